@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Installs all that Starling needs to be built, demonstrated and tested on a
+# fresh Debian 12, and fetches and verifies BoringSSL's source. Run as root or
+# with sudo. Running it again does nothing that is already done.
+#
+#   deploy/setup.sh [build|demo|test]   what to install for; default: test (all)
+#
+# Servers are installed without being started: no port is opened by this.
+set -euo pipefail
+
+readonly BORING_VERSION=5.4.0
+readonly BORING_CHECKSUM=4986392770df40d11d0d6294b0dd8399570f4a6e76d6953c7a34f7dd1defbd76
+readonly BUILD_PACKAGES=(
+  bazel-bootstrap bazel-rules-java bazel-platforms git ca-certificates
+  clang-19 lld-19 llvm-19 libclang-rt-19-dev liburing-dev libabsl-dev
+  prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libyaml-cpp-dev libspdlog-dev nlohmann-json3-dev libexpat1-dev
+  libbrotli-dev libsystemd-dev libcap-dev)
+readonly DEMO_PACKAGES=(
+  postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd
+  dovecot-managesieved dovecot-submissiond dovecot-sieve
+  openssl curl swaks libnet-ssleay-perl libio-socket-ssl-perl python3)
+readonly TEST_PACKAGES=(gnutls-bin iproute2 clang-format-19 clang-tidy-19 shellcheck)
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+purpose=${1:-test}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+missing_packages() {
+  local package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      printf '%s\n' "$package"
+  done
+}
+
+# Debian starts a server when it installs it; policy-rc.d is its way to say no.
+install_packages() {
+  local wanted policy=/usr/sbin/policy-rc.d ours=
+  mapfile -t wanted < <(missing_packages "$@")
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  say "installing ${wanted[*]}"
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    ours=1
+  fi
+  local result=0
+  as_root apt-get update -qq || result=$?
+  [ "$result" != 0 ] ||
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      "${wanted[@]}" >/dev/null || result=$?
+  [ -z "$ours" ] || as_root rm -f "$policy"
+  [ "$result" = 0 ] || die "apt-get could not install the packages above (status $result)"
+}
+
+cargo_command() {
+  local name
+  for name in cargo cargo-1.85; do
+    if command -v "$name" >/dev/null && "$name" --version | grep -qE ' 1\.(8[5-9]|9[0-9]|[1-9][0-9]{2})'; then
+      printf '%s\n' "$name"
+      return
+    fi
+  done
+}
+
+fetch_boringssl() {
+  local target=$top/.deps/boringssl work cargo crate
+  [ "$(cat "$target/.starling-pin" 2>/dev/null)" != "$BORING_CHECKSUM" ] || return 0
+  cargo=$(cargo_command)
+  if [ -z "$cargo" ]; then
+    install_packages cargo-web
+    cargo=$(command -v cargo-web || command -v cargo)
+  fi
+  say "fetching BoringSSL (the source inside boring-sys $BORING_VERSION)"
+  work=$(mktemp -d)
+  printf '[package]\nname="fetch"\nversion="0.0.0"\nedition="2021"\n[lib]\npath="lib.rs"\n[dependencies]\nboring-sys="=%s"\n' \
+    "$BORING_VERSION" >"$work/Cargo.toml"
+  : >"$work/lib.rs"
+  (cd "$work" && "$cargo" vendor --versioned-dirs vendor >/dev/null 2>"$work/log") ||
+    { cat "$work/log" >&2; die "cargo could not fetch boring-sys $BORING_VERSION"; }
+  crate=$work/vendor/boring-sys-$BORING_VERSION
+  grep -q "\"package\":\"$BORING_CHECKSUM\"" "$crate/.cargo-checksum.json" ||
+    die "boring-sys $BORING_VERSION does not have the pinned checksum"
+  mkdir -p "$top/.deps"
+  rm -rf "$target"
+  mv "$crate/deps/boringssl" "$target"
+  # Its own Bazel files belong to another workspace.
+  find "$target" \( -name BUILD -o -name BUILD.bazel -o -name WORKSPACE -o -name MODULE.bazel \) -delete
+  printf '%s\n' "$BORING_CHECKSUM" >"$target/.starling-pin"
+  rm -rf "$work"
+}
+
+case $purpose in
+  build) install_packages "${BUILD_PACKAGES[@]}" ;;
+  demo) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
+  test) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" ;;
+  *) die "unknown purpose '$purpose' (expected build, demo or test)" ;;
+esac
+fetch_boringssl

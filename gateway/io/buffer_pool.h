@@ -1,0 +1,43 @@
+// Output buffers of one worker: fixed-size blocks, handed out last in first
+// out so that the same few stay in the cache. Grows in slabs up to its limit
+// and gives slabs back when asked to trim.
+//
+// Not for: receive buffers, which belong to the ring.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace starling {
+
+class BufferPool {
+ public:
+  // One block takes a TLS record made from a full receive buffer, with room for
+  // a handshake message or an alert beside it.
+  static constexpr size_t kBlockSize = 16384 + 1536;
+
+  explicit BufferPool(size_t max_blocks);
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  // Null when the limit is reached.
+  uint8_t* Take();
+  void Give(uint8_t* block);
+
+  size_t in_use() const { return in_use_; }
+  size_t limit() const { return max_blocks_; }
+  // Frees the memory of blocks not in use (madvise), when there are many.
+  void Trim();
+
+ private:
+  size_t max_blocks_;
+  size_t in_use_ = 0;
+  std::vector<uint8_t*> free_;
+  std::vector<uint8_t*> slabs_;
+};
+
+}  // namespace starling

@@ -1,0 +1,20 @@
+// Time, as the gateway sees it. Which clock is behind these functions is
+// chosen at link time: the system's (:clock) or the simulation's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace starling {
+
+// Monotonic time, in nanoseconds since an arbitrary start.
+using MonoTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
+// Microseconds since the Unix epoch.
+using WallMicros = int64_t;
+
+inline constexpr MonoTime kNever = MonoTime::max();
+
+MonoTime MonotonicNow();
+WallMicros WallNow();
+
+}  // namespace starling

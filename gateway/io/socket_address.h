@@ -1,0 +1,44 @@
+// A socket address as the kernel wants it: IPv4, IPv6, a Unix path or an
+// abstract Unix name; parsed from the configuration's words.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "protocols/endpoint.h"
+
+namespace starling {
+
+class SocketAddress {
+ public:
+  SocketAddress() = default;
+
+  // "192.0.2.1:25", "[::1]:25", "unix:/path", "unix:@name" or "@name".
+  // Host names are not resolved: an error says so.
+  static absl::StatusOr<SocketAddress> Parse(std::string_view text);
+  static SocketAddress From(const Endpoint& endpoint);
+  static SocketAddress FromKernel(const sockaddr* address, socklen_t length);
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  socklen_t length() const { return length_; }
+  int family() const { return storage_.ss_family; }
+  bool is_unix() const { return family() == AF_UNIX; }
+  // Unix, 127.0.0.0/8 or ::1: plaintext to it does not cross a network.
+  bool is_local() const;
+  bool is_wildcard() const;  // 0.0.0.0 or ::
+
+  Endpoint endpoint() const;     // Family::kNone for Unix
+  std::string ToString() const;  // as Parse reads it
+
+ private:
+  // sockaddr_un is the longest of the three and fits.
+  sockaddr_storage storage_{};
+  socklen_t length_ = 0;
+};
+
+}  // namespace starling

@@ -1,0 +1,58 @@
+// One row a protocol: its name, ports, ALPN identifier and dialogue. A new
+// protocol adds its two files and one row in registry.cc, nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "protocols/negotiator.h"
+
+namespace starling {
+
+// Every negotiator fits here; the gateway takes storage from a pool and gives
+// it back at relay. Checked by a static_assert at each row.
+inline constexpr size_t kNegotiatorSize = 768;
+
+// What a dialogue with a backend's probe has found; `capabilities` is the
+// protocol's own encoding, handed back to negotiators in Event::kStart.
+struct ProbeResult {
+  enum class Status : uint8_t { kNeedMore, kDone, kBad } status = Status::kNeedMore;
+  size_t consumed = 0;
+  uint64_t capabilities = 0;
+};
+
+// Asks a backend what it offers (SMTP: greeting, EHLO, QUIT). Pure like a
+// negotiator; run by the gateway's prober, never by a worker.
+class Probe {
+ public:
+  virtual ~Probe() = default;
+  virtual ProbeResult OnBackend(ByteView in, Output& out) = 0;
+};
+
+struct ProtocolRow {
+  std::string_view name;     // as in `protocol:` of the configuration
+  uint16_t starttls_port;    // IANA; 0 if the protocol has none
+  uint16_t implicit_port;
+  std::string_view alpn;     // without its length octet; empty: none registered
+  bool has_starttls;
+  bool opportunistic;        // the policy is supported
+  bool server_first;         // the server greets
+  uint32_t idle_seconds;     // default idle deadline of a relay; 0: none
+
+  // Constructs the dialogue in `storage` (kNegotiatorSize octets, max_align_t
+  // aligned); null for opaque protocols. The caller destroys it in place.
+  Negotiator* (*create)(void* storage, const DialogueOptions& options);
+  // Writes the protocol's own words for a refusal outside any dialogue (full
+  // table; implicit TLS with no backend). Null: nothing can be said.
+  void (*refuse)(Refusal refusal, const DialogueOptions& options, Writer& out);
+  // A probe in `storage` of kNegotiatorSize; null where nothing need be asked.
+  Probe* (*create_probe)(void* storage, const DialogueOptions& options);
+};
+
+std::span<const ProtocolRow> AllProtocols();
+// Null if there is none of that name.
+const ProtocolRow* FindProtocol(std::string_view name);
+
+}  // namespace starling
