@@ -12,4 +12,5 @@ STARLING_COPTS = [
     "-Wunreachable-code",
     "-Wvla",
     "-Wno-sign-compare",
+    "-Wno-missing-designated-field-initializers",
 ]

@@ -101,6 +101,7 @@ struct Step {
   EndReason reason = EndReason::kNone;  // with kClose
   uint32_t signals = 0;                 // bits of Signal
   uint32_t attacks = 0;                 // bits of Attack
+  bool offered = false;                 // `client` holds an offer of the upgrade
 
   void Note(Signal s) { signals |= 1u << static_cast<unsigned>(s); }
   void Note(Attack a) { attacks |= 1u << static_cast<unsigned>(a); }

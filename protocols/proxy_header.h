@@ -14,19 +14,19 @@
 
 namespace starling {
 
-inline constexpr size_t kMaxProxyV1 = 107;      // section 2.1, with CRLF
-inline constexpr size_t kMaxProxyV2Out = 512;   // Postfix takes 536 at most
-inline constexpr size_t kMaxProxyV2In = 4096;   // header and TLVs we accept
+inline constexpr size_t kMaxProxyV1 = 107;     // section 2.1, with CRLF
+inline constexpr size_t kMaxProxyV2Out = 512;  // Postfix takes 536 at most
+inline constexpr size_t kMaxProxyV2In = 4096;  // header and TLVs we accept
 
 // What TLS negotiated, for the SSL TLV. Views live as long as the call.
 struct ProxyTls {
-  std::string_view version;           // "TLSv1.3"
-  std::string_view cipher;            // "TLS_AES_128_GCM_SHA256"
-  std::string_view key_algorithm;     // "EC256", empty: left out
-  std::string_view signature;         // empty: left out
-  bool client_certificate = false;    // one was sent on this connection
-  bool verified = false;              // and verification succeeded
-  std::string_view common_name;       // sent only when verified
+  std::string_view version;         // "TLSv1.3"
+  std::string_view cipher;          // "TLS_AES_128_GCM_SHA256"
+  std::string_view key_algorithm;   // "EC256", empty: left out
+  std::string_view signature;       // empty: left out
+  bool client_certificate = false;  // one was sent on this connection
+  bool verified = false;            // and verification succeeded
+  std::string_view common_name;     // sent only when verified
 };
 
 // Which TLVs are written (all by default; each is a switch of the backend).
@@ -56,11 +56,11 @@ struct ProxyInfo {
 
 struct ProxyParse {
   enum class Status : uint8_t { kNeedMore, kDone, kBad } status = Status::kNeedMore;
-  size_t consumed = 0;         // with kDone
-  bool local = false;          // LOCAL or UNKNOWN: use the connection's own addresses
+  size_t consumed = 0;  // with kDone
+  bool local = false;   // LOCAL or UNKNOWN: use the connection's own addresses
   Endpoint source;
   Endpoint destination;
-  std::string_view error;      // with kBad: which rule was broken
+  std::string_view error;  // with kBad: which rule was broken
 };
 
 // Reads a version 1 or 2 header at the start of `in` (all octets so far). A

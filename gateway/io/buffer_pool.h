@@ -1,8 +1,8 @@
 // Output buffers of one worker: fixed-size blocks, handed out last in first
-// out so that the same few stay in the cache. Grows in slabs up to its limit
-// and gives slabs back when asked to trim.
+// out so that the same few stay in the cache. Grows in slabs up to its limit;
+// Trim() gives the memory of cold blocks back to the kernel.
 //
-// Not for: receive buffers, which belong to the ring.
+// Not for: receive buffers, which belong to the ring. One thread only.
 #pragma once
 
 #include <cstddef>
@@ -24,20 +24,27 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // Null when the limit is reached.
+  // Null when the limit is reached or the machine has no memory. What the block
+  // holds is undefined.
   uint8_t* Take();
   void Give(uint8_t* block);
 
   size_t in_use() const { return in_use_; }
   size_t limit() const { return max_blocks_; }
-  // Frees the memory of blocks not in use (madvise), when there are many.
-  void Trim();
+  // Frees the memory of blocks not in use (madvise), when there are many: the
+  // last kKept given back stay warm. Returns how many blocks it freed.
+  size_t Trim();
+
+  static constexpr size_t kKept = 16;
 
  private:
+  bool Grow();
+
   size_t max_blocks_;
   size_t in_use_ = 0;
+  size_t trimmed_ = 0;  // the oldest this many of free_ have no memory behind them
   std::vector<uint8_t*> free_;
-  std::vector<uint8_t*> slabs_;
+  std::vector<std::span<uint8_t>> slabs_;
 };
 
 }  // namespace starling

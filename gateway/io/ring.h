@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -53,10 +54,10 @@ enum class Op : uint8_t {
 };
 
 // Goes to the kernel as user_data and comes back: {operation 8 bits, slot 24,
-// generation 32}. Never a pointer. For kAccept `slot` is the listener's index
-// in the worker, for kWake it is 0.
+// generation 32}. Never a pointer. `slot` is below RingOptions::sessions; for
+// kAccept it is the listener's index in the worker, for kWake 0.
 struct Tag {
-  Op op = Op::kNone;
+  Op op = Op::kNone;  // the one that belongs to the call: Recv with kDownRecv or kUpRecv ...
   uint32_t slot = 0;
   uint32_t generation = 0;
 
@@ -73,43 +74,49 @@ inline constexpr BufferId kNoBuffer = -1;
 
 struct Completion {
   Tag tag;
-  int32_t result = 0;            // octets or descriptor index, or a negative errno
-  BufferId buffer = kNoBuffer;   // kDownRecv, kUpRecv with result > 0
-  bool more = false;             // the kernel says that more octets wait already
-  Endpoint peer;                 // kAccept: who connected (kNone for Unix)
-  Endpoint local;                // kAccept: the address called; kUpOpen over TCP: our own
+  int32_t result = 0;           // octets or descriptor index, or a negative errno
+  BufferId buffer = kNoBuffer;  // kDownRecv, kUpRecv with result > 0
+  bool more = false;            // the kernel says that more octets wait already
+  Endpoint peer;                // kAccept: who connected (kNone for Unix)
+  Endpoint local;               // kAccept: the address called; kUpOpen over TCP: our own
 };
 
 // Switches for what kernels after the floor (6.1) offer. Found by probing;
 // each can be switched off, and OperationCounts() shows the difference.
 struct RingFeatures {
-  bool defer_taskrun = true;      // 6.1: SINGLE_ISSUER and DEFER_TASKRUN
-  bool socket_options = true;     // 6.7: URING_CMD setsockopt on direct descriptors
-  bool fixed_fd_install = true;   // 6.8: local address of a direct descriptor
-  bool min_wait = true;           // 6.12: wait for a batch a short time
+  bool defer_taskrun = true;     // 6.1: SINGLE_ISSUER and DEFER_TASKRUN
+  bool socket_options = true;    // 6.7: URING_CMD setsockopt on direct descriptors
+  bool fixed_fd_install = true;  // 6.8: local address of a direct descriptor
+  bool min_wait = true;          // 6.12: wait for a batch a short time
   static RingFeatures None() { return {false, false, false, false}; }
-  std::string ToString() const;   // "defer_taskrun,socket_options,..." or "none"
+  std::string ToString() const;  // "defer_taskrun,socket_options,..." or "none"
+  // The same read back, from those that are wanted; "auto" leaves all of them.
+  // An error lists the names there are.
+  absl::StatusOr<RingFeatures> Only(std::string_view wanted) const;
 };
 
 struct RingOptions {
-  uint32_t sessions = 1000;        // direct descriptors 0..sessions-1 are upstream's (index = slot)
-  uint32_t accepts = 64;           // armed accepts at most, over all listeners
-  uint32_t small_buffers = 128;    // powers of two
+  uint32_t sessions = 1000;      // direct descriptors 0..sessions-1 are upstream's (index = slot)
+  uint32_t accepts = 64;         // armed accepts at most, over all listeners
+  uint32_t listeners = 64;       // listening sockets at most, those of a reload beside the old
+  uint32_t small_buffers = 128;  // powers of two
   uint32_t small_buffer_size = 2048;
   uint32_t large_buffers = 32;
   uint32_t large_buffer_size = 16384;
-  bool restrict_operations = true; // io_uring restrictions, before the ring is enabled
-  RingFeatures features;           // wanted; what is missing is left out
+  bool restrict_operations = true;  // io_uring restrictions, before the ring is enabled
+  RingFeatures features;            // wanted; what is missing is left out
 };
 
 // Why io_uring cannot be used, told apart for the operator.
 enum class RingUnavailable : uint8_t { kNo, kOldKernel, kSysctl, kSeccomp, kMemoryLimit, kOther };
 struct RingProbe {
   RingUnavailable unavailable = RingUnavailable::kNo;
-  std::string message;             // what was tried, what came back and the remedy
-  RingFeatures features;           // when available
+  std::string message;    // what was tried, what came back and the remedy
+  RingFeatures features;  // when available
 };
 RingProbe ProbeRing();
+
+std::string RingLibraryVersion();  // "liburing 2.3", or what stands in for it
 
 class Ring {
  public:
@@ -142,8 +149,8 @@ class Ring {
   virtual void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                             bool want_local, Tag tag) = 0;
 
-  // At most `max` octets (0 < max) into one buffer of `group`. Result 0 is the
-  // end of data; -ENOBUFS: no buffer was free, nothing was lost, try later.
+  // At most `max` octets (0 < max) into one buffer of `group`. One at a time a descriptor. Result 0
+  // is the end of data; -ENOBUFS: no buffer was free, nothing was lost, try later.
   virtual void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) = 0;
 
   // Looks whether an octet waits, takes nothing: 1, 0 (end of data), -EAGAIN.
@@ -155,7 +162,8 @@ class Ring {
   virtual void ShutdownWrite(Fd fd, Tag tag) = 0;
 
   // Ends all that is armed on `fd`; each ends with its own completion
-  // (-ECANCELED, or its result if it was faster), then this one.
+  // (-ECANCELED, or its result if it was faster), then this one with 0. One at
+  // a time a descriptor; nothing is armed on it until this has completed.
   virtual void Cancel(Fd fd, Tag tag) = 0;
 
   // Ends all that is armed and closes, in one submission. The index is free
@@ -165,6 +173,7 @@ class Ring {
   virtual std::span<uint8_t> Buffer(BufferId id) = 0;
   virtual void ReturnBuffer(BufferId id) = 0;
   virtual uint32_t BuffersOut() const = 0;
+  // Upstream, accepted and listening sockets in the table (not the wake event).
   virtual uint32_t DescriptorsInUse() const = 0;
 
   // Submits what was asked for, waits for a completion or the deadline (in the

@@ -2,8 +2,10 @@
 // slot, O(1) to set and to clear. Resolution 1 ms (rounded up: never early).
 //
 // Not for: what a deadline means; whoever is woken compares times itself.
+// One thread only; nothing is allocated after the constructor.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -19,37 +21,53 @@ class TimerWheel {
   // Replaces the slot's earlier deadline; kNever clears it.
   void Set(uint32_t slot, MonoTime deadline);
   void Clear(uint32_t slot) { Set(slot, kNever); }
+  // The deadline, rounded up to the wheel's resolution; kNever if there is none.
   MonoTime Get(uint32_t slot) const;
 
-  // Appends the slots whose deadline is at or before `now`, and clears them.
+  // Appends the slots whose (rounded) deadline is at or before `now`, and clears
+  // them. A deadline that had passed when it was set comes with the next call.
   void Expire(MonoTime now, std::vector<uint32_t>& out);
 
-  // A time not later than the next deadline; kNever if there is none.
+  // A time not later than the next (rounded) deadline; kNever if there is none.
+  // Calling Expire() at that time makes progress: something expires or Next()
+  // moves on, a few times at most for one deadline.
   MonoTime Next() const;
+
+  size_t armed() const { return armed_; }
 
  private:
   static constexpr int kLevels = 4;
   static constexpr int kBits = 8;  // 256 buckets a level: 2^32 ms in all
+  static constexpr uint32_t kBuckets = 1u << kBits;
+  static constexpr uint32_t kDue = kLevels * kBuckets;  // deadlines that have passed
   static constexpr uint32_t kNil = UINT32_MAX;
+  static constexpr uint64_t kNoTick = UINT64_MAX;
 
   struct Entry {
-    uint64_t tick = 0;  // 0: not set
+    uint64_t tick = kNoTick;
     uint32_t next = kNil;
     uint32_t prev = kNil;
     uint32_t bucket = kNil;
   };
 
-  uint64_t TickOf(MonoTime t) const;
+  uint64_t TickOf(MonoTime t) const;  // rounded up
+  MonoTime TimeOf(uint64_t tick) const;
+  uint32_t BucketOf(uint64_t tick) const;
   void Link(uint32_t slot);
   void Unlink(uint32_t slot);
-  void Cascade(int level);
+  // The first occupied bucket after `digit` on `level`, as a distance from
+  // `digit` (1..255); 0 if there is none. The top level goes round.
+  uint32_t Distance(int level, uint32_t digit) const;
+  // When the next bucket comes up, and which one it is.
+  uint64_t NextBucket(uint32_t* bucket) const;
+  void Drain(uint32_t bucket, std::vector<uint32_t>& out);
 
   MonoTime origin_;
   uint64_t now_tick_ = 0;
   size_t armed_ = 0;
   std::vector<Entry> entries_;
-  std::vector<uint32_t> buckets_;  // heads, kLevels x 2^kBits
-  std::vector<uint64_t> occupied_; // a bit a bucket
+  std::array<uint32_t, kDue + 1> heads_;
+  std::array<uint64_t, kLevels * kBuckets / 64> occupied_{};  // a bit a bucket
 };
 
 }  // namespace starling

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs every test there is, from a clean clone on a fresh Debian 12 (as root: the
+# end-to-end tests start Postfix). Ends with a line "N passed, N failed".
+#
+#   deploy/test.sh           everything
+#   deploy/test.sh STEP...   some of: format lint unit asan tsan fuzz e2e demo
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+passed=0
+failed=0
+log_folder=$(mktemp -d)
+trap 'rm -rf "$log_folder"' EXIT
+
+headline() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
+
+count() {  # count RESULT NAME
+  if [ "$1" = 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED: %s\n' "$2"
+  fi
+}
+
+# One Bazel test run; each target counts, and a run that built nothing is a failure.
+bazel_tests() {  # bazel_tests NAME ARGUMENT...
+  local name=$1 log=$log_folder/$1 result good bad
+  shift
+  bazel test --keep_going --noshow_progress --color=no "$@" >"$log" 2>&1
+  result=$?
+  good=$(grep -cE '^//[^ ]+ .*(PASSED|\(cached\) PASSED)' "$log")
+  bad=$(grep -cE '^//[^ ]+ .*(FAILED|TIMEOUT|NO STATUS)' "$log")
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  if [ "$result" != 0 ] || [ "$good" = 0 ]; then
+    grep -vE '^(INFO|Loading|Analyzing)' "$log" | tail -n 200
+    [ "$bad" != 0 ] || count 1 "$name: bazel ended with status $result"
+  fi
+  printf '%s: %s targets passed, %s failed\n' "$name" "$good" "$bad"
+}
+
+sources() { git ls-files '*.cc' '*.h'; }
+
+step_format() {
+  sources | xargs clang-format-19 --dry-run -Werror
+  count $? "clang-format"
+  git ls-files '*.sh' .ci/run | xargs shellcheck
+  count $? "shellcheck"
+}
+
+step_lint() {
+  local flags=(-std=c++20 -I. -I.deps/boringssl/include)
+  git ls-files 'gateway/*.cc' 'protocols/*.cc' | grep -vE '_(test|fuzz)\.cc$' |
+    xargs -P 2 -n 6 sh -c 'clang-tidy-19 --quiet "$@" -- '"${flags[*]}"' 2>/dev/null' lint
+  count $? "clang-tidy"
+}
+
+step_unit() { bazel_tests unit --config=opt //...; }
+step_asan() { bazel_tests asan --config=asan //protocols/... //gateway/... //tests/sim/...; }
+step_tsan() { bazel_tests tsan --config=tsan //gateway/...; }
+step_fuzz() { bazel_tests fuzz --config=fuzz --test_tag_filters=fuzz --build_tag_filters=fuzz //...; }
+
+step_e2e() {
+  local log=$log_folder/e2e line
+  bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
+  python3 tests/e2e/run.py 2>&1 | tee "$log"
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+  if [ -z "$line" ]; then
+    count 1 "e2e: no result"
+    return
+  fi
+  passed=$((passed + $(printf '%s' "$line" | sed -E 's/^([0-9]+) passed.*/\1/')))
+  failed=$((failed + $(printf '%s' "$line" | sed -E 's/.* ([0-9]+) failed.*/\1/')))
+}
+
+step_demo() {
+  deploy/demo.sh --check
+  count $? "demo"
+}
+
+deploy/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
+[ $# -gt 0 ] || set -- format lint unit asan tsan fuzz e2e demo
+for step in "$@"; do
+  headline "$step"
+  "step_$step"
+done
+printf '\n%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

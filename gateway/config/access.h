@@ -1,0 +1,104 @@
+// How a row of the option table reaches its field: a pair of functions made
+// from a pointer to member. Included by the files of rows alone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/config/options.h"
+
+namespace starling::access {
+
+inline Config& ObjectOf(const OptionTarget& target, const Config*) { return *target.config; }
+inline GlobalLimits& ObjectOf(const OptionTarget& target, const GlobalLimits*) {
+  return target.config->limits;
+}
+inline ListenerLimits& ObjectOf(const OptionTarget& target, const ListenerLimits*) {
+  return *target.limits;
+}
+inline ListenerConfig& ObjectOf(const OptionTarget& target, const ListenerConfig*) {
+  return *target.listener;
+}
+inline DialogueOptions& ObjectOf(const OptionTarget& target, const DialogueOptions*) {
+  return target.listener->dialogue;
+}
+inline BackendConfig& ObjectOf(const OptionTarget& target, const BackendConfig*) {
+  return *target.backend;
+}
+inline CertificatePair& ObjectOf(const OptionTarget& target, const CertificatePair*) {
+  return *target.certificate;
+}
+
+template <class Class, class Type>
+Class* ClassOf(Type Class::*);
+
+template <auto kMember>
+auto& FieldOf(const OptionTarget& target) {
+  return ObjectOf(target, decltype(ClassOf(kMember))(nullptr)).*kMember;
+}
+
+// What is wrong with a text, or nullopt.
+using Check = std::optional<Complaint> (*)(const std::string& text);
+
+// Numbers, flags and choices; of a choice the enumerators stand in the order of
+// the row's words.
+template <auto kMember>
+std::vector<Complaint> SetNumber(const OptionTarget& target, const OptionValue& value) {
+  auto& field = FieldOf<kMember>(target);
+  field = static_cast<std::remove_reference_t<decltype(field)>>(value.number);
+  return {};
+}
+
+template <auto kMember>
+std::optional<OptionValue> GetNumber(const OptionTarget& target) {
+  OptionValue value;
+  value.number = static_cast<uint64_t>(FieldOf<kMember>(target));
+  return value;
+}
+
+// Text that `kCheck` finds nothing against.
+template <auto kMember, Check kCheck>
+std::vector<Complaint> SetText(const OptionTarget& target, const OptionValue& value) {
+  if (auto complaint = kCheck(value.text)) return {*std::move(complaint)};
+  FieldOf<kMember>(target) = value.text;
+  return {};
+}
+
+template <auto kMember>
+std::optional<OptionValue> GetText(const OptionTarget& target) {
+  OptionValue value;
+  value.text = FieldOf<kMember>(target);
+  if (value.text.empty()) return std::nullopt;
+  return value;
+}
+
+// A list of what `kParse` makes of each text.
+template <auto kMember, auto kParse>
+std::vector<Complaint> SetList(const OptionTarget& target, const OptionValue& value) {
+  std::remove_reference_t<decltype(FieldOf<kMember>(target))> parsed;
+  std::vector<Complaint> complaints;
+  for (size_t i = 0; i < value.list.size(); ++i) {
+    auto element = kParse(value.list[i]);
+    if (element.ok()) {
+      parsed.push_back(*std::move(element));
+    } else {
+      complaints.push_back({.expected = std::string(element.status().message()), .element = i});
+    }
+  }
+  if (complaints.empty()) FieldOf<kMember>(target) = std::move(parsed);
+  return complaints;
+}
+
+template <auto kMember>
+std::optional<OptionValue> GetList(const OptionTarget& target) {
+  OptionValue value;
+  for (const auto& element : FieldOf<kMember>(target)) value.list.push_back(element.ToString());
+  if (value.list.empty()) return std::nullopt;
+  return value;
+}
+
+}  // namespace starling::access

@@ -1,0 +1,127 @@
+// The configuration as the program uses it: plain data, checked, immutable once
+// loaded, one object a generation. Made by the loader (loader.h) from YAML by
+// way of the option table (options.h), or by tests directly.
+//
+// Not for: reading files other than the configuration itself (tls/ reads keys).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/io/socket_address.h"
+#include "protocols/negotiator.h"
+#include "protocols/proxy_header.h"
+#include "protocols/registry.h"
+
+namespace starling {
+
+enum class TlsMode : uint8_t { kImplicit, kStartTls };
+enum class ProxyOut : uint8_t { kNone, kV1, kV2 };
+
+struct CertificatePair {
+  std::string cert;
+  std::string key;
+};
+
+// An address range, "192.0.2.0/24" or "2001:db8::/32" or a single address.
+struct Cidr {
+  Endpoint network;  // port 0; the bits behind the prefix are 0
+  uint8_t bits = 0;
+
+  // An error says what is wrong, for a sentence that quotes `text` itself.
+  static absl::StatusOr<Cidr> Parse(std::string_view text);
+  std::string ToString() const;  // as Parse reads it
+
+  // Families never match across: an IPv4 range holds no IPv6 address.
+  bool Contains(const Endpoint& endpoint) const;
+
+  bool operator==(const Cidr&) const = default;
+};
+
+// Limits a listener may override; all others are process-wide (GlobalLimits).
+// Durations in milliseconds; 0 switches a deadline off where its option says so.
+struct ListenerLimits {
+  uint32_t pre_relay_ms = 60'000;  // accept to relay (or to a plaintext leg)
+  uint32_t proxy_header_ms = 5'000;
+  uint32_t handshake_ms = 15'000;   // from the first octet of TLS, admission included
+  uint32_t connect_ms = 5'000;      // all servers together
+  uint32_t greeting_ms = 30'000;    // backend's greeting on the fresh leg
+  uint32_t record_ms = 30'000;      // a TLS record begun and not finished
+  uint32_t idle_ms = 0;             // relay without octets; default by protocol
+  uint32_t half_close_ms = 60'000;  // one direction has ended, the other is silent
+  uint32_t linger_ms = 2'000;       // read and discard after a last word
+  uint32_t linger_bytes = 65'536;
+  uint32_t max_line = 2'048;   // octets of a command before TLS
+  uint32_t max_commands = 64;  // answered before TLS
+};
+
+struct GlobalLimits {
+  uint32_t sessions = 1'000;            // a worker
+  uint32_t refusals = 64;               // sessions a worker beyond, only to say no
+  uint32_t handshakes_in_flight = 256;  // TLS objects in handshake, a worker
+  uint32_t handshake_queue = 1'024;     // waiting for one of those
+  uint32_t key_operations_per_turn = 4;
+  uint32_t output_buffers = 4'096;  // of 17,920 octets, a worker
+  uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
+  uint32_t large_buffers = 32;      // receive, of 16 KiB, a worker
+  uint32_t armed_accepts = 8;       // a listening socket
+  uint32_t backlog = 1'024;
+  uint32_t keepalive_s = 120;    // TCP keepalive of clients; 0: off
+  uint32_t log_records = 4'096;  // ring between a worker and the log thread
+  uint32_t drain_delay_ms = 0;
+  uint32_t drain_ms = 300'000;          // sessions may go on that long
+  uint32_t probe_interval_ms = 60'000;  // of a server that is up
+  uint32_t probe_retry_ms = 2'000;      // of one that is down
+  uint32_t probe_timeout_ms = 5'000;
+};
+
+struct BackendConfig {
+  std::string name;
+  std::vector<SocketAddress> servers;
+  ProxyOut proxy = ProxyOut::kNone;
+  ProxyTlvs tlvs;  // `proxy_tlvs:` list of those wanted
+  bool allow_plaintext_network = false;
+};
+
+struct ListenerConfig {
+  std::string name;
+  const ProtocolRow* protocol = nullptr;
+  std::vector<SocketAddress> bind;
+  TlsMode tls = TlsMode::kImplicit;
+  uint32_t backend = 0;            // index into Config::backends
+  int32_t plaintext_backend = -1;  // index, or -1: `backend` serves it too
+  DialogueOptions dialogue;        // hostname, policy, plaintext_auth ... filled in
+  ListenerLimits limits;
+  std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected
+};
+
+// What sizes and label sets depend on; the loader refuses more.
+inline constexpr size_t kMaxListeners = 256;
+inline constexpr size_t kMaxBackends = 256;
+inline constexpr size_t kMaxServers = 64;  // a backend
+inline constexpr size_t kMaxBinds = 64;    // a listener
+inline constexpr size_t kMaxCertificates = 64;
+inline constexpr size_t kMaxProxyRanges = 256;  // a listener
+
+enum class LogFormat : uint8_t { kLogfmt, kJson };
+
+struct Config {
+  std::string file;  // where it came from
+  std::string hostname;
+  uint32_t workers = 1;  // `auto` is resolved by the loader
+  bool pin_workers = true;
+  std::string user, group;  // empty: stay
+  std::vector<CertificatePair> certificates;
+  std::vector<ListenerConfig> listeners;  // at most kMaxListeners
+  std::vector<BackendConfig> backends;
+  SocketAddress metrics_bind;  // length 0: no metrics listener
+  LogFormat log_format = LogFormat::kLogfmt;
+  std::string ring_features = "auto";  // "auto", "none" or a list to allow
+  GlobalLimits limits;
+};
+
+}  // namespace starling

@@ -1,0 +1,150 @@
+#include "gateway/config/options.h"
+
+#include "gateway/config/rows.h"
+#include "gateway/config/units.h"
+
+namespace starling {
+namespace {
+
+// What fields hold when nothing is set.
+struct Defaults {
+  Config config;
+  ListenerConfig listener;
+  BackendConfig backend;
+  CertificatePair certificate;
+  ListenerLimits limits;
+};
+
+std::string Joined(std::span<const std::string_view> words) {
+  std::string text;
+  for (const std::string_view word : words) {
+    if (!text.empty()) text += ", ";
+    text += word;
+  }
+  return text;
+}
+
+std::string RangeText(const Option& option) {
+  std::string text = NumberText(option, option.min) + " to " + NumberText(option, option.max);
+  if (!option.unit.empty()) text.append(" ").append(option.unit);
+  if (option.power_of_two) text += ", a power of two";
+  return text;
+}
+
+std::string ValueText(const Option& option, const OptionValue& value) {
+  switch (option.type) {
+    case OptionType::kFlag:
+      return value.number != 0 ? "true" : "false";
+    case OptionType::kChoice:
+      return std::string(ChoicesOf(option)[value.number]);
+    case OptionType::kTextList: {
+      std::vector<std::string_view> words(value.list.begin(), value.list.end());
+      return "[" + Joined(words) + "]";
+    }
+    case OptionType::kText:
+      return value.text;
+    default:
+      return NumberText(option, value.number);
+  }
+}
+
+}  // namespace
+
+std::string_view SectionName(Section section) {
+  switch (section) {
+    case Section::kTop:
+      return "the top level";
+    case Section::kTls:
+      return "tls";
+    case Section::kCertificate:
+      return "a certificate";
+    case Section::kListener:
+      return "a listener";
+    case Section::kListenerProxy:
+      return "a listener's proxy_protocol";
+    case Section::kBackend:
+      return "a backend";
+    case Section::kMetrics:
+      return "metrics";
+    case Section::kLog:
+      return "log";
+    case Section::kLimits:
+      return "limits";
+  }
+  return "";
+}
+
+std::span<const Option> AllOptions() {
+  static const std::vector<Option> all = [] {
+    std::vector<Option> rows;
+    for (const auto part : {GeneralRows(), ListenerRows(), BackendRows(), LimitRows()}) {
+      rows.insert(rows.end(), part.begin(), part.end());
+    }
+    return rows;
+  }();
+  return all;
+}
+
+std::vector<const Option*> OptionsOf(Section section, bool in_listener) {
+  std::vector<const Option*> options;
+  for (const Option& option : AllOptions()) {
+    if (option.section != section) continue;
+    if (section == Section::kLimits && in_listener && !option.in_listener) continue;
+    options.push_back(&option);
+  }
+  return options;
+}
+
+std::span<const std::string_view> ChoicesOf(const Option& option) {
+  return option.late_choices != nullptr ? option.late_choices() : option.choices;
+}
+
+std::string NumberText(const Option& option, uint64_t number) {
+  switch (option.type) {
+    case OptionType::kDuration:
+      return FormatDuration(number * option.scale);
+    case OptionType::kSize:
+      return FormatSize(number);
+    default:
+      return std::to_string(number);
+  }
+}
+
+std::string ExpectedText(const Option& option) {
+  const std::span<const std::string_view> choices = ChoicesOf(option);
+  switch (option.type) {
+    case OptionType::kText:
+      return "text";
+    case OptionType::kNumber:
+      return RangeText(option) + (choices.empty() ? "" : ", or " + Joined(choices));
+    case OptionType::kDuration:
+    case OptionType::kSize:
+      return RangeText(option);
+    case OptionType::kFlag:
+      return "true or false";
+    case OptionType::kChoice:
+      return "one of " + Joined(choices);
+    case OptionType::kTextList:
+      return choices.empty() ? "a list of texts, or one" : "a list of " + Joined(choices);
+    case OptionType::kSection:
+      return "a map of options";
+    case OptionType::kSectionList:
+      return "a list of maps";
+  }
+  return "";
+}
+
+std::string DefaultText(const Option& option) {
+  if (option.default_text != nullptr) return option.default_text();
+  if (option.required || option.get == nullptr) return "";
+  Defaults defaults;
+  const OptionTarget target = {.config = &defaults.config,
+                               .listener = &defaults.listener,
+                               .backend = &defaults.backend,
+                               .certificate = &defaults.certificate,
+                               .limits = &defaults.limits};
+  const std::optional<OptionValue> value = option.get(target);
+  return value ? ValueText(option, *value) : "";
+}
+
+}  // namespace starling

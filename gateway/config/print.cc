@@ -1,0 +1,110 @@
+#include "gateway/config/print.h"
+
+#include <cstdio>
+#include <vector>
+
+#include "gateway/config/options.h"
+
+namespace starling {
+namespace {
+
+// In double quotes text needs no other care (YAML 1.2 section 7.3.1).
+std::string Quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string ValueText(const Option& option, const OptionValue& value) {
+  switch (option.type) {
+    case OptionType::kText:
+      return Quoted(value.text);
+    case OptionType::kFlag:
+      return value.number != 0 ? "true" : "false";
+    case OptionType::kChoice:
+      return std::string(ChoicesOf(option)[value.number]);
+    case OptionType::kTextList: {
+      std::string text;
+      for (const std::string& element : value.list) {
+        text += (text.empty() ? "" : ", ") + Quoted(element);
+      }
+      return "[" + text + "]";
+    }
+    default:
+      return NumberText(option, value.number);
+  }
+}
+
+using Lines = std::vector<std::string>;
+
+Lines PrintSection(Section section, const OptionTarget& target);
+
+void Append(Lines& lines, std::string_view first, std::string_view rest, const Lines& more) {
+  for (size_t i = 0; i < more.size(); ++i) {
+    lines.push_back(std::string(i == 0 ? first : rest) + more[i]);
+  }
+}
+
+template <class Element>
+void AppendList(Lines& lines, Section section, std::vector<Element>& elements,
+                Element* OptionTarget::* slot, OptionTarget target) {
+  for (Element& element : elements) {
+    target.*slot = &element;
+    if constexpr (std::is_same_v<Element, ListenerConfig>) target.limits = &element.limits;
+    Append(lines, "  - ", "    ", PrintSection(section, target));
+  }
+}
+
+Lines PrintChild(const Option& option, const OptionTarget& target) {
+  Lines lines;
+  switch (option.child) {
+    case Section::kCertificate:
+      AppendList(lines, option.child, target.config->certificates, &OptionTarget::certificate,
+                 target);
+      return lines;
+    case Section::kListener:
+      AppendList(lines, option.child, target.config->listeners, &OptionTarget::listener, target);
+      return lines;
+    case Section::kBackend:
+      AppendList(lines, option.child, target.config->backends, &OptionTarget::backend, target);
+      return lines;
+    default:
+      Append(lines, "  ", "  ", PrintSection(option.child, target));
+      return lines;
+  }
+}
+
+Lines PrintSection(Section section, const OptionTarget& target) {
+  Lines lines;
+  const bool in_listener = target.listener != nullptr;
+  for (const Option* option : OptionsOf(section, in_listener)) {
+    const std::string key = std::string(option->key) + ":";
+    if (option->get == nullptr) {
+      const Lines child = PrintChild(*option, target);
+      if (child.empty()) continue;
+      lines.push_back(key);
+      lines.insert(lines.end(), child.begin(), child.end());
+    } else if (option->in_listener && !in_listener) {
+      continue;  // every listener shows its own
+    } else if (const std::optional<OptionValue> value = option->get(target)) {
+      lines.push_back(key + " " + ValueText(*option, *value));
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string PrintConfig(const Config& config) {
+  Config copy = config;  // the table's targets are those of the loader, not const
+  std::string text;
+  for (const std::string& line : PrintSection(Section::kTop, {.config = &copy})) {
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace starling

@@ -1,0 +1,15 @@
+// The parts that the option table is put together from.
+#pragma once
+
+#include <span>
+
+#include "gateway/config/options.h"
+
+namespace starling {
+
+std::span<const Option> GeneralRows();  // the top level, tls, metrics and log
+std::span<const Option> ListenerRows();
+std::span<const Option> BackendRows();
+std::span<const Option> LimitRows();
+
+}  // namespace starling

@@ -1,0 +1,100 @@
+#include "gateway/config/access.h"
+#include "gateway/config/checks.h"
+#include "gateway/config/rows.h"
+
+namespace starling {
+namespace {
+
+using namespace access;
+
+constexpr std::string_view kVersions[] = {"none", "v1", "v2"};
+
+struct Tlv {
+  std::string_view name;
+  bool ProxyTlvs::* wanted;
+};
+constexpr Tlv kTlvs[] = {{"alpn", &ProxyTlvs::alpn},
+                         {"authority", &ProxyTlvs::authority},
+                         {"crc32c", &ProxyTlvs::crc32c},
+                         {"unique_id", &ProxyTlvs::unique_id},
+                         {"ssl", &ProxyTlvs::ssl}};
+constexpr std::string_view kTlvNames[] = {kTlvs[0].name, kTlvs[1].name, kTlvs[2].name,
+                                          kTlvs[3].name, kTlvs[4].name};
+static_assert(std::size(kTlvs) == std::size(kTlvNames));
+
+std::vector<Complaint> SetTlvs(const OptionTarget& target, const OptionValue& value) {
+  for (const Tlv& tlv : kTlvs) target.backend->tlvs.*tlv.wanted = false;
+  for (const std::string& name : value.list) {
+    for (const Tlv& tlv : kTlvs) {
+      if (name == tlv.name) target.backend->tlvs.*tlv.wanted = true;
+    }
+  }
+  return {};
+}
+
+std::optional<OptionValue> GetTlvs(const OptionTarget& target) {
+  OptionValue value;
+  for (const Tlv& tlv : kTlvs) {
+    if (target.backend->tlvs.*tlv.wanted) value.list.emplace_back(tlv.name);
+  }
+  return value;
+}
+
+constexpr Option kRows[] = {
+    {.section = Section::kBackend,
+     .key = "name",
+     .type = OptionType::kText,
+     .required = true,
+     .doc = "What listeners, logs and metrics call it.",
+     .sample = "postfix",
+     .set = SetText<&BackendConfig::name, CheckName>,
+     .get = GetText<&BackendConfig::name>},
+    {.section = Section::kBackend,
+     .key = "servers",
+     .type = OptionType::kTextList,
+     .min = 1,
+     .max = kMaxServers,
+     .required = true,
+     .doc =
+         "Unix sockets or addresses and ports, taken in turn; when one cannot be reached the next "
+         "is tried.",
+     .sample = "[\"unix:/var/spool/postfix/public/gw-mx\"]",
+     .set = SetList<&BackendConfig::servers, ParseServer>,
+     .get = GetList<&BackendConfig::servers>},
+    {.section = Section::kBackend,
+     .key = "proxy_protocol",
+     .type = OptionType::kChoice,
+     .choices = kVersions,
+     .doc =
+         "The PROXY header that tells the server who the client is; v2 also tells what TLS was "
+         "negotiated. Without it the server takes every client for a local one, which many trust. "
+         "The default is none because a server that expects no header takes it for a command.",
+     .sample = "v2",
+     .set = SetNumber<&BackendConfig::proxy>,
+     .get = GetNumber<&BackendConfig::proxy>},
+    {.section = Section::kBackend,
+     .key = "proxy_tlvs",
+     .type = OptionType::kTextList,
+     .choices = kTlvNames,
+     .min = 0,
+     .max = std::size(kTlvs),
+     .doc = "What a v2 header carries beside the addresses; authority is the name that the client "
+            "asked for (SNI), ssl what Dovecot needs to accept log-ins.",
+     .set = SetTlvs,
+     .get = GetTlvs},
+    {.section = Section::kBackend,
+     .key = "allow_plaintext_network",
+     .type = OptionType::kFlag,
+     .doc = "Servers that are neither Unix sockets nor on loopback get what clients have "
+            "encrypted, in "
+            "plaintext over a network. Allow it only where the network is encrypted or guarded "
+            "itself.",
+     .set = SetNumber<&BackendConfig::allow_plaintext_network>,
+     .get = GetNumber<&BackendConfig::allow_plaintext_network>},
+};
+
+}  // namespace
+
+std::span<const Option> BackendRows() { return kRows; }
+
+}  // namespace starling

@@ -1,0 +1,226 @@
+#include <algorithm>
+
+#include "gateway/config/access.h"
+#include "gateway/config/checks.h"
+#include "gateway/config/rows.h"
+
+namespace starling {
+namespace {
+
+using namespace access;
+
+constexpr std::string_view kAuto[] = {"auto"};
+constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
+// The names of RingFeatures (io/ring.h), and the two words for all and none.
+constexpr std::string_view kRingFeatures[] = {
+    "auto", "none", "defer_taskrun", "socket_options", "fixed_fd_install", "min_wait"};
+
+std::string DefaultHostname() { return "the system's host name"; }
+std::string DefaultWorkers() { return "auto"; }
+std::string DefaultRingFeatures() { return "auto"; }
+std::string NoUser() { return "none: stay who it is"; }
+std::string NoMetrics() { return "none: no metrics listener"; }
+
+// `auto` leaves what the loader has put there.
+std::vector<Complaint> SetWorkers(const OptionTarget& target, const OptionValue& value) {
+  if (value.text.empty()) target.config->workers = static_cast<uint32_t>(value.number);
+  return {};
+}
+
+std::vector<Complaint> SetRingFeatures(const OptionTarget& target, const OptionValue& value) {
+  std::string joined;
+  for (size_t i = 0; i < value.list.size(); ++i) {
+    const bool word = value.list[i] == "auto" || value.list[i] == "none";
+    if (word && value.list.size() > 1) {
+      return {{.expected = "either auto, or none, or names of features", .element = i}};
+    }
+    joined += (joined.empty() ? "" : ",") + value.list[i];
+  }
+  target.config->ring_features = joined;
+  return {};
+}
+
+std::optional<OptionValue> GetRingFeatures(const OptionTarget& target) {
+  OptionValue value;
+  std::string_view rest = target.config->ring_features;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find(','), rest.size());
+    value.list.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return value;
+}
+
+std::vector<Complaint> SetMetricsBind(const OptionTarget& target, const OptionValue& value) {
+  const absl::StatusOr<SocketAddress> address = ParseBind(value.text);
+  if (!address.ok()) return {{.expected = std::string(address.status().message())}};
+  target.config->metrics_bind = *address;
+  return {};
+}
+
+std::optional<OptionValue> GetMetricsBind(const OptionTarget& target) {
+  if (target.config->metrics_bind.length() == 0) return std::nullopt;
+  OptionValue value;
+  value.text = target.config->metrics_bind.ToString();
+  return value;
+}
+
+constexpr Option kRows[] = {
+    {.section = Section::kTop,
+     .key = "hostname",
+     .type = OptionType::kText,
+     .doc = "What greetings and refusals call this host; mail clients may compare it with the "
+            "certificate. A listener may have its own.",
+     .sample = "mail.example.org",
+     .default_text = DefaultHostname,
+     .set = SetText<&Config::hostname, CheckHostname>,
+     .get = GetText<&Config::hostname>},
+    {.section = Section::kTop,
+     .key = "workers",
+     .type = OptionType::kNumber,
+     .unit = "threads",
+     .choices = kAuto,
+     .min = 1,
+     .max = 256,
+     .applies = Applies::kRestart,
+     .doc =
+         "Each worker is one thread with a ring, listening sockets and sessions of its own; auto "
+         "makes one for every CPU that the process may use.",
+     .sample = "auto",
+     .default_text = DefaultWorkers,
+     .set = SetWorkers,
+     .get = GetNumber<&Config::workers>},
+    {.section = Section::kTop,
+     .key = "pin_workers",
+     .type = OptionType::kFlag,
+     .applies = Applies::kRestart,
+     .doc = "Keep each worker on one CPU, so that its caches stay warm. Switch it off where other "
+            "programs keep the same CPUs busy.",
+     .set = SetNumber<&Config::pin_workers>,
+     .get = GetNumber<&Config::pin_workers>},
+    {.section = Section::kTop,
+     .key = "user",
+     .type = OptionType::kText,
+     .applies = Applies::kRestart,
+     .doc = "The user to change to after start; it must be able to read the keys, so that a reload "
+            "can read them too. The right to open ports below 1024 is kept.",
+     .sample = "starling",
+     .off = true,
+     .default_text = NoUser,
+     .set = SetText<&Config::user, CheckAccount>,
+     .get = GetText<&Config::user>},
+    {.section = Section::kTop,
+     .key = "group",
+     .type = OptionType::kText,
+     .applies = Applies::kRestart,
+     .doc = "The group to change to; without it the user's own. Postfix's sockets below public/ "
+            "want the group postdrop.",
+     .sample = "starling",
+     .off = true,
+     .default_text = NoUser,
+     .set = SetText<&Config::group, CheckAccount>,
+     .get = GetText<&Config::group>},
+    {.section = Section::kTop,
+     .key = "ring_features",
+     .type = OptionType::kTextList,
+     .choices = kRingFeatures,
+     .min = 1,
+     .max = 4,
+     .applies = Applies::kRestart,
+     .doc =
+         "What of io_uring newer than Linux 6.1 may be used: auto takes what the kernel has, none "
+         "nothing, a list only what it names. For telling a kernel's fault from the gateway's.",
+     .default_text = DefaultRingFeatures,
+     .set = SetRingFeatures,
+     .get = GetRingFeatures},
+    {.section = Section::kTop,
+     .key = "tls",
+     .type = OptionType::kSection,
+     .required = true,
+     .child = Section::kTls,
+     .doc = "TLS towards clients."},
+    {.section = Section::kTop,
+     .key = "listeners",
+     .type = OptionType::kSectionList,
+     .min = 1,
+     .max = kMaxListeners,
+     .required = true,
+     .child = Section::kListener,
+     .doc = "Where clients come in."},
+    {.section = Section::kTop,
+     .key = "backends",
+     .type = OptionType::kSectionList,
+     .min = 1,
+     .max = kMaxBackends,
+     .required = true,
+     .child = Section::kBackend,
+     .doc = "The servers that get the plaintext."},
+    {.section = Section::kTop,
+     .key = "metrics",
+     .type = OptionType::kSection,
+     .child = Section::kMetrics,
+     .doc = "/metrics for Prometheus, /healthz and /readyz."},
+    {.section = Section::kTop,
+     .key = "log",
+     .type = OptionType::kSection,
+     .child = Section::kLog,
+     .doc = "The log, on standard output: one line when a session is established and one at its "
+            "end."},
+    {.section = Section::kTop,
+     .key = "limits",
+     .type = OptionType::kSection,
+     .child = Section::kLimits,
+     .doc = "Everything has a limit. Deadlines count from a beginning and are not put off by "
+            "activity, except idle. Those that a listener may override say so."},
+
+    {.section = Section::kTls,
+     .key = "certificates",
+     .type = OptionType::kSectionList,
+     .min = 1,
+     .max = kMaxCertificates,
+     .required = true,
+     .child = Section::kCertificate,
+     .doc = "Several may be given; which one a client gets is chosen by the name it asks for, then "
+            "by what it can verify. The first one is for those that ask for no known name."},
+    {.section = Section::kCertificate,
+     .key = "cert",
+     .type = OptionType::kText,
+     .required = true,
+     .doc = "File with the certificate and the chain behind it, PEM.",
+     .sample = "/etc/starling/ec.crt",
+     .set = SetText<&CertificatePair::cert, CheckPath>,
+     .get = GetText<&CertificatePair::cert>},
+    {.section = Section::kCertificate,
+     .key = "key",
+     .type = OptionType::kText,
+     .required = true,
+     .doc = "File with its private key, PEM. Nobody but the gateway should be able to read it.",
+     .sample = "/etc/starling/ec.key",
+     .set = SetText<&CertificatePair::key, CheckPath>,
+     .get = GetText<&CertificatePair::key>},
+
+    {.section = Section::kMetrics,
+     .key = "bind",
+     .type = OptionType::kText,
+     .applies = Applies::kRestart,
+     .doc = "Address and port. What it tells is not secret, but of no use to clients: keep it on "
+            "loopback or in a management network.",
+     .sample = "127.0.0.1:9464",
+     .default_text = NoMetrics,
+     .set = SetMetricsBind,
+     .get = GetMetricsBind},
+    {.section = Section::kLog,
+     .key = "format",
+     .type = OptionType::kChoice,
+     .choices = kLogFormats,
+     .applies = Applies::kRestart,
+     .doc = "logfmt is for people and grep, json for machines; the fields are the same.",
+     .set = SetNumber<&Config::log_format>,
+     .get = GetNumber<&Config::log_format>},
+};
+
+}  // namespace
+
+std::span<const Option> GeneralRows() { return kRows; }
+
+}  // namespace starling

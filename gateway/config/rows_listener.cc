@@ -1,0 +1,205 @@
+#include "gateway/config/access.h"
+#include "gateway/config/checks.h"
+#include "gateway/config/rows.h"
+#include "gateway/config/units.h"
+
+namespace starling {
+namespace {
+
+using namespace access;
+
+constexpr std::string_view kTlsModes[] = {"implicit", "starttls"};
+constexpr std::string_view kPolicies[] = {"require", "opportunistic"};
+constexpr std::string_view kPlaintextAuth[] = {"refuse", "allow"};
+
+std::string DefaultPolicy() {
+  return "require; opportunistic for smtp by starttls on port 25 (RFC 3207 section 4)";
+}
+std::string DefaultHostname() { return "the general one"; }
+std::string DefaultPlaintextBackend() { return "the backend"; }
+std::string NoProxyHeader() { return "none: no header is expected"; }
+
+std::span<const std::string_view> ProtocolNames() {
+  static const std::vector<std::string_view> names = [] {
+    std::vector<std::string_view> all;
+    for (const ProtocolRow& row : AllProtocols()) all.push_back(row.name);
+    return all;
+  }();
+  return names;
+}
+
+std::vector<Complaint> SetProtocol(const OptionTarget& target, const OptionValue& value) {
+  target.listener->protocol = &AllProtocols()[value.number];
+  return {};
+}
+
+std::optional<OptionValue> GetProtocol(const OptionTarget& target) {
+  OptionValue value;
+  if (target.listener->protocol == nullptr) return std::nullopt;
+  value.number = static_cast<uint64_t>(target.listener->protocol - AllProtocols().data());
+  return value;
+}
+
+// The index of a backend by its name; all backends have been read.
+std::optional<size_t> FindBackend(const Config& config, std::string_view name) {
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    if (!name.empty() && config.backends[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+Complaint UnknownBackend(const Config& config, std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const BackendConfig& backend : config.backends) names.push_back(backend.name);
+  const std::string_view nearest = Nearest(name, names);
+  Complaint complaint{.expected = "the name of a backend"};
+  if (!nearest.empty()) complaint.hint = "the nearest is \"" + std::string(nearest) + "\"";
+  return complaint;
+}
+
+template <auto kMember>
+std::vector<Complaint> SetBackend(const OptionTarget& target, const OptionValue& value) {
+  const std::optional<size_t> index = FindBackend(*target.config, value.text);
+  if (!index) return {UnknownBackend(*target.config, value.text)};
+  auto& field = FieldOf<kMember>(target);
+  field = static_cast<std::remove_reference_t<decltype(field)>>(*index);
+  return {};
+}
+
+template <auto kMember>
+std::optional<OptionValue> GetBackend(const OptionTarget& target) {
+  const int64_t index = FieldOf<kMember>(target);
+  if (index < 0 || static_cast<size_t>(index) >= target.config->backends.size()) {
+    return std::nullopt;
+  }
+  OptionValue value;
+  value.text = target.config->backends[static_cast<size_t>(index)].name;
+  return value;
+}
+
+constexpr Option kRows[] = {
+    {.section = Section::kListener,
+     .key = "name",
+     .type = OptionType::kText,
+     .required = true,
+     .doc = "For logs and metrics, where a name keeps its counters over reloads.",
+     .sample = "mx",
+     .set = SetText<&ListenerConfig::name, CheckName>,
+     .get = GetText<&ListenerConfig::name>},
+    {.section = Section::kListener,
+     .key = "protocol",
+     .type = OptionType::kChoice,
+     .late_choices = ProtocolNames,
+     .required = true,
+     .doc = "What is spoken. tcp is any protocol, passed on unread.",
+     .sample = "smtp",
+     .set = SetProtocol,
+     .get = GetProtocol},
+    {.section = Section::kListener,
+     .key = "bind",
+     .type = OptionType::kTextList,
+     .min = 1,
+     .max = kMaxBinds,
+     .required = true,
+     .doc = "Addresses and ports to listen on. [::] is IPv6 only: name 0.0.0.0 beside it.",
+     .sample = "[\"0.0.0.0:25\", \"[::]:25\"]",
+     .set = SetList<&ListenerConfig::bind, ParseBind>,
+     .get = GetList<&ListenerConfig::bind>},
+    {.section = Section::kListener,
+     .key = "tls",
+     .type = OptionType::kChoice,
+     .choices = kTlsModes,
+     .required = true,
+     .doc = "implicit: TLS from the first octet (ports 993, 465 ...). starttls: the protocol's own "
+            "upgrade command.",
+     .sample = "starttls",
+     .set = SetNumber<&ListenerConfig::tls>,
+     .get = GetNumber<&ListenerConfig::tls>},
+    {.section = Section::kListener,
+     .key = "policy",
+     .type = OptionType::kChoice,
+     .choices = kPolicies,
+     .doc =
+         "For starttls. require: before TLS only the gateway answers, and no backend hears of the "
+         "client. opportunistic: mail may also be sent in plaintext, as it must be at a public MX.",
+     .sample = "opportunistic",
+     .default_text = DefaultPolicy,
+     .set = SetNumber<&DialogueOptions::policy>,
+     .get = GetNumber<&DialogueOptions::policy>},
+    {.section = Section::kListener,
+     .key = "backend",
+     .type = OptionType::kText,
+     .required = true,
+     .doc = "Who serves the sessions with TLS; each gets a fresh connection after its handshake.",
+     .sample = "postfix",
+     .set = SetBackend<&ListenerConfig::backend>,
+     .get = GetBackend<&ListenerConfig::backend>},
+    {.section = Section::kListener,
+     .key = "plaintext_backend",
+     .type = OptionType::kText,
+     .doc =
+         "For opportunistic: who serves the sessions without TLS. Postfix learns whether there was "
+         "TLS only by which of its services is called.",
+     .sample = "postfix-plain",
+     .default_text = DefaultPlaintextBackend,
+     .set = SetBackend<&ListenerConfig::plaintext_backend>,
+     .get = GetBackend<&ListenerConfig::plaintext_backend>},
+    {.section = Section::kListener,
+     .key = "hostname",
+     .type = OptionType::kText,
+     .doc = "What this listener's greetings say.",
+     .sample = "mx1.example.org",
+     .off = true,
+     .default_text = DefaultHostname,
+     .set = SetText<&DialogueOptions::hostname, CheckHostname>,
+     .get = GetText<&DialogueOptions::hostname>},
+    {.section = Section::kListener,
+     .key = "plaintext_auth",
+     .type = OptionType::kChoice,
+     .choices = kPlaintextAuth,
+     .doc =
+         "For opportunistic: what becomes of a log-in in plaintext. The backend would accept it, "
+         "since it sees no TLS at all; so the gateway refuses it.",
+     .set = SetNumber<&DialogueOptions::plaintext_auth>,
+     .get = GetNumber<&DialogueOptions::plaintext_auth>},
+    {.section = Section::kListener,
+     .key = "accept_bare_lf",
+     .type = OptionType::kFlag,
+     .doc = "For starttls: a line before TLS may end in LF alone, as some probes send it. What is "
+            "passed on always ends in CRLF.",
+     .set = SetNumber<&DialogueOptions::accept_bare_lf>,
+     .get = GetNumber<&DialogueOptions::accept_bare_lf>},
+    {.section = Section::kListener,
+     .key = "proxy_protocol",
+     .type = OptionType::kSection,
+     .child = Section::kListenerProxy,
+     .doc =
+         "Behind a load balancer: every connection must begin with a PROXY header, version 1 or 2, "
+         "from one of these addresses and ranges, whose word is taken for who the client is. All "
+         "other sources are refused.",
+     .sample = "{from: [\"192.0.2.0/24\", \"2001:db8::/32\"]}",
+     .off = true,
+     .default_text = NoProxyHeader},
+    {.section = Section::kListener,
+     .key = "limits",
+     .type = OptionType::kSection,
+     .child = Section::kLimits,
+     .doc = "Overrides the general limits here; which ones may be, is said at each below.",
+     .sample = "{handshake: 30s, idle: 1h}",
+     .off = true},
+    {.section = Section::kListenerProxy,
+     .key = "from",
+     .type = OptionType::kTextList,
+     .min = 1,
+     .max = kMaxProxyRanges,
+     .required = true,
+     .doc = "Addresses and ranges whose word is taken for who the client is.",
+     .set = SetList<&ListenerConfig::proxy_from, Cidr::Parse>,
+     .get = GetList<&ListenerConfig::proxy_from>},
+};
+
+}  // namespace
+
+std::span<const Option> ListenerRows() { return kRows; }
+
+}  // namespace starling

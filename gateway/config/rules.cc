@@ -1,0 +1,130 @@
+#include "gateway/config/rules.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "gateway/config/options.h"
+
+namespace starling {
+namespace {
+
+constexpr uint16_t kSmtpPort = 25;
+
+bool BindsPort(const ListenerConfig& listener, uint16_t port) {
+  return std::ranges::any_of(
+      listener.bind, [&](const SocketAddress& address) { return address.endpoint().port == port; });
+}
+
+// "smtp", "smtp and lmtp" ...: the protocols whose rows support the policy.
+std::string OpportunisticProtocols() {
+  std::string names;
+  for (const ProtocolRow& row : AllProtocols()) {
+    if (!row.opportunistic) continue;
+    if (!names.empty()) names += " and ";
+    names += row.name;
+  }
+  return names;
+}
+
+void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener) {
+  const ReadMarks* limits = marks.Child("limits");
+  const ReadMarks* general = draft.marks.Child("limits");
+  const bool idle_set =
+      (limits != nullptr && limits->Has("idle")) || (general != nullptr && general->Has("idle"));
+  if (listener.protocol != nullptr) {
+    if (!idle_set) listener.limits.idle_ms = listener.protocol->idle_seconds * 1'000;
+    const bool public_mx = listener.protocol->name == "smtp" && listener.protocol->opportunistic &&
+                           listener.tls == TlsMode::kStartTls && BindsPort(listener, kSmtpPort);
+    if (!marks.Has("policy") && public_mx) listener.dialogue.policy = Policy::kOpportunistic;
+  }
+  listener.dialogue.max_line = listener.limits.max_line;
+  listener.dialogue.max_commands = listener.limits.max_commands;
+}
+
+void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  if (!marks.Has("protocol") || !marks.Has("tls")) return;
+  const ProtocolRow& protocol = *listener.protocol;
+  const bool opportunistic = listener.dialogue.policy == Policy::kOpportunistic;
+  if (listener.tls == TlsMode::kStartTls && !protocol.has_starttls) {
+    report.Error(marks.MarkOf("tls"), "\"starttls\" for tls",
+                 "implicit: " + std::string(protocol.name) + " has no upgrade command");
+  } else if (opportunistic && listener.tls == TlsMode::kImplicit) {
+    report.Error(marks.MarkOf("policy"), "\"opportunistic\" for policy",
+                 "require: with implicit TLS there is no plaintext");
+  } else if (opportunistic && !protocol.opportunistic) {
+    report.Error(marks.MarkOf("policy"), "\"opportunistic\" for policy",
+                 "require: opportunistic is supported for " + OpportunisticProtocols() + " only");
+  }
+  if (marks.Has("plaintext_backend") && !opportunistic) {
+    report.Error(marks.MarkOf("plaintext_backend"), "a plaintext_backend",
+                 "one only with policy opportunistic", "with require nothing is plaintext");
+  }
+}
+
+template <class Element>
+void CheckNames(const std::vector<Element>& elements, const std::vector<ReadMarks>& marks,
+                std::string_view what, Report& report) {
+  std::map<std::string_view, int> lines;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    if (!marks[i].Has("name")) continue;
+    const YamlMark mark = marks[i].MarkOf("name");
+    const auto [first, unique] = lines.emplace(elements[i].name, mark.line);
+    if (unique) continue;
+    report.Error(mark, Quote(elements[i].name) + " again",
+                 "a name for each " + std::string(what) + " of its own",
+                 "the first is in line " + std::to_string(first->second));
+  }
+}
+
+// Addresses as they are written canonically, so that [::0]:25 is [::]:25.
+void CheckBinds(const Draft& draft, Report& report) {
+  std::map<std::string, int> lines;
+  const auto check = [&](const SocketAddress& address, YamlMark mark) {
+    const std::string text = address.ToString();
+    const auto [first, unique] = lines.emplace(text, mark.line);
+    if (unique) return;
+    report.Error(mark, Quote(text) + " again", "an address that is not in use yet",
+                 "the first is in line " + std::to_string(first->second));
+  };
+  const std::vector<ReadMarks>& marks = draft.marks.List("listeners");
+  for (size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const std::vector<SocketAddress>& binds = draft.config.listeners[i].bind;
+    for (size_t j = 0; j < binds.size(); ++j) check(binds[j], marks[i].MarkOf("bind", j));
+  }
+  const ReadMarks* metrics = draft.marks.Child("metrics");
+  if (metrics != nullptr && metrics->Has("bind")) {
+    check(draft.config.metrics_bind, metrics->MarkOf("bind"));
+  }
+}
+
+void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
+  for (size_t i = 0; i < backend.servers.size(); ++i) {
+    if (backend.servers[i].is_local() || backend.allow_plaintext_network) continue;
+    report.Error(marks.MarkOf("servers", i), Quote(backend.servers[i].ToString()),
+                 "a Unix socket or an address on loopback",
+                 "anywhere else what clients have encrypted crosses a network in plaintext, unless "
+                 "the backend says allow_plaintext_network: true");
+  }
+}
+
+}  // namespace
+
+void ApplyRules(Draft& draft, Report& report) {
+  Config& config = draft.config;
+  const std::vector<ReadMarks>& listeners = draft.marks.List("listeners");
+  const std::vector<ReadMarks>& backends = draft.marks.List("backends");
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    FillIn(draft, listeners[i], config.listeners[i]);
+    CheckListener(listeners[i], config.listeners[i], report);
+  }
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    CheckServers(backends[i], config.backends[i], report);
+  }
+  CheckNames(config.listeners, listeners, "listener", report);
+  CheckNames(config.backends, backends, "backend", report);
+  CheckBinds(draft, report);
+}
+
+}  // namespace starling

@@ -1,0 +1,121 @@
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "gateway/config/options.h"
+#include "gateway/config/print.h"
+
+namespace starling {
+namespace {
+
+constexpr size_t kColumns = 100;
+
+constexpr std::string_view kIntroduction =
+    R"(# Starling: all options, what they do and why their defaults are what they are.
+# Made by `starling --sample`. `starling -t -c FILE` checks a file, and warns of what is legal but
+# dangerous; `starling -T -c FILE` prints what is in force, defaults included.
+#
+# Durations have a unit (500ms, 30s, 5m, 1h), sizes may have one (64KiB, 1MiB). Options behind a '#'
+# without a space are switched off here.
+)";
+
+// What follows the first, fully documented element of a list.
+struct Example {
+  Section section;
+  std::string_view lines;
+};
+constexpr Example kExamples[] = {
+    {Section::kCertificate,
+     R"(    - {cert: /etc/starling/rsa.crt, key: /etc/starling/rsa.key}
+)"},
+    {Section::kListener,
+     R"(  - {name: submission, protocol: smtp, bind: "0.0.0.0:587", tls: starttls, backend: submission}
+  - {name: submissions, protocol: smtp, bind: "0.0.0.0:465", tls: implicit, backend: submission}
+  - {name: imap, protocol: imap, bind: "0.0.0.0:143", tls: starttls, backend: dovecot}
+  - {name: imaps, protocol: imap, bind: "0.0.0.0:993", tls: implicit, backend: dovecot}
+  - {name: other, protocol: tcp, bind: "0.0.0.0:4433", tls: implicit, backend: other}
+)"},
+    {Section::kBackend,
+     R"(  - {name: postfix-plain, servers: "127.0.0.1:12202", proxy_protocol: v2}
+  - {name: submission, servers: "127.0.0.1:12203", proxy_protocol: v2}
+  - {name: dovecot, servers: ["127.0.0.1:10143", "127.0.0.1:10144"], proxy_protocol: v2}
+  - {name: other, servers: "unix:/run/other.sock"}
+)"},
+};
+
+void AppendComment(std::string& out, const std::string& indent, std::string_view text) {
+  std::string line = indent + "#";
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.size() + 1 + word.size() > kColumns) {
+      out += line + "\n";
+      line = indent + "#";
+    }
+    line.append(" ").append(word);
+  }
+  out += line + "\n";
+}
+
+// "1s to 1h. Default 30s. A changed value needs a restart."
+std::string Facts(const Option& option) {
+  std::string facts = ExpectedText(option) + ". ";
+  facts[0] = static_cast<char>(facts[0] >= 'a' && facts[0] <= 'z' ? facts[0] - 32 : facts[0]);
+  const std::string fallback = DefaultText(option);
+  if (option.required) {
+    facts += "Must be given.";
+  } else if (!fallback.empty()) {
+    facts += "Default: " + fallback + ".";
+  }
+  if (option.applies == Applies::kRestart) facts += " A change needs a restart.";
+  if (option.in_listener) facts += " A listener may override it.";
+  return facts;
+}
+
+void AppendSection(std::string& out, Section section, const std::string& indent);
+
+void AppendOption(std::string& out, const Option& option, const std::string& indent,
+                  std::string_view dash) {
+  const bool section = option.type == OptionType::kSection;
+  const bool list = option.type == OptionType::kSectionList;
+  const std::string mark = option.off ? "#" : "";
+  AppendComment(out, indent, option.doc);
+  const std::string key = (dash.empty() ? indent : indent.substr(0, indent.size() - dash.size())) +
+                          std::string(dash) + mark + std::string(option.key) + ":";
+  if (!section && !list) {
+    AppendComment(out, indent, Facts(option));
+    out += key + " " + (option.sample.empty() ? DefaultText(option) : std::string(option.sample)) +
+           "\n";
+  } else if (option.off) {
+    out += key + " " + std::string(option.sample) + "\n";
+  } else {
+    out += key + "\n";
+    AppendSection(out, option.child, indent + (list ? "    " : "  "));
+    for (const Example& example : kExamples) {
+      if (list && example.section == option.child) out += example.lines;
+    }
+  }
+}
+
+// Elements of lists are indented by four and begin with a dash.
+void AppendSection(std::string& out, Section section, const std::string& indent) {
+  const bool element = section == Section::kCertificate || section == Section::kListener ||
+                       section == Section::kBackend;
+  bool first = true;
+  for (const Option* option : OptionsOf(section)) {
+    if (section == Section::kTop) out += "\n";
+    AppendOption(out, *option, indent, element && first ? "- " : "");
+    first = false;
+  }
+}
+
+}  // namespace
+
+std::string PrintSample() {
+  std::string out(kIntroduction);
+  AppendSection(out, Section::kTop, "");
+  return out;
+}
+
+}  // namespace starling

@@ -1,0 +1,125 @@
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "gateway/config/rules.h"
+
+namespace starling {
+namespace {
+
+constexpr uint16_t kSmtpPort = 25;
+
+// Whether its server lets clients log in, and decides by TLS whether they may:
+// mailboxes, filters, and mail that is to be sent on.
+bool TakesLogIns(const ListenerConfig& listener) {
+  const std::string_view name = listener.protocol->name;
+  return name == "imap" || name == "pop3" || name == "managesieve" ||
+         (name == "smtp" && listener.dialogue.policy == Policy::kRequire);
+}
+
+void WarnOfProxy(const ReadMarks& marks, std::string_view key, const ListenerConfig& listener,
+                 const BackendConfig& backend, Report& report) {
+  const std::string_view protocol = listener.protocol->name;
+  const std::string who = "backend " + backend.name + " gets ";
+  if (backend.proxy == ProxyOut::kNone && (protocol == "smtp" || TakesLogIns(listener))) {
+    report.Warn(marks.MarkOf(key),
+                who +
+                    "no PROXY header: it takes every client for a local one, and many servers let "
+                    "those relay or log in in plaintext; set proxy_protocol: v2");
+  } else if (TakesLogIns(listener) && backend.proxy == ProxyOut::kV1) {
+    report.Warn(marks.MarkOf(key),
+                who +
+                    "a PROXY header of version 1, which does not tell it of TLS; set "
+                    "proxy_protocol: v2");
+  } else if (TakesLogIns(listener) && backend.proxy == ProxyOut::kV2 && !backend.tlvs.ssl) {
+    report.Warn(marks.MarkOf(key),
+                who + "PROXY headers without the ssl TLV, which do not tell it of TLS");
+  }
+}
+
+void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  const DialogueOptions& dialogue = listener.dialogue;
+  const bool starttls = listener.tls == TlsMode::kStartTls;
+  const bool opportunistic = dialogue.policy == Policy::kOpportunistic;
+  if (dialogue.plaintext_auth) {
+    report.Warn(marks.MarkOf("plaintext_auth"),
+                opportunistic
+                    ? "plaintext_auth: allow lets passwords cross the network in plaintext"
+                    : "plaintext_auth: allow has no effect without policy opportunistic");
+  }
+  if (dialogue.accept_bare_lf) {
+    report.Warn(marks.MarkOf("accept_bare_lf"),
+                starttls ? "accept_bare_lf makes line ends ambiguous, which attacks on mail are "
+                           "built on"
+                         : "accept_bare_lf has no effect with implicit TLS");
+  }
+  if (opportunistic && listener.plaintext_backend < 0) {
+    report.Warn(marks.at, "listener " + listener.name +
+                              " has no plaintext_backend: its backend cannot tell whether a client "
+                              "used TLS");
+  }
+}
+
+void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  const std::string_view protocol = listener.protocol->name;
+  const bool port_25 = std::ranges::any_of(listener.bind, [](const SocketAddress& address) {
+    return address.endpoint().port == kSmtpPort;
+  });
+  if (protocol == "smtp" && port_25 && listener.tls == TlsMode::kStartTls &&
+      listener.dialogue.policy == Policy::kRequire) {
+    report.Warn(
+        marks.MarkOf("policy"),
+        "policy require on port 25 turns away mail of servers without TLS; RFC 3207 section "
+        "4 forbids it for a public MX");
+  }
+  for (size_t i = 0; i < listener.bind.size(); ++i) {
+    if (protocol != "lmtp" || listener.bind[i].is_local()) continue;
+    report.Warn(marks.MarkOf("bind", i), "LMTP delivers without log-in: whoever reaches " +
+                                             listener.bind[i].ToString() +
+                                             " can put mail into every mailbox");
+  }
+  const ReadMarks* proxy = marks.Child("proxy_protocol");
+  for (size_t i = 0; proxy != nullptr && i < listener.proxy_from.size(); ++i) {
+    if (listener.proxy_from[i].bits != 0) continue;
+    report.Warn(proxy->MarkOf("from", i),
+                listener.proxy_from[i].ToString() +
+                    " lets everybody say who the client is, by a PROXY header");
+  }
+}
+
+void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
+                   Report& report) {
+  for (size_t i = 0; i < backend.servers.size(); ++i) {
+    if (backend.servers[i].is_local()) continue;
+    report.Warn(marks.MarkOf("servers", i), "what clients have encrypted goes to " +
+                                                backend.servers[i].ToString() +
+                                                " in plaintext over a network");
+  }
+  if (!used) report.Warn(marks.at, "no listener uses backend " + backend.name);
+}
+
+}  // namespace
+
+void CollectWarnings(const Draft& draft, Report& report) {
+  const Config& config = draft.config;
+  std::vector<bool> used(config.backends.size());
+  const std::vector<ReadMarks>& listeners = draft.marks.List("listeners");
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerConfig& listener = config.listeners[i];
+    WarnOfProxy(listeners[i], "backend", listener, config.backends[listener.backend], report);
+    used[listener.backend] = true;
+    if (listener.plaintext_backend >= 0) {
+      const auto plaintext = static_cast<size_t>(listener.plaintext_backend);
+      WarnOfProxy(listeners[i], "plaintext_backend", listener, config.backends[plaintext], report);
+      used[plaintext] = true;
+    }
+    WarnOfPlaintext(listeners[i], listener, report);
+    WarnOfExposure(listeners[i], listener, report);
+  }
+  const std::vector<ReadMarks>& backends = draft.marks.List("backends");
+  for (size_t i = 0; i < config.backends.size(); ++i) {
+    WarnOfBackend(backends[i], config.backends[i], used[i], report);
+  }
+}
+
+}  // namespace starling

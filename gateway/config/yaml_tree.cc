@@ -1,0 +1,260 @@
+#include "gateway/config/yaml_tree.h"
+
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <sstream>
+#include <utility>
+
+namespace starling {
+namespace {
+
+YamlMark MarkOf(const YAML::Mark& mark) {
+  return mark.is_null() ? YamlMark{} : YamlMark{mark.line + 1, mark.column + 1};
+}
+
+// Octets of the UTF-8 character at the start of `text`, 0 if it is none
+// (RFC 3629 section 4; surrogates and overlong forms are none).
+size_t Utf8Length(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t first = at(0);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  if (first == 0xe0 && at(1) < 0xa0) return 0;
+  if (first == 0xed && at(1) > 0x9f) return 0;
+  if (first == 0xf0 && at(1) < 0x90) return 0;
+  if (first == 0xf4 && at(1) > 0x8f) return 0;
+  return length;
+}
+
+// yaml-cpp guesses encodings and takes octet 4 for the end of the file; so only
+// clean UTF-8 reaches it.
+bool CheckCharacters(std::string_view text, Report& report) {
+  YamlMark mark;
+  while (!text.empty()) {
+    const size_t length = Utf8Length(text);
+    const auto octet = static_cast<uint8_t>(text[0]);
+    const bool control =
+        (octet < 0x20 && octet != '\t' && octet != '\n' && octet != '\r') || octet == 0x7f;
+    if (length == 0 || control) {
+      char shown[32];
+      std::snprintf(shown, sizeof(shown), "the octet 0x%02x", octet);
+      report.Error(mark, shown, "UTF-8 text without control characters");
+      return false;
+    }
+    mark.column += static_cast<int>(length);
+    if (octet == '\n') mark = {mark.line + 1, 1};
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+}  // namespace
+
+class YamlBuilder : public YAML::EventHandler {
+ public:
+  YamlBuilder(YamlTree& tree, Report& report) : tree_(tree), report_(report) {}
+
+  // A limit was reached: the tree is not whole.
+  bool stopped() const { return stopped_; }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Leaf(YamlNode::Kind::kNull, mark, anchor, {});
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    CheckTag(mark, tag);
+    Leaf(YamlNode::Kind::kText, mark, anchor, value);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (stopped_) return;
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      Stop(mark, "an alias inside what it stands for", "an alias of something complete");
+      return;
+    }
+    Attach(*found->second, MarkOf(mark));
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Begin(YamlNode::Kind::kList, mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { End(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    Begin(YamlNode::Kind::kMap, mark, tag, anchor);
+  }
+  void OnMapEnd() override { End(); }
+
+ private:
+  struct Open {
+    YamlNode* node = nullptr;
+    YAML::anchor_t anchor = YAML::NullAnchor;
+    bool have_key = false;    // the next event is a value
+    bool drop_value = false;  // of a key that was refused
+    std::map<std::string, YamlMark> seen;
+  };
+
+  // yaml-cpp gives "?" to plain text and "!" to quoted text.
+  void CheckTag(const YAML::Mark& mark, const std::string& tag) {
+    if (stopped_ || tag.empty() || tag == "?" || tag == "!") return;
+    report_.Error(MarkOf(mark), "the tag " + Quote(tag), "no tags");
+  }
+
+  void Stop(const YAML::Mark& mark, std::string_view read, std::string_view expected) {
+    report_.Error(MarkOf(mark), read, expected);
+    stopped_ = true;
+  }
+
+  YamlNode* Make(YamlNode::Kind kind, const YAML::Mark& mark) {
+    if (stopped_) return nullptr;
+    if (tree_.nodes_.size() >= kMaxYamlNodes) {
+      Stop(mark, "more than " + std::to_string(kMaxYamlNodes) + " values", "fewer");
+      return nullptr;
+    }
+    YamlNode& node = tree_.nodes_.emplace_back();
+    node.kind = kind;
+    node.mark = MarkOf(mark);
+    return &node;
+  }
+
+  void Leaf(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor,
+            const std::string& text) {
+    YamlNode* node = Make(kind, mark);
+    if (node == nullptr) return;
+    node->text = text;
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+    Attach(*node, node->mark);
+  }
+
+  void Begin(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag,
+             YAML::anchor_t anchor) {
+    CheckTag(mark, tag);
+    if (!stopped_ && open_.size() >= kMaxYamlDepth) {
+      Stop(mark, "more than " + std::to_string(kMaxYamlDepth) + " levels of nesting", "fewer");
+    }
+    YamlNode* node = Make(kind, mark);
+    if (node == nullptr) return;
+    Attach(*node, node->mark);
+    open_.push_back({.node = node, .anchor = anchor, .seen = {}});
+  }
+
+  void End() {
+    if (stopped_) return;
+    const Open& top = open_.back();
+    if (top.anchor != YAML::NullAnchor) anchors_[top.anchor] = top.node;
+    open_.pop_back();
+  }
+
+  void Attach(const YamlNode& node, YamlMark mark) {
+    if (open_.empty()) {
+      tree_.root_ = &node;
+      return;
+    }
+    Open& top = open_.back();
+    if (top.node->kind == YamlNode::Kind::kList) {
+      top.node->children.push_back(&node);
+    } else if (top.have_key) {
+      top.have_key = false;
+      if (!top.drop_value) top.node->children.push_back(&node);
+    } else {
+      top.have_key = true;
+      top.drop_value = !TakeKey(top, node, mark);
+    }
+  }
+
+  bool TakeKey(Open& top, const YamlNode& node, YamlMark mark) {
+    if (node.kind != YamlNode::Kind::kText) {
+      report_.Error(mark, Describe(node) + " as a key", "a name");
+      return false;
+    }
+    const auto [earlier, first] = top.seen.emplace(node.text, mark);
+    if (!first) {
+      report_.Error(mark, Quote(node.text) + " again", "each key once",
+                    "the first is in line " + std::to_string(earlier->second.line));
+      return false;
+    }
+    top.node->keys.push_back({node.text, mark});
+    return true;
+  }
+
+  YamlTree& tree_;
+  Report& report_;
+  std::vector<Open> open_;
+  std::map<YAML::anchor_t, const YamlNode*> anchors_;  // complete ones only
+  bool stopped_ = false;
+};
+
+YamlTree::YamlTree() { root_ = &nodes_.emplace_back(); }
+
+YamlTree YamlTree::Parse(std::string_view text, Report& report) {
+  YamlTree tree;
+  if (text.size() > kMaxYamlSize) {
+    report.Error({}, "a file of " + std::to_string(text.size()) + " octets",
+                 "at most " + std::to_string(kMaxYamlSize));
+    return tree;
+  }
+  if (!CheckCharacters(text, report)) return tree;
+  YamlBuilder builder(tree, report);
+  // The library tells of bad syntax by exceptions; they end here.
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    parser.HandleNextDocument(builder);
+    if (parser) report.Error({}, "several documents", "one");
+    if (!builder.stopped()) return tree;
+  } catch (const YAML::Exception& error) {
+    report.Error(MarkOf(error.mark), "YAML that cannot be understood", "correct syntax", error.msg);
+  } catch (const std::exception& error) {
+    report.Error({}, "YAML that cannot be understood", "correct syntax", error.what());
+  }
+  return YamlTree();
+}
+
+std::string Quote(std::string_view text) {
+  constexpr size_t kShown = 60;
+  std::string quoted = "\"";
+  for (const char c : text.substr(0, kShown)) {
+    const auto octet = static_cast<uint8_t>(c);
+    if (octet < 0x20 || octet == 0x7f) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof(escaped), "\\x%02x", octet);
+      quoted += escaped;
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + (text.size() > kShown ? "...\"" : "\"");
+}
+
+std::string Describe(const YamlNode& node) {
+  switch (node.kind) {
+    case YamlNode::Kind::kNull:
+      return "nothing";
+    case YamlNode::Kind::kText:
+      return Quote(node.text);
+    case YamlNode::Kind::kList:
+      return "a list";
+    case YamlNode::Kind::kMap:
+      return "a map";
+  }
+  return "nothing";
+}
+
+}  // namespace starling

@@ -1,0 +1,54 @@
+// The running gateway: puts the parts together in the order that rights and
+// threads demand, and takes them apart again without losing a connection.
+//
+// Not for: flags, signals and exit codes (main.cc), what the parts do.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gateway/config/config.h"
+
+namespace starling {
+
+inline constexpr char kVersion[] = "0.1.0";
+
+// Which step failed; main makes an exit code of it.
+enum class StartFailure : uint8_t { kNone, kConfiguration, kBind, kRing, kOther };
+
+class Gateway {
+ public:
+  explicit Gateway(std::shared_ptr<const Config> config);
+  // Stops at once what still runs.
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  // Binds, changes the user, reads keys, makes rings, starts threads. On failure
+  // nothing is left running.
+  absl::Status Start(StartFailure& failure);
+
+  // The drain, driven by the main thread. Not ready from now on; still accepting
+  // for as long as `drain_delay` says.
+  void BeginDrain();
+  // Moves the drain on as time goes, and is called again and again, every few
+  // milliseconds; true when all is over.
+  bool StepDrain();
+  // No last words. StepDrain() tells when it is done.
+  void StopNow();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// What is to be checked of the files that a configuration names, as the user who
+// calls: keys and certificates. All errors at once; warnings are appended.
+absl::Status CheckFiles(const Config& config, std::vector<std::string>& warnings);
+
+// "starling 0.1.0" and what it was built with, a line each.
+std::string VersionText();
+
+}  // namespace starling

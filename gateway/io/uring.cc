@@ -1,0 +1,222 @@
+#include "gateway/io/uring.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/io/uring_compat.h"
+#include "gateway/io/uring_setup.h"
+
+namespace starling {
+namespace uring {
+namespace {
+
+constexpr uint32_t kSpareDescriptors = 64;  // the wake event is one of them
+constexpr uint32_t kMaxSlots = 1u << 24;
+
+RingFeatures Both(const RingFeatures& a, const RingFeatures& b) {
+  RingFeatures both;
+  both.defer_taskrun = a.defer_taskrun && b.defer_taskrun;
+  both.socket_options = a.socket_options && b.socket_options;
+  both.fixed_fd_install = a.fixed_fd_install && b.fixed_fd_install;
+  both.min_wait = a.min_wait && b.min_wait;
+  return both;
+}
+
+const char* NameOf(uint8_t operation) {
+  switch (operation) {
+    case IORING_OP_ACCEPT:
+      return "ACCEPT";
+    case IORING_OP_SOCKET:
+      return "SOCKET";
+    case IORING_OP_CONNECT:
+      return "CONNECT";
+    case IORING_OP_SEND:
+      return "SEND";
+    case IORING_OP_RECV:
+      return "RECV";
+    case IORING_OP_ASYNC_CANCEL:
+      return "ASYNC_CANCEL";
+    case IORING_OP_SHUTDOWN:
+      return "SHUTDOWN";
+    case IORING_OP_CLOSE:
+      return "CLOSE";
+    case IORING_OP_READ:
+      return "READ";
+    case IORING_OP_FILES_UPDATE:
+      return "FILES_UPDATE";
+    case IORING_OP_URING_CMD:
+      return "URING_CMD";
+    case kOpFixedFdInstall:
+      return "FIXED_FD_INSTALL";
+    default:
+      return nullptr;
+  }
+}
+
+uint32_t TableSize(const RingOptions& options) {
+  return 2 * options.sessions + options.listeners + options.accepts + kSpareDescriptors;
+}
+
+}  // namespace
+
+void Die(const char* what, int error) {
+  fprintf(stderr, "starling: io_uring: %s: %s\n", what, strerror(error));
+  abort();
+}
+
+UringRing::UringRing(const RingOptions& options, const RingFeatures& features)
+    : options_(options), features_(features) {
+  legs_.resize(2 * options.sessions);
+  openings_.resize(options.sessions);
+  accepts_.resize(options.accepts);
+  for (uint32_t i = options.accepts; i > 0; --i) free_accepts_.push_back(i - 1);
+  listeners_.resize(options.listeners);
+  held_.reserve(16);
+  at_once_.reserve(16);
+}
+
+UringRing::~UringRing() {
+  if (queue_made_) {
+    // The index belongs to the thread; a thread that has ended gave it back.
+    if (ring_index_ >= 0 && owner_ == std::this_thread::get_id()) {
+      UnregisterRingDescriptor(&queue_, ring_index_);
+    }
+    io_uring_queue_exit(&queue_);
+  }
+  auto close_if_open = [](int fd) {
+    if (fd >= 0) close(fd);
+  };
+  close_if_open(event_fd_);
+  for (const Opening& opening : openings_) close_if_open(opening.os_fd);
+  for (const Accept& accept : accepts_) close_if_open(accept.os_fd);
+  for (const Listener& listener : listeners_) close_if_open(listener.os_fd);
+}
+
+absl::Status UringRing::Init() {
+  // Four requests a session may be in flight, but a batch is far smaller; what
+  // does not fit is kept by the kernel and counted here.
+  const uint32_t submissions = std::bit_ceil(std::clamp(options_.sessions, 64u, 1024u));
+  const uint32_t completions = std::bit_ceil(std::clamp(2 * options_.sessions, 512u, 16384u));
+  const uint32_t wanted = std::max(completions, 4 * submissions);
+  int error = SetUpQueues(submissions, wanted, &features_.defer_taskrun, &queue_);
+  if (error != 0) return LimitError("making the queues", -error, wanted);
+  queue_made_ = true;
+
+  const uint32_t wake = options_.sessions + options_.listeners;
+  error = RegisterTable(&queue_, TableSize(options_), wake + 1);
+  if (error != 0) return LimitError("the descriptor table", -error, TableSize(options_));
+  // Blocking, so that a read waits in the ring until there is something.
+  event_fd_ = eventfd(0, EFD_CLOEXEC);
+  if (event_fd_ < 0) return LimitError("the wake event", errno, 1);
+  error = io_uring_register_files_update(&queue_, wake, &event_fd_, 1);
+  if (error != 1) return LimitError("the wake event's entry", -error, 1);
+  if (options_.restrict_operations) {
+    error = RegisterRestrictions(&queue_, features_);
+    if (error != 0) {
+      return absl::InternalError(absl::StrCat("io_uring: restrictions: ", strerror(-error)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UringRing::Start() {
+  owner_ = std::this_thread::get_id();
+  // A thread has 16 of these; without one the calls are slower, nothing else.
+  ring_index_ = RegisterRingDescriptor(&queue_);
+  for (BufferGroup group : {BufferGroup::kSmall, BufferGroup::kLarge}) {
+    const bool small = group == BufferGroup::kSmall;
+    const auto index = static_cast<uint16_t>(group);
+    absl::Status status =
+        buffers_[index].Register(&queue_, index, index * kIdsPerGroup,
+                                 small ? options_.small_buffers : options_.large_buffers,
+                                 small ? options_.small_buffer_size : options_.large_buffer_size);
+    if (!status.ok()) return status;
+  }
+  if (int error = Enable(&queue_); error != 0) {
+    return absl::InternalError(absl::StrCat("io_uring: enabling the ring: ", strerror(-error)));
+  }
+  RequestWake();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
+  auto free = std::find_if(listeners_.begin(), listeners_.end(),
+                           [](const Listener& listener) { return !listener.used; });
+  if (free == listeners_.end()) {
+    close(os_fd);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a worker has at most ", options_.listeners, " listening sockets"));
+  }
+  *free = Listener();
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (getsockname(os_fd, reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
+    const auto bound = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length);
+    free->look_up_local = want_local && bound.is_wildcard();
+    if (!bound.is_wildcard()) free->local = bound.endpoint();
+  }
+  const uint32_t index = free - listeners_.begin();
+  const Fd fd = static_cast<Fd>(options_.sessions + index);
+  if (owner_ == std::thread::id()) {
+    const int result = io_uring_register_files_update(&queue_, fd, &os_fd, 1);
+    close(os_fd);
+    if (result != 1) return LimitError("a listening socket's entry", -result, 1);
+  } else {
+    // The descriptor is read when the request is submitted; it is closed when that is done.
+    free->os_fd = os_fd;
+    io_uring_sqe* sqe =
+        Request(IORING_OP_FILES_UPDATE, -1, 0, StepData(Step::kListenerTable, index));
+    sqe->addr = reinterpret_cast<uint64_t>(&free->os_fd);
+    sqe->len = 1;
+    sqe->off = fd;
+  }
+  free->used = true;
+  ++in_use_;
+  return fd;
+}
+
+void UringRing::Wake() {
+  const uint64_t one = 1;
+  // Cannot fail: the counter holds 2^64 - 2 before a write would block.
+  [[maybe_unused]] ssize_t written = write(event_fd_, &one, sizeof(one));
+}
+
+uint32_t UringRing::BuffersOut() const { return buffers_[0].out() + buffers_[1].out(); }
+
+std::vector<std::pair<std::string, uint64_t>> UringRing::OperationCounts() const {
+  std::vector<std::pair<std::string, uint64_t>> counts;
+  for (size_t i = 0; i < counts_.size(); ++i) {
+    const char* name = NameOf(static_cast<uint8_t>(i));
+    if (name != nullptr) counts.emplace_back(name, counts_[i]);
+  }
+  counts.emplace_back("enter", enters_);
+  counts.emplace_back("enter_min_wait", min_waits_);
+  counts.emplace_back("setup_defer_taskrun", (queue_.flags & IORING_SETUP_DEFER_TASKRUN) != 0);
+  counts.emplace_back("completion_overflow", overflows_);
+  return counts;
+}
+
+}  // namespace uring
+
+absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const RingOptions& options) {
+  if (options.sessions == 0 || options.sessions >= uring::kMaxSlots || options.accepts == 0) {
+    return absl::InvalidArgumentError("io_uring: a ring needs sessions (below 2^24) and accepts");
+  }
+  const RingProbe probe = ProbeRing();
+  if (probe.unavailable != RingUnavailable::kNo) return absl::UnavailableError(probe.message);
+  auto ring =
+      std::make_unique<uring::UringRing>(options, uring::Both(options.features, probe.features));
+  absl::Status status = ring->Init();
+  if (!status.ok()) return status;
+  return ring;
+}
+
+}  // namespace starling

@@ -1,0 +1,189 @@
+// The real ring: ring.h on io_uring. uring.cc makes it and keeps listeners,
+// uring_ops.cc writes requests, uring_turn.cc waits and reads completions,
+// uring_steps.cc goes on with operations of several steps.
+//
+// The descriptor table: 0..sessions-1 upstream (index = slot), then listeners,
+// then the wake event, then what accepts take.
+#pragma once
+
+#include <liburing.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gateway/io/ring.h"
+#include "gateway/io/uring_buffers.h"
+
+namespace starling::uring {
+
+class UringRing final : public Ring {
+ public:
+  UringRing(const RingOptions& options, const RingFeatures& features);
+  // In the thread that called Start().
+  ~UringRing() override;
+
+  absl::Status Init();  // Create()'s part that may fail
+  absl::Status Start() override;
+
+  absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) override;
+  void CancelAccepts(Fd listener) override;
+  void RemoveListener(Fd listener) override;
+  void ArmAccept(Fd listener, Tag tag) override;
+  void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
+                    bool want_local, Tag tag) override;
+  void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
+  void Peek(Fd fd, Tag tag) override;
+  void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
+  void ShutdownWrite(Fd fd, Tag tag) override;
+  void Cancel(Fd fd, Tag tag) override;
+  void CancelAndClose(Fd fd, Tag tag) override;
+  std::span<uint8_t> Buffer(BufferId id) override;
+  void ReturnBuffer(BufferId id) override;
+  uint32_t BuffersOut() const override;
+  uint32_t DescriptorsInUse() const override { return in_use_; }
+  void Turn(MonoTime deadline, std::vector<Completion>& out) override;
+  void Wake() override;
+  std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
+  const RingFeatures& features() const override { return features_; }
+
+ private:
+  // Steps inside an operation: user_data with the highest bit set, the step in
+  // the highest octet and a descriptor's, accept's or listener's index below.
+  enum class Step : uint8_t {
+    kOpenSocket = 128,  // a socket into the table, by SOCKET or FILES_UPDATE
+    kOpenOption,
+    kOpenConnect,
+    kOpenHeader,
+    kOpenLocal,  // an OS descriptor to ask for the local address
+    kOpenClose,  // of what a failed attempt left in the table
+    kAccept,
+    kAcceptLocal,
+    kAcceptTable,  // an ordinarily accepted socket into the table
+    kUnseen,       // part of a chain whose last member tells
+    kListenerTable,
+    kListenerClose,
+    kWake,
+  };
+  static uint64_t StepData(Step step, uint32_t index) {
+    return static_cast<uint64_t>(step) << 56 | index;
+  }
+
+  // What is in flight on one side of a session: one of each kind at most.
+  enum Armed : uint8_t { kRecv = 1, kSend = 2, kPeek = 4, kShutdown = 8, kOpen = 16 };
+
+  // One side of a session. Kept by slot and not by descriptor: the kernel may
+  // give an accepted descriptor's index to the next client as soon as it is
+  // closed, while the slot is free only when everything on it has completed.
+  struct Leg {
+    uint8_t armed = 0;             // Armed
+    bool in_table : 1 = false;     // upstream: there is a socket at the slot's index
+    bool connecting : 1 = false;   // its chain runs in the kernel: a cancel may come too early
+    bool cancelled : 1 = false;    // while connecting
+    bool closing : 1 = false;      // CancelAndClose() is under way
+    bool cancel_held : 1 = false;  // a Cancel() waits in held_ for `armed` to end
+  };
+
+  struct Opening {
+    Tag tag;
+    bool want_local = false;
+    int os_fd = -1;  // where the socket is made as an ordinary one
+    int32_t header = 0;
+    int32_t result = 0;
+    Endpoint local;
+  };
+
+  struct Accept {
+    sockaddr_storage peer;
+    socklen_t length = 0;
+    int os_fd = -1;            // accepted ordinarily, on its way into the table
+    int32_t table_index = -1;  // kAcceptTable: in an OS descriptor, out an index
+    Fd accepted = kNoFd;
+    bool look_up_local = false;
+    Tag tag;
+    Endpoint local;
+  };
+
+  struct Listener {
+    bool used = false;
+    bool look_up_local = false;  // it is a wildcard and the address called is wanted
+    int os_fd = -1;              // until it is in the table
+    Endpoint local;
+  };
+
+  // uring_ops.cc
+  void Reserve(uint32_t requests);
+  io_uring_sqe* Request(uint8_t operation, Fd fd, uint8_t flags, uint64_t user_data);
+  void Arm(Armed kind, Tag tag);
+  bool WantsOrdinarySocket(const SocketAddress& address, bool want_local) const;
+  bool MakeOrdinarySocket(const SocketAddress& address, Opening* opening);
+  void RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data);
+  uint32_t CancelTargets(Tag tag, std::array<uint64_t, 4>* targets);
+  void RequestCancels(std::span<const uint64_t> targets, Tag tag);
+  void RequestTableEntry(int32_t* descriptor, uint32_t accept);
+  void RequestInstall(Fd fd, Step step, uint32_t index);
+  void RequestClose(Fd fd, uint64_t user_data);
+  void RequestWake();
+
+  // uring_turn.cc
+  Leg& LegOf(Tag tag);
+  void Flush();
+  int Enter(uint32_t wait_for, uint32_t flags, const void* argument, size_t size);
+  void Submit(bool wait, MonoTime deadline);
+  void Drain(std::vector<Completion>& out);
+  void Handle(const io_uring_cqe& cqe, std::vector<Completion>& out);
+  void HandleStep(Step step, uint32_t index, int32_t result, std::vector<Completion>& out);
+  void Ended(Armed kind, const Completion& completion, std::vector<Completion>& out);
+  void Received(Tag tag, const io_uring_cqe& cqe, std::vector<Completion>& out);
+  void CancelSent(Tag tag, std::vector<Completion>& out);
+  void Closed(Tag tag, int32_t result, std::vector<Completion>& out);
+
+  // uring_steps.cc
+  void OpenStep(Step step, Fd fd, int32_t result, std::vector<Completion>& out);
+  void OpenFailed(Fd fd, int32_t error, std::vector<Completion>& out);
+  void OpenEnded(Fd fd, int32_t result, std::vector<Completion>& out);
+  void AcceptStep(Step step, uint32_t index, int32_t result, std::vector<Completion>& out);
+  void AcceptEnded(uint32_t index, int32_t result, std::vector<Completion>& out);
+  void LeaveTable(Leg& leg);
+
+  const RingOptions options_;
+  RingFeatures features_;
+  io_uring queue_{};
+  bool queue_made_ = false;
+  int ring_index_ = -1;  // the registered ring descriptor
+  std::thread::id owner_;
+  int event_fd_ = -1;
+  uint64_t event_value_ = 0;  // what the READ of the event writes
+  uint8_t peeked_ = 0;        // what all peeks write
+
+  std::array<BufferRing, 2> buffers_;
+  std::vector<Leg> legs_;          // two a slot: the client's, the backend's
+  std::vector<Opening> openings_;  // by upstream Fd
+  std::vector<Accept> accepts_;
+  std::vector<uint32_t> free_accepts_;
+  std::vector<Listener> listeners_;
+  std::vector<Tag> held_;            // Cancel()s whose requests have not ended
+  std::vector<Completion> at_once_;  // completions that needed no kernel
+  uint32_t in_use_ = 0;
+  uint32_t last_batch_ = 0;  // completions of the turn before
+
+  std::array<uint64_t, 64> counts_{};  // by operation
+  uint64_t enters_ = 0;
+  uint64_t min_waits_ = 0;
+  uint64_t overflows_ = 0;
+};
+
+// A BufferId is the kernel's 16-bit buffer id: the group is its highest bit.
+inline constexpr uint32_t kIdsPerGroup = 32768;
+
+// The process cannot go on: a bug of ours or of the kernel's.
+[[noreturn]] void Die(const char* what, int error);
+
+}  // namespace starling::uring

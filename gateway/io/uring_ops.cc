@@ -1,0 +1,286 @@
+// Writes requests. Each public function here is one of ring.h's operations and
+// leads to one completion; uring_turn.cc follows the steps in between.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "gateway/io/uring.h"
+#include "gateway/io/uring_compat.h"
+
+namespace starling::uring {
+namespace {
+
+constexpr int kOn = 1;  // what socket options are set to
+
+template <typename T>
+uint64_t Address(T* pointer) {
+  return reinterpret_cast<uint64_t>(pointer);
+}
+
+}  // namespace
+
+// Chains must be submitted whole: room for all of their requests is made first.
+void UringRing::Reserve(uint32_t requests) {
+  while (queue_.sq.sqe_tail - io_uring_smp_load_acquire(queue_.sq.khead) + requests >
+         queue_.sq.ring_entries) {
+    Flush();
+  }
+}
+
+io_uring_sqe* UringRing::Request(uint8_t operation, Fd fd, uint8_t flags, uint64_t user_data) {
+  Reserve(1);
+  io_uring_sqe* sqe = &queue_.sq.sqes[queue_.sq.sqe_tail++ & queue_.sq.ring_mask];
+  memset(sqe, 0, sizeof(*sqe));
+  sqe->opcode = operation;
+  sqe->flags = flags;
+  sqe->fd = fd;
+  sqe->user_data = user_data;
+  ++counts_[operation];
+  return sqe;
+}
+
+UringRing::Leg& UringRing::LegOf(Tag tag) {
+  if (tag.slot >= options_.sessions) Die("a slot beyond the number of sessions", EINVAL);
+  return legs_[2 * tag.slot + (tag.op >= Op::kUpOpen)];
+}
+
+void UringRing::Arm(Armed kind, Tag tag) {
+  Leg& leg = LegOf(tag);
+  if (leg.armed & kind) Die("an operation twice on a descriptor", EBUSY);
+  leg.armed |= kind;
+}
+
+void UringRing::RequestWake() {
+  io_uring_sqe* sqe =
+      Request(IORING_OP_READ, static_cast<Fd>(options_.sessions + options_.listeners),
+              IOSQE_FIXED_FILE, StepData(Step::kWake, 0));
+  sqe->addr = Address(&event_value_);
+  sqe->len = sizeof(event_value_);
+}
+
+void UringRing::CancelAccepts(Fd listener) {
+  io_uring_sqe* sqe =
+      Request(IORING_OP_ASYNC_CANCEL, listener, IOSQE_CQE_SKIP_SUCCESS, StepData(Step::kUnseen, 0));
+  sqe->cancel_flags =
+      IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_FD_FIXED;
+}
+
+void UringRing::RemoveListener(Fd listener) {
+  --in_use_;
+  RequestClose(listener, StepData(Step::kListenerClose, listener - options_.sessions));
+}
+
+void UringRing::ArmAccept(Fd listener, Tag tag) {
+  if (free_accepts_.empty()) {
+    at_once_.push_back({.tag = tag, .result = -EBUSY});
+    return;
+  }
+  const uint32_t index = free_accepts_.back();
+  free_accepts_.pop_back();
+  Accept& accept = accepts_[index];
+  const Listener& from = listeners_[listener - options_.sessions];
+  accept.look_up_local = from.look_up_local;
+  accept.tag = tag;
+  accept.local = from.local;
+  accept.peer = {};
+  accept.length = sizeof(accept.peer);
+  io_uring_sqe* sqe =
+      Request(IORING_OP_ACCEPT, listener, IOSQE_FIXED_FILE, StepData(Step::kAccept, index));
+  sqe->addr = Address(&accept.peer);
+  sqe->addr2 = Address(&accept.length);
+  if (from.look_up_local && !features_.fixed_fd_install) {
+    sqe->accept_flags = SOCK_CLOEXEC;  // an ordinary one, which can be asked
+  } else {
+    // By hand: liburing 2.3's helper adds 1 to this and asks for none at all.
+    sqe->file_index = IORING_FILE_INDEX_ALLOC;
+  }
+}
+
+// The table cannot set TCP_NODELAY or tell a local address in older kernels.
+bool UringRing::WantsOrdinarySocket(const SocketAddress& address, bool want_local) const {
+  return !address.is_unix() &&
+         (!features_.socket_options || (want_local && !features_.fixed_fd_install));
+}
+
+bool UringRing::MakeOrdinarySocket(const SocketAddress& address, Opening* opening) {
+  opening->os_fd = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (opening->os_fd < 0) return false;
+  setsockopt(opening->os_fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof(kOn));
+  return true;
+}
+
+void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
+                             bool want_local, Tag tag) {
+  Leg& leg = LegOf(tag);
+  if (fd != static_cast<Fd>(tag.slot) || leg.in_table) {
+    Die("an upstream descriptor is not free", EEXIST);
+  }
+  want_local = want_local && !address.is_unix();
+  Opening& opening = openings_[fd];
+  opening = Opening();
+  opening.tag = tag;
+  opening.want_local = want_local;
+  opening.header = static_cast<int32_t>(header.size());
+  const bool ordinary = WantsOrdinarySocket(address, want_local);
+  if (ordinary && !MakeOrdinarySocket(address, &opening)) {
+    at_once_.push_back({.tag = tag, .result = -errno});
+    return;
+  }
+  Arm(kOpen, tag);
+  leg.in_table = true;
+  leg.connecting = true;
+  leg.cancelled = false;
+  ++in_use_;
+
+  // A failing member completes for the whole chain: the rest is skipped. An
+  // option that cannot be set (hard link) is no reason to fail.
+  constexpr uint8_t kNext = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+  Reserve(4);
+  if (ordinary) {
+    io_uring_sqe* sqe = Request(IORING_OP_FILES_UPDATE, -1, kNext, StepData(Step::kOpenSocket, fd));
+    sqe->addr = Address(&opening.os_fd);
+    sqe->len = 1;
+    sqe->off = fd;
+  } else {
+    io_uring_sqe* sqe =
+        Request(IORING_OP_SOCKET, address.family(), kNext, StepData(Step::kOpenSocket, fd));
+    // Without SOCK_NONBLOCK a full Unix backlog would block a kernel thread.
+    sqe->off = SOCK_STREAM | SOCK_NONBLOCK;
+    sqe->file_index = fd + 1;
+    if (!address.is_unix()) {
+      sqe = Request(IORING_OP_URING_CMD, fd,
+                    IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS,
+                    StepData(Step::kOpenOption, fd));
+      SetSocketOption(sqe, IPPROTO_TCP, TCP_NODELAY, &kOn);
+    }
+  }
+  io_uring_sqe* sqe =
+      Request(IORING_OP_CONNECT, fd, header.empty() ? IOSQE_FIXED_FILE : IOSQE_FIXED_FILE | kNext,
+              StepData(Step::kOpenConnect, fd));
+  sqe->addr = Address(address.get());
+  sqe->off = address.length();
+  if (header.empty()) return;
+  sqe = Request(IORING_OP_SEND, fd, IOSQE_FIXED_FILE, StepData(Step::kOpenHeader, fd));
+  sqe->addr = Address(header.data());
+  sqe->len = header.size();
+  sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+}
+
+void UringRing::Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) {
+  Arm(kRecv, tag);
+  const uint32_t size = buffers_[static_cast<size_t>(group)].size();
+  io_uring_sqe* sqe =
+      Request(IORING_OP_RECV, fd, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT, Pack(tag));
+  sqe->len = max < size ? max : size;
+  sqe->buf_group = static_cast<uint16_t>(group);
+}
+
+void UringRing::Peek(Fd fd, Tag tag) {
+  Arm(kPeek, tag);
+  io_uring_sqe* sqe = Request(IORING_OP_RECV, fd, IOSQE_FIXED_FILE, Pack(tag));
+  sqe->addr = Address(&peeked_);
+  sqe->len = 1;
+  sqe->msg_flags = MSG_PEEK | MSG_DONTWAIT;  // without the latter it would wait
+}
+
+void UringRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
+  Arm(kSend, tag);
+  io_uring_sqe* sqe = Request(IORING_OP_SEND, fd, IOSQE_FIXED_FILE, Pack(tag));
+  sqe->addr = Address(data.data());
+  sqe->len = data.size();
+  sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+}
+
+void UringRing::ShutdownWrite(Fd fd, Tag tag) {
+  Arm(kShutdown, tag);
+  Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE, Pack(tag))->len = SHUT_WR;
+}
+
+void UringRing::RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data) {
+  Request(IORING_OP_ASYNC_CANCEL, -1, flags, user_data)->addr = target;
+}
+
+// By user_data, which the kernel finds by hashing; by descriptor it would walk
+// over all that is armed in the ring. Only what can wait is in the list.
+uint32_t UringRing::CancelTargets(Tag tag, std::array<uint64_t, 4>* targets) {
+  const bool up = tag.op >= Op::kUpOpen;
+  const Leg& leg = LegOf(tag);
+  uint32_t count = 0;
+  if (leg.connecting) {
+    (*targets)[count++] = StepData(Step::kOpenConnect, tag.slot);
+    (*targets)[count++] = StepData(Step::kOpenHeader, tag.slot);
+  }
+  tag.op = up ? Op::kUpRecv : Op::kDownRecv;
+  if (leg.armed & kRecv) (*targets)[count++] = Pack(tag);
+  tag.op = up ? Op::kUpSend : Op::kDownSend;
+  if (leg.armed & kSend) (*targets)[count++] = Pack(tag);
+  return count;
+}
+
+void UringRing::RequestCancels(std::span<const uint64_t> targets, Tag tag) {
+  Reserve(targets.size());
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const bool last = i + 1 == targets.size();
+    RequestCancel(targets[i], last ? 0 : IOSQE_CQE_SKIP_SUCCESS,
+                  last ? Pack(tag) : StepData(Step::kUnseen, 0));
+  }
+}
+
+void UringRing::Cancel(Fd, Tag tag) {
+  Leg& leg = LegOf(tag);
+  leg.cancelled = leg.connecting;
+  std::array<uint64_t, 4> targets;
+  const uint32_t count = CancelTargets(tag, &targets);
+  if (count > 0) {
+    RequestCancels({targets.data(), count}, tag);
+  } else if (leg.armed != 0) {
+    leg.cancel_held = true;
+    held_.push_back(tag);
+  } else {
+    at_once_.push_back({.tag = tag});
+  }
+}
+
+void UringRing::CancelAndClose(Fd fd, Tag tag) {
+  Leg& leg = LegOf(tag);
+  leg.closing = true;
+  std::array<uint64_t, 4> targets;
+  const uint32_t count = CancelTargets(tag, &targets);
+  constexpr uint8_t kThen = IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+  Reserve(count + 2);
+  for (uint32_t i = 0; i < count; ++i) {
+    RequestCancel(targets[i], kThen, StepData(Step::kUnseen, 0));
+  }
+  if (leg.connecting) {
+    // A connect that the cancel came too early for is ended by this. It runs in
+    // a thread of the kernel's, so it is left out wherever it is not needed.
+    Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE | kThen, StepData(Step::kUnseen, 0))->len =
+        SHUT_RDWR;
+  }
+  RequestClose(fd, Pack(tag));
+}
+
+void UringRing::RequestClose(Fd fd, uint64_t user_data) {
+  Request(IORING_OP_CLOSE, 0, 0, user_data)->file_index = fd + 1;
+}
+
+// The kernel reads the descriptor from there and writes the index that it chose.
+void UringRing::RequestTableEntry(int32_t* descriptor, uint32_t accept) {
+  io_uring_sqe* sqe = Request(IORING_OP_FILES_UPDATE, -1, 0, StepData(Step::kAcceptTable, accept));
+  sqe->addr = Address(descriptor);
+  sqe->len = 1;
+  sqe->off = IORING_FILE_INDEX_ALLOC;
+}
+
+void UringRing::RequestInstall(Fd fd, Step step, uint32_t index) {
+  Request(kOpFixedFdInstall, fd, IOSQE_FIXED_FILE, StepData(step, index));
+}
+
+std::span<uint8_t> UringRing::Buffer(BufferId id) { return buffers_[id / kIdsPerGroup].At(id); }
+
+void UringRing::ReturnBuffer(BufferId id) { buffers_[id / kIdsPerGroup].Return(id); }
+
+}  // namespace starling::uring

@@ -1,0 +1,163 @@
+// Operations of several steps: opening an upstream connection, accepting,
+// cancelling and closing.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "gateway/io/uring.h"
+
+namespace starling::uring {
+namespace {
+
+Endpoint LocalOf(int os_fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (getsockname(os_fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return {};
+  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length).endpoint();
+}
+
+}  // namespace
+
+// Of the chain in the kernel exactly one member completes: the one that failed
+// or the last one. Only an option that could not be set completes beside it.
+void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completion>& out) {
+  Opening& opening = openings_[fd];
+  if (step == Step::kOpenOption) return;
+  if (step == Step::kOpenLocal) {
+    if (result >= 0) {
+      opening.local = LocalOf(result);
+      close(result);
+    }
+    OpenEnded(fd, 0, out);
+    return;
+  }
+  Leg& leg = LegOf(opening.tag);
+  if (step == Step::kOpenClose) {
+    LeaveTable(leg);
+    OpenEnded(fd, opening.result, out);
+    return;
+  }
+  leg.connecting = false;
+  if (step == Step::kOpenSocket) {
+    LeaveTable(leg);
+    OpenEnded(fd, result, out);
+    return;
+  }
+  const int32_t expected = step == Step::kOpenHeader ? opening.header : 0;
+  if (result != expected) {
+    OpenFailed(fd, result, out);
+  } else if (!opening.want_local) {
+    OpenEnded(fd, 0, out);
+  } else if (opening.os_fd >= 0) {
+    opening.local = LocalOf(opening.os_fd);
+    OpenEnded(fd, 0, out);
+  } else {
+    RequestInstall(fd, Step::kOpenLocal, fd);
+  }
+}
+
+// The socket of a chain that broke is still in the table.
+void UringRing::OpenFailed(Fd fd, int32_t error, std::vector<Completion>& out) {
+  Opening& opening = openings_[fd];
+  Leg& leg = LegOf(opening.tag);
+  // Part of a header was written, or the socket was closed under the connect.
+  if (error >= 0) error = -ECONNRESET;
+  if (leg.cancelled || leg.closing || !leg.in_table) error = -ECANCELED;
+  if (leg.closing || !leg.in_table) {
+    OpenEnded(fd, error, out);
+    return;
+  }
+  opening.result = error;
+  RequestClose(fd, StepData(Step::kOpenClose, fd));
+}
+
+void UringRing::OpenEnded(Fd fd, int32_t result, std::vector<Completion>& out) {
+  Opening& opening = openings_[fd];
+  if (opening.os_fd >= 0) close(opening.os_fd);
+  opening.os_fd = -1;
+  Ended(kOpen, {.tag = opening.tag, .result = result, .local = opening.local}, out);
+}
+
+// A cancel may come between a chain's socket and its connect, when there is
+// nothing to find: it is tried again until the chain has ended.
+void UringRing::CancelSent(Tag tag, std::vector<Completion>& out) {
+  Leg& leg = LegOf(tag);
+  if (leg.armed == 0) {
+    out.push_back({.tag = tag});
+  } else if (leg.connecting) {
+    std::array<uint64_t, 4> targets;
+    RequestCancels({targets.data(), CancelTargets(tag, &targets)}, tag);
+  } else {
+    leg.cancel_held = true;
+    held_.push_back(tag);
+  }
+}
+
+void UringRing::LeaveTable(Leg& leg) {
+  if (leg.in_table) --in_use_;
+  leg.in_table = false;
+}
+
+void UringRing::Closed(Tag tag, int32_t result, std::vector<Completion>& out) {
+  Leg& leg = LegOf(tag);
+  leg.closing = false;
+  if (tag.op == Op::kDownClose) {
+    --in_use_;
+  } else if (leg.in_table) {
+    LeaveTable(leg);
+  } else {
+    result = 0;  // the attempt to open failed meanwhile and left nothing to close
+  }
+  out.push_back({.tag = tag, .result = result});
+}
+
+void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
+                           std::vector<Completion>& out) {
+  Accept& accept = accepts_[index];
+  switch (step) {
+    case Step::kAccept:
+      if (result < 0 || !accept.look_up_local) {
+        AcceptEnded(index, result, out);
+      } else if (features_.fixed_fd_install) {
+        accept.accepted = result;
+        RequestInstall(result, Step::kAcceptLocal, index);
+      } else {
+        accept.local = LocalOf(result);
+        accept.os_fd = result;
+        accept.table_index = result;
+        RequestTableEntry(&accept.table_index, index);
+      }
+      return;
+    case Step::kAcceptLocal:
+      // Without a descriptor to ask, the client is served with its address unknown.
+      if (result >= 0) {
+        accept.local = LocalOf(result);
+        close(result);
+      }
+      AcceptEnded(index, accept.accepted, out);
+      return;
+    default:  // kAcceptTable
+      close(accept.os_fd);
+      accept.os_fd = -1;
+      AcceptEnded(index, result == 1 ? accept.table_index : (result < 0 ? result : -ENFILE), out);
+      return;
+  }
+}
+
+void UringRing::AcceptEnded(uint32_t index, int32_t result, std::vector<Completion>& out) {
+  const Accept& accept = accepts_[index];
+  Completion completion{.tag = accept.tag, .result = result};
+  if (result >= 0) {
+    ++in_use_;
+    completion.peer =
+        SocketAddress::FromKernel(reinterpret_cast<const sockaddr*>(&accept.peer), accept.length)
+            .endpoint();
+    completion.local = accept.local;
+  }
+  free_accepts_.push_back(index);
+  out.push_back(completion);
+}
+
+}  // namespace starling::uring

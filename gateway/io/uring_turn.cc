@@ -1,0 +1,210 @@
+// Submits, waits, and turns the kernel's completions into the ring's.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "gateway/io/uring.h"
+#include "gateway/io/uring_compat.h"
+
+namespace starling::uring {
+namespace {
+
+// Rounds of steps inside operations before Turn() gives its caller a chance to
+// look at the clock, although nothing has completed.
+constexpr int kMaxRounds = 64;
+// After a turn with so many completions the next one waits a little for a batch.
+constexpr uint32_t kFlood = 32;
+constexpr uint32_t kFloodBatch = 8;
+constexpr uint32_t kFloodMicros = 20;
+
+}  // namespace
+
+int UringRing::Enter(uint32_t wait_for, uint32_t flags, const void* argument, size_t size) {
+  io_uring_smp_store_release(queue_.sq.ktail, queue_.sq.sqe_tail);
+  const uint32_t ready = queue_.sq.sqe_tail - io_uring_smp_load_acquire(queue_.sq.khead);
+  const bool registered = ring_index_ >= 0;
+  if (registered) flags |= IORING_ENTER_REGISTERED_RING;
+  ++enters_;
+  const int result =
+      io_uring_enter2(registered ? ring_index_ : queue_.ring_fd, ready, wait_for, flags,
+                      static_cast<sigset_t*>(const_cast<void*>(argument)), size);
+  return result == -1 ? -errno : result;
+}
+
+// Only to make room: completions stay where they are.
+void UringRing::Flush() {
+  const int result = Enter(0, 0, nullptr, 0);
+  if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+    Die("submitting", -result);
+  }
+}
+
+void UringRing::Submit(bool wait, MonoTime deadline) {
+  const MonoTime now = wait ? MonotonicNow() : deadline;
+  GeteventsArg argument{};
+  __kernel_timespec timeout{};
+  uint32_t wait_for = 0;
+  if (deadline > now) {
+    wait_for = 1;
+    if (deadline != kNever) {
+      const int64_t nanos = (deadline - now).count();
+      timeout.tv_sec = nanos / 1'000'000'000;
+      timeout.tv_nsec = nanos % 1'000'000'000;
+      argument.timeout = reinterpret_cast<uint64_t>(&timeout);
+    }
+    if (features_.min_wait && last_batch_ >= kFlood) {
+      wait_for = kFloodBatch;
+      argument.min_wait_usec = kFloodMicros;
+      ++min_waits_;
+    }
+  }
+  const int result =
+      Enter(wait_for, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof(argument));
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+    Die("waiting", -result);
+  }
+}
+
+void UringRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
+  const size_t before = out.size();
+  out.insert(out.end(), at_once_.begin(), at_once_.end());
+  at_once_.clear();
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const bool ready = *queue_.cq.khead != io_uring_smp_load_acquire(queue_.cq.ktail);
+    Submit(!ready && out.size() == before, deadline);
+    Drain(out);
+    if (out.size() > before || MonotonicNow() >= deadline) break;
+  }
+  last_batch_ = static_cast<uint32_t>(out.size() - before);
+}
+
+// All completions there are, and those that did not fit into the queue.
+void UringRing::Drain(std::vector<Completion>& out) {
+  constexpr uint32_t kBatch = 64;
+  std::array<io_uring_cqe, kBatch> batch;
+  // One that keeps completing at once must not keep the turn from ending.
+  for (uint32_t left = 4 * queue_.cq.ring_entries; left > 0;) {
+    const uint32_t head = *queue_.cq.khead;
+    const uint32_t count =
+        std::min({io_uring_smp_load_acquire(queue_.cq.ktail) - head, kBatch, left});
+    if (count == 0) {
+      if (!(io_uring_smp_load_acquire(queue_.sq.kflags) & IORING_SQ_CQ_OVERFLOW)) return;
+      ++overflows_;
+      Submit(false, MonoTime::min());
+      --left;
+      continue;
+    }
+    // Copied out first: handling one may submit, which needs room there.
+    for (uint32_t i = 0; i < count; ++i) {
+      batch[i] = queue_.cq.cqes[(head + i) & queue_.cq.ring_mask];
+    }
+    io_uring_cq_advance(&queue_, count);
+    for (uint32_t i = 0; i < count; ++i) Handle(batch[i], out);
+    left -= count;
+  }
+}
+
+void UringRing::Handle(const io_uring_cqe& cqe, std::vector<Completion>& out) {
+  if (cqe.user_data >> 63) {
+    HandleStep(static_cast<Step>(cqe.user_data >> 56), static_cast<uint32_t>(cqe.user_data),
+               cqe.res, out);
+    return;
+  }
+  const Tag tag = Unpack(cqe.user_data);
+  switch (tag.op) {
+    case Op::kDownRecv:
+    case Op::kUpRecv:
+      Received(tag, cqe, out);
+      return;
+    case Op::kDownSend:
+    case Op::kUpSend:
+      Ended(kSend, {.tag = tag, .result = cqe.res}, out);
+      return;
+    case Op::kDownPeek:
+      Ended(kPeek, {.tag = tag, .result = cqe.res}, out);
+      return;
+    case Op::kDownShutdown:
+    case Op::kUpShutdown:
+      Ended(kShutdown, {.tag = tag, .result = cqe.res}, out);
+      return;
+    case Op::kDownCancel:
+    case Op::kUpCancel:
+      CancelSent(tag, out);
+      return;
+    case Op::kDownClose:
+    case Op::kUpClose:
+      Closed(tag, cqe.res, out);
+      return;
+    case Op::kNone:
+    case Op::kAccept:
+    case Op::kUpOpen:
+    case Op::kWake:
+    case Op::kCount:
+      Die("a completion of nothing that was asked for", EPROTO);
+  }
+}
+
+void UringRing::HandleStep(Step step, uint32_t index, int32_t result,
+                           std::vector<Completion>& out) {
+  switch (step) {
+    case Step::kOpenSocket:
+    case Step::kOpenOption:
+    case Step::kOpenConnect:
+    case Step::kOpenHeader:
+    case Step::kOpenLocal:
+    case Step::kOpenClose:
+      OpenStep(step, static_cast<Fd>(index), result, out);
+      return;
+    case Step::kAccept:
+    case Step::kAcceptLocal:
+    case Step::kAcceptTable:
+      AcceptStep(step, index, result, out);
+      return;
+    case Step::kUnseen:
+      return;
+    case Step::kListenerTable:
+      if (result != 1) Die("a listening socket's entry", -result);
+      close(listeners_[index].os_fd);
+      listeners_[index].os_fd = -1;
+      return;
+    case Step::kListenerClose:
+      listeners_[index].used = false;
+      return;
+    case Step::kWake:
+      RequestWake();
+      out.push_back({.tag = {.op = Op::kWake}});
+      return;
+  }
+}
+
+// The last of a leg's operations lets the cancel that waited for it end.
+void UringRing::Ended(Armed kind, const Completion& completion, std::vector<Completion>& out) {
+  out.push_back(completion);
+  Leg& leg = LegOf(completion.tag);
+  leg.armed &= ~kind;
+  if (leg.armed != 0 || !leg.cancel_held) return;
+  leg.cancel_held = false;
+  auto held = std::find_if(held_.begin(), held_.end(),
+                           [this, &leg](Tag tag) { return &LegOf(tag) == &leg; });
+  out.push_back({.tag = *held});
+  *held = held_.back();
+  held_.pop_back();
+}
+
+void UringRing::Received(Tag tag, const io_uring_cqe& cqe, std::vector<Completion>& out) {
+  Completion completion{.tag = tag, .result = cqe.res};
+  if (cqe.flags & IORING_CQE_F_BUFFER) {
+    const BufferId id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+    buffers_[id / kIdsPerGroup].Taken();
+    if (cqe.res > 0) {
+      completion.buffer = id;
+      completion.more = (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+    } else {
+      ReturnBuffer(id);
+    }
+  }
+  Ended(kRecv, completion, out);
+}
+
+}  // namespace starling::uring

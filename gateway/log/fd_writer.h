@@ -1,0 +1,55 @@
+// Writes lines to a descriptor without ever waiting for whoever reads it: what
+// does not fit stays in a bounded buffer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace starling {
+
+// One thread. That thread blocks SIGPIPE.
+class FdWriter {
+ public:
+  // `fd` stays the caller's and outlives the writer. A pipe or terminal is
+  // opened anew, so that O_NONBLOCK does not reach the other users of the same
+  // open file; where that is not allowed, it is asked by poll before each write
+  // of at most PIPE_BUF octets, which then does not wait either, unless another
+  // process fills the same pipe at the same time. `may_reopen` false is for tests
+  // of that case.
+  explicit FdWriter(int fd, bool may_reopen = true);
+  ~FdWriter();
+  FdWriter(const FdWriter&) = delete;
+  FdWriter& operator=(const FdWriter&) = delete;
+
+  // Appends whole lines, each with its end. Write until !full() before more.
+  void Append(std::string_view lines) { buffer_ += lines; }
+  bool full() const { return buffer_.size() - sent_ >= kFull; }
+  bool empty() const { return sent_ == buffer_.size(); }
+
+  // Writes as much as is taken at once. False: not all; wait for fd() to be
+  // writable. What an error refuses (EPIPE, ENOSPC) is dropped.
+  bool Write();
+  int fd() const { return fd_; }
+
+  // Lines dropped so far.
+  uint64_t lost() const { return lost_; }
+  // Drops what is left.
+  void Drop();
+
+ private:
+  static constexpr size_t kFull = 64 * 1024;
+  enum class Kind : uint8_t { kFile, kNonBlocking, kAsk, kSocket };
+
+  long WriteOnce(std::string_view octets) const;  // as write(2)
+
+  int fd_;
+  Kind kind_ = Kind::kFile;
+  bool owned_ = false;
+  std::string buffer_;
+  size_t sent_ = 0;
+  uint64_t lost_ = 0;
+};
+
+}  // namespace starling

@@ -1,0 +1,206 @@
+#include "gateway/log/log.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "gateway/io/clock.h"
+#include "gateway/log/fd_writer.h"
+#include "gateway/log/format.h"
+#include "spdlog/details/null_mutex.h"
+#include "spdlog/logger.h"
+#include "spdlog/sinks/base_sink.h"
+
+namespace starling {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLastWords{1};
+constexpr size_t kMaxSaid = 1024;
+
+// Hands spdlog's formatted lines to the writer.
+class WriterSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit WriterSink(FdWriter& writer) : writer_(writer) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_.Append({line.data(), line.size()});
+  }
+  void flush_() override {}
+
+  FdWriter& writer_;
+};
+
+spdlog::level::level_enum ToSpdlog(Log::Level level) {
+  switch (level) {
+    case Log::Level::kInfo:
+      return spdlog::level::info;
+    case Log::Level::kWarning:
+      return spdlog::level::warn;
+    case Log::Level::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+std::string_view Name(Log::Level level) {
+  constexpr std::string_view kNames[] = {"info", "warning", "error"};
+  return kNames[static_cast<size_t>(level)];
+}
+
+}  // namespace
+
+struct Log::Impl {
+  explicit Impl(Options options_in);
+  ~Impl();
+
+  void Run();
+  void Fetch();           // from the rings and what was said, until the writer is full
+  bool NothingToFetch();  // the same places are empty
+  void Sleep();
+  void WaitForReader(int timeout_ms);
+
+  const Options options;
+  LogWaker waker;
+  std::vector<std::unique_ptr<LogRing>> rings;
+  std::atomic<bool> stopping{false};
+  std::atomic<uint64_t> lost_said{0};
+  std::atomic<uint64_t> lost_written{0};
+
+  struct Said {
+    Level level;
+    std::string line;
+  };
+  std::mutex mutex;
+  std::deque<Said> said;  // guarded by mutex
+
+  FdWriter writer;  // the thread's
+  spdlog::logger logger;
+  std::thread thread;
+};
+
+Log::Impl::Impl(Options options_in)
+    : options(std::move(options_in)),
+      writer(options.fd),
+      logger("starling", std::make_shared<WriterSink>(writer)) {
+  logger.set_pattern("%v");
+  for (size_t i = 0; i < options.workers; ++i) {
+    rings.push_back(std::make_unique<LogRing>(options.ring_capacity, &waker));
+  }
+  thread = std::thread([this] {
+    pthread_setname_np(pthread_self(), "log");
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    Run();
+  });
+}
+
+Log::Impl::~Impl() {
+  stopping.store(true);
+  waker.Signal();
+  thread.join();
+}
+
+void Log::Impl::Fetch() {
+  std::deque<Said> lines;
+  {
+    const std::lock_guard lock(mutex);
+    lines.swap(said);
+  }
+  for (const Said& s : lines) logger.log(ToSpdlog(s.level), s.line);
+  // In turn, so that one busy worker does not silence the others.
+  bool found = true;
+  for (SessionRecord record; found && !writer.full();) {
+    found = false;
+    for (const auto& ring : rings) {
+      if (!ring->Pop(record)) continue;
+      found = true;
+      logger.info(FormatRecord(record, options));
+    }
+  }
+}
+
+bool Log::Impl::NothingToFetch() {
+  const std::lock_guard lock(mutex);
+  return said.empty() &&
+         std::all_of(rings.begin(), rings.end(), [](const auto& ring) { return ring->Empty(); });
+}
+
+void Log::Impl::Sleep() {
+  waker.BeginSleep();
+  if (NothingToFetch() && !stopping.load()) {
+    pollfd wait{waker.fd(), POLLIN, 0};
+    poll(&wait, 1, -1);
+  }
+  waker.EndSleep();
+}
+
+// Nobody signals meanwhile, since the thread is not asleep, but for the end and a
+// producer that was late the last time.
+void Log::Impl::WaitForReader(int timeout_ms) {
+  pollfd wait[] = {{writer.fd(), POLLOUT, 0}, {waker.fd(), POLLIN, 0}};
+  const nfds_t count = stopping.load() ? 1 : 2;
+  poll(wait, count, timeout_ms);
+  waker.EndSleep();
+}
+
+void Log::Impl::Run() {
+  Clock::time_point deadline = Clock::time_point::max();
+  while (true) {
+    const bool last = stopping.load();
+    if (last) deadline = std::min(deadline, Clock::now() + kLastWords);
+    if (!writer.full()) Fetch();
+    const bool written = writer.Write();
+    lost_written.store(writer.lost(), std::memory_order_relaxed);
+    const Clock::time_point now = Clock::now();
+    if (last && ((written && NothingToFetch()) || now >= deadline)) return;
+    if (!written) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
+      WaitForReader(last ? static_cast<int>(left) : -1);
+    } else if (!last && NothingToFetch()) {
+      Sleep();
+    }
+  }
+}
+
+Log::Log(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+Log::~Log() = default;
+
+LogRing* Log::ring(size_t worker) { return impl_->rings[worker].get(); }
+
+void Log::Say(Level level, std::string_view message,
+              std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
+  LogLine line(WallNow(), Name(level), message);
+  for (const auto& [key, value] : fields) line.Add(key, value);
+  std::string text = impl_->options.style == LogStyle::kJson ? line.Json() : line.Logfmt();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->said.size() >= kMaxSaid) {
+      impl_->lost_said.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    impl_->said.push_back({level, std::move(text)});
+  }
+  impl_->waker.Wake();
+}
+
+uint64_t Log::lost() const {
+  return impl_->lost_said.load(std::memory_order_relaxed) +
+         impl_->lost_written.load(std::memory_order_relaxed);
+}
+
+}  // namespace starling

@@ -1,0 +1,149 @@
+// The program: command line, signals and exit codes; nothing else knows of them.
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/command_line.h"
+#include "gateway/config/loader.h"
+#include "gateway/config/options.h"
+#include "gateway/gateway.h"
+#include "gateway/privileges.h"
+
+namespace starling {
+namespace {
+
+// How often a drain is moved on, in milliseconds.
+constexpr int kDrainStep = 10;
+
+void Print(std::FILE* to, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), to);
+  std::fflush(to);
+}
+
+ExitCode CodeOf(StartFailure failure) {
+  switch (failure) {
+    case StartFailure::kNone:
+      return ExitCode::kOk;
+    case StartFailure::kConfiguration:
+      return ExitCode::kConfiguration;
+    case StartFailure::kBind:
+      return ExitCode::kBind;
+    case StartFailure::kRing:
+      return ExitCode::kIoUring;
+    case StartFailure::kOther:
+      return ExitCode::kOther;
+  }
+  return ExitCode::kOther;
+}
+
+// Signals are read by the main thread alone; threads made later inherit the mask.
+int BlockSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&set, signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  sigdelset(&set, SIGPIPE);
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+// The first TERM or INT begins the drain, a second one ends it at once.
+void HandleSignals(int fd, Gateway& gateway, int& stops) {
+  signalfd_siginfo info;
+  while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGHUP) {
+      Print(stderr, "starling: SIGHUP does nothing yet: restart to read the configuration again\n");
+    } else if (++stops == 1) {
+      gateway.BeginDrain();
+    } else {
+      gateway.StopNow();
+    }
+  }
+}
+
+ExitCode Run(LoadResult loaded) {
+  const int signals = BlockSignals();
+  if (signals < 0) {
+    Print(stderr, "starling: cannot make a signalfd\n");
+    return ExitCode::kOther;
+  }
+  Gateway gateway(std::make_shared<const Config>(std::move(loaded.config)));
+  StartFailure failure = StartFailure::kNone;
+  const absl::Status status = gateway.Start(failure);
+  if (!status.ok()) {
+    Print(stderr, "starling: " + std::string(status.message()) + "\n");
+    return CodeOf(failure);
+  }
+  int stops = 0;
+  for (;;) {
+    pollfd polled{.fd = signals, .events = POLLIN, .revents = 0};
+    poll(&polled, 1, stops > 0 ? kDrainStep : -1);
+    HandleSignals(signals, gateway, stops);
+    if (stops > 0 && gateway.StepDrain()) break;
+  }
+  close(signals);
+  return ExitCode::kOk;
+}
+
+ExitCode Check(const LoadResult& loaded) {
+  // Keys must be readable for the user that the gateway becomes.
+  absl::Status status = ChangeUser(loaded.config.user, loaded.config.group);
+  std::vector<std::string> warnings;
+  if (status.ok()) status = CheckFiles(loaded.config, warnings);
+  Print(stderr, loaded.WarningText());
+  for (const std::string& warning : warnings) Print(stderr, "warning: " + warning + "\n");
+  if (!status.ok()) {
+    Print(stderr, "error: " + std::string(status.message()) + "\n");
+    return ExitCode::kConfiguration;
+  }
+  Print(stdout, loaded.file + ": the configuration is good\n");
+  return ExitCode::kOk;
+}
+
+ExitCode WithConfig(const CommandLine& command) {
+  LoadResult loaded = LoadConfigFile(command.file, LoadEnvironment::OfSystem());
+  if (!loaded.ok()) {
+    Print(stderr, loaded.ErrorText());
+    return ExitCode::kConfiguration;
+  }
+  switch (command.mode) {
+    case CommandLine::Mode::kCheck:
+      return Check(loaded);
+    case CommandLine::Mode::kPrint:
+      Print(stdout, EffectiveYaml(loaded.config));
+      return ExitCode::kOk;
+    default:
+      Print(stderr, loaded.WarningText());
+      return Run(std::move(loaded));
+  }
+}
+
+ExitCode Main(int argc, char** argv) {
+  const CommandLine command = ParseCommandLine(argc, argv);
+  switch (command.mode) {
+    case CommandLine::Mode::kError:
+      Print(stderr, command.error);
+      return ExitCode::kCommandLine;
+    case CommandLine::Mode::kHelp:
+      Print(stdout, HelpText());
+      return ExitCode::kOk;
+    case CommandLine::Mode::kVersion:
+      Print(stdout, VersionText());
+      return ExitCode::kOk;
+    case CommandLine::Mode::kSample:
+      Print(stdout, SampleYaml());
+      return ExitCode::kOk;
+    default:
+      return WithConfig(command);
+  }
+}
+
+}  // namespace
+}  // namespace starling
+
+int main(int argc, char** argv) { return static_cast<int>(starling::Main(argc, argv)); }

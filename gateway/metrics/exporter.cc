@@ -1,0 +1,261 @@
+#include "gateway/metrics/exporter.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "prometheus/text_serializer.h"
+
+namespace starling {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using Labels = std::vector<ClientMetric::Label>;
+
+MetricFamily NewFamily(std::string_view name, std::string_view help, prometheus::MetricType type) {
+  return {std::string(name), std::string(help), type, {}};
+}
+
+MetricFamily NewFamily(const FamilyRow& row) {
+  return NewFamily(row.name, row.help,
+                   row.type == MetricType::kGauge ? prometheus::MetricType::Gauge
+                                                  : prometheus::MetricType::Counter);
+}
+
+void AddSample(MetricFamily& family, Labels labels, double value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  // The serializer reads the one that the family's type names.
+  metric.counter.value = value;
+  metric.gauge.value = value;
+  family.metric.push_back(std::move(metric));
+}
+
+// A gauge's cells are summed modulo 2^64: one worker's may be below zero.
+double Value(const FamilyRow& row, uint64_t sum) {
+  const double value = row.type == MetricType::kGauge
+                           ? static_cast<double>(static_cast<int64_t>(sum))
+                           : static_cast<double>(sum);
+  return row.unit == 1 ? value : value * row.unit;
+}
+
+// All combinations of the row's own labels, behind `base`; `sum(row, col)` is
+// the cell's value.
+template <typename Sum>
+void AddSamples(MetricFamily& family, const FamilyRow& row, const Labels& base, Sum sum) {
+  for (size_t r = 0; r < row.rows.size(); ++r) {
+    if (row.rows[r] == kNothingHappened) continue;
+    for (size_t c = 0; c < row.cols.size(); ++c) {
+      Labels labels = base;
+      if (!row.row_label.empty()) {
+        labels.push_back({std::string(row.row_label), std::string(row.rows[r])});
+      }
+      if (!row.col_label.empty()) {
+        labels.push_back({std::string(row.col_label), std::string(row.cols[c])});
+      }
+      AddSample(family, std::move(labels), Value(row, sum(r, c)));
+    }
+  }
+}
+
+template <typename Get>
+uint64_t SumOf(const std::vector<const Shard*>& shards, Get get) {
+  uint64_t sum = 0;
+  for (const Shard* shard : shards) sum += get(*shard);
+  return sum;
+}
+
+// Only names that every shard has cells for.
+template <typename T>
+void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
+           size_t (Shard::*size)() const) {
+  for (const Shard* shard : shards) {
+    names.resize(std::min(names.size(), (shard->*size)()));
+  }
+}
+
+}  // namespace
+
+Exporter::Exporter(Sources sources) : sources_(std::move(sources)) {}
+
+void Exporter::SetNames(std::vector<Listener> listeners, std::vector<Server> servers) {
+  CutTo(listeners, sources_.shards, &Shard::listeners);
+  CutTo(servers, sources_.shards, &Shard::servers);
+  const std::lock_guard lock(mutex_);
+  listeners_ = std::move(listeners);
+  servers_ = std::move(servers);
+}
+
+void Exporter::SetCertificates(std::vector<Certificate> certificates) {
+  const std::lock_guard lock(mutex_);
+  certificates_ = std::move(certificates);
+}
+
+void Exporter::SetReload(bool success, int64_t unix_seconds) {
+  const std::lock_guard lock(mutex_);
+  reload_success_ = success;
+  reload_time_ = unix_seconds;
+}
+
+std::vector<MetricFamily> Exporter::Collect() const {
+  std::vector<MetricFamily> families;
+  const std::lock_guard lock(mutex_);
+  CollectProcess(families);
+  CollectListeners(families);
+  CollectHistograms(families);
+  CollectServers(families);
+  CollectWorkers(families);
+  return families;
+}
+
+void Exporter::CollectListeners(Families& families) const {
+  for (size_t f = 0; f < std::size(kListenerFamilies); ++f) {
+    const FamilyRow& row = kListenerFamilies[f];
+    MetricFamily family = NewFamily(row);
+    for (ListenerId id = 0; id < listeners_.size(); ++id) {
+      Labels base = {{"listener", listeners_[id].name}};
+      if (row.with_protocol) base.push_back({"protocol", listeners_[id].protocol});
+      AddSamples(family, row, base, [&](size_t r, size_t c) {
+        return SumOf(sources_.shards, [&](const Shard& shard) {
+          return shard.Get(static_cast<Family>(f), id, r, c);
+        });
+      });
+    }
+    families.push_back(std::move(family));
+  }
+}
+
+void Exporter::CollectHistograms(Families& families) const {
+  for (size_t h = 0; h < kHistogramCount; ++h) {
+    MetricFamily family =
+        NewFamily(kHistograms[h].name, kHistograms[h].help, prometheus::MetricType::Histogram);
+    for (ListenerId id = 0; id < listeners_.size(); ++id) {
+      Shard::HistogramView sum{};
+      for (const Shard* shard : sources_.shards) {
+        const Shard::HistogramView view = shard->GetHistogram(static_cast<Histogram>(h), id);
+        for (size_t b = 0; b < view.buckets.size(); ++b) sum.buckets[b] += view.buckets[b];
+        sum.sum_micros += view.sum_micros;
+      }
+      ClientMetric metric;
+      metric.label = {{"listener", listeners_[id].name}};
+      uint64_t cumulated = 0;
+      for (size_t b = 0; b < sum.buckets.size(); ++b) {
+        cumulated += sum.buckets[b];
+        const double bound = b < kHistogramBuckets
+                                 ? static_cast<double>(kHistogramBoundsMicros[h][b]) / 1e6
+                                 : std::numeric_limits<double>::infinity();
+        metric.histogram.bucket.push_back({cumulated, bound});
+      }
+      metric.histogram.sample_count = cumulated;
+      metric.histogram.sample_sum = static_cast<double>(sum.sum_micros) / 1e6;
+      family.metric.push_back(std::move(metric));
+    }
+    families.push_back(std::move(family));
+  }
+}
+
+void Exporter::CollectServers(Families& families) const {
+  const auto labels_of = [&](ServerId id) -> Labels {
+    return {{"backend", servers_[id].backend}, {"server", servers_[id].server}};
+  };
+  if (sources_.server_up) {
+    MetricFamily up = NewFamily("starling_backend_up", "1 while the server answers.",
+                                prometheus::MetricType::Gauge);
+    for (ServerId id = 0; id < servers_.size(); ++id) {
+      AddSample(up, labels_of(id), sources_.server_up(id) ? 1 : 0);
+    }
+    families.push_back(std::move(up));
+  }
+  for (size_t f = 0; f < std::size(kServerFamilies); ++f) {
+    const FamilyRow& row = kServerFamilies[f];
+    MetricFamily family = NewFamily(row);
+    for (ServerId id = 0; id < servers_.size(); ++id) {
+      AddSamples(family, row, labels_of(id), [&](size_t r, size_t) {
+        return SumOf(sources_.shards, [&](const Shard& shard) {
+          return shard.GetServer(static_cast<ServerFamily>(f), id, r);
+        });
+      });
+    }
+    families.push_back(std::move(family));
+  }
+}
+
+void Exporter::CollectWorkers(Families& families) const {
+  for (size_t f = 0; f < std::size(kWorkerFamilies); ++f) {
+    const FamilyRow& row = kWorkerFamilies[f];
+    const auto id = static_cast<WorkerFamily>(f);
+    MetricFamily family = NewFamily(row);
+    if (row.with_worker) {
+      for (size_t w = 0; w < sources_.shards.size(); ++w) {
+        AddSamples(family, row, {{"worker", std::to_string(w)}},
+                   [&](size_t r, size_t) { return sources_.shards[w]->GetWorker(id, r); });
+      }
+    } else {
+      const uint64_t beside =
+          id == WorkerFamily::kLogLost && sources_.log_lost ? sources_.log_lost() : 0;
+      AddSamples(family, row, {}, [&](size_t r, size_t) {
+        return beside +
+               SumOf(sources_.shards, [&](const Shard& shard) { return shard.GetWorker(id, r); });
+      });
+    }
+    families.push_back(std::move(family));
+  }
+}
+
+void Exporter::CollectProcess(Families& families) const {
+  MetricFamily build = NewFamily("starling_build_info", "What this program is made of.",
+                                 prometheus::MetricType::Gauge);
+  AddSample(build,
+            {{"version", sources_.version},
+             {"boringssl", sources_.boringssl},
+             {"liburing", sources_.liburing}},
+            1);
+  families.push_back(std::move(build));
+
+  MetricFamily expiry =
+      NewFamily("starling_certificate_not_after_timestamp_seconds",
+                "When a loaded certificate expires.", prometheus::MetricType::Gauge);
+  for (const Certificate& certificate : certificates_) {
+    AddSample(expiry, {{"certificate", certificate.file}, {"names", certificate.names}},
+              static_cast<double>(certificate.not_after));
+  }
+  families.push_back(std::move(expiry));
+
+  MetricFamily success =
+      NewFamily("starling_config_last_reload_success", "1 if the last configuration read was good.",
+                prometheus::MetricType::Gauge);
+  AddSample(success, {}, reload_success_ ? 1 : 0);
+  families.push_back(std::move(success));
+  MetricFamily time =
+      NewFamily("starling_config_last_reload_timestamp_seconds",
+                "When a configuration was last read.", prometheus::MetricType::Gauge);
+  AddSample(time, {}, static_cast<double>(reload_time_));
+  families.push_back(std::move(time));
+
+  process_.Collect(families);
+}
+
+HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,
+                           std::function<std::string()> not_ready) {
+  return [collectable = std::move(collectable),
+          not_ready = std::move(not_ready)](std::string_view path) -> std::optional<HttpResponse> {
+    if (path == "/metrics") {
+      return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
+                          prometheus::TextSerializer().Serialize(collectable->Collect())};
+    }
+    HttpResponse response;
+    if (path == "/healthz") {
+      response.body = "ok\n";
+      return response;
+    }
+    if (path != "/readyz") return std::nullopt;
+    const std::string why = not_ready();
+    response.status = why.empty() ? 200 : 503;
+    response.body = why.empty() ? "ok\n" : why + "\n";
+    return response;
+  };
+}
+
+}  // namespace starling

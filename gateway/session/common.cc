@@ -1,0 +1,204 @@
+// Octets in and out of a leg, and the requests to the ring: what all steps share.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+// Takes a block if there is none. False: the pool's limit is met.
+bool EnsureBlock(WorkerContext& ctx, Block& block) {
+  if (block.data != nullptr) return true;
+  block.data = ctx.pool.Take();
+  block.begin = block.end = block.in_flight = 0;
+  if (block.data == nullptr) ctx.out_of_blocks = true;
+  return block.data != nullptr;
+}
+
+void MoveToFront(Block& block) {
+  if (block.begin == 0) return;
+  assert(block.in_flight == 0);
+  std::memmove(block.data, block.data + block.begin, block.end - block.begin);
+  block.end -= block.begin;
+  block.begin = 0;
+}
+
+uint32_t ChunkSize(const Leg& leg) { return leg.chunk_end - leg.chunk_begin; }
+
+void ReturnChunk(WorkerContext& ctx, Leg& leg) {
+  ctx.ring->ReturnBuffer(leg.chunk);
+  leg.chunk = kNoBuffer;
+}
+
+Tag MakeTag(const Session& session, Op op) { return Tag{op, session.slot, session.generation}; }
+
+}  // namespace
+
+ByteView Input(WorkerContext& ctx, Leg& leg) {
+  if (!leg.in.empty()) {
+    // The receive was armed for the room there is, so this fits.
+    if (leg.chunk != kNoBuffer) StashChunk(ctx, leg);
+    return leg.in.view();
+  }
+  if (leg.chunk == kNoBuffer) return {};
+  return ctx.ring->Buffer(leg.chunk).subspan(leg.chunk_begin, ChunkSize(leg));
+}
+
+void Consume(WorkerContext& ctx, Leg& leg, size_t octets) {
+  if (octets == 0) return;
+  if (!leg.in.empty()) {
+    assert(octets <= leg.in.end - leg.in.begin);
+    leg.in.begin += static_cast<uint32_t>(octets);
+    ReleaseIfEmpty(ctx, leg.in);
+    return;
+  }
+  assert(leg.chunk != kNoBuffer && octets <= ChunkSize(leg));
+  leg.chunk_begin += static_cast<uint32_t>(octets);
+  if (ChunkSize(leg) == 0) ReturnChunk(ctx, leg);
+}
+
+void DropInput(WorkerContext& ctx, Leg& leg) {
+  if (leg.chunk != kNoBuffer) ReturnChunk(ctx, leg);
+  ReleaseBlock(ctx, leg.in);
+}
+
+bool StashChunk(WorkerContext& ctx, Leg& leg) {
+  if (leg.chunk == kNoBuffer) return true;
+  if (!EnsureBlock(ctx, leg.in)) return false;
+  MoveToFront(leg.in);
+  const uint32_t size = ChunkSize(leg);
+  assert(leg.in.end + size <= BufferPool::kBlockSize);
+  std::memcpy(leg.in.data + leg.in.end, ctx.ring->Buffer(leg.chunk).data() + leg.chunk_begin, size);
+  leg.in.end += size;
+  ReturnChunk(ctx, leg);
+  return true;
+}
+
+std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted) {
+  if (!EnsureBlock(ctx, leg.out)) return {};
+  if (BufferPool::kBlockSize - leg.out.end < wanted && leg.out.in_flight == 0) MoveToFront(leg.out);
+  if (BufferPool::kBlockSize - leg.out.end < wanted) return {};
+  return {leg.out.data + leg.out.end, BufferPool::kBlockSize - leg.out.end};
+}
+
+void Produced(Leg& leg, size_t octets) {
+  assert(leg.out.end + octets <= BufferPool::kBlockSize);
+  leg.out.end += static_cast<uint32_t>(octets);
+}
+
+void ReleaseIfEmpty(WorkerContext& ctx, Block& block) {
+  if (block.data != nullptr && block.empty() && block.in_flight == 0) ReleaseBlock(ctx, block);
+}
+
+void ReleaseBlock(WorkerContext& ctx, Block& block) {
+  if (block.data == nullptr) return;
+  assert(block.in_flight == 0);
+  ctx.pool.Give(block.data);
+  block = Block();
+}
+
+void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (!leg.open() || (leg.in_flight & kOpRecv) != 0 || leg.end_of_data || leg.recv_error != 0 ||
+      leg.starved || leg.chunk != kNoBuffer) {
+    return;
+  }
+  const BufferGroup group = leg.bulk ? BufferGroup::kLarge : BufferGroup::kSmall;
+  uint32_t max = leg.bulk ? 16384 : 2048;
+  if (!leg.in.empty()) {
+    max = std::min<uint32_t>(max, BufferPool::kBlockSize - (leg.in.end - leg.in.begin));
+  }
+  if (max == 0) return;
+  leg.in_flight |= kOpRecv;
+  const bool down = IsDown(session, leg);
+  ctx.ring->Recv(leg.fd, group, max, MakeTag(session, down ? Op::kDownRecv : Op::kUpRecv));
+}
+
+void ArmSend(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (!leg.open() || (leg.in_flight & (kOpSend | kOpOpen)) != 0 || leg.out.empty()) return;
+  if (leg.send_error != 0 || leg.write_ended) return;
+  leg.in_flight |= kOpSend;
+  leg.out.in_flight = leg.out.end - leg.out.begin;
+  const bool down = IsDown(session, leg);
+  ctx.ring->Send(leg.fd, leg.out.view(), MakeTag(session, down ? Op::kDownSend : Op::kUpSend));
+}
+
+void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (!leg.open() || leg.write_ended || !Flushed(leg)) return;
+  leg.write_ended = true;
+  leg.in_flight |= kOpShutdown;
+  const bool down = IsDown(session, leg);
+  ctx.ring->ShutdownWrite(leg.fd, MakeTag(session, down ? Op::kDownShutdown : Op::kUpShutdown));
+}
+
+void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (!leg.open() || (leg.in_flight & kOpCancel) != 0) return;
+  leg.in_flight |= kOpCancel;
+  const bool down = IsDown(session, leg);
+  ctx.ring->Cancel(leg.fd, MakeTag(session, down ? Op::kDownCancel : Op::kUpCancel));
+}
+
+bool SayToClient(WorkerContext& ctx, Session& session, ByteView text) {
+  if (text.empty()) return true;
+  if (!session.tls_up) {
+    const std::span<uint8_t> room = OutRoom(ctx, session.down, text.size());
+    if (room.empty()) return false;
+    std::memcpy(room.data(), text.data(), text.size());
+    Produced(session.down, text.size());
+    return true;
+  }
+  // A record's header, tag and, for the first write, the tickets.
+  constexpr size_t kRecordOverhead = 1024;
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, text.size() + kRecordOverhead);
+  if (room.empty()) return false;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  size_t taken = 0;
+  const TlsResult result = session.tls.Write(io, text, taken);
+  Produced(session.down, io.written);
+  return result == TlsResult::kOk;
+}
+
+void SetPhase(WorkerContext& ctx, Session& session, Phase phase) {
+  session.phase = phase;
+  session.phase_at = ctx.now;
+  SessionPhase counted = session.counted;
+  switch (phase) {
+    case Phase::kFree:
+    case Phase::kProxyHeader:
+    case Phase::kDialogue:
+    case Phase::kUpgrade:
+      counted = SessionPhase::kNegotiate;
+      break;
+    case Phase::kHandshake:
+      counted = SessionPhase::kHandshake;
+      break;
+    case Phase::kOpening:
+    case Phase::kPreamble:
+      counted = SessionPhase::kUpstream;
+      break;
+    case Phase::kRelay:
+      counted = SessionPhase::kRelay;
+      break;
+    case Phase::kLastWords:
+    case Phase::kLinger:
+    case Phase::kClosing:
+      counted = SessionPhase::kDrain;
+      break;
+  }
+  if (counted == session.counted) return;
+  ctx.shard->Add(Family::kSessions, session.listener->id, static_cast<size_t>(session.counted), 0,
+                 -1);
+  ctx.shard->Add(Family::kSessions, session.listener->id, static_cast<size_t>(counted));
+  session.counted = counted;
+}
+
+void NoteReason(Session& session, EndReason reason) {
+  if (session.reason == EndReason::kNone) session.reason = reason;
+}
+
+void CountAttack(WorkerContext& ctx, const Session& session, Attack attack) {
+  ctx.shard->Add(Family::kAttacks, session.listener->id, static_cast<size_t>(attack));
+}
+
+}  // namespace starling

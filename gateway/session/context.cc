@@ -1,0 +1,41 @@
+#include "gateway/session/context.h"
+
+#include <new>
+
+#include "gateway/io/clock.h"
+
+namespace starling {
+
+DialoguePool::~DialoguePool() {
+  for (void* memory : free_) ::operator delete(memory, std::align_val_t{alignof(Dialogue)});
+}
+
+Dialogue* DialoguePool::Make(const ProtocolRow& protocol, const DialogueOptions& options) {
+  void* memory;
+  if (free_.empty()) {
+    memory = ::operator new(sizeof(Dialogue), std::align_val_t{alignof(Dialogue)});
+  } else {
+    memory = free_.back();
+    free_.pop_back();
+  }
+  return new (memory) Dialogue(protocol, options);
+}
+
+void DialoguePool::Destroy(Dialogue* dialogue) {
+  dialogue->~Dialogue();
+  free_.push_back(dialogue);
+}
+
+WorkerContext::WorkerContext(const Config& config_in, uint32_t index_in)
+    : config(config_in),
+      index(index_in),
+      table(config_in.limits.sessions, config_in.limits.refusals),
+      pool(config_in.limits.output_buffers),
+      timers(config_in.limits.sessions + config_in.limits.refusals, MonotonicNow()),
+      now(MonotonicNow()),
+      scratch(BufferPool::kBlockSize) {
+  ready.reserve(table.size());
+  again.reserve(table.size());
+}
+
+}  // namespace starling

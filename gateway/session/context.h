@@ -1,0 +1,79 @@
+// What sessions use of their worker. One object a worker, passed to every
+// function of the pump; nothing here is shared between threads but what its own
+// type says (Shard, LogRing, Backends).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/io/buffer_pool.h"
+#include "gateway/io/ring.h"
+#include "gateway/io/timer_wheel.h"
+#include "gateway/log/log.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/session/session.h"
+#include "gateway/session/session_table.h"
+#include "gateway/tls/tls_context.h"
+#include "gateway/upstream/upstream.h"
+
+namespace starling {
+
+// A listener as this worker uses it.
+struct ListenerRuntime {
+  const ListenerConfig* config = nullptr;
+  ListenerId id = 0;
+  std::unique_ptr<TlsContext> tls;
+  uint32_t cursor = 0;            // round robin over its backend's servers
+  uint32_t plaintext_cursor = 0;
+};
+
+// Storage for dialogues: as many as there were at once, kept for the next.
+class DialoguePool {
+ public:
+  ~DialoguePool();
+  Dialogue* Make(const ProtocolRow& protocol, const DialogueOptions& options);
+  void Destroy(Dialogue* dialogue);
+
+ private:
+  std::vector<void*> free_;
+};
+
+struct WorkerContext {
+  WorkerContext(const Config& config_in, uint32_t index_in);
+
+  const Config& config;
+  const uint32_t index;
+  Ring* ring = nullptr;
+  Backends* backends = nullptr;
+  Shard* shard = nullptr;
+  LogRing* log = nullptr;
+  std::vector<ListenerRuntime> listeners;  // as in config.listeners
+
+  SessionTable table;
+  BufferPool pool;
+  TimerWheel timers;
+  DialoguePool dialogues;
+
+  MonoTime now;                       // of this turn
+  std::vector<uint32_t> ready;        // slots to pump in this turn
+  std::vector<uint32_t> again;        // slots to pump in the next, which then does not wait
+  std::vector<uint32_t> starved;      // slots that wait for a buffer of either kind
+  bool out_of_blocks = false;         // the session being pumped met the pool's limit
+  std::deque<uint32_t> admission;     // slots that wait to go on with their handshake
+  uint32_t handshakes_in_flight = 0;
+  uint32_t key_operations = 0;        // private-key work done in this turn
+  uint64_t random = 0;                // unlike other workers' and runs'
+  uint64_t next_session = 0;
+  std::vector<uint8_t> scratch;       // plaintext on its way through TLS, within one call
+
+  void Ready(Session& session) {
+    if (session.queued) return;
+    session.queued = true;
+    ready.push_back(session.slot);
+  }
+};
+
+}  // namespace starling

@@ -1,0 +1,139 @@
+// The times of a session: which of its deadlines is next, and what happens when
+// one is met. The wheel only wakes; what is due is decided here.
+#include <algorithm>
+
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+const ListenerLimits& Limits(const Session& session) { return session.listener->config->limits; }
+
+bool BeforeRelay(const Session& session) {
+  switch (session.phase) {
+    case Phase::kProxyHeader:
+    case Phase::kDialogue:
+    case Phase::kUpgrade:
+    case Phase::kHandshake:
+    case Phase::kOpening:
+    case Phase::kPreamble:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A plaintext leg is established work: it is bounded by idleness, like a relay.
+bool OnPlaintextLeg(const Session& session) {
+  return session.phase == Phase::kDialogue && session.plaintext_leg;
+}
+
+bool WaitsForGreeting(const Session& session) {
+  if (session.leg_state != LegState::kUp || session.dialogue == nullptr) return false;
+  return session.phase == Phase::kPreamble ||
+         (session.phase == Phase::kDialogue && !session.dialogue->greeting_seen);
+}
+
+MonoTime PreRelay(const Session& session) {
+  if (!BeforeRelay(session) || OnPlaintextLeg(session)) return kNever;
+  return After(session.accepted_at, Limits(session).pre_relay_ms);
+}
+
+MonoTime ProxyHeaderDue(const Session& session) {
+  if (session.phase != Phase::kProxyHeader) return kNever;
+  return After(session.accepted_at, Limits(session).proxy_header_ms);
+}
+
+MonoTime HandshakeDue(const Session& session) {
+  if (session.phase != Phase::kHandshake || session.tls_at == kNever) return kNever;
+  return After(session.tls_at, Limits(session).handshake_ms);
+}
+
+MonoTime ConnectDue(const Session& session) {
+  if (session.leg_state != LegState::kConnecting && session.leg_state != LegState::kRetryWait) {
+    return kNever;
+  }
+  if ((session.up.in_flight & kOpCancel) != 0) return kNever;  // met, and under way
+  return After(session.leg_at, Limits(session).connect_ms);
+}
+
+MonoTime GreetingDue(const Session& session) {
+  if (!WaitsForGreeting(session)) return kNever;
+  return After(session.leg_at, Limits(session).greeting_ms);
+}
+
+MonoTime RecordDue(const Session& session) {
+  if (session.phase != Phase::kRelay || session.record_at == kNever) return kNever;
+  return After(session.record_at, Limits(session).record_ms);
+}
+
+MonoTime IdleDue(const Session& session) {
+  if (session.phase != Phase::kRelay && !OnPlaintextLeg(session)) return kNever;
+  const ListenerLimits& limits = Limits(session);
+  const bool half_closed = session.reason != EndReason::kNone;
+  uint32_t ms = limits.idle_ms;
+  if (half_closed && (ms == 0 || limits.half_close_ms < ms)) ms = limits.half_close_ms;
+  return ms == 0 ? kNever : After(session.active_at, ms);
+}
+
+MonoTime LingerDue(const Session& session) {
+  if (session.phase != Phase::kLinger && session.phase != Phase::kLastWords) return kNever;
+  return After(session.phase_at, Limits(session).linger_ms);
+}
+
+void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
+  NoteReason(session, reason);
+  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+    TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up});
+  } else if (session.tls_up) {
+    Refuse(ctx, session, Refusal::kTimeout, reason);
+  } else {
+    EndNow(ctx, session, reason);
+  }
+  // A dialogue that had no last words.
+  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+    EndPolitely(ctx, session, reason);
+  }
+}
+
+}  // namespace
+
+MonoTime NextDeadline(const Session& session) {
+  return std::min({PreRelay(session), ProxyHeaderDue(session), HandshakeDue(session),
+                   ConnectDue(session), GreetingDue(session), RecordDue(session), IdleDue(session),
+                   LingerDue(session), session.retry_at});
+}
+
+void CheckDeadlines(WorkerContext& ctx, Session& session) {
+  const MonoTime now = ctx.now;
+  if (now >= ProxyHeaderDue(session)) {
+    EndNow(ctx, session, EndReason::kProxyHeaderDeadline);
+  } else if (now >= HandshakeDue(session)) {
+    session.tls_failure = TlsFailure::kTimeout;
+    ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
+                   static_cast<size_t>(TlsFailure::kTimeout));
+    EndNow(ctx, session, EndReason::kHandshakeDeadline);
+  } else if (now >= GreetingDue(session)) {
+    EndByDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
+  } else if (now >= PreRelay(session)) {
+    EndByDeadline(ctx, session, EndReason::kPreRelayDeadline, EventKind::kDeadline);
+  } else if (now >= ConnectDue(session)) {
+    // The step of the leg goes on when the cancelled connect has completed.
+    if ((session.up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, session.up);
+    if (session.leg_state == LegState::kRetryWait) session.retry_at = now;
+  } else if (now >= RecordDue(session)) {
+    EndNow(ctx, session, EndReason::kRecordDeadline);
+  } else if (now >= IdleDue(session)) {
+    // Half closed: the reason is already there. Otherwise a protocol's own words
+    // could be taken for the server's in the middle of a reply: close_notify only.
+    if (session.phase == Phase::kDialogue) {
+      EndByDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
+    } else {
+      EndPolitely(ctx, session, EndReason::kIdleDeadline);
+    }
+  } else if (now >= LingerDue(session)) {
+    EndNow(ctx, session, session.reason);
+  }
+}
+
+}  // namespace starling

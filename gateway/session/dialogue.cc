@@ -1,0 +1,277 @@
+// Runs the negotiator: before TLS, on a plaintext leg between the two sides, and
+// in the preamble on the fresh leg. Also the PROXY header, which comes before all.
+#include <cassert>
+
+#include "gateway/session/steps.h"
+#include "protocols/proxy_header.h"
+
+namespace starling {
+namespace {
+
+// Larger than any reply of a negotiator, smaller than a TLS record.
+constexpr size_t kEventRoom = 4096;
+
+bool LegIsUp(const Session& session) { return session.leg_state == LegState::kUp; }
+
+// Gives both writers their room. False: there is none now (a send must end first
+// or a block come back).
+bool MakeOutput(WorkerContext& ctx, Session& session, Output& out) {
+  static_assert(kEventRoom >= kMinOutputRoom);
+  const std::span<uint8_t> scratch(ctx.scratch);
+  if (session.tls_up) {
+    // What is written here goes through TLS afterwards; make sure that it can.
+    if (OutRoom(ctx, session.down, kEventRoom + 1024).empty()) return false;
+    out.client = Writer(scratch.first(kEventRoom));
+  } else {
+    const std::span<uint8_t> room = OutRoom(ctx, session.down, kMinOutputRoom);
+    if (room.empty()) return false;
+    out.client = Writer(room);
+  }
+  if (LegIsUp(session)) {
+    const std::span<uint8_t> room = OutRoom(ctx, session.up, kMinOutputRoom);
+    if (room.empty()) return false;
+    out.backend = Writer(room);
+  } else {
+    out.backend = Writer(scratch.subspan(kEventRoom, kEventRoom));
+  }
+  return true;
+}
+
+void TakeOutput(WorkerContext& ctx, Session& session, const Output& out) {
+  if (session.tls_up) {
+    SayToClient(ctx, session, out.client.written());
+  } else {
+    Produced(session.down, out.client.size());
+  }
+  if (LegIsUp(session)) Produced(session.up, out.backend.size());
+  ReleaseIfEmpty(ctx, session.down.out);
+  ReleaseIfEmpty(ctx, session.up.out);
+}
+
+void CountNotes(WorkerContext& ctx, Session& session, const Step& step) {
+  const ListenerId id = session.listener->id;
+  for (size_t i = 0; i < kSignalCount; ++i) {
+    if ((step.signals >> i & 1u) != 0) ctx.shard->Add(Family::kSignals, id, i);
+  }
+  for (size_t i = 0; i < kAttackCount; ++i) {
+    if ((step.attacks >> i & 1u) != 0) ctx.shard->Add(Family::kAttacks, id, i);
+  }
+  if (step.offered && !session.offered) {
+    session.offered = true;
+    ctx.shard->Add(Family::kOffered, id);
+  }
+}
+
+uint32_t PlaintextBackend(const Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  return config.plaintext_backend >= 0 ? static_cast<uint32_t>(config.plaintext_backend)
+                                       : config.backend;
+}
+
+// What the verdict asks for. True: the dialogue goes on.
+bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t reply_at) {
+  Dialogue& dialogue = *session.dialogue;
+  CountNotes(ctx, session, step);
+  switch (step.verdict) {
+    case Verdict::kContinue:
+      dialogue.hold = false;
+      return true;
+    case Verdict::kHold:
+      dialogue.hold = true;
+      return true;
+    case Verdict::kOpenLeg:
+      dialogue.hold = true;
+      if (session.leg_state == LegState::kNone) {
+        OpenLeg(ctx, session, PlaintextBackend(session));
+      } else {
+        dialogue.want_leg = true;
+      }
+      return true;
+    case Verdict::kCloseLeg:
+      dialogue.hold = false;
+      CloseLeg(ctx, session);
+      return true;
+    case Verdict::kUpgrade:
+      dialogue.go_ahead_at = reply_at;
+      SetPhase(ctx, session, Phase::kUpgrade);
+      return false;
+    case Verdict::kRelay:
+      StartRelay(ctx, session);
+      return false;
+    case Verdict::kClose:
+      EndPolitely(ctx, session, step.reason);
+      return false;
+  }
+  return false;
+}
+
+// One call with octets of a leg. True: something changed and the dialogue goes on.
+bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
+  const ByteView in = Input(ctx, leg);
+  if (in.empty()) return false;
+  Output out;
+  if (!MakeOutput(ctx, session, out)) return false;
+  const uint32_t reply_at = session.down.out.end;
+  const Phase before = session.phase;
+  Negotiator& negotiator = *session.dialogue->negotiator;
+  const Step step =
+      IsDown(session, leg) ? negotiator.OnClient(in, out) : negotiator.OnBackend(in, out);
+  assert(step.consumed <= in.size());
+  const bool progress =
+      step.consumed > 0 || out.client.size() > 0 || out.backend.size() > 0 ||
+      (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold);
+  Consume(ctx, leg, step.consumed);
+  TakeOutput(ctx, session, out);
+  Apply(ctx, session, step, reply_at);
+  return progress && session.phase == before && session.dialogue != nullptr;
+}
+
+// The end of data of either side, once each, when what came before is consumed.
+void TellEnds(WorkerContext& ctx, Session& session) {
+  Dialogue& dialogue = *session.dialogue;
+  if (session.down.end_of_data && !dialogue.client_end_told && !dialogue.hold) {
+    dialogue.client_end_told = true;
+    const Phase before = session.phase;
+    TellNegotiator(ctx, session, {.kind = EventKind::kClientEnd});
+    if (session.phase != before) return;
+    // Nothing can follow from the client. With a leg its last replies may be on
+    // their way; without one there is nobody to wait for.
+    if (!LegIsUp(session)) {
+      EndPolitely(ctx, session, EndReason::kClientLeftEarly);
+      return;
+    }
+    NoteReason(session, EndReason::kClientClosed);
+    ArmShutdown(ctx, session, session.up);
+  }
+  if (session.up.end_of_data && LegIsUp(session) && !dialogue.backend_end_told &&
+      Input(ctx, session.up).empty()) {
+    dialogue.backend_end_told = true;
+    if (dialogue.client_end_told) {
+      EndPolitely(ctx, session, EndReason::kClientClosed);
+      return;
+    }
+    TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd});
+  }
+}
+
+bool BrokenLeg(WorkerContext& ctx, Session& session) {
+  if (session.down.recv_error != 0 || session.down.send_error != 0) {
+    NoteReason(session, EndReason::kClientReset);
+    if (!session.dialogue->client_end_told) {
+      session.dialogue->client_end_told = true;
+      TellNegotiator(ctx, session, {.kind = EventKind::kClientEnd});  // for its signals
+    }
+    EndNow(ctx, session, EndReason::kClientReset);
+    return true;
+  }
+  if (LegIsUp(session) && (session.up.recv_error != 0 || session.up.send_error != 0)) {
+    // What the backend said last may still be unread; a reset receive has none.
+    if (session.up.recv_error == 0) {
+      session.up.out.in_flight = 0;
+      ReleaseBlock(ctx, session.up.out);
+      return false;
+    }
+    NoteReason(session, EndReason::kBackendReset);
+    if (!session.dialogue->backend_end_told) {
+      session.dialogue->backend_end_told = true;
+      TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd});
+    }
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void StartDialogue(WorkerContext& ctx, Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  session.dialogue = ctx.dialogues.Make(*config.protocol, config.dialogue);
+  SetPhase(ctx, session, Phase::kDialogue);
+  const uint32_t backend = PlaintextBackend(session);
+  TellNegotiator(ctx, session,
+                 {.kind = EventKind::kStart,
+                  .capabilities = ctx.backends->Capabilities(backend),
+                  .random = ctx.random ^ session.id * 0x9e3779b97f4a7c15u});
+}
+
+void DropDialogue(WorkerContext& ctx, Session& session) {
+  if (session.dialogue == nullptr) return;
+  ctx.dialogues.Destroy(session.dialogue);
+  session.dialogue = nullptr;
+}
+
+void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event) {
+  Output out;
+  if (!MakeOutput(ctx, session, out)) {
+    // The client does not read what it was told before; it cannot be told more.
+    EndNow(ctx, session, event.kind == EventKind::kDeadline ? EndReason::kPreRelayDeadline
+                                                            : EndReason::kBufferLimit);
+    return;
+  }
+  const uint32_t reply_at = session.down.out.end;
+  const Step step = session.dialogue->negotiator->OnEvent(event, out);
+  TakeOutput(ctx, session, out);
+  Apply(ctx, session, step, reply_at);
+}
+
+bool StepDialogue(WorkerContext& ctx, Session& session) {
+  if (BrokenLeg(ctx, session)) return true;
+  const Phase before = session.phase;
+  bool progress = true;
+  bool any = false;
+  while (progress && session.phase == before) {
+    progress = false;
+    if (session.leg_state == LegState::kUp && Feed(ctx, session, session.up)) progress = true;
+    if (session.phase != before || session.dialogue == nullptr) return true;
+    if (!session.dialogue->hold && Feed(ctx, session, session.down)) progress = true;
+    any = any || progress;
+  }
+  if (session.phase != before) return true;
+  TellEnds(ctx, session);
+  return any || session.phase != before;
+}
+
+bool StepPreamble(WorkerContext& ctx, Session& session) {
+  if (BrokenLeg(ctx, session)) return true;
+  const Phase before = session.phase;
+  while (session.phase == before && Feed(ctx, session, session.up)) {
+  }
+  if (session.phase != before) return true;
+  if (session.up.end_of_data && !session.dialogue->backend_end_told) {
+    session.dialogue->backend_end_told = true;
+    TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = true});
+  }
+  return session.phase != before;
+}
+
+bool StepProxyHeader(WorkerContext& ctx, Session& session) {
+  if (session.down.recv_error != 0) {
+    EndNow(ctx, session, EndReason::kClientReset);
+    return true;
+  }
+  const ByteView in = Input(ctx, session.down);
+  const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
+  if (parse.status == ProxyParse::Status::kBad) {
+    CountAttack(ctx, session, Attack::kBadProxy);
+    EndNow(ctx, session, EndReason::kProxyHeaderBad);
+    return true;
+  }
+  if (parse.status == ProxyParse::Status::kNeedMore) {
+    if (!session.down.end_of_data) return false;
+    EndNow(ctx, session, in.empty() ? EndReason::kClientLeftEarly : EndReason::kProxyHeaderBad);
+    return true;
+  }
+  Consume(ctx, session.down, parse.consumed);
+  if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
+    session.peer = parse.source;
+    session.local = parse.destination;
+  }
+  if (session.listener->config->tls == TlsMode::kStartTls) {
+    StartDialogue(ctx, session);
+  } else {
+    SetPhase(ctx, session, Phase::kHandshake);
+  }
+  return true;
+}
+
+}  // namespace starling

@@ -1,0 +1,158 @@
+// The TLS handshake: admission first, so that a flood of hellos costs neither
+// memory nor the time of sessions that relay, then the steps of it.
+#include <cassert>
+#include <cstring>
+
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+// TLS plaintext records of a fatal alert, for clients that get no TLS object
+// (RFC 8446 section 6): unexpected_message, internal_error.
+constexpr uint8_t kUnexpectedMessage[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a};
+constexpr uint8_t kInternalError[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x50};
+constexpr uint8_t kHandshakeRecord = 0x16;
+
+// Certificates with a long chain, and all the rest of a server's flight.
+constexpr size_t kFlightRoom = 8192;
+
+// A session in the admission queue is pumped from there and nowhere else.
+void Wait(WorkerContext& ctx, Session& session) {
+  if (session.waiting_admission) return;
+  session.waiting_admission = true;
+  ctx.admission.push_back(session.slot);
+}
+
+// May this session do a private-key operation now?
+bool Admit(WorkerContext& ctx, Session& session) {
+  const GlobalLimits& limits = ctx.config.limits;
+  if (!session.admitted && ctx.handshakes_in_flight >= limits.handshakes_in_flight) {
+    if (!session.waiting_admission) {
+      ctx.shard->AddWorker(WorkerFamily::kLimitReached,
+                           static_cast<size_t>(Limit::kHandshakesInFlight));
+    }
+  } else if (ctx.key_operations < limits.key_operations_per_turn) {
+    ++ctx.key_operations;
+    if (!session.admitted) ++ctx.handshakes_in_flight;
+    session.admitted = true;
+    return true;
+  }
+  if (!session.waiting_admission && ctx.admission.size() >= limits.handshake_queue) {
+    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kHandshakeQueue));
+    SayToClient(ctx, session, kInternalError);
+    EndPolitely(ctx, session, EndReason::kHandshakeLimit);
+    return false;
+  }
+  Wait(ctx, session);
+  return false;
+}
+
+// The first octet says whether this is TLS at all; an SSLv2-style hello (0x80)
+// is not, though the library would parse it.
+bool FirstOctetIsTls(WorkerContext& ctx, Session& session, ByteView in) {
+  if (in[0] == kHandshakeRecord) return true;
+  SayToClient(ctx, session, kUnexpectedMessage);
+  session.tls_failure = TlsFailure::kNotTls;
+  ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
+                 static_cast<size_t>(TlsFailure::kNotTls));
+  if (session.upgraded) {
+    CountAttack(ctx, session, Attack::kPlaintextInjection);
+    EndPolitely(ctx, session, EndReason::kPlaintextInjection);
+  } else {
+    CountAttack(ctx, session, Attack::kPlainOnTlsPort);
+    EndPolitely(ctx, session, EndReason::kPlainOnTlsPort);
+  }
+  return false;
+}
+
+void Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
+  session.tls_failure = failure;
+  ctx.shard->Add(Family::kHandshakeFailures, session.listener->id, static_cast<size_t>(failure));
+  EndPolitely(ctx, session, EndReason::kHandshakeFailed);
+}
+
+void Completed(WorkerContext& ctx, Session& session) {
+  const TlsFacts facts = session.tls.Facts();
+  const ListenerId id = session.listener->id;
+  session.tls_up = true;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ctx.now - session.tls_at);
+  session.handshake_us = static_cast<uint32_t>(took.count());
+  ctx.shard->Add(Family::kHandshakes, id, facts.version, facts.resumed ? 1 : 0);
+  ctx.shard->Add(Family::kCipher, id, facts.cipher);
+  ctx.shard->Add(Family::kGroup, id, facts.group);
+  ctx.shard->Observe(Histogram::kHandshakeSeconds, id, static_cast<uint64_t>(took.count()));
+  LeaveHandshake(ctx, session);
+  SetPhase(ctx, session, Phase::kOpening);
+  OpenLeg(ctx, session, session.listener->config->backend);
+}
+
+bool StartTls(WorkerContext& ctx, Session& session) {
+  if (session.tls.Start(*session.listener->tls)) return true;
+  EndNow(ctx, session, EndReason::kBufferLimit);
+  return false;
+}
+
+// One call of the library. True: the session changed.
+bool Advance(WorkerContext& ctx, Session& session) {
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, kFlightRoom);
+  if (room.empty()) return false;
+  TlsSession::Io io{.in = Input(ctx, session.down), .consumed = 0, .out = room, .written = 0};
+  const TlsResult result = session.tls.Handshake(io);
+  Consume(ctx, session.down, io.consumed);
+  Produced(session.down, io.written);
+  if (io.written > 0) session.flight_sent = true;
+  ReleaseIfEmpty(ctx, session.down.out);
+  session.tls_wants_room = result == TlsResult::kNeedRoom;
+  switch (result) {
+    case TlsResult::kOk:
+      Completed(ctx, session);
+      return true;
+    case TlsResult::kNeedInput:
+    case TlsResult::kNeedRoom:
+      return false;
+    case TlsResult::kClosed:
+    case TlsResult::kFailed:
+      Failed(ctx, session, session.tls.failure());
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void LeaveHandshake(WorkerContext& ctx, Session& session) {
+  if (!session.admitted) return;
+  session.admitted = false;
+  assert(ctx.handshakes_in_flight > 0);
+  --ctx.handshakes_in_flight;
+}
+
+bool StepHandshake(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  if (down.recv_error != 0 || down.send_error != 0) {
+    EndNow(ctx, session, EndReason::kClientReset);
+    return true;
+  }
+  const ByteView in = Input(ctx, down);
+  if (in.empty() && !session.tls_wants_room) {
+    if (!down.end_of_data) return false;
+    if (session.tls) {
+      Failed(ctx, session, TlsFailure::kClosed);
+    } else {
+      EndPolitely(ctx, session, EndReason::kClientLeftEarly);
+    }
+    return true;
+  }
+  if (!session.tls) {
+    if (session.tls_at == kNever) session.tls_at = ctx.now;
+    if (!FirstOctetIsTls(ctx, session, in)) return true;
+  }
+  // The server's first flight is where the private key is used; what follows
+  // from the client is cheap and not made to wait.
+  if (!session.flight_sent && !Admit(ctx, session)) return session.phase != Phase::kHandshake;
+  if (!session.tls && !StartTls(ctx, session)) return true;
+  return Advance(ctx, session);
+}
+
+}  // namespace starling

@@ -1,0 +1,254 @@
+// The backend's side: choose a server, connect with the PROXY header first, try
+// the next one, give up; and close a plaintext leg.
+#include <cerrno>
+#include <cstring>
+
+#include "gateway/session/steps.h"
+#include "protocols/proxy_header.h"
+
+namespace starling {
+namespace {
+
+// A full Unix backlog is a matter of milliseconds; the same server is asked this
+// often before the next one is.
+constexpr uint8_t kBacklogRetries = 6;
+constexpr uint32_t kBacklogRetryMs = 5;
+
+enum class ConnectFailure : uint8_t {  // rows of kConnectFailureLabels
+  kRefused,
+  kTimeout,
+  kBacklogFull,
+  kUnreachable,
+  kNoSuchSocket,
+  kPermission,
+  kOther,
+};
+
+ConnectFailure Classify(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+      return ConnectFailure::kRefused;
+    case ETIMEDOUT:
+    case ECANCELED:
+      return ConnectFailure::kTimeout;
+    case EAGAIN:
+      return ConnectFailure::kBacklogFull;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+      return ConnectFailure::kUnreachable;
+    case ENOENT:
+      return ConnectFailure::kNoSuchSocket;
+    case EACCES:
+    case EPERM:
+      return ConnectFailure::kPermission;
+    default:
+      return ConnectFailure::kOther;
+  }
+}
+
+bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& backend) {
+  if (backend.proxy == ProxyOut::kNone) return true;
+  const std::span<uint8_t> room = OutRoom(ctx, session.up, kMaxProxyV2Out);
+  if (room.empty()) return false;
+  ProxyInfo info{.source = session.peer, .destination = session.local};
+  TlsFacts facts;
+  if (session.tls_up) {
+    facts = session.tls.Facts();
+    info.tls = ProxyTls{.version = kTlsVersionLabels[facts.version],
+                        .cipher = kTlsCipherLabels[facts.cipher]};
+    info.alpn = facts.alpn;
+    info.sni = facts.sni;
+  }
+  uint64_t unique[2] = {ctx.random, session.id};
+  info.unique_id = {reinterpret_cast<const char*>(unique), sizeof unique};
+  Writer writer(room);
+  const bool written = backend.proxy == ProxyOut::kV1
+                           ? WriteProxyV1(info, writer)
+                           : WriteProxyV2(info, backend.tlvs, writer);
+  Produced(session.up, writer.size());
+  return written;
+}
+
+void LegFailed(WorkerContext& ctx, Session& session, EndReason reason) {
+  session.leg_state = LegState::kFailed;
+  session.server = -1;
+  const bool inside_tls = session.tls_up;
+  if (session.dialogue != nullptr) {
+    TellNegotiator(ctx, session, {.kind = EventKind::kLegFailed, .inside_tls = inside_tls});
+  } else {
+    Refuse(ctx, session, Refusal::kUnavailable, reason);
+  }
+}
+
+// One try at the server chosen; its completion goes on from here.
+void Connect(WorkerContext& ctx, Session& session) {
+  const BackendConfig& backend = ctx.backends->config(session.backend);
+  if (!WriteHeader(ctx, session, backend)) {
+    EndNow(ctx, session, EndReason::kBufferLimit);
+    return;
+  }
+  const Server& server = ctx.backends->server(ctx.backends->IdOf(session.backend, session.server));
+  session.leg_state = LegState::kConnecting;
+  session.up.fd = static_cast<Fd>(session.slot);
+  session.up.in_flight |= kOpOpen;
+  const ByteView header = session.up.out.data == nullptr ? ByteView{} : session.up.out.view();
+  session.up.out.in_flight = static_cast<uint32_t>(header.size());
+  ctx.ring->OpenUpstream(session.up.fd, server.address, header, !server.address.is_unix(),
+                         Tag{Op::kUpOpen, session.slot, session.generation});
+}
+
+void ConnectNext(WorkerContext& ctx, Session& session) {
+  uint32_t& cursor = session.tls_up ? session.listener->cursor : session.listener->plaintext_cursor;
+  session.server = ctx.backends->Pick(session.backend, cursor, session.tried_servers);
+  session.backlog_retries = 0;
+  if (session.server < 0) {
+    LegFailed(ctx, session, EndReason::kBackendUnavailable);
+    return;
+  }
+  Connect(ctx, session);
+}
+
+void LegUp(WorkerContext& ctx, Session& session) {
+  session.leg_state = LegState::kUp;
+  session.leg_at = ctx.now;
+  session.active_at = ctx.now;
+  const ServerId id = ctx.backends->IdOf(session.backend, session.server);
+  ctx.backends->MarkUp(id);
+  session.last_server = id;
+  ctx.shard->AddServer(ServerFamily::kBackendSessions, id);
+  if (session.dialogue == nullptr) {
+    StartRelay(ctx, session);
+    return;
+  }
+  if (session.tls_up) {
+    SetPhase(ctx, session, Phase::kPreamble);
+  } else if (!session.plaintext_leg) {
+    session.plaintext_leg = true;
+    ctx.shard->Add(Family::kPlaintext, session.listener->id);
+  }
+  session.dialogue->greeting_seen = false;
+  session.dialogue->backend_end_told = false;
+  if (!session.tls_up) LogEstablished(ctx, session);
+  TellNegotiator(ctx, session, {.kind = EventKind::kLegUp, .inside_tls = session.tls_up});
+}
+
+void OpenFailed(WorkerContext& ctx, Session& session, int error) {
+  session.up.fd = kNoFd;
+  const ServerId id = ctx.backends->IdOf(session.backend, session.server);
+  const ConnectFailure failure = Classify(error);
+  if (failure == ConnectFailure::kBacklogFull && session.backlog_retries < kBacklogRetries) {
+    session.leg_state = LegState::kRetryWait;
+    session.retry_at = After(ctx.now, kBacklogRetryMs << session.backlog_retries++);
+    return;
+  }
+  ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
+  if (failure != ConnectFailure::kBacklogFull && failure != ConnectFailure::kTimeout) {
+    ctx.backends->MarkDown(id);
+  }
+  session.tried_servers |= 1ull << session.server;
+  ConnectNext(ctx, session);
+}
+
+}  // namespace
+
+void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend) {
+  session.backend = backend;
+  session.tried_servers = 0;
+  session.leg_at = ctx.now;
+  ConnectNext(ctx, session);
+}
+
+void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion) {
+  Leg& up = session.up;
+  up.in_flight &= static_cast<uint8_t>(~kOpOpen);
+  if (completion.result == 0) {
+    const uint32_t header = up.out.in_flight;
+    up.octets_out += header;
+    ctx.shard->Add(Family::kBytes, session.listener->id, 3, 0, header);
+    session.upstream_port = completion.local.port;
+  } else {
+    up.send_error = static_cast<int16_t>(-completion.result);
+  }
+  up.out.in_flight = 0;
+  ReleaseBlock(ctx, up.out);
+}
+
+bool StepLeg(WorkerContext& ctx, Session& session) {
+  Leg& up = session.up;
+  switch (session.leg_state) {
+    case LegState::kConnecting: {
+      if ((up.in_flight & kOpOpen) != 0) return false;
+      const int error = up.send_error;
+      up.send_error = 0;
+      if (ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms)) {
+        // Cancelled by the deadline, or too late by a hair: both end here.
+        if (error == 0) break;
+        up.fd = kNoFd;
+        const ServerId id = ctx.backends->IdOf(session.backend, session.server);
+        ctx.shard->AddServer(ServerFamily::kConnectFailures, id,
+                             static_cast<size_t>(Classify(error)));
+        NoteReason(session, EndReason::kConnectDeadline);
+        LegFailed(ctx, session, EndReason::kConnectDeadline);
+        return true;
+      }
+      if (error != 0) {
+        OpenFailed(ctx, session, error);
+        return true;
+      }
+      break;
+    }
+    case LegState::kRetryWait:
+      if (ctx.now < session.retry_at) return false;
+      session.retry_at = kNever;
+      if (ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms)) {
+        NoteReason(session, EndReason::kConnectDeadline);
+        LegFailed(ctx, session, EndReason::kConnectDeadline);
+      } else {
+        Connect(ctx, session);
+      }
+      return true;
+    default:
+      return false;
+  }
+  LegUp(ctx, session);
+  return true;
+}
+
+void LegClosed(WorkerContext& ctx, Session& session) {
+  if (session.server >= 0) {
+    ctx.shard->AddServer(ServerFamily::kBackendSessions,
+                         ctx.backends->IdOf(session.backend, session.server), 0, -1);
+  }
+  session.server = -1;
+  session.leg_state = LegState::kNone;
+  DropInput(ctx, session.up);
+  ReleaseBlock(ctx, session.up.out);
+  const uint64_t in = session.up.octets_in;
+  const uint64_t out = session.up.octets_out;
+  session.up = Leg();
+  session.up.octets_in = in;
+  session.up.octets_out = out;
+  if (session.dialogue != nullptr && session.dialogue->want_leg) {
+    session.dialogue->want_leg = false;
+    if (session.phase == Phase::kDialogue) OpenLeg(ctx, session, session.backend);
+  }
+}
+
+void CloseLeg(WorkerContext& ctx, Session& session) {
+  Leg& up = session.up;
+  if (!up.open()) {
+    session.leg_state = LegState::kNone;
+    return;
+  }
+  if (session.leg_state == LegState::kConnecting) {
+    ArmCancel(ctx, session, up);
+    return;
+  }
+  if ((up.in_flight & kOpClose) != 0) return;
+  session.leg_state = LegState::kClosing;
+  DropInput(ctx, up);
+  up.in_flight |= kOpClose;
+  ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
+}
+
+}  // namespace starling

@@ -1,0 +1,210 @@
+// Opaque octets both ways, each direction with its own flow control: it receives
+// only when what it received before has been passed on whole.
+#include <algorithm>
+
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+bool UpBroken(const Session& s) { return s.up.send_error != 0 || s.up.recv_error != 0; }
+bool DownBroken(const Session& s) { return s.down.send_error != 0 || s.down.recv_error != 0; }
+
+// --- client to server ---
+
+// Opens what has come into up.out. False: TLS failed and the session ends.
+bool OpenRecords(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  while (!session.client_closed_tls) {
+    const ByteView in = Input(ctx, down);
+    if (in.empty() && !session.plain_pending) return true;
+    const std::span<uint8_t> room = OutRoom(ctx, session.up, 1);
+    if (room.empty()) return true;
+    // Replies of the library itself: an alert, or the answer to a KeyUpdate.
+    uint8_t reply[512];
+    TlsSession::Io io{.in = in, .consumed = 0, .out = reply, .written = 0};
+    size_t got = 0;
+    const TlsResult result = session.tls.Read(io, room, got);
+    Consume(ctx, down, io.consumed);
+    Produced(session.up, got);
+    if (io.written > 0) {
+      const std::span<uint8_t> out = OutRoom(ctx, down, io.written);
+      if (!out.empty()) {
+        std::copy_n(reply, io.written, out.data());
+        Produced(down, io.written);
+      }
+    }
+    session.plain_pending = result == TlsResult::kOk && got == room.size();
+    switch (result) {
+      case TlsResult::kOk:
+      case TlsResult::kNeedInput:
+        break;
+      case TlsResult::kClosed:
+        session.client_closed_tls = true;
+        NoteReason(session, EndReason::kClientClosed);
+        break;
+      case TlsResult::kNeedRoom:
+      case TlsResult::kFailed:
+        session.tls_failure = session.tls.failure();
+        EndPolitely(ctx, session, EndReason::kTlsError);
+        return false;
+    }
+    if (got == 0 && io.consumed == 0) return true;
+  }
+  return true;
+}
+
+void CopyInput(WorkerContext& ctx, Leg& from, Leg& to) {
+  for (;;) {
+    const ByteView in = Input(ctx, from);
+    if (in.empty()) return;
+    const std::span<uint8_t> room = OutRoom(ctx, to, 1);
+    if (room.empty()) return;
+    const size_t n = std::min(in.size(), room.size());
+    std::copy_n(in.data(), n, room.data());
+    Produced(to, n);
+    Consume(ctx, from, n);
+  }
+}
+
+// The client will send no more, and all of it has been handed on.
+bool ClientEnded(WorkerContext& ctx, Session& session) {
+  if (session.client_closed_tls) return true;
+  if (session.down.recv_error != 0) return true;
+  return session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
+}
+
+bool StepToServer(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  Leg& up = session.up;
+  if (UpBroken(session)) {
+    DropInput(ctx, down);
+    session.plain_pending = false;
+    if ((up.in_flight & kOpSend) == 0) ReleaseBlock(ctx, up.out);
+    return true;
+  }
+  if (session.tls_up) {
+    if (!OpenRecords(ctx, session)) return false;
+  } else {
+    CopyInput(ctx, down, up);
+  }
+  ReleaseIfEmpty(ctx, up.out);
+  if (session.client_closed_tls) DropInput(ctx, down);
+  if (ClientEnded(ctx, session)) {
+    if (down.recv_error != 0) {
+      NoteReason(session, EndReason::kClientReset);
+    } else if (session.tls_up && !session.client_closed_tls) {
+      NoteReason(session, EndReason::kClientTruncated);
+    } else {
+      NoteReason(session, EndReason::kClientClosed);
+    }
+    if (Flushed(up)) ArmShutdown(ctx, session, up);
+  }
+  session.record_at = session.tls_up && !session.client_closed_tls && session.tls.MidRecord()
+                          ? std::min(session.record_at, ctx.now)
+                          : kNever;
+  return true;
+}
+
+// --- server to client ---
+
+void SealRecords(WorkerContext& ctx, Session& session) {
+  // Room for one full record; less would split what was received at odd places.
+  constexpr size_t kRecordRoom = 16384 + 512;
+  for (;;) {
+    const ByteView in = Input(ctx, session.up);
+    if (in.empty()) return;
+    const size_t wanted = std::min<size_t>(in.size() + 512, kRecordRoom);
+    const std::span<uint8_t> room = OutRoom(ctx, session.down, wanted);
+    if (room.empty()) return;
+    TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+    size_t taken = 0;
+    const TlsResult result = session.tls.Write(io, in.first(std::min<size_t>(in.size(), 16384)), taken);
+    Consume(ctx, session.up, taken);
+    Produced(session.down, io.written);
+    if (result == TlsResult::kFailed) {
+      session.tls_failure = session.tls.failure();
+      EndNow(ctx, session, EndReason::kTlsError);
+      return;
+    }
+    if (taken == 0) return;
+  }
+}
+
+bool ServerEnded(WorkerContext& ctx, Session& session) {
+  if (session.up.recv_error != 0) return true;
+  return session.up.end_of_data && Input(ctx, session.up).empty();
+}
+
+void EndOfServer(WorkerContext& ctx, Session& session) {
+  NoteReason(session, session.up.recv_error != 0 ? EndReason::kBackendReset
+                                                 : EndReason::kBackendClosed);
+  // After a reset the client must not take what it has for the whole: it gets
+  // the TCP end alone, without close_notify.
+  if (session.tls_up && !session.close_notify_sent && session.up.recv_error == 0) {
+    const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
+    if (room.empty()) return;
+    TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+    session.tls.CloseNotify(io);
+    Produced(session.down, io.written);
+    session.close_notify_sent = true;
+    ReleaseIfEmpty(ctx, session.down.out);
+  }
+  if (Flushed(session.down)) ArmShutdown(ctx, session, session.down);
+}
+
+void StepToClient(WorkerContext& ctx, Session& session) {
+  if (DownBroken(session)) {
+    DropInput(ctx, session.up);
+    if ((session.down.in_flight & kOpSend) == 0) ReleaseBlock(ctx, session.down.out);
+    return;
+  }
+  if (session.tls_up) {
+    SealRecords(ctx, session);
+  } else {
+    CopyInput(ctx, session.up, session.down);
+  }
+  if (session.phase != Phase::kRelay) return;
+  ReleaseIfEmpty(ctx, session.down.out);
+  if (ServerEnded(ctx, session)) EndOfServer(ctx, session);
+}
+
+// Each direction is over when its end was passed on, or its sink is gone.
+bool ToServerOver(const Session& session) {
+  if (UpBroken(session)) return (session.up.in_flight & kOpSend) == 0;
+  return session.up.write_ended && (session.up.in_flight & kOpShutdown) == 0;
+}
+
+bool ToClientOver(const Session& session) {
+  if (DownBroken(session)) return (session.down.in_flight & kOpSend) == 0;
+  return session.down.write_ended && (session.down.in_flight & kOpShutdown) == 0;
+}
+
+}  // namespace
+
+void StartRelay(WorkerContext& ctx, Session& session) {
+  DropDialogue(ctx, session);
+  SetPhase(ctx, session, Phase::kRelay);
+  session.active_at = ctx.now;
+  LogEstablished(ctx, session);
+}
+
+bool StepRelay(WorkerContext& ctx, Session& session) {
+  if (session.down.recv_error != 0) NoteReason(session, EndReason::kClientReset);
+  if (!StepToServer(ctx, session)) return true;
+  StepToClient(ctx, session);
+  if (session.phase != Phase::kRelay) return true;
+  if (session.down.send_error != 0) NoteReason(session, EndReason::kClientReset);
+  if (session.up.send_error != 0) NoteReason(session, EndReason::kBackendReset);
+  if (!ToServerOver(session) || !ToClientOver(session)) return false;
+  // Closing with octets of the client unread would reset its connection and lose
+  // what it was told last; so read them away unless it has ended itself.
+  if (DownBroken(session) || session.down.end_of_data) {
+    EndNow(ctx, session, session.reason);
+  } else {
+    SetPhase(ctx, session, Phase::kLinger);
+  }
+  return true;
+}
+
+}  // namespace starling

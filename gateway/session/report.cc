@@ -1,0 +1,64 @@
+// What a session leaves behind: two log lines and its last counters.
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+int64_t MicrosSince(MonoTime now, MonoTime then) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(now - then).count();
+}
+
+void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
+  if (ctx.log == nullptr) return;
+  SessionRecord record;
+  record.event = event;
+  record.tls = session.tls_up;
+  record.plaintext_leg = session.plaintext_leg;
+  if (session.tls_up) {
+    const TlsFacts facts = session.tls.Facts();
+    record.tls_version = facts.version;
+    record.tls_cipher = facts.cipher;
+    record.tls_group = facts.group;
+    record.resumed = facts.resumed;
+    record.SetSni(facts.sni);
+  }
+  record.reason = session.reason;
+  record.tls_failure = session.tls_failure;
+  record.worker = static_cast<uint16_t>(ctx.index);
+  record.listener = session.listener->id;
+  record.server = session.last_server;
+  record.upstream_port = session.upstream_port;
+  record.session = session.id;
+  record.at = WallNow();
+  record.duration_us = MicrosSince(ctx.now, session.accepted_at);
+  record.handshake_us = session.handshake_us;
+  record.downstream_in = session.down.octets_in;
+  record.downstream_out = session.down.octets_out;
+  record.upstream_in = session.up.octets_in;
+  record.upstream_out = session.up.octets_out;
+  record.peer = session.peer;
+  record.local = session.local;
+  if (!ctx.log->Push(record)) {
+    ctx.shard->AddWorker(WorkerFamily::kLogLost);
+    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kLogRecords));
+  }
+}
+
+}  // namespace
+
+void LogEstablished(WorkerContext& ctx, Session& session) {
+  if (session.established && !session.tls_up) return;
+  session.established = true;
+  Push(ctx, session, LogEvent::kEstablished);
+}
+
+void ReportEnd(WorkerContext& ctx, Session& session) {
+  const ListenerId id = session.listener->id;
+  ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(session.counted), 0, -1);
+  ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
+  ctx.shard->Observe(Histogram::kSessionSeconds, id,
+                     static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));
+  Push(ctx, session, LogEvent::kEnded);
+}
+
+}  // namespace starling

@@ -1,0 +1,161 @@
+// What the worker knows of one connection: its two legs, its TLS, its dialogue
+// while there is one, its times and counts. Plain data; pump.h says what happens
+// with it.
+//
+// A session lives in a slot of the session table. It ends only when nothing of
+// it is in flight, and then the slot's generation changes, so that a completion
+// that is late by mistake can be told from its successor's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "gateway/config/config.h"
+#include "gateway/io/clock.h"
+#include "gateway/io/ring.h"
+#include "gateway/metrics/list.h"
+#include "gateway/tls/tls_session.h"
+#include "gateway/upstream/upstream.h"
+#include "protocols/endpoint.h"
+#include "protocols/negotiator.h"
+#include "protocols/registry.h"
+
+namespace starling {
+
+// Octets in a block of the worker's pool, or nothing and no block. `begin` to
+// `end` is what waits; the first `in_flight` of it are with the kernel.
+struct Block {
+  uint8_t* data = nullptr;
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  uint32_t in_flight = 0;
+
+  bool empty() const { return begin == end; }
+  ByteView view() const { return {data + begin, end - begin}; }
+};
+
+// What of a leg is with the ring; one bit each, one operation a bit.
+enum LegOp : uint8_t {
+  kOpRecv = 1,
+  kOpSend = 2,
+  kOpPeek = 4,
+  kOpShutdown = 8,
+  kOpCancel = 16,
+  kOpClose = 32,
+  kOpOpen = 64,
+};
+
+struct Leg {
+  Fd fd = kNoFd;
+  uint8_t in_flight = 0;         // bits of LegOp
+  bool end_of_data = false;      // the peer will send no more
+  bool write_ended = false;      // we have shut our half down, or asked for it
+  bool bulk = false;             // the last receive filled its buffer: use large ones
+  bool starved = false;          // a receive found no buffer; again next turn
+  int16_t recv_error = 0;        // positive errno
+  int16_t send_error = 0;
+  BufferId chunk = kNoBuffer;    // a receive buffer, within one turn only, and
+  uint32_t chunk_begin = 0;      // what of it has not been consumed
+  uint32_t chunk_end = 0;
+  Block in;                      // what was received and could not be consumed yet
+  Block out;                     // what is to be sent
+  uint64_t octets_in = 0;
+  uint64_t octets_out = 0;
+
+  bool open() const { return fd != kNoFd; }
+  bool idle() const { return in_flight == 0; }
+};
+
+enum class Phase : uint8_t {
+  kFree,
+  kProxyHeader,  // waiting for the load balancer's header
+  kDialogue,     // the negotiator speaks; a plaintext leg may be open
+  kUpgrade,      // the point of upgrade: look for stray octets, send the go-ahead
+  kHandshake,    // from the wait for the first octet of TLS to its end
+  kOpening,      // the fresh leg is being connected
+  kPreamble,     // the negotiator swallows the greeting on the fresh leg
+  kRelay,        // opaque octets both ways
+  kLastWords,    // send what is left for the client, then linger
+  kLinger,       // read and discard, so that the client can read what was said
+  kClosing,      // cancel, close, wait until nothing is in flight
+};
+
+// Where the opening of a leg stands.
+enum class LegState : uint8_t { kNone, kConnecting, kRetryWait, kUp, kFailed, kClosing };
+
+// Only while somebody negotiates; from a pool, returned at relay.
+struct Dialogue {
+  explicit Dialogue(const ProtocolRow& protocol, const DialogueOptions& options)
+      : negotiator(protocol.create(storage, options)) {}
+  ~Dialogue() { negotiator->~Negotiator(); }
+  Dialogue(const Dialogue&) = delete;
+  Dialogue& operator=(const Dialogue&) = delete;
+
+  alignas(std::max_align_t) uint8_t storage[kNegotiatorSize];
+  Negotiator* negotiator;
+  bool hold = false;            // the negotiator wants no more of the client now
+  bool want_leg = false;        // kOpenLeg came while the old leg was closing
+  bool client_end_told = false;
+  bool backend_end_told = false;
+  bool greeting_seen = false;   // the backend of the open leg has spoken
+  bool go_ahead_begun = false;  // at the point of upgrade: the peek was clean
+  bool stray_octet = false;     // or it was not
+  uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
+};
+
+struct ListenerRuntime;
+
+struct Session {
+  uint32_t slot = 0;
+  uint32_t generation = 1;
+  Phase phase = Phase::kFree;
+  EndReason reason = EndReason::kNone;  // the first cause; kNone while it lives
+  LegState leg_state = LegState::kNone;
+  bool queued = false;             // on this turn's list
+  bool refused = false;            // a slot of the refusals, not of the sessions
+  bool upgraded = false;           // TLS was begun by STARTTLS
+  bool tls_up = false;             // the handshake is complete
+  bool admitted = false;           // holds one of the handshakes in flight
+  bool waiting_admission = false;  // in the admission queue
+  bool flight_sent = false;        // the expensive half of the handshake is done
+  bool tls_wants_room = false;     // the handshake stopped for want of output room
+  bool plain_pending = false;      // TLS holds opened octets that found no room
+  bool client_closed_tls = false;  // close_notify has come
+  bool close_notify_sent = false;
+  bool plaintext_leg = false;      // a leg was opened without TLS
+  bool established = false;        // logged as such
+  bool offered = false;
+  bool drain_told = false;
+  TlsFailure tls_failure = TlsFailure::kNone;
+  SessionPhase counted = SessionPhase::kNegotiate;
+
+  ListenerRuntime* listener = nullptr;
+  Dialogue* dialogue = nullptr;
+  TlsSession tls;
+  Leg down;
+  Leg up;
+
+  uint64_t id = 0;
+  uint64_t tried_servers = 0;      // bits, for this leg
+  int32_t server = -1;             // index in its backend; -1: no leg
+  uint32_t backend = 0;            // index into Config::backends
+  uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
+  uint16_t upstream_port = 0;
+  uint8_t backlog_retries = 0;
+  uint32_t lingered = 0;           // octets discarded
+  Endpoint peer;                   // the true client
+  Endpoint local;                  // the address it called
+
+  MonoTime accepted_at{};
+  MonoTime phase_at{};             // when this phase began
+  MonoTime tls_at = kNever;        // first octet of TLS
+  MonoTime leg_at = kNever;        // connecting since, or up since
+  MonoTime retry_at = kNever;
+  MonoTime active_at{};            // last octet exchanged
+  MonoTime record_at = kNever;     // a TLS record was begun then
+  MonoTime timer = kNever;         // what the wheel holds
+  uint32_t handshake_us = 0;
+};
+
+}  // namespace starling

@@ -1,0 +1,91 @@
+// The steps that Pump is made of, one file each; for session/ only. A step looks
+// at the session, does what can be done now, and says whether it changed
+// something that makes another look worthwhile.
+#pragma once
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+// --- common.cc: octets in and out of a leg ---
+
+// What a leg has received and nobody has consumed; empty if there is nothing.
+ByteView Input(WorkerContext& ctx, Leg& leg);
+void Consume(WorkerContext& ctx, Leg& leg, size_t octets);
+void DropInput(WorkerContext& ctx, Leg& leg);
+// Receive buffers do not outlive the turn: what is left goes to a block. False:
+// no block could be had, and the buffer is kept until one can.
+bool StashChunk(WorkerContext& ctx, Leg& leg);
+// Room behind what waits to be sent, at least `wanted` octets; empty if that
+// cannot be had now. Follow with Produced() or nothing.
+std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted);
+void Produced(Leg& leg, size_t octets);
+void ReleaseIfEmpty(WorkerContext& ctx, Block& block);
+void ReleaseBlock(WorkerContext& ctx, Block& block);
+// Nothing waits to be sent and nothing is being sent.
+inline bool Flushed(const Leg& leg) { return leg.out.empty() && (leg.in_flight & kOpSend) == 0; }
+
+// Asks the ring; each does nothing when it is already asked or cannot be.
+void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg);
+void ArmSend(WorkerContext& ctx, Session& session, Leg& leg);
+void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg);
+void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg);
+
+// Plaintext for the client, through TLS where it is up. False: no room now, and
+// nothing was written.
+bool SayToClient(WorkerContext& ctx, Session& session, ByteView text);
+
+void SetPhase(WorkerContext& ctx, Session& session, Phase phase);
+void NoteReason(Session& session, EndReason reason);
+void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
+inline bool IsDown(const Session& session, const Leg& leg) { return &leg == &session.down; }
+inline MonoTime After(MonoTime at, uint32_t ms) { return at + std::chrono::milliseconds(ms); }
+
+// --- dialogue.cc: the negotiator, before TLS, on a plaintext leg, in the preamble ---
+bool StepProxyHeader(WorkerContext& ctx, Session& session);
+bool StepDialogue(WorkerContext& ctx, Session& session);
+bool StepPreamble(WorkerContext& ctx, Session& session);
+// Hands the event to the negotiator and applies its verdict.
+void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event);
+void DropDialogue(WorkerContext& ctx, Session& session);
+void StartDialogue(WorkerContext& ctx, Session& session);
+
+// --- upgrade.cc ---
+bool StepUpgrade(WorkerContext& ctx, Session& session);
+
+// --- handshake.cc ---
+bool StepHandshake(WorkerContext& ctx, Session& session);
+void LeaveHandshake(WorkerContext& ctx, Session& session);
+
+// --- leg.cc: the backend's side ---
+void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend);
+bool StepLeg(WorkerContext& ctx, Session& session);
+void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion);
+void CloseLeg(WorkerContext& ctx, Session& session);
+void LegClosed(WorkerContext& ctx, Session& session);
+
+// --- relay.cc ---
+void StartRelay(WorkerContext& ctx, Session& session);
+bool StepRelay(WorkerContext& ctx, Session& session);
+
+// --- terminate.cc ---
+// Last words are in down.out already; flush, linger, close.
+void EndPolitely(WorkerContext& ctx, Session& session, EndReason reason);
+void EndNow(WorkerContext& ctx, Session& session, EndReason reason);
+// The protocol's own words for a refusal, then EndPolitely.
+void Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason reason);
+bool StepLastWords(WorkerContext& ctx, Session& session);
+bool StepLinger(WorkerContext& ctx, Session& session);
+bool StepClosing(WorkerContext& ctx, Session& session);
+
+// --- deadlines.cc ---
+// The next time at which something of the session must be looked at.
+MonoTime NextDeadline(const Session& session);
+// Acts on what is due. Only the deadline that ended the session is its reason.
+void CheckDeadlines(WorkerContext& ctx, Session& session);
+
+// --- report.cc ---
+void LogEstablished(WorkerContext& ctx, Session& session);
+void ReportEnd(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

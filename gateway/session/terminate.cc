@@ -1,0 +1,166 @@
+// The end of a session: last words, linger, close; then the slot is free.
+#include <cstring>
+
+#include "gateway/session/pump.h"
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+constexpr uint8_t kInternalErrorAlert[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x50};
+
+void CloseDown(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  if (!down.open() || (down.in_flight & kOpClose) != 0) return;
+  down.in_flight |= kOpClose;
+  ctx.ring->CancelAndClose(down.fd, Tag{Op::kDownClose, session.slot, session.generation});
+}
+
+void CloseUp(WorkerContext& ctx, Session& session) {
+  Leg& up = session.up;
+  if (!up.open() || (up.in_flight & kOpClose) != 0) return;
+  if (session.leg_state == LegState::kConnecting) {
+    if ((up.in_flight & kOpOpen) != 0) {
+      ArmCancel(ctx, session, up);
+      return;
+    }
+    // The connect was faster than its cancellation, or it failed and the
+    // descriptor is free already.
+    if (up.send_error != 0) {
+      up.fd = kNoFd;
+      session.leg_state = LegState::kNone;
+      return;
+    }
+    session.server = -1;  // never counted as a leg
+  }
+  session.leg_state = LegState::kClosing;
+  up.in_flight |= kOpClose;
+  ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
+}
+
+void Release(WorkerContext& ctx, Session& session) {
+  ReportEnd(ctx, session);
+  DropInput(ctx, session.down);
+  DropInput(ctx, session.up);
+  ReleaseBlock(ctx, session.down.out);
+  ReleaseBlock(ctx, session.up.out);
+  DropDialogue(ctx, session);
+  session.tls.Reset();
+  ctx.timers.Clear(session.slot);
+  ctx.table.Free(session);
+}
+
+// close_notify goes after the last words; an alert that is there already is the
+// last word itself.
+void SayCloseNotify(WorkerContext& ctx, Session& session) {
+  if (!session.tls_up || session.close_notify_sent || session.tls_failure != TlsFailure::kNone) {
+    return;
+  }
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
+  if (room.empty()) return;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  session.tls.CloseNotify(io);
+  Produced(session.down, io.written);
+  session.close_notify_sent = true;
+  ReleaseIfEmpty(ctx, session.down.out);
+}
+
+}  // namespace
+
+void EndNow(WorkerContext& ctx, Session& session, EndReason reason) {
+  NoteReason(session, reason);
+  LeaveHandshake(ctx, session);
+  DropInput(ctx, session.down);
+  DropInput(ctx, session.up);
+  SetPhase(ctx, session, Phase::kClosing);
+}
+
+void EndPolitely(WorkerContext& ctx, Session& session, EndReason reason) {
+  NoteReason(session, reason);
+  LeaveHandshake(ctx, session);
+  SayCloseNotify(ctx, session);
+  SetPhase(ctx, session, Phase::kLastWords);
+}
+
+void Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason reason) {
+  const ListenerConfig& config = *session.listener->config;
+  const bool can_say = session.tls_up || config.tls == TlsMode::kStartTls;
+  if (can_say && config.protocol->refuse != nullptr) {
+    uint8_t text[1024];
+    Writer writer{std::span<uint8_t>(text)};
+    config.protocol->refuse(refusal, config.dialogue, writer);
+    SayToClient(ctx, session, writer.written());
+  } else if (!session.tls_up && !can_say) {
+    SayToClient(ctx, session, kInternalErrorAlert);
+  }
+  EndPolitely(ctx, session, reason);
+}
+
+bool StepLastWords(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  DropInput(ctx, down);
+  // The backend's leg has no part in what is said now.
+  CloseUp(ctx, session);
+  if (down.recv_error != 0 || down.send_error != 0) {
+    EndNow(ctx, session, session.reason);
+    return true;
+  }
+  if (!Flushed(down)) return false;
+  ArmShutdown(ctx, session, down);
+  if ((down.in_flight & kOpShutdown) != 0) return false;
+  SetPhase(ctx, session, Phase::kLinger);
+  return true;
+}
+
+bool StepLinger(WorkerContext& ctx, Session& session) {
+  Leg& down = session.down;
+  CloseUp(ctx, session);
+  session.lingered += static_cast<uint32_t>(Input(ctx, down).size());
+  DropInput(ctx, down);
+  if (!down.end_of_data && down.recv_error == 0 &&
+      session.lingered < session.listener->config->limits.linger_bytes) {
+    return false;
+  }
+  EndNow(ctx, session, session.reason);
+  return true;
+}
+
+bool StepClosing(WorkerContext& ctx, Session& session) {
+  DropInput(ctx, session.down);
+  DropInput(ctx, session.up);
+  CloseDown(ctx, session);
+  CloseUp(ctx, session);
+  if (session.down.open() || session.up.open()) return false;
+  if (!session.down.idle() || !session.up.idle()) return false;
+  Release(ctx, session);
+  return true;
+}
+
+void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool polite) {
+  switch (session.phase) {
+    case Phase::kFree:
+    case Phase::kClosing:
+      return;
+    case Phase::kLastWords:
+    case Phase::kLinger:
+      if (!polite) EndNow(ctx, session, reason);
+      return;
+    default:
+      break;
+  }
+  if (!polite || session.phase == Phase::kProxyHeader || session.phase == Phase::kUpgrade) {
+    EndNow(ctx, session, reason);
+    return;
+  }
+  NoteReason(session, reason);
+  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+    TellNegotiator(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up});
+    if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+      EndPolitely(ctx, session, reason);
+    }
+    return;
+  }
+  EndPolitely(ctx, session, reason);
+}
+
+}  // namespace starling

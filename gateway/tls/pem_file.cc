@@ -1,0 +1,76 @@
+#include "gateway/tls/pem_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace starling {
+namespace {
+
+constexpr size_t kMaxFileSize = size_t{1} << 20;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+absl::Status SystemError(const std::string& path, int error) {
+  const std::string text = absl::StrCat(path, ": ", std::generic_category().message(error));
+  if (error == ENOENT) return absl::NotFoundError(text);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
+  return absl::InvalidArgumentError(text);
+}
+
+absl::Status Unusable(const std::string& path, const char* what) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
+}
+
+}  // namespace
+
+absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
+  // A FIFO without a writer would block an ordinary open for ever.
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  if (file.get() < 0) return SystemError(path, errno);
+  struct stat status = {};
+  if (fstat(file.get(), &status) != 0) return SystemError(path, errno);
+  if (S_ISDIR(status.st_mode)) return Unusable(path, "is a directory, expected a PEM file");
+  if (!S_ISREG(status.st_mode)) return Unusable(path, "is not a regular file");
+  if (status.st_size > static_cast<off_t>(kMaxFileSize)) {
+    return Unusable(path, "is larger than 1 MiB, expected a PEM file");
+  }
+
+  PemFile result;
+  result.world_readable = (status.st_mode & S_IROTH) != 0;
+  // One octet more than there should be, so that a file that grows is noticed. The
+  // string never moves: a caller that wipes a key wipes its only copy.
+  result.text.resize(static_cast<size_t>(status.st_size) + 1);
+  size_t size = 0;
+  while (size < result.text.size()) {
+    const ssize_t n = read(file.get(), result.text.data() + size, result.text.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(path, errno);
+    if (n == 0) break;
+    size += static_cast<size_t>(n);
+  }
+  if (size == result.text.size()) return Unusable(path, "changed while it was read, try again");
+  if (size == 0) return Unusable(path, "is empty, expected a PEM file");
+  result.text.resize(size);
+  return result;
+}
+
+}  // namespace starling

@@ -1,0 +1,253 @@
+#include "gateway/tls/test_client.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pool.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace starling {
+
+class TestSession {
+ public:
+  bssl::UniquePtr<SSL_SESSION> session;
+};
+
+// Where the BIO reads and writes; `consumed` octets of the input are used up.
+struct TestClientPipe {
+  std::string& input;
+  std::string& output;
+  size_t consumed = 0;
+};
+
+struct TestClient::Impl {
+  TestClientPipe pipe;
+  bssl::UniquePtr<SSL_CTX> ctx;
+  bssl::UniquePtr<SSL> ssl;
+  std::shared_ptr<TestSession> ticket;
+  bool reject_certificate = false;
+};
+
+namespace {
+
+void Check(bool ok, const char* what) {
+  if (ok) return;
+  std::fprintf(stderr, "test client: %s failed\n", what);
+  std::abort();
+}
+
+int ReadInput(BIO* bio, char* out, int len) {
+  BIO_clear_retry_flags(bio);
+  auto* pipe = static_cast<TestClientPipe*>(BIO_get_data(bio));
+  if (pipe->consumed == pipe->input.size()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const size_t n = std::min(pipe->input.size() - pipe->consumed, static_cast<size_t>(len));
+  std::memcpy(out, pipe->input.data() + pipe->consumed, n);
+  pipe->consumed += n;
+  return static_cast<int>(n);
+}
+
+int WriteOutput(BIO* bio, const char* in, int len) {
+  BIO_clear_retry_flags(bio);
+  auto* pipe = static_cast<TestClientPipe*>(BIO_get_data(bio));
+  pipe->output.append(in, static_cast<size_t>(len));
+  return len;
+}
+
+long Control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+const BIO_METHOD* Method() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "test client");
+    BIO_meth_set_read(m, ReadInput);
+    BIO_meth_set_write(m, WriteOutput);
+    BIO_meth_set_ctrl(m, Control);
+    return m;
+  }();
+  return method;
+}
+
+std::string AlpnList(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    list.push_back(static_cast<char>(name.size()));
+    list += name;
+  }
+  return list;
+}
+
+void Configure(SSL* ssl, const TestClientOptions& options) {
+  Check(SSL_set_min_proto_version(ssl, options.min_version), "minimum version");
+  Check(SSL_set_max_proto_version(ssl, options.max_version), "maximum version");
+  if (!options.groups.empty()) {
+    Check(SSL_set1_group_ids(ssl, options.groups.data(), options.groups.size()), "groups");
+  }
+  if (!options.key_shares.empty()) {
+    Check(SSL_set1_client_key_shares(ssl, options.key_shares.data(), options.key_shares.size()),
+          "key shares");
+  }
+  if (!options.signature_algorithms.empty()) {
+    Check(SSL_set_verify_algorithm_prefs(ssl, options.signature_algorithms.data(),
+                                         options.signature_algorithms.size()),
+          "signature algorithms");
+  }
+  if (!options.tls12_ciphers.empty()) {
+    Check(SSL_set_strict_cipher_list(ssl, options.tls12_ciphers.c_str()), "TLS 1.2 ciphers");
+  }
+  if (!options.tls13_ciphers.empty()) {
+    Check(SSL_set1_tls13_ciphers(ssl, options.tls13_ciphers.data(), nullptr,
+                                 options.tls13_ciphers.size()),
+          "TLS 1.3 ciphers");
+  }
+  if (!options.alpn.empty()) {
+    const std::string list = AlpnList(options.alpn);
+    Check(SSL_set_alpn_protos(ssl, reinterpret_cast<const uint8_t*>(list.data()), list.size()) == 0,
+          "ALPN");
+  }
+  if (!options.sni.empty()) {
+    Check(SSL_set_tlsext_host_name(ssl, options.sni.c_str()), "SNI");
+  }
+  if (options.fallback_scsv) SSL_set_mode(ssl, SSL_MODE_SEND_FALLBACK_SCSV);
+  if (options.session != nullptr) {
+    Check(SSL_set_session(ssl, options.session->session.get()), "session");
+  }
+}
+
+}  // namespace
+
+TestClient::TestClient(const TestClientOptions& options)
+    : impl_(new Impl{.pipe = {input, output}}) {
+  impl_->ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
+  impl_->reject_certificate = options.reject_certificate;
+  SSL_CTX* ctx = impl_->ctx.get();
+  SSL_CTX_set_app_data(ctx, impl_.get());
+  SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, [](SSL* ssl, uint8_t* alert) {
+    *alert = SSL_AD_UNKNOWN_CA;
+    const auto* impl = static_cast<const Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    return impl->reject_certificate ? ssl_verify_invalid : ssl_verify_ok;
+  });
+  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(ctx, [](SSL* ssl, SSL_SESSION* session) {
+    auto* impl = static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    impl->ticket = std::make_shared<TestSession>();
+    impl->ticket->session.reset(session);
+    return 1;
+  });
+  impl_->ssl.reset(SSL_new(ctx));
+  Configure(impl_->ssl.get(), options);
+  BIO* bio = BIO_new(Method());
+  BIO_set_data(bio, &impl_->pipe);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(impl_->ssl.get(), bio, bio);
+  SSL_set_connect_state(impl_->ssl.get());
+}
+
+TestClient::~TestClient() = default;
+
+void TestClient::Failed(int ret) {
+  const int error = SSL_get_error(impl_->ssl.get(), ret);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
+  if (error == SSL_ERROR_ZERO_RETURN) {
+    closed_ = true;
+    return;
+  }
+  failed_ = true;
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  error_ = reason == nullptr ? "UNKNOWN" : reason;
+  ERR_clear_error();
+}
+
+bool TestClient::Step() {
+  const bool ok = Advance();
+  input.erase(0, std::exchange(impl_->pipe.consumed, 0));
+  return ok;
+}
+
+bool TestClient::Advance() {
+  if (failed_) return false;
+  SSL* ssl = impl_->ssl.get();
+  ERR_clear_error();
+  if (!connected()) {
+    const int ret = SSL_do_handshake(ssl);
+    if (ret != 1) Failed(ret);
+    if (!connected()) return !failed_;
+  }
+  char plain[16384];
+  int n = 0;
+  while ((n = SSL_read(ssl, plain, sizeof(plain))) > 0) {
+    received.append(plain, static_cast<size_t>(n));
+  }
+  Failed(n);
+  return !failed_;
+}
+
+bool TestClient::connected() const { return SSL_is_init_finished(impl_->ssl.get()) != 0; }
+
+void TestClient::Write(std::string_view plain) {
+  ERR_clear_error();
+  Check(SSL_write(impl_->ssl.get(), plain.data(), static_cast<int>(plain.size())) ==
+            static_cast<int>(plain.size()),
+        "writing");
+}
+
+void TestClient::CloseNotify() {
+  ERR_clear_error();
+  SSL_shutdown(impl_->ssl.get());
+}
+
+void TestClient::KeyUpdate() {
+  ERR_clear_error();
+  Check(SSL_key_update(impl_->ssl.get(), SSL_KEY_UPDATE_REQUESTED), "KeyUpdate");
+  Check(SSL_write(impl_->ssl.get(), "", 0) == 0, "KeyUpdate");
+}
+
+uint16_t TestClient::version() const { return SSL_version(impl_->ssl.get()); }
+
+uint16_t TestClient::cipher() const {
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(impl_->ssl.get());
+  return cipher == nullptr ? 0 : SSL_CIPHER_get_protocol_id(cipher);
+}
+
+uint16_t TestClient::group() const { return SSL_get_group_id(impl_->ssl.get()); }
+bool TestClient::resumed() const { return SSL_session_reused(impl_->ssl.get()) == 1; }
+bool TestClient::hello_retry() const { return SSL_used_hello_retry_request(impl_->ssl.get()) == 1; }
+
+std::string TestClient::alpn() const {
+  const uint8_t* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(impl_->ssl.get(), &name, &size);
+  return std::string(reinterpret_cast<const char*>(name), size);
+}
+
+size_t TestClient::chain_length() const {
+  const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(impl_->ssl.get());
+  return chain == nullptr ? 0 : sk_CRYPTO_BUFFER_num(chain);
+}
+
+std::string TestClient::leaf_der() const {
+  if (chain_length() == 0) return {};
+  const CRYPTO_BUFFER* leaf =
+      sk_CRYPTO_BUFFER_value(SSL_get0_peer_certificates(impl_->ssl.get()), 0);
+  return std::string(reinterpret_cast<const char*>(CRYPTO_BUFFER_data(leaf)),
+                     CRYPTO_BUFFER_len(leaf));
+}
+
+bool TestClient::leaf_is_rsa() const {
+  const uint16_t algorithm = SSL_get_peer_signature_algorithm(impl_->ssl.get());
+  return SSL_get_signature_algorithm_key_type(algorithm) == EVP_PKEY_RSA;
+}
+
+std::shared_ptr<TestSession> TestClient::session() const { return impl_->ticket; }
+
+bool TestClient::ticket_allows_early_data() const {
+  return impl_->ticket != nullptr && SSL_SESSION_early_data_capable(impl_->ticket->session.get());
+}
+
+}  // namespace starling

@@ -1,0 +1,39 @@
+// What a TlsContext is made of. For tls/ only.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/tls/credential_index.h"
+#include "gateway/tls/span_bio.h"
+#include "gateway/tls/tickets.h"
+#include "gateway/tls/tls_context.h"
+
+namespace starling {
+
+struct TlsContext::Impl {
+  Impl(const TlsPolicy& policy, std::shared_ptr<TicketKeys> ticket_keys)
+      : credentials(policy.credentials),
+        alpn(policy.alpn),
+        index(credentials),
+        tickets(std::move(ticket_keys)) {}
+
+  // False on lack of memory.
+  bool Init();
+
+  // The context an SSL was made from.
+  static Impl& Of(const SSL* ssl);
+
+  std::vector<std::shared_ptr<const Credential>> credentials;
+  std::string alpn;
+  CredentialIndex index;
+  TicketSealer tickets;
+  SpanBio bio;
+  bssl::UniquePtr<SSL_CTX> ctx;
+};
+
+}  // namespace starling

@@ -1,0 +1,72 @@
+#include "gateway/tls/tls_failure.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+namespace starling {
+namespace {
+
+TlsFailure FromAlert(int alert) {
+  switch (alert) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+      return TlsFailure::kCertificateRejected;
+    default:
+      return TlsFailure::kClientAlert;
+  }
+}
+
+TlsFailure FromReason(int reason) {
+  // Alerts that the peer sent are reasons of their own.
+  if (reason >= SSL_AD_REASON_OFFSET) return FromAlert(reason - SSL_AD_REASON_OFFSET);
+  switch (reason) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_WRONG_SSL_VERSION:
+      return TlsFailure::kNoSharedVersion;
+    case SSL_R_NO_SHARED_CIPHER:
+      return TlsFailure::kNoSharedCipher;
+    case SSL_R_NO_SHARED_GROUP:
+    case SSL_R_WRONG_CURVE:
+      return TlsFailure::kNoSharedGroup;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+      return TlsFailure::kNoApplicationProtocol;
+    case SSL_R_NO_CERTIFICATE_SET:
+    case SSL_R_NO_COMMON_SIGNATURE_ALGORITHMS:
+    case SSL_R_UNKNOWN_CERTIFICATE_TYPE:
+      return TlsFailure::kNoCertificate;
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+      return TlsFailure::kNotTls;
+    case SSL_R_INAPPROPRIATE_FALLBACK:
+      return TlsFailure::kInappropriateFallback;
+    case SSL_R_ENCRYPTED_LENGTH_TOO_LONG:
+    case SSL_R_DATA_LENGTH_TOO_LONG:
+      return TlsFailure::kRecordOverflow;
+    case SSL_R_DECRYPTION_FAILED:
+    case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
+    case SSL_R_WRONG_VERSION_NUMBER:
+      return TlsFailure::kBadRecord;
+    default:
+      return TlsFailure::kProtocol;
+  }
+}
+
+}  // namespace
+
+TlsFailure TakeFailure() {
+  // The oldest entry of the TLS layer is the cause; what cryptography below it or
+  // layers above it added is detail.
+  TlsFailure failure = TlsFailure::kProtocol;
+  while (const uint32_t error = ERR_get_error()) {
+    if (ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
+    failure = FromReason(ERR_GET_REASON(error));
+    break;
+  }
+  ERR_clear_error();
+  return failure;
+}
+
+}  // namespace starling

@@ -1,0 +1,11 @@
+// Why the TLS library failed, as the label to count it under. For tls/ only.
+#pragma once
+
+#include "gateway/tls/tls_session.h"
+
+namespace starling {
+
+// Takes the library's error queue of this thread and leaves it empty.
+TlsFailure TakeFailure();
+
+}  // namespace starling

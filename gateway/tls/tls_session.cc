@@ -1,0 +1,213 @@
+#include "gateway/tls/tls_session.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "gateway/tls/span_bio.h"
+#include "gateway/tls/tls_context_impl.h"
+#include "gateway/tls/tls_failure.h"
+
+namespace starling {
+namespace {
+
+constexpr uint8_t kHandshakeRecord = SSL3_RT_HANDSHAKE;
+
+// RFC 8446 section 5.1: an unexpected record type. Sent in plaintext, in the
+// oldest record version that anyone who speaks TLS at all understands.
+constexpr uint8_t kUnexpectedMessage[] = {
+    SSL3_RT_ALERT, 3, 1, 0, 2, SSL3_AL_FATAL, SSL_AD_UNEXPECTED_MESSAGE};
+
+template <typename Label, size_t kCount, typename Value>
+uint8_t IndexOf(const Label (&known)[kCount], Value value) {
+  return static_cast<uint8_t>(std::find(std::begin(known), std::end(known), value) -
+                              std::begin(known));
+}
+
+// In the order of kTlsCipherLabels and kTlsGroupLabels; what is not here has the
+// index of their last, "other".
+constexpr uint16_t kCipherIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
+                                   SSL_CIPHER_AES_256_GCM_SHA384,
+                                   SSL_CIPHER_CHACHA20_POLY1305_SHA256,
+                                   SSL_CIPHER_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                                   SSL_CIPHER_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                                   SSL_CIPHER_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                                   SSL_CIPHER_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                                   SSL_CIPHER_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
+constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1};
+static_assert(std::size(kCipherIds) + 1 == std::size(kTlsCipherLabels));
+static_assert(std::size(kGroupIds) + 1 == std::size(kTlsGroupLabels));
+static_assert(sizeof(TlsSession) <= 32);
+
+}  // namespace
+
+TlsSession::TlsSession(TlsSession&& other) noexcept
+    : ssl_(std::exchange(other.ssl_, nullptr)),
+      context_(std::exchange(other.context_, nullptr)),
+      failure_(std::exchange(other.failure_, TlsFailure::kNone)),
+      is_tls_(std::exchange(other.is_tls_, false)) {}
+
+TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
+  if (this == &other) return *this;
+  Reset();
+  ssl_ = std::exchange(other.ssl_, nullptr);
+  context_ = std::exchange(other.context_, nullptr);
+  failure_ = std::exchange(other.failure_, TlsFailure::kNone);
+  is_tls_ = std::exchange(other.is_tls_, false);
+  return *this;
+}
+
+bool TlsSession::Start(TlsContext& context) {
+  Reset();
+  TlsContext::Impl& impl = *context.impl();
+  ssl_ = SSL_new(impl.ctx.get());
+  if (ssl_ == nullptr) {
+    ERR_clear_error();
+    return false;
+  }
+  context_ = &context;
+  BIO_up_ref(impl.bio.bio());
+  SSL_set_bio(ssl_, impl.bio.bio(), impl.bio.bio());
+  SSL_set_accept_state(ssl_);
+  SSL_set_shed_handshake_config(ssl_, 1);
+  return true;
+}
+
+void TlsSession::Reset() {
+  SSL_free(ssl_);
+  ssl_ = nullptr;
+  context_ = nullptr;
+  failure_ = TlsFailure::kNone;
+  is_tls_ = false;
+}
+
+TlsResult TlsSession::Fail(TlsFailure failure) {
+  failure_ = failure;
+  return TlsResult::kFailed;
+}
+
+TlsResult TlsSession::NotDone(int ret) {
+  switch (SSL_get_error(ssl_, ret)) {
+    case SSL_ERROR_WANT_READ:
+      return TlsResult::kNeedInput;
+    case SSL_ERROR_WANT_WRITE:
+      return TlsResult::kNeedRoom;
+    case SSL_ERROR_ZERO_RETURN:
+      return TlsResult::kClosed;
+    default:
+      return Fail(TakeFailure());
+  }
+}
+
+TlsResult TlsSession::Handshake(Io& io) {
+  if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
+  if (!is_tls_) {
+    // The library would also take an SSLv2 hello, and answer HTTP with silence.
+    if (io.consumed == io.in.size()) return TlsResult::kNeedInput;
+    if (io.in[io.consumed] != kHandshakeRecord) {
+      if (io.out.size() - io.written >= sizeof(kUnexpectedMessage)) {
+        std::memcpy(io.out.data() + io.written, kUnexpectedMessage, sizeof(kUnexpectedMessage));
+        io.written += sizeof(kUnexpectedMessage);
+      }
+      return Fail(TlsFailure::kNotTls);
+    }
+    is_tls_ = true;
+  }
+  const SpanBio::Use use(context_->impl()->bio, io);
+  ERR_clear_error();
+  const int ret = SSL_do_handshake(ssl_);
+  if (ret == 1) return TlsResult::kOk;
+  const TlsResult result = NotDone(ret);
+  return result == TlsResult::kClosed ? Fail(TlsFailure::kClosed) : result;
+}
+
+TlsResult TlsSession::Read(Io& io, std::span<uint8_t> plain, size_t& got) {
+  if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
+  const SpanBio::Use use(context_->impl()->bio, io);
+  ERR_clear_error();
+  size_t filled = 0;
+  while (filled < plain.size()) {
+    const size_t room = std::min<size_t>(plain.size() - filled, SSL3_RT_MAX_PLAIN_LENGTH);
+    const int n = SSL_read(ssl_, plain.data() + filled, static_cast<int>(room));
+    if (n <= 0) {
+      const TlsResult result = NotDone(n);
+      return result == TlsResult::kNeedInput && filled > 0 ? TlsResult::kOk : result;
+    }
+    filled += static_cast<size_t>(n);
+    got += static_cast<size_t>(n);
+    // Spares the library the search for a record that cannot be there.
+    if (io.consumed == io.in.size() && SSL_pending(ssl_) == 0) break;
+  }
+  return TlsResult::kOk;
+}
+
+TlsResult TlsSession::Flush() {
+  // An empty write sends what waits for the next one: the ticket, the answer to a
+  // KeyUpdate. Done apart from data, no record of data is ever begun without room
+  // for its end, which the library could not take back.
+  const int ret = SSL_write(ssl_, "", 0);
+  return ret >= 0 ? TlsResult::kOk : NotDone(ret);
+}
+
+TlsResult TlsSession::Write(Io& io, std::span<const uint8_t> plain, size_t& taken) {
+  if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
+  const SpanBio::Use use(context_->impl()->bio, io);
+  ERR_clear_error();
+  if (const TlsResult flushed = Flush(); flushed != TlsResult::kOk) return flushed;
+  const size_t overhead = SSL_max_seal_overhead(ssl_);
+  size_t done = 0;
+  while (done < plain.size()) {
+    const size_t room = io.out.size() - io.written;
+    if (room <= overhead) return TlsResult::kNeedRoom;
+    const size_t chunk =
+        std::min({plain.size() - done, room - overhead, size_t{SSL3_RT_MAX_PLAIN_LENGTH}});
+    const int n = SSL_write(ssl_, plain.data() + done, static_cast<int>(chunk));
+    if (n <= 0) return NotDone(n);
+    done += static_cast<size_t>(n);
+    taken += static_cast<size_t>(n);
+  }
+  return TlsResult::kOk;
+}
+
+TlsResult TlsSession::CloseNotify(Io& io) {
+  if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
+  if (SSL_in_init(ssl_) || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) {
+    return TlsResult::kOk;
+  }
+  const SpanBio::Use use(context_->impl()->bio, io);
+  ERR_clear_error();
+  if (const TlsResult flushed = Flush(); flushed != TlsResult::kOk) return flushed;
+  constexpr size_t kAlertSize = 2;
+  if (io.out.size() - io.written < kAlertSize + SSL_max_seal_overhead(ssl_)) {
+    return TlsResult::kNeedRoom;
+  }
+  const int ret = SSL_shutdown(ssl_);
+  return ret >= 0 ? TlsResult::kOk : NotDone(ret);
+}
+
+bool TlsSession::MidRecord() const { return SSL_has_pending(ssl_) && SSL_pending(ssl_) == 0; }
+
+TlsFacts TlsSession::Facts() const {
+  TlsFacts facts;
+  facts.version = SSL_version(ssl_) == TLS1_3_VERSION ? 1 : 0;
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl_);
+  facts.cipher =
+      IndexOf(kCipherIds, cipher == nullptr ? uint16_t{0} : SSL_CIPHER_get_protocol_id(cipher));
+  facts.group = IndexOf(kGroupIds, SSL_get_group_id(ssl_));
+  facts.resumed = SSL_session_reused(ssl_) == 1;
+  facts.hello_retry = SSL_used_hello_retry_request(ssl_) == 1;
+  if (const char* sni = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name); sni != nullptr) {
+    facts.sni = sni;
+  }
+  const uint8_t* alpn = nullptr;
+  unsigned alpn_size = 0;
+  SSL_get0_alpn_selected(ssl_, &alpn, &alpn_size);
+  facts.alpn = {reinterpret_cast<const char*>(alpn), alpn_size};
+  return facts;
+}
+
+}  // namespace starling

@@ -1,0 +1,89 @@
+// One connection's TLS, server side: ciphertext spans in, ciphertext and
+// plaintext spans out. It owns no descriptor and no buffer; what the library
+// keeps of its own is a record begun and not finished.
+//
+// Not for: when to read or write (session/), or certificates (tls_context.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "gateway/tls/tls_context.h"
+#include "gateway/tls/tls_labels.h"
+
+struct ssl_st;
+
+namespace starling {
+
+enum class TlsResult : uint8_t {
+  kOk,         // all that was asked is done
+  kNeedInput,  // give more ciphertext
+  kNeedRoom,   // `out` is too small for what must be written first
+  kClosed,     // close_notify from the peer (Read only)
+  kFailed,     // see failure(); an alert may have been written into `out`
+};
+
+// What was negotiated; indices into the lists of tls_labels.h.
+struct TlsFacts {
+  uint8_t version = 0;
+  uint8_t cipher = 0;
+  uint8_t group = 0;
+  bool resumed = false;
+  bool hello_retry = false;
+  std::string_view sni;  // lower-case, escaped by nobody; lives as long as the session
+  std::string_view alpn;
+};
+
+// Movable, not copyable; empty when default-constructed. One thread.
+class TlsSession {
+ public:
+  TlsSession() = default;
+  ~TlsSession() { Reset(); }
+  TlsSession(TlsSession&& other) noexcept;
+  TlsSession& operator=(TlsSession&& other) noexcept;
+
+  // `context` outlives the session. False when memory ran out.
+  [[nodiscard]] bool Start(TlsContext& context);
+  void Reset();
+  explicit operator bool() const { return ssl_ != nullptr; }
+
+  struct Io {
+    std::span<const uint8_t> in;  // ciphertext received and not yet consumed
+    size_t consumed = 0;          // of `in`, counted up by each call
+    std::span<uint8_t> out;       // where ciphertext goes
+    size_t written = 0;           // of `out`, counted up by each call
+  };
+
+  // One step of the handshake: as far as `in` reaches.
+  TlsResult Handshake(Io& io);
+  // Opens records into `plain`; `got` is counted up, whatever the result: what came
+  // before a close_notify or a bad record is good. kOk: `plain` is full or `in` is
+  // used up with something got; kNeedInput: nothing more without ciphertext.
+  TlsResult Read(Io& io, std::span<uint8_t> plain, size_t& got);
+  // Seals `plain`; `taken` is counted up. kOk: all of it. kNeedRoom: the rest is
+  // to be given again (same octets) when `out` has room.
+  TlsResult Write(Io& io, std::span<const uint8_t> plain, size_t& taken);
+  // Appends close_notify, once; nothing before the end of the handshake. kNeedRoom:
+  // call again. Reading goes on.
+  TlsResult CloseNotify(Io& io);
+
+  // A record was begun and its rest has not come: what the record deadline guards.
+  bool MidRecord() const;
+  TlsFacts Facts() const;  // after the handshake
+  TlsFailure failure() const { return failure_; }
+
+ private:
+  TlsResult Fail(TlsFailure failure);
+  // What a call of the library that did not succeed means.
+  TlsResult NotDone(int ret);
+  TlsResult Flush();
+
+  ssl_st* ssl_ = nullptr;
+  TlsContext* context_ = nullptr;
+  TlsFailure failure_ = TlsFailure::kNone;
+  bool is_tls_ = false;  // the first octet has been looked at
+};
+
+}  // namespace starling

@@ -1,0 +1,98 @@
+// The backends and their servers: addresses, what is known of each server's
+// health and capabilities, and the choice of a server for a session. One object
+// a configuration, shared by the workers and the prober.
+//
+// Not for: connecting (io/), deadlines and the PROXY header of a session
+// (session/), or finding out whether a server lives (prober.h).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/io/socket_address.h"
+
+namespace starling {
+
+// An index into Backends::server(), and the one the metrics and the log use.
+using ServerId = uint32_t;
+// Servers of one backend that are ever chosen: a session remembers those it has
+// tried in one word.
+inline constexpr size_t kMaxServersOfBackend = 64;
+
+// One server. Address, backend and name do not change; the rest is written by
+// the prober and by workers and read by everybody.
+struct Server {
+  SocketAddress address;
+  uint32_t backend = 0;
+  std::string name;                       // the address as the configuration writes it
+  std::atomic<bool> up{true};             // true as well while nothing is known yet
+  std::atomic<uint64_t> capabilities{0};  // of the last probe that asked; 0: none did
+};
+
+class Backends {
+ public:
+  // Ids are given in the order of the configuration. Of a backend with more than
+  // kMaxServersOfBackend servers, the first ones are used.
+  explicit Backends(const std::vector<BackendConfig>& configs);
+  ~Backends();
+  Backends(const Backends&) = delete;
+  Backends& operator=(const Backends&) = delete;
+
+  size_t size() const { return backends_.size(); }
+  const BackendConfig& config(uint32_t backend) const { return *backends_[backend].config; }
+
+  size_t server_count() const { return server_count_; }
+  Server& server(ServerId id) { return servers_[id]; }
+  const Server& server(ServerId id) const { return servers_[id]; }
+  ServerId IdOf(uint32_t backend, int index) const {
+    return backends_[backend].first + static_cast<uint32_t>(index);
+  }
+  std::span<Server> ServersOf(uint32_t backend) {
+    return {&servers_[backends_[backend].first], backends_[backend].count};
+  }
+  std::span<const Server> ServersOf(uint32_t backend) const {
+    return {&servers_[backends_[backend].first], backends_[backend].count};
+  }
+
+  // The next server of `backend` by `cursor` (round robin; the caller's own, any
+  // value to begin with, moved on), or -1 when all are in `tried`, a mask by
+  // index that the caller keeps for the session. Servers that are down are
+  // chosen only when no other is left.
+  int Pick(uint32_t backend, uint32_t& cursor, uint64_t tried) const;
+
+  // What workers have found out by connecting. MarkDown wakes the prober when
+  // the server was up so far. Any thread.
+  void MarkDown(ServerId id);
+  void MarkUp(ServerId id) { servers_[id].up.store(true, std::memory_order_relaxed); }
+
+  // What a server of `backend` was last seen to offer; a server that is up is
+  // preferred, and 0 says that none has been asked with success yet.
+  uint64_t Capabilities(uint32_t backend) const;
+
+  // The name of a backend all of whose servers are down; empty if there is none.
+  std::string_view FirstUnavailable() const;
+
+  // Readable when MarkDown has found a change; the prober's.
+  int wake_fd() const { return wake_fd_; }
+
+ private:
+  struct Backend {
+    std::unique_ptr<const BackendConfig> config;
+    uint32_t first = 0;
+    uint32_t count = 0;
+  };
+
+  std::vector<Backend> backends_;
+  size_t server_count_ = 0;
+  std::unique_ptr<Server[]> servers_;
+  int wake_fd_ = -1;
+};
+
+}  // namespace starling

@@ -1,0 +1,51 @@
+// The listening sockets of all workers, address by address: binding them at
+// start, and giving them up so that nothing in a backlog is lost.
+//
+// Not for: accepting (the worker, on its ring).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gateway/config/config.h"
+
+namespace starling {
+
+// One bound address and a socket a worker, all in one SO_REUSEPORT group, in the
+// order in which they joined it (the kernel's index in the group, as long as no
+// older process holds some).
+struct ListenGroup {
+  uint32_t listener = 0;
+  SocketAddress address;
+  std::vector<int> fds;
+};
+
+// Binds everything or nothing. An error names the listener and the address.
+absl::StatusOr<std::vector<ListenGroup>> BindAll(const Config& config);
+void CloseAll(std::vector<ListenGroup>& groups);
+
+// Gives up the addresses, to a successor where there is one (measured: with this
+// order of steps no connection of a connect loop is lost).
+//   Steer(): who connects from now on is the successor's.
+//   ... the workers accept until nothing comes any more, and let go ...
+//   Close(): leaves the group, highest index first.
+class Handover {
+ public:
+  explicit Handover(std::vector<ListenGroup>& groups) : groups_(groups) {}
+
+  // What was found and done, a line an address, for the log.
+  std::vector<std::string> Steer();
+  void Close();
+
+ private:
+  struct Plan {
+    uint32_t successors = 0;  // listening sockets of exactly one other process
+  };
+  std::vector<ListenGroup>& groups_;
+  std::vector<Plan> plans_;
+};
+
+}  // namespace starling

@@ -1,0 +1,128 @@
+#include "protocols/dialogue.h"
+
+#include <algorithm>
+#include <array>
+
+namespace starling {
+
+bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return ToUpper(x) == ToUpper(y);
+         });
+}
+
+bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix) {
+  return EqualsIgnoreCase(text.substr(0, prefix.size()), prefix);
+}
+
+std::string_view TakeWord(std::string_view& rest) {
+  size_t space = rest.find(' ');
+  std::string_view word = rest.substr(0, space);
+  rest = space == std::string_view::npos ? std::string_view() : rest.substr(space + 1);
+  return word;
+}
+
+bool IsPrintable(std::string_view word) {
+  return std::all_of(word.begin(), word.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+bool Has8Bit(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) > 0x7f; });
+}
+
+bool BeginsLikeTls(ByteView in) {
+  constexpr uint8_t kHandshakeRecord = 0x16;  // RFC 8446 section 5.1
+  constexpr uint8_t kSsl2Hello = 0x80;        // two-octet length of an SSLv2 record
+  return !in.empty() && (in[0] == kHandshakeRecord || in[0] == kSsl2Hello);
+}
+
+bool LooksLikeHttp(std::string_view line) {
+  static constexpr std::array<std::string_view, 10> kMethods = {
+      "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+  std::string_view rest = line;
+  std::string_view method = TakeWord(rest);
+  if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) return false;
+  // An IMAP tag may well be "GET": a target or a version makes it a request.
+  return rest.starts_with('/') || rest.starts_with('*') ||
+         rest.find(" HTTP/") != std::string_view::npos;
+}
+
+bool LooksLikeHeader(std::string_view line) {
+  size_t colon = line.find(':');
+  if (colon == 0 || colon == std::string_view::npos) return false;
+  std::string_view after = line.substr(colon + 1);
+  if (!after.empty() && after[0] != ' ') return false;
+  std::string_view name = line.substr(0, colon);
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+void Say(Writer& out, std::initializer_list<std::string_view> parts) {
+  size_t total = 0;
+  for (std::string_view part : parts) total += part.size();
+  if (total > out.room()) return;
+  for (std::string_view part : parts) {
+    if (!out.Append(part)) return;
+  }
+}
+
+void Close(Step& step, EndReason reason) {
+  step.verdict = Verdict::kClose;
+  step.reason = reason;
+  switch (reason) {
+    case EndReason::kTlsOnPlainPort:
+      step.Note(Attack::kTlsOnPlainPort);
+      break;
+    case EndReason::kCrossProtocol:
+      step.Note(Attack::kCrossProtocol);
+      break;
+    case EndReason::kLineTooLong:
+      step.Note(Attack::kOverlongLine);
+      break;
+    case EndReason::kBadOctet:
+      step.Note(Attack::kBadOctet);
+      break;
+    case EndReason::kBackendPreauth:
+      step.Note(Attack::kPreauth);
+      break;
+    default:
+      break;
+  }
+}
+
+EndReason ReasonOf(EventKind kind) {
+  switch (kind) {
+    case EventKind::kLegFailed:
+      return EndReason::kBackendUnavailable;
+    case EventKind::kGreetingDeadline:
+      return EndReason::kGreetingDeadline;
+    case EventKind::kDeadline:
+      return EndReason::kPreRelayDeadline;
+    case EventKind::kDrain:
+      return EndReason::kDrainDeadline;
+    case EventKind::kClientEnd:
+      return EndReason::kClientLeftEarly;
+    case EventKind::kBackendEnd:
+      return EndReason::kBackendProtocol;
+    case EventKind::kStart:
+    case EventKind::kUpgraded:
+    case EventKind::kLegUp:
+      break;
+  }
+  return EndReason::kNone;
+}
+
+Refusal RefusalOf(EventKind kind) {
+  switch (kind) {
+    case EventKind::kDeadline:
+      return Refusal::kTimeout;
+    case EventKind::kDrain:
+      return Refusal::kShutdown;
+    default:
+      return Refusal::kUnavailable;
+  }
+}
+
+}  // namespace starling

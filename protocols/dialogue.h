@@ -1,0 +1,53 @@
+// What all dialogues made of lines share: words and case, the first octets of
+// a stranger who speaks TLS or HTTP, and how events and refusals end a session.
+//
+// Not for: framing (line_reader.h), or what any one protocol says.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <string_view>
+
+#include "protocols/negotiator.h"
+
+namespace starling {
+
+// Every reply of the gateway's own fits into this much room; a dialogue stops
+// short of the next pipelined command when less is left.
+inline constexpr size_t kReplyRoom = 1024;
+static_assert(kReplyRoom <= kMinOutputRoom);
+
+// ASCII only: no locale, and octets above 0x7f stay what they are.
+constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix);
+
+// Cuts the octets before the first space off `rest`, and that one space.
+std::string_view TakeWord(std::string_view& rest);
+
+// True if every octet is printable ASCII (0x21 to 0x7e; not space).
+bool IsPrintable(std::string_view word);
+// True if any octet is above 0x7f.
+bool Has8Bit(std::string_view text);
+
+// What a session's first octets or first line may be instead of a command.
+// A TLS handshake record, or an SSLv2-style hello: decided by one octet.
+bool BeginsLikeTls(ByteView in);
+// "POST / HTTP/1.1" and its like (RFC 9110 section 9, and HTTP/2's preface).
+bool LooksLikeHttp(std::string_view line);
+// "Host: example.org": a header of HTTP or mail, which no command looks like.
+bool LooksLikeHeader(std::string_view line);
+
+// Appends all parts, or nothing if they do not fit together. Own replies always
+// fit (kReplyRoom); so nothing is returned.
+void Say(Writer& out, std::initializer_list<std::string_view> parts);
+
+// Ends the session, and notes the attack where `reason` names one.
+void Close(Step& step, EndReason reason);
+
+// How an event that ends a session is named, and which refusal's words it gets:
+// kLegFailed, kGreetingDeadline, kDeadline, kDrain, kClientEnd, kBackendEnd.
+EndReason ReasonOf(EventKind kind);
+Refusal RefusalOf(EventKind kind);
+
+}  // namespace starling

@@ -1,0 +1,159 @@
+#include "protocols/imap.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "protocols/dialogue.h"
+#include "protocols/limits.h"
+#include "protocols/line_dialogue.h"
+#include "protocols/registry.h"
+
+namespace starling {
+
+namespace {
+
+constexpr std::string_view kUpgradeVerb = "STARTTLS";
+// IMAP4rev1 comes first: scanners look for it there.
+constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS LOGINDISABLED";
+
+// RFC 3501 section 9: any ASTRING-CHAR but "+".
+bool IsTag(std::string_view word) {
+  constexpr std::string_view kNotInTags = "(){%*\"\\+";
+  return !word.empty() && word.size() <= kImapMaxTag && IsPrintable(word) &&
+         word.find_first_of(kNotInTags) == std::string_view::npos;
+}
+
+bool IsLogin(std::string_view verb) {
+  return EqualsIgnoreCase(verb, "LOGIN") || EqualsIgnoreCase(verb, "AUTHENTICATE");
+}
+
+class ImapDialogue final : public LineDialogue {
+ public:
+  explicit ImapDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+
+ private:
+  void SayGreeting(Writer& out) override {
+    Say(out, {"* OK [", kCapabilities, "] ", options().hostname, " IMAP ready\r\n"});
+    NoteOffer();
+  }
+
+  void SayGoodbye(std::string_view text, Writer& out) override {
+    Say(out, {"* BYE ", text, "\r\n"});
+  }
+
+  void SayRefusal(Refusal refusal, Writer& out) override { RefuseImap(refusal, options(), out); }
+
+  Greeting Judge(std::string_view line) const override {
+    std::string_view rest = line;
+    if (TakeWord(rest) != "*") return Greeting::kRefusal;
+    std::string_view status = TakeWord(rest);
+    if (EqualsIgnoreCase(status, "OK")) return Greeting::kSuccess;
+    return EqualsIgnoreCase(status, "PREAUTH") ? Greeting::kPreauth : Greeting::kRefusal;
+  }
+
+  void OnLine(std::string_view line, Step& step, Writer& out) override {
+    bool first = !amid_command_;
+    std::string_view command = line;
+    if (first) {
+      std::string_view tag = TakeWord(command);
+      std::string_view arguments = command;
+      std::string_view verb = TakeWord(arguments);
+      if (Has8Bit(tag) || Has8Bit(verb)) {
+        Abort(EndReason::kBadOctet, step, out);
+        return;
+      }
+      KeepTag(tag);
+      if (IsLogin(verb)) NoteLogin(step);
+    }
+    Tail tail = TakeLiteral(line, first, step, out);
+    if (tail == Tail::kTooLong) return;
+    amid_command_ = tail == Tail::kSkipped;
+    if (amid_command_) return;
+    if (!first || tail == Tail::kSync) {
+      Answer("BAD", "Literals are not accepted before STARTTLS", out);
+    } else if (tag() == kNoTag) {
+      Answer("BAD", "Invalid tag", out);
+    } else {
+      OnCommand(command, step, out);
+    }
+  }
+
+  // `command` is all after the tag.
+  void OnCommand(std::string_view command, Step& step, Writer& out) {
+    std::string_view arguments = command;
+    std::string_view verb = TakeWord(arguments);
+    bool bare = verb.size() == command.size();
+    if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
+      if (!bare) {
+        Answer("BAD", "STARTTLS takes no argument", out);
+        return;
+      }
+      Answer("OK", "Begin TLS negotiation now", out);
+      Upgrade(step);
+    } else if (IsLogin(verb)) {
+      Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
+    } else if (EqualsIgnoreCase(verb, "ID") && !bare) {
+      Say(out, {"* ID NIL\r\n"});
+      Answer("OK", "ID completed", out);
+    } else if (bare && EqualsIgnoreCase(verb, "CAPABILITY")) {
+      Say(out, {"* ", kCapabilities, "\r\n"});
+      Answer("OK", "Capability completed", out);
+      NoteOffer();
+    } else if (bare && EqualsIgnoreCase(verb, "NOOP")) {
+      Answer("OK", "NOOP completed", out);
+    } else if (bare && EqualsIgnoreCase(verb, "LOGOUT")) {
+      Say(out, {"* BYE Logging out\r\n"});
+      Answer("OK", "Logout completed", out);
+      Close(step, EndReason::kGoodbye);
+    } else {
+      NoteUnknown(verb, kUpgradeVerb, step);
+      Answer("BAD", "Command not accepted before STARTTLS", out);
+    }
+  }
+
+  void Answer(std::string_view status, std::string_view text, Writer& out) {
+    Say(out, {tag(), " ", status, " ", text, "\r\n"});
+  }
+
+  // What is no tag is never sent back; the answer is untagged then.
+  void KeepTag(std::string_view word) {
+    std::string_view kept = IsTag(word) ? word : kNoTag;
+    std::copy(kept.begin(), kept.end(), tag_.begin());
+    tag_size_ = static_cast<uint8_t>(kept.size());
+  }
+  std::string_view tag() const { return {tag_.data(), tag_size_}; }
+
+  static constexpr std::string_view kNoTag = "*";
+
+  std::array<char, kImapMaxTag> tag_{};  // of the command at hand
+  uint8_t tag_size_ = 0;
+  bool amid_command_ = false;  // a dropped literal came; the command goes on
+};
+
+static_assert(sizeof(ImapDialogue) <= kNegotiatorSize);
+
+}  // namespace
+
+Negotiator* CreateImap(void* storage, const DialogueOptions& options) {
+  return new (storage) ImapDialogue(options);
+}
+
+void RefuseImap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      Say(out, {"* BYE [UNAVAILABLE] Too many connections, try again later\r\n"});
+      break;
+    case Refusal::kUnavailable:
+      Say(out, {"* BYE [UNAVAILABLE] Server not available, try again later\r\n"});
+      break;
+    case Refusal::kTimeout:
+      Say(out, {"* BYE Disconnected for inactivity\r\n"});
+      break;
+    case Refusal::kShutdown:
+      Say(out, {"* BYE [UNAVAILABLE] Server shutting down\r\n"});
+      break;
+  }
+}
+
+}  // namespace starling

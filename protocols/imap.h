@@ -1,0 +1,18 @@
+// IMAP before TLS: greeting, CAPABILITY, ID, NOOP, LOGOUT, STARTTLS, and a
+// refusal of all else. RFC 3501 section 6.2.1, RFC 9051, 2595, 2971, 5530, 7888.
+//
+// `policy: require` only. Not for: anything inside TLS, which is opaque but for
+// the backend's greeting.
+#pragma once
+
+#include "protocols/negotiator.h"
+
+namespace starling {
+
+// `storage` has kNegotiatorSize octets (registry.h); `options` outlives the result.
+Negotiator* CreateImap(void* storage, const DialogueOptions& options);
+
+// "* BYE [UNAVAILABLE] ...": in place of a greeting, or at any later time.
+void RefuseImap(Refusal refusal, const DialogueOptions& options, Writer& out);
+
+}  // namespace starling

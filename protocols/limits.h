@@ -1,0 +1,68 @@
+// The protocols' own limits, with the section of the RFC that each comes from
+// or the reason for its size. What an operator may set stands in
+// DialogueOptions (negotiator.h); these are fixed.
+//
+// Not for: sessions, buffers and deadlines (gateway/limits.h and its options).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "protocols/negotiator.h"
+
+namespace starling {
+
+// --- SMTP, submission, LMTP ---
+
+// A command line with CRLF. RFC 5321 4.5.3.1.4 asks for 512 and lets extensions
+// add to it (RFC 1870, 3461, 6531 ...); DialogueOptions::max_line sets it, up to
+// this much, since a line passed on must fit into what room is guaranteed.
+inline constexpr size_t kSmtpMaxCommandLine = kMinOutputRoom;
+
+// A line of a SASL exchange with CRLF: RFC 4954 section 4, item 3.
+inline constexpr size_t kSmtpMaxAuthLine = 12'288;
+
+// A line of a backend's reply with CRLF. RFC 5321 4.5.3.1.5 says 512; servers
+// that quote addresses and URLs in refusals go beyond it.
+inline constexpr size_t kSmtpMaxReplyLine = 1'024;
+
+// All lines of a backend's greeting, or of its answer to the replayed EHLO.
+inline constexpr size_t kSmtpMaxSwallowed = 16'384;
+
+// The argument of EHLO, HELO or LHLO that is kept to be replayed: a domain
+// (RFC 5321 4.5.3.1.2) or an address literal.
+inline constexpr size_t kSmtpMaxHeloArgument = 255;
+
+// Commands passed to the leg and not answered yet. RFC 2920 sets no bound.
+inline constexpr size_t kSmtpMaxOutstanding = 64;
+
+// Of these, replies of the gateway's own that wait for their turn.
+inline constexpr size_t kSmtpMaxOwnOutstanding = 8;
+
+// Octets after a refused BDAT that are read and dropped (RFC 3030 section 2: the
+// client sends them without waiting). A client that was never offered CHUNKING
+// has no reason to send any.
+inline constexpr size_t kSmtpMaxDiscardedChunk = 65'536;
+
+// The value of SIZE that a capabilities word holds: 40 bits.
+inline constexpr uint64_t kSmtpMaxSizeValue = (uint64_t{1} << 40) - 1;
+
+// --- IMAP, POP3, ManageSieve ---
+
+// The first line of a backend's greeting with its end; one that is passed on to
+// the client, where CRLF takes the place of a bare LF, must fit into what room is
+// guaranteed.
+inline constexpr size_t kMaxBackendGreeting = kMinOutputRoom - 1;
+
+// Octets of all literals of one command before TLS, which are dropped. RFC 7888
+// section 5 has 4,096 for literals that the server cannot refuse beforehand.
+inline constexpr size_t kMaxLiteral = 8'192;
+
+// A tag, which is sent back. RFC 3501 sets no bound; clients use 4 to 10 octets.
+inline constexpr size_t kImapMaxTag = 64;
+
+// The string of ManageSieve's NOOP with its quotes, which is sent back. RFC 5804
+// section 4 lets a quoted string have 1,024 octets; clients send a word.
+inline constexpr size_t kSieveMaxTag = 512;
+
+}  // namespace starling

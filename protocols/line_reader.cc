@@ -1,0 +1,39 @@
+#include "protocols/line_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace starling {
+
+namespace {
+
+size_t Find(ByteView in, size_t from, size_t to, uint8_t octet) {
+  const void* at = std::memchr(in.data() + from, octet, to - from);
+  return at == nullptr ? to : static_cast<size_t>(static_cast<const uint8_t*>(at) - in.data());
+}
+
+}  // namespace
+
+LineReader::Line LineReader::Next(ByteView in) {
+  // Octets past the limit are never looked at, so that a line is judged the
+  // same whether it comes at once or in pieces.
+  size_t end = std::min(in.size(), max_);
+  size_t from = std::min(scanned_, end);
+  if (from == end && end < max_) return {};
+  size_t lf = Find(in, from, end, '\n');
+  if (Find(in, from, lf, '\0') != lf) return Line{Status::kBadOctet, {}, 0};
+  size_t cr = Find(in, from, lf, '\r');
+  if (cr + 1 < lf) return Line{Status::kBadOctet, {}, 0};
+  if (lf < end) {
+    bool has_cr = cr < lf;
+    if (!has_cr && !accept_bare_lf_) return Line{Status::kBareLf, {}, 0};
+    scanned_ = 0;
+    return Line{Status::kLine, AsText(in.first(has_cr ? cr : lf)), lf + 1};
+  }
+  if (end == max_) return Line{Status::kTooLong, {}, 0};
+  // A last CR is looked at again with what follows it.
+  scanned_ = cr < lf ? cr : end;
+  return {};
+}
+
+}  // namespace starling

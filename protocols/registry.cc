@@ -1,0 +1,102 @@
+#include "protocols/registry.h"
+
+#include <array>
+
+#include "protocols/imap.h"
+#include "protocols/managesieve.h"
+#include "protocols/pop3.h"
+#include "protocols/smtp.h"
+
+namespace starling {
+
+namespace {
+
+// Idle deadlines: SMTP's answer to the final dot may take 10 minutes (RFC 5321
+// 4.5.3.2.6); IMAP and ManageSieve servers wait 30 (RFC 3501 5.4, RFC 5804 1.2),
+// POP3 servers 10 (RFC 1939 section 3). One minute more leaves it to them.
+constexpr uint32_t kSmtpIdle = 11 * 60;
+constexpr uint32_t kImapIdle = 31 * 60;
+constexpr uint32_t kPop3Idle = 11 * 60;
+constexpr uint32_t kSieveIdle = 31 * 60;
+
+constexpr ProtocolRow kRows[] = {
+    {.name = "smtp",
+     .starttls_port = 25,
+     .implicit_port = 465,
+     .alpn = "",
+     .has_starttls = true,
+     .opportunistic = true,
+     .server_first = true,
+     .idle_seconds = kSmtpIdle,
+     .create = CreateSmtp,
+     .refuse = RefuseSmtp,
+     .create_probe = CreateSmtpProbe},
+    {.name = "lmtp",
+     .starttls_port = 24,
+     .implicit_port = 0,
+     .alpn = "",
+     .has_starttls = true,
+     .opportunistic = true,
+     .server_first = true,
+     .idle_seconds = kSmtpIdle,
+     .create = CreateLmtp,
+     .refuse = RefuseSmtp,
+     .create_probe = CreateLmtpProbe},
+    {.name = "imap",
+     .starttls_port = 143,
+     .implicit_port = 993,
+     .alpn = "imap",
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kImapIdle,
+     .create = CreateImap,
+     .refuse = RefuseImap,
+     .create_probe = nullptr},
+    {.name = "pop3",
+     .starttls_port = 110,
+     .implicit_port = 995,
+     .alpn = "pop3",
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kPop3Idle,
+     .create = CreatePop3,
+     .refuse = RefusePop3,
+     .create_probe = nullptr},
+    {.name = "managesieve",
+     .starttls_port = 4190,
+     .implicit_port = 0,
+     .alpn = "managesieve",
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kSieveIdle,
+     .create = CreateManageSieve,
+     .refuse = RefuseManageSieve,
+     .create_probe = nullptr},
+    {.name = "tcp",
+     .starttls_port = 0,
+     .implicit_port = 0,
+     .alpn = "",
+     .has_starttls = false,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = 0,
+     .create = nullptr,
+     .refuse = nullptr,
+     .create_probe = nullptr},
+};
+
+}  // namespace
+
+std::span<const ProtocolRow> AllProtocols() { return kRows; }
+
+const ProtocolRow* FindProtocol(std::string_view name) {
+  for (const ProtocolRow& row : kRows) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace starling

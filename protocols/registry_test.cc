@@ -1,0 +1,68 @@
+#include "protocols/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <set>
+#include <string_view>
+#include <vector>
+
+namespace starling {
+namespace {
+
+TEST(Registry, FindsEachRowByItsName) {
+  std::set<std::string_view> names;
+  for (const ProtocolRow& row : AllProtocols()) {
+    EXPECT_EQ(FindProtocol(row.name), &row);
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+  }
+  for (std::string_view name : {"smtp", "lmtp", "imap", "pop3", "managesieve", "tcp"}) {
+    EXPECT_NE(FindProtocol(name), nullptr) << name;
+  }
+  EXPECT_EQ(FindProtocol(""), nullptr);
+  EXPECT_EQ(FindProtocol("SMTP"), nullptr);
+}
+
+TEST(Registry, ADialogueIsThereWhereStartTlsIs) {
+  for (const ProtocolRow& row : AllProtocols()) {
+    SCOPED_TRACE(row.name);
+    EXPECT_EQ(row.create != nullptr, row.has_starttls);
+    EXPECT_EQ(row.starttls_port != 0, row.has_starttls);
+    if (row.opportunistic) {
+      EXPECT_TRUE(row.has_starttls);
+    }
+  }
+}
+
+// An ALPN identifier is only what IANA has registered: SMTP has none.
+TEST(Registry, Alpn) {
+  EXPECT_EQ(FindProtocol("smtp")->alpn, "");
+  EXPECT_EQ(FindProtocol("imap")->alpn, "imap");
+  EXPECT_EQ(FindProtocol("pop3")->alpn, "pop3");
+  EXPECT_EQ(FindProtocol("managesieve")->alpn, "managesieve");
+}
+
+TEST(Registry, EveryDialogueGreetsAndRefuses) {
+  DialogueOptions options;
+  for (const ProtocolRow& row : AllProtocols()) {
+    if (row.create == nullptr) continue;
+    SCOPED_TRACE(row.name);
+    alignas(std::max_align_t) unsigned char storage[kNegotiatorSize];
+    std::vector<uint8_t> client(kMinOutputRoom), backend(kMinOutputRoom);
+    Output out{Writer(client), Writer(backend)};
+    Negotiator* negotiator = row.create(storage, options);
+    Step step = negotiator->OnEvent(Event{}, out);
+    EXPECT_EQ(step.verdict, Verdict::kContinue);
+    EXPECT_EQ(out.client.size() > 0, row.server_first);
+    negotiator->~Negotiator();
+    for (Refusal refusal :
+         {Refusal::kTooBusy, Refusal::kUnavailable, Refusal::kTimeout, Refusal::kShutdown}) {
+      Writer said(client);
+      row.refuse(refusal, options, said);
+      EXPECT_TRUE(AsText(said.written()).ends_with("\r\n"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace starling

@@ -1,0 +1,207 @@
+"""The rest of what attackers send, each with the answer, the end's reason and
+the counter: wrong protocols and octets, and PROXY headers from the wrong source."""
+
+import struct
+import unittest
+
+import fakes
+import harness
+import proxy_v2
+import wire
+from wire import Wire
+
+env = None
+CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
+
+
+def setUpModule():
+    global env
+    env = harness.Environment(servers=False)
+
+
+def starttls_gateway(protocol, **keys):
+    """A gateway whose backend must not be called."""
+    return env.gateway(
+        {"in": {"protocol": protocol, "tls": "starttls", "policy": "require", "backend": "one",
+                **keys}}, {"one": "127.0.0.1:9"})
+
+
+class WrongOctets(unittest.TestCase):
+    # what: (octets after the greeting, kind, reason)
+    ROWS = {
+        "TLS on a plain port": (CLIENT_HELLO, "tls_on_plain_port", "tls_on_plain_port"),
+        "an overlong line": (b"A" * 13000, "overlong_line", "line_too_long"),
+        "NUL": (b"NOOP\0\r\n", "bad_octet", "bad_octet"),
+        "8-bit octets in a verb": (b"\xc3\xa4\xc3\xb6\r\n", "bad_octet", "bad_octet"),
+        "bare LF": (b"NOOP\n", "bad_octet", "bad_octet"),
+    }
+
+    def test_each_protocol(self):
+        for protocol in wire.UPGRADE:
+            with starttls_gateway(protocol) as gateway:
+                for what, (octets, kind, reason) in self.ROWS.items():
+                    with self.subTest(protocol, what=what), Wire(gateway.ports["in"]) as client:
+                        before = gateway.metrics()
+                        client.greeting(protocol)
+                        client.send(octets)
+                        said = client.rest()
+                        self.assertLessEqual(said.count(b"\n"), 2, said)
+                        for name, labels in (
+                                ("starling_attacks_refused_total", {"kind": kind}),
+                                ("starling_sessions_ended_total", {"reason": reason})):
+                            wanted = before.sum(name, **labels) + 1
+                            self.assertEqual(gateway.wait_for_metric(wanted, name, **labels), wanted)
+
+    def test_bare_lf_where_the_listener_says_so(self):
+        with starttls_gateway("imap", accept_bare_lf=True) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                client.greeting("imap")
+                self.assertIn(b"STARTTLS", client.ask("imap", b"a CAPABILITY\n"))
+
+    def test_http_on_smtp(self):
+        for first in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.0\r\n", b"Host: x\r\n"):
+            with self.subTest(first), starttls_gateway("smtp") as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    client.greeting("smtp")
+                    self.assertRegex(client.send(first).rest(), rb"\A221 2\.7\.0 [^\r\n]*\r\n\Z")
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_attacks_refused_total", kind="cross_protocol", protocol="smtp"), 1)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason="cross_protocol"), 1)
+
+    def test_arguments_to_the_upgrade(self):
+        for protocol, command, answer in (
+                ("smtp", b"STARTTLS x\r\n", b"501 5.5.4"), ("lmtp", b"STARTTLS x\r\n", b"501 5.5.4"),
+                ("imap", b"s STARTTLS x\r\n", b"s BAD"), ("pop3", b"STLS x\r\n", b"-ERR"),
+                ("managesieve", b"STARTTLS x\r\n", b"NO")):
+            with self.subTest(protocol), starttls_gateway(protocol) as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    client.greeting(protocol)
+                    reply = client.ask(protocol, command)
+                    self.assertTrue(reply.startswith(answer), reply)
+
+    def test_imap_literals(self):
+        with starttls_gateway("imap") as gateway:
+            for command, answer in ((b"a LOGIN {4}\r\n", b"a BAD"),
+                                    (b"a LOGIN {4+}\r\nuser x\r\n", b"a "),
+                                    (b"a LOGIN {9000+}\r\n" + b"x" * 9000, b"* BYE")):
+                with self.subTest(command[:20]), Wire(gateway.ports["in"]) as client:
+                    client.greeting("imap")
+                    self.assertTrue(client.send(command).line().startswith(answer))
+
+    def test_too_many_commands(self):
+        with starttls_gateway("smtp") as gateway, Wire(gateway.ports["in"]) as client:
+            client.greeting("smtp")
+            client.send(b"NOOP\r\n" * 200)
+            client.rest()
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_sessions_ended_total", reason="too_many_errors"), 1)
+
+
+class PlaintextOnTlsPort(unittest.TestCase):
+    def test_refused(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
+            for number, octets in enumerate((
+                    b"EHLO client.example.net\r\n", b"GET / HTTP/1.1\r\n\r\n", b"a LOGIN x y\r\n",
+                    b"\x80\x2e\x01\x03\x01" + b"\0" * 60), 1):
+                with self.subTest(octets), Wire(gateway.ports["tcp"]) as client:
+                    said = client.send(octets).rest()
+                    self.assertLessEqual(len(said), 7, said)  # an alert at most
+                    for name, labels in (
+                            ("starling_attacks_refused_total", {"kind": "plain_on_tls_port"}),
+                            ("starling_sessions_ended_total", {"reason": "plain_on_tls_port"})):
+                        self.assertEqual(gateway.wait_for_metric(number, name, **labels), number)
+            self.assertEqual(backend.connections, 0)
+
+    def test_old_tls_refused(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
+            for version in ("-tls1", "-tls1_1"):
+                with self.subTest(version):
+                    code, output = harness.run(
+                        ["openssl", "s_client", "-connect", "127.0.0.1:{}".format(gateway.ports["tcp"]),
+                         version, "-cipher", "ALL:@SECLEVEL=0"])
+                    self.assertNotEqual(code, 0)
+                    self.assertIn("protocol version", output)
+            for options in (["-cipher", "AES128-GCM-SHA256"], ["-cipher", "DHE-RSA-AES128-GCM-SHA256"],
+                            ["-cipher", "ECDHE-RSA-AES128-SHA256"]):
+                with self.subTest(options):
+                    code, output = harness.run(
+                        ["openssl", "s_client", "-connect", "127.0.0.1:{}".format(gateway.ports["tcp"]),
+                         "-tls1_2", *options])
+                    self.assertNotEqual(code, 0)
+                    self.assertIn("handshake failure", output)
+            self.assertEqual(backend.connections, 0)
+            self.assertGreaterEqual(gateway.wait_for_metric(
+                lambda v: v >= 5, "starling_tls_handshake_failures_total", listener="tcp"), 5)
+
+    def test_renegotiation_refused(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
+            _, output = harness.run(
+                ["openssl", "s_client", "-connect", "127.0.0.1:{}".format(gateway.ports["tcp"]),
+                 "-tls1_2"], b"x\nR\ny\n")
+            self.assertIn("RENEGOTIATING", output)
+            self.assertRegex(output, "no renegotiation|unexpected message|alert|closed")
+
+
+class ProxyHeaderIn(unittest.TestCase):
+    """A listener behind a load balancer, which alone may send PROXY headers."""
+
+    TRUSTED, STRANGER = "127.3.0.1", "127.3.0.2"
+    SOURCE = ("198.51.100.9", 40009)
+
+    def listener(self, **keys):
+        return {"proxy_protocol": {"from": [self.TRUSTED + "/32"]}, **keys}
+
+    def test_from_a_trusted_source(self):
+        for first in (proxy_v2.header(self.SOURCE, tls=False), proxy_v2.v1(self.SOURCE)):
+            with self.subTest(first), fakes.Backend(fakes.echo) as backend, \
+                    env.tcp(backend.address, self.listener()) as gateway:
+                with Wire(gateway.ports["tcp"], self.TRUSTED) as client:
+                    for octet in first:
+                        client.send(bytes([octet]))
+                    client.start_tls()
+                    client.send(b"x").exactly(1)
+                self.assertEqual(backend.proxied[0].source, self.SOURCE)
+                self.assertIsNotNone(gateway.wait_for_line("198.51.100.9:40009", "established"))
+
+    def test_local(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address, self.listener()) as gateway:
+            with Wire(gateway.ports["tcp"], self.TRUSTED) as client:
+                client.send(proxy_v2.local()).start_tls()
+                client.send(b"x").exactly(1)
+                self.assertEqual(backend.proxied[0].source, client.name)
+
+    def test_from_a_stranger(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address, self.listener()) as gateway:
+            with Wire(gateway.ports["tcp"], self.STRANGER) as client:
+                client.send(proxy_v2.header(self.SOURCE))
+                self.assertLessEqual(len(client.rest()), 7)
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_sessions_ended_total", reason="proxy_header_untrusted"), 1)
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_attacks_refused_total", kind="untrusted_proxy"), 1)
+            self.assertEqual(backend.connections, 0)
+
+    def test_missing_or_malformed(self):
+        wrong_crc = proxy_v2.header(self.SOURCE, tls=b"\x03\x00\x04\x01\x02\x03\x04")
+        too_long = proxy_v2.SIGNATURE + struct.pack("!BBH", 0x21, 0x11, 65535)
+        rows = (CLIENT_HELLO, b"PROXY TCP4 999.0.0.1 x 1 2\r\n", wrong_crc, too_long)
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address, self.listener()) as gateway:
+            for number, first in enumerate(rows, 1):
+                with self.subTest(first[:30]), Wire(gateway.ports["tcp"], self.TRUSTED) as client:
+                    client.send(first)
+                    self.assertLessEqual(len(client.rest()), 7)
+                    self.assertEqual(gateway.wait_for_metric(
+                        number, "starling_sessions_ended_total", reason="proxy_header_bad"), number)
+            self.assertEqual(backend.connections, 0)
+
+    def test_where_none_is_expected(self):
+        """A PROXY header on an ordinary listener is neither TLS nor a command."""
+        with starttls_gateway("smtp") as gateway, Wire(gateway.ports["in"], self.TRUSTED) as client:
+            client.greeting("smtp")
+            client.send(proxy_v2.v1(self.SOURCE))
+            self.assertTrue(client.line().startswith(b"5"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,188 @@
+"""The command line and mistakes in the configuration: what is said, where, and
+with which exit code."""
+
+import os
+import re
+import socket
+import unittest
+
+import harness
+from harness import BINARY, starling
+
+env = None
+
+GOOD = """hostname: mail.example.org
+tls:
+  certificates:
+    - {{cert: {cert}, key: {key}}}
+listeners:
+  - {{name: imaps, protocol: imap, bind: ["127.0.0.1:{port}"], tls: implicit, backend: dovecot}}
+backends:
+  - {{name: dovecot, servers: ["127.0.0.1:143"], proxy_protocol: v2}}
+metrics: {{bind: "127.0.0.1:{metrics}"}}
+"""
+
+
+def setUpModule():
+    global env
+    env = harness.Environment(servers=False)
+
+
+class Case(unittest.TestCase):
+    def good(self):
+        cert, key = env.certificates["pairs"][0]
+        return GOOD.format(cert=cert, key=key, **harness.reserve_ports(["port", "metrics"]))
+
+    def starling(self, text, *flags):
+        """(exit code, what was printed, with the file's name replaced by F)."""
+        path = env.write("case.yaml", text)
+        code, output = harness.run([BINARY, *flags, "-c", path], timeout=20)
+        return code, output.replace(path, "F")
+
+
+class Mistakes(Case):
+    # what: (what is replaced, by what, what the message says)
+    ROWS = {
+        "an unknown key, with the nearest": (
+            "hostname:", "hostnam:", r"F:1:1: .*hostnam.*hostname"),
+        "an unknown key in a listener": (
+            "backend: dovecot}", "backend: dovecot, polcy: require}", r"F:6:\d+: .*polcy.*policy"),
+        "an unknown protocol": ("protocol: imap", "protocol: imapp", r"F:6:\d+: .*imapp.*imap"),
+        "an unknown backend": ("backend: dovecot}", "backend: devecot}", r"F:6:\d+: .*devecot.*dovecot"),
+        "a port that is none": ("127.0.0.1:143", "127.0.0.1:99143", r"F:8:\d+: .*127\.0\.0\.1:99143"),
+        "a host name for an address": ("127.0.0.1:143", "localhost:143", r"F:8:\d+: .*localhost"),
+        "a network address in plaintext": (
+            "127.0.0.1:143", "192.0.2.1:143", r"F:8:\d+: .*allow_plaintext_network"),
+        "a wrong choice": ("tls: implicit", "tls: implict", r"F:6:\d+: .*implict.*implicit"),
+        "starttls on tcp": ("protocol: imap, bind", "protocol: tcp, bind", None),
+        "opportunistic where it is not there yet": (
+            "tls: implicit", "tls: starttls, policy: opportunistic", r"F:6:\d+: .*opportunistic"),
+        "a list for a text": ("mail.example.org", "[a, b]", r"F:1:11: "),
+        "broken YAML": ("backends:\n", "backends: {\n", r"F:\d+:\d+: "),
+        "a name twice": ("backends:\n", "  - {{name: imaps, protocol: imap, bind: ['127.0.0.1:1'], "
+                         "tls: implicit, backend: dovecot}}\nbackends:\n".replace("{{", "{").replace(
+                             "}}", "}"), r"F:7:\d+: .*imaps"),
+        "a limit without unit": ("backend: dovecot}", "backend: dovecot, limits: {connect: 5}}",
+                                 r"F:6:\d+: .*5.*duration"),
+    }
+
+    def test_each(self):
+        for what, (old, new, pattern) in self.ROWS.items():
+            if pattern is None:
+                new, pattern = new + " ", r"F:6:\d+: "
+                text = self.good().replace(old, "protocol: tcp, bind").replace("implicit", "starttls")
+            else:
+                text = self.good().replace(old, new, 1)
+            with self.subTest(what):
+                code, output = self.starling(text, "-t")
+                self.assertNotEqual(code, 0, output)
+                self.assertRegex(output, pattern)
+
+    def test_all_at_once(self):
+        text = self.good().replace("hostname:", "hostnam:").replace("tls: implicit", "tls: implict")
+        _, output = self.starling(text.replace("127.0.0.1:143", "localhost:143"), "-t")
+        for place in (r"F:1:1: ", r"F:6:\d+: ", r"F:8:\d+: "):
+            self.assertRegex(output, place)
+
+    def test_keys(self):
+        (ec_cert, ec_key), (rsa_cert, rsa_key) = env.certificates["pairs"]
+        not_a_key = env.write("not-a-key", "hello\n")
+        for what, cert, key in (("another certificate's key", ec_cert, rsa_key),
+                                ("no such file", ec_cert + ".none", ec_key),
+                                ("not a key", ec_cert, not_a_key),
+                                ("not a certificate", not_a_key, ec_key)):
+            text = self.good().replace(ec_cert, cert).replace(ec_key, key)
+            with self.subTest(what):
+                for flags in (["-t"], []):
+                    code, output = self.starling(text, *flags)
+                    self.assertNotEqual(code, 0, output)
+                    self.assertTrue(cert in output or key in output, output)
+
+    def test_expired_certificate(self):
+        expired = os.path.join(env.dir, "expired.crt")
+        ec_cert, ec_key = env.certificates["pairs"][0]
+        code, output = harness.run([
+            "openssl", "req", "-x509", "-new", "-key", ec_key, "-subj", "/CN=x", "-days", "-1",
+            "-out", expired])
+        self.assertEqual(code, 0, output)
+        code, output = self.starling(self.good().replace(ec_cert, expired), "-t")
+        self.assertNotEqual(code, 0)
+        self.assertRegex(output, r"expired\.crt.*expired")
+
+    def test_warnings(self):
+        text = self.good()
+        for what, old, new, pattern in (
+                ("v1 to a backend that must know of TLS", "proxy_protocol: v2", "proxy_protocol: v1",
+                 r"F:8:\d+: .*v1"),
+                ("no PROXY", ", proxy_protocol: v2", "", r"F:8:\d+: "),
+                ("require on port 25", 'imap, bind: ["127.0.0.1:',
+                 'smtp, policy: require, bind: ["127.0.0.1:25", "127.0.0.1:', r"F:6:\d+: .*25")):
+            changed = text.replace(old, new, 1)
+            if what.startswith("require"):
+                changed = changed.replace("tls: implicit", "tls: starttls")
+            with self.subTest(what):
+                code, output = self.starling(changed, "-t")
+                self.assertEqual(code, 0, output)
+                self.assertRegex(output, "(?i)warning")
+                self.assertRegex(output, pattern)
+
+    def test_world_readable_key(self):
+        cert, key = env.certificates["pairs"][0]
+        with open(key, encoding="ascii") as f:
+            open_key = env.write("open.key", f.read())
+        os.chmod(open_key, 0o644)
+        code, output = self.starling(self.good().replace(key, open_key), "-t")
+        self.assertEqual(code, 0, output)
+        self.assertRegex(output, r"(?i)warning.*open\.key")
+
+
+class CommandLine(Case):
+    def test_good_file(self):
+        code, output = self.starling(self.good(), "-t")
+        self.assertEqual(code, 0, output)
+        self.assertNotRegex(output, "(?i)warning|error")
+
+    def test_effective_configuration_can_be_read_again(self):
+        code, first = self.starling(self.good(), "-T")
+        self.assertEqual(code, 0, first)
+        self.assertRegex(first, r"handshake")
+        code, second = self.starling(first, "-T")
+        self.assertEqual(code, 0, second)
+        self.assertEqual(first, second)
+
+    def test_version_and_help(self):
+        code, output = harness.run([BINARY, "-V"])
+        self.assertEqual(code, 0)
+        for name in ("starling", "BoringSSL", "liburing"):
+            self.assertRegex(output, "(?i)" + name)
+        code, output = harness.run([BINARY, "--help"])
+        self.assertEqual(code, 0)
+        for flag in ("-c", "-t", "-T", "-V"):
+            self.assertIn(flag, output)
+
+    def test_exit_codes_differ(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            text = re.sub(r'bind: \["127\.0\.0\.1:\d+"\]',
+                          'bind: ["127.0.0.1:{}"]'.format(port), self.good())
+            bind_failure, output = self.starling(text)
+            self.assertIn(str(port), output)
+        bad_file, _ = self.starling("listeners: 3\n")
+        usage, _ = harness.run([BINARY, "--no-such-flag"])
+        no_file, _ = harness.run([BINARY, "-t", "-c", "/no/such/file"])
+        self.assertNotIn(0, (bind_failure, bad_file, usage, no_file))
+        self.assertNotEqual(bind_failure, bad_file)
+
+    def test_interrupt_ends_well(self):
+        running = starling.Gateway(env.write("run.yaml", self.good()), "", BINARY)
+        metrics = re.search(r'metrics: {bind: "(.*)"}', open(running.config, encoding="ascii").read())
+        running.metrics_address = metrics.group(1)
+        running.start()
+        running.signal(2)
+        self.assertEqual(running.wait(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,33 @@
+// What clients say before TLS, and how their replies are told apart, protocol by
+// protocol.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/sim/plan.h"
+
+namespace starling::sim {
+
+struct ScriptLine {
+  std::string say;       // empty: only wait
+  uint32_t replies = 1;  // whole replies that belong to it
+  std::string expect;    // what the last line of the last reply begins with
+  std::string tag;       // IMAP
+  bool multi = false;    // POP3: the reply ends with a dot
+};
+using Script = std::vector<ScriptLine>;
+
+// The dialogue of `plan` up to where its special part begins, or TLS.
+Script MakeScript(const SessionPlan& plan);
+
+// The upgrade command of a protocol, and a harmless one.
+std::string UpgradeCommand(std::string_view protocol);
+std::string HarmlessCommand(std::string_view protocol);
+
+// Takes one whole reply off `in`: its last line, or nothing yet.
+std::string TakeReply(std::string_view protocol, const ScriptLine& line, std::string& in);
+
+}  // namespace starling::sim

@@ -1,0 +1,239 @@
+#include "tests/sim/sim_backend.h"
+
+#include <algorithm>
+
+#include "protocols/proxy_header.h"
+
+namespace starling::sim {
+namespace {
+
+std::string_view Greeting(std::string_view protocol) {
+  if (protocol == "smtp") return "220-backend.sim ready\r\n220 ESMTP\r\n";
+  if (protocol == "lmtp") return "220 backend.sim LMTP\r\n";
+  if (protocol == "imap") return "* OK [CAPABILITY IMAP4rev1] backend ready\r\n";
+  if (protocol == "pop3") return "+OK backend ready\r\n";
+  if (protocol == "managesieve") {
+    return "\"IMPLEMENTATION\" \"sim\"\r\n\"SASL\" \"PLAIN\"\r\nOK \"backend ready\"\r\n";
+  }
+  return "";
+}
+
+std::string_view Refusal(std::string_view protocol) {
+  if (protocol == "smtp" || protocol == "lmtp") return "554 5.3.2 not today\r\n";
+  if (protocol == "imap") return "* BYE not today\r\n";
+  if (protocol == "pop3") return "-ERR not today\r\n";
+  return "BYE \"not today\"\r\n";
+}
+
+// A leg that carries TLS sessions' plaintext: a greeting, then a stream each way.
+class StreamLeg final : public BackendLeg {
+ public:
+  StreamLeg(World& world, Sessions& sessions, const BackendSetup& setup, SocketId socket)
+      : world_(world), sessions_(sessions), setup_(setup), wire_(world), checker_(kClientMark) {
+    wire_.Attach(socket, [this] { Step(); });
+    stage_ = setup.proxy_header ? Stage::kHeader : Stage::kGreeting;
+    if (!setup.proxy_header) GreetSoon();
+    Step();
+  }
+
+ private:
+  enum class Stage : uint8_t { kHeader, kGreeting, kStream, kMute, kDone };
+
+  void GreetSoon() {
+    world_.After(std::chrono::microseconds(world_.rng().Below(3'000)), [this] { Greet(); });
+  }
+
+  void Step() {
+    if (stage_ == Stage::kDone || !wire_.open()) return;
+    wire_.Flush();
+    const size_t limit = world_.rng().Chance(200) ? world_.rng().Between(1, 2'000) : 65'536;
+    const bool more = wire_.Receive(limit);
+    if (stage_ == Stage::kHeader && !TakeHeader()) return;
+    if (!Check()) return;
+    Produce();
+    Finish();
+    if (more && wire_.open()) world_.After(std::chrono::microseconds(50), [this] { Step(); });
+  }
+
+  bool TakeHeader() {
+    if (wire_.ended() && wire_.in.empty()) {
+      wire_.Close();
+      return false;
+    }
+    switch (header_.Take(wire_.in, sessions_, world_)) {
+      case HeaderReader::Status::kNeedMore:
+        return false;
+      case HeaderReader::Status::kBad:
+        stage_ = Stage::kDone;
+        wire_.Close();
+        return false;
+      case HeaderReader::Status::kDone:
+        break;
+    }
+    plan_ = header_.plan();
+    if (plan_->fresh_legs++ > 0) world_.Fail(plan_->Name() + " opened a second leg inside TLS");
+    stage_ = Stage::kGreeting;
+    GreetSoon();
+    return true;
+  }
+
+  BackendKind kind() const { return plan_ == nullptr ? BackendKind::kNormal : plan_->backend; }
+
+  void Greet() {
+    if (stage_ != Stage::kGreeting || !wire_.open()) return;
+    stage_ = Stage::kMute;
+    switch (kind()) {
+      case BackendKind::kRefuse:
+        wire_.Send(Refusal(setup_.protocol));
+        wire_.ShutdownWhenFlushed();
+        break;
+      case BackendKind::kPreauth:
+        wire_.Send("* PREAUTH welcome back\r\n");
+        break;
+      case BackendKind::kGarbage:
+        wire_.Send(std::string_view("\0\0\xff\xfe nonsense\r\n", 14));
+        break;
+      case BackendKind::kSilent:
+        break;
+      case BackendKind::kCloseMute:
+        wire_.ShutdownWhenFlushed();
+        break;
+      default:
+        wire_.Send(Greeting(setup_.protocol));
+        stage_ = Stage::kStream;
+        break;
+    }
+    Step();
+  }
+
+  // The client's stream; only its own octets may come, and in order.
+  bool Check() {
+    if (!wire_.in.empty()) {
+      if (!checker_.Feed(wire_.in)) {
+        world_.Fail("a backend got a foreign octet at " + std::to_string(checker_.position()) +
+                    (plan_ != nullptr ? " of " + plan_->Name() : std::string()));
+        stage_ = Stage::kDone;
+        wire_.Close();
+        return false;
+      }
+      wire_.in.clear();
+      if (checker_.known() && !Identify()) return false;
+    }
+    if (plan_ != nullptr) {
+      plan_->backend_got = checker_.position();
+      if (wire_.ended() && !wire_.failed()) plan_->backend_saw_end = true;
+    }
+    return true;
+  }
+
+  bool Identify() {
+    SessionPlan* plan = sessions_.ById(checker_.id());
+    if (plan == plan_ && plan != nullptr) return true;
+    if (plan == nullptr || plan_ != nullptr) {
+      world_.Fail("a backend got the stream of another session");
+      return false;
+    }
+    plan_ = plan;
+    ++plan->fresh_legs;
+    return true;
+  }
+
+  // How far the stream goes before the client's end was seen, and in all.
+  uint64_t Total() const {
+    const bool midway = kind() == BackendKind::kCloseMid || kind() == BackendKind::kResetMid;
+    return midway ? std::min<uint64_t>(plan_->backend_octets, kMarkSize + 500)
+                  : plan_->backend_octets;
+  }
+
+  void Produce() {
+    if (stage_ != Stage::kStream || plan_ == nullptr) return;
+    uint64_t until = Total();
+    // Who ends last still has something to say after the other's end.
+    if (plan_->client_ends_first && !wire_.ended()) until = until * 3 / 4;
+    while (wire_.flushed() && sent_ < until && wire_.open() && !wire_.failed()) {
+      const size_t size = std::min<uint64_t>(world_.rng().Between(1, 8'192), until - sent_);
+      wire_.Send(CodedOctets(kBackendMark, plan_->id, sent_, size));
+      sent_ += size;
+    }
+    plan_->backend_sent = sent_;
+  }
+
+  void Finish() {
+    if (wire_.failed()) {
+      stage_ = Stage::kDone;
+      wire_.Close();
+      return;
+    }
+    if (stage_ == Stage::kStream && plan_ != nullptr && sent_ >= Total() && wire_.flushed()) {
+      if (kind() == BackendKind::kResetMid) {
+        stage_ = Stage::kDone;
+        wire_.Reset();
+        return;
+      }
+      if (!plan_->client_ends_first || wire_.ended()) wire_.ShutdownWhenFlushed();
+      if (wire_.ended() && wire_.flushed()) {
+        stage_ = Stage::kDone;
+        wire_.Close();
+      }
+      return;
+    }
+    if (wire_.ended() &&
+        (stage_ == Stage::kMute || stage_ == Stage::kGreeting || plan_ == nullptr)) {
+      stage_ = Stage::kDone;
+      wire_.Close();
+    }
+  }
+
+  World& world_;
+  Sessions& sessions_;
+  const BackendSetup& setup_;
+  Wire wire_;
+  HeaderReader header_;
+  StreamChecker checker_;
+  SessionPlan* plan_ = nullptr;
+  Stage stage_;
+  uint64_t sent_ = 0;
+};
+
+}  // namespace
+
+HeaderReader::Status HeaderReader::Take(std::string& in, Sessions& sessions, World& world) {
+  const ProxyParse parse = ParseProxy(AsBytes(in));
+  if (in.empty() || parse.status == ProxyParse::Status::kNeedMore) return Status::kNeedMore;
+  if (parse.status == ProxyParse::Status::kBad) {
+    world.Fail("a backend got a bad PROXY header: " + std::string(parse.error));
+    return Status::kBad;
+  }
+  plan_ = sessions.ByEndpoint(parse.source);
+  if (plan_ == nullptr) {
+    world.Fail("a PROXY header names nobody: " + ToString(parse.source));
+    return Status::kBad;
+  }
+  in.erase(0, parse.consumed);
+  return Status::kDone;
+}
+
+std::unique_ptr<BackendLeg> MakeStreamLeg(World& world, Sessions& sessions,
+                                          const BackendSetup& setup, SocketId socket) {
+  return std::make_unique<StreamLeg>(world, sessions, setup, socket);
+}
+
+SimBackend::SimBackend(World& world, Sessions& sessions, BackendSetup setup)
+    : world_(world),
+      sessions_(sessions),
+      setup_(std::move(setup)),
+      os_fd_(world.Listen(setup_.address, setup_.backlog)) {
+  if (setup_.accepts) world_.WatchListener(os_fd_, [this] { AcceptAll(); });
+}
+
+SimBackend::~SimBackend() { world_.CloseListener(os_fd_); }
+
+void SimBackend::AcceptAll() {
+  for (SocketId socket = world_.Accept(os_fd_); socket != kNoSocket;
+       socket = world_.Accept(os_fd_)) {
+    legs_.push_back(setup_.inside_tls ? MakeStreamLeg(world_, sessions_, setup_, socket)
+                                      : MakeMailLeg(world_, sessions_, setup_, socket));
+  }
+}
+
+}  // namespace starling::sim

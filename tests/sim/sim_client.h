@@ -1,0 +1,71 @@
+// A client of the gateway: mail programs that do it right, attackers, and those
+// that vanish, stall or send nonsense. What it does is its session's plan.
+//
+// TLS is BoringSSL's own client in memory (gateway/tls/test_client.h).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/tls/test_client.h"
+#include "tests/sim/coded_stream.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/script.h"
+#include "tests/sim/wire.h"
+
+namespace starling::sim {
+
+class SimClient {
+ public:
+  SimClient(World& world, SessionPlan& plan);
+
+  // Connects when the plan says so. Once it is over, plan.client_done is set.
+  void Start();
+
+ private:
+  enum class Stage : uint8_t { kScript, kBody, kTls, kWait, kDone };
+
+  void Connect();
+  void Step();
+  void Done();
+  void WriteProxyHeader();
+
+  // Before TLS and on a plaintext leg (sim_client.cc).
+  void StepScript();
+  void Say(std::string_view octets);
+  void AfterScript();
+  void Attack();
+  void Drip();
+  void StepBody();
+
+  // TLS and what comes inside it (sim_client_tls.cc).
+  TestClientOptions TlsOptions();
+  std::string Hello();
+  void StartTls();
+  void StepTls();
+  void TakePlaintext();
+  void Produce();
+  void Deed();
+  void EndStream();
+  void SendTls() { wire_.Send(std::exchange(tls_->output, {})); }
+
+  World& world_;
+  SessionPlan& plan_;
+  Wire wire_;
+  Stage stage_ = Stage::kScript;
+  Script script_;
+  size_t line_ = 0;       // of the script
+  bool said_ = false;     // that line was sent
+  uint32_t replies_ = 0;  // to it, so far
+  std::unique_ptr<TestClient> tls_;
+  StreamChecker checker_{kBackendMark};
+  uint64_t sent_ = 0;
+  uint64_t body_sent_ = 0;
+  bool deed_done_ = false;
+  bool stream_ended_ = false;  // our direction
+  bool no_tls_ = false;        // TLS must not begin: octets were injected
+};
+
+}  // namespace starling::sim

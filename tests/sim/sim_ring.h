@@ -1,0 +1,149 @@
+// A ring on the simulated world: the same interface, completions, results and
+// freedoms as the real one (gateway/io/ring.h), with chance where the kernel
+// has its own mind: sends are partial, receives short, completions late and out
+// of order between descriptors.
+//
+// It also checks its caller, and reports what is wrong to World::Fail: two
+// sends in flight on a descriptor, use of a free index, memory of a send that
+// changed in flight, a buffer given back twice. Whoever drives it asks for what
+// is left at the end (BuffersOut, DescriptorsInUse).
+//
+// Linking //tests/sim:sim_ring provides Ring::Create, ProbeRing, Pack and time.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+
+#include "gateway/io/ring.h"
+#include "tests/sim/sim_world.h"
+
+namespace starling::sim {
+
+class SimRing final : public Ring {
+ public:
+  SimRing(const RingOptions& options, World& world);
+  ~SimRing() override;
+
+  absl::Status Start() override;
+  absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) override;
+  void CancelAccepts(Fd listener) override;
+  void RemoveListener(Fd listener) override;
+  void ArmAccept(Fd listener, Tag tag) override;
+  void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
+                    bool want_local, Tag tag) override;
+  void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
+  void Peek(Fd fd, Tag tag) override;
+  void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
+  void ShutdownWrite(Fd fd, Tag tag) override;
+  void Cancel(Fd fd, Tag tag) override;
+  void CancelAndClose(Fd fd, Tag tag) override;
+  std::span<uint8_t> Buffer(BufferId id) override;
+  void ReturnBuffer(BufferId id) override;
+  uint32_t BuffersOut() const override { return buffers_out_; }
+  uint32_t DescriptorsInUse() const override;
+  void Turn(MonoTime deadline, std::vector<Completion>& out) override;
+  void Wake() override { woken_ = true; }
+  std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
+  const RingFeatures& features() const override { return options_.features; }
+
+ private:
+  enum class Kind : uint8_t {
+    kAccept,
+    kOpen,
+    kRecv,
+    kPeek,
+    kSend,
+    kShutdown,
+    kCancel,
+    kClose,
+    kCount
+  };
+  static constexpr std::array<const char*, static_cast<size_t>(Kind::kCount)> kKindNames = {
+      "ACCEPT", "OPEN", "RECV", "PEEK", "SEND", "SHUTDOWN", "CANCEL", "CLOSE"};
+
+  // The last entries of the table are the listeners' own.
+  static constexpr size_t kMostListeners = 256;
+
+  // Asked for and not yet done.
+  struct Request {
+    Kind kind = Kind::kCount;
+    Fd fd = kNoFd;
+    Tag tag;
+    BufferGroup group = BufferGroup::kSmall;
+    uint32_t max = 0;
+    std::span<const uint8_t> data;
+    const SocketAddress* address = nullptr;
+    uint64_t data_hash = 0;
+    size_t sent = 0;  // of `data`, so far
+    bool want_local = false;
+    bool tried = false;    // the kernel has looked at it once
+    bool partial = false;  // this send takes less than it could
+    bool finished = false;
+  };
+  // Done and not yet seen by the caller.
+  struct Done {
+    MonoTime ready;
+    Completion completion;
+    Kind kind = Kind::kCount;
+    Fd fd = kNoFd;
+    std::span<const uint8_t> data;  // of a send: to be unchanged until now
+    uint64_t data_hash = 0;
+    bool frees = false;  // the index is free once this was seen
+  };
+  struct Entry {
+    enum class State : uint8_t { kFree, kListener, kOpening, kOpen, kClosing };
+    State state = State::kFree;
+    SocketId socket = kNoSocket;
+    int os_fd = -1;
+    bool want_local = false;
+    uint32_t unseen = 0;  // requests whose completion the caller has not seen
+    bool gone = false;    // free as soon as all was seen
+    bool sending = false;
+    bool receiving = false;
+    MonoTime last_ready{};  // completions of one descriptor stay in order
+  };
+
+  Request& Ask(Kind kind, Fd fd, Tag tag);
+  bool CheckOpen(Fd fd, const char* what);
+  Entry& At(Fd fd) { return table_[static_cast<size_t>(fd)]; }
+
+  // Does what can be done now, in the order asked for.
+  void Poll();
+  void Try(Request& request);
+  void TryAccept(Request& request);
+  void TryOpen(Request& request);
+  void TryRecv(Request& request);
+  void TrySend(Request& request);
+  // Ends all other requests on the descriptor.
+  void Abort(Fd fd);
+  // `frees`: the index is free again once the completion was seen.
+  void Finish(Request& request, int32_t result, bool frees = false);
+  void Finish(Request& request, Completion completion, bool frees = false);
+  void Deliver(std::vector<Completion>& out);
+  void See(const Done& done);
+  MonoTime NextReady() const;
+  MonoTime ReadyTime(Entry& entry);
+  void MaybeBreak(SocketId socket);
+  Fd FreeAcceptIndex() const;
+  std::span<uint8_t> Memory(BufferId id);
+
+  RingOptions options_;
+  World& world_;
+  bool started_ = false;
+  bool woken_ = false;
+  std::vector<Entry> table_;
+  std::vector<Request> requests_;
+  std::vector<Done> done_;
+  std::vector<uint8_t> memory_;                       // of all receive buffers
+  std::vector<bool> buffer_out_;                      // by id
+  std::array<std::deque<BufferId>, 2> free_buffers_;  // first in, first out, as the kernel
+  uint32_t buffers_out_ = 0;
+  uint32_t armed_accepts_ = 0;
+  uint16_t next_port_ = 30'000;  // our own, towards backends
+  uint64_t seen_changes_ = ~uint64_t{0};
+  bool asked_ = false;
+  std::array<uint64_t, static_cast<size_t>(Kind::kCount)> counts_{};
+};
+
+}  // namespace starling::sim
