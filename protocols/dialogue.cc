@@ -11,10 +11,6 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
          });
 }
 
-bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix) {
-  return EqualsIgnoreCase(text.substr(0, prefix.size()), prefix);
-}
-
 std::string_view TakeWord(std::string_view& rest) {
   size_t space = rest.find(' ');
   std::string_view word = rest.substr(0, space);

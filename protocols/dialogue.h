@@ -20,7 +20,6 @@ static_assert(kReplyRoom <= kMinOutputRoom);
 // ASCII only: no locale, and octets above 0x7f stay what they are.
 constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
-bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix);
 
 // Cuts the octets before the first space off `rest`, and that one space.
 std::string_view TakeWord(std::string_view& rest);

@@ -46,6 +46,7 @@ Step Smtp::OnEvent(const Event& event, Output& out) {
     case EventKind::kClientEnd:
       client_ended_ = true;
       if (offer_is_last_) step.Note(Signal::kOfferThenClose);
+      if (phase_ == Phase::kOpening) step.verdict = Verdict::kHold;
       FinishIfDone(step);
       break;
     case EventKind::kBackendEnd:
@@ -74,7 +75,7 @@ void Smtp::Forget() {
   hello_size_ = 0;
   discard_ = 0;
   offer_is_last_ = false;
-  blocked_ = false;
+  blocked_ = waits_for_backend_ = false;
 }
 
 void Smtp::LegUp(const Event& event) {
@@ -95,7 +96,8 @@ Step Smtp::End(EventKind kind, Output& out) {
 }
 
 void Smtp::FinishIfDone(Step& step) const {
-  if (!client_ended_ || step.verdict != Verdict::kContinue) return;
+  if (!client_ended_ || (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold))
+    return;
   if (phase_ == Phase::kLeg) {
     if (!blocked_ && leg_.idle()) Close(step, EndReason::kClientClosed);
   } else if (phase_ != Phase::kOpening && !blocked_) {
@@ -111,10 +113,11 @@ Step Smtp::OnClient(ByteView in, Output& out) {
     step.verdict = Verdict::kHold;
     return step;
   }
-  blocked_ = false;
+  blocked_ = waits_for_backend_ = false;
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
     if (!Advance(in.subspan(step.consumed), out, step)) break;
   }
+  if (waits_for_backend_ && step.verdict == Verdict::kContinue) step.verdict = Verdict::kHold;
   FinishIfDone(step);
   return step;
 }
@@ -134,7 +137,8 @@ Step Smtp::OnBackend(ByteView in, Output& out) {
 bool Smtp::Advance(ByteView in, Output& out, Step& step) {
   if (phase_ == Phase::kLeg) {
     if (leg_.opaque()) return PassOpaque(in, out, step);
-    blocked_ = !leg_.ready() || out.backend.room() < kSmtpMaxCommandLine;
+    waits_for_backend_ = !leg_.ready();
+    blocked_ = waits_for_backend_ || out.backend.room() < kSmtpMaxCommandLine;
   }
   blocked_ = blocked_ || out.client.room() < kReplyRoom;
   if (blocked_) return false;
@@ -267,7 +271,7 @@ bool Smtp::OnStartTls(const SmtpCommand& command, Output& out, Step& step) {
   if (phase_ == Phase::kLeg) {
     // Every reply before it must be given first, and whether a transaction is
     // open is known only then.
-    blocked_ = !leg_.idle();
+    blocked_ = waits_for_backend_ = !leg_.idle();
     if (blocked_) return false;
     if (leg_.in_transaction()) {
       step.Note(Attack::kUpgradeInTransaction);

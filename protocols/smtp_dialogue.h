@@ -79,11 +79,12 @@ class Smtp final : public Negotiator {
   uint32_t commands_ = 0;
   Phase phase_ = Phase::kDialogue;
   bool lmtp_;
-  bool offered_ = false;        // STARTTLS was listed
-  bool offer_is_last_ = false;  // and no command has come since
-  bool not_taken_ = false;      // noted
-  bool ehlo_refused_ = false;   // noted
-  bool blocked_ = false;        // octets of the client wait for something else
+  bool offered_ = false;            // STARTTLS was listed
+  bool offer_is_last_ = false;      // and no command has come since
+  bool not_taken_ = false;          // noted
+  bool ehlo_refused_ = false;       // noted
+  bool blocked_ = false;            // octets of the client wait for something else
+  bool waits_for_backend_ = false;  // and that is a reply
   bool client_ended_ = false;
   uint16_t hello_size_ = 0;
   // The line that is replayed on a plaintext leg, without its CRLF.

@@ -143,31 +143,35 @@ SmtpLeg::Passed SmtpLeg::PassData(ByteView in, Writer& backend) {
 }
 
 SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
-  constexpr size_t kEnd = 2;
-  if (backend.room() <= kEnd) return {0, true, EndReason::kNone};
-  std::string_view text = AsText(in.first(std::min(in.size(), backend.room() - kEnd)));
-  const bool cut = text.size() < in.size();
-  const size_t lf = text.find('\n');
-  const bool whole = lf != std::string_view::npos;
-  text = text.substr(0, lf);
-  size_t consumed = text.size() + (whole ? 1 : 0);
-  // A CR belongs to the end of line and is passed on with its LF only.
-  const bool has_cr = !text.empty() && text.back() == '\r';
-  if (has_cr) text.remove_suffix(1);
-  if (!whole && has_cr) --consumed;
-  if (text.find('\0') != std::string_view::npos || text.find('\r') != std::string_view::npos ||
-      (whole && !has_cr && !options_->accept_bare_lf)) {
-    return {0, false, EndReason::kBadOctet};
-  }
+  constexpr std::string_view kEnd = "\r\n";
+  if (backend.room() <= kEnd.size()) return {0, true, EndReason::kNone};
+  std::string_view text = AsText(in.first(std::min(in.size(), backend.room() - kEnd.size())));
+  text = text.substr(0, text.find_first_of(std::string_view("\r\n\0", 3)));
+  const size_t most = kSmtpMaxAuthLine - kEnd.size() - auth_octets_;
+  const bool too_long = text.size() > most;
+  text = text.substr(0, most);
+  Say(backend, {text});
   auth_octets_ += text.size();
-  if (auth_octets_ + kEnd > kSmtpMaxAuthLine) return {0, false, EndReason::kLineTooLong};
-  Say(backend, {text, whole ? "\r\n" : ""});
-  if (whole) {
-    auth_octets_ = 0;
-    Push(static_cast<uint8_t>(Due::kAuth));
-    stage_ = Stage::kAwaitGoAhead;
+  Passed passed{text.size(), false, EndReason::kNone};
+  if (too_long) {
+    passed.error = EndReason::kLineTooLong;
+    return passed;
   }
-  return {consumed, cut && consumed == 0, EndReason::kNone};
+  std::string_view rest = AsText(in).substr(text.size());
+  // More of the line, or a CR that is judged by what follows it.
+  if (rest.empty() || rest == "\r") return passed;
+  if (rest[0] != '\r' && rest[0] != '\n' && rest[0] != '\0') return passed;
+  const bool bare_lf = rest[0] == '\n' && options_->accept_bare_lf;
+  if (!bare_lf && !rest.starts_with(kEnd)) {
+    passed.error = EndReason::kBadOctet;
+    return passed;
+  }
+  Say(backend, {kEnd});
+  passed.consumed += bare_lf ? 1 : kEnd.size();
+  auth_octets_ = 0;
+  Push(static_cast<uint8_t>(Due::kAuth));
+  stage_ = Stage::kAwaitGoAhead;
+  return passed;
 }
 
 Step SmtpLeg::OnBackend(ByteView in, Output& out) {

@@ -32,7 +32,10 @@ class SmtpPlay {
   void Raise(const Event& event) {
     if (over()) return;
     if (event.kind == EventKind::kUpgraded) client_.clear();
-    if (event.kind == EventKind::kLegUp) leg_ = true;
+    if (event.kind == EventKind::kLegUp) {
+      leg_ = true;
+      opening_ = false;
+    }
     hold_ = false;
     Call([&](Output& out) { return negotiator_->OnEvent(event, out); });
     Run();
@@ -43,8 +46,9 @@ class SmtpPlay {
     event.inside_tls = inside_tls;
     Raise(event);
   }
-  void Client(std::string_view octets) { Feed(client_, octets); }
-  void Backend(std::string_view octets) { Feed(backend_, octets); }
+  void Client(std::string_view octets) { Feed(client_, octets, piece_); }
+  void Backend(std::string_view octets) { Feed(backend_, octets, piece_); }
+  void BackendAtOnce(std::string_view octets) { Feed(backend_, octets, octets.size()); }
 
   std::string TakeToClient() { return std::exchange(to_client_, {}); }
   std::string TakeToBackend() { return std::exchange(to_backend_, {}); }
@@ -54,6 +58,8 @@ class SmtpPlay {
     return verdict_ == Verdict::kClose || verdict_ == Verdict::kRelay ||
            (verdict_ == Verdict::kUpgrade && !inside_tls_);
   }
+  // The plaintext leg was asked for and is not up.
+  bool opening() const { return opening_; }
   Verdict verdict() const { return verdict_; }
   EndReason reason() const { return reason_; }
   uint32_t signals() const { return signals_; }
@@ -76,9 +82,9 @@ class SmtpPlay {
     std::abort();
   }
 
-  void Feed(std::string& held, std::string_view octets) {
+  void Feed(std::string& held, std::string_view octets, size_t piece) {
     while (!octets.empty()) {
-      std::string_view part = octets.substr(0, std::min(piece_, octets.size()));
+      std::string_view part = octets.substr(0, std::min(piece, octets.size()));
       octets.remove_prefix(part.size());
       held += part;
       Run();
@@ -115,6 +121,7 @@ class SmtpPlay {
     Require((step.verdict == Verdict::kClose) == (step.reason != EndReason::kNone),
             "a reason with kClose, and only then");
     verdict_ = step.verdict;
+    if (verdict_ == Verdict::kOpenLeg) opening_ = true;
     reason_ = step.reason;
     signals_ |= step.signals;
     attacks_ |= step.attacks;
@@ -127,7 +134,7 @@ class SmtpPlay {
   alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
   Negotiator* negotiator_;
   size_t piece_, room_;
-  bool hold_ = false, leg_ = false, inside_tls_ = false;
+  bool hold_ = false, opening_ = false, leg_ = false, inside_tls_ = false;
   std::string client_, backend_, to_client_, to_backend_;
   Verdict verdict_ = Verdict::kContinue;
   EndReason reason_ = EndReason::kNone;

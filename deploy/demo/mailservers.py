@@ -124,13 +124,14 @@ class MailServers:
         except FileNotFoundError:
             return ""
 
-    def wait_for_log(self, name, pattern, seconds=30):
-        """The first match of `pattern` in the log, once it is there; else None."""
+    def wait_for_log(self, name, pattern, count=1, seconds=30):
+        """Waits until `count` lines match `pattern`; whether they did."""
         end = time.monotonic() + seconds
         while True:
-            match = re.search(pattern, self.log(name))
-            if match or time.monotonic() > end:
-                return match
+            if sum(1 for line in self.log(name).splitlines() if re.search(pattern, line)) >= count:
+                return True
+            if time.monotonic() > end:
+                return False
             time.sleep(0.02)
 
     def stop(self):

@@ -48,7 +48,7 @@ std::optional<Complaint> CheckHostname(const std::string& text) {
 
 std::optional<Complaint> CheckAccount(const std::string& text) {
   if (IsWord(text, "-_.$", 64)) return std::nullopt;
-  return Complaint{.expected = "the name of a user or group, or its number"};
+  return Complaint{.expected = "the name of a user or group"};
 }
 
 std::optional<Complaint> CheckPath(const std::string& text) {

@@ -114,7 +114,7 @@ std::string ExpectedText(const Option& option) {
   const std::span<const std::string_view> choices = ChoicesOf(option);
   switch (option.type) {
     case OptionType::kText:
-      return "text";
+      return option.unit.empty() ? "text" : std::string(option.unit);
     case OptionType::kNumber:
       return RangeText(option) + (choices.empty() ? "" : ", or " + Joined(choices));
     case OptionType::kDuration:
@@ -125,7 +125,8 @@ std::string ExpectedText(const Option& option) {
     case OptionType::kChoice:
       return "one of " + Joined(choices);
     case OptionType::kTextList:
-      return choices.empty() ? "a list of texts, or one" : "a list of " + Joined(choices);
+      return "a list of " + (choices.empty() ? std::string(option.unit) : Joined(choices)) +
+             ", or one alone";
     case OptionType::kSection:
       return "a map of options";
     case OptionType::kSectionList:

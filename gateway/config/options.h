@@ -77,7 +77,8 @@ struct Option {
   Section section;
   std::string_view key;
   OptionType type;
-  std::string_view unit = {};                      // of a kNumber, in words
+  // What a kNumber counts; what a text is, and in a list each one.
+  std::string_view unit = {};
   std::span<const std::string_view> choices = {};  // of a kNumber: words that it may be instead
   std::span<const std::string_view> (*late_choices)() = nullptr;  // where no constant has them
   uint64_t min = 0, max = 0;  // numbers, in the field's unit; 0, 0: any. Lists: how many
@@ -116,5 +117,14 @@ std::string ExpectedText(const Option& option);
 std::string DefaultText(const Option& option);
 // A number as it stands in the file, for kNumber, kDuration and kSize.
 std::string NumberText(const Option& option, uint64_t number);
+
+// A configuration as YAML with every option that it has a value for; loads to
+// the same configuration again. What -T prints.
+std::string EffectiveYaml(const Config& config);
+
+// A valid configuration with every option, what it does, its range, its default
+// and why: deploy/starling.sample.yaml. Lines that begin with '#' and no space
+// after it are options, switched off.
+std::string SampleYaml();
 
 }  // namespace starling

@@ -69,6 +69,7 @@ constexpr Option kRows[] = {
     {.section = Section::kTop,
      .key = "hostname",
      .type = OptionType::kText,
+     .unit = "a host name",
      .doc = "What greetings and refusals call this host; mail clients may compare it with the "
             "certificate. A listener may have its own.",
      .sample = "mail.example.org",
@@ -101,6 +102,7 @@ constexpr Option kRows[] = {
     {.section = Section::kTop,
      .key = "user",
      .type = OptionType::kText,
+     .unit = "the name of a user",
      .applies = Applies::kRestart,
      .doc = "The user to change to after start; it must be able to read the keys, so that a reload "
             "can read them too. The right to open ports below 1024 is kept.",
@@ -112,6 +114,7 @@ constexpr Option kRows[] = {
     {.section = Section::kTop,
      .key = "group",
      .type = OptionType::kText,
+     .unit = "the name of a group",
      .applies = Applies::kRestart,
      .doc = "The group to change to; without it the user's own. Postfix's sockets below public/ "
             "want the group postdrop.",
@@ -185,6 +188,7 @@ constexpr Option kRows[] = {
     {.section = Section::kCertificate,
      .key = "cert",
      .type = OptionType::kText,
+     .unit = "the name of a file",
      .required = true,
      .doc = "File with the certificate and the chain behind it, PEM.",
      .sample = "/etc/starling/ec.crt",
@@ -193,6 +197,7 @@ constexpr Option kRows[] = {
     {.section = Section::kCertificate,
      .key = "key",
      .type = OptionType::kText,
+     .unit = "the name of a file",
      .required = true,
      .doc = "File with its private key, PEM. Nobody but the gateway should be able to read it.",
      .sample = "/etc/starling/ec.key",
@@ -202,6 +207,7 @@ constexpr Option kRows[] = {
     {.section = Section::kMetrics,
      .key = "bind",
      .type = OptionType::kText,
+     .unit = "an IP address and port",
      .applies = Applies::kRestart,
      .doc = "Address and port. What it tells is not secret, but of no use to clients: keep it on "
             "loopback or in a management network.",

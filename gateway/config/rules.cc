@@ -113,6 +113,9 @@ void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& 
 
 void ApplyRules(Draft& draft, Report& report) {
   Config& config = draft.config;
+  if (draft.marks.Has("group") && config.user.empty()) {
+    report.Error(draft.marks.MarkOf("group"), "a group without a user", "user: beside it");
+  }
   const std::vector<ReadMarks>& listeners = draft.marks.List("listeners");
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   for (size_t i = 0; i < config.listeners.size(); ++i) {

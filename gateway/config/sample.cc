@@ -3,7 +3,6 @@
 #include <string_view>
 
 #include "gateway/config/options.h"
-#include "gateway/config/print.h"
 
 namespace starling {
 namespace {
@@ -75,16 +74,17 @@ std::string Facts(const Option& option) {
 
 void AppendSection(std::string& out, Section section, const std::string& indent);
 
+// A dash before the key is part of the indentation.
 void AppendOption(std::string& out, const Option& option, const std::string& indent,
                   std::string_view dash) {
+  const std::string outer = indent.substr(0, indent.size() - dash.size());
   const bool section = option.type == OptionType::kSection;
   const bool list = option.type == OptionType::kSectionList;
   const std::string mark = option.off ? "#" : "";
-  AppendComment(out, indent, option.doc);
-  const std::string key = (dash.empty() ? indent : indent.substr(0, indent.size() - dash.size())) +
-                          std::string(dash) + mark + std::string(option.key) + ":";
+  AppendComment(out, outer, option.doc);
+  const std::string key = outer + std::string(dash) + mark + std::string(option.key) + ":";
   if (!section && !list) {
-    AppendComment(out, indent, Facts(option));
+    AppendComment(out, outer, Facts(option));
     out += key + " " + (option.sample.empty() ? DefaultText(option) : std::string(option.sample)) +
            "\n";
   } else if (option.off) {
@@ -112,7 +112,7 @@ void AppendSection(std::string& out, Section section, const std::string& indent)
 
 }  // namespace
 
-std::string PrintSample() {
+std::string SampleYaml() {
   std::string out(kIntroduction);
   AppendSection(out, Section::kTop, "");
   return out;

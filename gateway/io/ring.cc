@@ -1,8 +1,12 @@
 // What the real and the simulated ring share: tags and the features' names.
 #include "gateway/io/ring.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
-#include <vector>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
 
 namespace starling {
 namespace {
@@ -13,15 +17,16 @@ constexpr uint64_t kSlotMask = (uint64_t{1} << 24) - 1;
 
 static_assert(static_cast<unsigned>(Op::kCount) <= 128, "user_data above 127 << 56 is the ring's");
 
-std::vector<std::string> Split(std::string_view list) {
-  std::vector<std::string> names;
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    names.emplace_back(list.substr(0, comma));
-    list.remove_prefix(comma == list.npos ? list.size() : comma + 1);
-  }
-  return names;
-}
+struct Feature {
+  const char* name;
+  bool RingFeatures::* field;
+};
+constexpr Feature kFeatures[] = {
+    {"defer_taskrun", &RingFeatures::defer_taskrun},
+    {"socket_options", &RingFeatures::socket_options},
+    {"fixed_fd_install", &RingFeatures::fixed_fd_install},
+    {"min_wait", &RingFeatures::min_wait},
+};
 
 }  // namespace
 
@@ -40,37 +45,32 @@ Tag Unpack(uint64_t user_data) {
 
 std::string RingFeatures::ToString() const {
   std::string names;
-  auto add = [&names](bool on, const char* name) {
-    if (!on) return;
-    if (!names.empty()) names += ',';
-    names += name;
-  };
-  add(defer_taskrun, "defer_taskrun");
-  add(socket_options, "socket_options");
-  add(fixed_fd_install, "fixed_fd_install");
-  add(min_wait, "min_wait");
+  for (const Feature& feature : kFeatures) {
+    if (this->*feature.field) absl::StrAppend(&names, names.empty() ? "" : ",", feature.name);
+  }
   return names.empty() ? "none" : names;
 }
 
 absl::StatusOr<RingFeatures> RingFeatures::Only(std::string_view wanted) const {
   if (wanted == "auto") return *this;
-  RingFeatures kept = None();
-  if (wanted == "none") return kept;
-  for (const std::string& name : Split(wanted)) {
-    if (name == "defer_taskrun") {
-      kept.defer_taskrun = defer_taskrun;
-    } else if (name == "socket_options") {
-      kept.socket_options = socket_options;
-    } else if (name == "fixed_fd_install") {
-      kept.fixed_fd_install = fixed_fd_install;
-    } else if (name == "min_wait") {
-      kept.min_wait = min_wait;
-    } else {
-      return absl::InvalidArgumentError("no ring feature is called \"" + name + "\"; there are " +
-                                        RingFeatures().ToString());
+  RingFeatures features = None();
+  if (wanted == "none") return features;
+  for (bool more = true; more;) {
+    const size_t comma = wanted.find(',');
+    const std::string_view name = wanted.substr(0, comma);
+    const auto known =
+        std::find_if(std::begin(kFeatures), std::end(kFeatures),
+                     [name](const Feature& feature) { return feature.name == name; });
+    if (known == std::end(kFeatures)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "no feature of io_uring is called \"", std::string(name),
+          "\"; there are auto, none and, with commas between them, ", RingFeatures().ToString()));
     }
+    features.*known->field = this->*known->field;
+    more = comma != std::string_view::npos;
+    if (more) wanted.remove_prefix(comma + 1);
   }
-  return kept;
+  return features;
 }
 
 }  // namespace starling

@@ -77,8 +77,8 @@ struct Completion {
   int32_t result = 0;           // octets or descriptor index, or a negative errno
   BufferId buffer = kNoBuffer;  // kDownRecv, kUpRecv with result > 0
   bool more = false;            // the kernel says that more octets wait already
-  Endpoint peer;                // kAccept: who connected (kNone for Unix)
-  Endpoint local;               // kAccept: the address called; kUpOpen over TCP: our own
+  Endpoint peer{};              // kAccept: who connected (kNone for Unix)
+  Endpoint local{};             // kAccept: the address called; kUpOpen over TCP: our own
 };
 
 // Switches for what kernels after the floor (6.1) offer. Found by probing;
@@ -149,8 +149,9 @@ class Ring {
   virtual void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                             bool want_local, Tag tag) = 0;
 
-  // At most `max` octets (0 < max) into one buffer of `group`. One at a time a descriptor. Result 0
-  // is the end of data; -ENOBUFS: no buffer was free, nothing was lost, try later.
+  // At most `max` octets (0 < max) into one buffer of `group`; one at a time a
+  // descriptor. Result 0 is the end of data; -ENOBUFS: no buffer was free,
+  // nothing was lost, try later.
   virtual void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) = 0;
 
   // Looks whether an octet waits, takes nothing: 1, 0 (end of data), -EAGAIN.

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,8 @@ struct RingVariant {
   std::string name;
   RingFeatures features;
   std::unique_ptr<RingHarness> (*make_harness)();
+
+  friend void PrintTo(const RingVariant& variant, std::ostream* out) { *out << variant.name; }
 };
 
 // Defined by each program that links the suite (//gateway/io:ring_conformance).

@@ -206,6 +206,14 @@ std::vector<std::pair<std::string, uint64_t>> UringRing::OperationCounts() const
 
 }  // namespace uring
 
+std::string RingLibraryVersion() {
+#ifdef IO_URING_VERSION_MAJOR
+  return absl::StrCat("liburing ", IO_URING_VERSION_MAJOR, ".", IO_URING_VERSION_MINOR);
+#else
+  return "liburing 2.3";  // the last one that does not say
+#endif
+}
+
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const RingOptions& options) {
   if (options.sessions == 0 || options.sessions >= uring::kMaxSlots || options.accepts == 0) {
     return absl::InvalidArgumentError("io_uring: a ring needs sessions (below 2^24) and accepts");

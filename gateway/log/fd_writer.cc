@@ -54,6 +54,8 @@ bool FdWriter::Write() {
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && errno == EAGAIN) {
+      buffer_.erase(0, sent_);
+      sent_ = 0;
       return false;
     } else {
       Drop();

@@ -45,12 +45,14 @@ TEST_P(FdWriterTest, FullPipe) {
   Pipe pipe;
   FdWriter writer(pipe.write_end(), GetParam());
   std::string sent;
-  for (int i = 0; i < 100'000 && !(writer.full() && !writer.Write()); ++i) {
+  bool blocked = false;
+  for (int i = 0; i < 100'000 && !blocked; ++i) {
     const std::string line = "line " + std::to_string(i) + "\n";
     writer.Append(line);
     sent += line;
+    blocked = writer.full() && !writer.Write();
   }
-  ASSERT_TRUE(writer.full());
+  ASSERT_TRUE(blocked);
   EXPECT_FALSE(writer.Write());
   std::string received;
   while (!writer.Write()) received += pipe.Read();

@@ -104,8 +104,8 @@ TEST(FormatRecord, IndicesWithoutAName) {
   record.server = 9;
   record.tls_cipher = 200;
   const std::string line = FormatRecord(record, Names());
-  EXPECT_NE(line.find(" listener=\"#9\""), std::string::npos) << line;
-  EXPECT_NE(line.find(" server=\"#9\""), std::string::npos) << line;
+  EXPECT_NE(line.find(" listener=#9 "), std::string::npos) << line;
+  EXPECT_NE(line.find(" server=#9 "), std::string::npos) << line;
   EXPECT_NE(line.find(" cipher=other "), std::string::npos) << line;
 }
 
@@ -184,27 +184,25 @@ TEST_F(LogTest, LinesAppearWithoutBeingAskedFor) {
   }
 }
 
-// The pipe stays full: a worker is told at once that its record is lost, main
-// can still speak, and the end comes nevertheless.
+// The pipe is full and stays so: a worker is told at once that its record is
+// lost, main can still speak, and the end comes nevertheless.
 TEST_F(LogTest, FullPipeBlocksNobody) {
+  const std::string filling(4096, 'x');
+  fcntl(fds_[1], F_SETFL, O_NONBLOCK);
+  size_t filled = 0;
+  while (write(fds_[1], filling.data(), filling.size()) > 0) filled += filling.size();
+  fcntl(fds_[1], F_SETFL, 0);
   Open(1, 16);
-  size_t dropped = 0;
-  size_t taken = 0;
-  while (dropped < 1000) {
-    if (log_->ring(0)->Push(Full())) {
-      ++taken;
-    } else {
-      ++dropped;
-      std::this_thread::yield();
-    }
+  for (size_t dropped = 0; dropped < 1000;) {
+    if (!log_->ring(0)->Push(Full())) ++dropped;
+    std::this_thread::yield();
   }
   for (int i = 0; i < 5000; ++i) log_->Say(Log::Level::kInfo, "still here");
-  EXPECT_GE(log_->lost(), 1000u);
+  EXPECT_GT(log_->lost(), 0u);
   log_.reset();
   const std::vector<std::string> lines = Lines();
-  EXPECT_GT(lines.size(), 0u);
-  EXPECT_LE(lines.size(), taken);
-  EXPECT_EQ(fcntl(fds_[0], F_GETFL) & O_NONBLOCK, 0);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].size(), filled);
 }
 
 TEST_F(LogTest, SlowReaderGetsWholeLinesInOrder) {

@@ -70,7 +70,11 @@ class Backends {
   // What workers have found out by connecting. MarkDown wakes the prober when
   // the server was up so far. Any thread.
   void MarkDown(ServerId id);
-  void MarkUp(ServerId id) { servers_[id].up.store(true, std::memory_order_relaxed); }
+  void MarkUp(ServerId id) {
+    std::atomic<bool>& up = servers_[id].up;
+    // Nearly always true already: no write to what all workers read.
+    if (!up.load(std::memory_order_relaxed)) up.store(true, std::memory_order_relaxed);
+  }
 
   // What a server of `backend` was last seen to offer; a server that is up is
   // preferred, and 0 says that none has been asked with success yet.

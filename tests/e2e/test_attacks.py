@@ -162,7 +162,7 @@ class ProxyHeaderIn(unittest.TestCase):
                     client.start_tls()
                     client.send(b"x").exactly(1)
                 self.assertEqual(backend.proxied[0].source, self.SOURCE)
-                self.assertIsNotNone(gateway.wait_for_line("198.51.100.9:40009", "established"))
+                self.assertIsNotNone(gateway.wait_for_line("session established", "198.51.100.9:40009"))
 
     def test_local(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address, self.listener()) as gateway:

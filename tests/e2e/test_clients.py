@@ -108,10 +108,10 @@ class OpensslClient(unittest.TestCase):
 class Gnutls(unittest.TestCase):
     def test_starttls(self):
         for listener, name, typed, seen in (
-                ("mx", "smtp", b"QUIT\r\n", "221 2.0.0"),
-                ("imap", "imap", b"a LOGOUT\r\n", "a OK"),
-                ("pop3", "pop3", b"QUIT\r\n", "+OK"),
-                ("sieve", "sieve", b"LOGOUT\r\n", "OK")):
+                ("mx", "smtp", b"QUIT\n", "221 2.0.0"),
+                ("imap", "imap", b"a LOGOUT\n", "a OK"),
+                ("pop3", "pop3", b"QUIT\n", "+OK"),
+                ("sieve", "sieve", b"LOGOUT\n", "OK")):
             with self.subTest(listener):
                 code, output = harness.converse(
                     ["gnutls-cli", "--starttls-proto", name, "--x509cafile", env.ca, "--crlf",

@@ -80,7 +80,7 @@ class Drain(unittest.TestCase):
                 client.start_tls().send(b"x").exactly(1)
                 gateway.signal()
                 self.assertEqual(client.receive(), b"")  # not a truncation: ssl would raise
-            self.assertIsNotNone(gateway.wait_for_line("ended", "drain_deadline"))
+            self.assertIsNotNone(gateway.wait_for_line("session ended", "drain_deadline"))
             self.assertEqual(gateway.wait(), 0)
 
     def test_delay_is_not_ready_and_still_accepts(self):

@@ -52,21 +52,21 @@ class TrueAddress(unittest.TestCase):
                     reply = client.ask(protocol, command)
                 self.assertTrue(reply.split(b" ", 1)[-1 if protocol == "imap" else 0].startswith(
                     (b"OK", b"+OK")), reply)
-                self.assertIsNotNone(env.servers.wait_for_log(
+                self.assertTrue(env.servers.wait_for_log(
                     "dovecot", r"Login: .*rip={}, rport={}, lip=127\.0\.0\.1, lport={}".format(
                         source.replace(".", r"\."), client.name[1], gateway.ports[listener])))
 
     def test_lmtp_logs_it(self):
         with inside("lmtp", "127.2.1.1") as client:
             hello(client, "lmtp")
-        self.assertIsNotNone(env.servers.wait_for_log("dovecot", r"lmtp.*Connect from 127\.2\.1\.1"))
+        self.assertTrue(env.servers.wait_for_log("dovecot", r"lmtp.*Connect from 127\.2\.1\.1"))
 
     def test_postfix_logs_it(self):
         for number, listener in enumerate(["mx", "mxs", "submission", "submissions"], 1):
             source = "127.2.2.{}".format(number)
             with self.subTest(listener), inside(listener, source) as client:
                 hello(client)
-                self.assertIsNotNone(env.servers.wait_for_log(
+                self.assertTrue(env.servers.wait_for_log(
                     "postfix", r"connect from unknown\[{}\]:{}".format(
                         source.replace(".", r"\."), client.name[1])))
 
@@ -80,7 +80,7 @@ class TrueAddress(unittest.TestCase):
                     smtp.starttls(context=wire.context(env.ca))
                 smtp.sendmail("a@example.net", [env.servers.user],
                               "Message-ID: <{0}@x>\r\nSubject: {0}\r\n\r\n".format(subject))
-            self.assertIsNotNone(env.servers.wait_for_log("dovecot", "msgid=<%s@x>: saved" % subject))
+            self.assertTrue(env.servers.wait_for_log("dovecot", "msgid=<%s@x>: saved" % subject))
             code, output = harness.run([
                 "curl", "-sS", "--cacert", env.ca, "--user",
                 env.servers.user + ":" + env.servers.password,

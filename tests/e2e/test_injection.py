@@ -141,7 +141,7 @@ class Injection(unittest.TestCase):
             if wire.SECOND_GREETING[protocol]:
                 client.greeting(protocol)
             client.send(b"x inside\r\n")
-            self.assertIsNotNone(gateway.wait_for_line("established", "listener=in"))
+            self.assertIsNotNone(gateway.wait_for_line("session established", "listener=in"))
         self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total", kind=KIND), 0)
 
 

@@ -123,15 +123,15 @@ class Log(unittest.TestCase):
                 client.upgrade("smtp", wire.context(env.ca))
                 peer = "127.5.0.1:{}".format(client.name[1])
                 cipher = client.socket.cipher()[0]
-                begin = fields(gateway.wait_for_line("established", peer) or "")
+                begin = fields(gateway.wait_for_line("session established", peer) or "")
                 client.ask("smtp", b"AUTH PLAIN c2VjcmV0LXdvcmQ=\r\n")
                 client.ask("smtp", b"QUIT\r\n")
                 client.rest()
-            end = fields(gateway.wait_for_line("ended", peer) or "")
+            end = fields(gateway.wait_for_line("session ended", peer) or "")
             for line in (begin, end):
                 for key, value in (
                         ("listener", "mx"), ("peer", peer), ("sni", "mail.example.org"),
-                        ("version", "TLSv1.3"), ("cipher", cipher), ("resumed", "no"),
+                        ("tls_version", "TLSv1.3"), ("cipher", cipher), ("resumed", "false"),
                         ("backend", "one"), ("server", backend.address)):
                     self.assertEqual(line.get(key), value, (key, line))
                 self.assertIn("group", line)
@@ -148,10 +148,10 @@ class Log(unittest.TestCase):
                 client.greeting("smtp")
                 client.ask("smtp", wire.HELLO["smtp"])
                 client.ask("smtp", b"MAIL FROM:<secret@example.net>\r\n")
-                begin = gateway.wait_for_line("established", "127.5.0.2")
+                begin = gateway.wait_for_line("session established", "127.5.0.2")
                 self.assertIsNotNone(begin)
                 client.ask("smtp", b"QUIT\r\n")
-            self.assertIsNotNone(gateway.wait_for_line("ended", "127.5.0.2"))
+            self.assertIsNotNone(gateway.wait_for_line("session ended", "127.5.0.2"))
             self.assertEqual(gateway.wait_for_metric(
                 1, "starling_plaintext_sessions_total", listener="mx", protocol="smtp"), 1)
             self.assertNotIn("secret@", "\n".join(gateway.lines))
@@ -163,7 +163,7 @@ class Log(unittest.TestCase):
             with Wire(gateway.ports["mx"]) as client:
                 client.greeting("smtp")
                 client.ask("smtp", b"QUIT\r\n")
-            line = gateway.wait_for_line("ended", "goodbye")
+            line = gateway.wait_for_line("session ended", "goodbye")
             self.assertEqual(json.loads(line)["reason"], "goodbye")
 
     def test_peer_octets_are_escaped(self):
@@ -172,7 +172,7 @@ class Log(unittest.TestCase):
             code, _ = harness.run(
                 ["openssl", "s_client", "-starttls", "smtp", "-connect",
                  "127.0.0.1:{}".format(gateway.ports["mx"]), "-servername", evil, "-quiet"], b"QUIT\n")
-            self.assertIsNotNone(gateway.wait_for_line("ended"))
+            self.assertIsNotNone(gateway.wait_for_line("session ended"))
             text = "\n".join(gateway.lines)
             self.assertNotIn("\x1b", text)
             self.assertFalse([line for line in gateway.lines if line.startswith("event=forged")])
@@ -206,7 +206,7 @@ class DowngradeSignals(unittest.TestCase):
                 client.upgrade("smtp")
                 client.ask("smtp", b"QUIT\r\n")
                 client.rest()
-            self.assertIsNotNone(gateway.wait_for_line("ended"))
+            self.assertIsNotNone(gateway.wait_for_line("session ended"))
             self.assertEqual(gateway.metrics().sum("starling_downgrade_signals_total"), 0)
             self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total"), 0)
 

@@ -93,7 +93,7 @@ class DovecotLogin(unittest.TestCase):
 
     def test_true_client_in_log(self):
         imap_login(proxy_v2.header(("198.51.100.23", 4711), ("192.0.2.1", 993)))
-        self.assertIsNotNone(env.servers.wait_for_log(
+        self.assertTrue(env.servers.wait_for_log(
             "dovecot", r"imap-login: .*Login: .*rip=198\.51\.100\.23, rport=4711, lip=192\.0\.2\.1, lport=993"))
 
     def test_starttls_not_offered_inside(self):
@@ -177,7 +177,7 @@ class Postfix(unittest.TestCase):
     def test_true_client_in_log(self):
         with call("mx", proxy_v2.header(("198.51.100.24", 4712), ("192.0.2.1", 25))) as wire:
             self.hello(wire)
-        self.assertIsNotNone(env.servers.wait_for_log(
+        self.assertTrue(env.servers.wait_for_log(
             "postfix", r"connect from unknown\[198\.51\.100\.24\]:4712"))
 
     def test_xclient_refused(self):

@@ -133,6 +133,10 @@ void SimClient::AfterScript() {
   switch (plan_.client) {
     case ClientKind::kPlainMail:
     case ClientKind::kPlainMailReset:
+      if (mail_sent_) {
+        stage_ = Stage::kWait;
+        return;
+      }
       stage_ = Stage::kBody;
       return StepBody();
     case ClientKind::kSilent:
@@ -224,6 +228,7 @@ void SimClient::StepBody() {
     }
   }
   if (body_sent_ < total || !wire_.open()) return;
+  mail_sent_ = true;
   script_.push_back({.say = ".\r\n", .replies = 1, .expect = "250", .tag = "", .multi = false});
   script_.push_back({.say = "QUIT\r\n", .replies = 1, .expect = "221", .tag = "", .multi = false});
   stage_ = Stage::kScript;

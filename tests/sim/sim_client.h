@@ -63,6 +63,7 @@ class SimClient {
   StreamChecker checker_{kBackendMark};
   uint64_t sent_ = 0;
   uint64_t body_sent_ = 0;
+  bool mail_sent_ = false;
   bool deed_done_ = false;
   bool stream_ended_ = false;  // our direction
   bool no_tls_ = false;        // TLS must not begin: octets were injected

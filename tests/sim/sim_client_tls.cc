@@ -71,8 +71,15 @@ void SimClient::StepTls() {
     return wire_.ShutdownWhenFlushed();
   }
   if (tls_->closed()) plan_.client_saw_end = true;
-  if (tls_->connected() && !wire_.ended()) Produce();
-  if (wire_.ended() && stage_ == Stage::kTls) Done();
+  if (tls_->closed() && checker_.position() == 0) {
+    // Turned away inside TLS, or a backend that had nothing to say.
+    stage_ = Stage::kWait;
+    return EndStream();
+  }
+  if (tls_->connected() && (!wire_.ended() || tls_->closed())) Produce();
+  if (stage_ != Stage::kTls || !wire_.ended()) return;
+  const bool more_to_say = !HasDeed(plan_.client) && !(stream_ended_ && wire_.flushed());
+  if (!tls_->closed() || !more_to_say) Done();
 }
 
 // The backend's greeting where it is passed on, or somebody's last words; from

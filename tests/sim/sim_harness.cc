@@ -1,6 +1,8 @@
 // The ring's conformance suite on the simulated ring: the simulated sockets
 // stand for the ordinary ones. What the suite finds here and not on Linux is a
 // bug of the simulator.
+#include <gtest/gtest.h>
+
 #include <map>
 
 #include "gateway/io/ring_harness.h"
@@ -12,6 +14,9 @@ namespace {
 class SimHarness final : public RingHarness {
  public:
   SimHarness() : world_(1) {}
+  ~SimHarness() override {
+    for (const std::string& failure : world_.failures()) ADD_FAILURE() << failure;
+  }
 
   Faults& faults() { return world_.faults(); }
 

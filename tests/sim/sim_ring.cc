@@ -146,13 +146,11 @@ void SimRing::ShutdownWrite(Fd fd, Tag tag) {
 }
 
 void SimRing::Cancel(Fd fd, Tag tag) {
-  const bool opening =
-      fd >= 0 && fd < static_cast<Fd>(options_.sessions) && At(fd).state == Entry::State::kOpening;
-  if (opening || CheckOpen(fd, "Cancel")) Ask(Kind::kCancel, fd, tag);
+  if (IsOpening(fd) || CheckOpen(fd, "Cancel")) Ask(Kind::kCancel, fd, tag);
 }
 
 void SimRing::CancelAndClose(Fd fd, Tag tag) {
-  if (!CheckOpen(fd, "CancelAndClose")) return;
+  if (!IsOpening(fd) && !CheckOpen(fd, "CancelAndClose")) return;
   At(fd).state = Entry::State::kClosing;
   Ask(Kind::kClose, fd, tag);
 }
@@ -165,7 +163,9 @@ void SimRing::See(const Done& done) {
   if (done.kind == Kind::kAccept) --armed_accepts_;
   if (done.kind == Kind::kSend) entry.sending = false;
   if (done.kind == Kind::kRecv) entry.receiving = false;
-  if (done.kind == Kind::kOpen && !done.frees) entry.state = Entry::State::kOpen;
+  if (done.kind == Kind::kOpen && !done.frees && entry.state == Entry::State::kOpening) {
+    entry.state = Entry::State::kOpen;
+  }
   if (HashOf(done.data) != done.data_hash) {
     world_.Fail("memory of a send changed while it was in flight");
   }
@@ -257,6 +257,8 @@ namespace starling {
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const RingOptions& options) {
   return std::make_unique<sim::SimRing>(options, sim::World::Current());
 }
+
+std::string RingLibraryVersion() { return "simulated"; }
 
 RingProbe ProbeRing() {
   RingProbe probe;

@@ -106,6 +106,10 @@ class SimRing final : public Ring {
 
   Request& Ask(Kind kind, Fd fd, Tag tag);
   bool CheckOpen(Fd fd, const char* what);
+  bool IsOpening(Fd fd) {
+    return fd >= 0 && fd < static_cast<Fd>(options_.sessions) &&
+           At(fd).state == Entry::State::kOpening;
+  }
   Entry& At(Fd fd) { return table_[static_cast<size_t>(fd)]; }
 
   // Does what can be done now, in the order asked for.

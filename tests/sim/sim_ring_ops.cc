@@ -74,8 +74,7 @@ void SimRing::Try(Request& request) {
       return Finish(request, 0);
     case Kind::kClose:
       Abort(request.fd);
-      world_.Close(entry.socket);
-      entry.socket = kNoSocket;
+      if (entry.socket != kNoSocket) world_.Close(std::exchange(entry.socket, kNoSocket));
       return Finish(request, 0);
     case Kind::kCount:
       return;

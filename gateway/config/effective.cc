@@ -1,6 +1,7 @@
-#include "gateway/config/print.h"
-
-#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "gateway/config/options.h"
@@ -98,7 +99,7 @@ Lines PrintSection(Section section, const OptionTarget& target) {
 
 }  // namespace
 
-std::string PrintConfig(const Config& config) {
+std::string EffectiveYaml(const Config& config) {
   Config copy = config;  // the table's targets are those of the loader, not const
   std::string text;
   for (const std::string& line : PrintSection(Section::kTop, {.config = &copy})) {

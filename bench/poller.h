@@ -1,0 +1,44 @@
+// Edge-triggered epoll for one thread.
+#pragma once
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+namespace starling::bench {
+
+class Poller {
+ public:
+  Poller() : fd_(epoll_create1(EPOLL_CLOEXEC)) {}
+  ~Poller() { close(fd_); }
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // Both directions; forgotten when the descriptor is closed.
+  void Add(int fd, uint64_t tag) {
+    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.u64 = tag}};
+    if (epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) {
+      std::perror("epoll_ctl");
+      std::abort();
+    }
+  }
+
+  // Waits for `timeout_ms` (negative: for ever) and calls ready(tag) for each
+  // descriptor that has become ready. A tag may come once more after its
+  // descriptor was closed, if both happened in one call.
+  template <typename Ready>
+  void Wait(int timeout_ms, Ready ready) {
+    epoll_event events[128];
+    const int count = epoll_wait(fd_, events, 128, timeout_ms);
+    for (int i = 0; i < count; ++i) ready(events[i].data.u64);
+  }
+
+ private:
+  int fd_;
+};
+
+}  // namespace starling::bench

@@ -1,0 +1,189 @@
+#include "bench/tls_connection.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "bench/usage.h"
+
+namespace starling::bench {
+
+namespace {
+
+constexpr uint16_t kGroups[] = {SSL_GROUP_X25519};
+constexpr size_t kSources = 16;
+
+// 127.0.1.1 and following, with the port chosen at connect.
+void BindSource(int fd, size_t number) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  sockaddr_in source{};
+  source.sin_family = AF_INET;
+  source.sin_addr.s_addr = htonl(0x7f000101 + static_cast<uint32_t>(number % kSources));
+  // Where it cannot be had, the kernel's choice will do.
+  (void)bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source);
+}
+
+}  // namespace
+
+TlsClient::TlsClient() : context_(SSL_CTX_new(TLS_with_buffers_method())) {
+  SSL_CTX* ctx = context_.get();
+  SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+  SSL_CTX_set1_group_ids(ctx, kGroups, std::size(kGroups));
+  SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER,
+                            [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_app_data(ctx, this);
+  SSL_CTX_sess_set_new_cb(ctx, [](SSL* ssl, SSL_SESSION* session) {
+    auto* self = static_cast<TlsClient*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+    self->ticket_.reset(session);
+    return 1;
+  });
+}
+
+const BIO_METHOD* TlsConnection::Method() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "load");
+    BIO_meth_set_read(made, BioRead);
+    BIO_meth_set_write(made, BioWrite);
+    BIO_meth_set_ctrl(made, [](BIO*, int command, long, void*) {
+      return static_cast<long>(command == BIO_CTRL_FLUSH);
+    });
+    return made;
+  }();
+  return method;
+}
+
+int TlsConnection::BioRead(BIO* bio, char* out, int size) {
+  auto* self = static_cast<TlsConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (self->size_ == 0 && self->readable_) {
+    const ssize_t got = recv(self->fd_, self->buffer_.data(), self->buffer_.size(), 0);
+    // Less than there was room for: the poller will tell of more.
+    if (got < static_cast<ssize_t>(self->buffer_.size())) self->readable_ = false;
+    if (got == 0 || (got < 0 && errno != EAGAIN)) self->end_ = true;
+    self->begin_ = 0;
+    self->size_ = got > 0 ? static_cast<size_t>(got) : 0;
+  }
+  if (self->size_ == 0) {
+    if (self->end_) return 0;
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const size_t taken = std::min(self->size_, static_cast<size_t>(size));
+  std::memcpy(out, self->buffer_.data() + self->begin_, taken);
+  self->begin_ += taken;
+  self->size_ -= taken;
+  return static_cast<int>(taken);
+}
+
+int TlsConnection::BioWrite(BIO* bio, const char* in, int size) {
+  auto* self = static_cast<TlsConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  const ssize_t sent = send(self->fd_, in, static_cast<size_t>(size), MSG_NOSIGNAL);
+  if (sent < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
+  return static_cast<int>(sent);
+}
+
+void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client,
+                          const SocketAddress& to, size_t number, SSL_SESSION* session) {
+  Close();
+  readable_ = end_ = false;
+  begin_ = size_ = 0;
+  error_ = "";
+  connected_ = opened_ = 0;
+  started_ = Now();
+  fd_ = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) return Fail("socket");
+  const int on = 1;
+  if (!to.is_unix()) setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (to.family() == AF_INET && to.is_local()) BindSource(fd_, number);
+  if (connect(fd_, to.get(), to.length()) != 0 && errno != EINPROGRESS) return Fail("connect");
+  ssl_.reset(SSL_new(client.context()));
+  SSL_set_connect_state(ssl_.get());
+  if (session != nullptr) SSL_set_session(ssl_.get(), session);
+  BIO* bio = BIO_new(Method());
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  state_ = State::kConnecting;
+  poller.Add(fd_, tag);
+}
+
+void TlsConnection::Advance() {
+  readable_ = true;
+  if (state_ == State::kConnecting) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) return Fail("connect");
+    connected_ = Now();
+    state_ = State::kHandshake;
+  }
+  if (state_ == State::kHandshake) Handshake();
+  uint8_t dropped[512];
+  while (state_ == State::kFinishing && Read(dropped) > 0) continue;
+}
+
+void TlsConnection::Handshake() {
+  ERR_clear_error();
+  const int ret = SSL_do_handshake(ssl_.get());
+  if (ret != 1) return Blocked(ret, "handshake");
+  opened_ = Now();
+  state_ = State::kOpen;
+}
+
+void TlsConnection::Write(std::span<const uint8_t> message) {
+  ERR_clear_error();
+  const int ret = SSL_write(ssl_.get(), message.data(), static_cast<int>(message.size()));
+  if (ret != static_cast<int>(message.size())) Fail("a message did not fit into the socket");
+}
+
+size_t TlsConnection::Read(std::span<uint8_t> space) {
+  ERR_clear_error();
+  const int ret = SSL_read(ssl_.get(), space.data(), static_cast<int>(space.size()));
+  if (ret > 0) return static_cast<size_t>(ret);
+  Blocked(ret, "read");
+  return 0;
+}
+
+void TlsConnection::Blocked(int ret, const char* what) {
+  const int error = SSL_get_error(ssl_.get(), ret);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
+  const bool ended = error == SSL_ERROR_ZERO_RETURN || error == SSL_ERROR_SYSCALL;
+  if (state_ == State::kFinishing && ended) {
+    state_ = State::kEnded;
+  } else {
+    Fail(ended ? "the gateway ended the connection" : what);
+  }
+}
+
+void TlsConnection::Finish() {
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  shutdown(fd_, SHUT_WR);
+  state_ = State::kFinishing;
+  Advance();
+}
+
+void TlsConnection::Fail(const char* what) {
+  error_ = what;
+  state_ = State::kFailed;
+}
+
+void TlsConnection::Close() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+  ssl_.reset();
+  state_ = State::kIdle;
+}
+
+}  // namespace starling::bench

@@ -1,0 +1,394 @@
+// Every kind of error: where it is said to be, what was read, what was expected.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/config/loader_testing.h"
+
+namespace starling {
+namespace {
+
+struct Row {
+  std::string name;
+  TestFile file;
+  std::string errors;  // all of them, a line each
+};
+
+void Expect(const std::vector<Row>& table) {
+  for (const Row& row : table) {
+    const LoadResult result = Load(row.file);
+    EXPECT_EQ(Lines(result.errors), row.errors) << row.name;
+    EXPECT_FALSE(result.ok()) << row.name;
+    EXPECT_TRUE(result.warnings.empty()) << row.name;
+  }
+}
+
+std::string Listener(std::string_view options) {
+  return "listeners: [{name: in, " + std::string(options) + ", backend: b}]";
+}
+
+TEST(LoaderErrors, KeysAndTypes) {
+  Expect({
+      {"unknown at the top",
+       {.rest = "lisen: 1"},
+       "4:1: read \"lisen\", expected an option of the top level; the nearest is \"user\""},
+      {"unknown in a listener",
+       {.listeners = Listener("protocol: tcp, bind: \"[::1]:9\", tls: implicit, polcy: require")},
+       "2:74: read \"polcy\", expected an option of a listener; the nearest is \"policy\""},
+      {"unknown in limits",
+       {.rest = "limits:\n  sesions: 5"},
+       "5:3: read \"sesions\", expected an option of limits; the nearest is \"sessions\""},
+      {"a limit of the process in a listener",
+       {.listeners = Listener(
+            "protocol: tcp, bind: \"[::1]:9\", tls: implicit, limits: {sessions: 5}")},
+       "2:83: read \"sessions\" in a listener's limits, expected a limit that a listener may "
+       "override; this one is for the whole process"},
+      {"the same key twice",
+       {.rest = "user: a\ngroup: b\nuser: c"},
+       "6:1: read \"user\" again, expected each key once; the first is in line 4"},
+      {"the same key twice, deeper",
+       {.backends = "backends: [{name: b, servers: \"unix:/b\", name: c}]"},
+       "3:42: read \"name\" again, expected each key once; the first is in line 3"},
+      {"a key that is no name",
+       {.rest = "[a]: 1"},
+       "4:1: read a list as a key, expected a name"},
+      {"a list for a text",
+       {.rest = "hostname: [a]"},
+       "4:11: read a list for hostname, expected a host name"},
+      {"nothing for a text",
+       {.rest = "hostname:"},
+       "4:10: read nothing for hostname, expected a host name"},
+      {"a text for a map",
+       {.rest = "limits: none"},
+       "4:9: read \"none\", expected a map with the options of limits"},
+      {"a map for a list of maps",
+       {.backends = "backends: {name: b}"},
+       "2:91: read \"b\" for backend, expected the name of a backend\n"
+       "3:11: read a map for backends, expected a list of maps"},
+      {"a text in a list of maps",
+       {.backends = "backends: [{name: b, servers: \"unix:/b\"}, c]"},
+       "3:42: read \"c\", expected a map with the options of a backend"},
+      {"a map in a list of texts",
+       {.backends = "backends: [{name: b, servers: [\"unix:/b\", {a: b}]}]"},
+       "3:42: read a map for servers, expected text"},
+      {"no flag",
+       {.rest = "pin_workers: yes"},
+       "4:14: read \"yes\" for pin_workers, expected true or false"},
+      {"no choice",
+       {.rest = "log: {format: jsn}"},
+       "4:15: read \"jsn\" for format, expected one of logfmt, json; the nearest is \"json\""},
+      {"control characters",
+       {.rest = "hostname: \"a\\r\\nb\""},
+       "4:11: read \"a\\x0d\\x0ab\" for hostname, expected a host name"},
+  });
+}
+
+TEST(LoaderErrors, NumbersDurationsAndSizes) {
+  Expect({
+      {"no number",
+       {.rest = "workers: many"},
+       "4:10: read \"many\" for workers, expected a number (1 to 256 threads, or auto)"},
+      {"too small",
+       {.rest = "workers: 0"},
+       "4:10: read \"0\" for workers, expected 1 to 256 threads, or auto"},
+      {"too large",
+       {.rest = "workers: 257"},
+       "4:10: read \"257\" for workers, expected 1 to 256 threads, or auto"},
+      {"far too large",
+       {.rest = "limits: {sessions: 99999999999999999999}"},
+       "4:20: read \"99999999999999999999\" for sessions, expected a number (1 to 1000000 sessions "
+       "a worker)"},
+      {"negative",
+       {.rest = "limits: {sessions: -1}"},
+       "4:20: read \"-1\" for sessions, expected a number (1 to 1000000 sessions a worker)"},
+      {"no power of two",
+       {.rest = "limits: {small_buffers: 100}"},
+       "4:25: read \"100\" for small_buffers, expected 8 to 32768 buffers a worker, a power of two"},
+      {"no unit",
+       {.rest = "limits: {handshake: 15}"},
+       "4:21: read \"15\" for handshake, expected a duration with its unit, as 500ms, 30s, 5m or 1h "
+       "(10ms to 1h)"},
+      {"too short",
+       {.rest = "limits: {handshake: 9ms}"},
+       "4:21: read \"9ms\" for handshake, expected 10ms to 1h"},
+      {"too long",
+       {.rest = "limits: {handshake: 61m}"},
+       "4:21: read \"61m\" for handshake, expected 10ms to 1h"},
+      {"not whole seconds",
+       {.rest = "limits: {keepalive: 1500ms}"},
+       "4:21: read \"1500ms\" for keepalive, expected whole seconds"},
+      {"no size",
+       {.rest = "limits: {linger_bytes: 64k}"},
+       "4:24: read \"64k\" for linger_bytes, expected a size, as 512, 64KiB or 1MiB (0 to 16MiB)"},
+      {"too large a size",
+       {.rest = "limits: {max_line: 3KiB}"},
+       "4:20: read \"3KiB\" for max_line, expected 512 to 2KiB"},
+  });
+}
+
+TEST(LoaderErrors, Texts) {
+  Expect({
+      {"names",
+       {.listeners = "listeners: [{name: \"a b\", protocol: tcp, bind: \"[::1]:9\", tls: implicit, "
+                     "backend: b}]"},
+       "2:20: read \"a b\" for name, expected a name of 1 to 64 letters, digits, '-', '_' and '.'"},
+      {"host names",
+       {.rest = "hostname: a b"},
+       "4:11: read \"a b\" for hostname, expected a host name, or an address in brackets"},
+      {"users", {.rest = "user: ''"}, "4:7: read \"\" for user, expected the name of a user or group"},
+      {"files",
+       {.tls = "tls: {certificates: [{cert: '', key: a.key}]}"},
+       "1:29: read \"\" for cert, expected the name of a file"},
+      {"features of the ring",
+       {.rest = "ring_features: [min_wait, none, mn_wait]"},
+       "4:33: read \"mn_wait\" for ring_features, expected a list of auto, none, defer_taskrun, "
+       "socket_options, fixed_fd_install, min_wait, or one alone; the nearest is \"min_wait\""},
+      {"features of the ring that exclude each other",
+       {.rest = "ring_features: [min_wait, none]"},
+       "4:27: read \"none\" for ring_features, expected either auto, or none, or names of features"},
+      {"TLVs",
+       {.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_tlvs: [ssl, sni]}]"},
+       "3:60: read \"sni\" for proxy_tlvs, expected a list of alpn, authority, crc32c, unique_id, "
+       "ssl, or one alone; the nearest is \"ssl\""},
+      {"the same twice",
+       {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"unix:/c\", \"unix:/b\"]}]"},
+       "3:53: read \"unix:/b\" again, expected each element once"},
+  });
+}
+
+TEST(LoaderErrors, Addresses) {
+  const std::string bind = "expected an IP address and a port above 0, as 0.0.0.0:25 or [::]:25";
+  const std::string server =
+      "expected an IP address and a port above 0, as 127.0.0.1:10143 or [::1]:10143, or a Unix "
+      "socket, as unix:/path or unix:@name";
+  Expect({
+      {"binds",
+       {.listeners = Listener("protocol: tcp, tls: implicit, bind: [\"localhost:25\", "
+                              "\"127.0.0.1:0\", \"unix:/x\", \"127.0.0.1:2\"]")},
+       "2:61: read \"localhost:25\" for bind, " + bind +
+           " (no IPv4 address before the port; host names are not resolved)\n"
+           "2:77: read \"127.0.0.1:0\" for bind, " +
+           bind + "\n2:92: read \"unix:/x\" for bind, " + bind},
+      {"servers",
+       {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"127.0.0.1\"]}]"},
+       "3:42: read \"127.0.0.1\" for servers, " + server +
+           " (expected ADDRESS:PORT, [ADDRESS]:PORT, unix:/path or unix:@name)"},
+      {"metrics", {.rest = "metrics: {bind: '@x'}"}, "4:17: read \"@x\" for bind, " + bind},
+      {"PROXY sources",
+       {.listeners = Listener("protocol: tcp, tls: implicit, bind: \"[::1]:9\", proxy_protocol: "
+                              "{from: [\"::1\", 10.0.0.1/8, x]}")},
+       "2:104: read \"10.0.0.1/8\" for from, expected bits are set behind the prefix; the range is "
+       "10.0.0.0/8\n"
+       "2:116: read \"x\" for from, expected not an IP address"},
+  });
+}
+
+TEST(LoaderErrors, WhatIsMissing) {
+  Expect({
+      {"nearly everything",
+       {.tls = "{}", .listeners = "", .backends = ""},
+       "1:1: read the top level without backends, expected backends: a list of maps\n"
+       "1:1: read the top level without listeners, expected listeners: a list of maps\n"
+       "1:1: read the top level without tls, expected tls: a map of options"},
+      {"certificates",
+       {.tls = "tls: {}"},
+       "1:6: read tls without certificates, expected certificates: a list of maps"},
+      {"certificates in an empty list",
+       {.tls = "tls: {certificates: []}"},
+       "1:21: read 0 elements for certificates, expected 1 to 64"},
+      {"listeners in an empty list",
+       {.listeners = "listeners: []"},
+       "2:12: read 0 elements for listeners, expected 1 to 256"},
+      {"a key file",
+       {.tls = "tls:\n  certificates:\n    - cert: a.crt", .listeners = "backends: []", .backends = ""},
+       "1:1: read the top level without listeners, expected listeners: a list of maps\n"
+       "3:7: read a certificate without key, expected key: the name of a file\n"
+       "4:11: read 0 elements for backends, expected 1 to 256"},
+      {"all of a listener",
+       {.listeners = "listeners: [{}]"},
+       "2:13: read a listener without backend, expected backend: the name of a backend\n"
+       "2:13: read a listener without bind, expected bind: a list of IP addresses and ports, or "
+       "one alone\n"
+       "2:13: read a listener without name, expected name: a name\n"
+       "2:13: read a listener without protocol, expected protocol: one of smtp, lmtp, imap, pop3, "
+       "managesieve, tcp\n"
+       "2:13: read a listener without tls, expected tls: one of implicit, starttls"},
+      {"PROXY sources",
+       {.listeners = Listener(
+            "protocol: tcp, bind: \"[::1]:9\", tls: implicit, proxy_protocol: {}")},
+       "2:90: read a listener's proxy_protocol without from, expected from: a list of IP addresses "
+       "and ranges, or one alone"},
+  });
+}
+
+TEST(LoaderErrors, RulesBetweenOptions) {
+  Expect({
+      {"the name of a listener twice",
+       {.listeners = "listeners:\n"
+                     "  - {name: in, protocol: tcp, bind: \"[::1]:9\", tls: implicit, backend: b}\n"
+                     "  - {name: in, protocol: tcp, bind: \"[::1]:8\", tls: implicit, backend: b}"},
+       "4:12: read \"in\" again, expected a name for each listener of its own; the first is in line "
+       "3"},
+      {"the name of a backend twice",
+       {.backends = "backends: [{name: b, servers: \"unix:/b\"}, {name: b, servers: \"unix:/c\"}]"},
+       "3:49: read \"b\" again, expected a name for each backend of its own; the first is in line 3"},
+      {"an address twice, written differently",
+       {.listeners = "listeners:\n"
+                     "  - {name: a, protocol: tcp, bind: \"[::]:9\", tls: implicit, backend: b}\n"
+                     "  - {name: c, protocol: tcp, bind: [\"[::1]:9\", \"[0::0]:9\"], tls: implicit, "
+                     "backend: b}"},
+       "4:47: read \"[::]:9\" again, expected an address that is not in use yet; the first is in "
+       "line 3"},
+      {"an address of the metrics",
+       {.rest = "metrics: {bind: \"127.0.0.1:2525\"}"},
+       "4:17: read \"127.0.0.1:2525\" again, expected an address that is not in use yet; the first "
+       "is in line 2"},
+      {"no such backend",
+       {.listeners = "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:25\", tls: starttls, "
+                     "backend: c, plaintext_backend: bb}]"},
+       "2:89: read \"c\" for backend, expected the name of a backend; the nearest is \"b\"\n"
+       "2:111: read \"bb\" for plaintext_backend, expected the name of a backend; the nearest is "
+       "\"b\""},
+      {"no such protocol",
+       {.listeners = Listener("protocol: impa, bind: \"[::1]:9\", tls: implicit")},
+       "2:34: read \"impa\" for protocol, expected one of smtp, lmtp, imap, pop3, managesieve, tcp; "
+       "the nearest is \"imap\""},
+      {"no upgrade command",
+       {.listeners = Listener("protocol: tcp, bind: \"[::1]:9\", tls: starttls")},
+       "2:62: read \"starttls\" for tls, expected implicit: tcp has no upgrade command"},
+      {"opportunistic where it is not supported",
+       {.listeners = Listener(
+            "protocol: imap, bind: \"[::1]:9\", tls: starttls, policy: opportunistic")},
+       "2:81: read \"opportunistic\" for policy, expected require: opportunistic is supported for "
+       "smtp and lmtp only"},
+      {"opportunistic with implicit TLS",
+       {.listeners = Listener(
+            "protocol: smtp, bind: \"[::1]:9\", tls: implicit, policy: opportunistic")},
+       "2:81: read \"opportunistic\" for policy, expected require: with implicit TLS there is no "
+       "plaintext"},
+      {"plaintext_backend without plaintext",
+       {.listeners = Listener(
+            "protocol: smtp, bind: \"[::1]:9\", tls: starttls, plaintext_backend: b")},
+       "2:92: read a plaintext_backend, expected one only with policy opportunistic; with require "
+       "nothing is plaintext"},
+      {"plaintext over a network",
+       {.backends = "backends: [{name: b, servers: [\"127.0.0.2:1\", \"[::1]:1\", \"192.0.2.1:1\", "
+                    "\"0.0.0.0:1\"]}]"},
+       "3:57: read \"192.0.2.1:1\", expected a Unix socket or an address on loopback; anywhere else "
+       "what clients have encrypted crosses a network in plaintext, unless the backend says "
+       "allow_plaintext_network: true\n"
+       "3:72: read \"0.0.0.0:1\", expected a Unix socket or an address on loopback; anywhere else "
+       "what clients have encrypted crosses a network in plaintext, unless the backend says "
+       "allow_plaintext_network: true"},
+      {"a group without a user",
+       {.rest = "group: mail"},
+       "4:8: read a group without a user, expected user: beside it"},
+  });
+}
+
+TEST(LoaderErrors, AllAtOnceInTheOrderOfTheFile) {
+  const LoadResult result = Load(
+      "hostname: a b\n"
+      "tls: {certificates: [{cert: a}]}\n"
+      "limits: {idle: 5}\n"
+      "listeners: [{name: in, protocol: smpt, tls: no, bind: x, backend: q}]\n"
+      "backends: [{name: b, servers: []}]\n");
+  std::vector<int> lines;
+  for (const Problem& problem : result.errors) lines.push_back(problem.mark.line);
+  EXPECT_EQ(lines, (std::vector<int>{1, 2, 3, 4, 4, 4, 4, 5}));
+  EXPECT_EQ(result.ErrorText().find("f:1:11: error: read \"a b\""), 0u);
+}
+
+TEST(LoaderErrors, Syntax) {
+  const std::pair<std::string, std::string> table[] = {
+      {"", "1:1: read an empty file, expected tls, listeners and backends"},
+      {"# nothing\n", "1:1: read an empty file, expected tls, listeners and backends"},
+      {"text", "1:1: read \"text\", expected a map with the options of the top level"},
+      {"a: [1, 2", "1:9: read YAML that cannot be understood, expected correct syntax; end of "
+                   "sequence flow not found"},
+      {"a: b: c\n", "1:5: read YAML that cannot be understood, expected correct syntax; illegal map "
+                    "value"},
+      {"a: *b\n", "1:4: read YAML that cannot be understood, expected correct syntax; the "
+                  "referenced anchor is not defined: b"},
+      {"a: b\n---\nc: d\n", "1:1: read several documents, expected one"},
+      {"user: !!str a\n", "1:7: read the tag \"tag:yaml.org,2002:str\", expected no tags"},
+      {"a:\n  b: \x04\n", "2:6: read the octet 0x04, expected UTF-8 text without control characters"},
+      {"a: \xff\n", "1:4: read the octet 0xff, expected UTF-8 text without control characters"},
+      {"a: \xc0\x80\n", "1:4: read the octet 0xc0, expected UTF-8 text without control characters"},
+      {"a: \xed\xa0\x80\n",
+       "1:4: read the octet 0xed, expected UTF-8 text without control characters"},
+      {std::string("a\0b", 3),
+       "1:2: read the octet 0x00, expected UTF-8 text without control characters"},
+      {"a: &x [*x]\n", "1:8: read an alias inside what it stands for, expected an alias of "
+                       "something complete"},
+  };
+  for (const auto& [text, first] : table) {
+    const LoadResult result = Load(text);
+    ASSERT_FALSE(result.errors.empty()) << text;
+    EXPECT_EQ(Lines({result.errors.front()}), first);
+  }
+}
+
+TEST(LoaderErrors, LimitsOfTheFile) {
+  const std::string large((1 << 20) + 1, '#');
+  EXPECT_EQ(Lines(Load(large).errors),
+            "1:1: read a file of 1048577 octets, expected at most 1048576");
+  const std::string deep = "a: " + std::string(400, '[');
+  EXPECT_FALSE(Load(deep).ok());
+  const std::string nested = "a: " + std::string(17, '[') + std::string(17, ']');
+  EXPECT_EQ(Lines(Load(nested).errors),
+            "1:19: read more than 16 levels of nesting, expected fewer");
+  std::string wide = "a: [";
+  for (int i = 0; i < 110'000; ++i) wide += "a,";
+  const LoadResult many = Load(wide + "]");
+  EXPECT_NE(Lines(many.errors).find("read more than 100000 values, expected fewer"),
+            std::string::npos);
+}
+
+TEST(LoaderErrors, ManyListeners) {
+  const auto listeners = [](int count) {
+    std::string text = "listeners:";
+    for (int i = 0; i < count; ++i) {
+      text += "\n  - {name: n" + std::to_string(i) + ", protocol: tcp, bind: \"127.0.0.1:" +
+              std::to_string(1000 + i) + "\", tls: implicit, backend: b}";
+    }
+    return Load(TestFile{.listeners = text});
+  };
+  EXPECT_TRUE(listeners(256).ok());
+  EXPECT_EQ(Lines(listeners(257).errors),
+            "3:3: read 257 elements for listeners, expected 1 to 256");
+}
+
+// Nine levels of nine aliases would be 400 million texts if they were copied.
+TEST(LoaderErrors, AliasesDoNotMultiply) {
+  std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 10; ++i) {
+    const std::string n = std::to_string(i), last = "*a" + std::to_string(i - 1);
+    text += "a" + n + ": &a" + n + " [" + last;
+    for (int j = 1; j < 9; ++j) text += ", " + last;
+    text += "]\n";
+  }
+  text += "listeners: *a9\nbackends: *a9\nring_features: *a9\n";
+  EXPECT_FALSE(Load(text).ok());
+}
+
+TEST(LoaderErrors, AreNotEndless) {
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) text += "k" + std::to_string(i) + ": 1\n";
+  const LoadResult result = Load(text);
+  ASSERT_EQ(result.errors.size(), Report::kMaxErrors);
+  EXPECT_NE(Lines(result.errors).find("there are more errors than are shown"), std::string::npos);
+}
+
+TEST(LoaderErrors, FilesThatCannotBeRead) {
+  const LoadResult missing = LoadConfigFile("/does/not/exist.yaml", {});
+  EXPECT_EQ(missing.ErrorText(),
+            "/does/not/exist.yaml:1:1: error: read nothing, expected a file: No such file or "
+            "directory\n");
+  EXPECT_FALSE(LoadConfigFile("/", {}).ok());
+}
+
+}  // namespace
+}  // namespace starling

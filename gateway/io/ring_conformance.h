@@ -1,0 +1,101 @@
+// What the conformance suite's tests share: a ring that is turned until what is
+// waited for has completed, and connections by one line each. At the end of each
+// test everything is closed, and the ring must hold nothing any more.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/io/ring_harness.h"
+
+namespace starling {
+
+class RingConformance : public testing::TestWithParam<RingVariant> {
+ protected:
+  enum class Side : uint8_t { kDown, kUp };
+
+  // A connection of the ring; the peer is the harness's end.
+  struct Conn {
+    Side side = Side::kDown;
+    Fd fd = kNoFd;
+    uint32_t slot = 0;
+    uint32_t generation = 0;
+    PeerId peer = kNoPeer;
+
+    Tag Make(Op down, Op up) const { return {side == Side::kDown ? down : up, slot, generation}; }
+    Tag recv() const { return Make(Op::kDownRecv, Op::kUpRecv); }
+    Tag send() const { return Make(Op::kDownSend, Op::kUpSend); }
+    Tag shutdown() const { return Make(Op::kDownShutdown, Op::kUpShutdown); }
+    Tag cancel() const { return Make(Op::kDownCancel, Op::kUpCancel); }
+    Tag close() const { return Make(Op::kDownClose, Op::kUpClose); }
+    Tag peek() const { return {Op::kDownPeek, slot, generation}; }
+  };
+
+  void SetUp() override { harness_ = GetParam().make_harness(); }
+  void TearDown() override;
+
+  // A started ring; small unless a test says otherwise.
+  void StartRing(RingOptions options = SmallOptions());
+  static RingOptions SmallOptions();
+
+  Fd Listen(Transport transport, bool want_local, bool wildcard, SocketAddress* address);
+  // A client that the ring has accepted, in `slot`.
+  Conn Accepted(Transport transport, uint32_t slot);
+  Conn AcceptFrom(Fd listener, const SocketAddress& address, uint32_t slot);
+  // A backend that the ring is connected to, at index `slot`.
+  Conn Opened(Transport transport, uint32_t slot);
+  // Either of the two, over TCP.
+  Conn Connected(Side side, uint32_t slot) {
+    return side == Side::kDown ? Accepted(Transport::kTcp, slot) : Opened(Transport::kTcp, slot);
+  }
+  // What Open() opens is closed at the end, too.
+  Conn ToOpen(uint32_t slot) { return {Side::kUp, static_cast<Fd>(slot), slot, ++generation_}; }
+  Tag OpenTag(const Conn& conn) { return {Op::kUpOpen, conn.slot, conn.generation}; }
+  void Track(const Conn& conn) { open_.push_back(conn); }
+  // CancelAndClose and its completion; others stay to be waited for.
+  void Close(const Conn& conn);
+
+  // The completion of `tag`, after as many turns as it needs; a failed test and
+  // an empty one if it does not come. Others are kept, in order.
+  Completion Wait(Tag tag);
+  // Also any completion with this operation.
+  Completion WaitFor(Op op);
+  // Whether one has come already, in turns that do not wait.
+  bool Came(Tag tag);
+  // A few turns in which nothing may come.
+  void ExpectNothing();
+  // What the next receive brings (at most `max`), its buffer returned at once;
+  // "" at the end of data or on an error, which `result` tells.
+  std::string Receive(const Conn& conn, uint32_t max = 2048, int32_t* result = nullptr);
+  std::string ReceiveAll(const Conn& conn, size_t size);
+  int32_t SendAll(const Conn& conn, std::string_view data);
+
+  static std::span<const uint8_t> Octets(std::string_view text) {
+    return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+  }
+  std::string Text(const Completion& completion);
+  // `size` octets that repeat only after a long while.
+  static std::string Pattern(size_t size);
+
+  std::unique_ptr<RingHarness> harness_;
+  std::unique_ptr<Ring> ring_;
+  std::deque<Completion> come_;  // not yet waited for
+  std::vector<Conn> open_;
+  std::vector<Fd> listeners_;
+  uint32_t generation_ = 0;
+
+ private:
+  void TurnOnce(std::chrono::milliseconds wait);
+  bool Take(Tag tag, bool any_slot, Completion* completion);
+  Completion WaitMatching(Tag tag, bool any_slot);
+};
+
+}  // namespace starling

@@ -1,0 +1,413 @@
+// Conformance: octets, buffers, cancelling and closing, waking.
+#include "gateway/io/ring_conformance.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace starling {
+namespace {
+
+class RingStreams : public RingConformance {
+ protected:
+  static constexpr Side kSides[] = {Side::kDown, Side::kUp};
+  // More than the two ends of a connection hold between them.
+  static constexpr size_t kTooMuch = 16 << 20;
+};
+
+TEST_P(RingStreams, TagsComeBackAsTheyWere) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 15);
+  const Tag tag{Op::kDownRecv, 15, 0xfedcba98};
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 10, tag);
+  harness_->Write(conn.peer, "x");
+  const Completion recv = Wait(tag);
+  EXPECT_EQ(recv.result, 1);
+  ring_->ReturnBuffer(recv.buffer);
+}
+
+TEST_P(RingStreams, AReceiveTakesNoMoreThanItsCapAndTellsOfTheRest) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    harness_->Write(conn.peer, "0123456789");
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 4, conn.recv());
+    const Completion first = Wait(conn.recv());
+    EXPECT_EQ(Text(first), "0123");
+    EXPECT_TRUE(first.more);
+    EXPECT_EQ(ring_->BuffersOut(), 1u);
+    ring_->Recv(conn.fd, BufferGroup::kLarge, 1 << 20, conn.recv());
+    const Completion rest = Wait(conn.recv());
+    EXPECT_EQ(Text(rest), "456789");
+    EXPECT_FALSE(rest.more);
+    EXPECT_EQ(Text(first), "0123") << "a buffer is its holder's until it is returned";
+    EXPECT_EQ(ring_->BuffersOut(), 2u);
+    ring_->ReturnBuffer(first.buffer);
+    ring_->ReturnBuffer(rest.buffer);
+    EXPECT_EQ(ring_->BuffersOut(), 0u);
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, AnIdleReceiveHoldsNoBuffer) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+  ExpectNothing();
+  EXPECT_EQ(ring_->BuffersOut(), 0u);
+}
+
+TEST_P(RingStreams, MuchDataArrivesOnceAndInOrder) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    const std::string data = Pattern(300'000);
+    // There and back, with both sides' buffers too small for all of it.
+    ring_->Send(conn.fd, Octets(data), conn.send());
+    std::string there;
+    size_t sent = 0;
+    while (there.size() < data.size()) {
+      there += harness_->Read(conn.peer, data.size() - there.size());
+      if (!Came(conn.send())) continue;
+      const int32_t result = Wait(conn.send()).result;
+      ASSERT_GT(result, 0);
+      sent += result;
+      if (sent < data.size()) ring_->Send(conn.fd, Octets(data).subspan(sent), conn.send());
+    }
+    if (sent < data.size()) sent += Wait(conn.send()).result;
+    EXPECT_EQ(sent, data.size());
+    EXPECT_EQ(there, data);
+
+    std::string back;
+    size_t written = 0;
+    while (back.size() < data.size()) {
+      if (written < data.size()) {
+        written += harness_->Write(conn.peer, std::string_view(data).substr(written));
+      }
+      const std::string part = Receive(conn);
+      ASSERT_FALSE(part.empty());
+      back += part;
+    }
+    EXPECT_EQ(back, data);
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, TheEndOfDataLeavesTheOtherDirectionOpen) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    harness_->Write(conn.peer, "last");
+    harness_->ShutdownWrite(conn.peer);
+    EXPECT_EQ(Receive(conn), "last");
+    for (int i = 0; i < 2; ++i) {
+      int32_t result = -1;
+      EXPECT_EQ(Receive(conn, 100, &result), "");
+      EXPECT_EQ(result, 0);
+    }
+    EXPECT_EQ(SendAll(conn, "answer"), 6);
+    EXPECT_EQ(harness_->Read(conn.peer, 6), "answer");
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, ShutdownEndsOurDirectionOnly) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    EXPECT_EQ(SendAll(conn, "last"), 4);
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+    ring_->ShutdownWrite(conn.fd, conn.shutdown());
+    EXPECT_EQ(Wait(conn.shutdown()).result, 0);
+    EXPECT_EQ(harness_->Read(conn.peer, 4), "last");
+    EXPECT_TRUE(harness_->AtEnd(conn.peer));
+    EXPECT_FALSE(Came(conn.recv()));
+    harness_->Write(conn.peer, "answer");
+    const Completion recv = Wait(conn.recv());
+    EXPECT_EQ(Text(recv), "answer");
+    ring_->ReturnBuffer(recv.buffer);
+    EXPECT_EQ(SendAll(conn, "x"), -EPIPE);
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, PeekTakesNothing) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  auto peek = [&] {
+    ring_->Peek(conn.fd, conn.peek());
+    return Wait(conn.peek()).result;
+  };
+  EXPECT_EQ(peek(), -EAGAIN);
+  // The same after a receive was armed and cancelled, as before an upgrade.
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+  ring_->Cancel(conn.fd, conn.cancel());
+  EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+  EXPECT_EQ(Wait(conn.cancel()).result, 0);
+  EXPECT_EQ(peek(), -EAGAIN);
+  harness_->Write(conn.peer, "ab");
+  EXPECT_EQ(peek(), 1);
+  EXPECT_EQ(peek(), 1);
+  EXPECT_EQ(Receive(conn), "ab");
+  EXPECT_EQ(peek(), -EAGAIN);
+  harness_->ShutdownWrite(conn.peer);
+  EXPECT_EQ(peek(), 0);
+}
+
+TEST_P(RingStreams, WithoutBuffersNothingIsLost) {
+  RingOptions options = SmallOptions();
+  options.small_buffers = 2;
+  StartRing(options);
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  harness_->Write(conn.peer, "aabbcc");
+  std::vector<Completion> held;
+  for (const char* expected : {"aa", "bb"}) {
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
+    held.push_back(Wait(conn.recv()));
+    EXPECT_EQ(Text(held.back()), expected);
+  }
+  for (int i = 0; i < 2; ++i) {
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
+    const Completion none = Wait(conn.recv());
+    EXPECT_EQ(none.result, -ENOBUFS);
+    EXPECT_EQ(none.buffer, kNoBuffer);
+  }
+  EXPECT_EQ(ring_->BuffersOut(), 2u);
+  ring_->ReturnBuffer(held[0].buffer);
+  EXPECT_EQ(Receive(conn, 1), "c");
+  // The other group is one of its own.
+  ring_->Recv(conn.fd, BufferGroup::kLarge, 2, conn.recv());
+  const Completion large = Wait(conn.recv());
+  EXPECT_EQ(Text(large), "c");
+  EXPECT_EQ(Text(held[1]), "bb");
+  ring_->ReturnBuffer(large.buffer);
+  ring_->ReturnBuffer(held[1].buffer);
+}
+
+TEST_P(RingStreams, AGroupOfNoneHasNone) {
+  RingOptions options = SmallOptions();
+  options.small_buffers = 0;
+  StartRing(options);
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  harness_->Write(conn.peer, "ab");
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 10, conn.recv());
+  EXPECT_EQ(Wait(conn.recv()).result, -ENOBUFS);
+  ring_->Recv(conn.fd, BufferGroup::kLarge, 10, conn.recv());
+  const Completion recv = Wait(conn.recv());
+  EXPECT_EQ(Text(recv), "ab");
+  ring_->ReturnBuffer(recv.buffer);
+}
+
+TEST_P(RingStreams, EveryBufferCanBeUsedAgain) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  for (int i = 0; i < 100; ++i) {
+    const std::string text = std::to_string(i);
+    harness_->Write(conn.peer, text);
+    EXPECT_EQ(ReceiveAll(conn, text.size()), text);
+  }
+}
+
+TEST_P(RingStreams, ACancelledReceiveLosesNothing) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    // Nothing there, data there before, data coming afterwards.
+    for (const std::string& waiting : {std::string(), std::string("abc")}) {
+      ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
+      const bool came = Came(conn.recv());
+      EXPECT_FALSE(came);
+      if (!waiting.empty()) harness_->Write(conn.peer, waiting);
+      ring_->Cancel(conn.fd, conn.cancel());
+      EXPECT_EQ(Wait(conn.cancel()).result, 0);
+      ASSERT_TRUE(Came(conn.recv())) << "a cancel completes after what it ended";
+      const Completion recv = Wait(conn.recv());
+      std::string got = Text(recv);
+      if (recv.result > 0) {
+        ring_->ReturnBuffer(recv.buffer);
+      } else {
+        EXPECT_EQ(recv.result, -ECANCELED);
+      }
+      harness_->Write(conn.peer, "def");
+      got += ReceiveAll(conn, waiting.size() + 3 - got.size());
+      EXPECT_EQ(got, waiting + "def");
+    }
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, CancelWithNothingArmedCompletes) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  for (int i = 0; i < 2; ++i) {
+    ring_->Cancel(conn.fd, conn.cancel());
+    EXPECT_EQ(Wait(conn.cancel()).result, 0);
+  }
+  harness_->Write(conn.peer, "x");
+  EXPECT_EQ(Receive(conn), "x");
+}
+
+TEST_P(RingStreams, ACancelledSendTellsHowMuchWent) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  const std::string data = Pattern(kTooMuch);
+  ring_->Send(conn.fd, Octets(data), conn.send());
+  ExpectNothing();
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+  EXPECT_FALSE(Came(conn.send()));
+  ring_->Cancel(conn.fd, conn.cancel());
+  const int32_t sent = Wait(conn.send()).result;
+  EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+  EXPECT_EQ(Wait(conn.cancel()).result, 0);
+  ASSERT_GT(sent, 0);
+  ASSERT_LT(sent, static_cast<int32_t>(data.size()));
+  EXPECT_EQ(harness_->Read(conn.peer, sent), data.substr(0, sent));
+  EXPECT_EQ(SendAll(conn, "on"), 2);
+  EXPECT_EQ(harness_->Read(conn.peer, 2), "on");
+}
+
+TEST_P(RingStreams, AResetIsSeenByTheReceive) {
+  StartRing();
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+    EXPECT_FALSE(Came(conn.recv()));
+    harness_->Reset(conn.peer);
+    const Completion recv = Wait(conn.recv());
+    EXPECT_EQ(recv.result, -ECONNRESET);
+    EXPECT_EQ(recv.buffer, kNoBuffer);
+    EXPECT_LT(SendAll(conn, "x"), 0);
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, AResetCutsASendShort) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  const std::string data = Pattern(kTooMuch);
+  ring_->Send(conn.fd, Octets(data), conn.send());
+  EXPECT_FALSE(Came(conn.send()));
+  EXPECT_EQ(harness_->Read(conn.peer, 1000), data.substr(0, 1000));
+  harness_->Reset(conn.peer);
+  const int32_t sent = Wait(conn.send()).result;
+  EXPECT_TRUE(sent >= 1000 || sent == -ECONNRESET || sent == -EPIPE) << sent;
+  EXPECT_LT(sent, static_cast<int32_t>(data.size()));
+  EXPECT_LT(SendAll(conn, "x"), 0) << "the error is the next send's";
+}
+
+TEST_P(RingStreams, ClosingEndsWhatIsArmedAndThePeerSeesIt) {
+  StartRing();
+  for (Side side : kSides) {
+    for (bool in_one_batch : {false, true}) {
+      const Conn conn = Connected(side, 1);
+      const uint32_t before = ring_->DescriptorsInUse();
+      ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+      if (!in_one_batch) EXPECT_FALSE(Came(conn.recv()));
+      Close(conn);
+      EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+      EXPECT_TRUE(harness_->AtEnd(conn.peer));
+      EXPECT_EQ(ring_->DescriptorsInUse(), before - 1);
+    }
+  }
+}
+
+TEST_P(RingStreams, ClosingEndsAReceiveAndASend) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  const std::string data = Pattern(kTooMuch);
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+  ring_->Send(conn.fd, Octets(data), conn.send());
+  EXPECT_FALSE(Came(conn.send()));
+  Close(conn);
+  EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+  const int32_t sent = Wait(conn.send()).result;
+  EXPECT_TRUE(sent > 0 || sent == -ECANCELED) << sent;
+  EXPECT_LT(sent, static_cast<int32_t>(data.size()));
+}
+
+TEST_P(RingStreams, ACloseMayFollowACancel) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+  ring_->Cancel(conn.fd, conn.cancel());
+  Close(conn);
+  EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+  EXPECT_EQ(Wait(conn.cancel()).result, 0);
+  EXPECT_TRUE(harness_->AtEnd(conn.peer));
+}
+
+TEST_P(RingStreams, AClosedIndexServesAgain) {
+  StartRing();
+  for (int i = 0; i < 5; ++i) {
+    const Conn conn = Opened(i % 2 ? Transport::kUnix : Transport::kTcp, 3);
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+    Close(conn);
+    EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
+    EXPECT_TRUE(harness_->AtEnd(conn.peer));
+  }
+}
+
+TEST_P(RingStreams, ManyConnectionsAtOnceKeepTheirOctetsApart) {
+  RingOptions options = SmallOptions();
+  options.sessions = 64;
+  options.small_buffers = 128;
+  StartRing(options);
+  SocketAddress address;
+  const Fd listener = Listen(Transport::kTcp, false, false, &address);
+  std::vector<Conn> conns;
+  for (uint32_t slot = 0; slot < 64; ++slot) conns.push_back(AcceptFrom(listener, address, slot));
+  for (int round = 0; round < 5; ++round) {
+    auto text = [round](const Conn& conn) {
+      return "octets " + std::to_string(conn.slot) + " of round " + std::to_string(round);
+    };
+    for (const Conn& conn : conns) ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+    EXPECT_FALSE(Came(conns[0].recv()));
+    for (const Conn& conn : conns) harness_->Write(conn.peer, text(conn));
+    std::vector<std::string> sent;
+    sent.reserve(conns.size());
+    for (const Conn& conn : conns) {
+      const Completion recv = Wait(conn.recv());
+      sent.push_back(Text(recv));
+      EXPECT_EQ(sent.back(), text(conn));
+      ring_->ReturnBuffer(recv.buffer);
+      ring_->Send(conn.fd, Octets(sent.back()), conn.send());
+    }
+    for (const Conn& conn : conns) {
+      EXPECT_EQ(Wait(conn.send()).result, static_cast<int32_t>(text(conn).size()));
+      EXPECT_EQ(harness_->Read(conn.peer, text(conn).size()), text(conn));
+    }
+  }
+}
+
+TEST_P(RingStreams, ATurnWithAPastDeadlineReturns) {
+  StartRing();
+  std::vector<Completion> out;
+  ring_->Turn(MonotonicNow(), out);
+  ring_->Turn(MonoTime::min(), out);
+  EXPECT_TRUE(out.empty());
+}
+
+TEST_P(RingStreams, WakesFromAnotherThread) {
+  StartRing();
+  for (int i = 0; i < 3; ++i) {
+    std::thread other([this] {
+      ring_->Wake();
+      ring_->Wake();
+    });
+    other.join();
+    WaitFor(Op::kWake);
+    // Two calls may be one completion or two.
+    EXPECT_LE(std::ssize(come_), 1);
+    Came({});
+    come_.clear();
+  }
+  ExpectNothing();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RingStreams, testing::ValuesIn(RingVariants()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace starling

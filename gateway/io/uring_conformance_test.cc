@@ -1,0 +1,327 @@
+// The conformance suite on the real ring, and what is true of it alone: which
+// operations the switches change, what the restrictions refuse.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <thread>
+
+#include "gateway/io/listen_socket.h"
+#include "gateway/io/ring_harness.h"
+
+namespace starling {
+namespace {
+
+constexpr int kPatience = 5000;  // ms; only what never comes waits so long
+
+SocketAddress NameOf(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length), 0);
+  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+// The peer's ends are ordinary non-blocking sockets; a PeerId is a descriptor.
+class SocketHarness final : public RingHarness {
+ public:
+  ~SocketHarness() override {
+    for (const auto& [fd, reading] : open_) close(fd);
+  }
+
+  int Listen(Transport transport, bool wildcard, SocketAddress* address) override {
+    const int fd = NewListener(Fresh(transport, wildcard ? "0.0.0.0:0" : "127.0.0.1:0"), 128);
+    *address = NameOf(fd);
+    if (wildcard) {
+      Endpoint endpoint = address->endpoint();
+      endpoint.ip = {127, 0, 0, 1};
+      *address = SocketAddress::From(endpoint);
+    }
+    return fd;
+  }
+
+  PeerId Connect(const SocketAddress& address) override {
+    const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, address.get(), address.length()) != 0) {
+      close(fd);
+      return kNoPeer;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return Keep(fd);
+  }
+
+  PeerId ListenBackend(Transport transport, int backlog, SocketAddress* address) override {
+    const int fd = NewListener(Fresh(transport, "127.0.0.1:0"), backlog);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    *address = NameOf(fd);
+    return Keep(fd);
+  }
+
+  PeerId AcceptBackend(PeerId listener) override {
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return fd < 0 ? kNoPeer : Keep(fd);
+  }
+
+  SocketAddress RefusingAddress() override {
+    const int fd = NewListener(Fresh(Transport::kTcp, "127.0.0.1:0"), 1);
+    const SocketAddress address = NameOf(fd);
+    close(fd);
+    return address;
+  }
+
+  Endpoint LocalEndpoint(PeerId peer) override { return NameOf(peer).endpoint(); }
+
+  size_t Write(PeerId peer, std::string_view data) override {
+    const ssize_t written = send(peer, data.data(), data.size(), MSG_NOSIGNAL);
+    return written < 0 ? 0 : static_cast<size_t>(written);
+  }
+
+  std::string Read(PeerId peer, size_t max) override {
+    std::string all;
+    std::string part(65536, '\0');
+    while (all.size() < max) {
+      const ssize_t size = recv(peer, part.data(), std::min(part.size(), max - all.size()), 0);
+      if (size > 0) {
+        all.append(part, 0, size);
+        continue;
+      }
+      // A while in which the kernel delivers what is under way.
+      pollfd ready{peer, POLLIN, 0};
+      if (size == 0 || errno != EAGAIN || poll(&ready, 1, 20) <= 0) break;
+    }
+    return all;
+  }
+
+  bool AtEnd(PeerId peer) override {
+    char octet;
+    pollfd ready{peer, POLLIN, 0};
+    poll(&ready, 1, kPatience);
+    return recv(peer, &octet, 1, MSG_PEEK) == 0;
+  }
+
+  void ShutdownWrite(PeerId peer) override { shutdown(peer, SHUT_WR); }
+
+  void Close(PeerId peer) override {
+    close(peer);
+    open_.erase(peer);
+  }
+
+  void Reset(PeerId peer) override {
+    const linger now{1, 0};
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    Close(peer);
+  }
+
+ private:
+  static SocketAddress Fresh(Transport transport, std::string_view tcp) {
+    static std::atomic<int> counter{0};
+    if (transport == Transport::kTcp) return *SocketAddress::Parse(tcp);
+    return *SocketAddress::Parse("@starling-ring-" + std::to_string(getpid()) + "-" +
+                                 std::to_string(++counter));
+  }
+
+  static int NewListener(const SocketAddress& address, int backlog) {
+    auto fd = ListenOn(address, backlog);
+    EXPECT_TRUE(fd.ok()) << fd.status();
+    return fd.ok() ? *fd : -1;
+  }
+
+  PeerId Keep(int fd) {
+    open_[fd] = true;
+    return fd;
+  }
+
+  std::map<int, bool> open_;
+};
+
+std::unique_ptr<RingHarness> Make() { return std::make_unique<SocketHarness>(); }
+
+}  // namespace
+
+std::vector<RingVariant> RingVariants() {
+  return {{"AllFeatures", RingFeatures(), Make}, {"NoFeatures", RingFeatures::None(), Make}};
+}
+
+namespace {
+
+using Counts = std::map<std::string, uint64_t>;
+
+Completion WaitFor(Ring& ring, Op op) {
+  std::vector<Completion> out;
+  for (int i = 0; i < 100; ++i) {
+    ring.Turn(MonotonicNow() + std::chrono::milliseconds(100), out);
+    for (const Completion& completion : out) {
+      if (completion.tag.op == op) return completion;
+    }
+  }
+  ADD_FAILURE() << "no completion of operation " << static_cast<int>(op);
+  return {};
+}
+
+// One connection in (to a wildcard) and one out, both with local addresses, then
+// a flood of completions; what was submitted for it.
+Counts SubmittedWith(const RingFeatures& features) {
+  SocketHarness harness;
+  RingOptions options;
+  options.features = features;
+  auto made = Ring::Create(options);
+  EXPECT_TRUE(made.ok()) << made.status();
+  Ring& ring = **made;
+  EXPECT_TRUE(ring.Start().ok());
+  EXPECT_EQ(ring.features().ToString(), features.ToString());
+
+  SocketAddress address;
+  const Fd listener = *ring.AddListener(harness.Listen(Transport::kTcp, true, &address), true);
+  const Counts before = [&ring] {
+    auto counts = ring.OperationCounts();
+    return Counts(counts.begin(), counts.end());
+  }();
+  ring.ArmAccept(listener, {Op::kAccept, 0, 1});
+  harness.Connect(address);
+  EXPECT_EQ(ToString(WaitFor(ring, Op::kAccept).local), address.ToString());
+  SocketAddress backend;
+  const PeerId backend_listener = harness.ListenBackend(Transport::kTcp, 8, &backend);
+  ring.OpenUpstream(0, backend, {}, true, {Op::kUpOpen, 0, 1});
+  const Completion open = WaitFor(ring, Op::kUpOpen);
+  EXPECT_EQ(open.result, 0);
+  sockaddr_storage peer{};
+  socklen_t length = sizeof(peer);
+  const PeerId accepted = harness.AcceptBackend(backend_listener);
+  EXPECT_EQ(getpeername(accepted, reinterpret_cast<sockaddr*>(&peer), &length), 0);
+  EXPECT_EQ(ToString(open.local),
+            SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&peer), length).ToString());
+  std::vector<Completion> out;
+  for (uint32_t slot = 0; slot < 100; ++slot) ring.Cancel(0, {Op::kDownCancel, slot, 1});
+  ring.Turn(MonotonicNow(), out);
+  ring.Turn(MonotonicNow() + std::chrono::milliseconds(1), out);
+
+  Counts counts;
+  for (const auto& [name, count] : ring.OperationCounts()) {
+    const auto earlier = before.find(name);
+    const bool setting = name.starts_with("setup");
+    counts[name] = setting || earlier == before.end() ? count : count - earlier->second;
+  }
+  return counts;
+}
+
+TEST(UringFeaturesTest, EachSwitchChangesWhatIsSubmitted) {
+  const RingProbe probe = ProbeRing();
+  ASSERT_EQ(probe.unavailable, RingUnavailable::kNo) << probe.message;
+  struct Switch {
+    bool RingFeatures::* field;
+    const char* counted;
+  };
+  const Switch kSwitches[] = {{&RingFeatures::defer_taskrun, "setup_defer_taskrun"},
+                              {&RingFeatures::socket_options, "URING_CMD"},
+                              {&RingFeatures::fixed_fd_install, "FIXED_FD_INSTALL"},
+                              {&RingFeatures::min_wait, "enter_min_wait"}};
+  Counts all = SubmittedWith(probe.features);
+  Counts none = SubmittedWith(RingFeatures::None());
+  for (const Switch& one : kSwitches) {
+    SCOPED_TRACE(one.counted);
+    EXPECT_EQ(none[one.counted], 0u);
+    if (!(probe.features.*one.field)) continue;  // this kernel does not offer it
+    EXPECT_GT(all[one.counted], 0u);
+    RingFeatures without = probe.features;
+    without.*one.field = false;
+    EXPECT_EQ(SubmittedWith(without)[one.counted], 0u);
+  }
+  // Without the two the sockets are made outside and put into the table.
+  EXPECT_EQ(all["FILES_UPDATE"], 0u);
+  EXPECT_EQ(none["FILES_UPDATE"], 2u);
+  EXPECT_EQ(none["SOCKET"], 0u);
+}
+
+// What is not asked for costs nothing.
+TEST(UringFeaturesTest, AcceptWithoutALocalAddressIsOneOperation) {
+  for (const RingFeatures& features : {RingFeatures(), RingFeatures::None()}) {
+    SocketHarness harness;
+    RingOptions options;
+    options.features = features;
+    auto ring = Ring::Create(options);
+    ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
+    SocketAddress address;
+    const Fd listener =
+        *(*ring)->AddListener(harness.Listen(Transport::kTcp, true, &address), false);
+    std::vector<Completion> out;
+    (*ring)->Turn(MonotonicNow(), out);
+    auto sum = [&ring] {
+      uint64_t all = 0;
+      for (const auto& [name, count] : (*ring)->OperationCounts()) {
+        if (name == "ACCEPT" || name == "FILES_UPDATE" || name == "FIXED_FD_INSTALL") all += count;
+      }
+      return all;
+    };
+    const uint64_t before = sum();
+    (*ring)->ArmAccept(listener, {Op::kAccept, 0, 1});
+    harness.Connect(address);
+    EXPECT_GE(WaitFor(**ring, Op::kAccept).result, 0);
+    EXPECT_EQ(sum(), before + 1);
+  }
+}
+
+TEST(UringTest, AnAcceptTooManyIsRefused) {
+  SocketHarness harness;
+  RingOptions options;
+  options.accepts = 1;
+  auto ring = Ring::Create(options);
+  ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
+  SocketAddress address;
+  const Fd listener =
+      *(*ring)->AddListener(harness.Listen(Transport::kTcp, false, &address), false);
+  (*ring)->ArmAccept(listener, {Op::kAccept, 0, 1});
+  (*ring)->ArmAccept(listener, {Op::kAccept, 1, 1});
+  const Completion second = WaitFor(**ring, Op::kAccept);
+  EXPECT_EQ(second.tag.slot, 1u);
+  EXPECT_EQ(second.result, -EBUSY);
+}
+
+TEST(UringTest, WakeEndsAWaitWithoutADeadline) {
+  auto ring = Ring::Create({});
+  ASSERT_TRUE(ring.ok());
+  std::atomic<bool> stopped{false};
+  // The thread either waits already or finds the wake-up when it comes to it.
+  std::thread worker([&] {
+    EXPECT_TRUE((*ring)->Start().ok());
+    std::vector<Completion> out;
+    while (out.empty()) (*ring)->Turn(kNever, out);
+    EXPECT_EQ(out.front().tag.op, Op::kWake);
+    ring->reset();
+    stopped = true;
+  });
+  (*ring)->Wake();
+  worker.join();
+  EXPECT_TRUE(stopped);
+}
+
+TEST(UringTest, ATableBeyondTheLimitOfOpenFilesIsExplained) {
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (limit.rlim_cur > (1u << 22)) GTEST_SKIP() << "no limit here to be met";
+  RingOptions options;
+  options.sessions = static_cast<uint32_t>(limit.rlim_cur);
+  auto ring = Ring::Create(options);
+  ASSERT_FALSE(ring.ok());
+  const std::string message(ring.status().message());
+  EXPECT_NE(message.find("RLIMIT_NOFILE"), std::string::npos) << message;
+  EXPECT_NE(message.find(std::to_string(limit.rlim_cur)), std::string::npos) << message;
+}
+
+TEST(UringTest, OddNumbersOfBuffersAreRefused) {
+  RingOptions options;
+  options.small_buffers = 100;
+  auto ring = Ring::Create(options);
+  ASSERT_TRUE(ring.ok());
+  const absl::Status status = (*ring)->Start();
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("power of two"), std::string::npos) << status;
+}
+
+}  // namespace
+}  // namespace starling

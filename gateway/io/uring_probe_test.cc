@@ -1,0 +1,76 @@
+#include "gateway/io/uring_probe.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+namespace starling::uring {
+namespace {
+
+struct Case {
+  const char* name;
+  int error;
+  int sysctl;
+  bool seccomp;
+  bool sys_admin;
+  const char* release;
+  RingUnavailable cause;
+  const char* remedy;
+};
+
+constexpr Case kCases[] = {
+    {"switched off for all", EPERM, 2, false, true, "6.12.1", RingUnavailable::kSysctl,
+     "kernel.io_uring_disabled=0"},
+    {"switched off for all but a group", EPERM, 1, true, false, "6.12.1", RingUnavailable::kSysctl,
+     "kernel.io_uring_group"},
+    {"root may, so it was a filter", EPERM, 1, true, true, "6.12.1", RingUnavailable::kSeccomp,
+     "seccomp"},
+    {"Docker's profile", EPERM, 0, true, false, "6.12.1", RingUnavailable::kSeccomp,
+     "seccompProfile"},
+    {"the same on 6.1, which has no sysctl", EPERM, -1, true, false, "6.1.0-18-amd64",
+     RingUnavailable::kSeccomp, "seccompProfile"},
+    {"a profile that says ENOSYS", ENOSYS, 0, true, false, "6.12.1", RingUnavailable::kSeccomp,
+     "io_uring_setup"},
+    {"the same on 6.1", ENOSYS, -1, true, false, "6.1.0", RingUnavailable::kSeccomp, "seccomp"},
+    {"built without it", ENOSYS, -1, true, false, "6.12.1", RingUnavailable::kOldKernel,
+     "CONFIG_IO_URING"},
+    {"before io_uring", ENOSYS, -1, false, false, "4.19.0", RingUnavailable::kOldKernel, "4.19.0"},
+    {"before the floor", EINVAL, -1, false, false, "5.10.0", RingUnavailable::kOldKernel,
+     "Linux 6.1 or newer"},
+    {"locked memory", ENOMEM, 0, false, false, "6.1.0", RingUnavailable::kMemoryLimit,
+     "65536 octets (RLIMIT_MEMLOCK)"},
+    {"something else", EMFILE, 0, false, false, "6.1.0", RingUnavailable::kOther, "unexpected"},
+};
+
+TEST(UringProbeTest, TellsCausesApartAndNamesTheRemedy) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    ProbeFacts facts;
+    facts.call = "io_uring_setup";
+    facts.error = c.error;
+    facts.sysctl = c.sysctl;
+    facts.seccomp = c.seccomp;
+    facts.sys_admin = c.sys_admin;
+    facts.release = c.release;
+    facts.memlock = 65536;
+    const RingProbe probe = Explain(facts);
+    EXPECT_EQ(probe.unavailable, c.cause);
+    EXPECT_NE(probe.message.find(c.remedy), std::string::npos) << probe.message;
+    EXPECT_NE(probe.message.find("io_uring_setup: "), std::string::npos) << "what was tried";
+    EXPECT_EQ(probe.features.ToString(), "none");
+  }
+}
+
+TEST(UringProbeTest, ThisMachine) {
+  const RingProbe probe = ProbeRing();
+  if (probe.unavailable != RingUnavailable::kNo) {
+    EXPECT_NE(probe.message.find(";"), std::string::npos) << "no remedy: " << probe.message;
+    GTEST_SKIP() << probe.message;
+  }
+  EXPECT_NE(probe.message.find(probe.features.ToString()), std::string::npos);
+  EXPECT_TRUE(probe.features.defer_taskrun) << "the floor of 6.1 has it";
+}
+
+}  // namespace
+}  // namespace starling::uring

@@ -1,0 +1,402 @@
+// The prober against real sockets: servers of a few lines on loopback and Unix.
+#include "gateway/upstream/prober.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "protocols/proxy_header.h"
+
+namespace starling {
+namespace {
+
+// Greeting "HI", question "ASK", answer "CAPS <digit>", goodbye "BYE".
+class TestProbe final : public Probe {
+ public:
+  ProbeResult OnBackend(ByteView in, Output& out) override {
+    ProbeResult result;
+    const std::string_view text = AsText(in);
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return result;
+    result.consumed = end + 1;
+    if (!greeted_ && text.substr(0, end) == "HI") {
+      greeted_ = true;
+      EXPECT_TRUE(out.backend.Append("ASK\n"));
+    } else if (greeted_ && text.starts_with("CAPS ") && end == 6) {
+      result.status = ProbeResult::Status::kDone;
+      result.capabilities = static_cast<uint64_t>(text[5] - '0');
+      EXPECT_TRUE(out.backend.Append("BYE\n"));
+    } else {
+      result.status = ProbeResult::Status::kBad;
+    }
+    return result;
+  }
+
+ private:
+  bool greeted_ = false;
+};
+
+ProtocolRow Row(bool server_first) {
+  ProtocolRow row{};
+  row.name = "test";
+  row.opportunistic = true;
+  row.server_first = server_first;
+  row.create_probe = [](void* storage, const DialogueOptions&) -> Probe* {
+    return new (storage) TestProbe;
+  };
+  return row;
+}
+
+const ProtocolRow kGreets = Row(true);
+const ProtocolRow kSilent = Row(false);
+
+// Serves one connection after the other with `script` until destroyed.
+class FakeServer {
+ public:
+  using Script = std::function<void(int fd)>;
+
+  FakeServer(const char* address, Script script, int backlog = 16) : script_(std::move(script)) {
+    const SocketAddress wanted = SocketAddress::Parse(address).value();
+    fd_ = socket(wanted.family(), SOCK_STREAM, 0);
+    const int on = 1;
+    setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    EXPECT_EQ(bind(fd_, wanted.get(), wanted.length()), 0) << strerror(errno);
+    EXPECT_EQ(listen(fd_, backlog), 0);
+    sockaddr_storage bound{};
+    socklen_t length = sizeof bound;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &length);
+    address_ = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&bound), length);
+    if (script_) thread_ = std::thread([this] { Run(); });
+  }
+  ~FakeServer() {
+    shutdown(fd_, SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+    close(fd_);
+  }
+  const SocketAddress& address() const { return address_; }
+
+ private:
+  void Run() {
+    for (int fd; (fd = accept(fd_, nullptr, nullptr)) >= 0;) {
+      script_(fd);
+      close(fd);
+    }
+  }
+
+  Script script_;
+  int fd_;
+  SocketAddress address_;
+  std::thread thread_;
+};
+
+void Write(int fd, std::string_view text) { send(fd, text.data(), text.size(), MSG_NOSIGNAL); }
+
+std::string ReadAll(int fd) {
+  std::string text;
+  char chunk[512];
+  for (ssize_t n; (n = recv(fd, chunk, sizeof chunk, 0)) > 0;) {
+    text.append(chunk, static_cast<size_t>(n));
+  }
+  return text;
+}
+
+std::string ReadLine(int fd) {
+  std::string line;
+  for (char c; recv(fd, &c, 1, 0) == 1 && c != '\n';) line += c;
+  return line;
+}
+
+// What the prober says, and who waits for it.
+class Changes {
+ public:
+  Prober::OnChange callback() {
+    return [this](const Server& server, bool up) {
+      const std::lock_guard lock(mutex_);
+      seen_.push_back(server.name + (up ? " up" : " down"));
+      changed_.notify_all();
+    };
+  }
+  void WaitFor(const std::string& what) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return std::find(seen_.begin(), seen_.end(), what) != seen_.end(); });
+    seen_.clear();
+  }
+  size_t count() {
+    const std::lock_guard lock(mutex_);
+    return seen_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> seen_;
+};
+
+void Until(const std::function<bool()>& condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
+class ProberTest : public testing::Test {
+ protected:
+  void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone) {
+    BackendConfig config;
+    config.name = "b";
+    config.servers = std::move(servers);
+    config.proxy = proxy;
+    backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
+    options_.plans = {std::move(plan)};
+    options_.on_change = changes_.callback();
+    prober_ = std::make_unique<Prober>(*backends_, options_);
+    prober_->Start();
+  }
+  std::string NameOf(const FakeServer& server) { return server.address().ToString(); }
+
+  Changes changes_;
+  Prober::Options options_;
+  std::unique_ptr<Backends> backends_;
+  std::unique_ptr<Prober> prober_;
+};
+
+TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
+  std::atomic<int> polite{0};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    Write(fd, "HI\n");
+    if (ReadLine(fd) != "ASK") return;
+    Write(fd, "CA");
+    Write(fd, "PS 7\n");
+    if (ReadAll(fd) == "BYE\n") ++polite;
+  });
+  Begin({server.address()}, {&kGreets, true, {}});
+  Until([&] { return backends_->Capabilities(0) == 7; });
+  Until([&] { return polite == 1; });
+  EXPECT_TRUE(backends_->server(0).up);
+  EXPECT_EQ(changes_.count(), 0u);  // it was taken to be up
+}
+
+TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
+  std::atomic<int> polite{0};
+  FakeServer server("unix:@starling-prober-test", [&](int fd) {
+    Write(fd, "* OK");
+    if (ReadAll(fd).empty()) ++polite;
+  });
+  Begin({server.address()}, {&kGreets, false, {}});
+  Until([&] { return polite == 1; });
+  EXPECT_TRUE(backends_->server(0).up);
+}
+
+TEST_F(ProberTest, ConnectingIsEnoughWhereNobodyGreets) {
+  std::atomic<int> polite{0};
+  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{&kSilent, false, {}}}) {
+    polite = 0;
+    FakeServer server("127.0.0.1:0", [&](int fd) {
+      if (ReadAll(fd).empty()) ++polite;
+    });
+    Begin({server.address()}, plan);
+    Until([&] { return polite == 1; });
+    EXPECT_TRUE(backends_->server(0).up);
+    prober_.reset();
+  }
+}
+
+TEST_F(ProberTest, ProxyHeaderComesFirst) {
+  for (const ProxyOut proxy : {ProxyOut::kV1, ProxyOut::kV2}) {
+    std::string got;
+    std::atomic<bool> done{false};
+    FakeServer server("127.0.0.1:0", [&](int fd) {
+      if (done) return;
+      Write(fd, "HI\n");
+      got = ReadAll(fd);
+      done = true;
+    });
+    Begin({server.address()}, {&kGreets, false, {}}, proxy);
+    Until([&] { return done.load(); });
+    const ProxyParse parse = ParseProxy(AsBytes(got));
+    EXPECT_EQ(parse.status, ProxyParse::Status::kDone) << parse.error;
+    EXPECT_TRUE(parse.local);
+    EXPECT_EQ(parse.consumed, got.size());
+    EXPECT_EQ(got.starts_with("PROXY UNKNOWN\r\n"), proxy == ProxyOut::kV1);
+    prober_.reset();
+  }
+}
+
+TEST_F(ProberTest, NobodyListens) {
+  std::string name;
+  SocketAddress gone;
+  {
+    FakeServer server("127.0.0.1:0", nullptr);
+    gone = server.address();
+  }
+  Begin({gone, SocketAddress::Parse("unix:/nonexistent/socket").value()}, {&kGreets, false, {}});
+  changes_.WaitFor("unix:/nonexistent/socket down");
+  Until([&] { return !backends_->server(0).up; });
+  EXPECT_EQ(backends_->FirstUnavailable(), "b");
+}
+
+struct Mute {
+  const char* name;
+  FakeServer::Script script;
+  bool ask;
+};
+
+class ProberDownTest : public ProberTest, public testing::WithParamInterface<Mute> {};
+
+// Whatever is wrong with it, the server is down, and up again once it is not.
+TEST_P(ProberDownTest, DownAndUpAgain) {
+  std::atomic<bool> well{false};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    if (!well) {
+      GetParam().script(fd);
+      return;
+    }
+    Write(fd, "HI\n");
+    if (GetParam().ask && ReadLine(fd) == "ASK") Write(fd, "CAPS 3\n");
+    ReadAll(fd);
+  });
+  options_.timeout_ms = 40;
+  options_.retry_ms = 1;
+  Begin({server.address()}, {&kGreets, GetParam().ask, {}});
+  changes_.WaitFor(NameOf(server) + " down");
+  EXPECT_EQ(backends_->Capabilities(0), 0u);
+  well = true;
+  changes_.WaitFor(NameOf(server) + " up");
+  if (GetParam().ask) Until([&] { return backends_->Capabilities(0) == 3; });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ProberDownTest,
+                         testing::Values(Mute{"SaysNothing", [](int fd) { ReadAll(fd); }, false},
+                                         Mute{"ClosesAtOnce", [](int) {}, false},
+                                         Mute{"ClosesInsteadOfAnswering",
+                                              [](int fd) { Write(fd, "HI\n"); }, true},
+                                         Mute{"SaysNonsense",
+                                              [](int fd) {
+                                                Write(fd, "NO\n");
+                                                ReadAll(fd);
+                                              },
+                                              true},
+                                         Mute{"NeverEndsItsLine",
+                                              [](int fd) {
+                                                Write(fd, std::string(100'000, 'x'));
+                                                ReadAll(fd);
+                                              },
+                                              true}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_F(ProberTest, KeepsWhatItKnewOfAServerThatWentDown) {
+  std::atomic<bool> well{true};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    if (!well) return;
+    Write(fd, "HI\n");
+    if (ReadLine(fd) == "ASK") Write(fd, "CAPS 3\n");
+    ReadAll(fd);
+  });
+  options_.interval_ms = 1;
+  options_.retry_ms = 1;
+  Begin({server.address()}, {&kGreets, true, {}});
+  Until([&] { return backends_->Capabilities(0) == 3; });
+  well = false;
+  changes_.WaitFor(NameOf(server) + " down");
+  EXPECT_EQ(backends_->Capabilities(0), 3u);
+}
+
+// A worker's word is believed, announced, and checked long before the interval.
+TEST_F(ProberTest, WorkerSaysDown) {
+  std::atomic<int> served{0};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    Write(fd, "HI\n");
+    ReadAll(fd);
+    ++served;
+  });
+  options_.interval_ms = 3'600'000;
+  options_.retry_ms = 1;
+  Begin({server.address()}, {&kGreets, false, {}});
+  Until([&] { return served == 1; });
+  backends_->MarkDown(0);
+  changes_.WaitFor(NameOf(server) + " down");
+  Until([&] { return served == 2; });
+  Until([&] { return backends_->server(0).up.load(); });
+}
+
+// A Unix socket with a full backlog is neither refused nor waited for.
+TEST_F(ProberTest, FullBacklog) {
+  FakeServer server("unix:@starling-prober-full", nullptr, 0);
+  const int filler = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  ASSERT_EQ(connect(filler, server.address().get(), server.address().length()), 0);
+  options_.timeout_ms = 120;
+  Begin({server.address()}, {});
+  changes_.WaitFor(NameOf(server) + " down");
+  close(filler);
+}
+
+// More servers than probes at once: the silent ones do not keep the rest waiting
+// for ever.
+TEST_F(ProberTest, BoundedParallelism) {
+  std::atomic<int> served{0};
+  FakeServer deaf("127.0.0.1:0", nullptr);
+  FakeServer well("127.0.0.1:0", [&](int fd) {
+    Write(fd, "HI\n");
+    ReadAll(fd);
+    ++served;
+  });
+  options_.parallel = 2;
+  options_.timeout_ms = 40;
+  options_.retry_ms = 3'600'000;
+  Begin({deaf.address(), deaf.address(), deaf.address(), deaf.address(), well.address()},
+        {&kGreets, false, {}});
+  Until([&] { return served == 1; });
+  EXPECT_TRUE(backends_->server(4).up);
+  for (ServerId id = 0; id < 4; ++id) Until([&] { return !backends_->server(id).up; });
+}
+
+TEST_F(ProberTest, EndsAmidAProbe) {
+  FakeServer deaf("127.0.0.1:0", nullptr);
+  options_.timeout_ms = 3'600'000;
+  Begin({deaf.address()}, {&kGreets, false, {}});
+  prober_.reset();
+}
+
+TEST(PlanProbes, ByWhatTheListenersNeed) {
+  Config config;
+  config.backends.resize(6);
+  const auto add = [&](const ProtocolRow* row, TlsMode tls, Policy policy, uint32_t backend,
+                       int32_t plaintext, const char* hostname) {
+    ListenerConfig listener;
+    listener.protocol = row;
+    listener.tls = tls;
+    listener.dialogue.policy = policy;
+    listener.dialogue.hostname = hostname;
+    listener.backend = backend;
+    listener.plaintext_backend = plaintext;
+    config.listeners.push_back(listener);
+  };
+  add(&kGreets, TlsMode::kImplicit, Policy::kRequire, 0, -1, "first");
+  add(&kGreets, TlsMode::kStartTls, Policy::kOpportunistic, 0, 1, "second");
+  add(&kGreets, TlsMode::kStartTls, Policy::kRequire, 2, -1, "third");
+  add(&kGreets, TlsMode::kStartTls, Policy::kOpportunistic, 3, -1, "fourth");
+  add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 3, -1, "fifth");
+  add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 4, -1, "sixth");
+  const std::vector<ProbePlan> plans = PlanProbes(config);
+  ASSERT_EQ(plans.size(), 6u);
+  EXPECT_TRUE(plans[0].ask);
+  EXPECT_EQ(plans[0].options.hostname, "second");
+  EXPECT_TRUE(plans[1].ask);
+  EXPECT_FALSE(plans[2].ask);
+  EXPECT_EQ(plans[2].protocol, &kGreets);
+  EXPECT_EQ(plans[3].protocol, nullptr);
+  EXPECT_FALSE(plans[3].ask);
+  EXPECT_EQ(plans[4].protocol, &kSilent);
+  EXPECT_EQ(plans[5].protocol, nullptr);
+}
+
+}  // namespace
+}  // namespace starling

@@ -1,0 +1,124 @@
+// How the sessions of a calm run must end.
+#include <algorithm>
+
+#include "tests/sim/scenario.h"
+
+namespace starling::sim {
+namespace {
+
+std::vector<EndReason> WithServers(const SessionPlan& plan) {
+  switch (plan.listener->servers) {
+    case ServerKind::kDown:
+      return {EndReason::kBackendUnavailable};
+    case ServerKind::kBlackHole:
+      return {EndReason::kConnectDeadline};
+    case ServerKind::kNeverAccepts:
+      // The first ones fill the backlog and wait for a greeting.
+      return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable};
+    case ServerKind::kUp:
+      break;
+  }
+  return {};
+}
+
+std::vector<EndReason> OfStream(const SessionPlan& plan) {
+  const EndReason orderly =
+      plan.client_ends_first ? EndReason::kClientClosed : EndReason::kBackendClosed;
+  switch (plan.backend) {
+    case BackendKind::kNormal:
+    case BackendKind::kCloseMid:
+      return {orderly};
+    case BackendKind::kResetMid:
+      return {EndReason::kBackendReset};
+    case BackendKind::kRefuse:
+      return {EndReason::kBackendRefused};
+    case BackendKind::kPreauth:
+      return {EndReason::kBackendPreauth};
+    case BackendKind::kGarbage:
+      return {EndReason::kBackendProtocol};
+    case BackendKind::kSilent:
+      if (!plan.implicit()) return {EndReason::kGreetingDeadline};
+      return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kIdleDeadline};
+    case BackendKind::kCloseMute:
+      if (!plan.implicit()) return {EndReason::kBackendProtocol};
+      return {EndReason::kBackendClosed, EndReason::kClientClosed};
+    case BackendKind::kCount:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<EndReason> ExpectedReasons(const SessionPlan& plan) {
+  if (plan.listener->servers != ServerKind::kUp) return WithServers(plan);
+  switch (plan.client) {
+    case ClientKind::kStream:
+      return OfStream(plan);
+    case ClientKind::kMailThenUpgrade:
+      return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kBackendClosed};
+    case ClientKind::kPlainMail:
+      return {EndReason::kClientClosed};
+    case ClientKind::kPlainMailReset:
+    case ClientKind::kResetEarly:
+    case ClientKind::kResetInRelay:
+      return {EndReason::kClientReset};
+    case ClientKind::kQuit:
+      return {EndReason::kGoodbye};
+    case ClientKind::kLeaveEarly:
+      return {EndReason::kClientLeftEarly};
+    case ClientKind::kSilent:
+    case ClientKind::kDrip:
+      return {EndReason::kPreRelayDeadline};
+    case ClientKind::kInjectHello:
+    case ClientKind::kInjectCommand:
+    case ClientKind::kInjectLater:
+    case ClientKind::kPlainAfterUpgrade:
+      return {EndReason::kPlaintextInjection};
+    case ClientKind::kPlainOnTls:
+      return {EndReason::kPlainOnTlsPort};
+    case ClientKind::kTlsOnPlain:
+      return {EndReason::kTlsOnPlainPort};
+    case ClientKind::kHttp:
+      return {EndReason::kCrossProtocol};
+    case ClientKind::kOverlong:
+      return {EndReason::kLineTooLong};
+    case ClientKind::kNul:
+      return {EndReason::kBadOctet};
+    case ClientKind::kManyCommands:
+      return {EndReason::kTooManyErrors};
+    case ClientKind::kHelloStall:
+      return {EndReason::kHandshakeDeadline};
+    case ClientKind::kBadHello:
+    case ClientKind::kOldTls:
+    case ClientKind::kLeaveInHandshake:
+      return {EndReason::kHandshakeFailed};
+    case ClientKind::kHalfRecord:
+      return {EndReason::kRecordDeadline, EndReason::kIdleDeadline};
+    case ClientKind::kCorruptRecord:
+      return {EndReason::kTlsError};
+    case ClientKind::kIdle:
+      return {EndReason::kIdleDeadline};
+    case ClientKind::kTruncate:
+      return {EndReason::kClientTruncated};
+    case ClientKind::kProxyBad:
+      return {EndReason::kProxyHeaderBad};
+    case ClientKind::kProxyStall:
+      return {EndReason::kProxyHeaderDeadline};
+    case ClientKind::kProxyUntrusted:
+      return {EndReason::kProxyHeaderUntrusted};
+    case ClientKind::kCount:
+      break;
+  }
+  return {};
+}
+
+bool ExpectsDelivery(const SessionPlan& plan) {
+  if (plan.listener->servers != ServerKind::kUp || plan.backend != BackendKind::kNormal) {
+    return false;
+  }
+  return plan.client == ClientKind::kStream || plan.client == ClientKind::kMailThenUpgrade ||
+         plan.client == ClientKind::kPlainMail;
+}
+
+}  // namespace starling::sim

@@ -1,0 +1,147 @@
+#include "tests/sim/gateway_fixture.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "gateway/tls/test_certificates.h"
+
+namespace starling::sim {
+namespace {
+
+// Made once a process; every run uses the same.
+struct Identity {
+  std::vector<std::shared_ptr<const Credential>> credentials;
+  std::shared_ptr<TicketKeys> tickets;
+};
+
+void WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::trunc) << text;
+}
+
+Identity MakeIdentity() {
+  const TestCertificate made = MakeTestCertificate();
+  const char* const configured = getenv("TEST_TMPDIR");
+  std::string folder = std::string(configured != nullptr ? configured : "/tmp") + "/simXXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) abort();
+  CertificateFiles files;
+  files.cert = folder + "/cert.pem";
+  files.key = folder + "/key.pem";
+  WriteFile(files.cert, made.cert);
+  WriteFile(files.key, made.key);
+  CredentialStore store;
+  const auto credential = store.Load(files);
+  remove(files.cert.c_str());
+  remove(files.key.c_str());
+  remove(folder.c_str());
+  if (!credential.ok()) {
+    std::fprintf(stderr, "%s\n", credential.status().ToString().c_str());
+    abort();
+  }
+  return {{*credential}, MakeTicketKeys()};
+}
+
+const Identity& TheIdentity() {
+  static const Identity identity = [] {
+    Identity made;
+    GatewayFixture::InFreshThread([&] { made = MakeIdentity(); });
+    return made;
+  }();
+  return identity;
+}
+
+RingOptions OptionsFor(const Config& config) {
+  RingOptions options;
+  options.sessions = config.limits.sessions + config.limits.refusals;
+  options.accepts = static_cast<uint32_t>(config.listeners.size()) * config.limits.armed_accepts;
+  options.small_buffers = config.limits.small_buffers;
+  options.large_buffers = config.limits.large_buffers;
+  return options;
+}
+
+}  // namespace
+
+void GatewayFixture::InFreshThread(const std::function<void()>& body) {
+  // The library's generator is a thread's own; a new one is seeded from what is
+  // reset here.
+  RAND_reset_for_fuzzing();
+  std::thread(body).join();
+}
+
+GatewayFixture::GatewayFixture(World& world, const Config& config)
+    : world_(world),
+      config_(config),
+      backends_(config.backends),
+      shard_(config.listeners.size(), backends_.server_count()),
+      log_(config.limits.log_records) {
+  WorkerOptions options;
+  options.config = &config;
+  options.backends = &backends_;
+  options.shard = &shard_;
+  options.log = &log_;
+  options.credentials = TheIdentity().credentials;
+  options.tickets = TheIdentity().tickets;
+  options.ring = std::move(Ring::Create(OptionsFor(config))).value();
+  worker_ = std::move(Worker::Create(std::move(options))).value();
+  for (uint32_t i = 0; i < config.listeners.size(); ++i) {
+    const SocketAddress& address = config.listeners[i].bind.front();
+    const int os_fd = world.Listen(address, static_cast<int>(config.limits.backlog));
+    if (!worker_->AddListener(i, os_fd, address).ok()) world.Fail("AddListener failed");
+  }
+  if (!worker_->Start().ok()) world.Fail("the worker did not start");
+}
+
+GatewayFixture::~GatewayFixture() = default;
+
+bool GatewayFixture::Turn() { return worker_->Turn(); }
+
+std::vector<SessionRecord> GatewayFixture::TakeRecords() {
+  std::vector<SessionRecord> records;
+  for (SessionRecord record; log_.Pop(record);) records.push_back(record);
+  return records;
+}
+
+uint64_t GatewayFixture::Ended(EndReason reason) const {
+  uint64_t sum = 0;
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    sum += shard_.Get(Family::kEnded, id, static_cast<size_t>(reason));
+  }
+  return sum;
+}
+
+uint64_t GatewayFixture::Accepted() const {
+  uint64_t sum = 0;
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    sum += shard_.Get(Family::kAccepted, id);
+  }
+  return sum;
+}
+
+void GatewayFixture::CheckNothingLeft() {
+  const auto must_be_zero = [this](uint64_t value, const std::string& what) {
+    if (value != 0) world_.Fail(std::to_string(static_cast<int64_t>(value)) + " " + what);
+  };
+  const Ring& ring = worker_->ring();
+  must_be_zero(ring.BuffersOut(), "receive buffers were not given back");
+  must_be_zero(ring.DescriptorsInUse(), "descriptors are still in use");
+  must_be_zero(worker_->sessions(), "sessions are still there");
+  must_be_zero(shard_.GetWorker(WorkerFamily::kBuffersOut), "buffers or blocks are still out");
+  must_be_zero(shard_.GetWorker(WorkerFamily::kStale), "completions were stale");
+  must_be_zero(shard_.GetWorker(WorkerFamily::kLogLost), "log lines were lost");
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    for (size_t phase = 0; phase < std::size(kSessionPhaseLabels); ++phase) {
+      must_be_zero(shard_.Get(Family::kSessions, id, phase),
+                   "is the gauge of sessions in " + std::string(kSessionPhaseLabels[phase]));
+    }
+  }
+  for (ServerId id = 0; id < backends_.server_count(); ++id) {
+    must_be_zero(shard_.GetServer(ServerFamily::kBackendSessions, id),
+                 "is the gauge of a server's sessions");
+  }
+}
+
+}  // namespace starling::sim

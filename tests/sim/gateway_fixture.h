@@ -1,0 +1,51 @@
+// The gateway of a simulated run: a worker with all that it needs, made from a
+// configuration, and looked into from outside.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/log/log.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/tls/tls_context.h"
+#include "gateway/upstream/upstream.h"
+#include "gateway/worker/worker.h"
+#include "tests/sim/sim_world.h"
+
+namespace starling::sim {
+
+class GatewayFixture {
+ public:
+  // `config` outlives it. Listens on the first bind address of each listener.
+  GatewayFixture(World& world, const Config& config);
+  ~GatewayFixture();
+
+  // One turn; false when the worker says that it is over.
+  bool Turn();
+  Worker& worker() { return *worker_; }
+  Shard& shard() { return shard_; }
+  // Log records since the last call.
+  std::vector<SessionRecord> TakeRecords();
+
+  uint64_t Ended(EndReason reason) const;
+  uint64_t Accepted() const;
+  // Adds what is wrong to World::Fail when no session and no listener is left:
+  // buffers, blocks, descriptors, gauges, stale completions, lost log lines.
+  void CheckNothingLeft();
+
+  // Runs `body` in a thread of its own, where the TLS library's randomness begins
+  // anew, so that runs do not depend on what ran before.
+  static void InFreshThread(const std::function<void()>& body);
+
+ private:
+  World& world_;
+  const Config& config_;
+  Backends backends_;
+  Shard shard_;
+  LogRing log_;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace starling::sim

@@ -1,0 +1,289 @@
+#include "tests/sim/scenario.h"
+
+#include <algorithm>
+
+namespace starling::sim {
+namespace {
+
+// Few enough to be quick, enough that 20 and more overlap.
+constexpr uint32_t kSessions = 26;
+
+struct ListenerRow {
+  const char* name;
+  const char* protocol;
+  TlsMode tls;
+  Policy policy;
+  bool unix_backend;
+  ProxyOut proxy;
+  ServerKind servers;
+  bool proxy_in;
+};
+
+constexpr ListenerRow kListeners[] = {
+    {"mx", "smtp", TlsMode::kStartTls, Policy::kOpportunistic, false, ProxyOut::kV2,
+     ServerKind::kUp, false},
+    {"submission", "smtp", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV1,
+     ServerKind::kUp, false},
+    {"imap", "imap", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV2, ServerKind::kUp,
+     false},
+    {"pop3", "pop3", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2, ServerKind::kUp,
+     false},
+    {"sieve", "managesieve", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2,
+     ServerKind::kUp, false},
+    {"lmtp", "lmtp", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV2, ServerKind::kUp,
+     false},
+    {"imaps", "imap", TlsMode::kImplicit, Policy::kRequire, false, ProxyOut::kV2, ServerKind::kUp,
+     false},
+    {"other", "tcp", TlsMode::kImplicit, Policy::kRequire, true, ProxyOut::kNone, ServerKind::kUp,
+     false},
+    {"balanced", "smtp", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2,
+     ServerKind::kUp, true},
+    {"down", "smtp", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2, ServerKind::kDown,
+     false},
+    {"hole", "imap", TlsMode::kImplicit, Policy::kRequire, false, ProxyOut::kV2,
+     ServerKind::kBlackHole, false},
+    {"full", "pop3", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV2,
+     ServerKind::kNeverAccepts, false},
+};
+constexpr size_t kMx = 0;
+
+// Load balancers that may send PROXY headers connect from here.
+constexpr const char* kTrusted = "198.51.100.0/24";
+
+void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool inside_tls) {
+  BackendConfig backend;
+  backend.name = std::string(row.name) + (inside_tls ? "" : "-plain");
+  backend.proxy = row.proxy;
+  // Several servers, so that a failed connect has somewhere to go.
+  const size_t servers = row.servers == ServerKind::kNeverAccepts ? 1 : 2;
+  for (size_t i = 0; i < servers; ++i) {
+    BackendSetup setup;
+    setup.address = world.FreshAddress(row.unix_backend);
+    setup.protocol = row.protocol;
+    setup.proxy_header = row.proxy != ProxyOut::kNone;
+    setup.inside_tls = inside_tls;
+    setup.accepts = row.servers == ServerKind::kUp;
+    setup.backlog = row.servers == ServerKind::kNeverAccepts ? 1 : row.unix_backend ? 2 : 128;
+    backend.servers.push_back(setup.address);
+    if (row.servers == ServerKind::kBlackHole) {
+      scenario.black_holes.push_back(setup.address);
+    } else if (row.servers != ServerKind::kDown) {
+      scenario.backends.push_back(setup);
+    }
+  }
+  // One of the servers may be down without anybody noticing.
+  if (row.servers == ServerKind::kUp && world.rng().Chance(100)) {
+    backend.servers.front() = world.FreshAddress(row.unix_backend);
+  }
+  scenario.config.backends.push_back(std::move(backend));
+}
+
+void AddListener(World& world, Scenario& scenario, const ListenerRow& row) {
+  ListenerConfig listener;
+  listener.name = row.name;
+  listener.protocol = FindProtocol(row.protocol);
+  listener.bind = {world.FreshAddress(false)};
+  listener.tls = row.tls;
+  listener.backend = static_cast<uint32_t>(scenario.config.backends.size());
+  listener.dialogue.hostname = "gateway.sim";
+  listener.dialogue.policy = row.policy;
+  listener.limits.idle_ms = 20'000;
+  listener.limits.record_ms = 10'000;
+  if (row.proxy_in) listener.proxy_from = {*Cidr::Parse(kTrusted)};
+  AddBackend(world, scenario, row, true);
+  if (row.policy == Policy::kOpportunistic) {
+    listener.plaintext_backend = static_cast<int32_t>(scenario.config.backends.size());
+    AddBackend(world, scenario, row, false);
+  }
+  scenario.config.listeners.push_back(std::move(listener));
+}
+
+Character DrawCharacter(Rng& rng) {
+  Character character;
+  if (rng.Chance(400)) return character;
+  while (character.calm()) {
+    character.crowded = rng.Chance(500);
+    character.hostile = rng.Chance(500);
+    character.draining = rng.Chance(400);
+  }
+  return character;
+}
+
+void DrawFaults(World& world, const Character& character) {
+  Rng& rng = world.rng();
+  Faults& faults = world.faults();
+  // These must never be noticed, so they are there on calm days too.
+  faults.partial_send = static_cast<uint32_t>(rng.Below(500));
+  faults.short_receive = static_cast<uint32_t>(rng.Below(300));
+  faults.delay = static_cast<uint32_t>(rng.Below(900));
+  faults.max_delay_us = static_cast<uint32_t>(rng.Between(50, 2'000));
+  faults.min_capacity = static_cast<uint32_t>(rng.Between(700, 8'000));
+  faults.max_capacity = static_cast<uint32_t>(rng.Between(8'000, 100'000));
+  if (!character.hostile) return;
+  faults.break_connection = static_cast<uint32_t>(rng.Between(1, 30));
+  faults.accept_error = static_cast<uint32_t>(rng.Below(50));
+}
+
+void DrawLimits(Rng& rng, const Character& character, GlobalLimits& limits) {
+  limits.sessions = 40;
+  limits.refusals = 30;
+  limits.armed_accepts = static_cast<uint32_t>(rng.Between(1, 2));
+  limits.output_buffers = 200;
+  limits.small_buffers = 1u << rng.Between(2, 5);
+  limits.large_buffers = 1u << rng.Between(1, 4);
+  limits.key_operations_per_turn = static_cast<uint32_t>(rng.Between(1, 4));
+  limits.handshakes_in_flight = static_cast<uint32_t>(rng.Between(2, 40));
+  limits.log_records = 4'096;
+  if (!character.crowded) return;
+  limits.sessions = static_cast<uint32_t>(rng.Between(8, 24));
+  limits.refusals = static_cast<uint32_t>(rng.Between(1, 8));
+  limits.small_buffers = 1u << rng.Between(0, 2);
+  limits.large_buffers = 1u << rng.Between(0, 1);
+  limits.handshakes_in_flight = static_cast<uint32_t>(rng.Between(1, 4));
+  limits.handshake_queue = static_cast<uint32_t>(rng.Between(1, 6));
+  if (rng.Chance(500)) limits.output_buffers = static_cast<uint32_t>(rng.Between(6, 60));
+}
+
+uint64_t DrawOctets(Rng& rng) {
+  const uint64_t kind = rng.Below(10);
+  const uint64_t most = kind < 6 ? 2'000 : kind < 9 ? 20'000 : 120'000;
+  return kMarkSize + 600 + rng.Below(most);
+}
+
+// What makes sense on that listener.
+ClientKind DrawClient(Rng& rng, const ListenerSetup& listener, bool is_mx) {
+  if (listener.servers != ServerKind::kUp) return ClientKind::kStream;
+  if (rng.Chance(450)) return ClientKind::kStream;
+  for (;;) {
+    const auto kind = static_cast<ClientKind>(rng.Below(static_cast<uint64_t>(ClientKind::kCount)));
+    const bool implicit = listener.config->tls == TlsMode::kImplicit;
+    switch (kind) {
+      case ClientKind::kPlainMail:
+      case ClientKind::kMailThenUpgrade:
+      case ClientKind::kPlainMailReset:
+        if (is_mx) return kind;
+        break;
+      case ClientKind::kPlainOnTls:
+        if (implicit) return kind;
+        break;
+      case ClientKind::kProxyBad:
+      case ClientKind::kProxyStall:
+      case ClientKind::kProxyUntrusted:
+        if (listener.proxy_in) return kind;
+        break;
+      case ClientKind::kQuit:
+      case ClientKind::kLeaveEarly:
+      case ClientKind::kResetEarly:
+      case ClientKind::kDrip:
+      case ClientKind::kInjectHello:
+      case ClientKind::kInjectCommand:
+      case ClientKind::kInjectLater:
+      case ClientKind::kPlainAfterUpgrade:
+      case ClientKind::kTlsOnPlain:
+      case ClientKind::kHttp:
+      case ClientKind::kOverlong:
+      case ClientKind::kNul:
+      case ClientKind::kManyCommands:
+        if (!implicit) return kind;
+        break;
+      default:
+        return kind;
+    }
+  }
+}
+
+BackendKind DrawBackend(Rng& rng, const SessionPlan& plan) {
+  // Without a header a backend learns too late whose leg it has.
+  if (plan.client != ClientKind::kStream || !plan.listener->proxy_out || rng.Chance(600)) {
+    return BackendKind::kNormal;
+  }
+  const bool preauth = plan.listener->config->protocol->name == "imap" && !plan.implicit();
+  for (;;) {
+    const auto kind =
+        static_cast<BackendKind>(rng.Below(static_cast<uint64_t>(BackendKind::kCount)));
+    if (kind == BackendKind::kPreauth && !preauth) continue;
+    const bool greeting = kind == BackendKind::kRefuse || kind == BackendKind::kGarbage;
+    if (!greeting || !plan.implicit()) return kind;
+  }
+}
+
+SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
+  Rng& rng = world.rng();
+  SessionPlan plan;
+  plan.id = id;
+  // The first listeners, where everything works, get most of the sessions.
+  const size_t listener = rng.Below(rng.Chance(850) ? 9 : std::size(kListeners));
+  plan.listener = &scenario.listeners[listener];
+  plan.client = DrawClient(rng, *plan.listener, listener == kMx);
+  plan.backend = DrawBackend(rng, plan);
+  plan.connects_from = plan.endpoint = world.FreshEndpoint();
+  if (plan.listener->proxy_in) {
+    plan.endpoint.ip = {203, 0, 113, 7};
+    if (plan.client == ClientKind::kProxyUntrusted) {
+      plan.connects_from.ip = {192, 0, 2, 9};
+      plan.endpoint = plan.connects_from;
+    } else if (plan.client == ClientKind::kProxyBad || plan.client == ClientKind::kProxyStall) {
+      plan.endpoint = plan.connects_from;
+    }
+  }
+  plan.client_octets = DrawOctets(rng);
+  plan.backend_octets = DrawOctets(rng);
+  plan.client_ends_first = rng.Chance(500);
+  switch (plan.client) {
+    case ClientKind::kHalfRecord:
+    case ClientKind::kCorruptRecord:
+    case ClientKind::kIdle:
+    case ClientKind::kTruncate:
+    case ClientKind::kResetInRelay:
+      plan.client_ends_first = true;  // the backend waits
+      break;
+    case ClientKind::kPlainMail:
+    case ClientKind::kPlainMailReset:
+      plan.client_octets -= plan.client_octets % kTextLine;
+      break;
+    default:
+      break;
+  }
+  plan.tcp_end = rng.Chance(500);
+  plan.pipelines = rng.Chance(500);
+  if (rng.Chance(200)) plan.read_limit = static_cast<uint32_t>(rng.Between(200, 4'000));
+  // Most come at once; some when others have gone.
+  plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(850) ? 4'000 : 3'000'000));
+  return plan;
+}
+
+}  // namespace
+
+Scenario MakeScenario(World& world) {
+  Rng& rng = world.rng();
+  Scenario scenario;
+  scenario.character = DrawCharacter(rng);
+  DrawFaults(world, scenario.character);
+  DrawLimits(rng, scenario.character, scenario.config.limits);
+  scenario.config.hostname = "gateway.sim";
+  for (const ListenerRow& row : kListeners) AddListener(world, scenario, row);
+  return scenario;
+}
+
+void DrawPlans(World& world, Scenario& scenario) {
+  Rng& rng = world.rng();
+  for (size_t i = 0; i < std::size(kListeners); ++i) {
+    ListenerSetup setup;
+    setup.config = &scenario.config.listeners[i];
+    setup.address = setup.config->bind.front();
+    setup.servers = kListeners[i].servers;
+    setup.proxy_in = kListeners[i].proxy_in;
+    setup.proxy_out = kListeners[i].proxy != ProxyOut::kNone;
+    scenario.listeners.push_back(setup);
+  }
+  for (const SocketAddress& address : scenario.black_holes) world.MakeBlackHole(address);
+  for (uint32_t id = 1; id <= kSessions; ++id) {
+    scenario.plans.push_back(DrawPlan(world, scenario, id));
+  }
+  if (!scenario.character.draining) return;
+  scenario.stop_us = rng.Below(rng.Chance(700) ? 30'000 : 5'000'000);
+  scenario.end_us = scenario.stop_us + rng.Below(rng.Chance(700) ? 30'000 : 10'000'000);
+  scenario.stop_now_us = scenario.end_us + rng.Below(rng.Chance(700) ? 10'000 : 10'000'000);
+}
+
+}  // namespace starling::sim

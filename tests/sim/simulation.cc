@@ -1,0 +1,191 @@
+#include "tests/sim/simulation.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "tests/sim/gateway_fixture.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/sim_client.h"
+
+namespace starling::sim {
+namespace {
+
+// Far beyond what any run needs; a worker that spins gets there.
+constexpr uint64_t kMostTurns = 400'000;
+
+class Simulation final : public Sessions {
+ public:
+  Simulation(uint64_t seed, bool print) : world_(seed) {
+    world_.set_print(print);
+    scenario_ = MakeScenario(world_);
+    DrawPlans(world_, scenario_);
+    for (SessionPlan& plan : scenario_.plans) by_endpoint_[ToString(plan.endpoint)] = &plan;
+  }
+
+  RunResult Run() {
+    GatewayFixture gateway(world_, scenario_.config);
+    for (const BackendSetup& setup : scenario_.backends) {
+      backends_.push_back(std::make_unique<SimBackend>(world_, *this, setup));
+    }
+    for (SessionPlan& plan : scenario_.plans) {
+      clients_.push_back(std::make_unique<SimClient>(world_, plan));
+      clients_.back()->Start();
+    }
+    ScheduleDrain(gateway);
+    Loop(gateway);
+    result_.accepted = static_cast<uint32_t>(gateway.Accepted());
+    if (world_.failures().empty()) {
+      gateway.CheckNothingLeft();
+      Judge(gateway);
+    }
+    result_.trace_hash = world_.trace_hash();
+    result_.failures = world_.failures();
+    return result_;
+  }
+
+  SessionPlan* ById(uint32_t id) override {
+    return id >= 1 && id <= scenario_.plans.size() ? &scenario_.plans[id - 1] : nullptr;
+  }
+  SessionPlan* ByEndpoint(const Endpoint& endpoint) override {
+    const auto found = by_endpoint_.find(ToString(endpoint));
+    return found == by_endpoint_.end() ? nullptr : found->second;
+  }
+
+ private:
+  void ScheduleDrain(GatewayFixture& gateway) {
+    if (!scenario_.character.draining) return;
+    const auto at = [this](uint64_t us, const char* what, std::function<void()> action) {
+      world_.After(std::chrono::microseconds(us), [this, what, action = std::move(action)] {
+        world_.Trace(what);
+        action();
+      });
+    };
+    at(scenario_.stop_us, "stop accepting", [&] { gateway.worker().StopAccepting(); });
+    at(scenario_.end_us, "end sessions", [&] { gateway.worker().EndSessions(); });
+    at(scenario_.stop_now_us, "stop now", [&] { gateway.worker().StopNow(); });
+  }
+
+  bool AllClientsDone() const {
+    return std::all_of(scenario_.plans.begin(), scenario_.plans.end(),
+                       [](const SessionPlan& plan) { return plan.client_done; });
+  }
+
+  void Loop(GatewayFixture& gateway) {
+    bool going_on = true;
+    bool stopped = false;
+    while (going_on && world_.failures().empty()) {
+      going_on = gateway.Turn();
+      result_.most_at_once = std::max(result_.most_at_once, gateway.worker().sessions());
+      TakeRecords(gateway);
+      if (!stopped && AllClientsDone() && gateway.worker().sessions() == 0) {
+        stopped = true;
+        gateway.worker().StopAccepting();
+      }
+      if (++result_.turns > kMostTurns) world_.Fail("the worker spins");
+    }
+    // Backends and clients see the last of it.
+    const MonoTime end = world_.now() + std::chrono::minutes(1);
+    while (world_.failures().empty() && world_.RunNext(end)) {
+    }
+    if (world_.failures().empty() && !AllClientsDone()) {
+      world_.Fail("the gateway is gone and a client waits for it");
+    }
+  }
+
+  void TakeRecords(GatewayFixture& gateway) {
+    for (const SessionRecord& record : gateway.TakeRecords()) {
+      if (record.event != LogEvent::kEnded) continue;
+      world_.Trace("ended", static_cast<int64_t>(record.session),
+                   static_cast<int64_t>(record.reason), static_cast<int64_t>(record.downstream_in));
+      ++result_.reasons[static_cast<size_t>(record.reason)];
+      SessionPlan* plan = ByEndpoint(record.peer);
+      // A session that ended before its PROXY header did is known by its socket.
+      for (SessionPlan& other : scenario_.plans) {
+        if (plan == nullptr && other.connects_from == record.peer) plan = &other;
+      }
+      if (plan == nullptr) {
+        world_.Fail("a session of nobody ended");
+        continue;
+      }
+      if (plan->ends++ > 0) world_.Fail(plan->Name() + " ended twice");
+      plan->reason = record.reason;
+    }
+  }
+
+  void Judge(GatewayFixture& gateway) {
+    uint64_t ended = 0;
+    for (size_t i = 0; i < kEndReasonCount; ++i) {
+      const auto reason = static_cast<EndReason>(i);
+      ended += gateway.Ended(reason);
+      if (gateway.Ended(reason) != result_.reasons[i]) {
+        world_.Fail("counter and log differ about " + std::string(Label(reason)));
+      }
+    }
+    if (ended != gateway.Accepted()) world_.Fail("accepted and ended sessions differ in number");
+    if (gateway.Ended(EndReason::kNone) != 0) world_.Fail("a session ended without a reason");
+    for (const SessionPlan& plan : scenario_.plans) {
+      if (scenario_.character.calm()) JudgeCalm(plan);
+      JudgeAlways(plan);
+    }
+  }
+
+  void JudgeAlways(const SessionPlan& plan) {
+    const bool starttls = !plan.implicit();
+    const bool passes_greeting = plan.listener->config->protocol->name == "managesieve";
+    if (starttls && !passes_greeting && plan.client_got > 0 && !plan.client_text.empty()) {
+      world_.Fail(plan.Name() + " got a second greeting: " + plan.client_text);
+    }
+    // Of an attack nothing reaches a backend.
+    const auto reason = plan.reason;
+    if (reason == EndReason::kPlaintextInjection && (plan.tls_up || plan.fresh_legs > 0)) {
+      world_.Fail(plan.Name() + " was refused too late");
+    }
+    const bool plain = plan.client == ClientKind::kPlainMail ||
+                       plan.client == ClientKind::kPlainMailReset ||
+                       plan.client == ClientKind::kMailThenUpgrade;
+    if (plan.plain_legs > (plain ? 1u : 0u)) world_.Fail(plan.Name() + " opened a plaintext leg");
+  }
+
+  void JudgeCalm(const SessionPlan& plan) {
+    const std::vector<EndReason> expected = ExpectedReasons(plan);
+    if (plan.ends != 1) {
+      return world_.Fail(plan.Name() + " ended " + std::to_string(plan.ends) + " times");
+    }
+    if (std::find(expected.begin(), expected.end(), plan.reason) == expected.end()) {
+      world_.Fail(plan.Name() + " ended with " + std::string(Label(plan.reason)));
+    }
+    if (!ExpectsDelivery(plan)) return;
+    const auto check = [&](uint64_t got, uint64_t wanted, const char* what) {
+      if (got == wanted) return;
+      world_.Fail(plan.Name() + ": " + what + " got " + std::to_string(got) + " octets of " +
+                  std::to_string(wanted));
+    };
+    check(plan.backend_got, plan.client_octets, "its backend");
+    if (plan.client == ClientKind::kPlainMail) {
+      if (!plan.mail_taken) world_.Fail(plan.Name() + ": the message was not taken");
+      return;
+    }
+    check(plan.client_got, plan.backend_octets, "its client");
+    if (!plan.client_saw_end || !plan.backend_saw_end) {
+      world_.Fail(plan.Name() + ": an end was not passed on");
+    }
+  }
+
+  World world_;
+  Scenario scenario_;
+  std::map<std::string, SessionPlan*> by_endpoint_;
+  std::vector<std::unique_ptr<SimBackend>> backends_;
+  std::vector<std::unique_ptr<SimClient>> clients_;
+  RunResult result_;
+};
+
+}  // namespace
+
+RunResult RunSimulation(uint64_t seed, bool print) {
+  RunResult result;
+  GatewayFixture::InFreshThread([&] { result = Simulation(seed, print).Run(); });
+  return result;
+}
+
+}  // namespace starling::sim

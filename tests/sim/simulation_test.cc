@@ -1,0 +1,66 @@
+// Thousands of simulated runs, each twice.
+//
+//   SIM_SEED=n     that seed alone
+//   SIM_SEEDS=n    that many, from 1 (or from SIM_SEED) on
+//   SIM_TRACE=1    prints what happens in the first run of each
+#include "tests/sim/simulation.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace starling::sim {
+namespace {
+
+constexpr uint64_t kDefaultSeeds = 2'000;
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* const text = getenv(name);
+  return text == nullptr ? otherwise : strtoull(text, nullptr, 10);
+}
+
+std::string Describe(uint64_t seed, const RunResult& result) {
+  std::string text = "seed " + std::to_string(seed) + " (SIM_SEED=" + std::to_string(seed) +
+                     " SIM_TRACE=1 shows it):";
+  for (const std::string& failure : result.failures) text += "\n  " + failure;
+  return text;
+}
+
+TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
+  const bool one = getenv("SIM_SEED") != nullptr;
+  const uint64_t first = FromEnvironment("SIM_SEED", 1);
+  const uint64_t count = FromEnvironment("SIM_SEEDS", one ? 1 : kDefaultSeeds);
+  const bool trace = FromEnvironment("SIM_TRACE", 0) != 0;
+
+  std::array<uint64_t, kEndReasonCount> reasons{};
+  uint64_t sessions = 0;
+  uint64_t turns = 0;
+  uint64_t overlapping = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    const RunResult result = RunSimulation(seed, trace);
+    ASSERT_TRUE(result.failures.empty()) << Describe(seed, result);
+    const RunResult again = RunSimulation(seed, false);
+    ASSERT_EQ(result.trace_hash, again.trace_hash) << "seed " << seed << " is not reproducible";
+    for (size_t i = 0; i < kEndReasonCount; ++i) reasons[i] += result.reasons[i];
+    sessions += result.accepted;
+    turns += result.turns;
+    if (result.most_at_once >= 20) ++overlapping;
+  }
+  std::printf("%llu seeds, %llu sessions, %llu turns, %llu with 20 sessions at once\n",
+              static_cast<unsigned long long>(count), static_cast<unsigned long long>(sessions),
+              static_cast<unsigned long long>(turns), static_cast<unsigned long long>(overlapping));
+  for (size_t i = 0; i < kEndReasonCount; ++i) {
+    std::printf("  %-24s %llu\n", std::string(kEndReasonLabels[i]).c_str(),
+                static_cast<unsigned long long>(reasons[i]));
+  }
+  if (count < kDefaultSeeds) return;
+  for (size_t i = 1; i < kEndReasonCount; ++i) {
+    EXPECT_GT(reasons[i], 0u) << "no session ended with " << kEndReasonLabels[i];
+  }
+}
+
+}  // namespace
+}  // namespace starling::sim
