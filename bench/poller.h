@@ -20,21 +20,25 @@ class Poller {
 
   // Both directions; forgotten when the descriptor is closed.
   void Add(int fd, uint64_t tag) {
-    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.u64 = tag}};
+    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = tag}};
     if (epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) {
       std::perror("epoll_ctl");
       std::abort();
     }
   }
 
-  // Waits for `timeout_ms` (negative: for ever) and calls ready(tag) for each
-  // descriptor that has become ready. A tag may come once more after its
-  // descriptor was closed, if both happened in one call.
+  // Waits for `timeout_ms` (negative: for ever) and calls ready(tag, ended) for
+  // each descriptor that has become ready; `ended`: the peer's octets have an end
+  // or an error behind them, so a short read is not the last one. A tag may come once more after
+  // its descriptor was closed, if both happened in one call.
   template <typename Ready>
   void Wait(int timeout_ms, Ready ready) {
     epoll_event events[128];
     const int count = epoll_wait(fd_, events, 128, timeout_ms);
-    for (int i = 0; i < count; ++i) ready(events[i].data.u64);
+    for (int i = 0; i < count; ++i) {
+      const bool ended = (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+      ready(events[i].data.u64, ended);
+    }
   }
 
  private:

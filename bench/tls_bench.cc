@@ -3,20 +3,16 @@
 // it (memory BIOs, its own defaults). Times are of the server's calls only; the
 // client runs between them and is not counted.
 #include <benchmark/benchmark.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
+#include <malloc.h>
 
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bench/bare_handshake.h"
 #include "gateway/tls/test_certificates.h"
 #include "gateway/tls/test_client.h"
 #include "gateway/tls/tls_context.h"
@@ -25,14 +21,13 @@
 namespace starling {
 namespace {
 
-constexpr uint16_t kTls12 = 0x0303, kTls13 = 0x0304;
-constexpr uint16_t kHybrid = 0x11ec, kX25519 = 29;
+using bench::BareServer;
+using bench::Connect;
+using bench::Require;
+using bench::Timed;
 
-void Require(bool ok, const char* what) {
-  if (ok) return;
-  std::fprintf(stderr, "tls_bench: %s\n", what);
-  std::abort();
-}
+constexpr uint16_t kTls12 = 0x0303, kTls13 = 0x0304;
+constexpr uint16_t kHybrid = 0x11ec, kX25519 = 29, kP256 = 23;
 
 std::span<const uint8_t> Bytes(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -88,107 +83,28 @@ class Gateway {
 };
 
 // The floor: the library alone.
-class Bare {
+class Bare : public BareServer {
  public:
-  explicit Bare(TestKey key) : ctx_(SSL_CTX_new(TLS_with_buffers_method())) {
-    const TestCertificate& made = Certificate(key);
-    bssl::UniquePtr<BIO> cert_pem(BIO_new_mem_buf(made.cert.data(), made.cert.size()));
-    bssl::UniquePtr<BIO> key_pem(BIO_new_mem_buf(made.key.data(), made.key.size()));
-    bssl::UniquePtr<X509> cert(PEM_read_bio_X509(cert_pem.get(), nullptr, nullptr, nullptr));
-    bssl::UniquePtr<EVP_PKEY> pkey(
-        PEM_read_bio_PrivateKey(key_pem.get(), nullptr, nullptr, nullptr));
-    uint8_t* der = nullptr;
-    const int size = i2d_X509(cert.get(), &der);
-    bssl::UniquePtr<CRYPTO_BUFFER> leaf(CRYPTO_BUFFER_new(der, size, nullptr));
-    OPENSSL_free(der);
-    CRYPTO_BUFFER* chain[] = {leaf.get()};
-    Require(SSL_CTX_set_chain_and_key(ctx_.get(), chain, 1, pkey.get(), nullptr), "bare key");
-    SSL_CTX_set_num_tickets(ctx_.get(), 1);
-    SSL_CTX_set_session_cache_mode(ctx_.get(), SSL_SESS_CACHE_OFF);
-  }
-
-  class Connection {
-   public:
-    explicit Connection(Bare& server) : ssl_(SSL_new(server.ctx_.get())) {
-      in_ = BIO_new(BIO_s_mem());
-      out_ = BIO_new(BIO_s_mem());
-      BIO_set_mem_eof_return(in_, -1);
-      SSL_set_bio(ssl_.get(), in_, out_);
-      SSL_set_accept_state(ssl_.get());
-    }
-    bool Handshake(const std::string& in, std::string& out) {
-      BIO_write(in_, in.data(), static_cast<int>(in.size()));
-      const int ret = SSL_do_handshake(ssl_.get());
-      Require(ret == 1 || SSL_get_error(ssl_.get(), ret) == SSL_ERROR_WANT_READ, "bare handshake");
-      Drain(out);
-      return ret == 1;
-    }
-    void Write(const std::string& plain, std::string& out) {
-      Require(SSL_write(ssl_.get(), plain.data(), static_cast<int>(plain.size())) > 0,
-              "bare write");
-      Drain(out);
-    }
-
-   private:
-    void Drain(std::string& out) {
-      const uint8_t* data = nullptr;
-      size_t size = 0;
-      BIO_mem_contents(out_, &data, &size);
-      out.assign(reinterpret_cast<const char*>(data), size);
-      BIO_reset(out_);
-    }
-    bssl::UniquePtr<SSL> ssl_;
-    BIO* in_ = nullptr;
-    BIO* out_ = nullptr;
-  };
-
- private:
-  bssl::UniquePtr<SSL_CTX> ctx_;
+  explicit Bare(TestKey key) : BareServer(Certificate(key).cert, Certificate(key).key) {}
 };
 
-// Runs `call` and adds its time.
-template <typename Call>
-auto Timed(double& seconds, Call call) {
-  const auto start = std::chrono::steady_clock::now();
-  auto result = call();
-  seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
-}
-
-// One connection from its making to its end; the server's seconds.
-template <typename Server>
-double Connect(Server& server, TestClient& client, bool want_ticket) {
-  double seconds = 0;
-  auto connection =
-      Timed(seconds, [&] { return std::make_unique<typename Server::Connection>(server); });
-  std::string out;
-  bool done = false;
-  while (!done || !client.connected()) {
-    Require(client.Step(), "client");
-    const std::string in = std::exchange(client.output, {});
-    if (!done) done = Timed(seconds, [&] { return connection->Handshake(in, out); });
-    client.input += std::exchange(out, {});
-  }
-  if (want_ticket) {
-    connection->Write("x", out);
-    client.input += out;
-    Require(client.Step(), "client");
-  }
-  Timed(seconds, [&] {
-    connection.reset();
-    return 0;
-  });
-  return seconds;
-}
+struct Kind {
+  const char* name;
+  uint16_t version;
+  TestKey key;
+  uint16_t group;
+  bool resumed;
+};
 
 template <typename Server>
-void Handshake(benchmark::State& state, uint16_t version, TestKey key, uint16_t group,
-               bool resumed) {
-  Server server(key);
+void Handshake(benchmark::State& state, const Kind& kind) {
+  Server server(kind.key);
   TestClientOptions options;
-  options.min_version = options.max_version = version;
-  options.groups = {group};
-  if (resumed) {
+  options.min_version = options.max_version = kind.version;
+  options.groups = {kind.group};
+  // In TLS 1.2 the list is also of the curves of certificates.
+  if (kind.version == kTls12) options.groups.push_back(kP256);
+  if (kind.resumed) {
     TestClient first(options);
     Connect(server, first, true);
     options.session = first.session();
@@ -197,28 +113,36 @@ void Handshake(benchmark::State& state, uint16_t version, TestKey key, uint16_t 
   for (auto _ : state) {
     TestClient client(options);
     state.SetIterationTime(Connect(server, client, false));
-    Require(client.resumed() == resumed, "resumption");
+    Require(client.resumed() == kind.resumed, "resumption");
   }
 }
 
-#define HANDSHAKE(name, ...)                \
-  HANDSHAKE_OF(Gateway, name, __VA_ARGS__); \
-  HANDSHAKE_OF(Bare, name, __VA_ARGS__)
-#define HANDSHAKE_OF(server, name, ...)                   \
-  BENCHMARK_CAPTURE(Handshake<server>, name, __VA_ARGS__) \
-      ->UseManualTime()                                   \
-      ->Unit(benchmark::kMicrosecond)
+constexpr Kind kKinds[] = {
+    {"tls13_ecdsa_x25519", kTls13, TestKey::kEcP256, kX25519, false},
+    {"tls13_ecdsa_x25519mlkem768", kTls13, TestKey::kEcP256, kHybrid, false},
+    {"tls13_rsa2048_x25519", kTls13, TestKey::kRsa2048, kX25519, false},
+    {"tls13_resumed_x25519", kTls13, TestKey::kEcP256, kX25519, true},
+    {"tls12_ecdsa_x25519", kTls12, TestKey::kEcP256, kX25519, false},
+    {"tls12_resumed", kTls12, TestKey::kEcP256, kX25519, true},
+};
 
-HANDSHAKE(tls13_ecdsa_x25519, kTls13, TestKey::kEcP256, kX25519, false);
-HANDSHAKE(tls13_ecdsa_x25519mlkem768, kTls13, TestKey::kEcP256, kHybrid, false);
-HANDSHAKE(tls13_rsa2048_x25519, kTls13, TestKey::kRsa2048, kX25519, false);
-HANDSHAKE(tls13_resumed_x25519, kTls13, TestKey::kEcP256, kX25519, true);
-HANDSHAKE(tls12_ecdsa_x25519, kTls12, TestKey::kEcP256, kX25519, false);
-HANDSHAKE(tls12_resumed, kTls12, TestKey::kEcP256, kX25519, true);
+[[maybe_unused]] const bool kRegistered = [] {
+  for (const Kind& kind : kKinds) {
+    const auto add = [&](const char* server, auto* function) {
+      const std::string name = std::string("Handshake/") + kind.name + "/" + server;
+      benchmark::RegisterBenchmark(name.c_str(), function, kind)
+          ->UseManualTime()
+          ->Unit(benchmark::kMicrosecond);
+    };
+    add("gateway", &Handshake<Gateway>);
+    add("bare", &Handshake<Bare>);
+  }
+  return true;
+}();
 
 // A connected pair for records.
 struct Pair {
-  explicit Pair(uint16_t version) : server(TestKey::kEcP256), connection(server) {
+  Pair(Gateway& server, uint16_t version) : connection(server) {
     TestClientOptions options;
     options.min_version = options.max_version = version;
     client = std::make_unique<TestClient>(options);
@@ -231,13 +155,13 @@ struct Pair {
       client->input += std::exchange(out, {});
     }
   }
-  Gateway server;
   Gateway::Connection connection;
   std::unique_ptr<TestClient> client;
 };
 
 void RecordsIn(benchmark::State& state) {
-  Pair pair(kTls13);
+  Gateway server(TestKey::kEcP256);
+  Pair pair(server, kTls13);
   constexpr int kRecords = 64;
   const std::string plain(static_cast<size_t>(state.range(0)), 'x');
   std::vector<uint8_t> space(plain.size());
@@ -261,7 +185,8 @@ void RecordsIn(benchmark::State& state) {
 BENCHMARK(RecordsIn)->Arg(512)->Arg(16384)->UseManualTime();
 
 void RecordsOut(benchmark::State& state) {
-  Pair pair(kTls13);
+  Gateway server(TestKey::kEcP256);
+  Pair pair(server, kTls13);
   const std::string plain(static_cast<size_t>(state.range(0)), 'x');
   std::vector<uint8_t> space(17920);
   for (auto _ : state) {
@@ -273,6 +198,27 @@ void RecordsOut(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(plain.size()));
 }
 BENCHMARK(RecordsOut)->Arg(512)->Arg(16384);
+
+// Heap of a server's session that has done its handshake, has sent a line and now
+// waits; the counter, not the time, is the result.
+void IdleSession(benchmark::State& state) {
+  constexpr size_t kSessions = 1000;
+  const auto version = static_cast<uint16_t>(state.range(0));
+  Gateway server(TestKey::kEcP256);
+  for (auto _ : state) {
+    std::vector<TlsSession> idle(kSessions);
+    const size_t before = mallinfo2().uordblks;
+    for (TlsSession& session : idle) {
+      Pair pair(server, version);
+      std::string out;
+      pair.connection.Write("250 ok", out);
+      session = std::move(pair.connection.session());
+    }
+    state.counters["bytes_a_session"] =
+        static_cast<double>(mallinfo2().uordblks - before) / kSessions;
+  }
+}
+BENCHMARK(IdleSession)->Arg(kTls12)->Arg(kTls13)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace starling

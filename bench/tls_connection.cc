@@ -38,8 +38,7 @@ TlsClient::TlsClient() : context_(SSL_CTX_new(TLS_with_buffers_method())) {
   SSL_CTX* ctx = context_.get();
   SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
   SSL_CTX_set1_group_ids(ctx, kGroups, std::size(kGroups));
-  SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER,
-                            [](SSL*, uint8_t*) { return ssl_verify_ok; });
+  SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, [](SSL*, uint8_t*) { return ssl_verify_ok; });
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_set_app_data(ctx, this);
   SSL_CTX_sess_set_new_cb(ctx, [](SSL* ssl, SSL_SESSION* session) {
@@ -68,7 +67,8 @@ int TlsConnection::BioRead(BIO* bio, char* out, int size) {
   if (self->size_ == 0 && self->readable_) {
     const ssize_t got = recv(self->fd_, self->buffer_.data(), self->buffer_.size(), 0);
     // Less than there was room for: the poller will tell of more.
-    if (got < static_cast<ssize_t>(self->buffer_.size())) self->readable_ = false;
+    const bool whole = got == static_cast<ssize_t>(self->buffer_.size());
+    self->readable_ = whole || (got > 0 && self->ended_);
     if (got == 0 || (got < 0 && errno != EAGAIN)) self->end_ = true;
     self->begin_ = 0;
     self->size_ = got > 0 ? static_cast<size_t>(got) : 0;
@@ -96,7 +96,7 @@ int TlsConnection::BioWrite(BIO* bio, const char* in, int size) {
 void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client,
                           const SocketAddress& to, size_t number, SSL_SESSION* session) {
   Close();
-  readable_ = end_ = false;
+  readable_ = ended_ = end_ = false;
   begin_ = size_ = 0;
   error_ = "";
   connected_ = opened_ = 0;
@@ -118,8 +118,9 @@ void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client,
   poller.Add(fd_, tag);
 }
 
-void TlsConnection::Advance() {
+void TlsConnection::Advance(bool ended) {
   readable_ = true;
+  ended_ |= ended;
   if (state_ == State::kConnecting) {
     int error = 0;
     socklen_t length = sizeof error;
@@ -171,7 +172,7 @@ void TlsConnection::Finish() {
   SSL_shutdown(ssl_.get());
   shutdown(fd_, SHUT_WR);
   state_ = State::kFinishing;
-  Advance();
+  Advance(false);
 }
 
 void TlsConnection::Fail(const char* what) {

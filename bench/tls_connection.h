@@ -52,8 +52,8 @@ class TlsConnection {
   // at 28,000 connections a minute. `session` (may be null) is offered.
   void Start(Poller& poller, uint64_t tag, const TlsClient& client, const SocketAddress& to,
              size_t number, SSL_SESSION* session);
-  // The socket is ready: goes on as far as it can.
-  void Advance();
+  // The poller says that the socket is ready: goes on as far as it can.
+  void Advance(bool ended);
 
   // While kOpen. The message goes out whole or the connection has failed.
   void Write(std::span<const uint8_t> message);
@@ -84,6 +84,7 @@ class TlsConnection {
   int fd_ = -1;
   State state_ = State::kIdle;
   bool readable_ = false;  // the socket may have more
+  bool ended_ = false;     // the poller saw the end coming
   bool end_ = false;       // of the peer's octets
   const char* error_ = "";
   double started_ = 0, connected_ = 0, opened_ = 0;

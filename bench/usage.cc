@@ -59,8 +59,8 @@ std::map<pid_t, double> SecondsByThread(pid_t pid) {
     const size_t name_end = stat.rfind(')');
     if (name_end == std::string::npos) continue;
     unsigned long user = 0, system = 0;
-    if (std::sscanf(stat.c_str() + name_end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                    &user, &system) == 2) {
+    if (std::sscanf(stat.c_str() + name_end + 1,
+                    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) {
       result[std::atoi(entry->d_name)] = static_cast<double>(user + system) * tick;
     }
   }

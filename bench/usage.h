@@ -32,7 +32,8 @@ void RaiseDescriptorLimit();
 // and the echo server.
 class Meter {
  public:
-  explicit Meter(const LoadOptions& options) : gateway_(options.pid), backend_(options.backend_pid) {}
+  explicit Meter(const LoadOptions& options)
+      : gateway_(options.pid), backend_(options.backend_pid) {}
 
   void Start();
   void Stop();

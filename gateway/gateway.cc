@@ -45,6 +45,7 @@ RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, si
   RingOptions options;
   const GlobalLimits& limits = config.limits;
   options.sessions = limits.sessions + limits.refusals;
+  options.listeners = static_cast<uint32_t>(sockets);
   options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts;
   options.small_buffers = limits.small_buffers;
   options.large_buffers = limits.large_buffers;

@@ -155,6 +155,7 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
     ReadLine(rest, step, out.client);
     if (step.consumed == before) break;
   }
+  step.offered = offer_written_;
   return step;
 }
 
@@ -195,6 +196,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
   switch (event.kind) {
     case EventKind::kStart:
       SayGreeting(out.client);
+      step.offered = offer_written_;
       return step;
     case EventKind::kUpgraded:
       // Nothing needs wiping: from here on no octet of the client is parsed.

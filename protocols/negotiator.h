@@ -84,7 +84,7 @@ struct Output {
 
 enum class Verdict : uint8_t {
   kContinue,   // more input of either side, or an event
-  kHold,       // no more octets of the client until the next event
+  kHold,       // no more octets of the client until an event, or until OnBackend says kContinue
   kOpenLeg,    // open a plaintext leg (implies kHold; kLegUp or kLegFailed follows)
   kCloseLeg,   // close the plaintext leg; nothing more comes from it
   kUpgrade,    // `client` holds the go-ahead; the session checks the point of

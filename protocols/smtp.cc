@@ -385,24 +385,4 @@ Negotiator* CreateLmtp(void* storage, const DialogueOptions& options) {
   return new (storage) Smtp(options, true);
 }
 
-void RefuseSmtp(Refusal refusal, const DialogueOptions& options, Writer& out) {
-  std::string_view code = refusal == Refusal::kTimeout ? "421 4.4.2 " : "421 4.3.2 ";
-  std::string_view text;
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      text = " Too many connections, try again later\r\n";
-      break;
-    case Refusal::kUnavailable:
-      text = " Service not available, try again later\r\n";
-      break;
-    case Refusal::kTimeout:
-      text = " Timeout, closing connection\r\n";
-      break;
-    case Refusal::kShutdown:
-      text = " Service shutting down, try again later\r\n";
-      break;
-  }
-  Say(out, {code, options.hostname, text});
-}
-
 }  // namespace starling

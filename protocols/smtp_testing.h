@@ -80,7 +80,7 @@ inline void RunCase(const SmtpCase& c, const SmtpSetting& setting, size_t piece)
   EXPECT_EQ(play.TakeToBackend(), "");
   EXPECT_EQ(play.verdict(), c.verdict);
   EXPECT_EQ(Label(play.reason()), Label(c.reason));
-  if (c.verdict == Verdict::kUpgrade || c.verdict == Verdict::kContinue) {
+  if (c.verdict != Verdict::kClose) {
     EXPECT_EQ(play.client_left(), c.left);
   }
   Step expected;

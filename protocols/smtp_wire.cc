@@ -6,6 +6,7 @@
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
+#include "protocols/smtp.h"
 
 namespace starling {
 
@@ -167,6 +168,26 @@ void WriteEhloReply(const DialogueOptions& options, uint64_t capabilities, Write
     if ((capabilities & row.bit) == 0) continue;
     Say(out, {row.bit == last ? "250 " : "250-", row.word, "\r\n"});
   }
+}
+
+void RefuseSmtp(Refusal refusal, const DialogueOptions& options, Writer& out) {
+  std::string_view code = refusal == Refusal::kTimeout ? "421 4.4.2 " : "421 4.3.2 ";
+  std::string_view text;
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      text = " Too many connections, try again later\r\n";
+      break;
+    case Refusal::kUnavailable:
+      text = " Service not available, try again later\r\n";
+      break;
+    case Refusal::kTimeout:
+      text = " Timeout, closing connection\r\n";
+      break;
+    case Refusal::kShutdown:
+      text = " Service shutting down, try again later\r\n";
+      break;
+  }
+  Say(out, {code, options.hostname, text});
 }
 
 }  // namespace starling

@@ -76,4 +76,11 @@ absl::StatusOr<SocketAddress> ParseServer(const std::string& text) {
   return address;
 }
 
+absl::StatusOr<Cidr> ParseRange(const std::string& text) {
+  absl::StatusOr<Cidr> range = Cidr::Parse(text);
+  if (range.ok()) return range;
+  return Expected("an IP address or a range, as 192.0.2.0/24 or 2001:db8::/32", range.status(),
+                  text);
+}
+
 }  // namespace starling

@@ -18,5 +18,6 @@ std::optional<Complaint> CheckPath(const std::string& text);
 // The messages of their errors say what was expected.
 absl::StatusOr<SocketAddress> ParseBind(const std::string& text);    // TCP, port not 0
 absl::StatusOr<SocketAddress> ParseServer(const std::string& text);  // TCP or Unix
+absl::StatusOr<Cidr> ParseRange(const std::string& text);            // of addresses
 
 }  // namespace starling

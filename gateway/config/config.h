@@ -25,6 +25,8 @@ enum class ProxyOut : uint8_t { kNone, kV1, kV2 };
 struct CertificatePair {
   std::string cert;
   std::string key;
+
+  bool operator==(const CertificatePair&) const = default;
 };
 
 // An address range, "192.0.2.0/24" or "2001:db8::/32" or a single address.
@@ -57,6 +59,8 @@ struct ListenerLimits {
   uint32_t linger_bytes = 65'536;
   uint32_t max_line = 2'048;   // octets of a command before TLS
   uint32_t max_commands = 64;  // answered before TLS
+
+  bool operator==(const ListenerLimits&) const = default;
 };
 
 struct GlobalLimits {
@@ -77,6 +81,8 @@ struct GlobalLimits {
   uint32_t probe_interval_ms = 60'000;  // of a server that is up
   uint32_t probe_retry_ms = 2'000;      // of one that is down
   uint32_t probe_timeout_ms = 5'000;
+
+  bool operator==(const GlobalLimits&) const = default;
 };
 
 struct BackendConfig {

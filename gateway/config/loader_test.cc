@@ -1,1 +1,231 @@
-PLACEHOLDER
+// What a good file becomes: values, defaults, and what a listener takes over.
+#include "gateway/config/loader.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "gateway/config/loader_testing.h"
+
+namespace starling {
+namespace {
+
+Config Loaded(const TestFile& file) {
+  const LoadResult result = Load(file);
+  EXPECT_TRUE(result.ok()) << result.ErrorText();
+  return result.config;
+}
+
+TEST(Loader, Defaults) {
+  const Config config = Loaded({});
+  EXPECT_EQ(config.file, "f");
+  EXPECT_EQ(config.hostname, "host.example");
+  EXPECT_EQ(config.workers, 3u);
+  EXPECT_TRUE(config.pin_workers);
+  EXPECT_EQ(config.user, "");
+  EXPECT_EQ(config.group, "");
+  EXPECT_EQ(config.ring_features, "auto");
+  EXPECT_EQ(config.metrics_bind.length(), 0u);
+  EXPECT_EQ(config.log_format, LogFormat::kLogfmt);
+  ASSERT_EQ(config.certificates.size(), 1u);
+  EXPECT_EQ(config.certificates[0].cert, "a.crt");
+  EXPECT_EQ(config.certificates[0].key, "a.key");
+
+  ASSERT_EQ(config.listeners.size(), 1u);
+  const ListenerConfig& listener = config.listeners[0];
+  EXPECT_EQ(listener.name, "in");
+  EXPECT_EQ(listener.protocol, FindProtocol("smtp"));
+  ASSERT_EQ(listener.bind.size(), 1u);
+  EXPECT_EQ(listener.bind[0].ToString(), "127.0.0.1:2525");
+  EXPECT_EQ(listener.tls, TlsMode::kStartTls);
+  EXPECT_EQ(listener.backend, 0u);
+  EXPECT_EQ(listener.plaintext_backend, -1);
+  EXPECT_TRUE(listener.proxy_from.empty());
+  EXPECT_EQ(listener.dialogue.hostname, "host.example");
+  EXPECT_EQ(listener.dialogue.policy, Policy::kRequire);
+  EXPECT_FALSE(listener.dialogue.plaintext_auth);
+  EXPECT_FALSE(listener.dialogue.accept_bare_lf);
+  EXPECT_EQ(listener.dialogue.max_line, ListenerLimits{}.max_line);
+  EXPECT_EQ(listener.dialogue.max_commands, ListenerLimits{}.max_commands);
+  EXPECT_EQ(listener.limits.handshake_ms, ListenerLimits{}.handshake_ms);
+
+  ASSERT_EQ(config.backends.size(), 1u);
+  const BackendConfig& backend = config.backends[0];
+  EXPECT_EQ(backend.name, "b");
+  ASSERT_EQ(backend.servers.size(), 1u);
+  EXPECT_EQ(backend.servers[0].ToString(), "unix:/b");
+  EXPECT_FALSE(backend.allow_plaintext_network);
+  EXPECT_TRUE(backend.tlvs.alpn && backend.tlvs.authority && backend.tlvs.crc32c &&
+              backend.tlvs.unique_id && backend.tlvs.ssl);
+}
+
+TEST(Loader, General) {
+  const Config config = Loaded({.rest = "hostname: mail.example.org\n"
+                                        "workers: 7\n"
+                                        "pin_workers: false\n"
+                                        "user: starling\n"
+                                        "group: postdrop\n"
+                                        "ring_features: [min_wait, defer_taskrun]\n"
+                                        "metrics: {bind: \"127.0.0.1:9464\"}\n"
+                                        "log: {format: json}\n"});
+  EXPECT_EQ(config.hostname, "mail.example.org");
+  EXPECT_EQ(config.workers, 7u);
+  EXPECT_FALSE(config.pin_workers);
+  EXPECT_EQ(config.user, "starling");
+  EXPECT_EQ(config.group, "postdrop");
+  EXPECT_EQ(config.ring_features, "min_wait,defer_taskrun");
+  EXPECT_EQ(config.metrics_bind.ToString(), "127.0.0.1:9464");
+  EXPECT_EQ(config.log_format, LogFormat::kJson);
+  EXPECT_EQ(config.listeners[0].dialogue.hostname, "mail.example.org");
+  EXPECT_EQ(Loaded({.rest = "workers: auto"}).workers, 3u);
+  EXPECT_EQ(Loaded({.rest = "ring_features: none"}).ring_features, "none");
+}
+
+TEST(Loader, EmptySectionsAreLikeNone) {
+  EXPECT_EQ(Loaded({.rest = "limits:\nlog: {}\nmetrics:"}).limits.sessions,
+            GlobalLimits{}.sessions);
+}
+
+TEST(Loader, AListenerMayHaveItsOwn) {
+  const Config config = Loaded(
+      {.listeners =
+           "listeners:\n"
+           "  - {name: a, protocol: smtp, bind: [\"127.0.0.1:1\", \"[::1]:1\"], tls: starttls,\n"
+           "     policy: opportunistic, backend: b, plaintext_backend: p, hostname: a.example,\n"
+           "     plaintext_auth: allow, accept_bare_lf: true,\n"
+           "     limits: {handshake: 3s, max_line: 1KiB, max_commands: 9},\n"
+           "     proxy_protocol: {from: [192.0.2.0/24, \"::1\"]}}\n"
+           "  - {name: c, protocol: imap, bind: \"127.0.0.1:2\", tls: implicit, backend: p}",
+       .backends = "backends: [{name: b, servers: \"unix:/b\", proxy_protocol: v2},\n"
+                   "           {name: p, servers: \"127.0.0.1:3\", proxy_protocol: v1}]",
+       .rest = "hostname: general.example\nlimits: {handshake: 7s, connect: 250ms}"});
+  const ListenerConfig& a = config.listeners[0];
+  EXPECT_EQ(a.bind.size(), 2u);
+  EXPECT_EQ(a.dialogue.policy, Policy::kOpportunistic);
+  EXPECT_EQ(a.backend, 0u);
+  EXPECT_EQ(a.plaintext_backend, 1);
+  EXPECT_EQ(a.dialogue.hostname, "a.example");
+  EXPECT_TRUE(a.dialogue.plaintext_auth);
+  EXPECT_TRUE(a.dialogue.accept_bare_lf);
+  EXPECT_EQ(a.limits.handshake_ms, 3'000u);
+  EXPECT_EQ(a.limits.connect_ms, 250u);
+  EXPECT_EQ(a.limits.max_line, 1'024u);
+  EXPECT_EQ(a.dialogue.max_line, 1'024u);
+  EXPECT_EQ(a.dialogue.max_commands, 9u);
+  ASSERT_EQ(a.proxy_from.size(), 2u);
+  EXPECT_EQ(a.proxy_from[0].ToString(), "192.0.2.0/24");
+  EXPECT_EQ(a.proxy_from[1].ToString(), "::1/128");
+
+  const ListenerConfig& c = config.listeners[1];
+  EXPECT_EQ(c.protocol, FindProtocol("imap"));
+  EXPECT_EQ(c.tls, TlsMode::kImplicit);
+  EXPECT_EQ(c.backend, 1u);
+  EXPECT_EQ(c.dialogue.hostname, "general.example");
+  EXPECT_EQ(c.limits.handshake_ms, 7'000u);
+  EXPECT_EQ(config.backends[0].proxy, ProxyOut::kV2);
+  EXPECT_EQ(config.backends[1].proxy, ProxyOut::kV1);
+}
+
+// Listeners may stand before what they refer to.
+TEST(Loader, TheOrderOfSectionsDoesNotMatter) {
+  const LoadResult result = Load(
+      "listeners: [{name: a, protocol: tcp, bind: \"127.0.0.1:1\", tls: implicit, backend: z}]\n"
+      "hostname: late.example\n"
+      "limits: {handshake: 4s}\n"
+      "backends: [{name: y, servers: \"unix:/y\"}, {name: z, servers: \"unix:/z\"}]\n"
+      "tls: {certificates: [{key: k, cert: c}]}\n");
+  ASSERT_TRUE(result.ok()) << result.ErrorText();
+  EXPECT_EQ(result.config.listeners[0].backend, 1u);
+  EXPECT_EQ(result.config.listeners[0].dialogue.hostname, "late.example");
+  EXPECT_EQ(result.config.listeners[0].limits.handshake_ms, 4'000u);
+}
+
+struct PolicyRow {
+  std::string options;
+  Policy policy;
+};
+
+// RFC 3207 section 4: a public MX must not require TLS.
+TEST(Loader, PolicyIsOpportunisticOnlyForSmtpOnPort25) {
+  const PolicyRow table[] = {
+      {"protocol: smtp, bind: \"127.0.0.1:25\", tls: starttls", Policy::kOpportunistic},
+      {"protocol: smtp, bind: [\"127.0.0.1:26\", \"[::1]:25\"], tls: starttls",
+       Policy::kOpportunistic},
+      {"protocol: smtp, bind: \"127.0.0.1:587\", tls: starttls", Policy::kRequire},
+      {"protocol: smtp, bind: \"127.0.0.1:25\", tls: implicit", Policy::kRequire},
+      {"protocol: smtp, bind: \"127.0.0.1:25\", tls: starttls, policy: require", Policy::kRequire},
+      {"protocol: smtp, bind: \"127.0.0.1:26\", tls: starttls, policy: opportunistic",
+       Policy::kOpportunistic},
+      {"protocol: lmtp, bind: \"127.0.0.1:25\", tls: starttls", Policy::kRequire},
+      {"protocol: imap, bind: \"127.0.0.1:25\", tls: starttls", Policy::kRequire},
+  };
+  for (const PolicyRow& row : table) {
+    const Config config =
+        Loaded({.listeners = "listeners: [{name: a, backend: b, " + row.options + "}]"});
+    EXPECT_EQ(config.listeners[0].dialogue.policy, row.policy) << row.options;
+  }
+}
+
+TEST(Loader, IdleIsByProtocolUnlessItIsSet) {
+  const auto idle = [](const std::string& options, const std::string& rest) {
+    return Loaded({.listeners = "listeners: [{name: a, backend: b, bind: \"127.0.0.1:1\", tls: "
+                                "implicit, " +
+                                options + "}]",
+                   .rest = rest})
+        .listeners[0]
+        .limits.idle_ms;
+  };
+  for (const ProtocolRow& row : AllProtocols()) {
+    const std::string protocol = "protocol: " + std::string(row.name);
+    EXPECT_EQ(idle(protocol, ""), row.idle_seconds * 1'000) << row.name;
+    EXPECT_EQ(idle(protocol, "limits: {idle: 2h}"), 7'200'000u) << row.name;
+    EXPECT_EQ(idle(protocol + ", limits: {idle: 3s}", "limits: {idle: 2h}"), 3'000u) << row.name;
+    EXPECT_EQ(idle(protocol + ", limits: {idle: 0s}", ""), 0u) << row.name;
+  }
+}
+
+TEST(Loader, ProxyTlvsAreThoseNamed) {
+  const auto tlvs = [](const std::string& list) {
+    return Loaded({.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_protocol: v2, "
+                               "proxy_tlvs: " +
+                               list + "}]"})
+        .backends[0]
+        .tlvs;
+  };
+  const ProxyTlvs some = tlvs("[ssl, crc32c]");
+  EXPECT_TRUE(some.ssl && some.crc32c);
+  EXPECT_FALSE(some.alpn || some.authority || some.unique_id);
+  const ProxyTlvs none = tlvs("[]");
+  EXPECT_FALSE(none.ssl || none.crc32c || none.alpn || none.authority || none.unique_id);
+  EXPECT_TRUE(tlvs("authority").authority);
+}
+
+TEST(Loader, AnchorsAndAliasesShare) {
+  const Config config =
+      Loaded({.tls = "tls: {certificates: [{cert: &name a.pem, key: *name}]}",
+              .backends = "backends: [{name: b, servers: &s [\"unix:/b\"], proxy_protocol: v2}, "
+                          "{name: c, servers: *s}]"});
+  EXPECT_EQ(config.certificates[0].key, "a.pem");
+  EXPECT_EQ(config.backends[1].servers[0].ToString(), "unix:/b");
+}
+
+TEST(Loader, NetworkBackendsNeedLeave) {
+  const TestFile file = {.backends =
+                             "backends: [{name: b, servers: \"192.0.2.1:25\", "
+                             "allow_plaintext_network: true}]"};
+  EXPECT_EQ(Loaded(file).backends[0].servers[0].ToString(), "192.0.2.1:25");
+}
+
+TEST(Loader, ReadsFiles) {
+  const std::string file = ::testing::TempDir() + "/loader_test.yaml";
+  std::ofstream(file) << TestFile{}.Text();
+  const LoadResult result = LoadConfigFile(file, LoadEnvironment::OfSystem());
+  EXPECT_TRUE(result.ok()) << result.ErrorText();
+  EXPECT_EQ(result.config.file, file);
+  EXPECT_GE(result.config.workers, 1u);
+  EXPECT_FALSE(result.config.hostname.empty());
+}
+
+}  // namespace
+}  // namespace starling

@@ -13,7 +13,8 @@ namespace starling {
 struct TestFile {
   std::string tls = "tls: {certificates: [{cert: a.crt, key: a.key}]}";  // line 1
   std::string listeners =                                                // line 2
-      "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:2525\", tls: starttls, backend: b}]";
+      "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:2525\", tls: starttls, backend: "
+      "b}]";
   std::string backends = "backends: [{name: b, servers: \"unix:/b\", proxy_protocol: v2}]";  // 3
   std::string rest = "";  // from line 4 on
 

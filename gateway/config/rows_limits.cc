@@ -95,6 +95,17 @@ constexpr Option kRows[] = {
      .set = SetNumber<&ListenerLimits::idle_ms>,
      .get = GetNumber<&ListenerLimits::idle_ms>},
     {.section = Section::kLimits,
+     .key = "half_close",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = 24 * kHour,
+     .in_listener = true,
+     .doc =
+         "A relay of which one direction has ended and in the other nothing moves. Enough for the "
+         "answer to a last command; a client that is gone without a word is not waited for longer.",
+     .set = SetNumber<&ListenerLimits::half_close_ms>,
+     .get = GetNumber<&ListenerLimits::half_close_ms>},
+    {.section = Section::kLimits,
      .key = "linger",
      .type = OptionType::kDuration,
      .min = kShort,

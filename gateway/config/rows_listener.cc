@@ -200,7 +200,7 @@ constexpr Option kRows[] = {
      .max = kMaxProxyRanges,
      .required = true,
      .doc = "Addresses and ranges whose word is taken for who the client is.",
-     .set = SetList<&ListenerConfig::proxy_from, Cidr::Parse>,
+     .set = SetList<&ListenerConfig::proxy_from, ParseRange>,
      .get = GetList<&ListenerConfig::proxy_from>},
 };
 

@@ -60,9 +60,14 @@ TEST(Units, Sizes) {
 
 TEST(Units, Numbers) {
   const Row table[] = {
-      {"0", 0},          {"007", 7},           {"18446744073709551615", 18446744073709551615u},
-      {"", std::nullopt}, {"1_000", std::nullopt}, {"18446744073709551616", std::nullopt},
-      {"-0", std::nullopt}, {"1e3", std::nullopt},
+      {"0", 0},
+      {"007", 7},
+      {"18446744073709551615", 18446744073709551615u},
+      {"", std::nullopt},
+      {"1_000", std::nullopt},
+      {"18446744073709551616", std::nullopt},
+      {"-0", std::nullopt},
+      {"1e3", std::nullopt},
   };
   for (const Row& row : table) EXPECT_EQ(ParseNumber(row.text), row.value) << row.text;
 }

@@ -107,6 +107,7 @@ class YamlBuilder : public YAML::EventHandler {
     YamlNode* node = nullptr;
     YAML::anchor_t anchor = YAML::NullAnchor;
     bool have_key = false;    // the next event is a value
+    YamlMark key_mark;        // of that key
     bool drop_value = false;  // of a key that was refused
     std::map<std::string, YamlMark> seen;
   };
@@ -139,6 +140,9 @@ class YamlBuilder : public YAML::EventHandler {
     YamlNode* node = Make(kind, mark);
     if (node == nullptr) return;
     node->text = text;
+    // The library places what is left out at whatever comes after it.
+    const bool value = !open_.empty() && open_.back().have_key;
+    if (kind == YamlNode::Kind::kNull && value) node->mark = open_.back().key_mark;
     if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
     Attach(*node, node->mark);
   }
@@ -152,7 +156,9 @@ class YamlBuilder : public YAML::EventHandler {
     YamlNode* node = Make(kind, mark);
     if (node == nullptr) return;
     Attach(*node, node->mark);
-    open_.push_back({.node = node, .anchor = anchor, .seen = {}});
+    Open& top = open_.emplace_back();
+    top.node = node;
+    top.anchor = anchor;
   }
 
   void End() {
@@ -175,6 +181,7 @@ class YamlBuilder : public YAML::EventHandler {
       if (!top.drop_value) top.node->children.push_back(&node);
     } else {
       top.have_key = true;
+      top.key_mark = mark;
       top.drop_value = !TakeKey(top, node, mark);
     }
   }
@@ -214,7 +221,8 @@ YamlTree YamlTree::Parse(std::string_view text, Report& report) {
   YamlBuilder builder(tree, report);
   // The library tells of bad syntax by exceptions; they end here.
   try {
-    std::istringstream stream{std::string(text)};
+    // The library loses its place at an end without a line end.
+    std::istringstream stream(std::string(text) + "\n");
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
     if (parser) report.Error({}, "several documents", "one");

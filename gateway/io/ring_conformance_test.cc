@@ -1,4 +1,4 @@
-// Conformance: octets, buffers, cancelling and closing, waking.
+// Conformance: octets, cancelling and closing, waking.
 #include "gateway/io/ring_conformance.h"
 
 #include <algorithm>
@@ -49,14 +49,6 @@ TEST_P(RingStreams, AReceiveTakesNoMoreThanItsCapAndTellsOfTheRest) {
     EXPECT_EQ(ring_->BuffersOut(), 0u);
     Close(conn);
   }
-}
-
-TEST_P(RingStreams, AnIdleReceiveHoldsNoBuffer) {
-  StartRing();
-  const Conn conn = Accepted(Transport::kTcp, 1);
-  ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
-  ExpectNothing();
-  EXPECT_EQ(ring_->BuffersOut(), 0u);
 }
 
 TEST_P(RingStreams, MuchDataArrivesOnceAndInOrder) {
@@ -154,60 +146,6 @@ TEST_P(RingStreams, PeekTakesNothing) {
   EXPECT_EQ(peek(), -EAGAIN);
   harness_->ShutdownWrite(conn.peer);
   EXPECT_EQ(peek(), 0);
-}
-
-TEST_P(RingStreams, WithoutBuffersNothingIsLost) {
-  RingOptions options = SmallOptions();
-  options.small_buffers = 2;
-  StartRing(options);
-  const Conn conn = Accepted(Transport::kTcp, 1);
-  harness_->Write(conn.peer, "aabbcc");
-  std::vector<Completion> held;
-  for (const char* expected : {"aa", "bb"}) {
-    ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
-    held.push_back(Wait(conn.recv()));
-    EXPECT_EQ(Text(held.back()), expected);
-  }
-  for (int i = 0; i < 2; ++i) {
-    ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
-    const Completion none = Wait(conn.recv());
-    EXPECT_EQ(none.result, -ENOBUFS);
-    EXPECT_EQ(none.buffer, kNoBuffer);
-  }
-  EXPECT_EQ(ring_->BuffersOut(), 2u);
-  ring_->ReturnBuffer(held[0].buffer);
-  EXPECT_EQ(Receive(conn, 1), "c");
-  // The other group is one of its own.
-  ring_->Recv(conn.fd, BufferGroup::kLarge, 2, conn.recv());
-  const Completion large = Wait(conn.recv());
-  EXPECT_EQ(Text(large), "c");
-  EXPECT_EQ(Text(held[1]), "bb");
-  ring_->ReturnBuffer(large.buffer);
-  ring_->ReturnBuffer(held[1].buffer);
-}
-
-TEST_P(RingStreams, AGroupOfNoneHasNone) {
-  RingOptions options = SmallOptions();
-  options.small_buffers = 0;
-  StartRing(options);
-  const Conn conn = Accepted(Transport::kTcp, 1);
-  harness_->Write(conn.peer, "ab");
-  ring_->Recv(conn.fd, BufferGroup::kSmall, 10, conn.recv());
-  EXPECT_EQ(Wait(conn.recv()).result, -ENOBUFS);
-  ring_->Recv(conn.fd, BufferGroup::kLarge, 10, conn.recv());
-  const Completion recv = Wait(conn.recv());
-  EXPECT_EQ(Text(recv), "ab");
-  ring_->ReturnBuffer(recv.buffer);
-}
-
-TEST_P(RingStreams, EveryBufferCanBeUsedAgain) {
-  StartRing();
-  const Conn conn = Accepted(Transport::kTcp, 1);
-  for (int i = 0; i < 100; ++i) {
-    const std::string text = std::to_string(i);
-    harness_->Write(conn.peer, text);
-    EXPECT_EQ(ReceiveAll(conn, text.size()), text);
-  }
 }
 
 TEST_P(RingStreams, ACancelledReceiveLosesNothing) {

@@ -1,5 +1,5 @@
 // The conformance suite on the real ring, and what is true of it alone: which
-// operations the switches change, what the restrictions refuse.
+// operations the switches change, limits, waking a thread that waits.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,15 @@
 #include "gateway/io/uring_probe.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 
 namespace starling::uring {
@@ -60,6 +67,31 @@ TEST(UringProbeTest, TellsCausesApartAndNamesTheRemedy) {
     EXPECT_NE(probe.message.find("io_uring_setup: "), std::string::npos) << "what was tried";
     EXPECT_EQ(probe.features.ToString(), "none");
   }
+}
+
+// In a process of its own: a filter as a container runtime would install it.
+[[noreturn]] void ProbeUnderFilter(uint32_t error) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(code), code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    exit(100);
+  }
+  const RingProbe probe = ProbeRing();
+  fprintf(stderr, "%s\n", probe.message.c_str());
+  exit(static_cast<int>(probe.unavailable));
+}
+
+TEST(UringProbeTest, ARealFilterIsRecognized) {
+  const RingProbe here = ProbeRing();
+  if (here.unavailable != RingUnavailable::kNo) GTEST_SKIP() << here.message;
+  EXPECT_EXIT(ProbeUnderFilter(EPERM),
+              testing::ExitedWithCode(static_cast<int>(RingUnavailable::kSeccomp)), "seccomp");
 }
 
 TEST(UringProbeTest, ThisMachine) {

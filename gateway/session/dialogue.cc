@@ -129,7 +129,10 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
 // The end of data of either side, once each, when what came before is consumed.
 void TellEnds(WorkerContext& ctx, Session& session) {
   Dialogue& dialogue = *session.dialogue;
-  if (session.down.end_of_data && !dialogue.client_end_told && !dialogue.hold) {
+  // With all output sent, what the negotiator has left of the client is not for
+  // want of room: nothing can become of it any more.
+  const bool had_room = Flushed(session.down) && (!LegIsUp(session) || Flushed(session.up));
+  if (session.down.end_of_data && had_room && !dialogue.client_end_told && !dialogue.hold) {
     dialogue.client_end_told = true;
     const Phase before = session.phase;
     TellNegotiator(ctx, session, {.kind = EventKind::kClientEnd});

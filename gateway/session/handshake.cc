@@ -72,6 +72,18 @@ void Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
   EndPolitely(ctx, session, EndReason::kHandshakeFailed);
 }
 
+// The library keeps TLS 1.3's ticket for the first octets it is given to send. After
+// STARTTLS the client speaks next, and one that does not switch Nagle's algorithm
+// off waits for an acknowledgement of its Finished, which would be delayed.
+void SendTicketsNow(WorkerContext& ctx, Session& session) {
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, 1024);
+  if (room.empty()) return;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  session.tls.SendTickets(io);
+  Produced(session.down, io.written);
+  ReleaseIfEmpty(ctx, session.down.out);
+}
+
 void Completed(WorkerContext& ctx, Session& session) {
   const TlsFacts facts = session.tls.Facts();
   const ListenerId id = session.listener->id;
@@ -83,6 +95,7 @@ void Completed(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kGroup, id, facts.group);
   ctx.shard->Observe(Histogram::kHandshakeSeconds, id, static_cast<uint64_t>(took.count()));
   LeaveHandshake(ctx, session);
+  if (session.upgraded) SendTicketsNow(ctx, session);
   SetPhase(ctx, session, Phase::kOpening);
   OpenLeg(ctx, session, session.listener->config->backend);
 }

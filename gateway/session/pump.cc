@@ -274,10 +274,11 @@ void Pump(WorkerContext& ctx, Session& session) {
     if (session.generation != generation) return;  // over, and the slot is free
   }
   if (session.generation != generation) return;
-  ArmReceives(ctx, session);
-  ArmSends(ctx, session);
+  // Before the receives: what is left of one and not stashed forbids the next.
   StashChunk(ctx, session.down);
   StashChunk(ctx, session.up);
+  ArmReceives(ctx, session);
+  ArmSends(ctx, session);
   if (ctx.out_of_blocks) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
     ctx.starved.push_back(session.slot);

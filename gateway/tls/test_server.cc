@@ -37,10 +37,7 @@ TlsResult TestServer::Run(Call call) {
     result = call(io);
     at += io.consumed;
     output.append(space_, 0, io.written);
-    if (result == TlsResult::kNeedRoom) {
-      need_room_count_++;
-      continue;
-    }
+    if (result == TlsResult::kNeedRoom) continue;
     if (result == TlsResult::kNeedInput && at < input.size()) continue;
     break;
   }

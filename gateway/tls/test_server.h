@@ -29,7 +29,6 @@ class TestServer {
 
   bool connected() const { return connected_; }
   TlsSession& session() { return session_; }
-  size_t need_room_count() const { return need_room_count_; }
 
  private:
   // Makes `call` with a view of input and output until it no longer wants room or
@@ -40,7 +39,6 @@ class TestServer {
   TlsSession session_;
   size_t in_portion_;
   bool connected_ = false;
-  size_t need_room_count_ = 0;
   std::string space_;
   std::string plain_;
 };

@@ -173,6 +173,13 @@ TlsResult TlsSession::Write(Io& io, std::span<const uint8_t> plain, size_t& take
   return TlsResult::kOk;
 }
 
+TlsResult TlsSession::SendTickets(Io& io) {
+  if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
+  const SpanBio::Use use(context_->impl()->bio, io);
+  ERR_clear_error();
+  return Flush();
+}
+
 TlsResult TlsSession::CloseNotify(Io& io) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
   if (SSL_in_init(ssl_) || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) {

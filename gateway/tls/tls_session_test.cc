@@ -93,6 +93,23 @@ TEST_P(SessionTest, WriteSaysWhenThereIsNoRoomAndLosesNothing) {
   EXPECT_EQ(client.received, plain);
 }
 
+TEST_P(SessionTest, TicketsCanBeSentAheadOfData) {
+  TestClient client(Version(GetParam()));
+  TestServer server(*context_);
+  ASSERT_TRUE(Exchange(client, server));
+  std::vector<uint8_t> out(1024);
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = out, .written = 0};
+  EXPECT_EQ(server.session().SendTickets(io), TlsResult::kOk);
+  EXPECT_EQ(io.written > 0, GetParam() == kTls13);  // TLS 1.2 has sent it before
+  const size_t written = io.written;
+  EXPECT_EQ(server.session().SendTickets(io), TlsResult::kOk);
+  EXPECT_EQ(io.written, written);
+  client.input.assign(reinterpret_cast<const char*>(out.data()), io.written);
+  EXPECT_TRUE(client.Step());
+  EXPECT_NE(client.session(), nullptr);
+  EXPECT_EQ(client.received, "");
+}
+
 TEST_P(SessionTest, DataBehindTheHandshakeIsLeftForRead) {
   TestClient client(Version(GetParam()));
   TestServer server(*context_);

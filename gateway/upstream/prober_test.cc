@@ -311,19 +311,22 @@ TEST_F(ProberTest, KeepsWhatItKnewOfAServerThatWentDown) {
 
 // A worker's word is believed, announced, and checked long before the interval.
 TEST_F(ProberTest, WorkerSaysDown) {
-  std::atomic<int> served{0};
+  std::atomic<int> asked{0};
   FakeServer server("127.0.0.1:0", [&](int fd) {
     Write(fd, "HI\n");
+    if (ReadLine(fd) != "ASK") return;
+    ++asked;
+    Write(fd, "CAPS 3\n");
     ReadAll(fd);
-    ++served;
   });
   options_.interval_ms = 3'600'000;
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kGreets, false, {}});
-  Until([&] { return served == 1; });
+  Begin({server.address()}, {&kGreets, true, {}});
+  // The first probe's verdict has been noted; it may not have left yet.
+  Until([&] { return backends_->Capabilities(0) == 3; });
   backends_->MarkDown(0);
   changes_.WaitFor(NameOf(server) + " down");
-  Until([&] { return served == 2; });
+  Until([&] { return asked == 2; });
   Until([&] { return backends_->server(0).up.load(); });
 }
 

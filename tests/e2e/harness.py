@@ -48,7 +48,7 @@ BACKENDS = {
     "imap": "imap", "pop3": "pop3", "sieve": "sieve", "lmtp": "lmtp",
 }
 # A test that leaves a session open does not wait long for it.
-LIMITS = {"drain": "1s"}
+LIMITS = {"drain": "1s", "refusals": 1024}
 
 
 class Gateway(starling.Gateway):

@@ -1,1 +1,247 @@
+// Every deadline of a session, in simulated time, through the real worker: a
+// millisecond before its limit the session is there, a little after it is gone,
+// and that deadline is the reason.
 #include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tests/sim/gateway_fixture.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/sim_backend.h"
+#include "tests/sim/sim_client.h"
+
+namespace starling::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What all exchanges before the one that is waited for take together, at most.
+constexpr milliseconds kSlack{40};
+// A limit that is not meant here is far away.
+constexpr uint32_t kFar = 1'000'000;
+
+struct Case {
+  const char* name;
+  EndReason reason;
+  const char* protocol;
+  TlsMode tls;
+  ClientKind client;
+  BackendKind backend;
+  ServerKind servers;
+  uint32_t ListenerLimits::* limit;
+  uint32_t ms;
+};
+
+// One listener, one backend, one session.
+class OneSession final : public Sessions {
+ public:
+  explicit OneSession(const Case& with) : world_(7) {
+    ListenerConfig listener;
+    listener.name = with.name;
+    listener.protocol = FindProtocol(with.protocol);
+    listener.bind = {world_.FreshAddress(false)};
+    listener.tls = with.tls;
+    listener.limits = {.pre_relay_ms = kFar,
+                       .proxy_header_ms = kFar,
+                       .handshake_ms = kFar,
+                       .connect_ms = kFar,
+                       .greeting_ms = kFar,
+                       .record_ms = kFar,
+                       .idle_ms = kFar,
+                       .half_close_ms = kFar,
+                       .linger_ms = kFar};
+    listener.limits.*with.limit = with.ms;
+    const bool proxied = with.client == ClientKind::kProxyStall;
+    if (proxied) listener.proxy_from = {*Cidr::Parse("198.51.100.0/24")};
+    BackendSetup backend;
+    backend.address = world_.FreshAddress(false);
+    backend.protocol = with.protocol;
+    BackendConfig& servers = config_.backends.emplace_back();
+    servers.name = "backend";
+    servers.servers = {backend.address};
+    servers.proxy = ProxyOut::kV2;
+    config_.listeners.push_back(listener);
+    config_.limits.sessions = 4;
+    config_.limits.refusals = 4;
+    config_.limits.armed_accepts = 1;
+    config_.limits.output_buffers = 16;
+    config_.limits.small_buffers = 8;
+    config_.limits.large_buffers = 2;
+
+    setup_.config = &config_.listeners.back();
+    setup_.address = setup_.config->bind.front();
+    setup_.servers = with.servers;
+    setup_.proxy_in = proxied;
+    plan_.id = 1;
+    plan_.listener = &setup_;
+    plan_.client = with.client;
+    plan_.backend = with.backend;
+    plan_.connects_from = plan_.endpoint = world_.FreshEndpoint();
+    plan_.client_octets = plan_.backend_octets = 1'000;
+    plan_.client_ends_first = true;
+    gateway_ = std::make_unique<GatewayFixture>(world_, config_);
+    if (with.servers == ServerKind::kBlackHole) {
+      world_.MakeBlackHole(backend.address);
+    } else {
+      backend_ = std::make_unique<SimBackend>(world_, *this, backend);
+    }
+  }
+
+  void StartClient() {
+    client_ = std::make_unique<SimClient>(world_, plan_);
+    client_->Start();
+  }
+
+  void RunFor(milliseconds time) {
+    const MonoTime end = world_.now() + time;
+    world_.At(end, [this] { world_.Interrupt(); });
+    while (world_.now() < end && world_.failures().empty()) gateway_->Turn();
+    for (const SessionRecord& record : gateway_->TakeRecords()) {
+      if (record.event != LogEvent::kEnded) continue;
+      ++ended_;
+      reason_ = record.reason;
+    }
+  }
+
+  // Stops the gateway and reports what went wrong on the way.
+  void Finish() {
+    gateway_->worker().StopNow();
+    while (gateway_->Turn() && world_.failures().empty()) {
+    }
+    gateway_->CheckNothingLeft();
+    for (const std::string& failure : world_.failures()) ADD_FAILURE() << failure;
+  }
+
+  World& world() { return world_; }
+  GatewayFixture& gateway() { return *gateway_; }
+  const SessionPlan& plan() const { return plan_; }
+  int ended() const { return ended_; }
+  EndReason reason() const { return reason_; }
+
+  SessionPlan* ById(uint32_t id) override { return id == plan_.id ? &plan_ : nullptr; }
+  SessionPlan* ByEndpoint(const Endpoint& endpoint) override {
+    return endpoint == plan_.endpoint ? &plan_ : nullptr;
+  }
+
+ private:
+  World world_;
+  Config config_;
+  ListenerSetup setup_;
+  SessionPlan plan_;
+  std::unique_ptr<GatewayFixture> gateway_;
+  std::unique_ptr<SimBackend> backend_;
+  std::unique_ptr<SimClient> client_;
+  int ended_ = 0;
+  EndReason reason_ = EndReason::kNone;
+};
+
+void RunInThread(const std::function<void()>& body) { GatewayFixture::InFreshThread(body); }
+
+class Deadline : public testing::TestWithParam<Case> {};
+
+TEST_P(Deadline, EndsTheSessionAtItsLimitAndNotBefore) {
+  RunInThread([] {
+    const Case& with = GetParam();
+    OneSession session(with);
+    session.StartClient();
+    session.RunFor(milliseconds(with.ms - 1));
+    EXPECT_EQ(session.gateway().worker().sessions(), 1u) << "ended too early";
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1) << "not ended in time";
+    EXPECT_EQ(Label(session.reason()), Label(with.reason));
+    session.Finish();
+  });
+}
+
+constexpr TlsMode kImplicit = TlsMode::kImplicit;
+constexpr TlsMode kStartTls = TlsMode::kStartTls;
+
+const Case kCases[] = {
+    {"PreRelayOfASilentClient", EndReason::kPreRelayDeadline, "imap", kStartTls,
+     ClientKind::kSilent, BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::pre_relay_ms,
+     60'000},
+    {"PreRelayIsNotExtendedByOctets", EndReason::kPreRelayDeadline, "smtp", kStartTls,
+     ClientKind::kDrip, BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::pre_relay_ms,
+     60'000},
+    {"PreRelayBeforeAnyOctetOfTls", EndReason::kPreRelayDeadline, "tcp", kImplicit,
+     ClientKind::kSilent, BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::pre_relay_ms,
+     60'000},
+    {"ProxyHeader", EndReason::kProxyHeaderDeadline, "smtp", kStartTls, ClientKind::kProxyStall,
+     BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::proxy_header_ms, 5'000},
+    {"HandshakeImplicit", EndReason::kHandshakeDeadline, "imap", kImplicit, ClientKind::kHelloStall,
+     BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::handshake_ms, 15'000},
+    {"HandshakeAfterUpgrade", EndReason::kHandshakeDeadline, "pop3", kStartTls,
+     ClientKind::kHelloStall, BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::handshake_ms,
+     15'000},
+    {"Connect", EndReason::kConnectDeadline, "imap", kImplicit, ClientKind::kStream,
+     BackendKind::kNormal, ServerKind::kBlackHole, &ListenerLimits::connect_ms, 5'000},
+    {"ConnectAfterUpgrade", EndReason::kConnectDeadline, "smtp", kStartTls, ClientKind::kStream,
+     BackendKind::kNormal, ServerKind::kBlackHole, &ListenerLimits::connect_ms, 5'000},
+    {"Greeting", EndReason::kGreetingDeadline, "smtp", kStartTls, ClientKind::kStream,
+     BackendKind::kSilent, ServerKind::kUp, &ListenerLimits::greeting_ms, 30'000},
+    {"Record", EndReason::kRecordDeadline, "imap", kImplicit, ClientKind::kHalfRecord,
+     BackendKind::kNormal, ServerKind::kUp, &ListenerLimits::record_ms, 30'000},
+    {"Idle", EndReason::kIdleDeadline, "imap", kImplicit, ClientKind::kIdle, BackendKind::kNormal,
+     ServerKind::kUp, &ListenerLimits::idle_ms, 20'000},
+    {"HalfClose", EndReason::kClientClosed, "imap", kImplicit, ClientKind::kStream,
+     BackendKind::kNeverEnds, ServerKind::kUp, &ListenerLimits::half_close_ms, 60'000},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, Deadline, testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+Case LingerCase() {
+  return {"Linger",        EndReason::kBadOctet,       "imap",
+          kStartTls,       ClientKind::kNul,           BackendKind::kNormal,
+          ServerKind::kUp, &ListenerLimits::linger_ms, 2'000};
+}
+
+// A client that was refused, reads what it is told and does not go away.
+TEST(Linger, EndsAtItsLimit) {
+  RunInThread([] {
+    OneSession session(LingerCase());
+    World& world = session.world();
+    SocketId socket;
+    ASSERT_EQ(world.Connect(session.plan().listener->address, session.plan().endpoint, &socket), 0);
+    constexpr std::string_view kLine("a NO\0OP\r\n", 9);
+    world.Write(socket, {reinterpret_cast<const uint8_t*>(kLine.data()), kLine.size()});
+    session.RunFor(milliseconds(1'999));
+    EXPECT_EQ(session.gateway().worker().sessions(), 1u);
+    EXPECT_EQ(session.ended(), 0);
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kBadOctet));
+    session.Finish();
+  });
+}
+
+// The drain's deadline is the main thread's; it ends in EndSessions. Sessions are
+// told, and gone after the linger at the latest.
+TEST(DrainDeadline, EndsRelayingAndNegotiatingSessions) {
+  for (const ClientKind kind : {ClientKind::kIdle, ClientKind::kSilent}) {
+    RunInThread([kind] {
+      Case with = LingerCase();
+      with.client = kind;
+      OneSession session(with);
+      session.StartClient();
+      session.RunFor(milliseconds(10'000));
+      session.gateway().worker().StopAccepting();
+      session.RunFor(milliseconds(10'000));
+      EXPECT_TRUE(session.gateway().worker().accepting_stopped());
+      EXPECT_EQ(session.gateway().worker().sessions(), 1u) << "sessions may go on";
+      session.gateway().worker().EndSessions();
+      session.RunFor(milliseconds(2'000) + kSlack);
+      EXPECT_EQ(session.ended(), 1);
+      EXPECT_EQ(Label(session.reason()), Label(EndReason::kDrainDeadline));
+      EXPECT_TRUE(session.plan().client_saw_end) << "it was not told";
+      session.Finish();
+    });
+  }
+}
+
+}  // namespace
+}  // namespace starling::sim

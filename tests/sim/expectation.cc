@@ -42,6 +42,8 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kCloseMute:
       if (!plan.implicit()) return {EndReason::kBackendProtocol};
       return {EndReason::kBackendClosed, EndReason::kClientClosed};
+    case BackendKind::kNeverEnds:
+      return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kIdleDeadline};
     case BackendKind::kCount:
       break;
   }

@@ -13,17 +13,19 @@
 namespace starling::sim {
 namespace {
 
-// Made once a process; every run uses the same.
-struct Identity {
-  std::vector<std::shared_ptr<const Credential>> credentials;
-  std::shared_ptr<TicketKeys> tickets;
-};
-
 void WriteFile(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::trunc) << text;
 }
 
-Identity MakeIdentity() {
+// The library's generator is a thread's own; a new thread's is seeded from what is
+// reset here.
+void RunFresh(const std::function<void()>& body) {
+  RAND_reset_for_fuzzing();
+  std::thread(body).join();
+}
+
+std::shared_ptr<const Credential> MakeIdentity() {
+  const World world(0);  // for the clock
   const TestCertificate made = MakeTestCertificate();
   const char* const configured = getenv("TEST_TMPDIR");
   std::string folder = std::string(configured != nullptr ? configured : "/tmp") + "/simXXXXXX";
@@ -42,13 +44,14 @@ Identity MakeIdentity() {
     std::fprintf(stderr, "%s\n", credential.status().ToString().c_str());
     abort();
   }
-  return {{*credential}, MakeTicketKeys()};
+  return *credential;
 }
 
-const Identity& TheIdentity() {
-  static const Identity identity = [] {
-    Identity made;
-    GatewayFixture::InFreshThread([&] { made = MakeIdentity(); });
+// Made once a process; every run uses the same.
+const std::shared_ptr<const Credential>& TheIdentity() {
+  static const std::shared_ptr<const Credential> identity = [] {
+    std::shared_ptr<const Credential> made;
+    RunFresh([&] { made = MakeIdentity(); });
     return made;
   }();
   return identity;
@@ -66,10 +69,8 @@ RingOptions OptionsFor(const Config& config) {
 }  // namespace
 
 void GatewayFixture::InFreshThread(const std::function<void()>& body) {
-  // The library's generator is a thread's own; a new one is seeded from what is
-  // reset here.
-  RAND_reset_for_fuzzing();
-  std::thread(body).join();
+  TheIdentity();
+  RunFresh(body);
 }
 
 GatewayFixture::GatewayFixture(World& world, const Config& config)
@@ -83,8 +84,8 @@ GatewayFixture::GatewayFixture(World& world, const Config& config)
   options.backends = &backends_;
   options.shard = &shard_;
   options.log = &log_;
-  options.credentials = TheIdentity().credentials;
-  options.tickets = TheIdentity().tickets;
+  options.credentials = {TheIdentity()};
+  options.tickets = MakeTicketKeys();
   options.ring = std::move(Ring::Create(OptionsFor(config))).value();
   worker_ = std::move(Worker::Create(std::move(options))).value();
   for (uint32_t i = 0; i < config.listeners.size(); ++i) {

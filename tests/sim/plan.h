@@ -66,10 +66,12 @@ enum class BackendKind : uint8_t {
   kCloseMute,  // closes without a word
   kCloseMid,   // ends its stream early and closes
   kResetMid,   // resets amid its stream
+  kNeverEnds,  // streams, and does not answer the client's end with its own
   kCount,
 };
-inline constexpr const char* kBackendNames[] = {"kNormal", "kRefuse",    "kPreauth",  "kGarbage",
-                                                "kSilent", "kCloseMute", "kCloseMid", "kResetMid"};
+inline constexpr const char* kBackendNames[] = {"kNormal",   "kRefuse",   "kPreauth",
+                                                "kGarbage",  "kSilent",   "kCloseMute",
+                                                "kCloseMid", "kResetMid", "kNeverEnds"};
 
 // What is special about the servers behind a listener.
 enum class ServerKind : uint8_t { kUp, kDown, kBlackHole, kNeverAccepts };

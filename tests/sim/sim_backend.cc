@@ -170,6 +170,7 @@ class StreamLeg final : public BackendLeg {
         wire_.Reset();
         return;
       }
+      if (kind() == BackendKind::kNeverEnds) return;
       if (!plan_->client_ends_first || wire_.ended()) wire_.ShutdownWhenFlushed();
       if (wire_.ended() && wire_.flushed()) {
         stage_ = Stage::kDone;

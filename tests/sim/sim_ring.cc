@@ -65,11 +65,15 @@ void SimRing::CancelAccepts(Fd listener) {
 
 void SimRing::RemoveListener(Fd listener) {
   Entry& entry = At(listener);
-  if (entry.state != Entry::State::kListener || entry.unseen > 0) {
+  const bool armed = std::any_of(requests_.begin(), requests_.end(),
+                                 [&](const Request& request) { return request.fd == listener; });
+  if (entry.state != Entry::State::kListener || armed) {
     world_.Fail("RemoveListener with accepts armed, or of no listener");
   }
-  world_.CloseListener(entry.os_fd);
-  entry = Entry{};
+  world_.CloseListener(std::exchange(entry.os_fd, -1));
+  entry.state = Entry::State::kClosing;
+  entry.gone = true;
+  if (entry.unseen == 0) entry = Entry{};
 }
 
 // --- Requests ---
@@ -166,7 +170,7 @@ void SimRing::See(const Done& done) {
   if (done.kind == Kind::kOpen && !done.frees && entry.state == Entry::State::kOpening) {
     entry.state = Entry::State::kOpen;
   }
-  if (HashOf(done.data) != done.data_hash) {
+  if (!done.data.empty() && HashOf(done.data) != done.data_hash) {
     world_.Fail("memory of a send changed while it was in flight");
   }
   if (done.frees || done.kind == Kind::kClose) entry.gone = true;

@@ -2,7 +2,7 @@
 //
 //   SIM_SEED=n     that seed alone
 //   SIM_SEEDS=n    that many, from 1 (or from SIM_SEED) on
-//   SIM_TRACE=1    prints what happens in the first run of each
+//   SIM_TRACE=1    prints what happens in the first run of each; 2: in both
 #include "tests/sim/simulation.h"
 
 #include <gtest/gtest.h>
@@ -33,16 +33,16 @@ TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
   const bool one = getenv("SIM_SEED") != nullptr;
   const uint64_t first = FromEnvironment("SIM_SEED", 1);
   const uint64_t count = FromEnvironment("SIM_SEEDS", one ? 1 : kDefaultSeeds);
-  const bool trace = FromEnvironment("SIM_TRACE", 0) != 0;
+  const uint64_t trace = FromEnvironment("SIM_TRACE", 0);
 
   std::array<uint64_t, kEndReasonCount> reasons{};
   uint64_t sessions = 0;
   uint64_t turns = 0;
   uint64_t overlapping = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
-    const RunResult result = RunSimulation(seed, trace);
+    const RunResult result = RunSimulation(seed, trace >= 1);
     ASSERT_TRUE(result.failures.empty()) << Describe(seed, result);
-    const RunResult again = RunSimulation(seed, false);
+    const RunResult again = RunSimulation(seed, trace >= 2);
     ASSERT_EQ(result.trace_hash, again.trace_hash) << "seed " << seed << " is not reproducible";
     for (size_t i = 0; i < kEndReasonCount; ++i) reasons[i] += result.reasons[i];
     sessions += result.accepted;

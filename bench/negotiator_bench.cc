@@ -1,0 +1,133 @@
+// What a protocol's dialogue before TLS costs: a session from its greeting to the
+// end of the preamble on the fresh leg, with the negotiator made and destroyed as
+// the gateway does, and nothing around it.
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "protocols/negotiator.h"
+#include "protocols/registry.h"
+
+namespace starling {
+namespace {
+
+// What the two sides say. The client waits for each answer, as real ones do.
+struct Dialogue {
+  const char* protocol;
+  std::string_view client[2];  // the last is the upgrade
+  std::string_view greeting;   // of the backend, swallowed after TLS
+};
+
+constexpr Dialogue kDialogues[] = {
+    {.protocol = "smtp",
+     .client = {"EHLO client.example.net\r\n", "STARTTLS\r\n"},
+     .greeting = "220 mail.example.org ESMTP Postfix\r\n"},
+    {.protocol = "lmtp",
+     .client = {"LHLO client.example.net\r\n", "STARTTLS\r\n"},
+     .greeting = "220 mail.example.org LMTP\r\n"},
+    {.protocol = "imap",
+     .client = {"a1 CAPABILITY\r\n", "a2 STARTTLS\r\n"},
+     .greeting = "* OK [CAPABILITY IMAP4rev1 LOGIN-REFERRALS ID ENABLE IDLE AUTH=PLAIN] Dovecot "
+                 "(Debian) ready.\r\n"},
+    {.protocol = "pop3",
+     .client = {"CAPA\r\n", "STLS\r\n"},
+     .greeting = "+OK Dovecot (Debian) ready.\r\n"},
+    {.protocol = "managesieve",
+     .client = {"CAPABILITY\r\n", "STARTTLS\r\n"},
+     .greeting =
+         "\"IMPLEMENTATION\" \"Dovecot (Debian) Pigeonhole\"\r\n\"SIEVE\" \"fileinto reject "
+         "envelope\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\n\"VERSION\" \"1.0\"\r\nOK \"Dovecot "
+         "ready.\"\r\n"},
+};
+
+class Player {
+ public:
+  Player(benchmark::State& state, const ProtocolRow& row, const DialogueOptions& options)
+      : state_(state), negotiator_(row.create(storage_, options)) {}
+  ~Player() { negotiator_->~Negotiator(); }
+  Player(const Player&) = delete;
+  Player& operator=(const Player&) = delete;
+
+  void Raise(EventKind kind, bool inside_tls) {
+    Event event;
+    event.kind = kind;
+    event.inside_tls = inside_tls;
+    Call([&](Output& out) { return negotiator_->OnEvent(event, out); });
+  }
+  // Octets of one side, in pieces of `piece`; what is not consumed comes again.
+  void Client(std::string_view octets, size_t piece) {
+    Feed(octets, piece, [&](ByteView in, Output& out) { return negotiator_->OnClient(in, out); });
+  }
+  void Backend(std::string_view octets, size_t piece) {
+    Feed(octets, piece, [&](ByteView in, Output& out) { return negotiator_->OnBackend(in, out); });
+  }
+  void Expect(Verdict verdict, const char* where) {
+    if (verdict_ != verdict) state_.SkipWithError(where);
+  }
+
+ private:
+  template <typename Give>
+  void Feed(std::string_view octets, size_t piece, Give give) {
+    size_t given = 0;
+    while (given < octets.size() && verdict_ != Verdict::kRelay && verdict_ != Verdict::kClose) {
+      given = octets.size() - given > piece ? given + piece : octets.size();
+      const Step step =
+          Call([&](Output& out) { return give(AsBytes(octets.substr(0, given)), out); });
+      octets.remove_prefix(step.consumed);
+      given -= step.consumed;
+    }
+  }
+
+  template <typename F>
+  Step Call(F call) {
+    Output out{Writer(to_client_), Writer(to_backend_)};
+    const Step step = call(out);
+    verdict_ = step.verdict;
+    benchmark::DoNotOptimize(out.client.size());
+    return step;
+  }
+
+  benchmark::State& state_;
+  alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
+  uint8_t to_client_[kMinOutputRoom];
+  uint8_t to_backend_[kMinOutputRoom];
+  Negotiator* negotiator_;
+  Verdict verdict_ = Verdict::kContinue;
+};
+
+void StartTls(benchmark::State& state, const Dialogue& dialogue, size_t piece) {
+  const ProtocolRow* row = FindProtocol(dialogue.protocol);
+  DialogueOptions options;
+  options.hostname = "mail.example.org";
+  size_t octets = dialogue.greeting.size();
+  for (const std::string_view line : dialogue.client) octets += line.size();
+  for (auto _ : state) {
+    Player player(state, *row, options);
+    player.Raise(EventKind::kStart, false);
+    for (const std::string_view line : dialogue.client) player.Client(line, piece);
+    player.Expect(Verdict::kUpgrade, "no upgrade");
+    player.Raise(EventKind::kUpgraded, true);
+    player.Raise(EventKind::kLegUp, true);
+    player.Backend(dialogue.greeting, piece);
+    player.Expect(Verdict::kRelay, "no relay");
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
+}
+
+// In whole lines, and octet by octet.
+[[maybe_unused]] const bool kRegistered = [] {
+  for (const Dialogue& dialogue : kDialogues) {
+    for (const size_t piece : {std::string_view::npos, size_t{1}}) {
+      const std::string name =
+          std::string("StartTls/") + dialogue.protocol + (piece == 1 ? "/octets" : "/lines");
+      benchmark::RegisterBenchmark(name.c_str(), StartTls, dialogue, piece);
+    }
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace starling

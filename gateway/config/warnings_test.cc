@@ -1,0 +1,138 @@
+// What -t warns of, and what it does not warn of.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "gateway/config/loader_testing.h"
+
+namespace starling {
+namespace {
+
+constexpr char kNoHeader[] =
+    "backend b gets no PROXY header: it takes every client for a local one, and many servers let "
+    "those relay or log in in plaintext; set proxy_protocol: v2";
+constexpr char kV1[] =
+    "backend b gets a PROXY header of version 1, which does not tell it of TLS; set "
+    "proxy_protocol: v2";
+constexpr char kNoSsl[] =
+    "backend b gets PROXY headers without the ssl TLV, which do not tell it of TLS";
+
+std::string Warnings(const TestFile& file) {
+  const LoadResult result = Load(file);
+  EXPECT_TRUE(result.ok()) << result.ErrorText();
+  return Lines(result.warnings);
+}
+
+// A listener on port 2525 and its backend, with the options of both.
+std::string Warnings(const std::string& listener, const std::string& backend) {
+  return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", " +
+                                listener + "}]",
+                   .backends = "backends: [{name: b, servers: \"unix:/b\", " + backend + "}]"});
+}
+
+TEST(Warnings, NoneForAGoodFile) { EXPECT_EQ(Warnings({}), ""); }
+
+struct ProxyRow {
+  std::string listener;
+  std::string backend;
+  std::string warning;  // at the name of the backend
+};
+
+TEST(Warnings, OfBackendsThatDoNotLearnOfTls) {
+  const std::string plain_mx =
+      "protocol: smtp, tls: starttls, policy: opportunistic, "
+      "plaintext_backend: b";
+  const ProxyRow table[] = {
+      {"protocol: imap, tls: implicit", "proxy_protocol: v2", ""},
+      {"protocol: imap, tls: implicit", "proxy_protocol: none", kNoHeader},
+      {"protocol: imap, tls: implicit", "proxy_protocol: v1", kV1},
+      {"protocol: imap, tls: implicit", "proxy_protocol: v2, proxy_tlvs: [alpn]", kNoSsl},
+      {"protocol: pop3, tls: starttls", "proxy_protocol: none", kNoHeader},
+      {"protocol: pop3, tls: starttls", "proxy_protocol: v1", kV1},
+      {"protocol: managesieve, tls: starttls", "proxy_protocol: none", kNoHeader},
+      {"protocol: managesieve, tls: starttls", "proxy_protocol: v1", kV1},
+      {"protocol: smtp, tls: starttls", "proxy_protocol: none", kNoHeader},
+      {"protocol: smtp, tls: starttls", "proxy_protocol: v1", kV1},
+      {"protocol: smtp, tls: implicit", "proxy_protocol: v1", kV1},
+      {"protocol: lmtp, tls: starttls", "proxy_protocol: none", ""},
+      {"protocol: tcp, tls: implicit", "proxy_protocol: none", ""},
+      {plain_mx, "proxy_protocol: v2", ""},
+      {plain_mx, "proxy_protocol: v1", ""},
+  };
+  for (const ProxyRow& row : table) {
+    const std::string place = row.warning.empty() ? "" : "2:23: ";
+    EXPECT_EQ(Warnings(row.listener, row.backend), place + row.warning)
+        << row.listener << " " << row.backend;
+  }
+}
+
+TEST(Warnings, OfAnMxThatSeesOnlyLocalClients) {
+  EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b",
+                     "proxy_protocol: none"),
+            std::string("2:23: ") + kNoHeader + "\n2:133: " + kNoHeader);
+}
+
+TEST(Warnings, OfRequireOnPort25) {
+  const auto mx = [](const std::string& options) {
+    return Warnings({.listeners = "listeners: [{name: in, backend: b, protocol: smtp, bind: "
+                                  "\"0.0.0.0:25\", " +
+                                  options + "}]"});
+  };
+  EXPECT_EQ(mx("tls: starttls, policy: require"),
+            "2:95: policy require on port 25 turns away mail of servers without TLS; RFC 3207 "
+            "section 4 forbids it for a public MX");
+  EXPECT_EQ(mx("tls: implicit"), "");
+  EXPECT_EQ(mx("tls: starttls, plaintext_backend: b"), "");
+}
+
+TEST(Warnings, OfPlaintext) {
+  const std::string v2 = "proxy_protocol: v2";
+  EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic", v2),
+            "2:13: listener in has no plaintext_backend: its backend cannot tell whether a client "
+            "used TLS");
+  EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b, "
+                     "plaintext_auth: allow",
+                     v2),
+            "2:152: plaintext_auth: allow lets passwords cross the network in plaintext");
+  EXPECT_EQ(Warnings("protocol: imap, tls: starttls, plaintext_auth: allow", v2),
+            "2:107: plaintext_auth: allow has no effect without policy opportunistic");
+  EXPECT_EQ(Warnings("protocol: imap, tls: starttls, accept_bare_lf: true", v2),
+            "2:107: accept_bare_lf makes line ends ambiguous, which attacks on mail are built on");
+  EXPECT_EQ(Warnings("protocol: imap, tls: implicit, accept_bare_lf: true", v2),
+            "2:107: accept_bare_lf has no effect with implicit TLS");
+  EXPECT_EQ(
+      Warnings("protocol: imap, tls: starttls, accept_bare_lf: false, plaintext_auth: refuse", v2),
+      "");
+}
+
+TEST(Warnings, OfNetworks) {
+  EXPECT_EQ(
+      Warnings({.backends = "backends: [{name: b, proxy_protocol: v2, allow_plaintext_network: "
+                            "true, servers: [\"127.0.0.1:1\", \"192.0.2.1:25\"]}]"}),
+      "3:98: what clients have encrypted goes to 192.0.2.1:25 in plaintext over a network");
+  const std::string lmtp =
+      "listeners: [{name: in, backend: b, protocol: lmtp, tls: implicit, bind: ";
+  EXPECT_EQ(Warnings({.listeners = lmtp + "[\"127.0.0.1:24\", \"192.0.2.1:24\"]}]"}),
+            "2:90: LMTP delivers without log-in: whoever reaches 192.0.2.1:24 can put mail into "
+            "every mailbox");
+  EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\"}]"}), "");
+  EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\", proxy_protocol: {from: [10.0.0.0/8, "
+                                          "\"::/0\"]}}]"}),
+            "2:121: ::/0 lets everybody say who the client is, by a PROXY header");
+}
+
+TEST(Warnings, OfBackendsThatNobodyUses) {
+  EXPECT_EQ(
+      Warnings({.backends = "backends:\n  - {name: b, servers: \"unix:/b\", proxy_protocol: v2}"
+                            "\n  - {name: c, servers: \"unix:/c\"}"}),
+      "5:5: no listener uses backend c");
+}
+
+TEST(Warnings, AreLinesWithPlaces) {
+  const LoadResult result =
+      Load(TestFile{.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_protocol: v1}]"});
+  EXPECT_EQ(result.WarningText(), "f:2:88: warning: " + std::string(kV1) + "\n");
+}
+
+}  // namespace
+}  // namespace starling

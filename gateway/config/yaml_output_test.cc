@@ -1,0 +1,208 @@
+// What -T prints, the sample file, and the option table behind both.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "gateway/config/loader_testing.h"
+#include "gateway/config/options.h"
+
+namespace starling {
+namespace {
+
+constexpr char kSampleFile[] = "deploy/starling.sample.yaml";
+
+// Every option differs from its default where it can.
+constexpr char kEverything[] = R"(
+hostname: mail.example.org
+workers: 5
+pin_workers: false
+user: starling
+group: postdrop
+ring_features: [min_wait, socket_options]
+tls: {certificates: [{cert: "/etc/a \"b\"\\c.crt", key: /etc/ü.key}, {cert: c, key: d}]}
+limits: {pre_relay: 90s, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
+  idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
+  refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
+  output_buffers: 16, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20,
+  keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
+  probe_retry: 26s, probe_timeout: 27s}
+listeners:
+  - name: mx
+    protocol: smtp
+    bind: ["0.0.0.0:2525", "[::]:2525"]
+    tls: starttls
+    policy: opportunistic
+    backend: b
+    plaintext_backend: p
+    hostname: "[192.0.2.1]"
+    plaintext_auth: allow
+    accept_bare_lf: true
+    proxy_protocol: {from: [192.0.2.0/24, "2001:db8::/32"]}
+    limits: {handshake: 28s, idle: 0s}
+  - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b}
+backends:
+  - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
+  - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
+     allow_plaintext_network: true}
+metrics: {bind: "127.0.0.1:9464"}
+log: {format: json}
+)";
+
+Config Loaded(const std::string& text) {
+  const LoadResult result = Load(text);
+  EXPECT_TRUE(result.ok()) << result.ErrorText();
+  return result.config;
+}
+
+void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
+  EXPECT_EQ(a.name, b.name);
+  EXPECT_EQ(a.protocol, b.protocol);
+  ASSERT_EQ(a.bind.size(), b.bind.size());
+  for (size_t i = 0; i < a.bind.size(); ++i) {
+    EXPECT_EQ(a.bind[i].ToString(), b.bind[i].ToString());
+  }
+  EXPECT_EQ(a.tls, b.tls);
+  EXPECT_EQ(a.backend, b.backend);
+  EXPECT_EQ(a.plaintext_backend, b.plaintext_backend);
+  EXPECT_EQ(a.dialogue.hostname, b.dialogue.hostname);
+  EXPECT_EQ(a.dialogue.policy, b.dialogue.policy);
+  EXPECT_EQ(a.dialogue.plaintext_auth, b.dialogue.plaintext_auth);
+  EXPECT_EQ(a.dialogue.accept_bare_lf, b.dialogue.accept_bare_lf);
+  EXPECT_EQ(a.dialogue.max_line, b.dialogue.max_line);
+  EXPECT_EQ(a.dialogue.max_commands, b.dialogue.max_commands);
+  EXPECT_EQ(a.limits, b.limits);
+  EXPECT_EQ(a.proxy_from, b.proxy_from);
+}
+
+void ExpectEqual(const Config& a, const Config& b) {
+  EXPECT_EQ(a.hostname, b.hostname);
+  EXPECT_EQ(a.workers, b.workers);
+  EXPECT_EQ(a.pin_workers, b.pin_workers);
+  EXPECT_EQ(a.user, b.user);
+  EXPECT_EQ(a.group, b.group);
+  EXPECT_EQ(a.certificates, b.certificates);
+  ASSERT_EQ(a.listeners.size(), b.listeners.size());
+  for (size_t i = 0; i < a.listeners.size(); ++i) ExpectEqual(a.listeners[i], b.listeners[i]);
+  ASSERT_EQ(a.backends.size(), b.backends.size());
+  for (size_t i = 0; i < a.backends.size(); ++i) {
+    EXPECT_EQ(a.backends[i].name, b.backends[i].name);
+    ASSERT_EQ(a.backends[i].servers.size(), b.backends[i].servers.size());
+    for (size_t j = 0; j < a.backends[i].servers.size(); ++j) {
+      EXPECT_EQ(a.backends[i].servers[j].ToString(), b.backends[i].servers[j].ToString());
+    }
+    EXPECT_EQ(a.backends[i].proxy, b.backends[i].proxy);
+    EXPECT_EQ(a.backends[i].tlvs.alpn, b.backends[i].tlvs.alpn);
+    EXPECT_EQ(a.backends[i].tlvs.authority, b.backends[i].tlvs.authority);
+    EXPECT_EQ(a.backends[i].tlvs.crc32c, b.backends[i].tlvs.crc32c);
+    EXPECT_EQ(a.backends[i].tlvs.unique_id, b.backends[i].tlvs.unique_id);
+    EXPECT_EQ(a.backends[i].tlvs.ssl, b.backends[i].tlvs.ssl);
+    EXPECT_EQ(a.backends[i].allow_plaintext_network, b.backends[i].allow_plaintext_network);
+  }
+  EXPECT_EQ(a.metrics_bind.ToString(), b.metrics_bind.ToString());
+  EXPECT_EQ(a.log_format, b.log_format);
+  EXPECT_EQ(a.ring_features, b.ring_features);
+  EXPECT_EQ(a.limits, b.limits);
+}
+
+TEST(EffectiveYaml, LoadsToTheSame) {
+  for (const std::string& text : {std::string(kEverything), TestFile{}.Text(), SampleYaml()}) {
+    const Config config = Loaded(text);
+    const std::string printed = EffectiveYaml(config);
+    // On another machine too: what came from this one is in it.
+    const LoadResult again = LoadConfig(printed, "g", {.hostname = "other.example", .cpus = 99});
+    ASSERT_TRUE(again.ok()) << again.ErrorText() << printed;
+    ExpectEqual(config, again.config);
+    EXPECT_EQ(EffectiveYaml(again.config), printed);
+  }
+}
+
+TEST(EffectiveYaml, ShowsEveryOption) {
+  const std::string printed = EffectiveYaml(Loaded(kEverything));
+  for (const Option& option : AllOptions()) {
+    EXPECT_NE(printed.find(std::string(option.key) + ":"), std::string::npos) << option.key;
+  }
+}
+
+// Fields of the right rows: each value of kEverything arrives in its own.
+TEST(OptionTable, RowsReachTheirFields) {
+  const Config config = Loaded(kEverything);
+  EXPECT_EQ(config.limits, (GlobalLimits{11, 12, 13, 14, 15, 16, 16, 64, 19, 20, 21, 128, 23'000,
+                                         24'000, 25'000, 26'000, 27'000}));
+  EXPECT_EQ(config.listeners[1].limits, (ListenerLimits{90'000, 1'000, 2'000, 3'000, 4'000, 5'000,
+                                                        6'000, 8'000, 700, 8, 900, 10}));
+}
+
+TEST(OptionTable, EveryRowIsWhole) {
+  std::set<std::pair<Section, std::string_view>> keys;
+  for (const Option& option : AllOptions()) {
+    EXPECT_TRUE(keys.emplace(option.section, option.key).second) << option.key;
+    EXPECT_TRUE(option.doc.ends_with('.')) << option.key;
+    EXPECT_LE(option.min, option.max) << option.key;
+    const bool section =
+        option.type == OptionType::kSection || option.type == OptionType::kSectionList;
+    EXPECT_EQ(option.set == nullptr, section) << option.key;
+    EXPECT_EQ(option.get == nullptr, section) << option.key;
+    if (option.required) continue;
+    EXPECT_TRUE(section || !DefaultText(option).empty()) << option.key;
+  }
+}
+
+TEST(Sample, IsTheCommittedFile) {
+  std::ifstream stream(kSampleFile);
+  ASSERT_TRUE(stream) << kSampleFile;
+  std::stringstream file;
+  file << stream.rdbuf();
+  EXPECT_TRUE(file.str() == SampleYaml()) << "make it again: starling --sample > " << kSampleFile;
+}
+
+TEST(Sample, LoadsWithoutWarnings) {
+  const LoadResult result = Load(SampleYaml());
+  EXPECT_TRUE(result.ok()) << result.ErrorText();
+  EXPECT_EQ(result.WarningText(), "");
+}
+
+TEST(Sample, HasTheDefaults) {
+  const Config config = Loaded(SampleYaml());
+  EXPECT_EQ(config.limits, GlobalLimits{});
+  ListenerLimits limits;
+  limits.idle_ms = config.listeners[0].protocol->idle_seconds * 1'000;
+  EXPECT_EQ(config.listeners[0].limits, limits);
+  EXPECT_TRUE(config.pin_workers);
+}
+
+// Lines that begin with '#' and no space after it are options too.
+TEST(Sample, LoadsWithEverythingSwitchedOn) {
+  std::istringstream lines(SampleYaml());
+  std::string line, text;
+  std::set<std::string> keys;
+  while (std::getline(lines, line)) {
+    const size_t mark = line.find_first_not_of(' ');
+    const bool comment = mark != std::string::npos && line[mark] == '#';
+    if (comment && mark + 1 < line.size() && line[mark + 1] != ' ') line.erase(mark, 1);
+    text += line + "\n";
+  }
+  const Config config = Loaded(text);
+  EXPECT_EQ(config.user, "starling");
+  EXPECT_EQ(config.listeners[0].dialogue.hostname, "mx1.example.org");
+  EXPECT_EQ(config.listeners[0].proxy_from.size(), 2u);
+  EXPECT_EQ(config.listeners[0].limits.handshake_ms, 30'000u);
+  EXPECT_EQ(config.listeners[1].limits.idle_ms, 31u * 60'000u);
+}
+
+TEST(Sample, NamesEveryOption) {
+  const std::string sample = SampleYaml();
+  for (const Option& option : AllOptions()) {
+    EXPECT_NE(sample.find(std::string(option.key) + ":"), std::string::npos) << option.key;
+  }
+}
+
+TEST(Sample, FitsOnAScreen) {
+  std::istringstream lines(SampleYaml());
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+}  // namespace
+}  // namespace starling
