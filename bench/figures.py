@@ -45,7 +45,6 @@ class Bench:
         self.folder = folder
         made = starling.make_certificates(folder)
         self.certificates = {"pairs": made["pairs"][:1]}  # ECDSA
-        self.address = self.free_address()
         self.socket = "unix:" + os.path.join(folder, "echo")
         with pinned(LOAD_CPU):
             self.echo = subprocess.Popen([self.load, "backend", self.socket],
@@ -61,22 +60,27 @@ class Bench:
         self.echo.kill()
         self.echo.wait()
 
-    def gateway(self):
-        """A fresh gateway, ready."""
+    def gateway(self, sessions=1000, address=None):
+        """A fresh gateway, ready, with a table of so many sessions, on `address` or one
+        of its own: the kernel ends what a killed process had in its ring a little after
+        the process, listening sockets included."""
+        address = address or self.free_address()
         metrics = self.free_address()
         config = os.path.join(self.folder, "starling.yaml")
         with open(config, "w", encoding="utf-8") as f:
             f.write(starling.config_text(
                 self.certificates,
-                [{"name": "echo", "protocol": "tcp", "bind": [self.address], "tls": "implicit",
+                [{"name": "echo", "protocol": "tcp", "bind": [address], "tls": "implicit",
                   "backend": "echo"}],
                 [{"name": "echo", "servers": [self.socket]}],
-                metrics, workers=1, limits={"sessions": 4000}))
+                metrics, workers=1, limits={"sessions": sessions}))
         with pinned(GATEWAY_CPU):
-            return starling.Gateway(config, metrics, self.binary).start(subprocess.DEVNULL)
+            made = starling.Gateway(config, metrics, self.binary).start(subprocess.DEVNULL)
+        made.address = address
+        return made
 
-    def start_load(self, command, *arguments):
-        with pinned(LOAD_CPU):
+    def start_load(self, command, *arguments, cpu=LOAD_CPU):
+        with pinned(cpu):
             return subprocess.Popen([self.load, command, *map(str, arguments)],
                                     stdout=subprocess.PIPE, text=True)
 
@@ -95,7 +99,7 @@ class Bench:
 
     def run(self, gateway, command, *arguments):
         return self.result(self.start_load(
-            command, self.address, "--pid", gateway.process.pid, "--backend-pid", self.echo.pid,
+            command, gateway.address, "--pid", gateway.process.pid, "--backend-pid", self.echo.pid,
             *arguments))
 
 
@@ -139,7 +143,7 @@ class Limits:
 
 def measure_cpu(bench, gateway, table, limits, seconds):
     """Handshakes and echo on a gateway that runs, the floor between them."""
-    floor = bench.result(bench.start_load("floor", "--seconds", seconds / 2))
+    floor = bench.result(bench.start_load("floor", "--seconds", seconds / 2, cpu=GATEWAY_CPU))
     for kind, flag in (("full", 0), ("resumed", 1)):
         result = bench.run(gateway, "handshakes", "--resume", flag, "--seconds", seconds)
         if result["lost"] or result["resumed"] != flag * result["handshakes"]:
@@ -156,13 +160,25 @@ def measure_cpu(bench, gateway, table, limits, seconds):
               result["gateway_us"])
 
 
-def measure_idle(bench, table, sessions):
-    gateway = bench.gateway()
+def idle_pss(bench, sessions, table_size):
+    """PSS with one session and with so many more, in a gateway of its own."""
+    gateway = bench.gateway(table_size)
     try:
         result = bench.run(gateway, "idle", "--sessions", sessions)
-        table.add("idle session of {:,}: PSS, KiB".format(sessions), result["pss_session_kib"])
+        return result["pss_before_kib"], result["pss_after_kib"]
     finally:
         gateway.kill()
+
+
+def measure_idle(bench, table, sessions):
+    """What a session adds to a gateway that runs; and with its place in the session
+    table, which is made at start, by comparison with a gateway that has hardly any."""
+    without_table, _ = idle_pss(bench, 1, 16)
+    before, after = idle_pss(bench, sessions, sessions + 100)
+    table.add("idle session of {:,}: PSS that it adds, KiB".format(sessions),
+              (after - before) / sessions)
+    table.add("  with its place in the session table, KiB", (after - without_table) / sessions)
+    table.add("  the whole process before, table of 16, KiB", without_table)
 
 
 def measure_takeover(bench, table, seconds, takeover):
@@ -170,15 +186,17 @@ def measure_takeover(bench, table, seconds, takeover):
     first, second = bench.gateway(), None
     name = "with a take-over" if takeover else "without a take-over"
     try:
-        load = bench.start_load("handshakes", bench.address, "--connections", 16,
+        load = bench.start_load("handshakes", first.address, "--connections", 16,
                                 "--warm-up", 0, "--seconds", seconds)
         time.sleep(seconds / 4)
         if takeover:
-            second = bench.gateway()
+            second = bench.gateway(address=first.address)
             first.signal()
+            if first.wait() != 0:
+                raise SystemExit("the first gateway ended with {}".format(first.process.returncode))
+            if load.poll() is not None:
+                raise SystemExit("the load ended before the take-over: it needs more --seconds")
         result = bench.result(load)
-        if takeover and first.wait() != 0:
-            raise SystemExit("the first gateway ended with {}".format(first.process.returncode))
         table.add("16 clients in a loop, {}: worst connect, ms".format(name),
                   result["connect_worst_ms"])
         table.add("  {}: worst connect and handshake, ms".format(name),

@@ -12,7 +12,5 @@ STARLING_COPTS = [
     "-Wunreachable-code",
     "-Wvla",
     "-Wno-sign-compare",
-    # Bazel's toolchain sets _FORTIFY_SOURCE=1 before we set 2.
-    "-Wno-macro-redefined",
     "-Wno-missing-designated-field-initializers",
 ]

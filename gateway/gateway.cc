@@ -164,6 +164,7 @@ void Gateway::Impl::MakeExporter() {
   sources.server_up = [this](ServerId id) {
     return backends->server(id).up.load(std::memory_order_relaxed);
   };
+  sources.log_lost = [this] { return log->lost(); };
   exporter = std::make_shared<Exporter>(std::move(sources));
   std::vector<Exporter::Listener> listeners;
   for (const ListenerConfig& listener : config->listeners) {

@@ -109,9 +109,9 @@ class Gateway:
         self._arrived = threading.Condition()
         self._reader = None
 
-    def start(self, stdout=None, ready_seconds=20):
-        """Starts it and waits for /readyz. Its lines are collected, unless
-        `stdout` is a file that takes them."""
+    def start(self, stdout=None, ready="/readyz", ready_seconds=20):
+        """Starts it and waits until `ready` says yes. Its lines are collected,
+        unless `stdout` is a file that takes them."""
         self.process = subprocess.Popen(
             [self.binary, "-c", self.config],
             stdin=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ class Gateway:
             self._reader = threading.Thread(target=self._collect, daemon=True)
             self._reader.start()
         end = time.monotonic() + ready_seconds
-        while self.get("/readyz")[0] != 200:
+        while self.get(ready)[0] != 200:
             ended = self.process.poll() is not None
             if ended or time.monotonic() > end:
                 self.kill()

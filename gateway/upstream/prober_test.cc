@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,7 +67,8 @@ class FakeServer {
  public:
   using Script = std::function<void(int fd)>;
 
-  FakeServer(const char* address, Script script, int backlog = 16) : script_(std::move(script)) {
+  FakeServer(const std::string& address, Script script, int backlog = 16)
+      : script_(std::move(script)) {
     const SocketAddress wanted = SocketAddress::Parse(address).value();
     fd_ = socket(wanted.family(), SOCK_STREAM, 0);
     const int on = 1;
@@ -99,6 +101,11 @@ class FakeServer {
   SocketAddress address_;
   std::thread thread_;
 };
+
+// Abstract names are the machine's, and tests run side by side.
+std::string UniqueName() {
+  return "unix:@starling-prober-test-" + std::to_string(std::random_device()());
+}
 
 void Write(int fd, std::string_view text) { send(fd, text.data(), text.size(), MSG_NOSIGNAL); }
 
@@ -186,7 +193,7 @@ TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
 
 TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
   std::atomic<int> polite{0};
-  FakeServer server("unix:@starling-prober-test", [&](int fd) {
+  FakeServer server(UniqueName(), [&](int fd) {
     Write(fd, "* OK");
     if (ReadAll(fd).empty()) ++polite;
   });
@@ -332,7 +339,7 @@ TEST_F(ProberTest, WorkerSaysDown) {
 
 // A Unix socket with a full backlog is neither refused nor waited for.
 TEST_F(ProberTest, FullBacklog) {
-  FakeServer server("unix:@starling-prober-full", nullptr, 0);
+  FakeServer server(UniqueName(), nullptr, 0);
   const int filler = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   ASSERT_EQ(connect(filler, server.address().get(), server.address().length()), 0);
   options_.timeout_ms = 120;

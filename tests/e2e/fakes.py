@@ -56,13 +56,12 @@ async def read_proxy(reader):
 
 class Backend:
     """A context manager. `handler(reader, writer)` is a coroutine function; the
-    connection is closed when it returns. `proxied` has all headers seen and
-    `connections` counts what was accepted."""
+    connection is closed when it returns. `proxied` has the headers of clients'
+    sessions; the gateway's own checks say LOCAL."""
 
     def __init__(self, handler, proxy=True, backlog=4096, unix=None):
         self.port = None
         self.proxied = []
-        self.connections = 0
         self._handler = handler
         self._proxy = proxy
         self._backlog = backlog
@@ -113,10 +112,11 @@ class Backend:
     async def _serve(self, reader, writer):
         task = asyncio.current_task()
         self._tasks.add(task)
-        self.connections += 1
         try:
             if self._proxy:
-                self.proxied.append(await read_proxy(reader))
+                header = await read_proxy(reader)
+                if not header.local:
+                    self.proxied.append(header)
             await self._handler(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
             pass

@@ -11,11 +11,15 @@ run as root, since the mail servers must be. Ends with "N passed, N failed".
 import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
+
+import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILE_SECONDS = 600
@@ -24,7 +28,6 @@ _RESULT = re.compile(r"^RESULT (\d+) (\d+)$", re.MULTILINE)
 
 def run_here(name):
     """Runs one file in this process and prints the result for run_file()."""
-    sys.path.insert(0, HERE)
     suite = unittest.defaultTestLoader.loadTestsFromName(name)
     total = suite.countTestCases()
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
@@ -36,17 +39,26 @@ def run_here(name):
 
 
 def run_file(path):
-    """(passed, failed, what it printed) of one file."""
+    """(passed, failed, what it printed) of one file. Its temporary files are in a
+    folder of its own, which is removed even if it had to be killed."""
     name = os.path.splitext(os.path.basename(path))[0]
+    folder = tempfile.mkdtemp(prefix="e2e-")
+    os.chmod(folder, 0o755)
     child = subprocess.Popen(
         [sys.executable, os.path.abspath(__file__), "--here", name],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, "TMPDIR": folder})
     try:
-        output = child.communicate(timeout=FILE_SECONDS)[0].decode("utf-8", "replace")
+        output = child.communicate(timeout=FILE_SECONDS)[0]
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        output = child.communicate()[0].decode("utf-8", "replace")
-        output += "\n{} did not end within {} s\n".format(name, FILE_SECONDS)
+        output = child.communicate()[0]
+        output += "\n{} did not end within {} s\n".format(name, FILE_SECONDS).encode()
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+    output = output.decode("utf-8", "replace")
     match = _RESULT.search(output)
     if not match:
         return 0, 1, output
@@ -59,6 +71,10 @@ def main(arguments):
     if os.geteuid() != 0:
         print("run.py: must be run as root, since Postfix and Dovecot must be", file=sys.stderr)
         return 1
+    if not os.access(harness.BINARY, os.X_OK):
+        print("run.py: {} is missing; build //gateway:starling".format(harness.BINARY), file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     files = arguments or sorted(glob.glob(os.path.join(HERE, "test_*.py")))
     passed = failed = 0
     for path in files:

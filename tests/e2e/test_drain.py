@@ -66,7 +66,7 @@ class Drain(unittest.TestCase):
         for protocol, words in goodbye.items():
             with self.subTest(protocol), env.gateway(
                     {"in": {"protocol": protocol, "tls": "starttls", "policy": "require",
-                            "backend": "one"}}, {"one": "127.0.0.1:9"}) as gateway:
+                            "backend": "one"}}, {"one": harness.DOWN}) as gateway:
                 with Wire(gateway.ports["in"]) as client:
                     client.greeting(protocol)
                     gateway.signal()

@@ -99,6 +99,7 @@ class Metrics(unittest.TestCase):
 
     def test_health(self):
         with fakes.Backend(smtp) as backend, mx(backend) as gateway:
+            gateway.wait_for_metric(1, "starling_backend_up")
             self.assertEqual(gateway.get("/healthz")[0], 200)
             self.assertEqual(gateway.get("/readyz")[0], 200)
             self.assertEqual(gateway.get("/nothing")[0], 404)

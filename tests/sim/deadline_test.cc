@@ -2,6 +2,7 @@
 // millisecond before its limit the session is there, a little after it is gone,
 // and that deadline is the reason.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <chrono>
 #include <functional>
@@ -40,6 +41,7 @@ struct Case {
 class OneSession final : public Sessions {
  public:
   explicit OneSession(const Case& with) : world_(7) {
+    world_.set_print(getenv("SIM_TRACE") != nullptr);
     ListenerConfig listener;
     listener.name = with.name;
     listener.protocol = FindProtocol(with.protocol);
@@ -149,7 +151,8 @@ TEST_P(Deadline, EndsTheSessionAtItsLimitAndNotBefore) {
     OneSession session(with);
     session.StartClient();
     session.RunFor(milliseconds(with.ms - 1));
-    EXPECT_EQ(session.gateway().worker().sessions(), 1u) << "ended too early";
+    EXPECT_EQ(session.gateway().worker().sessions(), 1u)
+        << "ended too early: " << Label(session.reason());
     session.RunFor(kSlack);
     EXPECT_EQ(session.ended(), 1) << "not ended in time";
     EXPECT_EQ(Label(session.reason()), Label(with.reason));

@@ -29,7 +29,11 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kCloseMid:
       return {orderly};
     case BackendKind::kResetMid:
-      return {EndReason::kBackendReset};
+      // Its last octets, and the reset, come after the client's end.
+      if (plan.client_ends_first) return {EndReason::kClientClosed};
+      // A socket tells of a reset once. If that was to a send that had got rid of
+      // some octets before, nobody hears of it.
+      return {EndReason::kBackendReset, EndReason::kBackendClosed};
     case BackendKind::kRefuse:
       return {EndReason::kBackendRefused};
     case BackendKind::kPreauth:
@@ -63,8 +67,9 @@ std::vector<EndReason> ExpectedReasons(const SessionPlan& plan) {
       return {EndReason::kClientClosed};
     case ClientKind::kPlainMailReset:
     case ClientKind::kResetEarly:
-    case ClientKind::kResetInRelay:
       return {EndReason::kClientReset};
+    case ClientKind::kResetInRelay:
+      return {EndReason::kClientReset, EndReason::kClientTruncated};
     case ClientKind::kQuit:
       return {EndReason::kGoodbye};
     case ClientKind::kLeaveEarly:

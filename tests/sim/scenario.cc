@@ -6,7 +6,9 @@ namespace starling::sim {
 namespace {
 
 // Few enough to be quick, enough that 20 and more overlap.
-constexpr uint32_t kSessions = 26;
+constexpr uint32_t kSessions = 36;
+// Most come within this time.
+constexpr uint64_t kRushUs = 300;
 
 struct ListenerRow {
   const char* name;
@@ -125,18 +127,20 @@ void DrawFaults(World& world, const Character& character) {
 }
 
 void DrawLimits(Rng& rng, const Character& character, GlobalLimits& limits) {
-  limits.sessions = 40;
+  limits.sessions = 2 * kSessions;
   limits.refusals = 30;
   limits.armed_accepts = static_cast<uint32_t>(rng.Between(1, 2));
   limits.output_buffers = 200;
   limits.small_buffers = 1u << rng.Between(2, 5);
   limits.large_buffers = 1u << rng.Between(1, 4);
   limits.key_operations_per_turn = static_cast<uint32_t>(rng.Between(1, 4));
-  limits.handshakes_in_flight = static_cast<uint32_t>(rng.Between(2, 40));
+  // A client that stalls in its handshake keeps a place for all of its deadline.
+  limits.handshakes_in_flight = kSessions;
   limits.log_records = 4'096;
   if (!character.crowded) return;
   limits.sessions = static_cast<uint32_t>(rng.Between(8, 24));
-  limits.refusals = static_cast<uint32_t>(rng.Between(1, 8));
+  // Each listening socket has an accept armed, and each accept may be refused.
+  limits.refusals = static_cast<uint32_t>(rng.Between(std::size(kListeners), 20));
   limits.small_buffers = 1u << rng.Between(0, 2);
   limits.large_buffers = 1u << rng.Between(0, 1);
   limits.handshakes_in_flight = static_cast<uint32_t>(rng.Between(1, 4));
@@ -248,7 +252,7 @@ SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
   plan.pipelines = rng.Chance(500);
   if (rng.Chance(200)) plan.read_limit = static_cast<uint32_t>(rng.Between(200, 4'000));
   // Most come at once; some when others have gone.
-  plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(850) ? 4'000 : 3'000'000));
+  plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(900) ? kRushUs : 3'000'000));
   return plan;
 }
 
@@ -281,9 +285,11 @@ void DrawPlans(World& world, Scenario& scenario) {
     scenario.plans.push_back(DrawPlan(world, scenario, id));
   }
   if (!scenario.character.draining) return;
-  scenario.stop_us = rng.Below(rng.Chance(700) ? 30'000 : 5'000'000);
+  scenario.stop_us = 2 * kRushUs + rng.Below(rng.Chance(700) ? 30'000 : 5'000'000);
   scenario.end_us = scenario.stop_us + rng.Below(rng.Chance(700) ? 30'000 : 10'000'000);
   scenario.stop_now_us = scenario.end_us + rng.Below(rng.Chance(700) ? 10'000 : 10'000'000);
+  // A second signal, before the drain's deadline.
+  if (rng.Chance(300)) scenario.end_us = scenario.stop_now_us + 1;
 }
 
 }  // namespace starling::sim

@@ -29,7 +29,7 @@ struct Scenario {
   std::vector<BackendSetup> backends;    // those that exist
   std::vector<SocketAddress> black_holes;
   std::deque<SessionPlan> plans;
-  // With `draining`: when accepting stops, sessions are ended, all stops.
+  // With `draining`: when accepting stops, sessions are ended, all stops at once.
   uint64_t stop_us = 0;
   uint64_t end_us = 0;
   uint64_t stop_now_us = 0;

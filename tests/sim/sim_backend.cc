@@ -47,12 +47,11 @@ class StreamLeg final : public BackendLeg {
     if (stage_ == Stage::kDone || !wire_.open()) return;
     wire_.Flush();
     const size_t limit = world_.rng().Chance(200) ? world_.rng().Between(1, 2'000) : 65'536;
-    const bool more = wire_.Receive(limit);
+    if (wire_.Receive(limit)) world_.After(std::chrono::microseconds(50), [this] { Step(); });
     if (stage_ == Stage::kHeader && !TakeHeader()) return;
     if (!Check()) return;
     Produce();
     Finish();
-    if (more && wire_.open()) world_.After(std::chrono::microseconds(50), [this] { Step(); });
   }
 
   bool TakeHeader() {
@@ -178,8 +177,7 @@ class StreamLeg final : public BackendLeg {
       }
       return;
     }
-    if (wire_.ended() &&
-        (stage_ == Stage::kMute || stage_ == Stage::kGreeting || plan_ == nullptr)) {
+    if (wire_.ended() && (stage_ == Stage::kMute || plan_ == nullptr)) {
       stage_ = Stage::kDone;
       wire_.Close();
     }

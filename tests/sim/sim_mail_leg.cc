@@ -32,15 +32,13 @@ class MailLeg final : public BackendLeg {
   void Step() {
     if (!wire_.open()) return;
     wire_.Flush();
-    const bool more = wire_.Receive(world_.rng().Between(1, 8'192));
+    if (wire_.Receive(world_.rng().Between(1, 8'192))) {
+      world_.After(std::chrono::microseconds(50), [this] { Step(); });
+    }
     if (header_due_ && !TakeHeader()) return;
     while (!wire_.in.empty() && (in_data_ ? TakeData() : TakeCommand())) {
     }
-    if (wire_.ended()) {
-      wire_.Close();
-      return;
-    }
-    if (more) world_.After(std::chrono::microseconds(50), [this] { Step(); });
+    if (wire_.ended()) wire_.Close();
   }
 
   bool TakeHeader() {

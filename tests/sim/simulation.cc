@@ -66,6 +66,12 @@ class Simulation final : public Sessions {
     at(scenario_.stop_now_us, "stop now", [&] { gateway.worker().StopNow(); });
   }
 
+  uint32_t ClientsThere() const {
+    return static_cast<uint32_t>(
+        std::count_if(scenario_.plans.begin(), scenario_.plans.end(),
+                      [](const SessionPlan& plan) { return plan.connected && !plan.client_done; }));
+  }
+
   bool AllClientsDone() const {
     return std::all_of(scenario_.plans.begin(), scenario_.plans.end(),
                        [](const SessionPlan& plan) { return plan.client_done; });
@@ -76,8 +82,9 @@ class Simulation final : public Sessions {
     bool stopped = false;
     while (going_on && world_.failures().empty()) {
       going_on = gateway.Turn();
-      result_.most_at_once = std::max(result_.most_at_once, gateway.worker().sessions());
+      result_.most_at_once = std::max(result_.most_at_once, ClientsThere());
       TakeRecords(gateway);
+      CheckLimits(gateway);
       if (!stopped && AllClientsDone() && gateway.worker().sessions() == 0) {
         stopped = true;
         gateway.worker().StopAccepting();
@@ -90,6 +97,17 @@ class Simulation final : public Sessions {
     }
     if (world_.failures().empty() && !AllClientsDone()) {
       world_.Fail("the gateway is gone and a client waits for it");
+    }
+  }
+
+  void CheckLimits(GatewayFixture& gateway) {
+    const GlobalLimits& limits = scenario_.config.limits;
+    if (gateway.worker().sessions() > limits.sessions + limits.refusals) {
+      world_.Fail("more sessions than the table has slots");
+    }
+    const uint64_t buffers = gateway.shard().GetWorker(WorkerFamily::kBuffersOut);
+    if (buffers > limits.output_buffers + limits.small_buffers + limits.large_buffers) {
+      world_.Fail("more buffers out than there are");
     }
   }
 
