@@ -219,7 +219,7 @@ def follow(gateway, stop):
         shown += len(lines)
         for line in lines:
             print(line, flush=True)
-        if gateway.process.poll() is not None:
+        if gateway.process.poll() is not None and not stop.is_set():
             print("demo: the gateway has ended with exit code", gateway.process.returncode)
             return 1
         stop.wait(0.2)

@@ -94,7 +94,7 @@ class OneSession final : public Sessions {
   }
 
   void StartClient() {
-    client_ = std::make_unique<SimClient>(world_, plan_);
+    client_ = std::make_unique<SimClient>(world_, *this, plan_);
     client_->Start();
   }
 
@@ -128,12 +128,14 @@ class OneSession final : public Sessions {
   SessionPlan* ByEndpoint(const Endpoint& endpoint) override {
     return endpoint == plan_.endpoint ? &plan_ : nullptr;
   }
+  std::shared_ptr<TestSession>& Ticket(const ListenerSetup&) override { return ticket_; }
 
  private:
   World world_;
   Config config_;
   ListenerSetup setup_;
   SessionPlan plan_;
+  std::shared_ptr<TestSession> ticket_;
   std::unique_ptr<GatewayFixture> gateway_;
   std::unique_ptr<SimBackend> backend_;
   std::unique_ptr<SimClient> client_;

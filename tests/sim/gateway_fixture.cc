@@ -122,6 +122,16 @@ uint64_t GatewayFixture::Accepted() const {
   return sum;
 }
 
+uint64_t GatewayFixture::Resumed() const {
+  uint64_t sum = 0;
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    for (size_t version = 0; version < std::size(kTlsVersionLabels); ++version) {
+      sum += shard_.Get(Family::kHandshakes, id, version, 1);
+    }
+  }
+  return sum;
+}
+
 void GatewayFixture::CheckNothingLeft() {
   const auto must_be_zero = [this](uint64_t value, const std::string& what) {
     if (value != 0) world_.Fail(std::to_string(static_cast<int64_t>(value)) + " " + what);

@@ -31,6 +31,7 @@ class GatewayFixture {
 
   uint64_t Ended(EndReason reason) const;
   uint64_t Accepted() const;
+  uint64_t Resumed() const;
   // Adds what is wrong to World::Fail when no session and no listener is left:
   // buffers, blocks, descriptors, gauges, stale completions, lost log lines.
   void CheckNothingLeft();

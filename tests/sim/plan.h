@@ -3,11 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "gateway/config/config.h"
 #include "protocols/endpoint.h"
 #include "protocols/reason.h"
+
+namespace starling {
+class TestSession;
+}
 
 namespace starling::sim {
 
@@ -96,6 +101,7 @@ struct SessionPlan {
   bool client_ends_first = false;  // the other side then has more to say
   bool tcp_end = false;            // the client ends TCP's direction after close_notify
   bool pipelines = false;          // SMTP: commands in groups
+  bool resumes = false;            // with the listener's latest ticket, if there is one
   uint32_t read_limit = 65'536;    // octets that the client reads at a time
   uint32_t start_us = 0;
 
@@ -125,12 +131,14 @@ struct SessionPlan {
   }
 };
 
-// Who is who; the backends ask it.
+// Who is who, for the backends, and what clients of one listener share.
 class Sessions {
  public:
   virtual ~Sessions() = default;
   virtual SessionPlan* ById(uint32_t id) = 0;
   virtual SessionPlan* ByEndpoint(const Endpoint& endpoint) = 0;
+  // The latest ticket that a client has got from that listener; may be null.
+  virtual std::shared_ptr<TestSession>& Ticket(const ListenerSetup& listener) = 0;
 };
 
 }  // namespace starling::sim

@@ -6,7 +6,7 @@ namespace starling::sim {
 namespace {
 
 // Few enough to be quick, enough that 20 and more overlap.
-constexpr uint32_t kSessions = 36;
+constexpr uint32_t kSessions = 40;
 // Most come within this time.
 constexpr uint64_t kRushUs = 300;
 
@@ -250,9 +250,10 @@ SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
   }
   plan.tcp_end = rng.Chance(500);
   plan.pipelines = rng.Chance(500);
+  plan.resumes = rng.Chance(500);
   if (rng.Chance(200)) plan.read_limit = static_cast<uint32_t>(rng.Between(200, 4'000));
   // Most come at once; some when others have gone.
-  plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(900) ? kRushUs : 3'000'000));
+  plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(850) ? kRushUs : 3'000'000));
   return plan;
 }
 

@@ -12,8 +12,8 @@ constexpr std::chrono::minutes kPatience{30};
 
 }  // namespace
 
-SimClient::SimClient(World& world, SessionPlan& plan)
-    : world_(world), plan_(plan), wire_(world), script_(MakeScript(plan)) {}
+SimClient::SimClient(World& world, Sessions& sessions, SessionPlan& plan)
+    : world_(world), sessions_(sessions), plan_(plan), wire_(world), script_(MakeScript(plan)) {}
 
 void SimClient::Start() {
   world_.After(std::chrono::microseconds(plan_.start_us), [this] { Connect(); });
@@ -56,6 +56,9 @@ void SimClient::WriteProxyHeader() {
 
 void SimClient::Done() {
   if (wire_.was_broken()) plan_.broken = true;
+  if (tls_ != nullptr && tls_->session() != nullptr) {
+    sessions_.Ticket(*plan_.listener) = tls_->session();
+  }
   stage_ = Stage::kDone;
   plan_.client_done = true;
   world_.Trace("client done", plan_.id, static_cast<int64_t>(plan_.client_got));

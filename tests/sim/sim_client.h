@@ -19,7 +19,7 @@ namespace starling::sim {
 
 class SimClient {
  public:
-  SimClient(World& world, SessionPlan& plan);
+  SimClient(World& world, Sessions& sessions, SessionPlan& plan);
 
   // Connects when the plan says so. Once it is over, plan.client_done is set.
   void Start();
@@ -52,6 +52,7 @@ class SimClient {
   void SendTls() { wire_.Send(std::exchange(tls_->output, {})); }
 
   World& world_;
+  Sessions& sessions_;
   SessionPlan& plan_;
   Wire wire_;
   Stage stage_ = Stage::kScript;

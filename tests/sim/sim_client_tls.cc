@@ -30,6 +30,7 @@ TestClientOptions SimClient::TlsOptions() {
     options.min_version = 0x0301;
     options.max_version = 0x0302;
   }
+  if (plan_.resumes) options.session = sessions_.Ticket(*plan_.listener);
   const std::string_view alpn = plan_.listener->config->protocol->alpn;
   if (plan_.id % 3 == 0 && !alpn.empty()) options.alpn = {std::string(alpn)};
   return options;

@@ -29,12 +29,13 @@ class Simulation final : public Sessions {
       backends_.push_back(std::make_unique<SimBackend>(world_, *this, setup));
     }
     for (SessionPlan& plan : scenario_.plans) {
-      clients_.push_back(std::make_unique<SimClient>(world_, plan));
+      clients_.push_back(std::make_unique<SimClient>(world_, *this, plan));
       clients_.back()->Start();
     }
     ScheduleDrain(gateway);
     Loop(gateway);
     result_.accepted = static_cast<uint32_t>(gateway.Accepted());
+    result_.resumed = static_cast<uint32_t>(gateway.Resumed());
     if (world_.failures().empty()) {
       gateway.CheckNothingLeft();
       Judge(gateway);
@@ -50,6 +51,9 @@ class Simulation final : public Sessions {
   SessionPlan* ByEndpoint(const Endpoint& endpoint) override {
     const auto found = by_endpoint_.find(ToString(endpoint));
     return found == by_endpoint_.end() ? nullptr : found->second;
+  }
+  std::shared_ptr<TestSession>& Ticket(const ListenerSetup& listener) override {
+    return tickets_[listener.config->name];
   }
 
  private:
@@ -193,6 +197,7 @@ class Simulation final : public Sessions {
   World world_;
   Scenario scenario_;
   std::map<std::string, SessionPlan*> by_endpoint_;
+  std::map<std::string, std::shared_ptr<TestSession>> tickets_;
   std::vector<std::unique_ptr<SimBackend>> backends_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   RunResult result_;

@@ -21,6 +21,7 @@ struct RunResult {
   std::vector<std::string> failures;
   std::array<uint64_t, kEndReasonCount> reasons{};
   uint32_t accepted = 0;
+  uint32_t resumed = 0;       // handshakes with a ticket
   uint32_t most_at_once = 0;  // clients connected
   uint64_t turns = 0;
 };

@@ -50,6 +50,7 @@ TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
   std::array<uint64_t, kEndReasonCount> reasons{};
   uint64_t sessions = 0;
   uint64_t turns = 0;
+  uint64_t resumed = 0;
   uint32_t least = UINT32_MAX;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const RunResult result = RunSimulation(seed, trace >= 1);
@@ -59,17 +60,20 @@ TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
     for (size_t i = 0; i < kEndReasonCount; ++i) reasons[i] += result.reasons[i];
     sessions += result.accepted;
     turns += result.turns;
+    resumed += result.resumed;
     least = std::min(least, result.most_at_once);
   }
-  std::printf("%llu seeds, %llu sessions, %llu turns, at least %u clients at once\n",
+  std::printf("%llu seeds, %llu sessions, %llu resumed, %llu turns, at least %u at once\n",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(sessions),
-              static_cast<unsigned long long>(turns), least);
+              static_cast<unsigned long long>(resumed), static_cast<unsigned long long>(turns),
+              least);
   for (size_t i = 0; i < kEndReasonCount; ++i) {
     std::printf("  %-24s %llu\n", std::string(kEndReasonLabels[i]).c_str(),
                 static_cast<unsigned long long>(reasons[i]));
   }
   EXPECT_GE(least, 20u) << "sessions must overlap";
   if (count < kFullRun) return;
+  EXPECT_GT(resumed, 0u);
   for (size_t i = 1; i < kEndReasonCount; ++i) {
     EXPECT_GT(reasons[i], 0u) << "no session ended with " << kEndReasonLabels[i];
   }
