@@ -28,11 +28,11 @@ class Drain {
  private:
   using Clock = std::chrono::steady_clock;
   enum class Stage : uint8_t {
-    kDelay,     // not ready, still accepting
-    kQuiet,     // new clients go elsewhere; those under way are accepted
-    kLetGo,     // the workers give their sockets up
-    kSessions,  // they may go on
-    kLastWords, // the deadline has come
+    kDelay,      // not ready, still accepting
+    kQuiet,      // new clients go elsewhere; those under way are accepted
+    kLetGo,      // the workers give their sockets up
+    kSessions,   // they may go on
+    kLastWords,  // the deadline has come
   };
 
   void Enter(Stage stage);

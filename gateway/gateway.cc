@@ -209,7 +209,8 @@ void Gateway::Impl::RunWorker(Worker& worker) {
     }
   } else {
     start_failed.store(true, std::memory_order_release);
-    log->Say(Log::Level::kError, "worker did not start", {{"error", std::string(status.message())}});
+    log->Say(Log::Level::kError, "worker did not start",
+             {{"error", std::string(status.message())}});
   }
   running.fetch_sub(1, std::memory_order_release);
 }
@@ -276,11 +277,11 @@ absl::Status Gateway::Start(StartFailure& failure) {
   impl.MakeLog();
   status = impl.MakeWorkers(std::move(rings));
   if (!status.ok()) return status;
-  impl.prober = std::make_unique<Prober>(config, *impl.backends, [log = impl.log.get()](
-                                                                     const Server& server, bool up) {
-    log->Say(up ? Log::Level::kInfo : Log::Level::kWarning, up ? "server is up" : "server is down",
-             {{"server", server.name}});
-  });
+  impl.prober = std::make_unique<Prober>(
+      config, *impl.backends, [log = impl.log.get()](const Server& server, bool up) {
+        log->Say(up ? Log::Level::kInfo : Log::Level::kWarning,
+                 up ? "server is up" : "server is down", {{"server", server.name}});
+      });
   impl.prober->Start();
   failure = StartFailure::kRing;
   status = impl.StartThreads();
@@ -298,8 +299,8 @@ void Gateway::BeginDrain() {
   Impl& impl = *impl_;
   if (impl.drain != nullptr) return;
   impl.draining.store(true, std::memory_order_relaxed);
-  impl.drain = std::make_unique<Drain>(*impl.config, impl.workers, impl.shards, impl.groups,
-                                       *impl.log);
+  impl.drain =
+      std::make_unique<Drain>(*impl.config, impl.workers, impl.shards, impl.groups, *impl.log);
 }
 
 bool Gateway::StepDrain() {

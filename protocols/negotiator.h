@@ -42,10 +42,10 @@ enum class Policy : uint8_t {
 struct DialogueOptions {
   std::string hostname = "localhost";  // in greetings and refusals
   Policy policy = Policy::kRequire;
-  bool plaintext_auth = false;   // log-in on a plaintext leg is passed on
-  bool accept_bare_lf = false;   // LF ends a line; CRLF is what is passed on
-  uint32_t max_line = 2048;      // octets with CRLF; see protocols/limits.h
-  uint32_t max_commands = 64;    // commands the gateway answers before TLS
+  bool plaintext_auth = false;  // log-in on a plaintext leg is passed on
+  bool accept_bare_lf = false;  // LF ends a line; CRLF is what is passed on
+  uint32_t max_line = 2048;     // octets with CRLF; see protocols/limits.h
+  uint32_t max_commands = 64;   // commands the gateway answers before TLS
 };
 
 // A bounded appender over memory of the caller's. What does not fit is not
@@ -83,14 +83,14 @@ struct Output {
 };
 
 enum class Verdict : uint8_t {
-  kContinue,   // more input of either side, or an event
-  kHold,       // no more octets of the client until an event, or until OnBackend says kContinue
-  kOpenLeg,    // open a plaintext leg (implies kHold; kLegUp or kLegFailed follows)
-  kCloseLeg,   // close the plaintext leg; nothing more comes from it
-  kUpgrade,    // `client` holds the go-ahead; the session checks the point of
-               // upgrade, closes an open leg, sends, and begins TLS
-  kRelay,      // from the first octet not consumed on, both directions are opaque
-  kClose,      // send what is in `client`, then end with `reason`
+  kContinue,  // more input of either side, or an event
+  kHold,      // no more octets of the client until an event, or until OnBackend says kContinue
+  kOpenLeg,   // open a plaintext leg (implies kHold; kLegUp or kLegFailed follows)
+  kCloseLeg,  // close the plaintext leg; nothing more comes from it
+  kUpgrade,   // `client` holds the go-ahead; the session checks the point of
+              // upgrade, closes an open leg, sends, and begins TLS
+  kRelay,     // from the first octet not consumed on, both directions are opaque
+  kClose,     // send what is in `client`, then end with `reason`
 };
 
 // What one call decided. `consumed` counts octets of the span it was given;
@@ -108,24 +108,24 @@ struct Step {
 };
 
 enum class EventKind : uint8_t {
-  kStart,          // the connection was accepted (after its PROXY header): greet
-  kUpgraded,       // the go-ahead was sent whole and TLS begins. Forget every
-                   // octet of the client but what protocols/README.md names
-  kLegUp,          // the leg is connected; `inside_tls` says which of the two
-  kLegFailed,      // no server could be reached: tell the client, kClose
+  kStart,             // the connection was accepted (after its PROXY header): greet
+  kUpgraded,          // the go-ahead was sent whole and TLS begins. Forget every
+                      // octet of the client but what protocols/README.md names
+  kLegUp,             // the leg is connected; `inside_tls` says which of the two
+  kLegFailed,         // no server could be reached: tell the client, kClose
   kGreetingDeadline,  // the backend of the open leg did not greet: tell, kClose
-  kDeadline,       // the time before relaying is over: tell the client, kClose
-  kDrain,          // the gateway stops: say goodbye, kClose
-  kClientEnd,      // the client's octets have ended
-  kBackendEnd,     // the backend's octets have ended: tell the client, kClose
+  kDeadline,          // the time before relaying is over: tell the client, kClose
+  kDrain,             // the gateway stops: say goodbye, kClose
+  kClientEnd,         // the client's octets have ended
+  kBackendEnd,        // the backend's octets have ended: tell the client, kClose
 };
 
 struct Event {
   EventKind kind = EventKind::kStart;
-  bool inside_tls = false;        // with kLegUp, kLegFailed, kGreetingDeadline
-  uint64_t capabilities = 0;      // with kStart: what the backend was last seen
-                                  // to offer, in the protocol's own encoding
-  uint64_t random = 0;            // with kStart: fresh, for protocols that need it
+  bool inside_tls = false;    // with kLegUp, kLegFailed, kGreetingDeadline
+  uint64_t capabilities = 0;  // with kStart: what the backend was last seen
+                              // to offer, in the protocol's own encoding
+  uint64_t random = 0;        // with kStart: fresh, for protocols that need it
 };
 
 // One session's dialogue. Calls never overlap. After kClose, kRelay or a

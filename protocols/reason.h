@@ -57,7 +57,7 @@ enum class EndReason : uint8_t {
 };
 
 // What was refused because it is an attack, or looks like one.
-#define STARLING_ATTACKS(X)                                                                   \
+#define STARLING_ATTACKS(X)                                                                    \
   X(kPlaintextInjection, "plaintext_injection", "octets pipelined behind the upgrade command") \
   X(kBackendInjection, "backend_injection", "octets from the backend where none may be")       \
   X(kTlsOnPlainPort, "tls_on_plain_port", "a TLS record in plaintext")                         \
@@ -80,10 +80,10 @@ enum class Attack : uint8_t {
 };
 
 // Signs of a downgrade that the server's side can see.
-#define STARLING_SIGNALS(X)                                                                     \
-  X(kNotTaken, "not_taken", "the upgrade was offered and the client went on in plaintext")      \
-  X(kMangledCommand, "mangled_command", "a verb that looks like the upgrade command, damaged")  \
-  X(kEhloRefused, "ehlo_refused", "EHLO was answered with success and HELO came after it")      \
+#define STARLING_SIGNALS(X)                                                                    \
+  X(kNotTaken, "not_taken", "the upgrade was offered and the client went on in plaintext")     \
+  X(kMangledCommand, "mangled_command", "a verb that looks like the upgrade command, damaged") \
+  X(kEhloRefused, "ehlo_refused", "EHLO was answered with success and HELO came after it")     \
   X(kOfferThenClose, "offer_then_close", "closed after the offer without a further command")
 
 enum class Signal : uint8_t {

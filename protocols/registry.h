@@ -32,14 +32,14 @@ class Probe {
 };
 
 struct ProtocolRow {
-  std::string_view name;     // as in `protocol:` of the configuration
-  uint16_t starttls_port;    // IANA; 0 if the protocol has none
+  std::string_view name;   // as in `protocol:` of the configuration
+  uint16_t starttls_port;  // IANA; 0 if the protocol has none
   uint16_t implicit_port;
-  std::string_view alpn;     // without its length octet; empty: none registered
+  std::string_view alpn;  // without its length octet; empty: none registered
   bool has_starttls;
-  bool opportunistic;        // the policy is supported
-  bool server_first;         // the server greets
-  uint32_t idle_seconds;     // default idle deadline of a relay; 0: none
+  bool opportunistic;     // the policy is supported
+  bool server_first;      // the server greets
+  uint32_t idle_seconds;  // default idle deadline of a relay; 0: none
 
   // Constructs the dialogue in `storage` (kNegotiatorSize octets, max_align_t
   // aligned); null for opaque protocols. The caller destroys it in place.

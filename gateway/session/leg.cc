@@ -9,9 +9,9 @@
 namespace starling {
 namespace {
 
-// A full Unix backlog is a matter of milliseconds; the same server is asked this
-// often before the next one is.
-constexpr uint8_t kBacklogRetries = 6;
+// A full Unix backlog is a matter of milliseconds: the servers that are left are
+// asked again, in turn, after 5, 10, 20 ... 160 ms, until the connect deadline.
+constexpr uint8_t kBacklogDoublings = 5;
 constexpr uint32_t kBacklogRetryMs = 5;
 
 enum class ConnectFailure : uint8_t {  // rows of kConnectFailureLabels
@@ -100,7 +100,6 @@ void Connect(WorkerContext& ctx, Session& session) {
 void ConnectNext(WorkerContext& ctx, Session& session) {
   uint32_t& cursor = session.tls_up ? session.listener->cursor : session.listener->plaintext_cursor;
   session.server = ctx.backends->Pick(session.backend, cursor, session.tried_servers);
-  session.backlog_retries = 0;
   if (session.server < 0) {
     LegFailed(ctx, session, EndReason::kBackendUnavailable);
     return;
@@ -136,15 +135,17 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
   session.up.fd = kNoFd;
   const ServerId id = ctx.backends->IdOf(session.backend, session.server);
   const ConnectFailure failure = Classify(error);
-  if (failure == ConnectFailure::kBacklogFull && session.backlog_retries < kBacklogRetries) {
+  if (failure == ConnectFailure::kBacklogFull) {
+    if (session.backlog_retries == 0) {
+      ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
+    }
     session.leg_state = LegState::kRetryWait;
-    session.retry_at = After(ctx.now, kBacklogRetryMs << session.backlog_retries++);
+    session.retry_at = After(ctx.now, kBacklogRetryMs << session.backlog_retries);
+    if (session.backlog_retries < kBacklogDoublings) ++session.backlog_retries;
     return;
   }
   ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
-  if (failure != ConnectFailure::kBacklogFull && failure != ConnectFailure::kTimeout) {
-    ctx.backends->MarkDown(id);
-  }
+  if (failure != ConnectFailure::kTimeout) ctx.backends->MarkDown(id);
   session.tried_servers |= 1ull << session.server;
   ConnectNext(ctx, session);
 }
@@ -154,6 +155,7 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
 void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend) {
   session.backend = backend;
   session.tried_servers = 0;
+  session.backlog_retries = 0;
   session.leg_at = ctx.now;
   ConnectNext(ctx, session);
 }
@@ -204,7 +206,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
         NoteReason(session, EndReason::kConnectDeadline);
         LegFailed(ctx, session, EndReason::kConnectDeadline);
       } else {
-        Connect(ctx, session);
+        ConnectNext(ctx, session);
       }
       return true;
     default:

@@ -120,8 +120,8 @@ std::vector<std::string> Handover::Steer() {
       if (one || holders.empty()) {
         plan.successors = static_cast<uint32_t>(others.size());
         report.push_back(absl::StrCat(address, ": ", one ? "process " : "another process",
-                                      one ? absl::StrCat(*holders.begin()) : "", " takes over with ",
-                                      plan.successors, " sockets"));
+                                      one ? absl::StrCat(*holders.begin()) : "",
+                                      " takes over with ", plan.successors, " sockets"));
       } else {
         report.push_back(absl::StrCat(address, ": ", others.size(), " sockets of ", holders.size(),
                                       " other processes (", unseen,

@@ -94,7 +94,7 @@ std::vector<uint64_t> ListenersOn(const SocketAddress& address) {
 }
 
 uint64_t InodeOf(int fd) {
-  struct stat info {};
+  struct stat info{};
   return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode) ? info.st_ino : 0;
 }
 

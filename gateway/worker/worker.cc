@@ -50,6 +50,8 @@ struct Worker::Impl {
   uint32_t armed = 0;
   bool started = false;
   bool stopping = false;
+  bool let_go = false;   // the sockets' closes have been asked for
+  bool closed = false;   // and a turn has submitted them
   MonoTime accept_at{};  // accepts are armed again from then on
 };
 
@@ -98,6 +100,7 @@ absl::Status Worker::Start() {
   if (!status.ok()) return status;
   impl_->started = true;
   impl_->ArmAccepts();
+  impl_->Publish();
   return absl::OkStatus();
 }
 
@@ -127,7 +130,8 @@ void Worker::Impl::OnAccept(const Completion& completion) {
                        static_cast<size_t>(short_of_blocks ? Limit::kOutputBuffers
                                                            : Limit::kSessions));
   session = ctx.table.TakeRefusal();
-  // No accept is armed beyond the refusals that are free.
+  if (session == nullptr) session = ctx.table.Take();
+  // There are never more accepts armed than slots available.
   assert(session != nullptr);
   session->listener = &ctx.listeners[socket.listener];
   BeginRefusal(ctx, *session, fd, completion.peer, local,
@@ -136,11 +140,13 @@ void Worker::Impl::OnAccept(const Completion& completion) {
 
 void Worker::Impl::ArmAccepts() {
   if (stopping || ctx.now < accept_at) return;
-  for (uint32_t i = 0; i < sockets.size(); ++i) {
-    ListeningSocket& socket = sockets[i];
-    while (socket.armed < ctx.config.limits.armed_accepts) {
+  // One a socket in each round, so that none goes without when slots are few.
+  for (uint32_t round = 0; round < ctx.config.limits.armed_accepts; ++round) {
+    for (uint32_t i = 0; i < sockets.size(); ++i) {
+      ListeningSocket& socket = sockets[i];
+      if (socket.armed > round) continue;
       // Each armed accept may bring a client, and each client is told something.
-      if (armed >= ctx.table.refusals_free()) {
+      if (armed >= ctx.table.available()) {
         if (ctx.table.full()) {
           ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kRefusals));
         }
@@ -169,8 +175,10 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
 }
 
 void Worker::Impl::GiveUpSockets() {
+  if (armed > 0) return;
+  let_go = true;
   for (ListeningSocket& socket : sockets) {
-    if (socket.fd == kNoFd || socket.armed > 0) continue;
+    if (socket.fd == kNoFd) continue;
     ring->RemoveListener(socket.fd);
     socket.fd = kNoFd;
   }
@@ -212,7 +220,7 @@ void Worker::Impl::Publish() {
 }
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
-  if (!wait || !ctx.again.empty() || AdmissionOpen()) return MonoTime{};
+  if (!wait || !ctx.again.empty() || AdmissionOpen() || (let_go && !closed)) return MonoTime{};
   MonoTime deadline = ctx.timers.Next();
   if (!stopping && accept_at > ctx.now) deadline = std::min(deadline, accept_at);
   return deadline;
@@ -223,6 +231,7 @@ bool Worker::Turn(bool wait) {
   WorkerContext& ctx = impl.ctx;
   impl.completions.clear();
   impl.ring->Turn(impl.Deadline(wait), impl.completions);
+  impl.closed = impl.let_go;
   ctx.now = MonotonicNow();
   ctx.key_operations = 0;
   for (const uint32_t slot : ctx.again) ctx.Ready(ctx.table.At(slot));
@@ -248,9 +257,8 @@ bool Worker::Turn(bool wait) {
   if (impl.stopping) impl.GiveUpSockets();
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
-  const bool stopped = impl.stopping && impl.armed == 0;
-  if (stopped) accepting_stopped_.store(true, std::memory_order_release);
-  return !(stopped && ctx.table.in_use() == 0);
+  if (impl.closed) accepting_stopped_.store(true, std::memory_order_release);
+  return !(impl.closed && ctx.table.in_use() == 0);
 }
 
 void Worker::StopAccepting() {

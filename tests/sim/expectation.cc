@@ -13,8 +13,10 @@ std::vector<EndReason> WithServers(const SessionPlan& plan) {
     case ServerKind::kBlackHole:
       return {EndReason::kConnectDeadline};
     case ServerKind::kNeverAccepts:
-      // The first ones fill the backlog and wait for a greeting.
-      return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable};
+      // The first ones fill the backlog and wait for a greeting; the others try again
+      // until their time is over.
+      return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable,
+              EndReason::kConnectDeadline};
     case ServerKind::kUp:
       break;
   }

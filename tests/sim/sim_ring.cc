@@ -205,9 +205,8 @@ void SimRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
     Deliver(out);
     if (out.size() > had || world_.now() >= deadline || world_.TakeInterrupt()) return;
     const MonoTime next = done_.empty() ? deadline : std::min(deadline, done_.front().ready);
-    // With nothing left to happen a real ring would wait for ever; whoever drives
-    // this one finds out.
-    if (!world_.RunNext(next) && next == kNever) return;
+    // A real ring would now wait for ever; whoever drives this one finds out.
+    if (!world_.RunNext(next) && next == kNever) return world_.set_stuck();
   }
 }
 

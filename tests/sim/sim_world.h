@@ -20,6 +20,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/io/clock.h"
@@ -67,6 +68,9 @@ class World {
   // Ends the ring's wait at its next look (for the driver).
   void Interrupt() { interrupted_ = true; }
   bool TakeInterrupt() { return std::exchange(interrupted_, false); }
+  // A ring waits, and nothing will ever happen any more.
+  void set_stuck() { stuck_ = true; }
+  bool TakeStuck() { return std::exchange(stuck_, false); }
 
   // --- Trace and verdict. ---
   void Trace(std::string_view what, int64_t a = 0, int64_t b = 0, int64_t c = 0);
@@ -167,6 +171,7 @@ class World {
   uint64_t sequence_ = 0;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   bool interrupted_ = false;
+  bool stuck_ = false;
 
   bool print_ = false;
   uint64_t trace_hash_ = 0xcbf29ce484222325;

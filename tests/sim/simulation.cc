@@ -89,7 +89,9 @@ class Simulation final : public Sessions {
       result_.most_at_once = std::max(result_.most_at_once, ClientsThere());
       TakeRecords(gateway);
       CheckLimits(gateway);
-      if (!stopped && AllClientsDone() && gateway.worker().sessions() == 0) {
+      const bool done = AllClientsDone() && gateway.worker().sessions() == 0;
+      if (world_.TakeStuck() && !done) world_.Fail("sessions wait for what cannot come");
+      if (done && !stopped) {
         stopped = true;
         gateway.worker().StopAccepting();
       }
