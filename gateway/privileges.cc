@@ -18,12 +18,23 @@ absl::Status Failed(const char* what) {
   return absl::InternalError(absl::StrCat("cannot ", what, ": ", std::strerror(errno)));
 }
 
+// Containers may have dropped it for root too; ports above 1023 do without.
+bool HasBindService() {
+  cap_t caps = cap_get_proc();
+  if (caps == nullptr) return false;
+  cap_flag_value_t permitted = CAP_CLEAR;
+  const bool known = cap_get_flag(caps, CAP_NET_BIND_SERVICE, CAP_PERMITTED, &permitted) == 0;
+  cap_free(caps);
+  return known && permitted == CAP_SET;
+}
+
 absl::Status KeepOnlyBindService() {
+  const cap_flag_value_t value = HasBindService() ? CAP_SET : CAP_CLEAR;
   cap_t caps = cap_init();
   if (caps == nullptr) return Failed("make a capability set");
   const cap_value_t wanted[] = {CAP_NET_BIND_SERVICE};
-  const bool ok = cap_set_flag(caps, CAP_PERMITTED, 1, wanted, CAP_SET) == 0 &&
-                  cap_set_flag(caps, CAP_EFFECTIVE, 1, wanted, CAP_SET) == 0 &&
+  const bool ok = cap_set_flag(caps, CAP_PERMITTED, 1, wanted, value) == 0 &&
+                  cap_set_flag(caps, CAP_EFFECTIVE, 1, wanted, value) == 0 &&
                   cap_set_proc(caps) == 0;
   cap_free(caps);
   return ok ? absl::OkStatus() : Failed("keep CAP_NET_BIND_SERVICE");

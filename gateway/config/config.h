@@ -64,10 +64,10 @@ struct ListenerLimits {
 };
 
 struct GlobalLimits {
-  uint32_t sessions = 1'000;            // a worker
-  uint32_t refusals = 64;               // sessions a worker beyond, only to say no
-  uint32_t handshakes_in_flight = 256;  // TLS objects in handshake, a worker
-  uint32_t handshake_queue = 1'024;     // waiting for one of those
+  uint32_t sessions = 1'000;              // a worker
+  uint32_t refusals = 64;                 // sessions a worker beyond, only to say no
+  uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
+  uint32_t handshake_queue = 1'024;       // waiting for one of those
   uint32_t key_operations_per_turn = 4;
   uint32_t output_buffers = 4'096;  // of 17,920 octets, a worker
   uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker

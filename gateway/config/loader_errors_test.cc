@@ -272,6 +272,13 @@ TEST(LoaderErrors, RulesBetweenOptions) {
        {.rest = "metrics: {bind: \"127.0.0.1:2525\"}"},
        "4:17: read \"127.0.0.1:2525\" again, expected an address that is not in use yet; the first "
        "is in line 2"},
+      {"more addresses than refusals",
+       {.listeners =
+            "listeners:\n"
+            "  - {name: a, protocol: tcp, bind: [\"127.0.0.1:9\", \"127.0.0.1:8\"], tls: implicit, "
+            "backend: b}",
+        .rest = "limits: {refusals: 1}"},
+       "5:20: read 1 for refusals, expected 2 at least, one for each address of the listeners"},
       {"no such backend",
        {.listeners =
             "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:25\", tls: starttls, "

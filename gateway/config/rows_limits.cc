@@ -173,8 +173,9 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 100'000,
      .applies = Applies::kRestart,
-     .doc =
-         "TLS objects in handshake, of about 20 KiB each. More at a time do not make them faster.",
+     .doc = "TLS objects in handshake, of about 20 KiB each. A client that stalls in its handshake "
+            "holds "
+            "one until the deadline, so there are as many as sessions.",
      .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
      .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,

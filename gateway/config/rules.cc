@@ -99,6 +99,19 @@ void CheckBinds(const Draft& draft, Report& report) {
   }
 }
 
+// With a full session table each listening socket still takes one client at a time,
+// to tell it so, and that takes a slot of the refusals.
+void CheckRefusals(const Draft& draft, Report& report) {
+  size_t sockets = 0;
+  for (const ListenerConfig& listener : draft.config.listeners) sockets += listener.bind.size();
+  if (draft.config.limits.refusals >= sockets) return;
+  const ReadMarks* limits = draft.marks.Child("limits");
+  const bool set = limits != nullptr && limits->Has("refusals");
+  report.Error(set ? limits->MarkOf("refusals") : draft.marks.MarkOf("listeners"),
+               std::to_string(draft.config.limits.refusals) + " for refusals",
+               std::to_string(sockets) + " at least, one for each address of the listeners");
+}
+
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
     if (backend.servers[i].is_local() || backend.allow_plaintext_network) continue;
@@ -128,6 +141,7 @@ void ApplyRules(Draft& draft, Report& report) {
   CheckNames(config.listeners, listeners, "listener", report);
   CheckNames(config.backends, backends, "backend", report);
   CheckBinds(draft, report);
+  CheckRefusals(draft, report);
 }
 
 }  // namespace starling

@@ -26,7 +26,7 @@ struct ListenerRuntime {
   const ListenerConfig* config = nullptr;
   ListenerId id = 0;
   std::unique_ptr<TlsContext> tls;
-  uint32_t cursor = 0;            // round robin over its backend's servers
+  uint32_t cursor = 0;  // round robin over its backend's servers
   uint32_t plaintext_cursor = 0;
 };
 
@@ -57,22 +57,27 @@ struct WorkerContext {
   TimerWheel timers;
   DialoguePool dialogues;
 
-  MonoTime now;                       // of this turn
-  std::vector<uint32_t> ready;        // slots to pump in this turn
-  std::vector<uint32_t> again;        // slots to pump in the next, which then does not wait
-  std::vector<uint32_t> starved;      // slots that wait for a buffer of either kind
-  bool out_of_blocks = false;         // the session being pumped met the pool's limit
-  std::deque<uint32_t> admission;     // slots that wait to go on with their handshake
+  MonoTime now;                    // of this turn
+  std::vector<uint32_t> ready;     // slots to pump in this turn
+  std::vector<uint32_t> again;     // slots to pump in the next, which then does not wait
+  std::vector<uint32_t> starved;   // slots that wait for a buffer of either kind
+  bool out_of_blocks = false;      // the session being pumped met the pool's limit
+  std::deque<uint32_t> admission;  // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
-  uint32_t key_operations = 0;        // private-key work done in this turn
-  uint64_t random = 0;                // unlike other workers' and runs'
+  uint32_t key_operations = 0;  // private-key work done in this turn
+  uint64_t random = 0;          // unlike other workers' and runs'
   uint64_t next_session = 0;
-  std::vector<uint8_t> scratch;       // plaintext on its way through TLS, within one call
+  std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
   void Ready(Session& session) {
     if (session.queued) return;
     session.queued = true;
     ready.push_back(session.slot);
+  }
+  void Starve(Session& session) {
+    if (session.starving) return;
+    session.starving = true;
+    starved.push_back(session.slot);
   }
 };
 

@@ -36,7 +36,10 @@ bool WaitsForGreeting(const Session& session) {
 
 MonoTime PreRelay(const Session& session) {
   if (!BeforeRelay(session) || OnPlaintextLeg(session)) return kNever;
-  return After(session.accepted_at, Limits(session).pre_relay_ms);
+  // Who upgrades after work in plaintext has been served already: each of the few
+  // phases that are left has the time once more.
+  const MonoTime since = session.plaintext_leg ? session.phase_at : session.accepted_at;
+  return After(since, Limits(session).pre_relay_ms);
 }
 
 MonoTime ProxyHeaderDue(const Session& session) {
@@ -49,12 +52,23 @@ MonoTime HandshakeDue(const Session& session) {
   return After(session.tls_at, Limits(session).handshake_ms);
 }
 
+// Whether StepLeg runs and acts on the leg's times. In other phases the leg is only
+// being closed, and a time in the past would keep the worker from ever waiting.
+bool StepsLeg(const Session& session) {
+  return session.phase == Phase::kDialogue || session.phase == Phase::kOpening;
+}
+
 MonoTime ConnectDue(const Session& session) {
+  if (!StepsLeg(session)) return kNever;
   if (session.leg_state != LegState::kConnecting && session.leg_state != LegState::kRetryWait) {
     return kNever;
   }
   if ((session.up.in_flight & kOpCancel) != 0) return kNever;  // met, and under way
   return After(session.leg_at, Limits(session).connect_ms);
+}
+
+MonoTime RetryDue(const Session& session) {
+  return StepsLeg(session) && session.leg_state == LegState::kRetryWait ? session.retry_at : kNever;
 }
 
 MonoTime GreetingDue(const Session& session) {
@@ -101,7 +115,7 @@ void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, Event
 MonoTime NextDeadline(const Session& session) {
   return std::min({PreRelay(session), ProxyHeaderDue(session), HandshakeDue(session),
                    ConnectDue(session), GreetingDue(session), RecordDue(session), IdleDue(session),
-                   LingerDue(session), session.retry_at});
+                   LingerDue(session), RetryDue(session)});
 }
 
 void CheckDeadlines(WorkerContext& ctx, Session& session) {

@@ -29,7 +29,11 @@ bool MakeOutput(WorkerContext& ctx, Session& session, Output& out) {
   }
   if (LegIsUp(session)) {
     const std::span<uint8_t> room = OutRoom(ctx, session.up, kMinOutputRoom);
-    if (room.empty()) return false;
+    if (room.empty()) {
+      // When blocks are short, nobody sits on an empty one.
+      ReleaseIfEmpty(ctx, session.down.out);
+      return false;
+    }
     out.backend = Writer(room);
   } else {
     out.backend = Writer(scratch.subspan(kEventRoom, kEventRoom));
@@ -117,11 +121,15 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
   const Step step =
       IsDown(session, leg) ? negotiator.OnClient(in, out) : negotiator.OnBackend(in, out);
   assert(step.consumed <= in.size());
-  const bool progress =
-      step.consumed > 0 || out.client.size() > 0 || out.backend.size() > 0 ||
-      (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold);
+  const bool progress = step.consumed > 0 || out.client.size() > 0 || out.backend.size() > 0 ||
+                        (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold);
   Consume(ctx, leg, step.consumed);
   TakeOutput(ctx, session, out);
+  // The greeting is over when the negotiator makes something of it; a backend that
+  // dribbles one is still to meet its deadline.
+  if (!IsDown(session, leg) && (out.backend.size() > 0 || out.client.size() > 0)) {
+    session.dialogue->greeting_seen = true;
+  }
   Apply(ctx, session, step, reply_at);
   return progress && session.phase == before && session.dialogue != nullptr;
 }
@@ -144,10 +152,13 @@ void TellEnds(WorkerContext& ctx, Session& session) {
       return;
     }
     NoteReason(session, EndReason::kClientClosed);
-    ArmShutdown(ctx, session, session.up);
   }
+  // Now, or when what was written last has been sent.
+  if (dialogue.client_end_told && LegIsUp(session)) ArmShutdown(ctx, session, session.up);
+  // The backend's last octets are sent first, so that there is room for a last word;
+  // half a line of it is nothing.
   if (session.up.end_of_data && LegIsUp(session) && !dialogue.backend_end_told &&
-      Input(ctx, session.up).empty()) {
+      Flushed(session.down)) {
     dialogue.backend_end_told = true;
     if (dialogue.client_end_told) {
       EndPolitely(ctx, session, EndReason::kClientClosed);
@@ -174,11 +185,14 @@ bool BrokenLeg(WorkerContext& ctx, Session& session) {
       ReleaseBlock(ctx, session.up.out);
       return false;
     }
+    const Phase before = session.phase;
     NoteReason(session, EndReason::kBackendReset);
     if (!session.dialogue->backend_end_told) {
       session.dialogue->backend_end_told = true;
-      TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd});
+      TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up});
     }
+    // Whatever it made of that, the leg is gone.
+    if (session.phase == before) EndPolitely(ctx, session, EndReason::kBackendReset);
     return true;
   }
   return false;
@@ -207,8 +221,9 @@ void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event) {
   Output out;
   if (!MakeOutput(ctx, session, out)) {
     // The client does not read what it was told before; it cannot be told more.
-    EndNow(ctx, session, event.kind == EventKind::kDeadline ? EndReason::kPreRelayDeadline
-                                                            : EndReason::kBufferLimit);
+    EndNow(ctx, session,
+           event.kind == EventKind::kDeadline ? EndReason::kPreRelayDeadline
+                                              : EndReason::kBufferLimit);
     return;
   }
   const uint32_t reply_at = session.down.out.end;

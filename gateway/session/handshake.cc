@@ -17,11 +17,18 @@ constexpr uint8_t kHandshakeRecord = 0x16;
 // Certificates with a long chain, and all the rest of a server's flight.
 constexpr size_t kFlightRoom = 8192;
 
-// A session in the admission queue is pumped from there and nowhere else.
+// A session in the admission queue receives nothing until its turn comes.
 void Wait(WorkerContext& ctx, Session& session) {
   if (session.waiting_admission) return;
   session.waiting_admission = true;
   ctx.admission.push_back(session.slot);
+}
+
+// The queue holds none that does not wait: dead entries would fill it.
+void StopWaiting(WorkerContext& ctx, Session& session) {
+  if (!session.waiting_admission) return;
+  session.waiting_admission = false;
+  std::erase(ctx.admission, session.slot);
 }
 
 // May this session do a private-key operation now?
@@ -36,6 +43,7 @@ bool Admit(WorkerContext& ctx, Session& session) {
     ++ctx.key_operations;
     if (!session.admitted) ++ctx.handshakes_in_flight;
     session.admitted = true;
+    StopWaiting(ctx, session);  // a timer may have brought it here before its turn
     return true;
   }
   if (!session.waiting_admission && ctx.admission.size() >= limits.handshake_queue) {
@@ -64,6 +72,17 @@ bool FirstOctetIsTls(WorkerContext& ctx, Session& session, ByteView in) {
     EndPolitely(ctx, session, EndReason::kPlainOnTlsPort);
   }
   return false;
+}
+
+// Is the first record there, all of it? Until then there is nothing to do for the
+// library, and a client that stalls amid its hello holds no place of others. A
+// record that claims more than one may have is the library's to refuse.
+bool HelloComplete(ByteView in) {
+  constexpr size_t kRecordHeader = 5;
+  constexpr size_t kMaxRecord = 16384;
+  if (in.size() < kRecordHeader) return false;
+  const size_t length = static_cast<size_t>(in[3]) << 8 | in[4];
+  return length > kMaxRecord || in.size() >= kRecordHeader + length;
 }
 
 void Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
@@ -122,6 +141,7 @@ bool Advance(WorkerContext& ctx, Session& session) {
       Completed(ctx, session);
       return true;
     case TlsResult::kNeedInput:
+      return io.consumed > 0;  // what was left of it may have been the client's last
     case TlsResult::kNeedRoom:
       return false;
     case TlsResult::kClosed:
@@ -135,6 +155,7 @@ bool Advance(WorkerContext& ctx, Session& session) {
 }  // namespace
 
 void LeaveHandshake(WorkerContext& ctx, Session& session) {
+  StopWaiting(ctx, session);
   if (!session.admitted) return;
   session.admitted = false;
   assert(ctx.handshakes_in_flight > 0);
@@ -144,6 +165,11 @@ void LeaveHandshake(WorkerContext& ctx, Session& session) {
 bool StepHandshake(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   if (down.recv_error != 0 || down.send_error != 0) {
+    if (session.tls) {
+      session.tls_failure = TlsFailure::kClosed;
+      ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
+                     static_cast<size_t>(TlsFailure::kClosed));
+    }
     EndNow(ctx, session, EndReason::kClientReset);
     return true;
   }
@@ -160,6 +186,11 @@ bool StepHandshake(WorkerContext& ctx, Session& session) {
   if (!session.tls) {
     if (session.tls_at == kNever) session.tls_at = ctx.now;
     if (!FirstOctetIsTls(ctx, session, in)) return true;
+    if (!HelloComplete(in)) {
+      if (!down.end_of_data) return false;
+      Failed(ctx, session, TlsFailure::kClosed);
+      return true;
+    }
   }
   // The server's first flight is where the private key is used; what follows
   // from the client is cheap and not made to wait.

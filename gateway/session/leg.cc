@@ -14,36 +14,9 @@ namespace {
 constexpr uint8_t kBacklogDoublings = 5;
 constexpr uint32_t kBacklogRetryMs = 5;
 
-enum class ConnectFailure : uint8_t {  // rows of kConnectFailureLabels
-  kRefused,
-  kTimeout,
-  kBacklogFull,
-  kUnreachable,
-  kNoSuchSocket,
-  kPermission,
-  kOther,
-};
-
+// A connect that was cancelled was so by its deadline.
 ConnectFailure Classify(int error) {
-  switch (error) {
-    case ECONNREFUSED:
-      return ConnectFailure::kRefused;
-    case ETIMEDOUT:
-    case ECANCELED:
-      return ConnectFailure::kTimeout;
-    case EAGAIN:
-      return ConnectFailure::kBacklogFull;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-      return ConnectFailure::kUnreachable;
-    case ENOENT:
-      return ConnectFailure::kNoSuchSocket;
-    case EACCES:
-    case EPERM:
-      return ConnectFailure::kPermission;
-    default:
-      return ConnectFailure::kOther;
-  }
+  return ConnectFailureOf(error == ECANCELED ? ETIMEDOUT : error);
 }
 
 bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& backend) {
@@ -62,9 +35,8 @@ bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& back
   uint64_t unique[2] = {ctx.random, session.id};
   info.unique_id = {reinterpret_cast<const char*>(unique), sizeof unique};
   Writer writer(room);
-  const bool written = backend.proxy == ProxyOut::kV1
-                           ? WriteProxyV1(info, writer)
-                           : WriteProxyV2(info, backend.tlvs, writer);
+  const bool written = backend.proxy == ProxyOut::kV1 ? WriteProxyV1(info, writer)
+                                                      : WriteProxyV2(info, backend.tlvs, writer);
   Produced(session.up, writer.size());
   return written;
 }
@@ -72,9 +44,11 @@ bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& back
 void LegFailed(WorkerContext& ctx, Session& session, EndReason reason) {
   session.leg_state = LegState::kFailed;
   session.server = -1;
-  const bool inside_tls = session.tls_up;
+  const Phase before = session.phase;
   if (session.dialogue != nullptr) {
-    TellNegotiator(ctx, session, {.kind = EventKind::kLegFailed, .inside_tls = inside_tls});
+    TellNegotiator(ctx, session, {.kind = EventKind::kLegFailed, .inside_tls = session.tls_up});
+    // Nothing else would ever come.
+    if (session.phase == before) EndPolitely(ctx, session, reason);
   } else {
     Refuse(ctx, session, Refusal::kUnavailable, reason);
   }
@@ -145,7 +119,10 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
     return;
   }
   ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
-  if (failure != ConnectFailure::kTimeout) ctx.backends->MarkDown(id);
+  // What we are short of ourselves (ports, descriptors) says nothing of the server.
+  if (failure != ConnectFailure::kTimeout && failure != ConnectFailure::kOther) {
+    ctx.backends->MarkDown(id);
+  }
   session.tried_servers |= 1ull << session.server;
   ConnectNext(ctx, session);
 }
@@ -179,7 +156,8 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
   Leg& up = session.up;
   switch (session.leg_state) {
     case LegState::kConnecting: {
-      if ((up.in_flight & kOpOpen) != 0) return false;
+      // A cancel that came too late for the connect must not meet what is armed next.
+      if ((up.in_flight & (kOpOpen | kOpCancel)) != 0) return false;
       const int error = up.send_error;
       up.send_error = 0;
       if (ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms)) {
@@ -223,6 +201,7 @@ void LegClosed(WorkerContext& ctx, Session& session) {
   }
   session.server = -1;
   session.leg_state = LegState::kNone;
+  session.retry_at = kNever;
   DropInput(ctx, session.up);
   ReleaseBlock(ctx, session.up.out);
   const uint64_t in = session.up.octets_in;
@@ -238,15 +217,19 @@ void LegClosed(WorkerContext& ctx, Session& session) {
 
 void CloseLeg(WorkerContext& ctx, Session& session) {
   Leg& up = session.up;
-  if (!up.open()) {
-    session.leg_state = LegState::kNone;
-    return;
-  }
+  if (session.leg_state == LegState::kNone || session.leg_state == LegState::kClosing) return;
   if (session.leg_state == LegState::kConnecting) {
-    ArmCancel(ctx, session, up);
+    if ((up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, up);
+    if ((up.in_flight & (kOpOpen | kOpCancel)) != 0) return;
+    // The connect was faster than its cancellation, or it failed and the
+    // descriptor is free already.
+    if (up.send_error != 0) up.fd = kNoFd;
+  }
+  if (session.leg_state != LegState::kUp) session.server = -1;  // never counted as a leg
+  if (!up.open()) {
+    LegClosed(ctx, session);
     return;
   }
-  if ((up.in_flight & kOpClose) != 0) return;
   session.leg_state = LegState::kClosing;
   DropInput(ctx, up);
   up.in_flight |= kOpClose;

@@ -19,10 +19,11 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
   const int32_t n = completion.result;
   if (n > 0) {
     const bool down = IsDown(session, leg);
-    if (down && session.phase == Phase::kDialogue && leg.octets_out == 0) {
+    if (down && session.phase == Phase::kDialogue && leg.octets_out == 0 &&
+        session.listener->config->protocol->server_first && !session.dialogue->pregreet) {
+      session.dialogue->pregreet = true;
       CountAttack(ctx, session, Attack::kPregreet);
     }
-    if (!down && session.dialogue != nullptr) session.dialogue->greeting_seen = true;
     leg.chunk = completion.buffer;
     leg.chunk_begin = 0;
     leg.chunk_end = static_cast<uint32_t>(n);
@@ -30,11 +31,15 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
     leg.bulk = completion.more || n >= (leg.bulk ? 4096 : 2048);
     session.active_at = ctx.now;
     ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
+  } else if (n == 0 && leg.send_error == ECONNRESET) {
+    // The socket tells of a reset once: the send heard of it, and what looks like
+    // the end of data is none.
+    leg.recv_error = ECONNRESET;
   } else if (n == 0) {
     leg.end_of_data = true;
   } else if (n == -ENOBUFS) {
     leg.starved = true;
-    ctx.starved.push_back(session.slot);
+    ctx.Starve(session);
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kReceiveBuffers));
   } else if (n != -ECANCELED && n != -EAGAIN && n != -EINTR) {
     leg.recv_error = static_cast<int16_t>(-n);
@@ -281,7 +286,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   ArmSends(ctx, session);
   if (ctx.out_of_blocks) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
-    ctx.starved.push_back(session.slot);
+    ctx.Starve(session);
   }
   SetTimer(ctx, session);
 }

@@ -27,7 +27,7 @@ bool OpenRecords(WorkerContext& ctx, Session& session) {
     const TlsResult result = session.tls.Read(io, room, got);
     Consume(ctx, down, io.consumed);
     Produced(session.up, got);
-    if (io.written > 0) {
+    if (io.written > 0 && !down.write_ended) {
       const std::span<uint8_t> out = OutRoom(ctx, down, io.written);
       if (!out.empty()) {
         std::copy_n(reply, io.written, out.data());
@@ -74,12 +74,23 @@ bool ClientEnded(WorkerContext& ctx, Session& session) {
   return session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
 }
 
+// The clock of a record runs while its rest is all that is waited for. Octets that
+// were opened begin it anew, or a long upload, whose receives hardly ever end with a
+// record, would be taken for one record; and a server that takes nothing is not the
+// client's fault.
+void TimeRecord(const WorkerContext& ctx, Session& session) {
+  const bool waits = session.tls_up && !session.client_closed_tls && !session.down.end_of_data &&
+                     session.up.out.empty() && session.tls.MidRecord();
+  session.record_at = waits ? std::min(session.record_at, ctx.now) : kNever;
+}
+
 bool StepToServer(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   Leg& up = session.up;
   if (UpBroken(session)) {
     DropInput(ctx, down);
     session.plain_pending = false;
+    session.record_at = kNever;
     if ((up.in_flight & kOpSend) == 0) ReleaseBlock(ctx, up.out);
     return true;
   }
@@ -100,9 +111,7 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     }
     if (Flushed(up)) ArmShutdown(ctx, session, up);
   }
-  session.record_at = session.tls_up && !session.client_closed_tls && session.tls.MidRecord()
-                          ? std::min(session.record_at, ctx.now)
-                          : kNever;
+  TimeRecord(ctx, session);
   return true;
 }
 
@@ -119,7 +128,8 @@ void SealRecords(WorkerContext& ctx, Session& session) {
     if (room.empty()) return;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
     size_t taken = 0;
-    const TlsResult result = session.tls.Write(io, in.first(std::min<size_t>(in.size(), 16384)), taken);
+    const TlsResult result =
+        session.tls.Write(io, in.first(std::min<size_t>(in.size(), 16384)), taken);
     Consume(ctx, session.up, taken);
     Produced(session.down, io.written);
     if (result == TlsResult::kFailed) {
@@ -137,18 +147,19 @@ bool ServerEnded(WorkerContext& ctx, Session& session) {
 }
 
 void EndOfServer(WorkerContext& ctx, Session& session) {
-  NoteReason(session, session.up.recv_error != 0 ? EndReason::kBackendReset
-                                                 : EndReason::kBackendClosed);
+  NoteReason(session,
+             session.up.recv_error != 0 ? EndReason::kBackendReset : EndReason::kBackendClosed);
   // After a reset the client must not take what it has for the whole: it gets
   // the TCP end alone, without close_notify.
   if (session.tls_up && !session.close_notify_sent && session.up.recv_error == 0) {
     const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
     if (room.empty()) return;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
-    session.tls.CloseNotify(io);
+    const TlsResult result = session.tls.CloseNotify(io);
     Produced(session.down, io.written);
-    session.close_notify_sent = true;
     ReleaseIfEmpty(ctx, session.down.out);
+    if (result == TlsResult::kNeedRoom) return;  // again when that has been sent
+    session.close_notify_sent = true;
   }
   if (Flushed(session.down)) ArmShutdown(ctx, session, session.down);
 }

@@ -48,18 +48,18 @@ enum LegOp : uint8_t {
 
 struct Leg {
   Fd fd = kNoFd;
-  uint8_t in_flight = 0;         // bits of LegOp
-  bool end_of_data = false;      // the peer will send no more
-  bool write_ended = false;      // we have shut our half down, or asked for it
-  bool bulk = false;             // the last receive filled its buffer: use large ones
-  bool starved = false;          // a receive found no buffer; again next turn
-  int16_t recv_error = 0;        // positive errno
+  uint8_t in_flight = 0;     // bits of LegOp
+  bool end_of_data = false;  // the peer will send no more
+  bool write_ended = false;  // we have shut our half down, or asked for it
+  bool bulk = false;         // the last receive filled its buffer: use large ones
+  bool starved = false;      // a receive found no buffer; again next turn
+  int16_t recv_error = 0;    // positive errno
   int16_t send_error = 0;
-  BufferId chunk = kNoBuffer;    // a receive buffer, within one turn only, and
-  uint32_t chunk_begin = 0;      // what of it has not been consumed
+  BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
+  uint32_t chunk_begin = 0;    // what of it has not been consumed
   uint32_t chunk_end = 0;
-  Block in;                      // what was received and could not be consumed yet
-  Block out;                     // what is to be sent
+  Block in;   // what was received and could not be consumed yet
+  Block out;  // what is to be sent
   uint64_t octets_in = 0;
   uint64_t octets_out = 0;
 
@@ -94,13 +94,14 @@ struct Dialogue {
 
   alignas(std::max_align_t) uint8_t storage[kNegotiatorSize];
   Negotiator* negotiator;
-  bool hold = false;            // the negotiator wants no more of the client now
-  bool want_leg = false;        // kOpenLeg came while the old leg was closing
+  bool hold = false;      // the negotiator wants no more of the client now
+  bool want_leg = false;  // kOpenLeg came while the old leg was closing
   bool client_end_told = false;
   bool backend_end_told = false;
-  bool greeting_seen = false;   // the backend of the open leg has spoken
+  bool greeting_seen = false;   // the open leg's greeting is over
   bool go_ahead_begun = false;  // at the point of upgrade: the peek was clean
   bool stray_octet = false;     // or it was not
+  bool pregreet = false;        // the client spoke first, and that is counted
   uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
 };
 
@@ -123,10 +124,10 @@ struct Session {
   bool plain_pending = false;      // TLS holds opened octets that found no room
   bool client_closed_tls = false;  // close_notify has come
   bool close_notify_sent = false;
-  bool plaintext_leg = false;      // a leg was opened without TLS
-  bool established = false;        // logged as such
+  bool plaintext_leg = false;  // a leg was opened without TLS
+  bool established = false;    // logged as such
   bool offered = false;
-  bool drain_told = false;
+  bool starving = false;  // in the list of those that wait for buffers
   TlsFailure tls_failure = TlsFailure::kNone;
   SessionPhase counted = SessionPhase::kNegotiate;
 
@@ -137,24 +138,24 @@ struct Session {
   Leg up;
 
   uint64_t id = 0;
-  uint64_t tried_servers = 0;      // bits, for this leg
-  int32_t server = -1;             // index in its backend; -1: no leg
-  uint32_t backend = 0;            // index into Config::backends
+  uint64_t tried_servers = 0;         // bits, for this leg
+  int32_t server = -1;                // index in its backend; -1: no leg
+  uint32_t backend = 0;               // index into Config::backends
   uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
   uint16_t upstream_port = 0;
   uint8_t backlog_retries = 0;
-  uint32_t lingered = 0;           // octets discarded
-  Endpoint peer;                   // the true client
-  Endpoint local;                  // the address it called
+  uint32_t lingered = 0;  // octets discarded
+  Endpoint peer;          // the true client
+  Endpoint local;         // the address it called
 
   MonoTime accepted_at{};
-  MonoTime phase_at{};             // when this phase began
-  MonoTime tls_at = kNever;        // first octet of TLS
-  MonoTime leg_at = kNever;        // connecting since, or up since
+  MonoTime phase_at{};       // when this phase began
+  MonoTime tls_at = kNever;  // first octet of TLS
+  MonoTime leg_at = kNever;  // connecting since, or up since
   MonoTime retry_at = kNever;
-  MonoTime active_at{};            // last octet exchanged
-  MonoTime record_at = kNever;     // a TLS record was begun then
-  MonoTime timer = kNever;         // what the wheel holds
+  MonoTime active_at{};         // last octet exchanged
+  MonoTime record_at = kNever;  // a TLS record was begun then
+  MonoTime timer = kNever;      // what the wheel holds
   uint32_t handshake_us = 0;
 };
 

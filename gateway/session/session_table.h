@@ -28,9 +28,7 @@ class SessionTable {
   uint32_t size() const { return static_cast<uint32_t>(slots_.size()); }
   uint32_t in_use() const { return in_use_; }
   // Slots of either kind: so many connections can at least be told why not.
-  uint32_t available() const {
-    return static_cast<uint32_t>(free_.size() + free_refusals_.size());
-  }
+  uint32_t available() const { return static_cast<uint32_t>(free_.size() + free_refusals_.size()); }
   bool full() const { return free_.empty(); }
 
  private:

@@ -61,6 +61,8 @@ void LeaveHandshake(WorkerContext& ctx, Session& session);
 void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend);
 bool StepLeg(WorkerContext& ctx, Session& session);
 void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion);
+// Whatever the leg is at. While a connect is being cancelled it is to be called
+// again, in the next step; after that the leg is closing, or gone.
 void CloseLeg(WorkerContext& ctx, Session& session);
 void LegClosed(WorkerContext& ctx, Session& session);
 

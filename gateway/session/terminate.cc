@@ -16,28 +16,6 @@ void CloseDown(WorkerContext& ctx, Session& session) {
   ctx.ring->CancelAndClose(down.fd, Tag{Op::kDownClose, session.slot, session.generation});
 }
 
-void CloseUp(WorkerContext& ctx, Session& session) {
-  Leg& up = session.up;
-  if (!up.open() || (up.in_flight & kOpClose) != 0) return;
-  if (session.leg_state == LegState::kConnecting) {
-    if ((up.in_flight & kOpOpen) != 0) {
-      ArmCancel(ctx, session, up);
-      return;
-    }
-    // The connect was faster than its cancellation, or it failed and the
-    // descriptor is free already.
-    if (up.send_error != 0) {
-      up.fd = kNoFd;
-      session.leg_state = LegState::kNone;
-      return;
-    }
-    session.server = -1;  // never counted as a leg
-  }
-  session.leg_state = LegState::kClosing;
-  up.in_flight |= kOpClose;
-  ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
-}
-
 void Release(WorkerContext& ctx, Session& session) {
   ReportEnd(ctx, session);
   DropInput(ctx, session.down);
@@ -51,9 +29,17 @@ void Release(WorkerContext& ctx, Session& session) {
 }
 
 // close_notify goes after the last words; an alert that is there already is the
-// last word itself.
+// last word itself. Of a relay that the backend's reset cut off it would say that
+// the client has had the whole.
 void SayCloseNotify(WorkerContext& ctx, Session& session) {
   if (!session.tls_up || session.close_notify_sent || session.tls_failure != TlsFailure::kNone) {
+    return;
+  }
+  if (session.down.write_ended) return;
+  // Octets of the server that the client will not get: it must not take what it has
+  // for the whole.
+  if (session.phase == Phase::kRelay &&
+      (session.up.recv_error != 0 || !Input(ctx, session.up).empty())) {
     return;
   }
   const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
@@ -100,7 +86,7 @@ bool StepLastWords(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   DropInput(ctx, down);
   // The backend's leg has no part in what is said now.
-  CloseUp(ctx, session);
+  CloseLeg(ctx, session);
   if (down.recv_error != 0 || down.send_error != 0) {
     EndNow(ctx, session, session.reason);
     return true;
@@ -114,7 +100,7 @@ bool StepLastWords(WorkerContext& ctx, Session& session) {
 
 bool StepLinger(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
-  CloseUp(ctx, session);
+  CloseLeg(ctx, session);
   session.lingered += static_cast<uint32_t>(Input(ctx, down).size());
   DropInput(ctx, down);
   if (!down.end_of_data && down.recv_error == 0 &&
@@ -129,7 +115,7 @@ bool StepClosing(WorkerContext& ctx, Session& session) {
   DropInput(ctx, session.down);
   DropInput(ctx, session.up);
   CloseDown(ctx, session);
-  CloseUp(ctx, session);
+  CloseLeg(ctx, session);
   if (session.down.open() || session.up.open()) return false;
   if (!session.down.idle() || !session.up.idle()) return false;
   Release(ctx, session);
@@ -153,6 +139,10 @@ void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool p
     return;
   }
   NoteReason(session, reason);
+  if (session.phase == Phase::kOpening) {
+    Refuse(ctx, session, Refusal::kShutdown, reason);
+    return;
+  }
   if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
     TellNegotiator(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up});
     if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {

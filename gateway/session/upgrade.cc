@@ -8,13 +8,17 @@
 namespace starling {
 namespace {
 
-void RefuseInjection(WorkerContext& ctx, Session& session) {
-  // The go-ahead has not been sent; earlier replies still may be.
+// The go-ahead has not been sent and will not be; earlier replies still may be.
+void DropGoAhead(WorkerContext& ctx, Session& session) {
   Block& out = session.down.out;
   if (!out.empty() && session.dialogue->go_ahead_at >= out.begin + out.in_flight) {
     out.end = session.dialogue->go_ahead_at;
     ReleaseIfEmpty(ctx, out);
   }
+}
+
+void RefuseInjection(WorkerContext& ctx, Session& session) {
+  DropGoAhead(ctx, session);
   CountAttack(ctx, session, Attack::kPlaintextInjection);
   EndPolitely(ctx, session, EndReason::kPlaintextInjection);
 }
@@ -46,13 +50,14 @@ bool StepUpgrade(WorkerContext& ctx, Session& session) {
       return true;
     }
     if (down.end_of_data) {
+      DropGoAhead(ctx, session);
       EndPolitely(ctx, session, EndReason::kClientLeftEarly);
       return true;
     }
     if (session.leg_state != LegState::kNone) {
       // What the plaintext leg may still say is dropped with it.
-      if (session.leg_state != LegState::kClosing) CloseLeg(ctx, session);
-      return false;
+      CloseLeg(ctx, session);
+      if (session.leg_state != LegState::kNone) return false;
     }
     if ((down.in_flight & kOpRecv) != 0) {
       ArmCancel(ctx, session, down);

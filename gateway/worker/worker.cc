@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 struct ListeningSocket {
   Fd fd = kNoFd;
   uint32_t listener = 0;
-  Endpoint local;        // when it is bound to one address
+  Endpoint local;  // when it is bound to one address
   bool wildcard = false;
   uint32_t armed = 0;
 };
@@ -50,9 +50,11 @@ struct Worker::Impl {
   uint32_t armed = 0;
   bool started = false;
   bool stopping = false;
-  bool let_go = false;   // the sockets' closes have been asked for
-  bool closed = false;   // and a turn has submitted them
-  MonoTime accept_at{};  // accepts are armed again from then on
+  bool let_go = false;                  // the sockets' closes have been asked for
+  bool closed = false;                  // and a turn has submitted them
+  bool no_slots = false;                // nobody can be accepted, and that is counted
+  EndReason ending = EndReason::kNone;  // why all sessions were ended
+  MonoTime accept_at{};                 // accepts are armed again from then on
 };
 
 Worker::Worker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -123,12 +125,16 @@ void Worker::Impl::OnAccept(const Completion& completion) {
   if (session != nullptr) {
     session->listener = &ctx.listeners[socket.listener];
     BeginSession(ctx, *session, fd, completion.peer, local);
+    // An accept may be faster than its cancellation, and come after all were ended.
+    if (ending != EndReason::kNone) {
+      EndByGateway(ctx, *session, ending, ending != EndReason::kStopped);
+    }
     return;
   }
   ctx.shard->Add(Family::kRefused, id, 0);
-  ctx.shard->AddWorker(WorkerFamily::kLimitReached,
-                       static_cast<size_t>(short_of_blocks ? Limit::kOutputBuffers
-                                                           : Limit::kSessions));
+  ctx.shard->AddWorker(
+      WorkerFamily::kLimitReached,
+      static_cast<size_t>(short_of_blocks ? Limit::kOutputBuffers : Limit::kSessions));
   session = ctx.table.TakeRefusal();
   if (session == nullptr) session = ctx.table.Take();
   // There are never more accepts armed than slots available.
@@ -140,6 +146,7 @@ void Worker::Impl::OnAccept(const Completion& completion) {
 
 void Worker::Impl::ArmAccepts() {
   if (stopping || ctx.now < accept_at) return;
+  if (ctx.table.available() > 0) no_slots = false;
   // One a socket in each round, so that none goes without when slots are few.
   for (uint32_t round = 0; round < ctx.config.limits.armed_accepts; ++round) {
     for (uint32_t i = 0; i < sockets.size(); ++i) {
@@ -147,7 +154,9 @@ void Worker::Impl::ArmAccepts() {
       if (socket.armed > round) continue;
       // Each armed accept may bring a client, and each client is told something.
       if (armed >= ctx.table.available()) {
-        if (ctx.table.full()) {
+        // Once each time, not in every turn that it lasts.
+        if (ctx.table.available() == 0 && !no_slots) {
+          no_slots = true;
           ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kRefusals));
         }
         return;
@@ -166,10 +175,11 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   }
   if ((requests & (kEndSessions | kStopNow)) == 0) return;
   const bool polite = (requests & kStopNow) == 0;
+  ending = polite ? EndReason::kDrainDeadline : EndReason::kStopped;
   for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
     Session& session = ctx.table.At(slot);
     if (session.phase == Phase::kFree) continue;
-    EndByGateway(ctx, session, polite ? EndReason::kDrainDeadline : EndReason::kStopped, polite);
+    EndByGateway(ctx, session, ending, polite);
     ctx.Ready(session);
   }
 }
@@ -190,7 +200,6 @@ void Worker::Impl::PumpAll() {
   for (uint32_t i = 0; i < budget && AdmissionOpen(); ++i) {
     Session& session = ctx.table.At(ctx.admission.front());
     ctx.admission.pop_front();
-    if (!session.waiting_admission) continue;
     session.waiting_admission = false;
     Pump(ctx, session);
   }
@@ -202,7 +211,7 @@ void Worker::Impl::WakeStarved() {
   if (ctx.starved.empty() || ctx.pool.in_use() >= ctx.pool.limit()) return;
   for (const uint32_t slot : ctx.starved) {
     Session& session = ctx.table.At(slot);
-    session.down.starved = session.up.starved = false;
+    session.starving = session.down.starved = session.up.starved = false;
     ctx.again.push_back(slot);
   }
   ctx.starved.clear();

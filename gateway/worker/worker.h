@@ -57,9 +57,9 @@ class Worker {
   bool Turn(bool wait = true);
 
   // From any thread; each is idempotent, the worker acts in its next turn.
-  void StopAccepting();          // cancel accepts, give up listening sockets
-  void EndSessions();            // the drain deadline: last words, then terminate
-  void StopNow();                // no last words
+  void StopAccepting();  // cancel accepts, give up listening sockets
+  void EndSessions();    // the drain deadline: last words, then terminate
+  void StopNow();        // no last words
   // Accepts are reaped and listening sockets given up.
   bool accepting_stopped() const { return accepting_stopped_.load(std::memory_order_acquire); }
   // Sessions in the table, for the main thread's drain loop.
