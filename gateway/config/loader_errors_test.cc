@@ -397,7 +397,7 @@ TEST(LoaderErrors, ManyListeners) {
               ", protocol: tcp, bind: \"127.0.0.1:" + std::to_string(1000 + i) +
               "\", tls: implicit, backend: b}";
     }
-    return Load(TestFile{.listeners = text});
+    return Load(TestFile{.listeners = text, .rest = "limits: {refusals: 256}"});
   };
   EXPECT_TRUE(listeners(256).ok());
   EXPECT_EQ(Lines(listeners(257).errors),

@@ -57,12 +57,14 @@ struct WorkerContext {
   TimerWheel timers;
   DialoguePool dialogues;
 
-  MonoTime now;                    // of this turn
-  std::vector<uint32_t> ready;     // slots to pump in this turn
-  std::vector<uint32_t> again;     // slots to pump in the next, which then does not wait
-  std::vector<uint32_t> starved;   // slots that wait for a buffer of either kind
-  bool out_of_blocks = false;      // the session being pumped met the pool's limit
-  std::deque<uint32_t> admission;  // slots that wait to go on with their handshake
+  MonoTime now;                      // of this turn
+  std::vector<uint32_t> ready;       // slots to pump in this turn
+  std::vector<uint32_t> again;       // slots to pump in the next, which then does not wait
+  std::vector<uint32_t> starved;     // slots that wait for a buffer of either kind
+  bool starved_of_receives = false;  // one of them for want of a receive buffer
+  size_t starved_at = 0;             // the blocks that were out when the last of them gave up
+  bool out_of_blocks = false;        // the session being pumped met the pool's limit
+  std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
   uint32_t key_operations = 0;  // private-key work done in this turn
   uint64_t random = 0;          // unlike other workers' and runs'

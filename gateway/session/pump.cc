@@ -39,6 +39,7 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
     leg.end_of_data = true;
   } else if (n == -ENOBUFS) {
     leg.starved = true;
+    ctx.starved_of_receives = true;
     ctx.Starve(session);
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kReceiveBuffers));
   } else if (n != -ECANCELED && n != -EAGAIN && n != -EINTR) {
@@ -286,6 +287,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   ArmSends(ctx, session);
   if (ctx.out_of_blocks) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
+    ctx.starved_at = std::max(ctx.starved_at, ctx.pool.in_use());
     ctx.Starve(session);
   }
   SetTimer(ctx, session);

@@ -208,7 +208,15 @@ void Worker::Impl::PumpAll() {
 }
 
 void Worker::Impl::WakeStarved() {
-  if (ctx.starved.empty() || ctx.pool.in_use() >= ctx.pool.limit()) return;
+  if (ctx.starved.empty()) return;
+  // Receive buffers are all back at the end of a turn, unless blocks are short. With
+  // blocks, what was too few for a session still is until somebody gives one back:
+  // looking again before that would keep the worker from ever waiting.
+  const size_t out = ctx.pool.in_use();
+  const bool receives = ctx.starved_of_receives && ring->BuffersOut() == 0;
+  if (!receives && out >= ctx.starved_at) return;
+  ctx.starved_at = 0;
+  ctx.starved_of_receives = false;
   for (const uint32_t slot : ctx.starved) {
     Session& session = ctx.table.At(slot);
     session.starving = session.down.starved = session.up.starved = false;
