@@ -50,6 +50,7 @@ std::optional<size_t> FindBackend(const Config& config, std::string_view name) {
 
 Complaint UnknownBackend(const Config& config, std::string_view name) {
   std::vector<std::string_view> names;
+  names.reserve(config.backends.size());
   for (const BackendConfig& backend : config.backends) names.push_back(backend.name);
   const std::string_view nearest = Nearest(name, names);
   Complaint complaint{.expected = "the name of a backend"};

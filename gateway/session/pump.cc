@@ -31,10 +31,6 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
     leg.bulk = completion.more || n >= (leg.bulk ? 4096 : 2048);
     session.active_at = ctx.now;
     ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
-  } else if (n == 0 && leg.send_error == ECONNRESET) {
-    // The socket tells of a reset once: the send heard of it, and what looks like
-    // the end of data is none.
-    leg.recv_error = ECONNRESET;
   } else if (n == 0) {
     leg.end_of_data = true;
   } else if (n == -ENOBUFS) {

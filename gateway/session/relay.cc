@@ -148,10 +148,10 @@ bool ServerEnded(WorkerContext& ctx, Session& session) {
 
 void EndOfServer(WorkerContext& ctx, Session& session) {
   NoteReason(session,
-             session.up.recv_error != 0 ? EndReason::kBackendReset : EndReason::kBackendClosed);
+             session.up.was_reset() ? EndReason::kBackendReset : EndReason::kBackendClosed);
   // After a reset the client must not take what it has for the whole: it gets
   // the TCP end alone, without close_notify.
-  if (session.tls_up && !session.close_notify_sent && session.up.recv_error == 0) {
+  if (session.tls_up && !session.close_notify_sent && !session.up.was_reset()) {
     const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
     if (room.empty()) return;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};

@@ -7,6 +7,7 @@
 // that is late by mistake can be told from its successor's.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -64,6 +65,10 @@ struct Leg {
   uint64_t octets_out = 0;
 
   bool open() const { return fd != kNoFd; }
+  // The peer reset the connection. The socket says so once, to a receive or to a
+  // send; what the other then sees as the end of data is none. (A peer that ended its
+  // data first makes a later send fail with EPIPE instead.)
+  bool was_reset() const { return recv_error != 0 || send_error == ECONNRESET; }
   bool idle() const { return in_flight == 0; }
 };
 

@@ -39,7 +39,7 @@ void SayCloseNotify(WorkerContext& ctx, Session& session) {
   // Octets of the server that the client will not get: it must not take what it has
   // for the whole.
   if (session.phase == Phase::kRelay &&
-      (session.up.recv_error != 0 || !Input(ctx, session.up).empty())) {
+      (session.up.was_reset() || !Input(ctx, session.up).empty())) {
     return;
   }
   const std::span<uint8_t> room = OutRoom(ctx, session.down, 512);
