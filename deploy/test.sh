@@ -59,7 +59,26 @@ step_lint() {
 step_unit() { bazel_tests unit --config=opt //...; }
 step_asan() { bazel_tests asan --config=asan //protocols/... //gateway/... //tests/sim/...; }
 step_tsan() { bazel_tests tsan --config=tsan //gateway/...; }
-step_fuzz() { bazel_tests fuzz --config=fuzz --test_tag_filters=fuzz --build_tag_filters=fuzz //...; }
+# Each fuzz target from its corpus, for a few seconds; what it finds is printed.
+step_fuzz() {
+  local log=$log_folder/fuzz target name found
+  if ! bazel build --config=fuzz --build_tag_filters=fuzz --noshow_progress --color=no //... >"$log" 2>&1; then
+    cat "$log"
+    count 1 "fuzz: build"
+    return
+  fi
+  for target in $(bazel query --noshow_progress 'attr(tags, "\bfuzz\b", //...)' 2>/dev/null); do
+    name=${target##*:}
+    found=$log_folder/found_$name
+    mkdir -p "$found"
+    target=${target#//}
+    "bazel-bin/${target/://}" -max_total_time="${FUZZ_SECONDS:-5}" -max_len=4096 -artifact_prefix="$found/" \
+      "$found" "tests/corpus/${name%_fuzz}" >"$log" 2>&1
+    count $? "fuzz: $name"
+    grep -q 'ERROR\|SUMMARY' "$log" && cat "$log"
+    tail -n 1 "$log" | sed "s/^/$name: /"
+  done
+}
 
 step_e2e() {
   local log=$log_folder/e2e line
