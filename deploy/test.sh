@@ -80,17 +80,27 @@ step_fuzz() {
   done
 }
 
-step_e2e() {
-  local log=$log_folder/e2e line
-  bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
-  python3 tests/e2e/run.py 2>&1 | tee "$log"
+e2e_run() {  # e2e_run NAME FILE...: the tests of these files, or of all
+  local log=$log_folder/e2e line name=$1
+  shift
+  python3 tests/e2e/run.py "$@" 2>&1 | tee "$log"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
   if [ -z "$line" ]; then
-    count 1 "e2e: no result"
+    count 1 "$name: no result"
     return
   fi
   passed=$((passed + $(printf '%s' "$line" | sed -E 's/^([0-9]+) passed.*/\1/')))
   failed=$((failed + $(printf '%s' "$line" | sed -E 's/.* ([0-9]+) failed.*/\1/')))
+}
+
+# All files with what this kernel offers; then those that move octets and sockets
+# with no feature beyond the oldest kernel that is supported.
+step_e2e() {
+  local log=$log_folder/build
+  bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
+  e2e_run e2e
+  STARLING_RING_FEATURES=none e2e_run "e2e without features" \
+    test_main_job.py test_clients.py test_identity.py test_drain.py
 }
 
 step_demo() {

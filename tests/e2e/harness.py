@@ -111,6 +111,8 @@ class Environment:
             {"name": n, "proxy_protocol": "v2", "servers": [row]} if isinstance(row, str)
             else {"name": n, **row} for n, row in backends.items()]
         more["limits"] = {**LIMITS, **more.get("limits", {})}
+        # "none" stands for the oldest kernel that is supported.
+        more.setdefault("ring_features", os.environ.get("STARLING_RING_FEATURES", "auto"))
         text = starling.config_text(
             self.certificates, listener_rows, backend_rows, metrics, **more)
         self._configs += 1
