@@ -23,7 +23,8 @@ bool IsQuotedString(std::string_view text) {
     unsigned char c = static_cast<unsigned char>(inner[i]);
     if (c < 0x20 || c == 0x7f || c == '"') return false;
     if (c != '\\') continue;
-    if (++i == inner.size() || (inner[i] != '"' && inner[i] != '\\')) return false;
+    ++i;
+    if (i == inner.size() || (inner[i] != '"' && inner[i] != '\\')) return false;
   }
   return true;
 }
