@@ -85,12 +85,25 @@ struct GlobalLimits {
   bool operator==(const GlobalLimits&) const = default;
 };
 
+// TLS towards the servers of a backend.
+struct BackendTls {
+  bool enabled = false;
+  bool verify = true;  // the server's certificate, by name and CA
+  std::string ca;      // PEM file; empty: the system's
+  std::string name;    // what the certificate must be for, and SNI; empty: the server's address
+  std::string cert;    // our own, for servers that ask for one; both or neither
+  std::string key;
+
+  bool operator==(const BackendTls&) const = default;
+};
+
 struct BackendConfig {
   std::string name;
   std::vector<SocketAddress> servers;
   ProxyOut proxy = ProxyOut::kNone;
   ProxyTlvs tlvs;  // `proxy_tlvs:` list of those wanted
   bool allow_plaintext_network = false;
+  BackendTls tls;
 };
 
 struct ListenerConfig {

@@ -24,6 +24,7 @@ namespace starling {
 // A listener as this worker uses it.
 struct ListenerRuntime {
   const ListenerConfig* config = nullptr;
+  Backends* backends = nullptr;  // of the same configuration
   ListenerId id = 0;
   std::unique_ptr<TlsContext> tls;
   uint32_t cursor = 0;  // round robin over its backend's servers
@@ -47,7 +48,6 @@ struct WorkerContext {
   const Config& config;
   const uint32_t index;
   Ring* ring = nullptr;
-  Backends* backends = nullptr;
   Shard* shard = nullptr;
   LogRing* log = nullptr;
   std::vector<ListenerRuntime> listeners;  // as in config.listeners

@@ -207,7 +207,7 @@ void StartDialogue(WorkerContext& ctx, Session& session) {
   const uint32_t backend = PlaintextBackend(session);
   TellNegotiator(ctx, session,
                  {.kind = EventKind::kStart,
-                  .capabilities = ctx.backends->Capabilities(backend),
+                  .capabilities = session.listener->backends->Capabilities(backend),
                   .random = ctx.random ^ session.id * 0x9e3779b97f4a7c15u});
 }
 

@@ -56,12 +56,12 @@ void LegFailed(WorkerContext& ctx, Session& session, EndReason reason) {
 
 // One try at the server chosen; its completion goes on from here.
 void Connect(WorkerContext& ctx, Session& session) {
-  const BackendConfig& backend = ctx.backends->config(session.backend);
+  const BackendConfig& backend = session.listener->backends->config(session.backend);
   if (!WriteHeader(ctx, session, backend)) {
     EndNow(ctx, session, EndReason::kBufferLimit);
     return;
   }
-  const Server& server = ctx.backends->server(ctx.backends->IdOf(session.backend, session.server));
+  const Server& server = session.listener->backends->server(ctx.backends->IdOf(session.backend, session.server));
   session.leg_state = LegState::kConnecting;
   session.up.fd = static_cast<Fd>(session.slot);
   session.up.in_flight |= kOpOpen;
@@ -73,7 +73,7 @@ void Connect(WorkerContext& ctx, Session& session) {
 
 void ConnectNext(WorkerContext& ctx, Session& session) {
   uint32_t& cursor = session.tls_up ? session.listener->cursor : session.listener->plaintext_cursor;
-  session.server = ctx.backends->Pick(session.backend, cursor, session.tried_servers);
+  session.server = session.listener->backends->Pick(session.backend, cursor, session.tried_servers);
   if (session.server < 0) {
     LegFailed(ctx, session, EndReason::kBackendUnavailable);
     return;
@@ -85,8 +85,8 @@ void LegUp(WorkerContext& ctx, Session& session) {
   session.leg_state = LegState::kUp;
   session.leg_at = ctx.now;
   session.active_at = ctx.now;
-  const ServerId id = ctx.backends->IdOf(session.backend, session.server);
-  ctx.backends->MarkUp(id);
+  const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
+  session.listener->backends->MarkUp(id);
   session.last_server = id;
   ctx.shard->AddServer(ServerFamily::kBackendSessions, id);
   if (session.dialogue == nullptr) {
@@ -107,7 +107,7 @@ void LegUp(WorkerContext& ctx, Session& session) {
 
 void OpenFailed(WorkerContext& ctx, Session& session, int error) {
   session.up.fd = kNoFd;
-  const ServerId id = ctx.backends->IdOf(session.backend, session.server);
+  const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
   const ConnectFailure failure = Classify(error);
   if (failure == ConnectFailure::kBacklogFull) {
     if (session.backlog_retries == 0) {
@@ -121,7 +121,7 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
   ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
   // What we are short of ourselves (ports, descriptors) says nothing of the server.
   if (failure != ConnectFailure::kTimeout && failure != ConnectFailure::kOther) {
-    ctx.backends->MarkDown(id);
+    session.listener->backends->MarkDown(id);
   }
   session.tried_servers |= 1ull << session.server;
   ConnectNext(ctx, session);
@@ -164,7 +164,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
         // Cancelled by the deadline, or too late by a hair: both end here.
         if (error == 0) break;
         up.fd = kNoFd;
-        const ServerId id = ctx.backends->IdOf(session.backend, session.server);
+        const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
         ctx.shard->AddServer(ServerFamily::kConnectFailures, id,
                              static_cast<size_t>(Classify(error)));
         NoteReason(session, EndReason::kConnectDeadline);
@@ -197,7 +197,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
 void LegClosed(WorkerContext& ctx, Session& session) {
   if (session.server >= 0) {
     ctx.shard->AddServer(ServerFamily::kBackendSessions,
-                         ctx.backends->IdOf(session.backend, session.server), 0, -1);
+                         session.listener->backends->IdOf(session.backend, session.server), 0, -1);
   }
   session.server = -1;
   session.leg_state = LegState::kNone;

@@ -65,7 +65,6 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(WorkerOptions options) {
   WorkerContext& ctx = impl->ctx;
   impl->ring = std::move(options.ring);
   ctx.ring = impl->ring.get();
-  ctx.backends = options.backends;
   ctx.shard = options.shard;
   ctx.log = options.log;
   // Session numbers of different workers do not meet.
@@ -74,6 +73,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(WorkerOptions options) {
   for (const ListenerConfig& config : options.config->listeners) {
     ListenerRuntime runtime;
     runtime.config = &config;
+    runtime.backends = options.backends;
     runtime.id = static_cast<ListenerId>(ctx.listeners.size());
     absl::StatusOr<std::unique_ptr<TlsContext>> tls = TlsContext::Create(
         TlsPolicy{.credentials = options.credentials, .alpn = std::string(config.protocol->alpn)},
