@@ -61,7 +61,7 @@ void Connect(WorkerContext& ctx, Session& session) {
     EndNow(ctx, session, EndReason::kBufferLimit);
     return;
   }
-  const Server& server = session.listener->backends->server(ctx.backends->IdOf(session.backend, session.server));
+  const Server& server = session.listener->backends->server(session.listener->backends->IdOf(session.backend, session.server));
   session.leg_state = LegState::kConnecting;
   session.up.fd = static_cast<Fd>(session.slot);
   session.up.in_flight |= kOpOpen;
