@@ -29,7 +29,7 @@ using Credentials = std::vector<std::shared_ptr<const Credential>>;
 
 absl::Status LoadCredentials(const Config& config, CredentialStore& store, Credentials& out) {
   std::vector<std::string> errors;
-  for (const CertificatePair& pair : config.certificates) {
+  for (const CertificateEntry& pair : config.tls.certificates) {
     absl::StatusOr<std::shared_ptr<const Credential>> loaded = store.Load({pair.cert, pair.key});
     if (loaded.ok()) {
       out.push_back(*std::move(loaded));

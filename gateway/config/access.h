@@ -29,8 +29,16 @@ inline DialogueOptions& ObjectOf(const OptionTarget& target, const DialogueOptio
 inline BackendConfig& ObjectOf(const OptionTarget& target, const BackendConfig*) {
   return *target.backend;
 }
-inline CertificatePair& ObjectOf(const OptionTarget& target, const CertificatePair*) {
+inline CertificateEntry& ObjectOf(const OptionTarget& target, const CertificateEntry*) {
   return *target.certificate;
+}
+inline TlsOptions& ObjectOf(const OptionTarget& target, const TlsOptions*) { return *target.tls; }
+inline ClientCertificateOptions& ObjectOf(const OptionTarget& target,
+                                          const ClientCertificateOptions*) {
+  return target.tls->client_certificate;
+}
+inline BackendTls& ObjectOf(const OptionTarget& target, const BackendTls*) {
+  return target.backend->tls;
 }
 
 template <class Class, class Type>
@@ -73,6 +81,21 @@ std::optional<OptionValue> GetText(const OptionTarget& target) {
   OptionValue value;
   value.text = FieldOf<kMember>(target);
   if (value.text.empty()) return std::nullopt;
+  return value;
+}
+
+// A list of words, of the row's choices.
+template <auto kMember>
+std::vector<Complaint> SetWords(const OptionTarget& target, const OptionValue& value) {
+  FieldOf<kMember>(target) = value.list;
+  return {};
+}
+
+template <auto kMember>
+std::optional<OptionValue> GetWords(const OptionTarget& target) {
+  OptionValue value;
+  value.list = FieldOf<kMember>(target);
+  if (value.list.empty()) return std::nullopt;
   return value;
 }
 

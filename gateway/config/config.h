@@ -22,11 +22,44 @@ namespace starling {
 enum class TlsMode : uint8_t { kImplicit, kStartTls };
 enum class ProxyOut : uint8_t { kNone, kV1, kV2 };
 
-struct CertificatePair {
+enum class TlsPreset : uint8_t { kIntermediate, kModern };
+enum class MinVersion : uint8_t { kTls12, kTls13 };
+enum class ClientCertificates : uint8_t { kNone, kOptional, kRequire };
+
+// One of the three forms: cert and key, pem, or folder.
+struct CertificateEntry {
   std::string cert;
   std::string key;
+  std::string ocsp;    // of `cert`
+  std::string pem;     // key and chain in one file
+  std::string folder;  // of any of these
 
-  bool operator==(const CertificatePair&) const = default;
+  bool operator==(const CertificateEntry&) const = default;
+};
+
+struct ClientCertificateOptions {
+  ClientCertificates mode = ClientCertificates::kNone;
+  std::string ca;   // PEM file or folder
+  std::string crl;  // PEM file; empty: revocation is not looked at
+  uint32_t depth = 4;
+
+  bool operator==(const ClientCertificateOptions&) const = default;
+};
+
+// TLS towards clients: the general one, and a listener's, which begins with it.
+struct TlsOptions {
+  TlsPreset preset = TlsPreset::kIntermediate;
+  MinVersion min_version = MinVersion::kTls12;  // the preset's unless set
+  std::vector<std::string> ciphers;             // names of tls_names.h; empty: the preset's
+  std::vector<std::string> groups;
+  std::vector<std::string> signature_algorithms;
+  bool sni_strict = false;
+  bool alpn_strict = false;
+  std::vector<CertificateEntry> certificates;
+  std::string ticket_keys;  // file; empty: keys of the process's own
+  ClientCertificateOptions client_certificate;
+
+  bool operator==(const TlsOptions&) const = default;
 };
 
 // An address range, "192.0.2.0/24" or "2001:db8::/32" or a single address.
@@ -74,8 +107,11 @@ struct GlobalLimits {
   uint32_t large_buffers = 32;      // receive, of 16 KiB, a worker
   uint32_t armed_accepts = 8;       // a listening socket
   uint32_t backlog = 1'024;
-  uint32_t keepalive_s = 120;    // TCP keepalive of clients; 0: off
-  uint32_t log_records = 4'096;  // ring between a worker and the log thread
+  uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off
+  uint32_t log_records = 4'096;              // ring between a worker and the log thread
+  uint32_t certificates = 20'000;            // of all listeners, those in folders included
+  uint32_t ticket_key_period_s = 8 * 3'600;  // a key encrypts that long, and opens twice as long
+  uint32_t file_check_ms = 10'000;           // how often files are looked at without a notice
   uint32_t drain_delay_ms = 0;
   uint32_t drain_ms = 300'000;          // sessions may go on that long
   uint32_t probe_interval_ms = 60'000;  // of a server that is up
@@ -114,6 +150,7 @@ struct ListenerConfig {
   uint32_t backend = 0;            // index into Config::backends
   int32_t plaintext_backend = -1;  // index, or -1: `backend` serves it too
   DialogueOptions dialogue;        // hostname, policy, plaintext_auth ... filled in
+  TlsOptions tls_options;
   ListenerLimits limits;
   std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected
 };
@@ -121,10 +158,10 @@ struct ListenerConfig {
 // What sizes and label sets depend on; the loader refuses more.
 inline constexpr size_t kMaxListeners = 256;
 inline constexpr size_t kMaxBackends = 256;
-inline constexpr size_t kMaxServers = 64;  // a backend
-inline constexpr size_t kMaxBinds = 64;    // a listener
-inline constexpr size_t kMaxCertificates = 64;
-inline constexpr size_t kMaxProxyRanges = 256;  // a listener
+inline constexpr size_t kMaxServers = 64;                // a backend
+inline constexpr size_t kMaxBinds = 64;                  // a listener
+inline constexpr size_t kMaxCertificateEntries = 4'096;  // a listener; a folder is one
+inline constexpr size_t kMaxProxyRanges = 256;           // a listener
 
 enum class LogFormat : uint8_t { kLogfmt, kJson };
 
@@ -134,7 +171,7 @@ struct Config {
   uint32_t workers = 1;  // `auto` is resolved by the loader
   bool pin_workers = true;
   std::string user, group;  // empty: stay
-  std::vector<CertificatePair> certificates;
+  TlsOptions tls;
   std::vector<ListenerConfig> listeners;  // at most kMaxListeners
   std::vector<BackendConfig> backends;
   SocketAddress metrics_bind;  // length 0: no metrics listener

@@ -14,7 +14,8 @@ namespace starling {
 // What was read of one map of options. Keys are those of the option table.
 struct ReadMarks {
   YamlMark at;
-  std::map<std::string_view, const YamlNode*> values;           // without errors of their own
+  bool damaged = false;                                // something of it has an error of its own
+  std::map<std::string_view, const YamlNode*> values;  // without errors of their own
   std::map<std::string_view, std::vector<ReadMarks>> children;  // sections
 
   bool Has(std::string_view key) const { return values.contains(key); }

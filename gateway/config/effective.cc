@@ -54,8 +54,25 @@ void AppendList(Lines& lines, Section section, std::vector<Element>& elements,
                 Element* OptionTarget::* slot, OptionTarget target) {
   for (Element& element : elements) {
     target.*slot = &element;
-    if constexpr (std::is_same_v<Element, ListenerConfig>) target.limits = &element.limits;
+    if constexpr (std::is_same_v<Element, ListenerConfig>) {
+      target.limits = &element.limits;
+      target.tls = &element.tls_options;
+    }
     Append(lines, "  - ", "    ", PrintSection(section, target));
+  }
+}
+
+// Whether a section that may be left out says anything.
+bool IsSet(Section section, const OptionTarget& target) {
+  switch (section) {
+    case Section::kTls:
+      return target.listener == nullptr || !(*target.tls == target.config->tls);
+    case Section::kBackendTls:
+      return target.backend->tls.enabled;
+    case Section::kBackendCertificate:
+      return !target.backend->tls.cert.empty();
+    default:
+      return true;
   }
 }
 
@@ -63,8 +80,12 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
   Lines lines;
   switch (option.child) {
     case Section::kCertificate:
-      AppendList(lines, option.child, target.config->certificates, &OptionTarget::certificate,
-                 target);
+      // A listener's only where they are not the general ones.
+      if (target.listener != nullptr &&
+          target.tls->certificates == target.config->tls.certificates) {
+        return lines;
+      }
+      AppendList(lines, option.child, target.tls->certificates, &OptionTarget::certificate, target);
       return lines;
     case Section::kListener:
       AppendList(lines, option.child, target.config->listeners, &OptionTarget::listener, target);
@@ -73,6 +94,7 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
       AppendList(lines, option.child, target.config->backends, &OptionTarget::backend, target);
       return lines;
     default:
+      if (!IsSet(option.child, target)) return lines;
       Append(lines, "  ", "  ", PrintSection(option.child, target));
       return lines;
   }
@@ -102,7 +124,7 @@ Lines PrintSection(Section section, const OptionTarget& target) {
 std::string EffectiveYaml(const Config& config) {
   Config copy = config;  // the table's targets are those of the loader, not const
   std::string text;
-  for (const std::string& line : PrintSection(Section::kTop, {.config = &copy})) {
+  for (const std::string& line : PrintSection(Section::kTop, {.config = &copy, .tls = &copy.tls})) {
     text += line + "\n";
   }
   return text;

@@ -212,14 +212,14 @@ TEST(LoaderErrors, WhatIsMissing) {
       {"nearly everything",
        {.tls = "{}", .listeners = "", .backends = ""},
        "1:1: read the top level without backends, expected backends: a list of maps\n"
-       "1:1: read the top level without listeners, expected listeners: a list of maps\n"
-       "1:1: read the top level without tls, expected tls: a map of options"},
+       "1:1: read the top level without listeners, expected listeners: a list of maps"},
       {"certificates",
        {.tls = "tls: {}"},
-       "1:6: read tls without certificates, expected certificates: a list of maps"},
+       "2:13: read a listener without certificates, expected certificates: in the section tls, or "
+       "in the listener's tls_options"},
       {"certificates in an empty list",
        {.tls = "tls: {certificates: []}"},
-       "1:21: read 0 elements for certificates, expected 1 to 64"},
+       "1:21: read 0 elements for certificates, expected 1 to 4096"},
       {"listeners in an empty list",
        {.listeners = "listeners: []"},
        "2:12: read 0 elements for listeners, expected 1 to 256"},
@@ -314,14 +314,50 @@ TEST(LoaderErrors, RulesBetweenOptions) {
                     "\"0.0.0.0:1\"]}]"},
        "3:58: read \"192.0.2.1:1\", expected a Unix socket or an address on loopback; anywhere "
        "else "
-       "what clients have encrypted crosses a network in plaintext, unless the backend says "
-       "allow_plaintext_network: true\n"
+       "what clients have encrypted crosses a network in plaintext, unless the backend has tls "
+       "or says allow_plaintext_network: true\n"
        "3:73: read \"0.0.0.0:1\", expected a Unix socket or an address on loopback; anywhere else "
-       "what clients have encrypted crosses a network in plaintext, unless the backend says "
-       "allow_plaintext_network: true"},
+       "what clients have encrypted crosses a network in plaintext, unless the backend has tls "
+       "or says allow_plaintext_network: true"},
       {"a group without a user",
        {.rest = "group: mail"},
        "4:8: read a group without a user, expected user: beside it"},
+  });
+}
+
+TEST(LoaderErrors, TlsOptions) {
+  const std::string in = "protocol: imap, bind: \"[::1]:9\", tls: implicit, tls_options: ";
+  Expect({
+      {"no such suite",
+       {.listeners = Listener(in + "{ciphers: [AES128-SHA]}")},
+       "2:96: read \"AES128-SHA\" for ciphers, expected a list of TLS_AES_128_GCM_SHA256, "
+       "TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, ECDHE-ECDSA-AES128-GCM-SHA256, "
+       "ECDHE-RSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES256-GCM-SHA384, ECDHE-RSA-AES256-GCM-SHA384, "
+       "ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-RSA-CHACHA20-POLY1305, or one alone; the nearest is "
+       "\"TLS_AES_128_GCM_SHA256\""},
+      {"an old version",
+       {.listeners = Listener(in + "{min_version: TLSv1.1}")},
+       "2:99: read \"TLSv1.1\" for min_version, expected one of TLSv1.2, TLSv1.3; the nearest is "
+       "\"TLSv1.2\""},
+      {"two forms of a certificate",
+       {.tls = "tls: {certificates: [{cert: a, key: b, pem: c}]}"},
+       "1:22: read several forms of a certificate, expected {cert: FILE, key: FILE}, {pem: FILE} "
+       "or {folder: FOLDER}"},
+      {"no form of a certificate",
+       {.tls = "tls: {certificates: [{}]}"},
+       "1:22: read a certificate in no form, expected {cert: FILE, key: FILE}, {pem: FILE} or "
+       "{folder: FOLDER}"},
+      {"a response without a certificate",
+       {.tls = "tls: {certificates: [{ocsp: a}]}"},
+       "1:22: read a certificate without cert, expected cert: the name of a file"},
+      {"client certificates of no authority",
+       {.listeners = Listener(in + "{client_certificate: {mode: require}}")},
+       "2:106: read a client_certificate without ca, expected ca: the file of the authorities that "
+       "are accepted"},
+      {"a server of no name",
+       {.backends = "backends: [{name: b, servers: \"192.0.2.1:993\", tls: {}}]"},
+       "3:53: read tls without name, expected name: the host name that the servers' certificates "
+       "are for; verify: none would take everybody for the server"},
   });
 }
 

@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (problem.text.find('\n') != std::string::npos) std::abort();
   }
   if (!first.ok()) return 0;
-  if (first.config.listeners.empty() || first.config.certificates.empty()) std::abort();
+  if (first.config.listeners.empty() || first.config.tls.certificates.empty()) std::abort();
 
   const std::string printed = starling::EffectiveYaml(first.config);
   const LoadResult again = starling::LoadConfig(printed, "fuzz", environment);

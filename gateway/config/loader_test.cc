@@ -28,9 +28,9 @@ TEST(Loader, Defaults) {
   EXPECT_EQ(config.ring_features, "auto");
   EXPECT_EQ(config.metrics_bind.length(), 0u);
   EXPECT_EQ(config.log_format, LogFormat::kLogfmt);
-  ASSERT_EQ(config.certificates.size(), 1u);
-  EXPECT_EQ(config.certificates[0].cert, "a.crt");
-  EXPECT_EQ(config.certificates[0].key, "a.key");
+  ASSERT_EQ(config.tls.certificates.size(), 1u);
+  EXPECT_EQ(config.tls.certificates[0].cert, "a.crt");
+  EXPECT_EQ(config.tls.certificates[0].key, "a.key");
 
   ASSERT_EQ(config.listeners.size(), 1u);
   const ListenerConfig& listener = config.listeners[0];
@@ -80,6 +80,48 @@ TEST(Loader, General) {
   EXPECT_EQ(config.listeners[0].dialogue.hostname, "mail.example.org");
   EXPECT_EQ(Loaded({.rest = "workers: auto"}).workers, 3u);
   EXPECT_EQ(Loaded({.rest = "ring_features: none"}).ring_features, "none");
+}
+
+TEST(Loader, TlsOptionsOverrideTheGeneralOnesOneByOne) {
+  const Config config = Loaded(
+      {.tls = "tls: {certificates: [{cert: a.crt, key: a.key}, {folder: f}], groups: [P-256], "
+              "sni: strict}",
+       .listeners =
+           "listeners:\n"
+           "  - {name: a, protocol: imap, bind: \"127.0.0.1:1\", tls: implicit, backend: b}\n"
+           "  - {name: c, protocol: imap, bind: \"127.0.0.1:2\", tls: implicit, backend: b,\n"
+           "     tls_options: {preset: modern, certificates: [{pem: p}], sni: lenient,\n"
+           "       client_certificate: {mode: optional, ca: ca.pem}}}\n"
+           "  - {name: d, protocol: imap, bind: \"127.0.0.1:3\", tls: implicit, backend: b,\n"
+           "     tls_options: {preset: modern, min_version: TLSv1.2}}"});
+  EXPECT_EQ(config.listeners[0].tls_options, config.tls);
+  EXPECT_EQ(config.tls.min_version, MinVersion::kTls12);
+  const TlsOptions& c = config.listeners[1].tls_options;
+  EXPECT_EQ(c.min_version, MinVersion::kTls13);
+  EXPECT_EQ(c.groups, std::vector<std::string>{"P-256"});
+  EXPECT_FALSE(c.sni_strict);
+  ASSERT_EQ(c.certificates.size(), 1u);
+  EXPECT_EQ(c.certificates[0].pem, "p");
+  EXPECT_EQ(c.client_certificate.mode, ClientCertificates::kOptional);
+  EXPECT_EQ(c.client_certificate.ca, "ca.pem");
+  EXPECT_EQ(config.listeners[2].tls_options.min_version, MinVersion::kTls12);
+  EXPECT_EQ(config.listeners[2].tls_options.certificates.size(), 2u);
+}
+
+TEST(Loader, ListenersMayHaveAllCertificatesOfTheirOwn) {
+  const Config config = Loaded(
+      {.tls = "",
+       .listeners = "listeners: [{name: a, protocol: imap, bind: \"127.0.0.1:1\", tls: implicit, "
+                    "backend: b, tls_options: {certificates: [{pem: p}]}}]"});
+  EXPECT_TRUE(config.tls.certificates.empty());
+}
+
+TEST(Loader, ABackendOnANetworkMayHaveTls) {
+  const Config config = Loaded({.backends = "backends: [{name: b, servers: \"192.0.2.1:993\", "
+                                            "proxy_protocol: v2, tls: {name: n.example}}]"});
+  EXPECT_TRUE(config.backends[0].tls.enabled);
+  EXPECT_TRUE(config.backends[0].tls.verify);
+  EXPECT_EQ(config.backends[0].tls.name, "n.example");
 }
 
 TEST(Loader, EmptySectionsAreLikeNone) {
@@ -206,7 +248,7 @@ TEST(Loader, AnchorsAndAliasesShare) {
       Loaded({.tls = "tls: {certificates: [{cert: &name a.pem, key: *name}]}",
               .backends = "backends: [{name: b, servers: &s [\"unix:/b\"], proxy_protocol: v2}, "
                           "{name: c, servers: *s}]"});
-  EXPECT_EQ(config.certificates[0].key, "a.pem");
+  EXPECT_EQ(config.tls.certificates[0].key, "a.pem");
   EXPECT_EQ(config.backends[1].servers[0].ToString(), "unix:/b");
 }
 

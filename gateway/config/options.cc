@@ -11,7 +11,7 @@ struct Defaults {
   Config config;
   ListenerConfig listener;
   BackendConfig backend;
-  CertificatePair certificate;
+  CertificateEntry certificate;
   ListenerLimits limits;
 };
 
@@ -58,12 +58,18 @@ std::string_view SectionName(Section section) {
       return "tls";
     case Section::kCertificate:
       return "a certificate";
+    case Section::kClientCertificate:
+      return "client_certificate";
     case Section::kListener:
       return "a listener";
     case Section::kListenerProxy:
       return "a listener's proxy_protocol";
     case Section::kBackend:
       return "a backend";
+    case Section::kBackendTls:
+      return "a backend's tls";
+    case Section::kBackendCertificate:
+      return "a backend's client_certificate";
     case Section::kMetrics:
       return "metrics";
     case Section::kLog:
@@ -77,7 +83,7 @@ std::string_view SectionName(Section section) {
 std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
-    for (const auto part : {GeneralRows(), ListenerRows(), BackendRows(), LimitRows()}) {
+    for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), BackendRows(), LimitRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;
@@ -135,6 +141,23 @@ std::string ExpectedText(const Option& option) {
   return "";
 }
 
+std::vector<std::string> NeedRestart(const Config& before, const Config& after) {
+  // The table's targets are those of the loader, not const.
+  Config old = before;
+  Config fresh = after;
+  std::vector<std::string> changed;
+  for (const Option& option : AllOptions()) {
+    if (option.applies != Applies::kRestart) continue;
+    if (option.get({.config = &old}) == option.get({.config = &fresh})) continue;
+    std::string name(option.key);
+    if (option.section != Section::kTop) {
+      name = std::string(SectionName(option.section)) + "." + name;
+    }
+    changed.push_back(std::move(name));
+  }
+  return changed;
+}
+
 std::string DefaultText(const Option& option) {
   if (option.default_text != nullptr) return option.default_text();
   if (option.required || option.get == nullptr) return "";
@@ -143,6 +166,7 @@ std::string DefaultText(const Option& option) {
                                .listener = &defaults.listener,
                                .backend = &defaults.backend,
                                .certificate = &defaults.certificate,
+                               .tls = &defaults.config.tls,
                                .limits = &defaults.limits};
   const std::optional<OptionValue> value = option.get(target);
   return value ? ValueText(option, *value) : "";

@@ -18,11 +18,14 @@ namespace starling {
 
 enum class Section : uint8_t {
   kTop,
-  kTls,
+  kTls,  // and a listener's tls_options
   kCertificate,
+  kClientCertificate,
   kListener,
   kListenerProxy,
   kBackend,
+  kBackendTls,
+  kBackendCertificate,
   kMetrics,
   kLog,
   kLimits,  // of the process; a listener has those with `in_listener`
@@ -62,8 +65,9 @@ struct OptionTarget {
   Config* config = nullptr;
   ListenerConfig* listener = nullptr;
   BackendConfig* backend = nullptr;
-  CertificatePair* certificate = nullptr;
-  ListenerLimits* limits = nullptr;  // the listener's, or what all begin with
+  CertificateEntry* certificate = nullptr;
+  TlsOptions* tls = nullptr;         // the listener's, or the general one
+  ListenerLimits* limits = nullptr;  // the same
 };
 
 // Why a value that its type allows is refused.
@@ -117,6 +121,10 @@ std::string ExpectedText(const Option& option);
 std::string DefaultText(const Option& option);
 // A number as it stands in the file, for kNumber, kDuration and kSize.
 std::string NumberText(const Option& option, uint64_t number);
+
+// The options with Applies::kRestart whose values differ, by their names in the
+// file ("limits.sessions"): a reload to `after` is refused because of them.
+std::vector<std::string> NeedRestart(const Config& before, const Config& after);
 
 // A configuration as YAML with every option that it has a value for; loads to
 // the same configuration again. What -T prints.

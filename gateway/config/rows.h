@@ -7,7 +7,8 @@
 
 namespace starling {
 
-std::span<const Option> GeneralRows();  // the top level, tls, metrics and log
+std::span<const Option> GeneralRows();  // the top level, metrics and log
+std::span<const Option> TlsRows();      // tls, and a listener's tls_options
 std::span<const Option> ListenerRows();
 std::span<const Option> BackendRows();
 std::span<const Option> LimitRows();

@@ -7,6 +7,10 @@ namespace {
 
 using namespace access;
 
+constexpr std::string_view kVerify[] = {"none", "required"};
+std::string NoTls() { return "none: plaintext"; }
+std::string NoName() { return "none"; }
+std::string SystemCas() { return "those that the system trusts"; }
 constexpr std::string_view kVersions[] = {"none", "v1", "v2"};
 
 struct Tlv {
@@ -93,6 +97,64 @@ constexpr Option kRows[] = {
             "itself.",
      .set = SetNumber<&BackendConfig::allow_plaintext_network>,
      .get = GetNumber<&BackendConfig::allow_plaintext_network>},
+    {.section = Section::kBackend,
+     .key = "tls",
+     .type = OptionType::kSection,
+     .child = Section::kBackendTls,
+     .doc = "TLS towards the servers, after the PROXY header, for those that are not on this "
+            "machine: their ports for implicit TLS.",
+     .off = true,
+     .default_text = NoTls},
+    {.section = Section::kBackendTls,
+     .key = "verify",
+     .type = OptionType::kChoice,
+     .choices = kVerify,
+     .doc = "required: the server's certificate must be for `name` and from `ca`. none: anybody "
+            "may be the server; passwords go to who answers.",
+     .set = SetNumber<&BackendTls::verify>,
+     .get = GetNumber<&BackendTls::verify>},
+    {.section = Section::kBackendTls,
+     .key = "ca",
+     .type = OptionType::kText,
+     .unit = "the name of a file or folder",
+     .doc = "The authorities that servers' certificates are from, PEM.",
+     .sample = "/etc/starling/servers.pem",
+     .default_text = SystemCas,
+     .set = SetText<&BackendTls::ca, CheckPath>,
+     .get = GetText<&BackendTls::ca>},
+    {.section = Section::kBackendTls,
+     .key = "name",
+     .type = OptionType::kText,
+     .unit = "a host name or address",
+     .doc = "What servers' certificates must be for, and what is asked for by SNI. Must be given "
+            "where certificates are verified.",
+     .sample = "imap.example.org",
+     .default_text = NoName,
+     .set = SetText<&BackendTls::name, CheckHostname>,
+     .get = GetText<&BackendTls::name>},
+    {.section = Section::kBackendTls,
+     .key = "client_certificate",
+     .type = OptionType::kSection,
+     .child = Section::kBackendCertificate,
+     .doc = "The gateway's own certificate, for servers that ask for one."},
+    {.section = Section::kBackendCertificate,
+     .key = "cert",
+     .type = OptionType::kText,
+     .unit = "the name of a file",
+     .required = true,
+     .doc = "File with the certificate and the chain behind it, PEM.",
+     .sample = "/etc/starling/gateway.crt",
+     .set = SetText<&BackendTls::cert, CheckPath>,
+     .get = GetText<&BackendTls::cert>},
+    {.section = Section::kBackendCertificate,
+     .key = "key",
+     .type = OptionType::kText,
+     .unit = "the name of a file",
+     .required = true,
+     .doc = "File with its private key, PEM.",
+     .sample = "/etc/starling/gateway.key",
+     .set = SetText<&BackendTls::key, CheckPath>,
+     .get = GetText<&BackendTls::key>},
 };
 
 }  // namespace

@@ -28,6 +28,46 @@ std::string OpportunisticProtocols() {
   return names;
 }
 
+// A listener's own preset speaks for the version that it does not set itself.
+void FillInTls(const Draft& draft, const ReadMarks* own, TlsOptions& tls) {
+  const ReadMarks* general = draft.marks.Child("tls");
+  const auto has = [](const ReadMarks* marks, std::string_view key) {
+    return marks != nullptr && marks->Has(key);
+  };
+  if (has(own, "min_version")) return;
+  if (!has(own, "preset") && has(general, "min_version")) return;
+  tls.min_version = tls.preset == TlsPreset::kModern ? MinVersion::kTls13 : MinVersion::kTls12;
+}
+
+void CheckCertificate(const ReadMarks& marks, const CertificateEntry& entry, Report& report) {
+  if (marks.damaged) return;
+  const bool pair = marks.Has("cert") || marks.Has("key") || marks.Has("ocsp");
+  const int forms = (pair ? 1 : 0) + (marks.Has("pem") ? 1 : 0) + (marks.Has("folder") ? 1 : 0);
+  constexpr std::string_view kForms = "{cert: FILE, key: FILE}, {pem: FILE} or {folder: FOLDER}";
+  if (forms > 1) {
+    report.Error(marks.at, "several forms of a certificate", kForms);
+  } else if (forms == 0) {
+    report.Error(marks.at, "a certificate in no form", kForms);
+  } else if (pair && (entry.cert.empty() || entry.key.empty())) {
+    const std::string missing = entry.cert.empty() ? "cert" : "key";
+    report.Error(marks.at, "a certificate without " + missing, missing + ": the name of a file");
+  }
+}
+
+void CheckTls(const ReadMarks& marks, const TlsOptions& tls, Report& report) {
+  const std::vector<ReadMarks>& certificates = marks.List("certificates");
+  for (size_t i = 0; i < certificates.size(); ++i) {
+    CheckCertificate(certificates[i], tls.certificates[i], report);
+  }
+  const ReadMarks* client = marks.Child("client_certificate");
+  if (client == nullptr) return;
+  if (tls.client_certificate.mode != ClientCertificates::kNone &&
+      tls.client_certificate.ca.empty()) {
+    report.Error(client->at, "a client_certificate without ca",
+                 "ca: the file of the authorities that are accepted");
+  }
+}
+
 void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener) {
   const ReadMarks* limits = marks.Child("limits");
   const ReadMarks* general = draft.marks.Child("limits");
@@ -39,6 +79,7 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
                            listener.tls == TlsMode::kStartTls && BindsPort(listener, kSmtpPort);
     if (!marks.Has("policy") && public_mx) listener.dialogue.policy = Policy::kOpportunistic;
   }
+  FillInTls(draft, marks.Child("tls_options"), listener.tls_options);
   listener.dialogue.max_line = listener.limits.max_line;
   listener.dialogue.max_commands = listener.limits.max_commands;
 }
@@ -113,12 +154,20 @@ void CheckRefusals(const Draft& draft, Report& report) {
 }
 
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
+  const ReadMarks* tls = marks.Child("tls");
+  if (tls != nullptr && backend.tls.verify && !tls->Has("name")) {
+    report.Error(tls->at, "tls without name",
+                 "name: the host name that the servers' certificates are for",
+                 "verify: none would take everybody for the server");
+  }
   for (size_t i = 0; i < backend.servers.size(); ++i) {
-    if (backend.servers[i].is_local() || backend.allow_plaintext_network) continue;
+    if (backend.servers[i].is_local() || backend.allow_plaintext_network || backend.tls.enabled) {
+      continue;
+    }
     report.Error(marks.MarkOf("servers", i), Quote(backend.servers[i].ToString()),
                  "a Unix socket or an address on loopback",
                  "anywhere else what clients have encrypted crosses a network in plaintext, unless "
-                 "the backend says allow_plaintext_network: true");
+                 "the backend has tls or says allow_plaintext_network: true");
   }
 }
 
@@ -126,14 +175,23 @@ void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& 
 
 void ApplyRules(Draft& draft, Report& report) {
   Config& config = draft.config;
+  const bool failed = report.failed();  // what is missing may be what could not be read
   if (draft.marks.Has("group") && config.user.empty()) {
     report.Error(draft.marks.MarkOf("group"), "a group without a user", "user: beside it");
   }
   const std::vector<ReadMarks>& listeners = draft.marks.List("listeners");
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
+  FillInTls(draft, draft.marks.Child("tls"), config.tls);
+  if (const ReadMarks* tls = draft.marks.Child("tls")) CheckTls(*tls, config.tls, report);
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
+    const ReadMarks* own = listeners[i].Child("tls_options");
+    if (own != nullptr) CheckTls(*own, config.listeners[i].tls_options, report);
+    if (config.listeners[i].tls_options.certificates.empty() && !failed) {
+      report.Error(own != nullptr ? own->at : listeners[i].at, "a listener without certificates",
+                   "certificates: in the section tls, or in the listener's tls_options");
+    }
   }
   for (size_t i = 0; i < config.backends.size(); ++i) {
     CheckServers(backends[i], config.backends[i], report);

@@ -26,6 +26,8 @@ struct Example {
 constexpr Example kExamples[] = {
     {Section::kCertificate,
      R"(    - {cert: /etc/starling/rsa.crt, key: /etc/starling/rsa.key}
+    - {pem: /etc/starling/bundle.pem}
+    - {folder: /etc/letsencrypt/live}
 )"},
     {Section::kListener,
      R"(  - {name: submission, protocol: smtp, bind: "0.0.0.0:587", tls: starttls, backend: submission}
@@ -72,26 +74,27 @@ std::string Facts(const Option& option) {
   return facts;
 }
 
-void AppendSection(std::string& out, Section section, const std::string& indent);
+void AppendSection(std::string& out, Section section, const std::string& indent, bool off);
 
-// A dash before the key is part of the indentation.
+// A dash before the key is part of the indentation. `off`: the section is.
 void AppendOption(std::string& out, const Option& option, const std::string& indent,
-                  std::string_view dash) {
+                  std::string_view dash, bool off) {
   const std::string outer = indent.substr(0, indent.size() - dash.size());
   const bool section = option.type == OptionType::kSection;
   const bool list = option.type == OptionType::kSectionList;
-  const std::string mark = option.off ? "#" : "";
+  const std::string mark = off || option.off ? "#" : "";
   AppendComment(out, outer, option.doc);
   const std::string key = outer + std::string(dash) + mark + std::string(option.key) + ":";
   if (!section && !list) {
     AppendComment(out, outer, Facts(option));
+    if (option.off && option.sample.empty()) return;  // shown by an example
     out += key + " " + (option.sample.empty() ? DefaultText(option) : std::string(option.sample)) +
            "\n";
-  } else if (option.off) {
+  } else if (!option.sample.empty()) {
     out += key + " " + std::string(option.sample) + "\n";
   } else {
     out += key + "\n";
-    AppendSection(out, option.child, indent + (list ? "    " : "  "));
+    AppendSection(out, option.child, indent + (list ? "    " : "  "), !mark.empty());
     for (const Example& example : kExamples) {
       if (list && example.section == option.child) out += example.lines;
     }
@@ -99,13 +102,13 @@ void AppendOption(std::string& out, const Option& option, const std::string& ind
 }
 
 // Elements of lists are indented by four and begin with a dash.
-void AppendSection(std::string& out, Section section, const std::string& indent) {
+void AppendSection(std::string& out, Section section, const std::string& indent, bool off) {
   const bool element = section == Section::kCertificate || section == Section::kListener ||
                        section == Section::kBackend;
   bool first = true;
   for (const Option* option : OptionsOf(section)) {
     if (section == Section::kTop) out += "\n";
-    AppendOption(out, *option, indent, element && first ? "- " : "");
+    AppendOption(out, *option, indent, element && first ? "- " : "", off);
     first = false;
   }
 }
@@ -114,7 +117,7 @@ void AppendSection(std::string& out, Section section, const std::string& indent)
 
 std::string SampleYaml() {
   std::string out(kIntroduction);
-  AppendSection(out, Section::kTop, "");
+  AppendSection(out, Section::kTop, "", false);
   return out;
 }
 

@@ -103,6 +103,7 @@ void SectionReader::ReadSection(Section section, const YamlNode& node, const Opt
     }
   }
   for (const auto& [option, value] : later) ReadOption(*option, *value, target, marks);
+  marks.damaged = marks.values.size() + marks.children.size() < node.children.size();
   for (const Option* option : OptionsOf(section)) {
     if (option->required && std::ranges::find(given, option->key) == given.end()) {
       report_.Error(node.mark,
@@ -140,6 +141,8 @@ void SectionReader::ReadList(const Option& option, const YamlNode& node, const O
     return;
   }
   if (!CheckCount(option, node, node.children.size())) return;
+  // A listener begins with the general ones.
+  if (option.child == Section::kCertificate) target.tls->certificates.clear();
   for (const YamlNode* element : node.children) {
     if (report_.full()) return;
     ReadChild(option, *element, target, marks);
@@ -155,14 +158,18 @@ void SectionReader::ReadChild(const Option& option, const YamlNode& node,
 OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& parent) {
   OptionTarget target = parent;
   if (option.child == Section::kCertificate) {
-    target.certificate = &draft_.config.certificates.emplace_back();
+    target.certificate = &target.tls->certificates.emplace_back();
   } else if (option.child == Section::kBackend) {
     target.backend = &draft_.config.backends.emplace_back();
+  } else if (option.child == Section::kBackendTls) {
+    target.backend->tls.enabled = true;
   } else if (option.child == Section::kListener) {
     target.listener = &draft_.config.listeners.emplace_back();
     target.listener->limits = draft_.limits;
     target.listener->dialogue.hostname = draft_.config.hostname;
     target.limits = &target.listener->limits;
+    target.listener->tls_options = draft_.config.tls;
+    target.tls = &target.listener->tls_options;
   }
   return target;
 }
@@ -281,7 +288,8 @@ std::optional<OptionValue> SectionReader::ReadTextList(const Option& option, con
 }  // namespace
 
 void ReadSections(const YamlNode& root, Draft& draft, Report& report) {
-  const OptionTarget target = {.config = &draft.config, .limits = &draft.limits};
+  const OptionTarget target = {
+      .config = &draft.config, .tls = &draft.config.tls, .limits = &draft.limits};
   SectionReader(draft, report).ReadSection(Section::kTop, root, target, draft.marks);
 }
 

@@ -91,10 +91,16 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
-    if (backend.servers[i].is_local()) continue;
+    if (backend.servers[i].is_local() || backend.tls.enabled) continue;
     report.Warn(marks.MarkOf("servers", i), "what clients have encrypted goes to " +
                                                 backend.servers[i].ToString() +
                                                 " in plaintext over a network");
+  }
+  const ReadMarks* tls = marks.Child("tls");
+  if (tls != nullptr && !backend.tls.verify) {
+    report.Warn(tls->MarkOf("verify"),
+                "verify: none lets whoever answers for a server of backend " + backend.name +
+                    " read and change what clients send");
   }
   if (!used) report.Warn(marks.at, "no listener uses backend " + backend.name);
 }

@@ -22,13 +22,24 @@ pin_workers: false
 user: starling
 group: postdrop
 ring_features: [min_wait, socket_options]
-tls: {certificates: [{cert: "/etc/a \"b\"\\c.crt", key: /etc/ü.key}, {cert: c, key: d}]}
+tls:
+  certificates: [{cert: "/etc/a \"b\"\\c.crt", key: /etc/ü.key, ocsp: o}, {pem: c}, {folder: d}]
+  preset: modern
+  min_version: TLSv1.2
+  ciphers: [ECDHE-RSA-AES128-GCM-SHA256, TLS_AES_256_GCM_SHA384]
+  groups: [X25519, P-256]
+  signature_algorithms: [ed25519]
+  sni: strict
+  alpn: strict
+  ticket_keys: /etc/keys
+  client_certificate: {mode: require, ca: /etc/ca, crl: /etc/crl, depth: 2}
 limits: {pre_relay: 90s, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
   idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
   output_buffers: 16, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20,
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
-  probe_retry: 26s, probe_timeout: 27s}
+  probe_retry: 26s, probe_timeout: 27s,
+  certificates: 30, ticket_key_period: 60s, file_check: 100ms}
 listeners:
   - name: mx
     protocol: smtp
@@ -42,11 +53,15 @@ listeners:
     accept_bare_lf: true
     proxy_protocol: {from: [192.0.2.0/24, "2001:db8::/32"]}
     limits: {handshake: 28s, idle: 0s}
-  - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b}
+  - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b,
+     tls_options: {preset: intermediate, certificates: [{pem: e}], sni: lenient,
+       client_certificate: {mode: optional}}}
 backends:
   - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
      allow_plaintext_network: true}
+  - {name: t, servers: "192.0.2.7:993", tls: {verify: none, ca: f, name: n.example,
+     client_certificate: {cert: g, key: h}}}
 metrics: {bind: "127.0.0.1:9464"}
 log: {format: json}
 )";
@@ -75,6 +90,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.dialogue.max_commands, b.dialogue.max_commands);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);
+  EXPECT_EQ(a.tls_options, b.tls_options);
 }
 
 void ExpectEqual(const Config& a, const Config& b) {
@@ -83,7 +99,7 @@ void ExpectEqual(const Config& a, const Config& b) {
   EXPECT_EQ(a.pin_workers, b.pin_workers);
   EXPECT_EQ(a.user, b.user);
   EXPECT_EQ(a.group, b.group);
-  EXPECT_EQ(a.certificates, b.certificates);
+  EXPECT_EQ(a.tls, b.tls);
   ASSERT_EQ(a.listeners.size(), b.listeners.size());
   for (size_t i = 0; i < a.listeners.size(); ++i) ExpectEqual(a.listeners[i], b.listeners[i]);
   ASSERT_EQ(a.backends.size(), b.backends.size());
@@ -100,6 +116,7 @@ void ExpectEqual(const Config& a, const Config& b) {
     EXPECT_EQ(a.backends[i].tlvs.unique_id, b.backends[i].tlvs.unique_id);
     EXPECT_EQ(a.backends[i].tlvs.ssl, b.backends[i].tlvs.ssl);
     EXPECT_EQ(a.backends[i].allow_plaintext_network, b.backends[i].allow_plaintext_network);
+    EXPECT_EQ(a.backends[i].tls, b.backends[i].tls);
   }
   EXPECT_EQ(a.metrics_bind.ToString(), b.metrics_bind.ToString());
   EXPECT_EQ(a.log_format, b.log_format);
@@ -129,8 +146,9 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 // Fields of the right rows: each value of kEverything arrives in its own.
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
-  EXPECT_EQ(config.limits, (GlobalLimits{11, 12, 13, 14, 15, 16, 16, 64, 19, 20, 21, 128, 23'000,
-                                         24'000, 25'000, 26'000, 27'000}));
+  EXPECT_EQ(config.limits,
+            (GlobalLimits{11, 12,  13, 14, 15,  16,     16,     64,     19,     20,
+                          21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
   EXPECT_EQ(config.listeners[1].limits, (ListenerLimits{90'000, 1'000, 2'000, 3'000, 4'000, 5'000,
                                                         6'000, 8'000, 700, 8, 900, 10}));
 }
@@ -147,6 +165,32 @@ TEST(OptionTable, EveryRowIsWhole) {
     EXPECT_EQ(option.get == nullptr, section) << option.key;
     if (option.required) continue;
     EXPECT_TRUE(section || !DefaultText(option).empty()) << option.key;
+  }
+}
+
+TEST(OptionTable, RestartIsNeededForWhatItSays) {
+  const Config before = Loaded(kEverything);
+  EXPECT_TRUE(NeedRestart(before, before).empty());
+  Config after = before;
+  after.hostname = "other.example";
+  after.listeners.pop_back();
+  after.limits.drain_ms++;
+  EXPECT_TRUE(NeedRestart(before, after).empty());
+  after.workers++;
+  after.limits.sessions++;
+  after.metrics_bind = SocketAddress();
+  EXPECT_EQ(NeedRestart(before, after),
+            (std::vector<std::string>{"workers", "metrics.bind", "limits.sessions"}));
+}
+
+// What a comparison of two configurations looks at must not need more than them.
+TEST(OptionTable, OnlyGeneralOptionsNeedARestart) {
+  for (const Option& option : AllOptions()) {
+    if (option.applies != Applies::kRestart) continue;
+    EXPECT_TRUE(option.section == Section::kTop || option.section == Section::kMetrics ||
+                option.section == Section::kLog ||
+                (option.section == Section::kLimits && !option.in_listener))
+        << option.key;
   }
 }
 
