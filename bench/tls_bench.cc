@@ -47,7 +47,7 @@ class Gateway {
     const TestCertificate& made = Certificate(key);
     auto credential = store.LoadPem({"bench.crt", "bench.key"}, made.cert, made.key);
     Require(credential.ok(), "credential");
-    auto context = TlsContext::Create({{*credential}, ""}, MakeTicketKeys());
+    auto context = TlsContext::Create({{*credential}, "", MakeTicketKeys()});
     Require(context.ok(), "context");
     context_ = *std::move(context);
   }

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,10 @@ class SocketAddress {
 
   Endpoint endpoint() const;     // Family::kNone for Unix
   std::string ToString() const;  // as Parse reads it
+
+  bool operator==(const SocketAddress& other) const {
+    return length_ == other.length_ && std::memcmp(&storage_, &other.storage_, length_) == 0;
+  }
 
  private:
   // sockaddr_un is the longest of the three and fits.

@@ -26,12 +26,12 @@ void DialoguePool::Destroy(Dialogue* dialogue) {
   free_.push_back(dialogue);
 }
 
-WorkerContext::WorkerContext(const Config& config_in, uint32_t index_in)
-    : config(config_in),
+WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
+    : limits(limits_in),
       index(index_in),
-      table(config_in.limits.sessions, config_in.limits.refusals),
-      pool(config_in.limits.output_buffers),
-      timers(config_in.limits.sessions + config_in.limits.refusals, MonotonicNow()),
+      table(limits_in.sessions, limits_in.refusals),
+      pool(limits_in.output_buffers),
+      timers(limits_in.sessions + limits_in.refusals, MonotonicNow()),
       now(MonotonicNow()),
       scratch(BufferPool::kBlockSize) {
   ready.reserve(table.size());

@@ -14,22 +14,11 @@
 #include "gateway/io/timer_wheel.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/session/generation.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
-#include "gateway/tls/tls_context.h"
-#include "gateway/upstream/upstream.h"
 
 namespace starling {
-
-// A listener as this worker uses it.
-struct ListenerRuntime {
-  const ListenerConfig* config = nullptr;
-  Backends* backends = nullptr;  // of the same configuration
-  ListenerId id = 0;
-  std::unique_ptr<TlsContext> tls;
-  uint32_t cursor = 0;  // round robin over its backend's servers
-  uint32_t plaintext_cursor = 0;
-};
 
 // Storage for dialogues: as many as there were at once, kept for the next.
 class DialoguePool {
@@ -43,14 +32,13 @@ class DialoguePool {
 };
 
 struct WorkerContext {
-  WorkerContext(const Config& config_in, uint32_t index_in);
+  WorkerContext(const GlobalLimits& limits_in, uint32_t index_in);
 
-  const Config& config;
+  const GlobalLimits limits;  // those that need a restart
   const uint32_t index;
   Ring* ring = nullptr;
   Shard* shard = nullptr;
   LogRing* log = nullptr;
-  std::vector<ListenerRuntime> listeners;  // as in config.listeners
 
   SessionTable table;
   BufferPool pool;

@@ -33,7 +33,7 @@ void StopWaiting(WorkerContext& ctx, Session& session) {
 
 // May this session do a private-key operation now?
 bool Admit(WorkerContext& ctx, Session& session) {
-  const GlobalLimits& limits = ctx.config.limits;
+  const GlobalLimits& limits = ctx.limits;
   if (!session.admitted && ctx.handshakes_in_flight >= limits.handshakes_in_flight) {
     if (!session.waiting_admission) {
       ctx.shard->AddWorker(WorkerFamily::kLimitReached,

@@ -19,6 +19,12 @@ ConnectFailure Classify(int error) {
   return ConnectFailureOf(error == ECANCELED ? ETIMEDOUT : error);
 }
 
+// What metrics and log call the server chosen.
+uint32_t SeriesOf(const Session& session) {
+  const Backends& backends = *session.listener->backends;
+  return backends.server(backends.IdOf(session.backend, session.server)).series;
+}
+
 bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& backend) {
   if (backend.proxy == ProxyOut::kNone) return true;
   const std::span<uint8_t> room = OutRoom(ctx, session.up, kMaxProxyV2Out);
@@ -61,7 +67,8 @@ void Connect(WorkerContext& ctx, Session& session) {
     EndNow(ctx, session, EndReason::kBufferLimit);
     return;
   }
-  const Server& server = session.listener->backends->server(session.listener->backends->IdOf(session.backend, session.server));
+  const Backends& backends = *session.listener->backends;
+  const Server& server = backends.server(backends.IdOf(session.backend, session.server));
   session.leg_state = LegState::kConnecting;
   session.up.fd = static_cast<Fd>(session.slot);
   session.up.in_flight |= kOpOpen;
@@ -87,8 +94,8 @@ void LegUp(WorkerContext& ctx, Session& session) {
   session.active_at = ctx.now;
   const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
   session.listener->backends->MarkUp(id);
-  session.last_server = id;
-  ctx.shard->AddServer(ServerFamily::kBackendSessions, id);
+  session.last_server = SeriesOf(session);
+  ctx.shard->AddServer(ServerFamily::kBackendSessions, session.last_server);
   if (session.dialogue == nullptr) {
     StartRelay(ctx, session);
     return;
@@ -111,14 +118,16 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
   const ConnectFailure failure = Classify(error);
   if (failure == ConnectFailure::kBacklogFull) {
     if (session.backlog_retries == 0) {
-      ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
+      ctx.shard->AddServer(ServerFamily::kConnectFailures, SeriesOf(session),
+                           static_cast<size_t>(failure));
     }
     session.leg_state = LegState::kRetryWait;
     session.retry_at = After(ctx.now, kBacklogRetryMs << session.backlog_retries);
     if (session.backlog_retries < kBacklogDoublings) ++session.backlog_retries;
     return;
   }
-  ctx.shard->AddServer(ServerFamily::kConnectFailures, id, static_cast<size_t>(failure));
+  ctx.shard->AddServer(ServerFamily::kConnectFailures, SeriesOf(session),
+                       static_cast<size_t>(failure));
   // What we are short of ourselves (ports, descriptors) says nothing of the server.
   if (failure != ConnectFailure::kTimeout && failure != ConnectFailure::kOther) {
     session.listener->backends->MarkDown(id);
@@ -164,8 +173,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
         // Cancelled by the deadline, or too late by a hair: both end here.
         if (error == 0) break;
         up.fd = kNoFd;
-        const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
-        ctx.shard->AddServer(ServerFamily::kConnectFailures, id,
+        ctx.shard->AddServer(ServerFamily::kConnectFailures, SeriesOf(session),
                              static_cast<size_t>(Classify(error)));
         NoteReason(session, EndReason::kConnectDeadline);
         LegFailed(ctx, session, EndReason::kConnectDeadline);
@@ -196,8 +204,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
 
 void LegClosed(WorkerContext& ctx, Session& session) {
   if (session.server >= 0) {
-    ctx.shard->AddServer(ServerFamily::kBackendSessions,
-                         session.listener->backends->IdOf(session.backend, session.server), 0, -1);
+    ctx.shard->AddServer(ServerFamily::kBackendSessions, SeriesOf(session), 0, -1);
   }
   session.server = -1;
   session.leg_state = LegState::kNone;

@@ -25,6 +25,7 @@ void Release(WorkerContext& ctx, Session& session) {
   DropDialogue(ctx, session);
   session.tls.Reset();
   ctx.timers.Clear(session.slot);
+  session.listener->generation->Leave();
   ctx.table.Free(session);
 }
 

@@ -109,7 +109,7 @@ TlsContext::TlsContext() = default;
 TlsContext::~TlsContext() = default;
 
 absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
-    const TlsPolicy& policy, std::shared_ptr<TicketKeys> tickets) {
+    const TlsPolicy& policy) {
   if (policy.credentials.empty()) {
     return absl::InvalidArgumentError("TLS needs at least one certificate");
   }
@@ -117,7 +117,7 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
     return absl::InvalidArgumentError("an ALPN identifier has at most 255 octets");
   }
   std::unique_ptr<TlsContext> context(new TlsContext());
-  context->impl_ = std::make_unique<Impl>(policy, std::move(tickets));
+  context->impl_ = std::make_unique<Impl>(policy);
   const bool ok = context->impl_->Init();
   ERR_clear_error();
   if (!ok) return absl::InternalError("cannot make a TLS context");

@@ -56,20 +56,21 @@ class CredentialStore {
 
 const CertificateInfo& Info(const Credential& credential);
 
+class TicketKeys;
+
 struct TlsPolicy {
   std::vector<std::shared_ptr<const Credential>> credentials;  // first is the default
   std::string alpn;  // the protocol's identifier; empty: ALPN is not spoken
+  std::shared_ptr<TicketKeys> tickets;
 };
 
 // Ticket keys shared by the workers of a process, made at start.
-class TicketKeys;
 std::shared_ptr<TicketKeys> MakeTicketKeys();
 
 // One a worker and listener policy; used by that worker's thread only.
 class TlsContext {
  public:
-  static absl::StatusOr<std::unique_ptr<TlsContext>> Create(const TlsPolicy& policy,
-                                                            std::shared_ptr<TicketKeys> tickets);
+  static absl::StatusOr<std::unique_ptr<TlsContext>> Create(const TlsPolicy& policy);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;

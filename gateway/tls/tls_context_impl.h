@@ -16,11 +16,11 @@
 namespace starling {
 
 struct TlsContext::Impl {
-  Impl(const TlsPolicy& policy, std::shared_ptr<TicketKeys> ticket_keys)
+  explicit Impl(const TlsPolicy& policy)
       : credentials(policy.credentials),
         alpn(policy.alpn),
         index(credentials),
-        tickets(std::move(ticket_keys)) {}
+        tickets(policy.tickets) {}
 
   // False on lack of memory.
   bool Init();

@@ -28,9 +28,10 @@ std::shared_ptr<const Credential> Load(CredentialStore& store,
   return *loaded;
 }
 
-std::unique_ptr<TlsContext> Make(const TlsPolicy& policy,
+std::unique_ptr<TlsContext> Make(TlsPolicy policy,
                                  std::shared_ptr<TicketKeys> tickets = MakeTicketKeys()) {
-  auto context = TlsContext::Create(policy, std::move(tickets));
+  policy.tickets = std::move(tickets);
+  auto context = TlsContext::Create(policy);
   EXPECT_TRUE(context.ok()) << context.status();
   return *std::move(context);
 }
@@ -375,12 +376,12 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
 }
 
 TEST(TlsContextTest, RefusesImpossiblePolicies) {
-  EXPECT_FALSE(TlsContext::Create({}, MakeTicketKeys()).ok());
+  EXPECT_FALSE(TlsContext::Create({}).ok());
   CredentialStore store;
-  TlsPolicy policy = {{Load(store, {})}, std::string(256, 'x')};
-  EXPECT_FALSE(TlsContext::Create(policy, MakeTicketKeys()).ok());
+  TlsPolicy policy = {{Load(store, {})}, std::string(256, 'x'), MakeTicketKeys()};
+  EXPECT_FALSE(TlsContext::Create(policy).ok());
   policy.alpn.pop_back();
-  EXPECT_TRUE(TlsContext::Create(policy, MakeTicketKeys()).ok());
+  EXPECT_TRUE(TlsContext::Create(policy).ok());
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ using Clock = Probing::Clock;
 // What the prober itself remembers of a server.
 struct Patient {
   Server* server = nullptr;
-  bool announced = true;      // what on_change was last told; nothing: up
+  bool announced = true;      // what on_change was last told, or would have been
   bool judged = false;        // the running probe's verdict has been noted
   Clock::time_point started;  // the last probe; the epoch: none yet
   Clock::time_point due;      // the next one
@@ -77,7 +77,10 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
       options(std::move(options_in)),
       stop_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       patients(backends.server_count()) {
-  for (ServerId id = 0; id < patients.size(); ++id) patients[id].server = &backends.server(id);
+  for (ServerId id = 0; id < patients.size(); ++id) {
+    patients[id].server = &backends.server(id);
+    patients[id].announced = patients[id].server->up.load(std::memory_order_relaxed);
+  }
 }
 
 Prober::Impl::~Impl() {

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace starling {
 
-Backends::Backends(const std::vector<BackendConfig>& configs)
+Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series)
     : wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   for (const BackendConfig& config : configs) {
     Backend backend;
@@ -24,12 +26,30 @@ Backends::Backends(const std::vector<BackendConfig>& configs)
       server.address = backends_[b].config->servers[i];
       server.backend = b;
       server.name = server.address.ToString();
+      server.series =
+          series ? series(backends_[b].config->name, server.name) : backends_[b].first + i;
     }
   }
 }
 
 Backends::~Backends() {
   if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void Backends::Inherit(const Backends& before) {
+  std::map<std::pair<std::string_view, std::string_view>, const Server*> known;
+  for (ServerId id = 0; id < before.server_count(); ++id) {
+    const Server& server = before.server(id);
+    known.emplace(std::pair(std::string_view(before.config(server.backend).name),
+                            std::string_view(server.name)),
+                  &server);
+  }
+  for (ServerId id = 0; id < server_count_; ++id) {
+    const auto found = known.find({config(servers_[id].backend).name, servers_[id].name});
+    if (found == known.end()) continue;
+    servers_[id].up.store(found->second->up.load(std::memory_order_relaxed));
+    servers_[id].capabilities.store(found->second->capabilities.load(std::memory_order_relaxed));
+  }
 }
 
 int Backends::Pick(uint32_t backend, uint32_t& cursor, uint64_t tried) const {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,30 +21,36 @@
 
 namespace starling {
 
-// An index into Backends::server(), and the one the metrics and the log use.
+// An index into Backends::server().
 using ServerId = uint32_t;
 // Servers of one backend that are ever chosen: a session remembers those it has
 // tried in one word.
 inline constexpr size_t kMaxServersOfBackend = 64;
 
-// One server. Address, backend and name do not change; the rest is written by
+// One server. Address, backend, name and series do not change; the rest is written by
 // the prober and by workers and read by everybody.
 struct Server {
   SocketAddress address;
   uint32_t backend = 0;
   std::string name;                       // the address as the configuration writes it
+  uint32_t series = 0;                    // the id that metrics and log know it by
   std::atomic<bool> up{true};             // true as well while nothing is known yet
   std::atomic<uint64_t> capabilities{0};  // of the last probe that asked; 0: none did
 };
 
 class Backends {
  public:
-  // Ids are given in the order of the configuration. Of a backend with more than
-  // kMaxServersOfBackend servers, the first ones are used.
-  explicit Backends(const std::vector<BackendConfig>& configs);
+  // Ids are given in the order of the configuration; `series`, asked by the names of
+  // backend and server, keeps its answers over configurations (absent: the id). Of a
+  // backend with more than kMaxServersOfBackend servers, the first ones are used.
+  using SeriesOf = std::function<uint32_t(const std::string& backend, const std::string& server)>;
+  explicit Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series = nullptr);
   ~Backends();
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
+
+  // What is known of servers that `before` had as well.
+  void Inherit(const Backends& before);
 
   size_t size() const { return backends_.size(); }
   const BackendConfig& config(uint32_t backend) const { return *backends_[backend].config; }

@@ -11,91 +11,105 @@
 namespace starling {
 namespace {
 
-enum Request : uint32_t { kStopAccepting = 1, kEndSessions = 2, kStopNow = 4 };
+enum Request : uint32_t {
+  kStopAccepting = 1,
+  kEndSessions = 2,
+  kStopNow = 4,
+  kAdopt = 8,
+  kLetGo = 16,
+};
 
 // After an accept failed for want of something (descriptors, memory).
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
 struct ListeningSocket {
-  Fd fd = kNoFd;
-  uint32_t listener = 0;
-  Endpoint local;  // when it is bound to one address
-  bool wildcard = false;
+  Fd fd = kNoFd;  // none: the place is free
+  ListenerRuntime* listener = nullptr;
+  SocketAddress address;
   uint32_t armed = 0;
+  bool leaving = false;  // the configuration has no such address any more
+  bool let_go = false;   // and it is given up as soon as no accept is armed
+  bool removed = false;  // its close has been asked for in this turn
 };
 
 }  // namespace
 
 struct Worker::Impl {
-  Impl(const Config& config, uint32_t index) : ctx(config, index) {}
+  explicit Impl(const GlobalLimits& limits, uint32_t index) : ctx(limits, index) {}
 
   void OnAccept(const Completion& completion);
   void ArmAccepts();
   void HandleRequests(uint32_t requests);
+  absl::Status AddSocket(const NewSocket& socket);
+  void Point(ListeningSocket& socket, ListenerRuntime* listener);
+  void Switch(std::unique_ptr<Generation> generation);
+  void LetGo(ListeningSocket& socket);
   void GiveUpSockets();
+  bool NoSockets() const;
   void PumpAll();
   void WakeStarved();
   void Publish();
   MonoTime Deadline(bool wait) const;
   bool AdmissionOpen() const {
-    return !ctx.admission.empty() &&
-           ctx.handshakes_in_flight < ctx.config.limits.handshakes_in_flight;
+    return !ctx.admission.empty() && ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight;
   }
 
   std::unique_ptr<Ring> ring;
   WorkerContext ctx;
-  std::vector<ListeningSocket> sockets;
+  std::unique_ptr<Generation> generation;        // of new sessions
+  std::vector<std::unique_ptr<Generation>> old;  // whose sessions go on
+  std::vector<ListeningSocket> sockets;          // places, of which some are free
+  uint32_t most_armed = 0;
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
   uint32_t armed = 0;
   bool started = false;
   bool stopping = false;
-  bool let_go = false;                  // the sockets' closes have been asked for
-  bool closed = false;                  // and a turn has submitted them
+  uint32_t departing = 0;               // sockets let go of, and not yet closed
+  bool closing = false;                 // a socket's close waits for a turn to submit it
   bool no_slots = false;                // nobody can be accepted, and that is counted
   EndReason ending = EndReason::kNone;  // why all sessions were ended
   MonoTime accept_at{};                 // accepts are armed again from then on
 };
 
-Worker::Worker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Worker::~Worker() = default;
-
-absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(WorkerOptions options) {
-  auto impl = std::make_unique<Impl>(*options.config, options.index);
-  WorkerContext& ctx = impl->ctx;
-  impl->ring = std::move(options.ring);
-  ctx.ring = impl->ring.get();
+Worker::Worker(WorkerOptions options)
+    : impl_(std::make_unique<Impl>(options.generation->config().limits, options.index)) {
+  WorkerContext& ctx = impl_->ctx;
+  impl_->generation = std::move(options.generation);
+  impl_->ring = std::move(options.ring);
+  impl_->most_armed = options.accepts;
+  ctx.ring = impl_->ring.get();
   ctx.shard = options.shard;
   ctx.log = options.log;
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
   ctx.random = RandomU64();
-  for (const ListenerConfig& config : options.config->listeners) {
-    ListenerRuntime runtime;
-    runtime.config = &config;
-    runtime.backends = options.backends;
-    runtime.id = static_cast<ListenerId>(ctx.listeners.size());
-    absl::StatusOr<std::unique_ptr<TlsContext>> tls = TlsContext::Create(
-        TlsPolicy{.credentials = options.credentials, .alpn = std::string(config.protocol->alpn)},
-        options.tickets);
-    if (!tls.ok()) return tls.status();
-    runtime.tls = std::move(*tls);
-    ctx.listeners.push_back(std::move(runtime));
-  }
-  return std::unique_ptr<Worker>(new Worker(std::move(impl)));
+  adopted_.store(impl_->generation->number(), std::memory_order_release);
 }
 
-absl::Status Worker::AddListener(uint32_t listener, int os_fd, const SocketAddress& address) {
-  ListeningSocket socket;
+Worker::~Worker() = default;
+
+void Worker::Impl::Point(ListeningSocket& socket, ListenerRuntime* listener) {
+  if (listener != nullptr) listener->generation->Use();
+  if (socket.listener != nullptr) socket.listener->generation->Leave();
   socket.listener = listener;
-  socket.wildcard = address.is_wildcard();
-  socket.local = address.endpoint();
-  absl::StatusOr<Fd> fd = impl_->ring->AddListener(os_fd, socket.wildcard);
+}
+
+absl::Status Worker::Impl::AddSocket(const NewSocket& added) {
+  absl::StatusOr<Fd> fd = ring->AddListener(added.os_fd, added.address.is_wildcard());
   if (!fd.ok()) return fd.status();
-  socket.fd = *fd;
-  impl_->sockets.push_back(socket);
+  auto place = std::ranges::find_if(sockets, [](const ListeningSocket& socket) {
+    return socket.fd == kNoFd && socket.armed == 0;
+  });
+  if (place == sockets.end()) place = sockets.emplace(sockets.end());
+  *place = ListeningSocket();
+  place->fd = *fd;
+  place->address = added.address;
+  Point(*place, &generation->listener(added.listener));
   return absl::OkStatus();
 }
+
+absl::Status Worker::AddListener(const NewSocket& socket) { return impl_->AddSocket(socket); }
 
 absl::Status Worker::Start() {
   absl::Status status = impl_->ring->Start();
@@ -117,13 +131,14 @@ void Worker::Impl::OnAccept(const Completion& completion) {
     }
     return;
   }
-  const Endpoint& local = socket.wildcard ? completion.local : socket.local;
-  const ListenerId id = ctx.listeners[socket.listener].id;
+  const Endpoint& local =
+      socket.address.is_wildcard() ? completion.local : socket.address.endpoint();
+  const ListenerId id = socket.listener->id;
   // Sessions that are there keep the last blocks.
   const bool short_of_blocks = ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16;
   Session* session = short_of_blocks ? nullptr : ctx.table.Take();
   if (session != nullptr) {
-    session->listener = &ctx.listeners[socket.listener];
+    session->listener = socket.listener;
     BeginSession(ctx, *session, fd, completion.peer, local);
     // An accept may be faster than its cancellation, and come after all were ended.
     if (ending != EndReason::kNone) {
@@ -139,7 +154,7 @@ void Worker::Impl::OnAccept(const Completion& completion) {
   if (session == nullptr) session = ctx.table.Take();
   // There are never more accepts armed than slots available.
   assert(session != nullptr);
-  session->listener = &ctx.listeners[socket.listener];
+  session->listener = socket.listener;
   BeginRefusal(ctx, *session, fd, completion.peer, local,
                short_of_blocks ? EndReason::kBufferLimit : EndReason::kSessionLimit);
 }
@@ -148,10 +163,11 @@ void Worker::Impl::ArmAccepts() {
   if (stopping || ctx.now < accept_at) return;
   if (ctx.table.available() > 0) no_slots = false;
   // One a socket in each round, so that none goes without when slots are few.
-  for (uint32_t round = 0; round < ctx.config.limits.armed_accepts; ++round) {
+  for (uint32_t round = 0; round < ctx.limits.armed_accepts; ++round) {
     for (uint32_t i = 0; i < sockets.size(); ++i) {
       ListeningSocket& socket = sockets[i];
-      if (socket.armed > round) continue;
+      if (socket.fd == kNoFd || socket.let_go || socket.armed > round) continue;
+      if (armed >= most_armed) return;
       // Each armed accept may bring a client, and each client is told something.
       if (armed >= ctx.table.available()) {
         // Once each time, not in every turn that it lasts.
@@ -171,7 +187,12 @@ void Worker::Impl::ArmAccepts() {
 void Worker::Impl::HandleRequests(uint32_t requests) {
   if ((requests & (kStopAccepting | kStopNow)) != 0 && !stopping) {
     stopping = true;
-    for (const ListeningSocket& socket : sockets) ring->CancelAccepts(socket.fd);
+    for (ListeningSocket& socket : sockets) LetGo(socket);
+  }
+  if ((requests & kLetGo) != 0) {
+    for (ListeningSocket& socket : sockets) {
+      if (socket.leaving) LetGo(socket);
+    }
   }
   if ((requests & (kEndSessions | kStopNow)) == 0) return;
   const bool polite = (requests & kStopNow) == 0;
@@ -184,19 +205,55 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   }
 }
 
-void Worker::Impl::GiveUpSockets() {
-  if (armed > 0) return;
-  let_go = true;
+// Sockets of addresses that stay serve the new listeners at once; who was accepted
+// before goes on with the old ones.
+void Worker::Impl::Switch(std::unique_ptr<Generation> next) {
+  const std::vector<ListenerConfig>& listeners = next->config().listeners;
   for (ListeningSocket& socket : sockets) {
     if (socket.fd == kNoFd) continue;
-    ring->RemoveListener(socket.fd);
-    socket.fd = kNoFd;
+    const auto bound = std::ranges::find_if(listeners, [&](const ListenerConfig& listener) {
+      return std::ranges::find(listener.bind, socket.address) != listener.bind.end();
+    });
+    socket.leaving = bound == listeners.end();
+    if (!socket.leaving) {
+      Point(socket, &next->listener(static_cast<uint32_t>(bound - listeners.begin())));
+    }
   }
+  old.push_back(std::exchange(generation, std::move(next)));
+}
+
+void Worker::Impl::LetGo(ListeningSocket& socket) {
+  if (socket.fd == kNoFd || socket.let_go) return;
+  socket.let_go = true;
+  ++departing;
+  ring->CancelAccepts(socket.fd);
+}
+
+// Closes what was let go of once no accept is armed on it; the close is submitted by
+// the next turn.
+void Worker::Impl::GiveUpSockets() {
+  closing = false;
+  if (departing == 0) return;
+  for (ListeningSocket& socket : sockets) {
+    if (socket.removed) {
+      Point(socket, nullptr);
+      socket = ListeningSocket();
+      --departing;
+    } else if (socket.let_go && socket.armed == 0) {
+      ring->RemoveListener(socket.fd);
+      socket.removed = closing = true;
+    }
+  }
+}
+
+bool Worker::Impl::NoSockets() const {
+  return std::ranges::all_of(sockets,
+                             [](const ListeningSocket& socket) { return socket.fd == kNoFd; });
 }
 
 void Worker::Impl::PumpAll() {
   // Those that wait for a handshake go first; who came now waits behind them.
-  const uint32_t budget = ctx.config.limits.key_operations_per_turn;
+  const uint32_t budget = ctx.limits.key_operations_per_turn;
   for (uint32_t i = 0; i < budget && AdmissionOpen(); ++i) {
     Session& session = ctx.table.At(ctx.admission.front());
     ctx.admission.pop_front();
@@ -237,7 +294,7 @@ void Worker::Impl::Publish() {
 }
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
-  if (!wait || !ctx.again.empty() || AdmissionOpen() || (let_go && !closed)) return MonoTime{};
+  if (!wait || !ctx.again.empty() || AdmissionOpen() || closing) return MonoTime{};
   MonoTime deadline = ctx.timers.Next();
   if (!stopping && accept_at > ctx.now) deadline = std::min(deadline, accept_at);
   return deadline;
@@ -248,7 +305,6 @@ bool Worker::Turn(bool wait) {
   WorkerContext& ctx = impl.ctx;
   impl.completions.clear();
   impl.ring->Turn(impl.Deadline(wait), impl.completions);
-  impl.closed = impl.let_go;
   ctx.now = MonotonicNow();
   ctx.key_operations = 0;
   for (const uint32_t slot : ctx.again) ctx.Ready(ctx.table.At(slot));
@@ -260,7 +316,9 @@ bool Worker::Turn(bool wait) {
       Record(ctx, completion);
     }
   }
-  impl.HandleRequests(requests_.exchange(0, std::memory_order_acquire));
+  const uint32_t requests = requests_.exchange(0, std::memory_order_acquire);
+  if ((requests & kAdopt) != 0) TakeAdoption();
+  impl.HandleRequests(requests);
   impl.expired.clear();
   ctx.timers.Expire(ctx.now, impl.expired);
   for (const uint32_t slot : impl.expired) {
@@ -271,25 +329,68 @@ bool Worker::Turn(bool wait) {
   impl.PumpAll();
   impl.WakeStarved();
   impl.ArmAccepts();
-  if (impl.stopping) impl.GiveUpSockets();
+  impl.GiveUpSockets();
+  if (!impl.old.empty()) Retire();
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
-  if (impl.closed) accepting_stopped_.store(true, std::memory_order_release);
-  return !(impl.closed && ctx.table.in_use() == 0);
+  const bool over = impl.stopping && impl.NoSockets();
+  if (over) accepting_stopped_.store(true, std::memory_order_release);
+  return !(over && ctx.table.in_use() == 0);
 }
 
-void Worker::StopAccepting() {
-  requests_.fetch_or(kStopAccepting, std::memory_order_release);
-  impl_->ring->Wake();
+void Worker::TakeAdoption() {
+  Adoption adoption;
+  {
+    const std::lock_guard lock(mutex_);
+    adoption = std::exchange(adoption_, Adoption());
+  }
+  impl_->Switch(std::move(adoption.generation));
+  for (const NewSocket& socket : adoption.sockets) {
+    // There is room in the table, or the reload would not have been begun.
+    const absl::Status added = impl_->AddSocket(socket);
+    assert(added.ok());
+  }
+  const auto leaving = std::ranges::count_if(
+      impl_->sockets, [](const ListeningSocket& socket) { return socket.leaving; });
+  leaving_.store(static_cast<uint32_t>(leaving), std::memory_order_release);
+  adopted_.store(impl_->generation->number(), std::memory_order_release);
 }
 
-void Worker::EndSessions() {
-  requests_.fetch_or(kEndSessions, std::memory_order_release);
-  impl_->ring->Wake();
+// After a reload: what the main thread waits for, sockets and generations.
+void Worker::Retire() {
+  const auto leaving = std::ranges::count_if(
+      impl_->sockets, [](const ListeningSocket& socket) { return socket.leaving; });
+  leaving_.store(static_cast<uint32_t>(leaving), std::memory_order_release);
+  const auto unused = [](const auto& generation) { return !generation->in_use(); };
+  if (std::ranges::none_of(impl_->old, unused)) return;
+  const std::lock_guard lock(mutex_);
+  for (auto& generation : impl_->old) {
+    if (unused(generation)) retired_.push_back(std::move(generation));
+  }
+  std::erase(impl_->old, nullptr);
 }
 
-void Worker::StopNow() {
-  requests_.fetch_or(kStopNow, std::memory_order_release);
+std::vector<std::unique_ptr<Generation>> Worker::TakeRetired() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(retired_, {});
+}
+
+void Worker::Adopt(Adoption adoption) {
+  {
+    const std::lock_guard lock(mutex_);
+    adoption_ = std::move(adoption);
+  }
+  Ask(kAdopt);
+}
+
+void Worker::LetGo() { Ask(kLetGo); }
+
+void Worker::StopAccepting() { Ask(kStopAccepting); }
+void Worker::EndSessions() { Ask(kEndSessions); }
+void Worker::StopNow() { Ask(kStopNow); }
+
+void Worker::Ask(uint32_t request) {
+  requests_.fetch_or(request, std::memory_order_release);
   impl_->ring->Wake();
 }
 

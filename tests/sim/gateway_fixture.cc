@@ -76,27 +76,41 @@ void GatewayFixture::InFreshThread(const std::function<void()>& body) {
 GatewayFixture::GatewayFixture(World& world, const Config& config)
     : world_(world),
       config_(config),
-      backends_(config.backends),
-      shard_(config.listeners.size(), backends_.server_count()),
+      backends_(std::make_shared<Backends>(config.backends)),
+      tickets_(MakeTicketKeys()),
+      shard_(config.listeners.size(), backends_->server_count()),
       log_(config.limits.log_records) {
   WorkerOptions options;
-  options.config = &config;
-  options.backends = &backends_;
   options.shard = &shard_;
   options.log = &log_;
-  options.credentials = {TheIdentity()};
-  options.tickets = MakeTicketKeys();
+  options.generation = MakeGeneration();
   options.ring = std::move(Ring::Create(OptionsFor(config))).value();
-  worker_ = std::move(Worker::Create(std::move(options))).value();
+  options.accepts = OptionsFor(config).accepts;
+  worker_ = std::make_unique<Worker>(std::move(options));
   for (uint32_t i = 0; i < config.listeners.size(); ++i) {
     const SocketAddress& address = config.listeners[i].bind.front();
     const int os_fd = world.Listen(address, static_cast<int>(config.limits.backlog));
-    if (!worker_->AddListener(i, os_fd, address).ok()) world.Fail("AddListener failed");
+    if (!worker_->AddListener({i, os_fd, address}).ok()) world.Fail("AddListener failed");
   }
   if (!worker_->Start().ok()) world.Fail("the worker did not start");
 }
 
 GatewayFixture::~GatewayFixture() = default;
+
+std::unique_ptr<Generation> GatewayFixture::MakeGeneration() {
+  Blueprint blueprint;
+  blueprint.number = ++generations_;
+  blueprint.config = std::make_shared<const Config>(config_);
+  blueprint.backends = backends_;
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    blueprint.ids.push_back(id);
+    blueprint.policy_of.push_back(id);
+    blueprint.policies.push_back({.credentials = {TheIdentity()},
+                                  .alpn = std::string(config_.listeners[id].protocol->alpn),
+                                  .tickets = tickets_});
+  }
+  return std::move(Generation::Make(blueprint)).value();
+}
 
 bool GatewayFixture::Turn() { return worker_->Turn(); }
 
@@ -149,7 +163,7 @@ void GatewayFixture::CheckNothingLeft() {
                    "is the gauge of sessions in " + std::string(kSessionPhaseLabels[phase]));
     }
   }
-  for (ServerId id = 0; id < backends_.server_count(); ++id) {
+  for (ServerId id = 0; id < backends_->server_count(); ++id) {
     must_be_zero(shard_.GetServer(ServerFamily::kBackendSessions, id),
                  "is the gauge of a server's sessions");
   }

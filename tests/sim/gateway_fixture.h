@@ -25,6 +25,8 @@ class GatewayFixture {
   // One turn; false when the worker says that it is over.
   bool Turn();
   Worker& worker() { return *worker_; }
+  // Of the same configuration, with a number of its own.
+  std::unique_ptr<Generation> MakeGeneration();
   Shard& shard() { return shard_; }
   // Log records since the last call.
   std::vector<SessionRecord> TakeRecords();
@@ -43,7 +45,9 @@ class GatewayFixture {
  private:
   World& world_;
   const Config& config_;
-  Backends backends_;
+  std::shared_ptr<Backends> backends_;
+  std::shared_ptr<TicketKeys> tickets_;
+  uint64_t generations_ = 0;
   Shard shard_;
   LogRing log_;
   std::unique_ptr<Worker> worker_;

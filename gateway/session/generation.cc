@@ -1,0 +1,36 @@
+#include "gateway/session/generation.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace starling {
+
+absl::StatusOr<std::unique_ptr<Generation>> Generation::Make(const Blueprint& blueprint) {
+  std::unique_ptr<Generation> made(new Generation());
+  made->number_ = blueprint.number;
+  made->config_ = blueprint.config;
+  made->backends_ = blueprint.backends;
+  const std::vector<ListenerConfig>& configs = made->config_->listeners;
+  for (size_t p = 0; p < blueprint.policies.size(); ++p) {
+    absl::StatusOr<std::unique_ptr<TlsContext>> context = TlsContext::Create(blueprint.policies[p]);
+    if (!context.ok()) {
+      size_t first = 0;
+      while (blueprint.policy_of[first] != p) ++first;
+      return absl::Status(context.status().code(), absl::StrCat("listener ", configs[first].name,
+                                                                ": ", context.status().message()));
+    }
+    made->contexts_.push_back(*std::move(context));
+  }
+  for (size_t i = 0; i < configs.size(); ++i) {
+    made->listeners_.push_back({.config = &configs[i],
+                                .generation = made.get(),
+                                .backends = made->backends_.get(),
+                                .id = blueprint.ids[i],
+                                .tls = made->contexts_[blueprint.policy_of[i]].get()});
+  }
+  return made;
+}
+
+}  // namespace starling
