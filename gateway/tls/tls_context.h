@@ -60,8 +60,8 @@ class TicketKeys;
 
 struct TlsPolicy {
   std::vector<std::shared_ptr<const Credential>> credentials;  // first is the default
-  std::string alpn;  // the protocol's identifier; empty: ALPN is not spoken
-  std::shared_ptr<TicketKeys> tickets;
+  std::string alpn = {};  // the protocol's identifier; empty: ALPN is not spoken
+  std::shared_ptr<TicketKeys> tickets = nullptr;
 };
 
 // Ticket keys shared by the workers of a process, made at start.
