@@ -71,7 +71,8 @@ struct Log::Impl {
   void Sleep();
   void WaitForReader(int timeout_ms);
 
-  const Options options;
+  Options options;  // the names in it are guarded by `names`
+  std::mutex names;
   LogWaker waker;
   std::vector<std::unique_ptr<LogRing>> rings;
   std::atomic<bool> stopping{false};
@@ -128,6 +129,7 @@ void Log::Impl::Fetch() {
     for (const auto& ring : rings) {
       if (!ring->Pop(record)) continue;
       found = true;
+      const std::lock_guard lock(names);
       logger.info(FormatRecord(record, options));
     }
   }
@@ -179,6 +181,14 @@ void Log::Impl::Run() {
 Log::Log(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 Log::~Log() = default;
+
+void Log::SetNames(std::vector<std::string> listeners, std::vector<std::string> protocols,
+                   std::vector<LogServerName> servers) {
+  const std::lock_guard lock(impl_->names);
+  impl_->options.listeners = std::move(listeners);
+  impl_->options.protocols = std::move(protocols);
+  impl_->options.servers = std::move(servers);
+}
 
 LogRing* Log::ring(size_t worker) { return impl_->rings[worker].get(); }
 

@@ -46,6 +46,11 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
+  // The names in `options` anew, for ids that records will have from now on. Any
+  // thread.
+  void SetNames(std::vector<std::string> listeners, std::vector<std::string> protocols,
+                std::vector<LogServerName> servers);
+
   // Owned by the log. One worker pushes, the thread pops.
   LogRing* ring(size_t worker);
 

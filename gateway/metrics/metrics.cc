@@ -1,10 +1,14 @@
 #include "gateway/metrics/metrics.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 namespace starling {
 
 using metrics_internal::kCellsPerLine;
+
+void metrics_internal::Unmap::operator()(Line* lines) const { munmap(lines, size); }
 
 Shard::Shard(size_t listeners, size_t servers)
     : listeners_(listeners),
@@ -12,7 +16,12 @@ Shard::Shard(size_t listeners, size_t servers)
       server_base_(listeners * metrics_internal::kListenerStride),
       worker_base_(server_base_ + servers * metrics_internal::kServerStride) {
   const size_t cells = worker_base_ + metrics_internal::kWorkerStride;
-  lines_ = std::make_unique<metrics_internal::Line[]>((cells + kCellsPerLine - 1) / kCellsPerLine);
+  const size_t lines = (cells + kCellsPerLine - 1) / kCellsPerLine;
+  const size_t size = lines * sizeof(metrics_internal::Line);
+  void* const memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Require(memory != MAP_FAILED);
+  lines_ = {static_cast<metrics_internal::Line*>(memory), metrics_internal::Unmap{size}};
 }
 
 void Shard::Observe(Histogram histogram, ListenerId listener, uint64_t micros) {

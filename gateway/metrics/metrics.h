@@ -48,15 +48,21 @@ inline constexpr size_t kWorkerStride = kWorkerOffsets.back();
 // pairs. No two shards share one.
 inline constexpr size_t kCellsPerLine = 16;
 struct alignas(kCellsPerLine * sizeof(uint64_t)) Line {
-  std::array<std::atomic<uint64_t>, kCellsPerLine> cells{};
+  std::array<uint64_t, kCellsPerLine> cells;
 };
-static_assert(sizeof(Line) == 128 && std::atomic<uint64_t>::is_always_lock_free);
+static_assert(sizeof(Line) == 128 && std::atomic_ref<uint64_t>::is_always_lock_free);
+
+struct Unmap {
+  size_t size = 0;
+  void operator()(Line* lines) const;
+};
 
 }  // namespace metrics_internal
 
 class Shard {
  public:
-  // Cells for listeners 0 to listeners-1 and servers 0 to servers-1, all 0.
+  // Cells for listeners 0 to listeners-1 and servers 0 to servers-1, all 0. Memory that
+  // was never counted in is not resident, so there may be room for many.
   Shard(size_t listeners, size_t servers);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -97,9 +103,9 @@ class Shard {
   size_t servers() const { return servers_; }
 
  private:
-  using Cell = std::atomic<uint64_t>;
+  using Cell = std::atomic_ref<uint64_t>;
 
-  static void Bump(Cell& cell, int64_t n) {
+  static void Bump(Cell cell, int64_t n) {
     cell.store(cell.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                std::memory_order_relaxed);
   }
@@ -108,25 +114,25 @@ class Shard {
       std::abort();
     }
   }
-  Cell& At(size_t index) const {
-    return lines_[index / metrics_internal::kCellsPerLine]
-        .cells[index % metrics_internal::kCellsPerLine];
+  Cell At(size_t index) const {
+    return Cell(lines_.get()[index / metrics_internal::kCellsPerLine]
+                    .cells[index % metrics_internal::kCellsPerLine]);
   }
 
-  Cell& ListenerCell(Family family, ListenerId listener, size_t row, size_t col) const {
+  Cell ListenerCell(Family family, ListenerId listener, size_t row, size_t col) const {
     using namespace metrics_internal;
     const FamilyRow& table = kListenerFamilies[static_cast<size_t>(family)];
     Require(listener < listeners_ && row < table.rows.size() && col < table.cols.size());
     return At(listener * kListenerStride + kListenerOffsets[static_cast<size_t>(family)] +
               row * table.cols.size() + col);
   }
-  Cell& ServerCell(ServerFamily family, ServerId server, size_t row) const {
+  Cell ServerCell(ServerFamily family, ServerId server, size_t row) const {
     using namespace metrics_internal;
     Require(server < servers_ && row < kServerFamilies[static_cast<size_t>(family)].rows.size());
     return At(server_base_ + server * kServerStride + kServerOffsets[static_cast<size_t>(family)] +
               row);
   }
-  Cell& WorkerCell(WorkerFamily family, size_t row) const {
+  Cell WorkerCell(WorkerFamily family, size_t row) const {
     using namespace metrics_internal;
     Require(row < kWorkerFamilies[static_cast<size_t>(family)].rows.size());
     return At(worker_base_ + kWorkerOffsets[static_cast<size_t>(family)] + row);
@@ -142,7 +148,7 @@ class Shard {
   size_t servers_;
   size_t server_base_;  // index of the first cell of servers
   size_t worker_base_;
-  std::unique_ptr<metrics_internal::Line[]> lines_;
+  std::unique_ptr<metrics_internal::Line, metrics_internal::Unmap> lines_;
 };
 
 }  // namespace starling
