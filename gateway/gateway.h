@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "gateway/config/config.h"
+#include "gateway/io/clock.h"
 
 namespace starling {
 
@@ -30,13 +31,18 @@ class Gateway {
   // nothing is left running.
   absl::Status Start(StartFailure& failure);
 
-  // The drain, driven by the main thread. Not ready from now on; still accepting
-  // for as long as `drain_delay` says.
+  // What the main thread does from then on: wait until `wake_fd` (if there is one) is
+  // readable or NextStep() has come, and call Step(), which never waits. True when all
+  // is over.
+  int wake_fd() const;
+  MonoTime NextStep() const;
+  bool Step();
+
+  // The configuration file is to be read again.
+  void AskReload();
+  // Not ready from now on; still accepting for as long as `drain_delay` says.
   void BeginDrain();
-  // Moves the drain on as time goes, and is called again and again, every few
-  // milliseconds; true when all is over.
-  bool StepDrain();
-  // No last words. StepDrain() tells when it is done.
+  // No last words.
   void StopNow();
 
  private:

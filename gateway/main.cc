@@ -4,7 +4,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,9 +20,6 @@
 
 namespace starling {
 namespace {
-
-// How often a drain is moved on, in milliseconds.
-constexpr int kDrainStep = 10;
 
 void Print(std::FILE* to, const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), to);
@@ -52,12 +52,18 @@ int BlockSignals() {
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+int MillisUntil(MonoTime time) {
+  constexpr std::chrono::milliseconds kAtMost{60'000};
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - MonotonicNow());
+  return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), kAtMost).count());
+}
+
 // The first TERM or INT begins the drain, a second one ends it at once.
 void HandleSignals(int fd, Gateway& gateway, int& stops) {
   signalfd_siginfo info;
   while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGHUP) {
-      Print(stderr, "starling: SIGHUP does nothing yet: restart to read the configuration again\n");
+      gateway.AskReload();
     } else if (++stops == 1) {
       gateway.BeginDrain();
     } else {
@@ -80,12 +86,12 @@ ExitCode Run(LoadResult loaded) {
     return CodeOf(failure);
   }
   int stops = 0;
-  for (;;) {
-    pollfd polled{.fd = signals, .events = POLLIN, .revents = 0};
-    poll(&polled, 1, stops > 0 ? kDrainStep : -1);
+  do {
+    pollfd polled[] = {{.fd = signals, .events = POLLIN, .revents = 0},
+                       {.fd = gateway.wake_fd(), .events = POLLIN, .revents = 0}};
+    poll(polled, std::size(polled), MillisUntil(gateway.NextStep()));
     HandleSignals(signals, gateway, stops);
-    if (stops > 0 && gateway.StepDrain()) break;
-  }
+  } while (!gateway.Step());
   close(signals);
   return ExitCode::kOk;
 }

@@ -72,25 +72,31 @@ void DropNewConnections(int fd) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ListenGroup>> BindAll(const Config& config) {
+std::vector<ListenGroup> GroupsOf(const Config& config) {
   std::vector<ListenGroup> groups;
   for (uint32_t i = 0; i < config.listeners.size(); ++i) {
-    const ListenerConfig& listener = config.listeners[i];
-    for (const SocketAddress& address : listener.bind) {
+    for (const SocketAddress& address : config.listeners[i].bind) {
       groups.push_back(ListenGroup{.listener = i, .address = address, .fds = {}});
-      for (uint32_t worker = 0; worker < config.workers; ++worker) {
-        absl::StatusOr<int> fd = ListenOn(address, static_cast<int>(config.limits.backlog));
-        if (!fd.ok()) {
-          CloseAll(groups);
-          return absl::Status(fd.status().code(), absl::StrCat("listener ", listener.name, ": ",
-                                                               fd.status().message()));
-        }
-        SetKeepalive(*fd, config.limits.keepalive_s);
-        groups.back().fds.push_back(*fd);
-      }
     }
   }
   return groups;
+}
+
+absl::Status Bind(const Config& config, std::vector<ListenGroup>& groups) {
+  for (ListenGroup& group : groups) {
+    for (uint32_t worker = 0; worker < config.workers; ++worker) {
+      absl::StatusOr<int> fd = ListenOn(group.address, static_cast<int>(config.limits.backlog));
+      if (!fd.ok()) {
+        CloseAll(groups);
+        return absl::Status(fd.status().code(),
+                            absl::StrCat("listener ", config.listeners[group.listener].name, ": ",
+                                         fd.status().message()));
+      }
+      SetKeepalive(*fd, config.limits.keepalive_s);
+      group.fds.push_back(*fd);
+    }
+  }
+  return absl::OkStatus();
 }
 
 void CloseAll(std::vector<ListenGroup>& groups) {

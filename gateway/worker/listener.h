@@ -23,8 +23,10 @@ struct ListenGroup {
   std::vector<int> fds;
 };
 
-// Binds everything or nothing. An error names the listener and the address.
-absl::StatusOr<std::vector<ListenGroup>> BindAll(const Config& config);
+// The addresses of the configuration's listeners, without sockets.
+std::vector<ListenGroup> GroupsOf(const Config& config);
+// Binds all of `groups` or none. An error names the listener and the address.
+absl::Status Bind(const Config& config, std::vector<ListenGroup>& groups);
 void CloseAll(std::vector<ListenGroup>& groups);
 
 // Gives up the addresses, to a successor where there is one (measured: with this

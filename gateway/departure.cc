@@ -1,0 +1,52 @@
+#include "gateway/departure.h"
+
+#include <utility>
+
+namespace starling {
+namespace {
+
+// How long nothing may have been accepted before the sockets are given up, and
+// for how long that is waited for at most (a SYN under way is there in less).
+constexpr std::chrono::milliseconds kQuiet{300};
+constexpr std::chrono::milliseconds kQuietAtMost{3000};
+
+}  // namespace
+
+Departure::Departure(std::vector<ListenGroup>& groups, Steps steps)
+    : groups_(groups), steps_(std::move(steps)), handover_(groups) {}
+
+bool Departure::Quiet(MonoTime now) {
+  const uint64_t accepted = steps_.accepted();
+  if (accepted != accepted_) {
+    accepted_ = accepted;
+    quiet_since_ = now;
+  }
+  return now - quiet_since_ >= kQuiet || now - since_ >= kQuietAtMost;
+}
+
+bool Departure::Step(MonoTime now) {
+  switch (stage_) {
+    case Stage::kSteer:
+      for (const std::string& line : handover_.Steer()) steps_.say(line);
+      accepted_ = steps_.accepted();
+      since_ = quiet_since_ = now;
+      stage_ = Stage::kQuiet;
+      return false;
+    case Stage::kQuiet:
+      if (!Quiet(now)) return false;
+      steps_.let_go();
+      stage_ = Stage::kLetGo;
+      return false;
+    case Stage::kLetGo:
+      if (!steps_.gone()) return false;
+      handover_.Close();
+      groups_.clear();
+      stage_ = Stage::kOver;
+      return true;
+    case Stage::kOver:
+      return true;
+  }
+  return true;
+}
+
+}  // namespace starling

@@ -1,0 +1,247 @@
+#include "gateway/reload.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gateway/config/options.h"
+
+namespace starling {
+namespace {
+
+// While workers change over and sockets are given up.
+constexpr std::chrono::milliseconds kBusyStep{5};
+// A certificate may be written a moment before its key: what does not fit together
+// is read again, and complained of only when it stays so.
+constexpr std::chrono::milliseconds kRetry{500};
+constexpr std::chrono::milliseconds kPatience{3'000};
+
+bool Binds(const Config& config, const SocketAddress& address) {
+  return std::ranges::any_of(config.listeners, [&](const ListenerConfig& listener) {
+    return std::ranges::find(listener.bind, address) != listener.bind.end();
+  });
+}
+
+std::vector<std::string> LinesOf(const LoadResult& loaded) {
+  std::vector<std::string> lines;
+  for (const Problem& problem : loaded.errors) lines.push_back(ToString(problem, loaded.file));
+  return lines;
+}
+
+}  // namespace
+
+Reload::Reload(Runtime& runtime)
+    : runtime_(runtime), watcher_(std::chrono::milliseconds(runtime.config->limits.file_check_ms)) {
+  WatchFiles();
+}
+
+// What was written while the files were being read is not told by the watcher: they
+// are read once more.
+void Reload::WatchFiles() {
+  const MonoTime now = MonotonicNow();
+  watcher_.Watch(runtime_.assets.paths, now);
+  retry_at_ = now;
+}
+
+MonoTime Reload::NextStep(MonoTime now) const {
+  if (asked_ || adopting_ || departure_) return now + kBusyStep;
+  return std::min(watcher_.next_look(), retry_at_);
+}
+
+void Reload::Step(MonoTime now) {
+  FreeRetired();
+  if (adopting_ || departure_) {
+    Finish(now);
+    return;
+  }
+  if (asked_) {
+    asked_ = false;
+    ReadConfiguration();
+  } else if (watcher_.Look(now) || now >= retry_at_) {
+    ReadFiles(now);
+  }
+}
+
+void Reload::ReadConfiguration() {
+  const MonoTime begun = MonotonicNow();
+  LoadResult loaded = LoadConfigFile(runtime_.config->file, LoadEnvironment::OfSystem());
+  if (!loaded.ok()) return Refuse(Trigger::kSignal, LinesOf(loaded));
+  const std::vector<std::string> fixed = NeedRestart(*runtime_.config, loaded.config);
+  if (!fixed.empty()) {
+    return Refuse(Trigger::kSignal, {absl::StrCat(loaded.file, ": a restart is needed to change ",
+                                                  absl::StrJoin(fixed, ", "))});
+  }
+  auto config = std::make_shared<const Config>(std::move(loaded.config));
+  TlsAssets assets = LoadTlsAssets(*config, runtime_.store, runtime_.own_tickets);
+  if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
+  const absl::Status changed = Change(std::move(config), std::move(assets));
+  if (!changed.ok()) return Refuse(Trigger::kSignal, {std::string(changed.message())});
+  for (const Problem& warning : loaded.warnings) {
+    runtime_.Say(Log::Level::kWarning, ToString(warning, loaded.file));
+  }
+  Report(Trigger::kSignal, true, begun);
+}
+
+void Reload::ReadFiles(MonoTime now) {
+  retry_at_ = kNever;
+  TlsAssets assets = LoadTlsAssets(*runtime_.config, runtime_.store, runtime_.own_tickets);
+  if (!assets.ok()) {
+    bad_since_ = std::min(bad_since_, now);
+    retry_at_ = now + kRetry;
+    const std::string errors = absl::StrJoin(assets.errors, "\n");
+    if (now - bad_since_ < kPatience || errors == complained_) {
+      if (now - bad_since_ >= kPatience) retry_at_ = kNever;  // until something changes
+      return;
+    }
+    complained_ = errors;
+    Refuse(Trigger::kFiles, assets.errors);
+    return;
+  }
+  bad_since_ = kNever;
+  complained_.clear();
+  if (assets.SameAs(runtime_.assets)) return;
+  const absl::Status changed = Change(runtime_.config, std::move(assets));
+  if (!changed.ok()) return Refuse(Trigger::kFiles, {std::string(changed.message())});
+  Report(Trigger::kFiles, true, now);
+}
+
+// Sockets of addresses that no listener has yet.
+absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fresh) const {
+  std::vector<ListenGroup> wanted = GroupsOf(config);
+  std::erase_if(wanted, [&](const ListenGroup& group) {
+    return std::ranges::any_of(
+        runtime_.groups, [&](const ListenGroup& old) { return old.address == group.address; });
+  });
+  const size_t sockets = runtime_.groups.size() + wanted.size();
+  if (sockets > runtime_.most_sockets) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(sockets, " addresses, old and new together, are more than the ",
+                     runtime_.most_sockets, " that there is room for since the start; restart"));
+  }
+  const absl::Status bound = Bind(config, wanted);
+  if (bound.ok()) fresh = std::move(wanted);
+  return bound;
+}
+
+absl::Status Reload::Change(std::shared_ptr<const Config> config, TlsAssets assets) {
+  std::vector<ListenGroup> fresh;
+  absl::Status status = BindNew(*config, fresh);
+  if (!status.ok()) return status;
+  std::vector<Adoption> adoptions;
+  absl::StatusOr<Blueprint> blueprint = runtime_.MakeBlueprint(config, assets);
+  if (blueprint.ok()) {
+    for (size_t i = 0; i < runtime_.workers.size(); ++i) {
+      absl::StatusOr<std::unique_ptr<Generation>> made = Generation::Make(*blueprint);
+      if (!made.ok()) {
+        status = made.status();
+        break;
+      }
+      adoptions.push_back({.generation = *std::move(made), .sockets = {}});
+    }
+  } else {
+    status = blueprint.status();
+  }
+  for (size_t i = 0; i < adoptions.size() && status.ok(); ++i) {
+    for (const ListenGroup& group : fresh) {
+      // The ring takes this one; ours stays for the hand-over.
+      const int fd = dup(group.fds[i]);
+      if (fd < 0) status = absl::InternalError(absl::StrCat("dup: ", std::strerror(errno)));
+      adoptions[i].sockets.push_back({group.listener, fd, group.address});
+    }
+  }
+  if (!status.ok()) {
+    for (const Adoption& adoption : adoptions) {
+      for (const NewSocket& socket : adoption.sockets) close(socket.os_fd);
+    }
+    CloseAll(fresh);
+    return status;
+  }
+  Replace(*config, std::move(fresh));
+  runtime_.Announce(*blueprint, std::move(assets));
+  WatchFiles();
+  for (size_t i = 0; i < adoptions.size(); ++i) {
+    runtime_.workers[i]->Adopt(std::move(adoptions[i]));
+  }
+  adopting_ = true;
+  return absl::OkStatus();
+}
+
+// Which groups there are from now on, and which are to be given up.
+void Reload::Replace(const Config& config, std::vector<ListenGroup> fresh) {
+  std::vector<ListenGroup> kept;
+  for (ListenGroup& group : runtime_.groups) {
+    (Binds(config, group.address) ? kept : leaving_).push_back(std::move(group));
+  }
+  for (ListenGroup& group : fresh) kept.push_back(std::move(group));
+  runtime_.groups = std::move(kept);
+}
+
+void Reload::Finish(MonoTime now) {
+  if (adopting_) {
+    for (const auto& worker : runtime_.workers) {
+      if (worker->adopted() != runtime_.generation) return;
+    }
+    adopting_ = false;
+    if (leaving_.empty()) return;
+    departure_.emplace(leaving_,
+                       Departure::Steps{.accepted = [this] { return runtime_.Accepted(); },
+                                        .let_go =
+                                            [this] {
+                                              for (const auto& worker : runtime_.workers)
+                                                worker->LetGo();
+                                            },
+                                        .gone =
+                                            [this] {
+                                              return std::ranges::all_of(
+                                                  runtime_.workers, [](const auto& worker) {
+                                                    return worker->leaving() == 0;
+                                                  });
+                                            },
+                                        .say =
+                                            [this](const std::string& line) {
+                                              runtime_.Say(Log::Level::kInfo, "address is given up",
+                                                           {{"address", line}});
+                                            }});
+  }
+  if (departure_ && departure_->Step(now)) departure_.reset();
+}
+
+void Reload::Abandon() {
+  departure_.reset();
+  for (ListenGroup& group : leaving_) runtime_.groups.push_back(std::move(group));
+  leaving_.clear();
+  asked_ = false;
+}
+
+void Reload::FreeRetired() {
+  for (const auto& worker : runtime_.workers) worker->TakeRetired();
+}
+
+void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
+  for (const std::string& error : errors) {
+    runtime_.Say(Log::Level::kError,
+                 trigger == Trigger::kSignal ? "configuration is not taken over"
+                                             : "changed files are not taken over",
+                 {{"error", error}});
+  }
+  Report(trigger, false, MonotonicNow());
+}
+
+void Reload::Report(Trigger trigger, bool success, MonoTime begun) {
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicNow() - begun).count();
+  runtime_.exporter->SetReload(success, WallNow() / 1'000'000);
+  if (!success) return;
+  runtime_.Say(Log::Level::kInfo,
+               trigger == Trigger::kSignal ? "configuration reloaded" : "changed files taken over",
+               {{"generation", absl::StrCat(runtime_.generation)},
+                {"certificates", absl::StrCat(runtime_.assets.credentials.size())},
+                {"duration_ms", absl::StrCat(took)}});
+}
+
+}  // namespace starling

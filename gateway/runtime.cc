@@ -1,0 +1,102 @@
+#include "gateway/runtime.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace starling {
+
+uint64_t Runtime::Accepted() const {
+  uint64_t sum = 0;
+  for (const std::unique_ptr<Shard>& shard : shards) {
+    for (ListenerId id = 0; id < names.listeners().size(); ++id) {
+      sum += shard->Get(Family::kAccepted, id);
+    }
+  }
+  return sum;
+}
+
+std::string Runtime::NotReady() const {
+  if (draining.load(std::memory_order_relaxed)) return "draining";
+  if (started.load(std::memory_order_acquire) < workers.size()) return "starting";
+  const std::lock_guard lock(mutex);
+  const std::string down(backends->FirstUnavailable());
+  return down.empty() ? "" : absl::StrCat("every server of backend ", down, " is down");
+}
+
+bool Runtime::ServerUp(uint32_t series) const {
+  const std::lock_guard lock(mutex);
+  for (uint32_t id = 0; id < backends->server_count(); ++id) {
+    const Server& server = backends->server(id);
+    if (server.series == series) return server.up.load(std::memory_order_relaxed);
+  }
+  return false;  // of an earlier configuration
+}
+
+absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> next,
+                                                 const TlsAssets& loaded) {
+  Blueprint blueprint;
+  blueprint.number = ++generation;
+  bool full = false;
+  for (const ListenerConfig& listener : next->listeners) {
+    const std::optional<ListenerId> id =
+        names.IdOfListener(listener.name, std::string(listener.protocol->name));
+    full = full || !id;
+    blueprint.ids.push_back(id.value_or(0));
+  }
+  blueprint.backends = std::make_shared<Backends>(
+      next->backends, [&](const std::string& backend, const std::string& server) {
+        const std::optional<ServerId> id = names.IdOfServer(backend, server);
+        full = full || !id;
+        return id.value_or(0);
+      });
+  if (full) {
+    return absl::ResourceExhaustedError(
+        "more names of listeners or servers than metrics have room for since the start");
+  }
+  if (backends != nullptr) blueprint.backends->Inherit(*backends);
+  blueprint.config = std::move(next);
+  blueprint.policies = loaded.policies;
+  blueprint.policy_of = loaded.policy_of;
+  return blueprint;
+}
+
+void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
+  prober.reset();  // of the backends before
+  {
+    const std::lock_guard lock(mutex);
+    backends = blueprint.backends;
+  }
+  config = blueprint.config;
+  assets = std::move(loaded);
+  std::vector<std::string> listeners, protocols;
+  std::vector<Exporter::Listener> exported;
+  for (const NameTable::Listener& listener : names.listeners()) {
+    listeners.push_back(listener.name);
+    protocols.push_back(listener.protocol);
+    exported.push_back({listener.name, listener.protocol});
+  }
+  std::vector<LogServerName> servers;
+  std::vector<Exporter::Server> exported_servers;
+  for (const NameTable::Server& server : names.servers()) {
+    servers.push_back({server.backend, server.server});
+    exported_servers.push_back({server.backend, server.server});
+  }
+  log->SetNames(std::move(listeners), std::move(protocols), std::move(servers));
+  exporter->SetNames(std::move(exported), std::move(exported_servers));
+  std::vector<Exporter::Certificate> certificates;
+  for (const auto& credential : assets.credentials) {
+    const CertificateInfo& info = Info(*credential);
+    certificates.push_back({info.file, info.names, info.not_after});
+  }
+  exporter->SetCertificates(std::move(certificates));
+  for (const std::string& warning : assets.warnings) Say(Log::Level::kWarning, warning);
+  prober = std::make_unique<Prober>(
+      *config, *backends, [log = log.get()](const Server& server, bool up) {
+        log->Say(up ? Log::Level::kInfo : Log::Level::kWarning,
+                 up ? "server is up" : "server is down", {{"server", server.name}});
+      });
+  prober->Start();
+}
+
+}  // namespace starling

@@ -1,0 +1,64 @@
+// What runs: the parts that starting, reloading and draining work on. The main
+// thread's, but for what says otherwise.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/log/log.h"
+#include "gateway/metrics/exporter.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/metrics/names.h"
+#include "gateway/tls_assets.h"
+#include "gateway/upstream/prober.h"
+#include "gateway/upstream/upstream.h"
+#include "gateway/worker/listener.h"
+#include "gateway/worker/worker.h"
+
+namespace starling {
+
+struct Runtime {
+  // Connections accepted so far, of all listeners there ever were.
+  uint64_t Accepted() const;
+  // "" when clients may come, otherwise why not. Any thread.
+  std::string NotReady() const;
+  bool ServerUp(uint32_t series) const;  // any thread
+  // Of the configuration in `config`, with the next number; generations are made of
+  // it. An error says which table of names is full.
+  absl::StatusOr<Blueprint> MakeBlueprint(std::shared_ptr<const Config> config,
+                                          const TlsAssets& assets);
+  // Makes the configuration the one of new sessions, for all but the workers: names
+  // of log and metrics, backends and their prober.
+  void Announce(const Blueprint& blueprint, TlsAssets assets);
+  void Say(Log::Level level, const std::string& message,
+           std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
+    log->Say(level, message, fields);
+  }
+
+  std::shared_ptr<const Config> config;
+  CredentialStore store;
+  TlsAssets assets;
+  std::shared_ptr<TicketKeys> own_tickets;
+  uint64_t generation = 0;
+  NameTable names;
+  mutable std::mutex mutex;  // guards `backends` against the metrics' thread
+  std::shared_ptr<Backends> backends;
+  std::unique_ptr<Log> log;
+  std::vector<std::unique_ptr<Shard>> shards;
+  std::shared_ptr<Exporter> exporter;
+  std::unique_ptr<HttpServer> http;
+  std::vector<ListenGroup> groups;
+  size_t most_sockets = 0;  // a worker's listening sockets at most
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::unique_ptr<Prober> prober;
+  std::atomic<uint32_t> started{0};
+  std::atomic<bool> draining{false};
+};
+
+}  // namespace starling

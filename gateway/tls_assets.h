@@ -1,0 +1,35 @@
+// What a configuration's TLS is made of, read from its files: certificates, ticket
+// keys, authorities and revocation lists, as policies for the contexts of tls/.
+// For start, -t, reload, and when a file has changed.
+//
+// Not for: noticing changes (watch/), or what a worker makes of it (session/).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/tls/tls_context.h"
+
+namespace starling {
+
+struct TlsAssets {
+  std::vector<TlsPolicy> policies;                             // those that differ
+  std::vector<uint32_t> policy_of;                             // by listener
+  std::vector<std::shared_ptr<const Credential>> credentials;  // all, each once
+  std::vector<std::string> errors;                             // each begins with a path
+  std::vector<std::string> warnings;                           // the same
+  std::vector<std::string> paths;  // files and folders that a change of matters
+
+  bool ok() const { return errors.empty(); }
+  // Whether sessions would notice the difference.
+  bool SameAs(const TlsAssets& other) const;
+};
+
+// Main thread. `own_tickets` are the keys of listeners without a file.
+TlsAssets LoadTlsAssets(const Config& config, CredentialStore& store,
+                        const std::shared_ptr<TicketKeys>& own_tickets);
+
+}  // namespace starling
