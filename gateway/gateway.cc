@@ -136,7 +136,6 @@ void Gateway::Impl::MakeExporter() {
   sources.server_up = [this](ServerId id) { return ServerUp(id); };
   sources.log_lost = [this] { return log->lost(); };
   exporter = std::make_shared<Exporter>(std::move(sources));
-  exporter->SetReload(true, WallNow() / 1'000'000);
 }
 
 absl::Status Gateway::Impl::MakeHttp() {
@@ -224,6 +223,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   status = impl.MakeWorkers(std::move(rings), *blueprint);
   if (!status.ok()) return status;
   impl.Announce(*blueprint, std::move(assets));
+  impl.exporter->SetStart(WallNow() / 1'000'000, impl.generation);
   failure = StartFailure::kRing;
   status = impl.StartThreads();
   if (!status.ok()) return status;

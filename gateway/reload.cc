@@ -16,6 +16,7 @@ namespace {
 
 // While workers change over and sockets are given up.
 constexpr std::chrono::milliseconds kBusyStep{5};
+constexpr std::chrono::milliseconds kRetired{500};
 // A certificate may be written a moment before its key: what does not fit together
 // is read again, and complained of only when it stays so.
 constexpr std::chrono::milliseconds kRetry{500};
@@ -37,6 +38,7 @@ std::vector<std::string> LinesOf(const LoadResult& loaded) {
 
 Reload::Reload(Runtime& runtime)
     : runtime_(runtime), watcher_(std::chrono::milliseconds(runtime.config->limits.file_check_ms)) {
+  users_[runtime.generation] = runtime.workers.size();
   WatchFiles();
 }
 
@@ -50,7 +52,10 @@ void Reload::WatchFiles() {
 
 MonoTime Reload::NextStep(MonoTime now) const {
   if (asked_ || adopting_ || departure_) return now + kBusyStep;
-  return std::min(watcher_.next_look(), retry_at_);
+  MonoTime next = std::min(watcher_.next_look(), retry_at_);
+  // Old generations are given back by and by.
+  if (users_.size() > 1) next = std::min<MonoTime>(next, now + kRetired);
+  return next;
 }
 
 void Reload::Step(MonoTime now) {
@@ -167,6 +172,7 @@ absl::Status Reload::Change(std::shared_ptr<const Config> config, TlsAssets asse
   for (size_t i = 0; i < adoptions.size(); ++i) {
     runtime_.workers[i]->Adopt(std::move(adoptions[i]));
   }
+  users_[runtime_.generation] = runtime_.workers.size();
   adopting_ = true;
   return absl::OkStatus();
 }
@@ -219,7 +225,13 @@ void Reload::Abandon() {
 }
 
 void Reload::FreeRetired() {
-  for (const auto& worker : runtime_.workers) worker->TakeRetired();
+  for (const auto& worker : runtime_.workers) {
+    for (const auto& generation : worker->TakeRetired()) {
+      const auto users = users_.find(generation->number());
+      if (--users->second == 0) users_.erase(users);
+    }
+  }
+  runtime_.exporter->SetGenerations(users_.size());
 }
 
 void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
@@ -233,15 +245,18 @@ void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
 }
 
 void Reload::Report(Trigger trigger, bool success, MonoTime begun) {
-  const auto took =
-      std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicNow() - begun).count();
-  runtime_.exporter->SetReload(success, WallNow() / 1'000'000);
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(MonotonicNow() - begun);
+  runtime_.exporter->CountReload({.success = success,
+                                  .by_files = trigger == Trigger::kFiles,
+                                  .at = WallNow() / 1'000'000,
+                                  .seconds = static_cast<double>(took.count()) / 1e6,
+                                  .generation = runtime_.generation});
   if (!success) return;
   runtime_.Say(Log::Level::kInfo,
                trigger == Trigger::kSignal ? "configuration reloaded" : "changed files taken over",
                {{"generation", absl::StrCat(runtime_.generation)},
                 {"certificates", absl::StrCat(runtime_.assets.credentials.size())},
-                {"duration_ms", absl::StrCat(took)}});
+                {"duration_ms", absl::StrCat(took.count() / 1'000)}});
 }
 
 }  // namespace starling

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,7 +62,8 @@ class Reload {
   std::optional<Departure> departure_;
   MonoTime retry_at_ = kNever;  // files were bad: perhaps half of them was written
   MonoTime bad_since_ = kNever;
-  std::string complained_;  // of these errors
+  std::map<uint64_t, size_t> users_;  // workers that have a generation, by its number
+  std::string complained_;            // of these errors
 };
 
 }  // namespace starling

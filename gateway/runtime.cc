@@ -36,7 +36,7 @@ bool Runtime::ServerUp(uint32_t series) const {
 absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> next,
                                                  const TlsAssets& loaded) {
   Blueprint blueprint;
-  blueprint.number = ++generation;
+  blueprint.number = generation + 1;
   bool full = false;
   for (const ListenerConfig& listener : next->listeners) {
     const std::optional<ListenerId> id =
@@ -68,6 +68,7 @@ void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
     backends = blueprint.backends;
   }
   config = blueprint.config;
+  generation = blueprint.number;
   assets = std::move(loaded);
   std::vector<std::string> listeners, protocols;
   std::vector<Exporter::Listener> exported;
@@ -87,7 +88,7 @@ void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
   std::vector<Exporter::Certificate> certificates;
   for (const auto& credential : assets.credentials) {
     const CertificateInfo& info = Info(*credential);
-    certificates.push_back({info.file, info.names, info.not_after});
+    certificates.push_back({info.file, info.names, info.not_after, 0});
   }
   exporter->SetCertificates(std::move(certificates));
   for (const std::string& warning : assets.warnings) Say(Log::Level::kWarning, warning);

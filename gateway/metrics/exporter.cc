@@ -67,6 +67,13 @@ uint64_t SumOf(const std::vector<const Shard*>& shards, Get get) {
   return sum;
 }
 
+// A certificate may be for hundreds of names; a label should not hold them all.
+std::string Cut(const std::string& names) {
+  constexpr size_t kMost = 256;
+  if (names.size() <= kMost) return names;
+  return names.substr(0, names.rfind(',', kMost)) + ",...";
+}
+
 // Only names that every shard has cells for.
 template <typename T>
 void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
@@ -93,16 +100,28 @@ void Exporter::SetCertificates(std::vector<Certificate> certificates) {
   certificates_ = std::move(certificates);
 }
 
-void Exporter::SetReload(bool success, int64_t unix_seconds) {
+void Exporter::SetStart(int64_t unix_seconds, uint64_t generation) {
   const std::lock_guard lock(mutex_);
-  reload_success_ = success;
-  reload_time_ = unix_seconds;
+  reload_ = {.success = true, .at = unix_seconds, .generation = generation};
+}
+
+void Exporter::CountReload(const Reload& reload) {
+  const std::lock_guard lock(mutex_);
+  reload_ = reload;
+  ++reloads_[reload.success ? 1 : 0][reload.by_files ? 1 : 0];
+}
+
+void Exporter::SetGenerations(size_t alive) {
+  const std::lock_guard lock(mutex_);
+  generations_ = alive;
 }
 
 std::vector<MetricFamily> Exporter::Collect() const {
   std::vector<MetricFamily> families;
   const std::lock_guard lock(mutex_);
   CollectProcess(families);
+  CollectCertificates(families);
+  CollectReloads(families);
   CollectListeners(families);
   CollectHistograms(families);
   CollectServers(families);
@@ -214,27 +233,70 @@ void Exporter::CollectProcess(Families& families) const {
             1);
   families.push_back(std::move(build));
 
-  MetricFamily expiry =
-      NewFamily("starling_certificate_not_after_timestamp_seconds",
-                "When a loaded certificate expires.", prometheus::MetricType::Gauge);
+  process_.Collect(families);
+}
+
+void Exporter::CollectCertificates(Families& families) const {
+  const auto gauge = [](std::string_view name, std::string_view help) {
+    return NewFamily(name, help, prometheus::MetricType::Gauge);
+  };
+  MetricFamily loaded = gauge("starling_certificates_loaded", "Certificates of all listeners.");
+  AddSample(loaded, {}, static_cast<double>(certificates_.size()));
+  families.push_back(std::move(loaded));
+  MetricFamily expiry = gauge("starling_certificate_not_after_timestamp_seconds",
+                              "When a loaded certificate expires.");
+  MetricFamily ocsp = gauge("starling_certificate_ocsp_next_update_timestamp_seconds",
+                            "When the OCSP response of a loaded certificate becomes stale.");
   for (const Certificate& certificate : certificates_) {
-    AddSample(expiry, {{"certificate", certificate.file}, {"names", certificate.names}},
-              static_cast<double>(certificate.not_after));
+    const Labels labels = {{"certificate", certificate.file}, {"names", Cut(certificate.names)}};
+    AddSample(expiry, labels, static_cast<double>(certificate.not_after));
+    if (certificate.ocsp_next_update == 0) continue;
+    AddSample(ocsp, labels, static_cast<double>(certificate.ocsp_next_update));
   }
   families.push_back(std::move(expiry));
+  families.push_back(std::move(ocsp));
+  if (!sources_.ticket_keys) return;
+  MetricFamily generation = gauge("starling_ticket_key_generation",
+                                  "How often the key that seals session tickets has changed.");
+  MetricFamily created = gauge("starling_ticket_key_created_timestamp_seconds",
+                               "Since when that key has been in use.");
+  for (const TicketKeys& keys : sources_.ticket_keys()) {
+    AddSample(generation, {{"source", keys.source}}, static_cast<double>(keys.generation));
+    AddSample(created, {{"source", keys.source}}, static_cast<double>(keys.created));
+  }
+  families.push_back(std::move(generation));
+  families.push_back(std::move(created));
+}
 
-  MetricFamily success =
-      NewFamily("starling_config_last_reload_success", "1 if the last configuration read was good.",
-                prometheus::MetricType::Gauge);
-  AddSample(success, {}, reload_success_ ? 1 : 0);
-  families.push_back(std::move(success));
-  MetricFamily time =
-      NewFamily("starling_config_last_reload_timestamp_seconds",
-                "When a configuration was last read.", prometheus::MetricType::Gauge);
-  AddSample(time, {}, static_cast<double>(reload_time_));
-  families.push_back(std::move(time));
-
-  process_.Collect(families);
+void Exporter::CollectReloads(Families& families) const {
+  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
+    MetricFamily family = NewFamily(name, help, prometheus::MetricType::Gauge);
+    AddSample(family, {}, value);
+    families.push_back(std::move(family));
+  };
+  gauge("starling_config_last_reload_success",
+        "1 if the last configuration read, or changed files of it, was good.",
+        reload_.success ? 1 : 0);
+  gauge("starling_config_last_reload_timestamp_seconds", "When that was.",
+        static_cast<double>(reload_.at));
+  gauge("starling_config_last_reload_seconds", "How long it took.", reload_.seconds);
+  gauge("starling_config_generation", "The number of the configuration of new sessions.",
+        static_cast<double>(reload_.generation));
+  gauge("starling_config_generations_alive",
+        "Configurations that sessions go on with, the newest included.",
+        static_cast<double>(generations_));
+  MetricFamily reloads =
+      NewFamily("starling_config_reloads_total", "Attempts to take a configuration over.",
+                prometheus::MetricType::Counter);
+  for (const bool success : {true, false}) {
+    for (const bool by_files : {false, true}) {
+      AddSample(
+          reloads,
+          {{"result", success ? "success" : "failure"}, {"trigger", by_files ? "files" : "signal"}},
+          static_cast<double>(reloads_[success ? 1 : 0][by_files ? 1 : 0]));
+    }
+  }
+  families.push_back(std::move(reloads));
 }
 
 HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,

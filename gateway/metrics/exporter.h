@@ -34,7 +34,21 @@ class Exporter : public prometheus::Collectable {
   struct Certificate {
     std::string file;
     std::string names;
-    int64_t not_after = 0;  // Unix seconds
+    int64_t not_after = 0;         // Unix seconds
+    int64_t ocsp_next_update = 0;  // the same; 0: there is no response
+  };
+  struct TicketKeys {
+    std::string source;  // file, or "internal"
+    uint64_t generation = 0;
+    int64_t created = 0;  // Unix seconds
+  };
+  // An attempt to read a configuration, or changed files of it.
+  struct Reload {
+    bool success = true;
+    bool by_files = false;  // otherwise by a signal
+    int64_t at = 0;         // Unix seconds
+    double seconds = 0;     // that it took
+    uint64_t generation = 0;
   };
   // What the program is and where its figures come from; fixed for its life.
   struct Sources {
@@ -44,6 +58,7 @@ class Exporter : public prometheus::Collectable {
     std::vector<const Shard*> shards;         // by worker; outlive the exporter
     std::function<bool(ServerId)> server_up;  // any thread; empty: no such family
     std::function<uint64_t()> log_lost;       // lines lost behind the workers' rings; may be empty
+    std::function<std::vector<TicketKeys>()> ticket_keys;  // any thread; may be empty
   };
 
   explicit Exporter(Sources sources);
@@ -52,8 +67,12 @@ class Exporter : public prometheus::Collectable {
   // shards have room for are left out.
   void SetNames(std::vector<Listener> listeners, std::vector<Server> servers);
   void SetCertificates(std::vector<Certificate> certificates);
-  // The last attempt to read the configuration, the first one included.
-  void SetReload(bool success, int64_t unix_seconds);
+  // The last attempt to read the configuration. The start is the first one, and is
+  // not counted as a reload.
+  void SetStart(int64_t unix_seconds, uint64_t generation);
+  void CountReload(const Reload& reload);
+  // Generations that still have sessions, the newest included.
+  void SetGenerations(size_t alive);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
@@ -64,6 +83,8 @@ class Exporter : public prometheus::Collectable {
   void CollectServers(Families& families) const;
   void CollectWorkers(Families& families) const;
   void CollectProcess(Families& families) const;
+  void CollectCertificates(Families& families) const;
+  void CollectReloads(Families& families) const;
 
   const Sources sources_;
   const ProcessMetrics process_;
@@ -71,8 +92,9 @@ class Exporter : public prometheus::Collectable {
   std::vector<Listener> listeners_;
   std::vector<Server> servers_;
   std::vector<Certificate> certificates_;
-  bool reload_success_ = false;
-  int64_t reload_time_ = 0;
+  Reload reload_;
+  uint64_t reloads_[2][2] = {};  // by success and by what asked for it
+  size_t generations_ = 1;
 };
 
 // Serves /metrics (the text format), /healthz (200 while the process lives) and

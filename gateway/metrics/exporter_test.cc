@@ -132,18 +132,34 @@ TEST_F(ExporterTest, WhatIsNotCounted) {
       Has("starling_build_info{version=\"1.2.3\",boringssl=\"0.2026\",liburing=\"2.3\"} 1"));
   EXPECT_TRUE(Has("starling_backend_up{backend=\"postfix\",server=\"unix:/mx\"} 1"));
   EXPECT_TRUE(Has("starling_backend_up{backend=\"dovecot\",server=\"127.0.0.1:10143\"} 0"));
-  EXPECT_TRUE(Has("starling_config_last_reload_success 0"));
-  exporter_->SetReload(true, 1'700'000'000);
+  exporter_->SetStart(1'700'000'000, 1);
   EXPECT_TRUE(Has("starling_config_last_reload_success 1"));
   EXPECT_TRUE(Has("starling_config_last_reload_timestamp_seconds 1700000000"));
-  exporter_->SetCertificates({{"/etc/ec.crt", "a.example,b.example", 1'800'000'001}});
+  EXPECT_TRUE(Has("starling_config_generation 1"));
+  EXPECT_TRUE(Has("starling_config_reloads_total{result=\"success\",trigger=\"signal\"} 0"));
+  exporter_->CountReload(
+      {.success = false, .by_files = true, .at = 1'700'000'009, .seconds = 0.25, .generation = 1});
+  EXPECT_TRUE(Has("starling_config_last_reload_success 0"));
+  EXPECT_TRUE(Has("starling_config_last_reload_timestamp_seconds 1700000009"));
+  EXPECT_TRUE(Has("starling_config_last_reload_seconds 0.25"));
+  EXPECT_TRUE(Has("starling_config_reloads_total{result=\"failure\",trigger=\"files\"} 1"));
+  EXPECT_TRUE(Has("starling_config_reloads_total{result=\"success\",trigger=\"files\"} 0"));
+  exporter_->SetGenerations(3);
+  EXPECT_TRUE(Has("starling_config_generations_alive 3"));
+  exporter_->SetCertificates({{"/etc/ec.crt", "a.example,b.example", 1'800'000'001, 0},
+                              {"/etc/rsa.crt", std::string(250, 'x') + ",y.example", 2, 3}});
+  EXPECT_TRUE(Has("starling_certificates_loaded 2"));
+  EXPECT_TRUE(
+      Has("starling_certificate_ocsp_next_update_timestamp_seconds{certificate="
+          "\"/etc/rsa.crt\",names=\"" +
+          std::string(250, 'x') + ",...\"} 3"));
   EXPECT_TRUE(
       Has("starling_certificate_not_after_timestamp_seconds{certificate=\"/etc/ec.crt\","
           "names=\"a.example,b.example\"} 1800000001"));
 }
 
 TEST_F(ExporterTest, LabelsAreEscaped) {
-  exporter_->SetCertificates({{"/a\"b\\c\nd", "x", 1}});
+  exporter_->SetCertificates({{"/a\"b\\c\nd", "x", 1, 0}});
   EXPECT_TRUE(
       Has("starling_certificate_not_after_timestamp_seconds{"
           "certificate=\"/a\\\"b\\\\c\\nd\",names=\"x\"} 1"));
