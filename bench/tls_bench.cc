@@ -47,7 +47,8 @@ class Gateway {
     const TestCertificate& made = Certificate(key);
     auto credential = store.LoadPem({"bench.crt", "bench.key"}, made.cert, made.key);
     Require(credential.ok(), "credential");
-    auto context = TlsContext::Create({{*credential}, "", MakeTicketKeys()});
+    auto context = TlsContext::Create(
+        {.certificates = MakeCredentialIndex({*credential}), .tickets = MakeTicketKeys()});
     Require(context.ok(), "context");
     context_ = *std::move(context);
   }

@@ -134,6 +134,7 @@ void Gateway::Impl::MakeExporter() {
   sources.liburing = RingLibraryVersion();
   for (const std::unique_ptr<Shard>& shard : shards) sources.shards.push_back(shard.get());
   sources.server_up = [this](ServerId id) { return ServerUp(id); };
+  sources.ticket_keys = [this] { return TicketSources(); };
   sources.log_lost = [this] { return log->lost(); };
   exporter = std::make_shared<Exporter>(std::move(sources));
 }
@@ -196,7 +197,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   absl::Status status = ChangeUser(impl.config->user, impl.config->group);
   if (!status.ok()) return status;
   failure = StartFailure::kConfiguration;
-  impl.own_tickets = MakeTicketKeys();
+  impl.own_tickets = MakeTicketKeys(impl.config->limits.ticket_key_period_s);
   TlsAssets assets = LoadTlsAssets(*impl.config, impl.store, impl.own_tickets);
   if (!assets.ok()) return absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\n"));
   absl::StatusOr<Blueprint> blueprint = impl.MakeBlueprint(impl.config, assets);

@@ -48,11 +48,15 @@ void Reload::WatchFiles() {
   const MonoTime now = MonotonicNow();
   watcher_.Watch(runtime_.assets.paths, now);
   retry_at_ = now;
+  // Loading again finds a response out of date, and no longer sends it.
+  const int64_t stale = runtime_.assets.StaleAt();
+  const int64_t left = stale - WallNow() / 1'000'000;
+  stale_at_ = stale == 0 ? kNever : now + std::chrono::seconds(std::max<int64_t>(left, 0) + 1);
 }
 
 MonoTime Reload::NextStep(MonoTime now) const {
   if (asked_ || adopting_ || departure_) return now + kBusyStep;
-  MonoTime next = std::min(watcher_.next_look(), retry_at_);
+  MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_});
   // Old generations are given back by and by.
   if (users_.size() > 1) next = std::min<MonoTime>(next, now + kRetired);
   return next;
@@ -67,7 +71,7 @@ void Reload::Step(MonoTime now) {
   if (asked_) {
     asked_ = false;
     ReadConfiguration();
-  } else if (watcher_.Look(now) || now >= retry_at_) {
+  } else if (watcher_.Look(now) || now >= retry_at_ || now >= stale_at_) {
     ReadFiles(now);
   }
 }
@@ -93,7 +97,7 @@ void Reload::ReadConfiguration() {
 }
 
 void Reload::ReadFiles(MonoTime now) {
-  retry_at_ = kNever;
+  retry_at_ = stale_at_ = kNever;
   TlsAssets assets = LoadTlsAssets(*runtime_.config, runtime_.store, runtime_.own_tickets);
   if (!assets.ok()) {
     bad_since_ = std::min(bad_since_, now);

@@ -62,6 +62,7 @@ class Reload {
   std::optional<Departure> departure_;
   MonoTime retry_at_ = kNever;  // files were bad: perhaps half of them was written
   MonoTime bad_since_ = kNever;
+  MonoTime stale_at_ = kNever;        // an OCSP response is to be left out from then on
   std::map<uint64_t, size_t> users_;  // workers that have a generation, by its number
   std::string complained_;            // of these errors
 };

@@ -61,15 +61,27 @@ absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> n
   return blueprint;
 }
 
+std::vector<Exporter::TicketKeys> Runtime::TicketSources() const {
+  std::vector<Exporter::TicketKeys> sources;
+  const auto add = [&](const std::string& source, TicketKeys& keys) {
+    const TicketKeysInfo info = InfoOf(keys);
+    sources.push_back({source, info.generation, info.since});
+  };
+  const std::lock_guard lock(mutex);
+  add("internal", *own_tickets);
+  for (const TlsAssets::TicketSource& source : assets.tickets) add(source.file, *source.keys);
+  return sources;
+}
+
 void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
   prober.reset();  // of the backends before
   {
     const std::lock_guard lock(mutex);
     backends = blueprint.backends;
+    assets = std::move(loaded);
   }
   config = blueprint.config;
   generation = blueprint.number;
-  assets = std::move(loaded);
   std::vector<std::string> listeners, protocols;
   std::vector<Exporter::Listener> exported;
   for (const NameTable::Listener& listener : names.listeners()) {
@@ -88,7 +100,7 @@ void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
   std::vector<Exporter::Certificate> certificates;
   for (const auto& credential : assets.credentials) {
     const CertificateInfo& info = Info(*credential);
-    certificates.push_back({info.file, info.names, info.not_after, 0});
+    certificates.push_back({info.file, info.names, info.not_after, info.ocsp_next_update});
   }
   exporter->SetCertificates(std::move(certificates));
   for (const std::string& warning : assets.warnings) Say(Log::Level::kWarning, warning);

@@ -28,7 +28,8 @@ struct Runtime {
   uint64_t Accepted() const;
   // "" when clients may come, otherwise why not. Any thread.
   std::string NotReady() const;
-  bool ServerUp(uint32_t series) const;  // any thread
+  bool ServerUp(uint32_t series) const;                     // any thread
+  std::vector<Exporter::TicketKeys> TicketSources() const;  // any thread
   // Of the configuration in `config`, with the next number; generations are made of
   // it. An error says which table of names is full.
   absl::StatusOr<Blueprint> MakeBlueprint(std::shared_ptr<const Config> config,
@@ -47,7 +48,7 @@ struct Runtime {
   std::shared_ptr<TicketKeys> own_tickets;
   uint64_t generation = 0;
   NameTable names;
-  mutable std::mutex mutex;  // guards `backends` against the metrics' thread
+  mutable std::mutex mutex;  // guards `backends` and `assets` against the metrics' thread
   std::shared_ptr<Backends> backends;
   std::unique_ptr<Log> log;
   std::vector<std::unique_ptr<Shard>> shards;

@@ -1,37 +1,188 @@
 #include "gateway/tls_assets.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace starling {
+namespace {
+
+ClientCertificateMode ModeOf(ClientCertificates mode) {
+  switch (mode) {
+    case ClientCertificates::kNone:
+      return ClientCertificateMode::kNone;
+    case ClientCertificates::kOptional:
+      return ClientCertificateMode::kOptional;
+    case ClientCertificates::kRequire:
+      return ClientCertificateMode::kRequire;
+  }
+  return ClientCertificateMode::kNone;
+}
+
+class AssetLoader {
+ public:
+  AssetLoader(const Config& config, CredentialStore& store,
+              const std::shared_ptr<TicketKeys>& own_tickets)
+      : config_(config), store_(store), own_tickets_(own_tickets) {}
+
+  TlsAssets Load() {
+    for (size_t i = 0; i < config_.listeners.size(); ++i) AddListener(i);
+    if (all_.size() > config_.limits.certificates) {
+      Error(absl::StrCat(config_.file, ": ", all_.size(), " certificates, limits.certificates is ",
+                         config_.limits.certificates));
+    }
+    return std::move(assets_);
+  }
+
+ private:
+  using Index = std::shared_ptr<const CredentialIndex>;
+  using Trust = std::shared_ptr<const TrustStore>;
+
+  // Listeners of the same protocol and options share a policy.
+  void AddListener(size_t index) {
+    const ListenerConfig& listener = config_.listeners[index];
+    for (size_t before = 0; before < index; ++before) {
+      const ListenerConfig& other = config_.listeners[before];
+      if (other.protocol->alpn == listener.protocol->alpn &&
+          other.tls_options == listener.tls_options) {
+        assets_.policy_of.push_back(assets_.policy_of[before]);
+        return;
+      }
+    }
+    assets_.policy_of.push_back(static_cast<uint32_t>(assets_.policies.size()));
+    assets_.policies.push_back(PolicyOf(listener.tls_options, listener.protocol->alpn));
+  }
+
+  TlsPolicy PolicyOf(const TlsOptions& options, std::string_view alpn) {
+    TlsPolicy policy;
+    policy.certificates = Certificates(options.certificates);
+    policy.alpn = alpn;
+    policy.alpn_strict = options.alpn_strict;
+    policy.sni_strict = options.sni_strict;
+    policy.tls12 = options.min_version == MinVersion::kTls12;
+    policy.ciphers = options.ciphers;
+    policy.groups = options.groups;
+    policy.signature_algorithms = options.signature_algorithms;
+    policy.client_certificate = ModeOf(options.client_certificate.mode);
+    if (policy.client_certificate != ClientCertificateMode::kNone) {
+      policy.client_trust = Authorities(options.client_certificate);
+    }
+    policy.tickets = Tickets(options.ticket_keys);
+    return policy;
+  }
+
+  Index Certificates(const std::vector<CertificateEntry>& entries) {
+    for (const auto& [known, index] : indices_) {
+      if (*known == entries) return index;
+    }
+    std::vector<CertificateSource> sources;
+    for (const CertificateEntry& e : entries) {
+      sources.push_back(
+          {.cert = e.cert, .key = e.key, .ocsp = e.ocsp, .pem = e.pem, .folder = e.folder});
+      AddPaths(e);
+    }
+    CertificateSet set = store_.LoadAll(sources, config_.limits.certificates);
+    for (std::string& error : set.errors) Error(std::move(error));
+    std::ranges::move(set.notes, std::back_inserter(assets_.notes));
+    for (const auto& credential : set.credentials) {
+      if (!all_.insert(credential.get()).second) continue;
+      assets_.credentials.push_back(credential);
+      const std::vector<std::string>& warnings = Info(*credential).warnings;
+      assets_.warnings.insert(assets_.warnings.end(), warnings.begin(), warnings.end());
+    }
+    Index index = MakeCredentialIndex(std::move(set.credentials));
+    indices_.emplace_back(&entries, index);
+    return index;
+  }
+
+  void AddPaths(const CertificateEntry& entry) {
+    for (const std::string& path : {entry.cert, entry.key, entry.ocsp, entry.pem, entry.folder}) {
+      AddPath(path);
+    }
+    // Where a response is looked for, in case that one comes.
+    if (entry.ocsp.empty() && !entry.cert.empty()) {
+      AddPath(entry.cert + ".ocsp");
+      AddPath(entry.cert.substr(0, entry.cert.rfind('.')) + ".ocsp");
+    }
+    if (!entry.pem.empty()) AddPath(entry.pem + ".ocsp");
+  }
+
+  Trust Authorities(const ClientCertificateOptions& options) {
+    const auto key = std::tuple(options.ca, options.crl, options.depth);
+    if (const auto known = trusts_.find(key); known != trusts_.end()) return known->second;
+    AddPath(options.ca);
+    AddPath(options.crl);
+    absl::StatusOr<Trust> loaded = TrustStore::Load(options.ca, options.crl, options.depth);
+    if (!loaded.ok()) {
+      Error(std::string(loaded.status().message()));
+      return nullptr;
+    }
+    assets_.trust.push_back((*loaded)->digest());
+    return trusts_.emplace(key, *std::move(loaded)).first->second;
+  }
+
+  std::shared_ptr<TicketKeys> Tickets(const std::string& file) {
+    if (file.empty()) return own_tickets_;
+    for (const TlsAssets::TicketSource& known : assets_.tickets) {
+      if (known.file == file) return known.keys;
+    }
+    AddPath(file);
+    absl::StatusOr<TicketFile> read = ReadTicketKeys(file);
+    if (!read.ok()) {
+      Error(std::string(read.status().message()));
+      return nullptr;
+    }
+    if (read->world_readable) {
+      assets_.warnings.push_back(
+          absl::StrCat(file, ": holds ticket keys that every user can read"));
+    }
+    assets_.tickets.push_back({file, read->keys, read->digest});
+    return read->keys;
+  }
+
+  void AddPath(const std::string& path) {
+    if (!path.empty() && paths_.insert(path).second) assets_.paths.push_back(path);
+  }
+  void Error(std::string text) {
+    if (said_.insert(text).second) assets_.errors.push_back(std::move(text));
+  }
+
+  const Config& config_;
+  CredentialStore& store_;
+  const std::shared_ptr<TicketKeys>& own_tickets_;
+  TlsAssets assets_;
+  std::vector<std::pair<const std::vector<CertificateEntry>*, Index>> indices_;
+  std::map<std::tuple<std::string, std::string, uint32_t>, Trust> trusts_;
+  std::set<const Credential*> all_;
+  std::set<std::string> paths_;
+  std::set<std::string> said_;
+};
+
+}  // namespace
+
+bool TlsAssets::SameAs(const TlsAssets& other) const {
+  return credentials == other.credentials && trust == other.trust &&
+         std::ranges::equal(tickets, other.tickets, {}, &TicketSource::digest,
+                            &TicketSource::digest);
+}
+
+int64_t TlsAssets::StaleAt() const {
+  int64_t next = 0;
+  for (const auto& credential : credentials) {
+    const CertificateInfo& info = Info(*credential);
+    if (info.ocsp != CertificateInfo::Ocsp::kGood || info.ocsp_next_update == 0) continue;
+    if (next == 0 || info.ocsp_next_update < next) next = info.ocsp_next_update;
+  }
+  return next;
+}
 
 TlsAssets LoadTlsAssets(const Config& config, CredentialStore& store,
                         const std::shared_ptr<TicketKeys>& own_tickets) {
-  TlsAssets assets;
-  for (const ListenerConfig& listener : config.listeners) {
-    TlsPolicy policy;
-    policy.alpn = listener.protocol->alpn;
-    policy.tickets = own_tickets;
-    for (const CertificateEntry& entry : listener.tls_options.certificates) {
-      assets.paths.push_back(entry.cert);
-      assets.paths.push_back(entry.key);
-      auto loaded = store.Load({entry.cert, entry.key});
-      if (loaded.ok()) {
-        policy.credentials.push_back(*loaded);
-        if (std::ranges::find(assets.credentials, *loaded) == assets.credentials.end())
-          assets.credentials.push_back(*loaded);
-      } else {
-        assets.errors.emplace_back(loaded.status().message());
-      }
-    }
-    assets.policy_of.push_back(static_cast<uint32_t>(assets.policies.size()));
-    assets.policies.push_back(std::move(policy));
-  }
-  return assets;
-}
-
-bool TlsAssets::SameAs(const TlsAssets& other) const {
-  return credentials == other.credentials && policy_of == other.policy_of;
+  return AssetLoader(config, store, own_tickets).Load();
 }
 
 }  // namespace starling

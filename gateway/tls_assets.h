@@ -1,6 +1,6 @@
 // What a configuration's TLS is made of, read from its files: certificates, ticket
-// keys, authorities and revocation lists, as policies for the contexts of tls/.
-// For start, -t, reload, and when a file has changed.
+// keys, authorities and revocation lists, as policies for the contexts of tls/. For
+// start, -t, reload, and when a file has changed.
 //
 // Not for: noticing changes (watch/), or what a worker makes of it (session/).
 #pragma once
@@ -16,16 +16,28 @@
 namespace starling {
 
 struct TlsAssets {
+  // Ticket keys of a file.
+  struct TicketSource {
+    std::string file;
+    std::shared_ptr<TicketKeys> keys;
+    std::string digest;
+  };
+
   std::vector<TlsPolicy> policies;                             // those that differ
   std::vector<uint32_t> policy_of;                             // by listener
   std::vector<std::shared_ptr<const Credential>> credentials;  // all, each once
-  std::vector<std::string> errors;                             // each begins with a path
-  std::vector<std::string> warnings;                           // the same
-  std::vector<std::string> paths;  // files and folders that a change of matters
+  std::vector<TicketSource> tickets;
+  std::vector<std::string> trust;     // digests, in the order of their files
+  std::vector<std::string> errors;    // each begins with a path
+  std::vector<std::string> warnings;  // the same
+  std::vector<std::string> notes;     // the same: what was passed over
+  std::vector<std::string> paths;     // files and folders that a change of matters
 
   bool ok() const { return errors.empty(); }
-  // Whether sessions would notice the difference.
+  // Whether sessions would notice no difference; of the same configuration.
   bool SameAs(const TlsAssets& other) const;
+  // When an OCSP response becomes stale next, in Unix seconds; 0: none does.
+  int64_t StaleAt() const;
 };
 
 // Main thread. `own_tickets` are the keys of listeners without a file.

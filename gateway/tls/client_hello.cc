@@ -3,32 +3,13 @@
 #include <openssl/bytestring.h>
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "absl/strings/ascii.h"
-#include "gateway/tls/credential_index.h"
 
 namespace starling {
 namespace {
-
-// Best first. The hybrid protects against those who record today and decrypt later.
-constexpr uint16_t kGroups[kSupportedGroupCount] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519,
-                                                    SSL_GROUP_SECP256R1};
-
-// AES-128 first: hardware makes it the fastest. Clients without that hardware put
-// ChaCha20 first, and for those it comes first here too.
-constexpr uint16_t kAesFirst13[] = {SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_AES_256_GCM_SHA384,
-                                    SSL_CIPHER_CHACHA20_POLY1305_SHA256};
-constexpr uint16_t kChaChaFirst13[] = {SSL_CIPHER_CHACHA20_POLY1305_SHA256,
-                                       SSL_CIPHER_AES_128_GCM_SHA256,
-                                       SSL_CIPHER_AES_256_GCM_SHA384};
-constexpr char kAesFirst12[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr char kChaChaFirst12[] =
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
 // RFC 8701: values that mean nothing, sent so that servers learn to ignore them.
 bool IsGrease(uint16_t value) {
@@ -47,18 +28,18 @@ bool PutsChaChaFirst(const SSL_CLIENT_HELLO& hello) {
          suite == SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256;
 }
 
-bool ChooseGroups(const SSL_CLIENT_HELLO& hello) {
+bool ChooseGroups(const SSL_CLIENT_HELLO& hello, const std::vector<uint16_t>& policy) {
   const uint8_t* data = nullptr;
   size_t size = 0;
   if (!SSL_early_callback_ctx_extension_get(&hello, TLSEXT_TYPE_key_share, &data, &size)) {
     return true;
   }
-  uint16_t groups[kSupportedGroupCount];
-  return !OrderGroupsByKeyShare({data, size}, groups) ||
-         SSL_set1_group_ids(hello.ssl, groups, kSupportedGroupCount) == 1;
+  uint16_t groups[kMaxGroups];
+  return !OrderGroupsByKeyShare({data, size}, policy, groups) ||
+         SSL_set1_group_ids(hello.ssl, groups, policy.size()) == 1;
 }
 
-bool ChooseCredentials(const SSL_CLIENT_HELLO& hello, const CredentialIndex& credentials) {
+bool ChooseCredentials(const SSL_CLIENT_HELLO& hello, const TlsContext::Impl& context) {
   const char* sni = SSL_get_servername(hello.ssl, TLSEXT_NAMETYPE_host_name);
   if (sni == nullptr) return true;
   // The library keeps this copy as long as the SSL and uses it for nothing else, so
@@ -66,60 +47,84 @@ bool ChooseCredentials(const SSL_CLIENT_HELLO& hello, const CredentialIndex& cre
   char* name = const_cast<char*>(sni);
   for (char* p = name; *p != '\0'; p++) *p = absl::ascii_tolower(static_cast<uint8_t>(*p));
 
-  const size_t list = credentials.Find(name);
-  if (list == 0) return true;
+  const std::optional<size_t> list = context.index->Find(name);
+  if (!list || *list == CredentialIndex::kDefault) return true;
   SSL_certs_clear(hello.ssl);
-  return std::ranges::all_of(credentials.At(list), [&](const Credential* credential) {
-    return SSL_add1_credential(hello.ssl, credential->ssl.get()) == 1;
+  return context.OfferCredentials(*list, [&](SSL_CREDENTIAL* credential) {
+    return SSL_add1_credential(hello.ssl, credential) == 1;
   });
 }
 
 }  // namespace
 
-bool OrderGroupsByKeyShare(std::span<const uint8_t> key_share,
-                           std::span<uint16_t, kSupportedGroupCount> groups) {
+bool OrderGroupsByKeyShare(std::span<const uint8_t> key_share, std::span<const uint16_t> policy,
+                           std::span<uint16_t> groups) {
   CBS extension, shares;
   CBS_init(&extension, key_share.data(), key_share.size());
   // What is malformed is for the library to refuse.
-  if (!CBS_get_u16_length_prefixed(&extension, &shares)) return false;
-  bool shared[kSupportedGroupCount] = {};
+  if (policy.size() > kMaxGroups || !CBS_get_u16_length_prefixed(&extension, &shares)) return false;
+  bool shared[kMaxGroups] = {};
   while (CBS_len(&shares) > 0) {
     uint16_t group = 0;
     CBS key;
     if (!CBS_get_u16(&shares, &group) || !CBS_get_u16_length_prefixed(&shares, &key)) return false;
-    const auto* found = std::ranges::find(kGroups, group);
-    if (found != std::end(kGroups)) shared[found - kGroups] = true;
+    const auto found = std::ranges::find(policy, group);
+    if (found != policy.end()) shared[found - policy.begin()] = true;
   }
   size_t n = 0;
   for (const bool wanted : {true, false}) {
-    for (size_t i = 0; i < kSupportedGroupCount; i++) {
-      if (shared[i] == wanted) groups[n++] = kGroups[i];
+    for (size_t i = 0; i < policy.size(); i++) {
+      if (shared[i] == wanted) groups[n++] = policy[i];
     }
   }
-  return groups[0] != kGroups[0];
+  return groups[0] != policy[0];
 }
 
-bool ApplyPolicy(SSL_CTX* ctx, const CredentialIndex& credentials) {
+uint8_t OfferedVersion(const SSL_CLIENT_HELLO& hello) {
+  uint16_t highest = hello.version;
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  if (SSL_early_callback_ctx_extension_get(&hello, TLSEXT_TYPE_supported_versions, &data, &size)) {
+    CBS extension, versions;
+    CBS_init(&extension, data, size);
+    uint16_t version = 0;
+    highest = 0;
+    if (!CBS_get_u8_length_prefixed(&extension, &versions)) return 0;
+    while (CBS_get_u16(&versions, &version)) {
+      if (!IsGrease(version)) highest = std::max(highest, version);
+    }
+  }
+  if (highest < SSL3_VERSION) return 0;
+  return static_cast<uint8_t>(std::min<uint16_t>(highest, TLS1_3_VERSION) - SSL3_VERSION + 1);
+}
+
+bool ApplyPolicy(SSL_CTX* ctx, const TlsContext::Impl& context) {
+  const CompiledPolicy& policy = context.policy;
   SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
-  return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+  return SSL_CTX_set_min_proto_version(ctx, policy.tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
          SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-         SSL_CTX_set1_group_ids(ctx, kGroups, kSupportedGroupCount) == 1 &&
-         SSL_CTX_set1_tls13_ciphers(ctx, kAesFirst13, nullptr, std::size(kAesFirst13)) == 1 &&
-         SSL_CTX_set_strict_cipher_list(ctx, kAesFirst12) == 1 &&
-         std::ranges::all_of(credentials.At(0), [&](const Credential* credential) {
-           return SSL_CTX_add1_credential(ctx, credential->ssl.get()) == 1;
+         SSL_CTX_set1_group_ids(ctx, policy.groups.data(), policy.groups.size()) == 1 &&
+         SSL_CTX_set1_tls13_ciphers(ctx, policy.ciphers.tls13.data(), nullptr,
+                                    policy.ciphers.tls13.size()) == 1 &&
+         SSL_CTX_set_strict_cipher_list(ctx, policy.ciphers.tls12.c_str()) == 1 &&
+         SSL_CTX_set_verify_algorithm_prefs(ctx, policy.signatures.data(),
+                                            policy.signatures.size()) == 1 &&
+         context.OfferCredentials(CredentialIndex::kDefault, [&](SSL_CREDENTIAL* credential) {
+           return SSL_CTX_add1_credential(ctx, credential) == 1;
          });
 }
 
-bool OnClientHello(const SSL_CLIENT_HELLO& hello, const CredentialIndex& credentials) {
+bool OnClientHello(const SSL_CLIENT_HELLO& hello, const TlsContext::Impl& context) {
+  const CompiledPolicy& policy = context.policy;
   if (PutsChaChaFirst(hello)) {
-    if (SSL_set1_tls13_ciphers(hello.ssl, kChaChaFirst13, nullptr, std::size(kChaChaFirst13)) !=
+    const CompiledPolicy::Ciphers& ciphers = policy.chacha_first;
+    if (SSL_set1_tls13_ciphers(hello.ssl, ciphers.tls13.data(), nullptr, ciphers.tls13.size()) !=
             1 ||
-        SSL_set_strict_cipher_list(hello.ssl, kChaChaFirst12) != 1) {
+        SSL_set_strict_cipher_list(hello.ssl, ciphers.tls12.c_str()) != 1) {
       return false;
     }
   }
-  return ChooseGroups(hello) && ChooseCredentials(hello, credentials);
+  return ChooseGroups(hello, policy.groups) && ChooseCredentials(hello, context);
 }
 
 }  // namespace starling

@@ -8,23 +8,27 @@
 #include <cstdint>
 #include <span>
 
-namespace starling {
+#include "gateway/tls/tls_context_impl.h"
 
-class CredentialIndex;
+namespace starling {
 
 // Sets what is the same for all connections: versions, groups and suites in the
 // server's order (RFC 9325), the default credentials. False on lack of memory.
-bool ApplyPolicy(SSL_CTX* ctx, const CredentialIndex& credentials);
+bool ApplyPolicy(SSL_CTX* ctx, const TlsContext::Impl& context);
 
 // To be called from select_certificate_cb. False fails the handshake.
-bool OnClientHello(const SSL_CLIENT_HELLO& hello, const CredentialIndex& credentials);
+bool OnClientHello(const SSL_CLIENT_HELLO& hello, const TlsContext::Impl& context);
 
-// The supported groups in the order for a client that sent these key shares: a
+// The groups of `policy` in the order for a client that sent these key shares: a
 // group without a share would cost a round trip (HelloRetryRequest, RFC 8446
-// section 4.1.4). `key_share` is the extension's body. Writes
-// kSupportedGroupCount groups; false if the ordinary order will do.
-inline constexpr size_t kSupportedGroupCount = 3;
-bool OrderGroupsByKeyShare(std::span<const uint8_t> key_share,
-                           std::span<uint16_t, kSupportedGroupCount> groups);
+// section 4.1.4). `key_share` is the extension's body. Writes as many groups as the
+// policy has; false if its own order will do.
+bool OrderGroupsByKeyShare(std::span<const uint8_t> key_share, std::span<const uint16_t> policy,
+                           std::span<uint16_t> groups);
+// The most groups that a policy has.
+inline constexpr size_t kMaxGroups = 8;
+
+// The highest version that the hello offers, an index into kTlsOfferedLabels.
+uint8_t OfferedVersion(const SSL_CLIENT_HELLO& hello);
 
 }  // namespace starling

@@ -6,63 +6,88 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gateway/io/clock.h"
+
 namespace starling {
 namespace {
 
 constexpr size_t kNameSize = 16;
 constexpr size_t kNonceSize = 12;
+// Sessions under the keys of a file: whoever fills it changes them when he likes, and
+// what is sealed under one that is gone costs a full handshake.
+constexpr int64_t kFileLifetime = 24 * 3'600;
 
-void Renew(TicketKey& key) {
+TicketKey RandomKey() {
+  TicketKey key;
   RAND_bytes(key.name.data(), key.name.size());
   RAND_bytes(key.secret.data(), key.secret.size());
+  return key;
 }
 
 }  // namespace
 
-std::shared_ptr<TicketKeys> MakeTicketKeys() { return std::make_shared<TicketKeys>(); }
-
-TicketKeys::~TicketKeys() { OPENSSL_cleanse(&pair_, sizeof(pair_)); }
-
-TicketKeys::Pair TicketKeys::Get(int64_t now) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!made_ || now >= pair_.valid_until) {
-    // After a pause longer than a period the old key is no longer good either.
-    if (!made_ || now - pair_.valid_until >= kTicketKeySeconds) {
-      Renew(pair_.previous);
-    } else {
-      pair_.previous = pair_.current;
-    }
-    Renew(pair_.current);
-    pair_.valid_until = now + kTicketKeySeconds;
-    made_ = true;
-  }
-  return pair_;
+std::shared_ptr<TicketKeys> MakeTicketKeys(int64_t period) {
+  return std::make_shared<TicketKeys>(period);
 }
 
-bool TicketSealer::Load(const TicketKey& key, Slot& slot) {
-  slot.name = key.name;
-  slot.aead.Reset();
-  return EVP_AEAD_CTX_init(slot.aead.get(), EVP_aead_aes_256_gcm(), key.secret.data(),
-                           key.secret.size(), EVP_AEAD_DEFAULT_TAG_LENGTH, nullptr) == 1;
+TicketKeysInfo InfoOf(TicketKeys& keys) { return keys.Info(); }
+
+TicketKeys::List::~List() { OPENSSL_cleanse(keys.data(), keys.size() * sizeof(TicketKey)); }
+
+TicketKeys::TicketKeys(std::vector<TicketKey> keys) : period_(kFileLifetime) {
+  list_.keys = std::move(keys);
+  list_.valid_until = std::numeric_limits<int64_t>::max();
+  info_ = {.generation = 1, .since = WallNow() / 1'000'000, .keys = list_.keys.size()};
+}
+
+TicketKeys::~TicketKeys() = default;
+
+void TicketKeys::Renew(int64_t now) {
+  // After a pause longer than a period the old key is no longer good either.
+  const bool keep = !list_.keys.empty() && now - list_.valid_until < period_;
+  const TicketKey previous = keep ? list_.keys.front() : RandomKey();
+  OPENSSL_cleanse(list_.keys.data(), list_.keys.size() * sizeof(TicketKey));
+  list_.keys = {RandomKey(), previous};
+  list_.valid_until = now + period_;
+  info_ = {.generation = info_.generation + 1, .since = WallNow() / 1'000'000, .keys = 2};
+}
+
+TicketKeys::List TicketKeys::Get(int64_t now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (list_.keys.empty() || now >= list_.valid_until) Renew(now);
+  return list_;
+}
+
+TicketKeysInfo TicketKeys::Info() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return info_;
 }
 
 bool TicketSealer::Refresh(int64_t now) {
   if (now < valid_until_) return true;
-  TicketKeys::Pair pair = keys_->Get(now);
-  const bool ok = Load(pair.current, current_) && Load(pair.previous, previous_);
-  valid_until_ = ok ? pair.valid_until : kNotLoaded;
-  OPENSSL_cleanse(&pair, sizeof(pair));
-  return ok;
+  const TicketKeys::List list = keys_->Get(now);
+  slots_.clear();
+  for (const TicketKey& key : list.keys) {
+    Slot& slot = slots_.emplace_back();
+    slot.name = key.name;
+    if (EVP_AEAD_CTX_init(slot.aead.get(), EVP_aead_aes_256_gcm(), key.secret.data(),
+                          key.secret.size(), EVP_AEAD_DEFAULT_TAG_LENGTH, nullptr) != 1) {
+      valid_until_ = kNotLoaded;
+      return false;
+    }
+  }
+  valid_until_ = list.valid_until;
+  return true;
 }
 
 bool TicketSealer::Seal(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out,
                         size_t& out_len) {
   if (!Refresh(now) || out.size() < in.size() + kOverhead) return false;
   uint8_t* nonce = out.data() + kNameSize;
-  std::memcpy(out.data(), current_.name.data(), kNameSize);
+  std::memcpy(out.data(), slots_.front().name.data(), kNameSize);
   RAND_bytes(nonce, kNonceSize);
   size_t sealed = 0;
-  if (EVP_AEAD_CTX_seal(current_.aead.get(), nonce + kNonceSize, &sealed,
+  if (EVP_AEAD_CTX_seal(slots_.front().aead.get(), nonce + kNonceSize, &sealed,
                         out.size() - kNameSize - kNonceSize, nonce, kNonceSize, in.data(),
                         in.size(), out.data(), kNameSize) != 1) {
     return false;
@@ -74,11 +99,10 @@ bool TicketSealer::Seal(int64_t now, std::span<const uint8_t> in, std::span<uint
 bool TicketSealer::Open(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out,
                         size_t& out_len) {
   if (in.size() < kOverhead || !Refresh(now)) return false;
-  const auto named = [&](const Slot& slot) {
-    return std::equal(slot.name.begin(), slot.name.end(), in.begin());
-  };
-  const Slot* slot = named(current_) ? &current_ : named(previous_) ? &previous_ : nullptr;
-  if (slot == nullptr) return false;
+  const auto slot = std::ranges::find_if(slots_, [&](const Slot& candidate) {
+    return std::equal(candidate.name.begin(), candidate.name.end(), in.begin());
+  });
+  if (slot == slots_.end()) return false;
   const std::span<const uint8_t> sealed = in.subspan(kNameSize + kNonceSize);
   return EVP_AEAD_CTX_open(slot->aead.get(), out.data(), &out_len, out.size(),
                            in.data() + kNameSize, kNonceSize, sealed.data(), sealed.size(),

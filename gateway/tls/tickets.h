@@ -1,8 +1,6 @@
-// Keys of session tickets (RFC 5077, RFC 8446 section 4.6.1): random, made at
-// start, replaced every 8 hours, shared by all workers of the process. A ticket
-// is opened under the current key or the one before it. For tls/ only.
-//
-// Keys never leave the process: another gateway process does a full handshake.
+// Keys of session tickets (RFC 5077, RFC 8446 section 4.6.1), shared by all workers:
+// random ones that are replaced by and by, or those of a file that several gateways
+// share. For tls/ only, but for what tls_context.h says.
 #pragma once
 
 #include <openssl/aead.h>
@@ -12,18 +10,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "gateway/tls/tls_context.h"
 
 namespace starling {
-
-// Seconds between two keys, and the life of a session: a ticket sealed just
-// before a change is still opened for as long as it lives.
-inline constexpr int64_t kTicketKeySeconds = 8 * 3600;
 
 struct TicketKey {
   std::array<uint8_t, 16> name = {};
@@ -32,25 +28,40 @@ struct TicketKey {
 
 class TicketKeys {
  public:
-  struct Pair {
-    TicketKey current;
-    TicketKey previous;
-    int64_t valid_until = 0;  // monotonic seconds
+  // Keys to work with until `valid_until` (monotonic seconds): the first one seals, all
+  // open.
+  struct List {
+    ~List();
+    std::vector<TicketKey> keys;
+    int64_t valid_until = 0;
   };
 
-  // Copies the keys valid at `now` (monotonic seconds), changing them if that is
-  // due. Any thread; takes a lock, so callers keep the copy until `valid_until`.
-  Pair Get(int64_t now);
+  // Random keys; a new one every `period` seconds, and the one before still opens.
+  explicit TicketKeys(int64_t period) : period_(period) {}
+  // These and no others.
+  explicit TicketKeys(std::vector<TicketKey> keys);
   ~TicketKeys();
+  TicketKeys(const TicketKeys&) = delete;
+  TicketKeys& operator=(const TicketKeys&) = delete;
+
+  // A copy of the keys good at `now` (monotonic seconds), changed if that is due. Any
+  // thread; takes a lock, so callers keep the copy.
+  List Get(int64_t now);
+  TicketKeysInfo Info();
+  // The life of a session sealed now: no longer than there is a key that opens it.
+  int64_t lifetime() const { return period_; }
 
  private:
+  void Renew(int64_t now);
+
+  const int64_t period_;  // of a file: how long a session may live
   std::mutex mutex_;
-  bool made_ = false;
-  Pair pair_;
+  List list_;
+  TicketKeysInfo info_;
 };
 
-// Seals and opens tickets for one context, with its own copy of the keys, so
-// that the lock is taken once in eight hours.
+// Seals and opens tickets for one context, with its own copy of the keys, so that the
+// lock is taken once a period.
 class TicketSealer {
  public:
   explicit TicketSealer(std::shared_ptr<TicketKeys> keys) : keys_(std::move(keys)) {}
@@ -62,6 +73,7 @@ class TicketSealer {
   bool Seal(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out, size_t& out_len);
   // False for a ticket that is not ours, too old or damaged.
   bool Open(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out, size_t& out_len);
+  int64_t lifetime() const { return keys_->lifetime(); }
 
  private:
   static constexpr int64_t kNotLoaded = std::numeric_limits<int64_t>::min();
@@ -72,11 +84,9 @@ class TicketSealer {
   };
 
   bool Refresh(int64_t now);
-  static bool Load(const TicketKey& key, Slot& slot);
 
   std::shared_ptr<TicketKeys> keys_;
-  Slot current_;
-  Slot previous_;
+  std::list<Slot> slots_;  // cannot be moved
   int64_t valid_until_ = kNotLoaded;
 };
 

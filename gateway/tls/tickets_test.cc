@@ -1,7 +1,10 @@
 #include "gateway/tls/tickets.h"
 
 #include <gtest/gtest.h>
+#include <openssl/base64.h>
 
+#include <fstream>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -10,6 +13,7 @@ namespace starling {
 namespace {
 
 constexpr int64_t kStart = 100;
+constexpr int64_t kTicketKeySeconds = 8 * 3'600;  // the default's period
 
 std::vector<uint8_t> Seal(TicketSealer& sealer, int64_t now, std::string_view plain) {
   std::vector<uint8_t> out(plain.size() + TicketSealer::kOverhead);
@@ -73,21 +77,104 @@ TEST(Tickets, DamagedForeignAndShortTicketsAreNotOpened) {
 
 TEST(Tickets, WorkersThatMeetAtAChangeAgree) {
   const auto keys = MakeTicketKeys();
-  std::vector<TicketKeys::Pair> seen(4);
+  std::vector<TicketKeys::List> seen(4);
   std::vector<std::thread> threads;
-  for (auto& pair : seen) {
-    threads.emplace_back([&pair, &keys] {
+  for (auto& list : seen) {
+    threads.emplace_back([&list, &keys] {
       keys->Get(kStart);
-      pair = keys->Get(kStart + kTicketKeySeconds);
+      list = keys->Get(kStart + kTicketKeySeconds);
     });
   }
   for (auto& thread : threads) thread.join();
-  for (const auto& pair : seen) {
-    EXPECT_EQ(pair.current.name, seen[0].current.name);
-    EXPECT_EQ(pair.current.secret, seen[0].current.secret);
-    EXPECT_EQ(pair.previous.secret, seen[0].previous.secret);
-    EXPECT_NE(pair.current.secret, pair.previous.secret);
+  for (const auto& list : seen) {
+    ASSERT_EQ(list.keys.size(), 2u);
+    EXPECT_EQ(list.keys[0].name, seen[0].keys[0].name);
+    EXPECT_EQ(list.keys[0].secret, seen[0].keys[0].secret);
+    EXPECT_EQ(list.keys[1].secret, seen[0].keys[1].secret);
+    EXPECT_NE(list.keys[0].secret, list.keys[1].secret);
   }
+  EXPECT_EQ(keys->Info().generation, 2u);
+}
+
+// --- Files ---
+
+std::string Line(uint8_t first, size_t size = 80) {
+  std::vector<uint8_t> octets(size, first);
+  std::vector<uint8_t> text(size * 2);
+  const size_t length = EVP_EncodeBlock(text.data(), octets.data(), octets.size());
+  return std::string(text.begin(), text.begin() + static_cast<long>(length)) + "\n";
+}
+
+std::string Written(const std::string& text) {
+  const std::string path = testing::TempDir() + "ticket.keys";
+  std::ofstream(path, std::ios::trunc) << text;
+  return path;
+}
+
+std::shared_ptr<TicketKeys> Read(const std::string& text) {
+  const auto read = ReadTicketKeys(Written(text));
+  EXPECT_TRUE(read.ok()) << read.status();
+  return read->keys;
+}
+
+TEST(TicketFileTest, TheFirstSealsAndAllOpen) {
+  TicketSealer old(Read(Line('a') + Line('b') + Line('c')));
+  // Rotated: the first is gone, a new one has come.
+  TicketSealer next(Read("# keys\n\n" + Line('b') + Line('c') + "  " + Line('d')));
+  TicketSealer same(Read(Line('a') + Line('b') + Line('c')));
+  const auto by_old = Seal(old, kStart, "x");
+  EXPECT_EQ(std::string(by_old.begin(), by_old.begin() + 16), std::string(16, 'a'));
+  EXPECT_TRUE(Opens(same, kStart, by_old, "x")) << "another gateway with the same file";
+  EXPECT_FALSE(Opens(next, kStart, by_old, "x"));
+  const auto by_next = Seal(next, kStart, "y");
+  EXPECT_EQ(by_next[0], 'b');
+  EXPECT_TRUE(Opens(old, kStart, by_next, "y"));
+  // They do not change by themselves.
+  EXPECT_TRUE(Opens(old, kStart + 100 * kTicketKeySeconds, by_next, "y"));
+}
+
+TEST(TicketFileTest, BothSizesAreTaken) {
+  TicketSealer sealer(Read(Line('a', 48) + Line('b', 48) + Line('c', 48)));
+  TicketSealer other(Read(Line('a', 80) + Line('b', 80) + Line('c', 80)));
+  // All octets of a line count, not only its name.
+  EXPECT_FALSE(Opens(other, kStart, Seal(sealer, kStart, "x"), "x"));
+}
+
+TEST(TicketFileTest, WhatIsWrongIsSaidWithoutTheContent) {
+  const std::string good = Line('a') + Line('b');
+  struct {
+    std::string text;
+    const char* said;
+  } const rows[] = {
+      {"", "is empty"},
+      {good, "2 keys, expected at least 3"},
+      {good + "nonsense!\n", "line 3: expected base64"},
+      {good + Line('c', 32), "line 3: expected base64"},
+      {good + Line('c', 48), "line 3: 48 octets, expected 80 as before"},
+      {good + Line('a'), "line 3: the same key again"},
+      {good + std::string(500, 'A') + "\n", "line 3: expected base64"},
+      {good + std::string("\0\n", 2), "line 3: expected base64"},
+  };
+  for (const auto& row : rows) {
+    const std::string path = Written(row.text);
+    const auto read = ReadTicketKeys(path);
+    ASSERT_FALSE(read.ok()) << row.said;
+    const std::string message(read.status().message());
+    EXPECT_TRUE(message.starts_with(path)) << message;
+    EXPECT_NE(message.find(row.said), std::string::npos) << message;
+    EXPECT_EQ(message.find("YWFh"), std::string::npos) << message;
+  }
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += Line(static_cast<uint8_t>(i));
+  EXPECT_FALSE(ReadTicketKeys(Written(many)).ok());
+  EXPECT_FALSE(ReadTicketKeys("/nowhere/at/all").ok());
+}
+
+TEST(TicketFileTest, TheDigestTellsWhetherItChanged) {
+  const std::string text = Line('a') + Line('b') + Line('c');
+  const std::string digest = ReadTicketKeys(Written(text))->digest;
+  EXPECT_EQ(ReadTicketKeys(Written(text))->digest, digest);
+  EXPECT_NE(ReadTicketKeys(Written(text + Line('d')))->digest, digest);
 }
 
 }  // namespace

@@ -1,16 +1,38 @@
 #include "gateway/tls/tls_context.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pool.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "gateway/io/clock.h"
+#include "gateway/tls/certificate_file.h"
 #include "gateway/tls/client_hello.h"
 #include "gateway/tls/tls_context_impl.h"
+#include "gateway/tls/tls_session.h"
+#include "gateway/tls/verify.h"
 
 namespace starling {
 namespace {
+
+// Of a client's certificates; a ticket must hold them too.
+constexpr size_t kMaxClientChain = 16'384;
+
+bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> copy(sk_CRYPTO_BUFFER_new_null());
+  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(names); ++i) {
+    bssl::PushToStack(copy.get(), bssl::UpRef(sk_CRYPTO_BUFFER_value(names, i)));
+  }
+  return copy;
+}
 
 int64_t MonotonicSeconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(MonotonicNow().time_since_epoch())
@@ -21,11 +43,6 @@ void CurrentTime(const SSL*, timeval* out) {
   const WallMicros now = WallNow();
   out->tv_sec = now / 1'000'000;
   out->tv_usec = now % 1'000'000;
-}
-
-ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
-  const TlsContext::Impl& context = TlsContext::Impl::Of(hello->ssl);
-  return OnClientHello(*hello, context.index) ? ssl_select_cert_success : ssl_select_cert_error;
 }
 
 // ALPACA (RFC 7301 section 3.2): who asks for another protocol is refused.
@@ -55,25 +72,29 @@ int SealTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len, cons
                                                 {out, max_out_len}, *out_len);
 }
 
-ssl_ticket_aead_result_t OpenTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len,
-                                    const uint8_t* in, size_t in_len) {
-  const bool ok = TlsContext::Impl::Of(ssl).tickets.Open(MonotonicSeconds(), {in, in_len},
-                                                         {out, max_out_len}, *out_len);
-  // Not an error: the client gets a full handshake.
-  return ok ? ssl_ticket_aead_success : ssl_ticket_aead_ignore_ticket;
+void Update(SHA256_CTX& hash, std::string_view text) {
+  // The length separates it from what follows.
+  const uint64_t size = text.size();
+  SHA256_Update(&hash, &size, sizeof(size));
+  SHA256_Update(&hash, text.data(), text.size());
 }
 
-constexpr SSL_TICKET_AEAD_METHOD kTicketMethod = {TicketOverhead, SealTicket, OpenTicket};
-
-// Binds sessions to the policy: a ticket is good for listeners of the same
-// certificates and protocol only (RFC 8446 section 4.6.1, ALPACA).
+// Binds sessions to the policy: a ticket is good where the same names are served, the
+// same protocol spoken and the same of clients demanded (RFC 8446 section 4.6.1,
+// ALPACA). By names and not by certificates, so that a renewed one keeps sessions.
 bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
+  std::set<std::string_view> names;
+  for (const auto& credential : impl.index->credentials()) {
+    names.insert(credential->material->dns_names.begin(), credential->material->dns_names.end());
+  }
   SHA256_CTX hash;
   SHA256_Init(&hash);
-  for (const auto& credential : impl.credentials) {
-    SHA256_Update(&hash, credential->digest.data(), credential->digest.size());
-  }
-  SHA256_Update(&hash, impl.alpn.data(), impl.alpn.size());
+  for (const std::string_view name : names) Update(hash, name);
+  Update(hash, impl.alpn);
+  const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12,
+                           static_cast<uint8_t>(impl.client_certificate)};
+  SHA256_Update(&hash, flags, sizeof(flags));
+  if (impl.trust != nullptr) Update(hash, impl.trust->digest());
   uint8_t digest[SHA256_DIGEST_LENGTH];
   SHA256_Final(digest, &hash);
   static_assert(sizeof(digest) <= SSL_MAX_SID_CTX_LENGTH);
@@ -82,45 +103,179 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
 
 }  // namespace
 
+// The library's callbacks that write what they learn into the session whose call is
+// running. So a session needs no memory of its own for that.
+struct TlsCallbacks {
+  static TlsSession& Current(const SSL* ssl) { return *TlsContext::Impl::Of(ssl).current; }
+
+  static ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
+    TlsSession& session = Current(hello->ssl);
+    session.offered_ = OfferedVersion(*hello);
+    const uint8_t* data = nullptr;
+    size_t size = 0;
+    session.alpn_offered_ = SSL_early_callback_ctx_extension_get(
+        hello, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &size);
+    return OnClientHello(*hello, TlsContext::Impl::Of(hello->ssl)) ? ssl_select_cert_success
+                                                                   : ssl_select_cert_error;
+  }
+
+  // Called for every hello, with or without a name: the only place where the alert can
+  // be chosen.
+  static int CheckNames(SSL* ssl, int* alert, void*) {
+    const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
+    TlsSession& session = Current(ssl);
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (context.sni_strict && (name == nullptr || !context.index->Find(name))) {
+      session.failure_ = TlsFailure::kSniUnknown;
+      *alert = SSL_AD_UNRECOGNIZED_NAME;
+      return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    if (context.alpn_strict && !context.alpn.empty() && !session.alpn_offered_) {
+      session.failure_ = TlsFailure::kNoApplicationProtocol;
+      *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+      return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  static ssl_ticket_aead_result_t OpenTicket(SSL* ssl, uint8_t* out, size_t* out_len,
+                                             size_t max_out_len, const uint8_t* in, size_t in_len) {
+    const bool ok = TlsContext::Impl::Of(ssl).tickets.Open(MonotonicSeconds(), {in, in_len},
+                                                           {out, max_out_len}, *out_len);
+    if (ok) return ssl_ticket_aead_success;
+    // Not an error: the client gets a full handshake.
+    Current(ssl).ticket_unknown_ = true;
+    return ssl_ticket_aead_ignore_ticket;
+  }
+
+  // The client's certificate in a full handshake.
+  static ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* alert) {
+    const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
+    const bool verified = VerifyPeer(ssl, *context.trust, TrustPurpose::kClient, {}, *alert);
+    TlsSession& session = Current(ssl);
+    session.peer_ = std::make_unique<PeerIdentity>(IdentityOf(ssl, verified));
+    if (verified || context.client_certificate == ClientCertificateMode::kOptional) {
+      return ssl_verify_ok;
+    }
+    session.failure_ = TlsFailure::kClientCertificateInvalid;
+    return ssl_verify_invalid;
+  }
+
+  static void Info(const SSL* ssl, int type, int value) {
+    TlsSession& session = Current(ssl);
+    if ((type & SSL_CB_ALERT) != 0) {
+      const auto description = static_cast<uint8_t>(value & 0xff);
+      if (description == SSL_AD_CLOSE_NOTIFY) return;
+      ((type & SSL_CB_READ) != 0 ? session.alert_received_ : session.alert_sent_) = description;
+    } else if (type == SSL_CB_HANDSHAKE_DONE && !SSL_session_reused(ssl)) {
+      session.signature_ = SignatureIndex(SSL_get_signature_algorithm_used(ssl));
+      session.key_ = KeyIndex(ssl);
+    }
+  }
+
+  // Of the certificate that was sent.
+  static uint8_t KeyIndex(const SSL* ssl) {
+    const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
+    const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const std::optional<size_t> list = name == nullptr ? std::nullopt : context.index->Find(name);
+    std::string_view type;
+    for (const Credential* credential :
+         context.index->At(list.value_or(CredentialIndex::kDefault))) {
+      if (context.Offered(credential) == selected) type = credential->info.key_type;
+    }
+    const auto* known = std::ranges::find(kTlsKeyLabels, type);
+    const auto* last = std::end(kTlsKeyLabels) - 1;
+    return static_cast<uint8_t>(std::min(known, last) - std::begin(kTlsKeyLabels));
+  }
+};
+
+namespace {
+
+constexpr SSL_TICKET_AEAD_METHOD kTicketMethod = {TicketOverhead, SealTicket,
+                                                  TlsCallbacks::OpenTicket};
+
+}  // namespace
+
 TlsContext::Impl& TlsContext::Impl::Of(const SSL* ssl) {
   return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+}
+
+bool TlsContext::Impl::RestrictCredentials() {
+  for (const auto& credential : index->credentials()) {
+    bssl::UniquePtr<SSL_CREDENTIAL> own = MakeSslCredential(
+        *credential->material,
+        {reinterpret_cast<const uint8_t*>(credential->ocsp.data()), credential->ocsp.size()});
+    if (own == nullptr) return false;
+    std::vector<uint16_t> algorithms;
+    for (const uint16_t algorithm : policy.signatures) {
+      if (SSL_get_signature_algorithm_key_type(algorithm) ==
+          EVP_PKEY_id(credential->material->key.get())) {
+        algorithms.push_back(algorithm);
+      }
+    }
+    if (algorithms.empty()) continue;
+    if (!SSL_CREDENTIAL_set1_signing_algorithm_prefs(own.get(), algorithms.data(),
+                                                     algorithms.size())) {
+      return false;
+    }
+    restricted.emplace(credential.get(), std::move(own));
+  }
+  return true;
 }
 
 bool TlsContext::Impl::Init() {
   // Without X.509 parsing: chains are sent as they are.
   ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
   if (ctx == nullptr || bio.bio() == nullptr) return false;
-  SSL_CTX_set_app_data(ctx.get(), this);
-  SSL_CTX_set_mode(ctx.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_current_time_cb(ctx.get(), CurrentTime);
-  SSL_CTX_set_select_certificate_cb(ctx.get(), SelectCertificate);
-  if (!alpn.empty()) SSL_CTX_set_alpn_select_cb(ctx.get(), SelectAlpn, nullptr);
+  SSL_CTX* const c = ctx.get();
+  SSL_CTX_set_app_data(c, this);
+  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_current_time_cb(c, CurrentTime);
+  SSL_CTX_set_select_certificate_cb(c, TlsCallbacks::SelectCertificate);
+  SSL_CTX_set_tlsext_servername_callback(c, TlsCallbacks::CheckNames);
+  SSL_CTX_set_info_callback(c, TlsCallbacks::Info);
+  if (!alpn.empty()) SSL_CTX_set_alpn_select_cb(c, SelectAlpn, nullptr);
 
   // Resumption by tickets alone: the internal cache takes a lock and keeps memory.
-  SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_timeout(ctx.get(), kTicketKeySeconds);
-  SSL_CTX_set_session_psk_dhe_timeout(ctx.get(), kTicketKeySeconds);
-  SSL_CTX_set_num_tickets(ctx.get(), 1);
-  SSL_CTX_set_ticket_aead_method(ctx.get(), &kTicketMethod);
-  return SetSessionIdContext(ctx.get(), *this) && ApplyPolicy(ctx.get(), index);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  const auto lifetime = static_cast<uint32_t>(tickets.lifetime());
+  SSL_CTX_set_timeout(c, lifetime);
+  SSL_CTX_set_session_psk_dhe_timeout(c, lifetime);
+  SSL_CTX_set_num_tickets(c, 1);
+  SSL_CTX_set_ticket_aead_method(c, &kTicketMethod);
+  if (client_certificate != ClientCertificateMode::kNone) {
+    const bool require = client_certificate == ClientCertificateMode::kRequire;
+    SSL_CTX_set_custom_verify(
+        c, SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
+        TlsCallbacks::VerifyClient);
+    SSL_CTX_set_max_cert_list(c, kMaxClientChain);
+    SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
+  }
+  if (!policy.all_signatures && !RestrictCredentials()) return false;
+  return SetSessionIdContext(c, *this) && ApplyPolicy(c, *this) && AddCertificateCompression(c);
 }
 
 TlsContext::TlsContext() = default;
 TlsContext::~TlsContext() = default;
 
-absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
-    const TlsPolicy& policy) {
-  if (policy.credentials.empty()) {
+absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsPolicy& policy) {
+  if (policy.certificates == nullptr || policy.certificates->credentials().empty()) {
     return absl::InvalidArgumentError("TLS needs at least one certificate");
   }
   if (policy.alpn.size() > 255) {
     return absl::InvalidArgumentError("an ALPN identifier has at most 255 octets");
   }
+  absl::StatusOr<CompiledPolicy> compiled = Compile(policy);
+  if (!compiled.ok()) return compiled.status();
   std::unique_ptr<TlsContext> context(new TlsContext());
-  context->impl_ = std::make_unique<Impl>(policy);
+  context->impl_ = std::make_unique<Impl>(policy, *std::move(compiled));
   const bool ok = context->impl_->Init();
   ERR_clear_error();
   if (!ok) return absl::InternalError("cannot make a TLS context");
+  if (!context->impl_->policy.all_signatures && context->impl_->restricted.empty()) {
+    return absl::InvalidArgumentError("no certificate can sign with the signature_algorithms");
+  }
   return context;
 }
 

@@ -1,71 +1,62 @@
-// What a listener's TLS is: certificates, groups, suites, ALPN. Keys and chains
-// are parsed once a process (CredentialStore) and shared; an SSL_CTX is made
-// once a worker and listener policy (TlsContext).
+// What a listener's TLS is: certificates, groups, suites, ALPN, tickets, who may
+// come. Keys and chains are parsed once a process (credential_store.h) and shared; an
+// SSL_CTX is made once a worker and listener policy (TlsContext).
 //
 // Not for: a connection's state (tls_session.h). No OpenSSL type appears here.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "gateway/tls/credential_store.h"
+#include "gateway/tls/trust_store.h"
 
 namespace starling {
 
-struct CertificateFiles {
-  std::string cert;  // PEM: leaf first, then the chain
-  std::string key;   // PEM
-};
-
-// What is known of a loaded certificate without asking the TLS library again.
-struct CertificateInfo {
-  std::string file;
-  std::string names;       // SANs (or CN), comma-separated
-  int64_t not_before = 0;  // Unix seconds
-  int64_t not_after = 0;
-  std::string key_type;               // "EC256", "RSA2048" ...
-  std::vector<std::string> warnings;  // about to expire, world-readable key, weak ...
-};
-
-// One parsed key and chain; immutable, shared by all workers.
-class Credential;
-
-// Parses each pair once (keyed by content). Main thread only.
-class CredentialStore {
- public:
-  CredentialStore();
-  ~CredentialStore();
-
-  // An error names the file and what is wrong: unreadable, no PEM, key does not
-  // match, expired, not yet valid, RSA below 2048 bits, unsupported key.
-  absl::StatusOr<std::shared_ptr<const Credential>> Load(const CertificateFiles& files);
-  // The same with the files' content at hand; `names` is for messages only.
-  absl::StatusOr<std::shared_ptr<const Credential>> LoadPem(const CertificateFiles& names,
-                                                            std::string_view cert_pem,
-                                                            std::string_view key_pem);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
-
-const CertificateInfo& Info(const Credential& credential);
-
+// Keys of session tickets (RFC 5077, RFC 8446 section 4.6.1), shared by the workers.
 class TicketKeys;
 
+// Random keys of the process's own; a new one seals every `period` seconds, and the
+// one before still opens.
+std::shared_ptr<TicketKeys> MakeTicketKeys(int64_t period = 8 * 3'600);
+
+// Keys of a file that gateways share, in the format of HAProxy's tls-ticket-keys:
+// base64 of 48 or of 80 octets a line, at least three lines. The first one seals, all
+// open. An error names file and line, never the content.
+struct TicketFile {
+  std::shared_ptr<TicketKeys> keys;
+  std::string digest;  // of the content
+  bool world_readable = false;
+};
+absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& file);
+
+struct TicketKeysInfo {
+  uint64_t generation = 0;  // how many keys have sealed so far
+  int64_t since = 0;        // Unix seconds: when this one began to
+  size_t keys = 0;          // that open
+};
+TicketKeysInfo InfoOf(TicketKeys& keys);
+
+enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
+
 struct TlsPolicy {
-  std::vector<std::shared_ptr<const Credential>> credentials;  // first is the default
-  std::string alpn = {};  // the protocol's identifier; empty: ALPN is not spoken
+  std::shared_ptr<const CredentialIndex> certificates;
+  std::string alpn = {};     // the protocol's identifier; empty: ALPN is not spoken
+  bool alpn_strict = false;  // who does not ask for it is refused
+  bool sni_strict = false;   // who asks for no name, or an unknown one, is refused
+  bool tls12 = true;         // false: TLS 1.3 only
+  // Names of tls_names.h in the server's order; empty: the defaults.
+  std::vector<std::string> ciphers = {};
+  std::vector<std::string> groups = {};
+  std::vector<std::string> signature_algorithms = {};
+  ClientCertificateMode client_certificate = ClientCertificateMode::kNone;
+  std::shared_ptr<const TrustStore> client_trust = nullptr;  // unless kNone
   std::shared_ptr<TicketKeys> tickets = nullptr;
 };
-
-// Ticket keys shared by the workers of a process, made at start.
-std::shared_ptr<TicketKeys> MakeTicketKeys();
 
 // One a worker and listener policy; used by that worker's thread only.
 class TlsContext {

@@ -3,24 +3,32 @@
 
 #include <openssl/ssl.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "gateway/tls/certificate_compression.h"
 #include "gateway/tls/credential_index.h"
+#include "gateway/tls/policy.h"
 #include "gateway/tls/span_bio.h"
 #include "gateway/tls/tickets.h"
 #include "gateway/tls/tls_context.h"
 
 namespace starling {
 
+class TlsSession;
+
 struct TlsContext::Impl {
-  explicit Impl(const TlsPolicy& policy)
-      : credentials(policy.credentials),
-        alpn(policy.alpn),
-        index(credentials),
-        tickets(policy.tickets) {}
+  Impl(const TlsPolicy& from, CompiledPolicy compiled)
+      : index(from.certificates),
+        alpn(from.alpn),
+        alpn_strict(from.alpn_strict),
+        sni_strict(from.sni_strict),
+        policy(std::move(compiled)),
+        client_certificate(from.client_certificate),
+        trust(from.client_trust),
+        tickets(from.tickets) {}
 
   // False on lack of memory.
   bool Init();
@@ -28,12 +36,39 @@ struct TlsContext::Impl {
   // The context an SSL was made from.
   static Impl& Of(const SSL* ssl);
 
-  std::vector<std::shared_ptr<const Credential>> credentials;
-  std::string alpn;
-  CredentialIndex index;
+  // Calls `add` with each credential of a list of the index, as the policy has it
+  // sign; stops when that says no. Those that could sign with nothing are left out.
+  template <typename Add>
+  bool OfferCredentials(size_t list, Add add) const {
+    for (const Credential* credential : index->At(list)) {
+      SSL_CREDENTIAL* offered = Offered(credential);
+      if (offered != nullptr && !add(offered)) return false;
+    }
+    return true;
+  }
+  SSL_CREDENTIAL* Offered(const Credential* credential) const {
+    if (policy.all_signatures) return credential->ssl.get();
+    const auto own = restricted.find(credential);
+    return own == restricted.end() ? nullptr : own->second.get();
+  }
+
+  const std::shared_ptr<const CredentialIndex> index;
+  const std::string alpn;
+  const bool alpn_strict;
+  const bool sni_strict;
+  const CompiledPolicy policy;
+  const ClientCertificateMode client_certificate;
+  const std::shared_ptr<const TrustStore> trust;
+  // Copies that sign with what the policy allows; empty if that is all there is.
+  std::map<const Credential*, bssl::UniquePtr<SSL_CREDENTIAL>> restricted;
   TicketSealer tickets;
+  CompressedCertificates compressed;
   SpanBio bio;
+  TlsSession* current = nullptr;  // whose call of the library is running
   bssl::UniquePtr<SSL_CTX> ctx;
+
+ private:
+  bool RestrictCredentials();
 };
 
 }  // namespace starling

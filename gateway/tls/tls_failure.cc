@@ -37,6 +37,10 @@ TlsFailure FromReason(int reason) {
     case SSL_R_NO_COMMON_SIGNATURE_ALGORITHMS:
     case SSL_R_UNKNOWN_CERTIFICATE_TYPE:
       return TlsFailure::kNoCertificate;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return TlsFailure::kClientCertificateMissing;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      return TlsFailure::kClientCertificateInvalid;
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
       return TlsFailure::kNotTls;

@@ -50,7 +50,7 @@ class HandshakeTest : public testing::Test {
       Load(store_, Certificate(TestKey::kEcP256, {"mail.example.org"}));
   std::shared_ptr<const Credential> rsa_ =
       Load(store_, Certificate(TestKey::kRsa2048, {"mail.example.org"}));
-  TlsPolicy policy_ = {{ec_, rsa_}, ""};
+  TlsPolicy policy_ = {.certificates = MakeCredentialIndex({ec_, rsa_})};
 };
 
 void ExpectEcho(TestClient& client, TestServer& server) {
@@ -158,8 +158,9 @@ TEST(KeyShareOrder, MalformedExtensionsLeaveTheOrder) {
   const std::vector<std::vector<uint8_t>> rows = {
       {}, {0}, {0, 9}, {0, 4, 0, 29, 0, 9}, {0, 3, 0, 29, 0}, {0, 1, 0}, {0, 0}};
   for (const auto& row : rows) {
-    uint16_t groups[kSupportedGroupCount];
-    EXPECT_FALSE(OrderGroupsByKeyShare(row, groups)) << testing::PrintToString(row);
+    const uint16_t policy[] = {kHybrid, kX25519, kP256};
+    uint16_t groups[kMaxGroups];
+    EXPECT_FALSE(OrderGroupsByKeyShare(row, policy, groups)) << testing::PrintToString(row);
   }
 }
 
@@ -201,7 +202,8 @@ TEST_F(HandshakeTest, ChaChaFirstForClientsThatPutItFirst) {
 TEST_F(HandshakeTest, CertificateByNameThenByWhatTheClientCanVerify) {
   const auto other = Load(store_, Certificate(TestKey::kEcP256, {"imap.example.net"}));
   const auto wild = Load(store_, Certificate(TestKey::kRsa2048, {"*.example.net", "Example.NET"}));
-  const auto context = Make({{ec_, rsa_, other, wild}, ""});
+  const auto context =
+      Make({.certificates = MakeCredentialIndex({ec_, rsa_, other, wild}), .alpn = ""});
   const std::vector<uint16_t> rsa_only = {0x0804, 0x0401};
   struct {
     std::string sni;
@@ -243,7 +245,8 @@ TEST_F(HandshakeTest, CertificateByNameThenByWhatTheClientCanVerify) {
 TEST_F(HandshakeTest, ChainIsSentAsGiven) {
   TestCertificateOptions options;
   options.with_issuer = true;
-  const auto context = Make({{Load(store_, options)}, ""});
+  const auto context =
+      Make({.certificates = MakeCredentialIndex({Load(store_, options)}), .alpn = ""});
   TestClient client(TestClientOptions{});
   TestServer server(*context);
   ASSERT_TRUE(Exchange(client, server));
@@ -288,7 +291,7 @@ TEST_F(HandshakeTest, Alpn) {
 }
 
 TEST_F(HandshakeTest, Refusals) {
-  const auto only_ec = Make({{ec_}, ""});
+  const auto only_ec = Make({.certificates = MakeCredentialIndex({ec_}), .alpn = ""});
   TestClientOptions tls10, tls11, scsv, static_rsa, cbc, groups, no_ecdsa, no_ecdsa12, rejects,
       rejects12;
   tls10.min_version = tls10.max_version = kTls10;
@@ -301,7 +304,7 @@ TEST_F(HandshakeTest, Refusals) {
   cbc.max_version = kTls12;
   cbc.tls12_ciphers = "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA";
   groups.min_version = kTls13;
-  groups.groups = {kP384};
+  groups.groups = {SSL_GROUP_SECP521R1};
   no_ecdsa.min_version = kTls13;
   no_ecdsa.signature_algorithms = {0x0804};
   no_ecdsa12.max_version = kTls12;
@@ -346,7 +349,14 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
   TlsPolicy other_protocol = policy_;
   other_protocol.alpn = "imap";
   const auto imap = Make(other_protocol, tickets);
-  const auto other_certificate = Make({{ec_}, ""}, tickets);
+  const auto other_names =
+      Make({.certificates = MakeCredentialIndex(
+                {Load(store_, Certificate(TestKey::kEcP256, {"mail.example.org", "x.example"}))})},
+           tickets);
+  // The same names: the certificate was renewed.
+  const auto renewed = Make({.certificates = MakeCredentialIndex({Load(
+                                 store_, Certificate(TestKey::kEcP256, {"mail.example.org"}))})},
+                            tickets);
   const auto other_process = Make(policy_);
   for (const uint16_t version : {kTls12, kTls13}) {
     TestClientOptions options;
@@ -360,11 +370,9 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
     struct {
       TlsContext* context;
       bool resumed;
-    } const rows[] = {{first.get(), true},
-                      {twin.get(), true},
-                      {imap.get(), false},
-                      {other_certificate.get(), false},
-                      {other_process.get(), false}};
+    } const rows[] = {{first.get(), true},   {twin.get(), true},
+                      {imap.get(), false},   {other_names.get(), false},
+                      {renewed.get(), true}, {other_process.get(), false}};
     for (const auto& row : rows) {
       TestClient again(options);
       TestServer second(*row.context);
@@ -378,7 +386,9 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
 TEST(TlsContextTest, RefusesImpossiblePolicies) {
   EXPECT_FALSE(TlsContext::Create({}).ok());
   CredentialStore store;
-  TlsPolicy policy = {{Load(store, {})}, std::string(256, 'x'), MakeTicketKeys()};
+  TlsPolicy policy = {.certificates = MakeCredentialIndex({Load(store, {})}),
+                      .alpn = std::string(256, 'x'),
+                      .tickets = MakeTicketKeys()};
   EXPECT_FALSE(TlsContext::Create(policy).ok());
   policy.alpn.pop_back();
   EXPECT_TRUE(TlsContext::Create(policy).ok());

@@ -13,21 +13,25 @@ namespace starling {
 
 // Why a handshake or a connection failed: labels of
 // starling_tls_handshake_failures_total.
-#define STARLING_TLS_FAILURES(X)                       \
-  X(kNone, "none")                                     \
-  X(kNoSharedVersion, "no_shared_version")             \
-  X(kNoSharedCipher, "no_shared_cipher")               \
-  X(kNoSharedGroup, "no_shared_group")                 \
-  X(kNoApplicationProtocol, "no_application_protocol") \
-  X(kNoCertificate, "no_certificate")                  \
-  X(kNotTls, "not_tls")                                \
-  X(kClientAlert, "client_alert")                      \
-  X(kCertificateRejected, "certificate_rejected")      \
-  X(kInappropriateFallback, "inappropriate_fallback")  \
-  X(kRecordOverflow, "record_overflow")                \
-  X(kBadRecord, "bad_record")                          \
-  X(kProtocol, "protocol")                             \
-  X(kClosed, "closed")                                 \
+#define STARLING_TLS_FAILURES(X)                             \
+  X(kNone, "none")                                           \
+  X(kNoSharedVersion, "no_shared_version")                   \
+  X(kNoSharedCipher, "no_shared_cipher")                     \
+  X(kNoSharedGroup, "no_shared_group")                       \
+  X(kNoApplicationProtocol, "no_application_protocol")       \
+  X(kNoCertificate, "no_certificate")                        \
+  X(kSniUnknown, "sni_unknown")                              \
+  X(kClientCertificateMissing, "client_certificate_missing") \
+  X(kClientCertificateInvalid, "client_certificate_invalid") \
+  X(kServerCertificateInvalid, "server_certificate_invalid") \
+  X(kNotTls, "not_tls")                                      \
+  X(kClientAlert, "client_alert")                            \
+  X(kCertificateRejected, "certificate_rejected")            \
+  X(kInappropriateFallback, "inappropriate_fallback")        \
+  X(kRecordOverflow, "record_overflow")                      \
+  X(kBadRecord, "bad_record")                                \
+  X(kProtocol, "protocol")                                   \
+  X(kClosed, "closed")                                       \
   X(kTimeout, "timeout")
 
 enum class TlsFailure : uint8_t {
@@ -55,6 +59,75 @@ inline constexpr std::string_view kTlsCipherLabels[] = {
     "ECDHE-RSA-AES128-GCM-SHA256",   "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-RSA-CHACHA20-POLY1305",   "other"};
 inline constexpr std::string_view kTlsGroupLabels[] = {"X25519MLKEM768", "X25519", "P-256",
-                                                       "other"};
+                                                       "P-384",          "P-521",  "other"};
+// What the server signed with: kTlsSignatureNames, and "none" where it did not
+// (resumption).
+inline constexpr std::string_view kTlsSignatureLabels[] = {"ecdsa_secp256r1_sha256",
+                                                           "ecdsa_secp384r1_sha384",
+                                                           "ecdsa_secp521r1_sha512",
+                                                           "ed25519",
+                                                           "rsa_pss_rsae_sha256",
+                                                           "rsa_pss_rsae_sha384",
+                                                           "rsa_pss_rsae_sha512",
+                                                           "rsa_pkcs1_sha256",
+                                                           "rsa_pkcs1_sha384",
+                                                           "rsa_pkcs1_sha512",
+                                                           "none"};
+// The highest version that a ClientHello offered; "none": no hello was understood.
+inline constexpr std::string_view kTlsOfferedLabels[] = {"none",    "SSLv3",   "TLSv1.0",
+                                                         "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+// Kinds of our own key, as the PROXY protocol writes them; empty: another, or none was
+// used (resumption).
+inline constexpr std::string_view kTlsKeyLabels[] = {"EC256",   "EC384",   "EC521",   "RSA2048",
+                                                     "RSA3072", "RSA4096", "ED25519", ""};
+
+// What became of a client's certificate.
+inline constexpr std::string_view kClientCertificateLabels[] = {"not_asked", "none", "verified",
+                                                                "failed"};
+enum class ClientCertificateResult : uint8_t { kNotAsked, kNone, kVerified, kFailed };
+
+// Alerts (RFC 8446 section 6, RFC 5246 section 7.2) by description; what is not in the
+// list is counted as the last.
+struct TlsAlertRow {
+  uint8_t description;
+  std::string_view label;
+};
+inline constexpr TlsAlertRow kTlsAlerts[] = {{0, "close_notify"},
+                                             {10, "unexpected_message"},
+                                             {20, "bad_record_mac"},
+                                             {22, "record_overflow"},
+                                             {40, "handshake_failure"},
+                                             {42, "bad_certificate"},
+                                             {43, "unsupported_certificate"},
+                                             {44, "certificate_revoked"},
+                                             {45, "certificate_expired"},
+                                             {46, "certificate_unknown"},
+                                             {47, "illegal_parameter"},
+                                             {48, "unknown_ca"},
+                                             {49, "access_denied"},
+                                             {50, "decode_error"},
+                                             {51, "decrypt_error"},
+                                             {70, "protocol_version"},
+                                             {71, "insufficient_security"},
+                                             {80, "internal_error"},
+                                             {86, "inappropriate_fallback"},
+                                             {90, "user_canceled"},
+                                             {100, "no_renegotiation"},
+                                             {109, "missing_extension"},
+                                             {110, "unsupported_extension"},
+                                             {112, "unrecognized_name"},
+                                             {116, "certificate_required"},
+                                             {120, "no_application_protocol"}};
+inline constexpr size_t kTlsAlertCount = sizeof(kTlsAlerts) / sizeof(kTlsAlerts[0]) + 1;
+// Not an alert's description: none was seen.
+inline constexpr uint8_t kNoAlert = 255;
+constexpr size_t AlertIndex(uint8_t description) {
+  size_t i = 0;
+  while (i + 1 < kTlsAlertCount && kTlsAlerts[i].description != description) ++i;
+  return i;
+}
+constexpr std::string_view AlertLabel(size_t index) {
+  return index + 1 < kTlsAlertCount ? kTlsAlerts[index].label : std::string_view("other");
+}
 
 }  // namespace starling

@@ -10,6 +10,7 @@
 #include "gateway/tls/span_bio.h"
 #include "gateway/tls/tls_context_impl.h"
 #include "gateway/tls/tls_failure.h"
+#include "gateway/tls/verify.h"
 
 namespace starling {
 namespace {
@@ -38,26 +39,51 @@ constexpr uint16_t kCipherIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                    SSL_CIPHER_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
                                    SSL_CIPHER_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                                    SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
-constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1};
+constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
+                                  SSL_GROUP_SECP384R1, SSL_GROUP_SECP521R1};
+constexpr uint8_t kNoSignature = std::size(kTlsSignatureLabels) - 1;
+constexpr uint8_t kNoKey = std::size(kTlsKeyLabels) - 1;
 static_assert(std::size(kCipherIds) + 1 == std::size(kTlsCipherLabels));
 static_assert(std::size(kGroupIds) + 1 == std::size(kTlsGroupLabels));
 static_assert(sizeof(TlsSession) <= 32);
 
 }  // namespace
 
-TlsSession::TlsSession(TlsSession&& other) noexcept
-    : ssl_(std::exchange(other.ssl_, nullptr)),
-      context_(std::exchange(other.context_, nullptr)),
-      failure_(std::exchange(other.failure_, TlsFailure::kNone)),
-      is_tls_(std::exchange(other.is_tls_, false)) {}
+class TlsSession::Call {
+ public:
+  Call(TlsSession& session, Io& io) : context_(*session.context_->impl()), use_(context_.bio, io) {
+    context_.current = &session;
+    ERR_clear_error();
+  }
+  ~Call() { context_.current = nullptr; }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  TlsContext::Impl& context_;
+  const SpanBio::Use use_;
+};
+
+TlsSession::TlsSession() = default;
+TlsSession::~TlsSession() { Reset(); }
+
+TlsSession::TlsSession(TlsSession&& other) noexcept { *this = std::move(other); }
 
 TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   if (this == &other) return *this;
   Reset();
   ssl_ = std::exchange(other.ssl_, nullptr);
   context_ = std::exchange(other.context_, nullptr);
+  peer_ = std::move(other.peer_);
   failure_ = std::exchange(other.failure_, TlsFailure::kNone);
-  is_tls_ = std::exchange(other.is_tls_, false);
+  is_tls_ = other.is_tls_;
+  alpn_offered_ = other.alpn_offered_;
+  ticket_unknown_ = other.ticket_unknown_;
+  offered_ = other.offered_;
+  signature_ = other.signature_;
+  key_ = other.key_;
+  alert_sent_ = other.alert_sent_;
+  alert_received_ = other.alert_received_;
   return *this;
 }
 
@@ -81,8 +107,13 @@ void TlsSession::Reset() {
   SSL_free(ssl_);
   ssl_ = nullptr;
   context_ = nullptr;
+  peer_.reset();
   failure_ = TlsFailure::kNone;
-  is_tls_ = false;
+  is_tls_ = alpn_offered_ = ticket_unknown_ = false;
+  offered_ = 0;
+  signature_ = kNoSignature;
+  key_ = kNoKey;
+  alert_sent_ = alert_received_ = kNoAlert;
 }
 
 TlsResult TlsSession::Fail(TlsFailure failure) {
@@ -99,8 +130,11 @@ TlsResult TlsSession::NotDone(int ret) {
     case SSL_ERROR_ZERO_RETURN:
       return TlsResult::kClosed;
     default:
-      return Fail(TakeFailure());
+      break;
   }
+  // What a callback found is more than what the library makes of it.
+  const TlsFailure taken = TakeFailure();
+  return Fail(failure_ != TlsFailure::kNone ? failure_ : taken);
 }
 
 TlsResult TlsSession::Handshake(Io& io) {
@@ -112,23 +146,39 @@ TlsResult TlsSession::Handshake(Io& io) {
       if (io.out.size() - io.written >= sizeof(kUnexpectedMessage)) {
         std::memcpy(io.out.data() + io.written, kUnexpectedMessage, sizeof(kUnexpectedMessage));
         io.written += sizeof(kUnexpectedMessage);
+        alert_sent_ = SSL_AD_UNEXPECTED_MESSAGE;
       }
       return Fail(TlsFailure::kNotTls);
     }
     is_tls_ = true;
   }
-  const SpanBio::Use use(context_->impl()->bio, io);
-  ERR_clear_error();
+  const Call call(*this, io);
   const int ret = SSL_do_handshake(ssl_);
-  if (ret == 1) return TlsResult::kOk;
+  if (ret == 1) return ReverifyClient() ? TlsResult::kOk : TlsResult::kFailed;
   const TlsResult result = NotDone(ret);
   return result == TlsResult::kClosed ? Fail(TlsFailure::kClosed) : result;
 }
 
+// The library takes a resumed session's word for who the client is; what has expired or
+// been revoked since must not come in by a ticket.
+bool TlsSession::ReverifyClient() {
+  const TlsContext::Impl& context = *context_->impl();
+  if (context.client_certificate == ClientCertificateMode::kNone || !SSL_session_reused(ssl_) ||
+      SSL_get0_peer_certificates(ssl_) == nullptr) {
+    return true;
+  }
+  uint8_t alert = 0;
+  const bool verified = VerifyPeer(ssl_, *context.trust, TrustPurpose::kClient, {}, alert);
+  peer_ = std::make_unique<PeerIdentity>(IdentityOf(ssl_, verified));
+  if (verified || context.client_certificate == ClientCertificateMode::kOptional) return true;
+  SSL_send_fatal_alert(ssl_, alert);
+  failure_ = TlsFailure::kClientCertificateInvalid;
+  return false;
+}
+
 TlsResult TlsSession::Read(Io& io, std::span<uint8_t> plain, size_t& got) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
-  const SpanBio::Use use(context_->impl()->bio, io);
-  ERR_clear_error();
+  const Call call(*this, io);
   size_t filled = 0;
   while (filled < plain.size()) {
     const size_t room = std::min<size_t>(plain.size() - filled, SSL3_RT_MAX_PLAIN_LENGTH);
@@ -155,8 +205,7 @@ TlsResult TlsSession::Flush() {
 
 TlsResult TlsSession::Write(Io& io, std::span<const uint8_t> plain, size_t& taken) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
-  const SpanBio::Use use(context_->impl()->bio, io);
-  ERR_clear_error();
+  const Call call(*this, io);
   if (const TlsResult flushed = Flush(); flushed != TlsResult::kOk) return flushed;
   const size_t overhead = SSL_max_seal_overhead(ssl_);
   size_t done = 0;
@@ -175,8 +224,7 @@ TlsResult TlsSession::Write(Io& io, std::span<const uint8_t> plain, size_t& take
 
 TlsResult TlsSession::SendTickets(Io& io) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
-  const SpanBio::Use use(context_->impl()->bio, io);
-  ERR_clear_error();
+  const Call call(*this, io);
   return Flush();
 }
 
@@ -185,8 +233,7 @@ TlsResult TlsSession::CloseNotify(Io& io) {
   if (SSL_in_init(ssl_) || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) {
     return TlsResult::kOk;
   }
-  const SpanBio::Use use(context_->impl()->bio, io);
-  ERR_clear_error();
+  const Call call(*this, io);
   if (const TlsResult flushed = Flush(); flushed != TlsResult::kOk) return flushed;
   constexpr size_t kAlertSize = 2;
   if (io.out.size() - io.written < kAlertSize + SSL_max_seal_overhead(ssl_)) {
@@ -205,7 +252,17 @@ TlsFacts TlsSession::Facts() const {
   facts.cipher =
       IndexOf(kCipherIds, cipher == nullptr ? uint16_t{0} : SSL_CIPHER_get_protocol_id(cipher));
   facts.group = IndexOf(kGroupIds, SSL_get_group_id(ssl_));
+  facts.signature = signature_;
+  facts.key = key_;
+  facts.ticket_unknown = ticket_unknown_;
   facts.resumed = SSL_session_reused(ssl_) == 1;
+  if (peer_ != nullptr) {
+    facts.client_certificate = peer_->result;
+    facts.client_name = peer_->name;
+    facts.client_issuer = peer_->issuer;
+  } else if (context_->impl()->client_certificate != ClientCertificateMode::kNone) {
+    facts.client_certificate = ClientCertificateResult::kNone;
+  }
   facts.hello_retry = SSL_used_hello_retry_request(ssl_) == 1;
   if (const char* sni = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name); sni != nullptr) {
     facts.sni = sni;

@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -30,17 +32,26 @@ struct TlsFacts {
   uint8_t version = 0;
   uint8_t cipher = 0;
   uint8_t group = 0;
+  uint8_t signature = 0;
+  uint8_t key = 0;  // of our certificate
   bool resumed = false;
   bool hello_retry = false;
-  std::string_view sni;  // lower-case, escaped by nobody; lives as long as the session
+  bool ticket_unknown = false;  // the client had a ticket that no key of ours opens
+  ClientCertificateResult client_certificate = ClientCertificateResult::kNotAsked;
+  // These live as long as the session, and are escaped by nobody.
+  std::string_view sni;  // lower-case
   std::string_view alpn;
+  std::string_view client_name;  // of a certificate that was verified: its CN, or first SAN
+  std::string_view client_issuer;
 };
+
+struct PeerIdentity;
 
 // Movable, not copyable; empty when default-constructed. One thread.
 class TlsSession {
  public:
-  TlsSession() = default;
-  ~TlsSession() { Reset(); }
+  TlsSession();
+  ~TlsSession();
   TlsSession(TlsSession&& other) noexcept;
   TlsSession& operator=(TlsSession&& other) noexcept;
 
@@ -78,8 +89,19 @@ class TlsSession {
   bool MidRecord() const;
   TlsFacts Facts() const;  // after the handshake
   TlsFailure failure() const { return failure_; }
+  // The highest version that the client offered, into kTlsOfferedLabels.
+  uint8_t offered() const { return offered_; }
+  // Descriptions of the last alert of either side but close_notify; kNoAlert: none.
+  uint8_t alert_sent() const { return alert_sent_; }
+  uint8_t alert_received() const { return alert_received_; }
 
  private:
+  friend struct TlsCallbacks;  // the library's, which write what they learn here
+
+  // Makes this session the one that callbacks of its context mean, and `io` what its
+  // BIO reads and writes, as long as the object lives.
+  class Call;
+  bool ReverifyClient();
   TlsResult Fail(TlsFailure failure);
   // What a call of the library that did not succeed means.
   TlsResult NotDone(int ret);
@@ -87,8 +109,16 @@ class TlsSession {
 
   ssl_st* ssl_ = nullptr;
   TlsContext* context_ = nullptr;
+  std::unique_ptr<PeerIdentity> peer_;  // of a client that sent a certificate
   TlsFailure failure_ = TlsFailure::kNone;
-  bool is_tls_ = false;  // the first octet has been looked at
+  bool is_tls_ : 1 = false;  // the first octet has been looked at
+  bool alpn_offered_ : 1 = false;
+  bool ticket_unknown_ : 1 = false;
+  uint8_t offered_ = 0;
+  uint8_t signature_ = static_cast<uint8_t>(std::size(kTlsSignatureLabels) - 1);
+  uint8_t key_ = static_cast<uint8_t>(std::size(kTlsKeyLabels) - 1);
+  uint8_t alert_sent_ = kNoAlert;
+  uint8_t alert_received_ = kNoAlert;
 };
 
 }  // namespace starling

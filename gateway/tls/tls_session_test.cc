@@ -25,7 +25,8 @@ std::unique_ptr<TlsContext> MakeContext() {
   const TestCertificate made = MakeTestCertificate();
   auto loaded = store.LoadPem({"test.crt", "test.key"}, made.cert, made.key);
   EXPECT_TRUE(loaded.ok()) << loaded.status();
-  auto context = TlsContext::Create({{*loaded}, "", MakeTicketKeys()});
+  auto context = TlsContext::Create(
+      {.certificates = MakeCredentialIndex({*loaded}), .tickets = MakeTicketKeys()});
   EXPECT_TRUE(context.ok()) << context.status();
   return *std::move(context);
 }

@@ -30,7 +30,7 @@ std::shared_ptr<const Credential> MakeIdentity() {
   const char* const configured = getenv("TEST_TMPDIR");
   std::string folder = std::string(configured != nullptr ? configured : "/tmp") + "/simXXXXXX";
   if (mkdtemp(folder.data()) == nullptr) abort();
-  CertificateFiles files;
+  CertificateSource files;
   files.cert = folder + "/cert.pem";
   files.key = folder + "/key.pem";
   WriteFile(files.cert, made.cert);
@@ -105,7 +105,7 @@ std::unique_ptr<Generation> GatewayFixture::MakeGeneration() {
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
     blueprint.ids.push_back(id);
     blueprint.policy_of.push_back(id);
-    blueprint.policies.push_back({.credentials = {TheIdentity()},
+    blueprint.policies.push_back({.certificates = MakeCredentialIndex({TheIdentity()}),
                                   .alpn = std::string(config_.listeners[id].protocol->alpn),
                                   .tickets = tickets_});
   }

@@ -1,0 +1,120 @@
+#include "gateway/tls/policy.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/tls/tls_labels.h"
+#include "gateway/tls/tls_names.h"
+
+namespace starling {
+namespace {
+
+// In the order of kTlsSuiteNames; those of 1.3 first.
+constexpr size_t kSuites13 = 3;
+constexpr uint16_t kSuiteIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
+                                  SSL_CIPHER_AES_256_GCM_SHA384,
+                                  SSL_CIPHER_CHACHA20_POLY1305_SHA256,
+                                  SSL_CIPHER_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                                  SSL_CIPHER_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                                  SSL_CIPHER_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                                  SSL_CIPHER_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                                  SSL_CIPHER_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                                  SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
+static_assert(std::size(kSuiteIds) == std::size(kTlsSuiteNames));
+
+// In the order of kTlsGroupNames. Best first: the hybrid protects against those who
+// record today and decrypt later.
+constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
+                                  SSL_GROUP_SECP384R1, SSL_GROUP_SECP521R1};
+static_assert(std::size(kGroupIds) == std::size(kTlsGroupNames));
+// P-521 is for who asks for it: no client needs it, and it is slow.
+constexpr size_t kDefaultGroups = 4;
+
+// In the order of kTlsSignatureNames.
+constexpr uint16_t kSignatureIds[] = {
+    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384,
+    SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_ED25519,
+    SSL_SIGN_RSA_PSS_RSAE_SHA256,    SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_RSA_PSS_RSAE_SHA512,    SSL_SIGN_RSA_PKCS1_SHA256,
+    SSL_SIGN_RSA_PKCS1_SHA384,       SSL_SIGN_RSA_PKCS1_SHA512};
+static_assert(std::size(kSignatureIds) == std::size(kTlsSignatureNames));
+static_assert(std::size(kSignatureIds) + 1 == std::size(kTlsSignatureLabels));
+
+// The places of `names` in `known`, or of the first `defaults` where there are none.
+template <size_t kCount>
+absl::StatusOr<std::vector<size_t>> Places(const std::vector<std::string>& names,
+                                           const std::string_view (&known)[kCount],
+                                           size_t defaults) {
+  std::vector<size_t> places;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(known, std::string_view(name));
+    if (found == std::end(known)) {
+      return absl::InvalidArgumentError(absl::StrCat("TLS knows no ", name));
+    }
+    places.push_back(static_cast<size_t>(found - std::begin(known)));
+  }
+  for (size_t i = 0; names.empty() && i < defaults; ++i) places.push_back(i);
+  return places;
+}
+
+bool IsChaCha(size_t suite) {
+  return kTlsSuiteNames[suite].find("CHACHA20") != std::string_view::npos;
+}
+
+CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
+  CompiledPolicy::Ciphers ciphers;
+  for (const size_t suite : suites) {
+    if (suite < kSuites13) {
+      ciphers.tls13.push_back(kSuiteIds[suite]);
+    } else {
+      absl::StrAppend(&ciphers.tls12, ciphers.tls12.empty() ? "" : ":",
+                      std::string(kTlsSuiteNames[suite]));
+    }
+  }
+  return ciphers;
+}
+
+}  // namespace
+
+absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
+  CompiledPolicy compiled;
+  compiled.tls12 = policy.tls12;
+  auto suites = Places(policy.ciphers, kTlsSuiteNames, 0);
+  if (!suites.ok()) return suites.status();
+  // Of a version that none is named of, all are kept.
+  for (const bool tls13 : {true, false}) {
+    if (std::ranges::any_of(*suites, [&](size_t s) { return (s < kSuites13) == tls13; })) continue;
+    const size_t begin = tls13 ? 0 : kSuites13;
+    const size_t end = tls13 ? kSuites13 : std::size(kTlsSuiteNames);
+    for (size_t i = begin; i < end; ++i) suites->push_back(i);
+  }
+  compiled.ciphers = CiphersOf(*suites);
+  std::vector<size_t> chacha_first;
+  for (const bool wanted : {true, false}) {
+    std::ranges::copy_if(*suites, std::back_inserter(chacha_first),
+                         [&](size_t suite) { return IsChaCha(suite) == wanted; });
+  }
+  compiled.chacha_first = CiphersOf(chacha_first);
+
+  auto groups = Places(policy.groups, kTlsGroupNames, kDefaultGroups);
+  if (!groups.ok()) return groups.status();
+  for (const size_t group : *groups) compiled.groups.push_back(kGroupIds[group]);
+
+  auto signatures =
+      Places(policy.signature_algorithms, kTlsSignatureNames, std::size(kTlsSignatureNames));
+  if (!signatures.ok()) return signatures.status();
+  for (const size_t algorithm : *signatures) {
+    compiled.signatures.push_back(kSignatureIds[algorithm]);
+  }
+  compiled.all_signatures = policy.signature_algorithms.empty();
+  return compiled;
+}
+
+uint8_t SignatureIndex(uint16_t algorithm) {
+  return static_cast<uint8_t>(std::ranges::find(kSignatureIds, algorithm) -
+                              std::begin(kSignatureIds));
+}
+
+}  // namespace starling

@@ -1,0 +1,38 @@
+// A policy's names as the TLS library's numbers and lists. For tls/ only.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/tls/tls_context.h"
+
+namespace starling {
+
+struct CompiledPolicy {
+  // An order of ciphers: for TLS 1.3, and for 1.2 in the library's notation.
+  struct Ciphers {
+    std::vector<uint16_t> tls13;
+    std::string tls12;
+  };
+
+  bool tls12 = true;
+  Ciphers ciphers;
+  // For clients that put ChaCha20 first, since they have no hardware for AES; the same
+  // where the policy has no ChaCha20.
+  Ciphers chacha_first;
+  std::vector<uint16_t> groups;
+  std::vector<uint16_t> signatures;
+  bool all_signatures = true;  // the policy names none
+};
+
+// An error names what is not known.
+absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy);
+
+// Indices into kTlsSignatureLabels and kTlsKeyLabels.
+uint8_t SignatureIndex(uint16_t algorithm);
+
+}  // namespace starling

@@ -1,0 +1,42 @@
+// Verification of the other side's certificate against a TrustStore. For tls/ only.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "gateway/tls/tls_labels.h"
+#include "gateway/tls/trust_store.h"
+
+namespace starling {
+
+struct TrustStore::Impl {
+  bssl::UniquePtr<X509_STORE> store;
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names;  // of the authorities, for clients to choose by
+  bool check_crl = false;
+  uint32_t depth = 0;
+  std::string digest;
+};
+
+// What is known of a client that sent a certificate. Name and issuer are set only if
+// the certificate was verified.
+struct PeerIdentity {
+  ClientCertificateResult result = ClientCertificateResult::kFailed;
+  std::string name;
+  std::string issuer;
+};
+
+enum class TrustPurpose : uint8_t { kClient, kServer };
+
+// Verifies the chain that the other side of `ssl` sent, or had sent when the resumed
+// session was new. `host`: the name or address that a server's certificate must be
+// for; empty: any. True, or `alert` says what to tell it.
+bool VerifyPeer(const SSL* ssl, const TrustStore& trust, TrustPurpose purpose,
+                std::string_view host, uint8_t& alert);
+
+// The identity of a client whose certificate `verified`, or not.
+PeerIdentity IdentityOf(const SSL* ssl, bool verified);
+
+}  // namespace starling
