@@ -33,6 +33,8 @@ def starling_fuzz(name, srcs, deps, corpus = None):
             "//conditions:default": [],
         }),
         tags = ["fuzz"],
+        # As elsewhere, so that no library is built twice.
+        linkstatic = True,
         deps = deps + select({
             "//tests:fuzzing": [],
             "//conditions:default": ["//tests:fuzz_main"],

@@ -66,8 +66,8 @@ bool ChooseCredentials(const SSL_CLIENT_HELLO& hello, const CredentialIndex& cre
   char* name = const_cast<char*>(sni);
   for (char* p = name; *p != '\0'; p++) *p = absl::ascii_tolower(static_cast<uint8_t>(*p));
 
-  const size_t list = credentials.Find(name);
-  if (list == 0) return true;
+  const size_t list = credentials.Find(name).value_or(CredentialIndex::kDefault);
+  if (list == CredentialIndex::kDefault) return true;
   SSL_certs_clear(hello.ssl);
   return std::ranges::all_of(credentials.At(list), [&](const Credential* credential) {
     return SSL_add1_credential(hello.ssl, credential->ssl.get()) == 1;

@@ -5,34 +5,55 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "gateway/tls/tls_context.h"
+#include "gateway/tls/credential_store.h"
 
 namespace starling {
 
-enum class KeyKind : uint8_t { kEc, kRsa, kEd25519 };
+// In the order of preference for clients that can verify several.
+enum class KeyKind : uint8_t { kEc, kEd25519, kRsa };
+inline constexpr size_t kKeyKindCount = 3;
 
-// Immutable once made. A copy shares the parsed key and chain.
+using Sha256 = std::array<uint8_t, 32>;
+
+// What an OCSP response must be about.
+struct OcspSubject {
+  std::string serial;       // content of the DER INTEGER
+  std::string issuer_name;  // DER
+  std::string issuer_key;   // content of the BIT STRING; empty: not known
+};
+
+// All that follows from the content of certificate and key alone. Immutable once
+// made.
+struct CertificateMaterial {
+  struct Issuer {
+    std::string name;
+    int64_t not_after = 0;
+  };
+
+  bssl::UniquePtr<EVP_PKEY> key;
+  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> chain;  // as it is sent
+  KeyKind kind = KeyKind::kEc;
+  CertificateInfo info;                // without warnings and OCSP
+  std::vector<std::string> dns_names;  // lower-case A-labels; "*.example.org" for wildcards
+  std::vector<Issuer> issuers;         // of the chain
+  std::vector<std::string> warnings;   // each begins with a path
+  std::string note;                    // empty: nothing to say
+  OcspSubject subject;
+  Sha256 fingerprint = {};  // of the leaf
+};
+
+// Immutable once made.
 class Credential {
  public:
-  Credential() = default;
-  Credential(const Credential& other)
-      : ssl(bssl::UpRef(other.ssl)),
-        info(other.info),
-        dns_names(other.dns_names),
-        chain_warnings(other.chain_warnings),
-        kind(other.kind),
-        digest(other.digest) {}
-  Credential& operator=(const Credential&) = delete;
-
   bssl::UniquePtr<SSL_CREDENTIAL> ssl;
   CertificateInfo info;
-  std::vector<std::string> dns_names;       // lower-case; "*.example.org" for wildcards
-  std::vector<std::string> chain_warnings;  // those that neither day nor file mode changes
-  KeyKind kind = KeyKind::kEc;
-  std::array<uint8_t, 32> digest = {};  // of the two files' content
+  std::shared_ptr<const CertificateMaterial> material;
+  Sha256 digest = {};       // of the content of certificate and key
+  Sha256 ocsp_digest = {};  // of the response that is sent; zeros: none
 };
 
 }  // namespace starling

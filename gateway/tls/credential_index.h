@@ -1,16 +1,18 @@
-// Which credentials to offer for a server name. Built once a context; a
-// handshake costs one or two hash look-ups.
+// Which credentials to offer for a server name. Made once for a listener policy
+// and shared by the workers; a handshake costs one or two hash look-ups.
 //
-// A list holds, in the configured order, the credentials that name the host
-// itself, then those whose wildcard covers it, then, for clients that can verify
-// none of these keys, the first credential of each other kind of key. The TLS
-// library takes the first of a list that the client can verify.
+// A list holds the credentials that name the host itself, then those whose wildcard
+// covers it, those valid today before others; then, for clients that can verify none
+// of these keys, the first credential of each other kind of key. Of the same rank
+// comes ECDSA before RSA, and else the configured order; only the first of each type
+// of key is kept. The TLS library takes the first of a list that the client can
+// verify.
 #pragma once
 
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -19,29 +21,37 @@
 
 namespace starling {
 
+// Immutable; any thread.
 class CredentialIndex {
  public:
   using List = std::vector<const Credential*>;
+  using Credentials = std::vector<std::shared_ptr<const Credential>>;
 
-  // `credentials` is not empty; the list for unknown or absent names begins with
-  // its first one. The credentials outlive the index.
-  explicit CredentialIndex(const std::vector<std::shared_ptr<const Credential>>& credentials);
+  // For clients that name no host, and for unknown names where that is allowed: what
+  // serves the names of the first credential.
+  static constexpr size_t kDefault = 0;
 
-  // The number of the list for a lower-case `name`; 0 is the default's.
-  size_t Find(std::string_view name) const;
+  // `now` (Unix seconds) decides which are valid.
+  CredentialIndex(Credentials credentials, int64_t now);
+
+  // The number of the list for a lower-case `name`, which may end in a dot. Nothing if
+  // no credential is for it.
+  std::optional<size_t> Find(std::string_view name) const;
   const List& At(size_t list) const { return lists_[list]; }
 
+  bool empty() const { return credentials_.empty(); }
+  const Credentials& credentials() const { return credentials_; }
+  // Of all certificates and keys, in their order.
+  const Sha256& digest() const { return digest_; }
+
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
+  class Builder;
 
-  size_t Intern(List list);
-
+  Credentials credentials_;
+  Sha256 digest_ = {};
   std::vector<List> lists_;
-  // Exact names as they are; wildcards without their asterisk (".example.org").
-  std::unordered_map<std::string, size_t, Hash, std::equal_to<>> by_name_;
+  // Into the credentials' names. Wildcards without their asterisk (".example.org").
+  std::unordered_map<std::string_view, size_t> by_name_;
 };
 
 }  // namespace starling

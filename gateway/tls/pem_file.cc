@@ -1,6 +1,7 @@
 #include "gateway/tls/pem_file.h"
 
 #include <fcntl.h>
+#include <openssl/mem.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,22 +37,30 @@ absl::Status SystemError(const std::string& path, int error) {
   return absl::InvalidArgumentError(text);
 }
 
-absl::Status Unusable(const std::string& path, const char* what) {
+absl::Status Unusable(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
 }  // namespace
 
+PemFile::~PemFile() { OPENSSL_cleanse(text.data(), text.size()); }
+
 absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
+  return ReadSmallFile(path, kMaxFileSize, "a PEM file");
+}
+
+absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
+                                      std::string_view expected) {
+  const std::string wanted = absl::StrCat(", expected ", std::string(expected));
   // A FIFO without a writer would block an ordinary open for ever.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (file.get() < 0) return SystemError(path, errno);
   struct stat status = {};
   if (fstat(file.get(), &status) != 0) return SystemError(path, errno);
-  if (S_ISDIR(status.st_mode)) return Unusable(path, "is a directory, expected a PEM file");
+  if (S_ISDIR(status.st_mode)) return Unusable(path, "is a directory" + wanted);
   if (!S_ISREG(status.st_mode)) return Unusable(path, "is not a regular file");
-  if (status.st_size > static_cast<off_t>(kMaxFileSize)) {
-    return Unusable(path, "is larger than 1 MiB, expected a PEM file");
+  if (status.st_size > static_cast<off_t>(max_size)) {
+    return Unusable(path, absl::StrCat("is larger than ", max_size / 1024, " KiB", wanted));
   }
 
   PemFile result;
@@ -68,7 +77,7 @@ absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
     size += static_cast<size_t>(n);
   }
   if (size == result.text.size()) return Unusable(path, "changed while it was read, try again");
-  if (size == 0) return Unusable(path, "is empty, expected a PEM file");
+  if (size == 0) return Unusable(path, "is empty" + wanted);
   result.text.resize(size);
   return result;
 }

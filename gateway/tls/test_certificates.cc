@@ -6,11 +6,13 @@
 #include <openssl/ec_key.h>
 #include <openssl/evp.h>
 #include <openssl/nid.h>
+#include <openssl/obj.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -108,6 +110,16 @@ void AddNames(X509* cert, const std::vector<std::string>& names) {
   Check(X509_add1_ext_i2d(cert, NID_subject_alt_name, list.get(), 0, X509V3_ADD_APPEND), "SAN");
 }
 
+void AddMustStaple(X509* cert) {
+  const uint8_t features[] = {0x30, 0x03, 0x02, 0x01, 0x05};  // SEQUENCE OF INTEGER {5}
+  const bssl::UniquePtr<ASN1_OBJECT> oid(OBJ_txt2obj("1.3.6.1.5.5.7.1.24", 1));
+  const bssl::UniquePtr<ASN1_OCTET_STRING> value(ASN1_OCTET_STRING_new());
+  Check(ASN1_OCTET_STRING_set(value.get(), features, sizeof(features)), "TLS feature");
+  const bssl::UniquePtr<X509_EXTENSION> extension(
+      X509_EXTENSION_create_by_OBJ(nullptr, oid.get(), 0, value.get()));
+  Check(X509_add_ext(cert, extension.get(), -1), "TLS feature");
+}
+
 bssl::UniquePtr<X509> Build(EVP_PKEY* key, const std::string& subject, const std::string& issuer,
                             const TestCertificateOptions& options, bool is_ca, EVP_PKEY* signer) {
   static int64_t serial = 1;
@@ -130,6 +142,7 @@ bssl::UniquePtr<X509> Build(EVP_PKEY* key, const std::string& subject, const std
   } else if (!options.names.empty()) {
     AddNames(cert.get(), options.names);
   }
+  if (options.must_staple && !is_ca) AddMustStaple(cert.get());
   const EVP_MD* digest = EVP_PKEY_id(signer) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
   Check(X509_sign(cert.get(), signer, digest) > 0, "signing");
   return cert;
@@ -151,6 +164,21 @@ TestCertificate MakeTestCertificate(const TestCertificateOptions& options) {
   const auto ca = Build(ca_key, "Test CA", "Test CA", options, true, ca_key);
   result.cert = CertificatePem(leaf.get()) + CertificatePem(ca.get());
   return result;
+}
+
+TestChain MakeTestChain(int issuers, const TestCertificateOptions& options) {
+  EVP_PKEY* key = Key(options.key);
+  EVP_PKEY* ca_key = Key(TestKey::kEcP384);
+  const auto name = [&](int i) { return "Test CA " + std::to_string(std::min(i, issuers)); };
+  TestChain chain;
+  chain.key = KeyPem(key);
+  chain.certs.push_back(
+      CertificatePem(Build(key, options.common_name, name(1), options, false, ca_key).get()));
+  for (int i = 1; i <= issuers; i++) {
+    chain.certs.push_back(
+        CertificatePem(Build(ca_key, name(i), name(i + 1), options, true, ca_key).get()));
+  }
+  return chain;
 }
 
 std::string MakeTestKey(TestKey kind) { return KeyPem(Generate(kind).get()); }

@@ -17,6 +17,7 @@ struct TestCertificateOptions {
   int64_t not_before = -86'400;     // seconds from now
   int64_t not_after = 90 * 86'400;  // seconds from now
   bool with_issuer = false;         // appends a CA certificate that signed the leaf
+  bool must_staple = false;         // RFC 7633
 };
 
 struct TestCertificate {
@@ -27,6 +28,14 @@ struct TestCertificate {
 // Keys are made once a process and kind, so that RSA costs its time once. Aborts on
 // failure.
 TestCertificate MakeTestCertificate(const TestCertificateOptions& options = {});
+
+// A leaf, `issuers` authorities above it ("Test CA 1" is the leaf's issuer), and the
+// last of them a root: each alone, PEM, in that order. `key` is the leaf's.
+struct TestChain {
+  std::vector<std::string> certs;
+  std::string key;
+};
+TestChain MakeTestChain(int issuers, const TestCertificateOptions& options = {});
 
 // A fresh key of that kind, PEM; matches no certificate.
 std::string MakeTestKey(TestKey kind);

@@ -25,7 +25,7 @@ void CurrentTime(const SSL*, timeval* out) {
 
 ssl_select_cert_result_t SelectCertificate(const SSL_CLIENT_HELLO* hello) {
   const TlsContext::Impl& context = TlsContext::Impl::Of(hello->ssl);
-  return OnClientHello(*hello, context.index) ? ssl_select_cert_success : ssl_select_cert_error;
+  return OnClientHello(*hello, *context.index) ? ssl_select_cert_success : ssl_select_cert_error;
 }
 
 // ALPACA (RFC 7301 section 3.2): who asks for another protocol is refused.
@@ -70,9 +70,7 @@ constexpr SSL_TICKET_AEAD_METHOD kTicketMethod = {TicketOverhead, SealTicket, Op
 bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   SHA256_CTX hash;
   SHA256_Init(&hash);
-  for (const auto& credential : impl.credentials) {
-    SHA256_Update(&hash, credential->digest.data(), credential->digest.size());
-  }
+  SHA256_Update(&hash, impl.index->digest().data(), impl.index->digest().size());
   SHA256_Update(&hash, impl.alpn.data(), impl.alpn.size());
   uint8_t digest[SHA256_DIGEST_LENGTH];
   SHA256_Final(digest, &hash);
@@ -102,14 +100,13 @@ bool TlsContext::Impl::Init() {
   SSL_CTX_set_session_psk_dhe_timeout(ctx.get(), kTicketKeySeconds);
   SSL_CTX_set_num_tickets(ctx.get(), 1);
   SSL_CTX_set_ticket_aead_method(ctx.get(), &kTicketMethod);
-  return SetSessionIdContext(ctx.get(), *this) && ApplyPolicy(ctx.get(), index);
+  return SetSessionIdContext(ctx.get(), *this) && ApplyPolicy(ctx.get(), *index);
 }
 
 TlsContext::TlsContext() = default;
 TlsContext::~TlsContext() = default;
 
-absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
-    const TlsPolicy& policy) {
+absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsPolicy& policy) {
   if (policy.credentials.empty()) {
     return absl::InvalidArgumentError("TLS needs at least one certificate");
   }

@@ -17,9 +17,8 @@ namespace starling {
 
 struct TlsContext::Impl {
   explicit Impl(const TlsPolicy& policy)
-      : credentials(policy.credentials),
-        alpn(policy.alpn),
-        index(credentials),
+      : alpn(policy.alpn),
+        index(MakeCredentialIndex(policy.credentials)),
         tickets(policy.tickets) {}
 
   // False on lack of memory.
@@ -28,9 +27,8 @@ struct TlsContext::Impl {
   // The context an SSL was made from.
   static Impl& Of(const SSL* ssl);
 
-  std::vector<std::shared_ptr<const Credential>> credentials;
   std::string alpn;
-  CredentialIndex index;
+  std::shared_ptr<const CredentialIndex> index;
   TicketSealer tickets;
   SpanBio bio;
   bssl::UniquePtr<SSL_CTX> ctx;

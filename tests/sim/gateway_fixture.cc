@@ -30,7 +30,7 @@ std::shared_ptr<const Credential> MakeIdentity() {
   const char* const configured = getenv("TEST_TMPDIR");
   std::string folder = std::string(configured != nullptr ? configured : "/tmp") + "/simXXXXXX";
   if (mkdtemp(folder.data()) == nullptr) abort();
-  CertificateFiles files;
+  CertificateSource files;
   files.cert = folder + "/cert.pem";
   files.key = folder + "/key.pem";
   WriteFile(files.cert, made.cert);

@@ -1,0 +1,133 @@
+#include "gateway/tls/certificate_chain.h"
+
+#include <openssl/asn1.h>
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/nid.h>
+#include <openssl/obj.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace starling {
+namespace {
+
+// A client follows no more than about this many.
+constexpr size_t kMaxChain = 10;
+constexpr size_t kMaxCandidates = 8;
+constexpr size_t kMaxNamesTold = 5;
+
+bool SelfIssued(const X509* cert) {
+  return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
+}
+
+bool SignedBy(X509* cert, const X509* issuer) {
+  EVP_PKEY* key = X509_get0_pubkey(issuer);
+  const bool signed_by = key != nullptr && X509_verify(cert, key) == 1;
+  ERR_clear_error();
+  return signed_by;
+}
+
+// The position among those not taken (not null) of the issuer of `cert`, or their
+// count. Those behind `after` come first, as the order of a file is mostly right.
+size_t FindIssuer(const Chain& all, X509* cert, size_t after) {
+  std::vector<size_t> candidates;
+  for (size_t i = 1; i <= all.size() && candidates.size() < kMaxCandidates; i++) {
+    const size_t at = (after + i) % all.size();
+    if (all[at] != nullptr && X509_check_issued(all[at].get(), cert) == X509_V_OK) {
+      candidates.push_back(at);
+    }
+  }
+  ERR_clear_error();
+  if (candidates.empty()) return all.size();
+  if (candidates.size() == 1) return candidates.front();
+  // One name, several keys.
+  const auto signer = std::find_if(candidates.begin(), candidates.end(),
+                                   [&](size_t at) { return SignedBy(cert, all[at].get()); });
+  return signer == candidates.end() ? candidates.front() : *signer;
+}
+
+bool SignedWithWeakDigest(const X509* cert) {
+  int digest = NID_undef;
+  if (OBJ_find_sigid_algs(X509_get_signature_nid(cert), &digest, nullptr) != 1) return false;
+  return digest == NID_sha1 || digest == NID_md5;
+}
+
+std::string ChainText(const Chain& sent) {
+  std::vector<std::string> names;
+  for (const auto& cert : sent) names.push_back(DisplayName(X509_get_subject_name(cert.get())));
+  const X509* last = sent.back().get();
+  if (!SelfIssued(last)) {
+    names.push_back(absl::StrCat("(", DisplayName(X509_get_issuer_name(last)), ")"));
+  }
+  return absl::StrJoin(names, " <- ");
+}
+
+std::string LeftOutText(const Chain& left) {
+  std::vector<std::string> names;
+  size_t count = 0;
+  for (const auto& cert : left) {
+    if (cert == nullptr) continue;
+    if (++count <= kMaxNamesTold) names.push_back(DisplayName(X509_get_subject_name(cert.get())));
+  }
+  if (count > kMaxNamesTold) names.emplace_back("...");
+  return absl::StrCat(count,
+                      count == 1 ? " certificate of the file does" : " certificates of the file do",
+                      " not belong to its chain, not sent: ", absl::StrJoin(names, ", "));
+}
+
+}  // namespace
+
+std::string DisplayName(const X509_NAME* name) {
+  int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  if (at < 0) at = X509_NAME_entry_count(name) - 1;
+  const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, at);
+  if (entry == nullptr) return "?";
+  uint8_t* utf8 = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
+  if (size <= 0) {
+    ERR_clear_error();
+    OPENSSL_free(utf8);
+    return "?";
+  }
+  std::string text =
+      absl::CHexEscape(std::string(reinterpret_cast<char*>(utf8), static_cast<size_t>(size)));
+  OPENSSL_free(utf8);
+  return text;
+}
+
+OrderedChain OrderChain(Chain certificates, size_t leaf) {
+  OrderedChain result;
+  bool in_order = leaf == 0;
+  size_t at = leaf;
+  result.sent.push_back(std::move(certificates[at]));
+  while (result.sent.size() < kMaxChain && !SelfIssued(result.sent.back().get())) {
+    const size_t next = FindIssuer(certificates, result.sent.back().get(), at);
+    if (next == certificates.size()) break;
+    in_order = in_order && next > at;
+    at = next;
+    result.sent.push_back(std::move(certificates[at]));
+  }
+  result.text = ChainText(result.sent);
+  if (!in_order) {
+    result.warnings.emplace_back("the chain was out of order, it is sent in the right one");
+  }
+  if (result.sent.size() < certificates.size()) {
+    result.warnings.push_back(LeftOutText(certificates));
+  }
+  if (SignedWithWeakDigest(result.sent.front().get())) {
+    result.warnings.emplace_back(
+        "the certificate is signed with SHA-1 or MD5, clients will refuse it");
+  }
+  if (result.sent.size() > 1 && SelfIssued(result.sent.back().get())) {
+    result.note = absl::StrCat("the root at the end of the chain need not be sent: ",
+                               DisplayName(X509_get_subject_name(result.sent.back().get())));
+  }
+  return result;
+}
+
+}  // namespace starling

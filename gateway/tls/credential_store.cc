@@ -1,0 +1,299 @@
+#include "gateway/tls/credential_store.h"
+
+#include <openssl/posix_time.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/io/clock.h"
+#include "gateway/tls/certificate_file.h"
+#include "gateway/tls/certificate_folder.h"
+#include "gateway/tls/credential.h"
+#include "gateway/tls/ocsp_response.h"
+#include "gateway/tls/pem_file.h"
+
+namespace starling {
+namespace {
+
+using Ocsp = CertificateInfo::Ocsp;
+
+constexpr int64_t kExpiryWarningSeconds = 14 * 86400;
+// A responder's clock may be a little ahead, as clients allow as well.
+constexpr int64_t kClockSkewSeconds = 300;
+// A response that does not say until when is taken for this old at most.
+constexpr int64_t kOcspMaxAgeSeconds = 7 * 86400;
+constexpr size_t kMaxNotes = 100;
+constexpr size_t kFirstSweep = 64;
+
+absl::Status Bad(const std::string& path, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
+}
+
+// A UTC date for messages, "2026-03-01".
+std::string Date(int64_t unix_seconds) {
+  tm parts = {};
+  if (OPENSSL_posix_to_tm(unix_seconds, &parts) != 1) return "?";
+  char text[32];
+  const size_t n = strftime(text, sizeof(text), "%Y-%m-%d", &parts);
+  return std::string(text, n);
+}
+
+std::span<const uint8_t> Bytes(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+Sha256 Digest(std::string_view cert, std::string_view key) {
+  const uint64_t cert_size = cert.size();
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  // The length separates the two.
+  SHA256_Update(&context, &cert_size, sizeof(cert_size));
+  SHA256_Update(&context, cert.data(), cert.size());
+  SHA256_Update(&context, key.data(), key.size());
+  Sha256 digest;
+  SHA256_Final(digest.data(), &context);
+  return digest;
+}
+
+// One source's files.
+struct Content {
+  std::string cert_file, key_file, ocsp_file;
+  std::string_view cert, key;
+  std::string ocsp;  // empty: there is none
+  bool key_world_readable = false;
+};
+
+absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
+  std::vector<std::string> candidates = {source.ocsp};
+  if (source.ocsp.empty()) {
+    candidates = {content.cert_file + ".ocsp"};
+    const size_t dot = content.cert_file.rfind('.');
+    const size_t slash = content.cert_file.rfind('/');
+    const bool has_extension =
+        dot != std::string::npos && (slash == std::string::npos || dot > slash + 1);
+    if (source.pem.empty() && has_extension) {
+      candidates.push_back(content.cert_file.substr(0, dot) + ".ocsp");
+    }
+  }
+  for (const std::string& path : candidates) {
+    auto file = ReadSmallFile(path, kMaxOcspResponse, "an OCSP response");
+    if (source.ocsp.empty() && absl::IsNotFound(file.status())) continue;
+    if (!file.ok()) return file.status();
+    content.ocsp_file = path;
+    content.ocsp = std::move(file->text);
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+// Says what the response is good for, now; a good one is left in `content`.
+absl::Status JudgeOcsp(const CertificateMaterial& material, int64_t now, Content& content,
+                       CertificateInfo& info) {
+  if (content.ocsp_file.empty()) {
+    if (!info.must_staple) return absl::OkStatus();
+    return Bad(info.file,
+               "the certificate demands an OCSP response (must-staple), and there is none");
+  }
+  const auto response = ParseOcspResponse(Bytes(content.ocsp), material.subject);
+  if (!response.ok()) return Bad(content.ocsp_file, std::string(response.status().message()));
+  info.ocsp_next_update = response->next_update;
+  const int64_t until = response->next_update != 0 ? response->next_update
+                                                   : response->this_update + kOcspMaxAgeSeconds;
+  std::string warning;
+  if (response->status == OcspResponse::Status::kRevoked) {
+    info.ocsp = Ocsp::kRevoked;
+    warning = absl::StrCat("THE CERTIFICATE IS REVOKED since ", Date(response->revoked_at), ": ",
+                           info.file, ", replace it; the response is not sent");
+  } else if (response->status == OcspResponse::Status::kUnknown) {
+    warning = "the responder does not know the certificate, the response is not sent";
+  } else if (now >= until) {
+    info.ocsp = Ocsp::kStale;
+    warning = absl::StrCat("is out of date since ", Date(until), ", not sent");
+  } else if (now + kClockSkewSeconds < response->this_update) {
+    info.ocsp = Ocsp::kStale;
+    warning = absl::StrCat("is not valid before ", Date(response->this_update), ", not sent");
+  } else {
+    info.ocsp = Ocsp::kGood;
+    return absl::OkStatus();
+  }
+  content.ocsp.clear();
+  info.warnings.push_back(absl::StrCat(content.ocsp_file, ": ", warning));
+  return absl::OkStatus();
+}
+
+void JudgeDates(const CertificateMaterial& material, int64_t now, CertificateInfo& info) {
+  const auto warn = [&](const std::string& text) {
+    info.warnings.push_back(absl::StrCat(info.file, ": ", text));
+  };
+  if (now > info.not_after) {
+    warn(absl::StrCat("expired ", Date(info.not_after), ", clients will refuse it"));
+  } else if (now < info.not_before) {
+    warn(absl::StrCat("is not valid before ", Date(info.not_before), ", clients will refuse it"));
+  } else if (info.not_after - now < kExpiryWarningSeconds) {
+    warn(absl::StrCat("expires ", Date(info.not_after)));
+  }
+  for (const CertificateMaterial::Issuer& issuer : material.issuers) {
+    if (now <= issuer.not_after) continue;
+    warn(absl::StrCat("its issuer ", issuer.name, " expired ", Date(issuer.not_after)));
+  }
+}
+
+bool Same(const Credential& a, const Credential& b) {
+  return a.ocsp_digest == b.ocsp_digest && a.info.ocsp == b.info.ocsp &&
+         a.info.ocsp_next_update == b.info.ocsp_next_update && a.info.warnings == b.info.warnings;
+}
+
+}  // namespace
+
+struct CredentialStore::Impl {
+  absl::StatusOr<std::shared_ptr<const Credential>> Load(Content& content);
+  absl::StatusOr<std::shared_ptr<const Credential>> Load(const CertificateSource& source);
+  void Remember(const std::shared_ptr<const Credential>& credential, Content& content);
+
+  // By the names and the content of certificate and key.
+  using Key = std::tuple<std::string, std::string, Sha256>;
+  std::map<Key, std::weak_ptr<const Credential>> loaded;
+  size_t sweep_at = kFirstSweep;
+};
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Content& content) {
+  auto fresh = std::make_shared<Credential>();
+  fresh->digest = Digest(content.cert, content.key);
+  std::shared_ptr<const Credential> known;
+  const auto found = loaded.find({content.cert_file, content.key_file, fresh->digest});
+  if (found != loaded.end()) known = found->second.lock();
+  if (known != nullptr) {
+    fresh->material = known->material;
+  } else {
+    auto parsed = ParseCertificate(content.cert_file, content.cert, content.key_file, content.key);
+    if (!parsed.ok()) return parsed.status();
+    fresh->material = *std::move(parsed);
+  }
+  // What changes without the content is judged each time.
+  const int64_t now = WallNow() / 1'000'000;
+  fresh->info = fresh->material->info;
+  fresh->info.warnings = fresh->material->warnings;
+  JudgeDates(*fresh->material, now, fresh->info);
+  if (content.key_world_readable) {
+    fresh->info.warnings.push_back(
+        absl::StrCat(content.key_file, ": holds a private key that every user can read"));
+  }
+  if (auto status = JudgeOcsp(*fresh->material, now, content, fresh->info); !status.ok()) {
+    return status;
+  }
+  if (!content.ocsp.empty()) {
+    SHA256(Bytes(content.ocsp).data(), content.ocsp.size(), fresh->ocsp_digest.data());
+  }
+  if (known != nullptr && Same(*known, *fresh)) return known;
+  fresh->ssl = MakeSslCredential(*fresh->material, Bytes(content.ocsp));
+  if (fresh->ssl == nullptr) return Bad(content.cert_file, "cannot be used for TLS");
+  std::shared_ptr<const Credential> result = std::move(fresh);
+  Remember(result, content);
+  return result;
+}
+
+void CredentialStore::Impl::Remember(const std::shared_ptr<const Credential>& credential,
+                                     Content& content) {
+  // Each sweep is paid for by the entries made since the one before.
+  if (loaded.size() >= sweep_at) {
+    std::erase_if(loaded, [](const auto& entry) { return entry.second.expired(); });
+    sweep_at = std::max(kFirstSweep, 2 * loaded.size());
+  }
+  loaded[{std::move(content.cert_file), std::move(content.key_file), credential->digest}] =
+      credential;
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(
+    const CertificateSource& source) {
+  Content content;
+  const bool bundle = !source.pem.empty();
+  content.cert_file = bundle ? source.pem : source.cert;
+  content.key_file = bundle ? source.pem : source.key;
+  const auto cert = ReadPemFile(content.cert_file);
+  if (!cert.ok()) return cert.status();
+  content.cert = content.key = cert->text;
+  content.key_world_readable = cert->world_readable;
+  absl::StatusOr<PemFile> key = absl::UnknownError("not read");
+  if (!bundle) {
+    key = ReadPemFile(content.key_file);
+    if (!key.ok()) return key.status();
+    content.key = key->text;
+    content.key_world_readable = key->world_readable;
+  }
+  if (auto status = ReadOcsp(source, content); !status.ok()) return status;
+  return Load(content);
+}
+
+CredentialStore::CredentialStore() : impl_(std::make_unique<Impl>()) {}
+CredentialStore::~CredentialStore() = default;
+
+size_t CredentialStore::size() const { return impl_->loaded.size(); }
+
+CertificateSet CredentialStore::LoadAll(std::span<const CertificateSource> sources,
+                                        size_t max_certificates) {
+  CertificateSet set;
+  std::vector<CertificateSource> files;
+  for (const CertificateSource& source : sources) {
+    if (source.folder.empty()) {
+      files.push_back(source);
+      continue;
+    }
+    CertificateFolder found = ScanCertificateFolder(source.folder);
+    std::move(found.sources.begin(), found.sources.end(), std::back_inserter(files));
+    std::move(found.errors.begin(), found.errors.end(), std::back_inserter(set.errors));
+    std::move(found.notes.begin(), found.notes.end(), std::back_inserter(set.notes));
+  }
+  std::map<Sha256, const CertificateInfo*> leaves;
+  for (const CertificateSource& source : files) {
+    auto loaded = impl_->Load(source);
+    if (!loaded.ok()) {
+      set.errors.emplace_back(loaded.status().message());
+      continue;
+    }
+    const Credential& credential = **loaded;
+    const auto [other, is_new] = leaves.emplace(credential.material->fingerprint, &credential.info);
+    if (!is_new) {
+      set.notes.push_back(absl::StrCat(credential.info.file,
+                                       ": passed over, the certificate is in ", other->second->file,
+                                       " already"));
+      continue;
+    }
+    if (set.credentials.size() == max_certificates) {
+      set.errors.push_back(absl::StrCat(credential.info.file, ": is one more certificate than the ",
+                                        max_certificates, " that limits allow"));
+      break;
+    }
+    if (!credential.material->note.empty()) set.notes.push_back(credential.material->note);
+    set.credentials.push_back(*std::move(loaded));
+  }
+  if (set.notes.size() > kMaxNotes) {
+    const size_t more = set.notes.size() - kMaxNotes;
+    set.notes.resize(kMaxNotes);
+    set.notes.push_back(absl::StrCat("and ", more, " more of this kind"));
+  }
+  return set;
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Load(
+    const CertificateSource& source) {
+  return impl_->Load(source);
+}
+
+absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::LoadPem(
+    const CertificateSource& source, std::string_view cert_pem, std::string_view key_pem) {
+  Content content{.cert_file = source.cert, .key_file = source.key};
+  content.cert = cert_pem;
+  content.key = key_pem;
+  return impl_->Load(content);
+}
+
+const CertificateInfo& Info(const Credential& credential) { return credential.info; }
+
+}  // namespace starling
