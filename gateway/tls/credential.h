@@ -54,6 +54,7 @@ class Credential {
   std::shared_ptr<const CertificateMaterial> material;
   Sha256 digest = {};       // of the content of certificate and key
   Sha256 ocsp_digest = {};  // of the response that is sent; zeros: none
+  int64_t reload_at = 0;    // as CertificateSet::reload_at
 };
 
 }  // namespace starling

@@ -8,7 +8,10 @@
 
 #include "gateway/tls/credential.h"
 #include "gateway/tls/credential_testing.h"
+#include "gateway/tls/test_client.h"
 #include "gateway/tls/test_ocsp.h"
+#include "gateway/tls/test_server.h"
+#include "gateway/tls/tls_context.h"
 
 namespace starling {
 namespace {
@@ -86,6 +89,16 @@ TEST_F(StoreTest, DoesNotGrow) {
   EXPECT_EQ(store_.size(), before);
 }
 
+TEST_F(StoreTest, PathsToWatch) {
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(PathsOf({.cert = "/a.d/b.crt", .key = "/c"}),
+            (Paths{"/a.d/b.crt.ocsp", "/a.d/b.ocsp", "/a.d/b.crt", "/c"}));
+  EXPECT_EQ(PathsOf({.cert = "/a.d/b", .key = "/c"}), (Paths{"/a.d/b.ocsp", "/a.d/b", "/c"}));
+  EXPECT_EQ(PathsOf({.cert = "/b", .key = "/c", .ocsp = "/d"}), (Paths{"/d", "/b", "/c"}));
+  EXPECT_EQ(PathsOf({.pem = "/a.pem"}), (Paths{"/a.pem.ocsp", "/a.pem"}));
+  EXPECT_EQ(PathsOf({.folder = "/a"}), (Paths{"/a"}));
+}
+
 class OcspTest : public StoreTest {
  protected:
   absl::StatusOr<std::shared_ptr<const Credential>> Load(const std::string& ocsp) {
@@ -125,6 +138,25 @@ TEST_F(OcspTest, IsSentOnlyWhileItIsGood) {
     if (row.warning.empty()) continue;
     EXPECT_EQ(info.warnings[0].find(Path("given") + ": "), 0u) << info.warnings[0];
     EXPECT_NE(info.warnings[0].find(row.warning), std::string::npos) << info.warnings[0];
+  }
+}
+
+TEST_F(OcspTest, ReachesTheClient) {
+  for (const uint16_t version : {0x0303, 0x0304}) {
+    for (const bool good : {true, false}) {
+      const std::string response = Make({.this_update = -20, .next_update = good ? 3600 : -10});
+      const auto loaded = Load(response);
+      ASSERT_TRUE(loaded.ok()) << loaded.status();
+      const auto context =
+          TlsContext::Create({.credentials = {*loaded}, .tickets = MakeTicketKeys()});
+      ASSERT_TRUE(context.ok()) << context.status();
+      TestClientOptions options;
+      options.min_version = options.max_version = version;
+      TestClient client(options);
+      TestServer server(**context);
+      ASSERT_TRUE(Exchange(client, server)) << client.error();
+      EXPECT_EQ(client.ocsp_response(), good ? response : "");
+    }
   }
 }
 
@@ -176,6 +208,24 @@ TEST_F(OcspTest, RenewedOneMakesANewCredentialOfTheSameKey) {
   EXPECT_NE((*first)->ssl.get(), (*renewed)->ssl.get());
   EXPECT_EQ((*none)->material, (*renewed)->material);
   EXPECT_EQ((*none)->digest, (*renewed)->digest);
+}
+
+TEST_F(OcspTest, TellsWhenDatesChangeTheSet) {
+  const CertificateSource source = {.cert = Path("a.crt"), .key = Path("a.key")};
+  const auto reload_at = [&] { return store_.LoadAll({&source, 1}, 1).reload_at; };
+  ASSERT_TRUE(Load("").ok());
+  EXPECT_EQ(reload_at(), Info(**Load("")).not_after + 1);
+  Put("a.ocsp", Make());
+  EXPECT_EQ(reload_at(), Info(**Load("")).ocsp_next_update);
+  Put("a.ocsp", Make({.this_update = -20, .next_update = -10}));
+  EXPECT_EQ(reload_at(), Info(**Load("")).not_after + 1);
+  chain_ = MakeTestChain(1, {.not_before = 100});
+  std::filesystem::remove(Path("a.ocsp"));
+  ASSERT_TRUE(Load("").ok());
+  EXPECT_EQ(reload_at(), Info(**Load("")).not_before);
+  chain_ = MakeTestChain(1, {.not_after = -100});
+  ASSERT_TRUE(Load("").ok());
+  EXPECT_EQ(reload_at(), 0);
 }
 
 TEST_F(OcspTest, MustStaple) {
