@@ -48,10 +48,10 @@ void Reload::WatchFiles() {
   const MonoTime now = MonotonicNow();
   watcher_.Watch(runtime_.assets.paths, now);
   retry_at_ = now;
-  // Loading again finds a response out of date, and no longer sends it.
-  const int64_t stale = runtime_.assets.StaleAt();
-  const int64_t left = stale - WallNow() / 1'000'000;
-  stale_at_ = stale == 0 ? kNever : now + std::chrono::seconds(std::max<int64_t>(left, 0) + 1);
+  // Loading again finds an OCSP response out of date, and no longer sends it.
+  const int64_t reload_at = runtime_.assets.reload_at;
+  const int64_t left = reload_at - WallNow() / 1'000'000;
+  stale_at_ = reload_at == 0 ? kNever : now + std::chrono::seconds(std::max<int64_t>(left, 0) + 1);
 }
 
 MonoTime Reload::NextStep(MonoTime now) const {

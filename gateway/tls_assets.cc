@@ -83,11 +83,14 @@ class AssetLoader {
     for (const CertificateEntry& e : entries) {
       sources.push_back(
           {.cert = e.cert, .key = e.key, .ocsp = e.ocsp, .pem = e.pem, .folder = e.folder});
-      AddPaths(e);
+      for (const std::string& path : PathsOf(sources.back())) AddPath(path);
     }
     CertificateSet set = store_.LoadAll(sources, config_.limits.certificates);
     for (std::string& error : set.errors) Error(std::move(error));
     std::ranges::move(set.notes, std::back_inserter(assets_.notes));
+    if (set.reload_at != 0 && (assets_.reload_at == 0 || set.reload_at < assets_.reload_at)) {
+      assets_.reload_at = set.reload_at;
+    }
     for (const auto& credential : set.credentials) {
       if (!all_.insert(credential.get()).second) continue;
       assets_.credentials.push_back(credential);
@@ -97,18 +100,6 @@ class AssetLoader {
     Index index = MakeCredentialIndex(std::move(set.credentials));
     indices_.emplace_back(&entries, index);
     return index;
-  }
-
-  void AddPaths(const CertificateEntry& entry) {
-    for (const std::string& path : {entry.cert, entry.key, entry.ocsp, entry.pem, entry.folder}) {
-      AddPath(path);
-    }
-    // Where a response is looked for, in case that one comes.
-    if (entry.ocsp.empty() && !entry.cert.empty()) {
-      AddPath(entry.cert + ".ocsp");
-      AddPath(entry.cert.substr(0, entry.cert.rfind('.')) + ".ocsp");
-    }
-    if (!entry.pem.empty()) AddPath(entry.pem + ".ocsp");
   }
 
   Trust Authorities(const ClientCertificateOptions& options) {
@@ -168,16 +159,6 @@ bool TlsAssets::SameAs(const TlsAssets& other) const {
   return credentials == other.credentials && trust == other.trust &&
          std::ranges::equal(tickets, other.tickets, {}, &TicketSource::digest,
                             &TicketSource::digest);
-}
-
-int64_t TlsAssets::StaleAt() const {
-  int64_t next = 0;
-  for (const auto& credential : credentials) {
-    const CertificateInfo& info = Info(*credential);
-    if (info.ocsp != CertificateInfo::Ocsp::kGood || info.ocsp_next_update == 0) continue;
-    if (next == 0 || info.ocsp_next_update < next) next = info.ocsp_next_update;
-  }
-  return next;
 }
 
 TlsAssets LoadTlsAssets(const Config& config, CredentialStore& store,

@@ -33,11 +33,12 @@ struct TlsAssets {
   std::vector<std::string> notes;     // the same: what was passed over
   std::vector<std::string> paths;     // files and folders that a change of matters
 
+  // Unix seconds: when dates alone make the same files another thing; 0: never.
+  int64_t reload_at = 0;
+
   bool ok() const { return errors.empty(); }
   // Whether sessions would notice no difference; of the same configuration.
   bool SameAs(const TlsAssets& other) const;
-  // When an OCSP response becomes stale next, in Unix seconds; 0: none does.
-  int64_t StaleAt() const;
 };
 
 // Main thread. `own_tickets` are the keys of listeners without a file.

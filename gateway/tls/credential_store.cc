@@ -70,19 +70,21 @@ struct Content {
   bool key_world_readable = false;
 };
 
-absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
-  std::vector<std::string> candidates = {source.ocsp};
-  if (source.ocsp.empty()) {
-    candidates = {content.cert_file + ".ocsp"};
-    const size_t dot = content.cert_file.rfind('.');
-    const size_t slash = content.cert_file.rfind('/');
-    const bool has_extension =
-        dot != std::string::npos && (slash == std::string::npos || dot > slash + 1);
-    if (source.pem.empty() && has_extension) {
-      candidates.push_back(content.cert_file.substr(0, dot) + ".ocsp");
-    }
+std::vector<std::string> OcspPaths(const CertificateSource& source) {
+  if (!source.ocsp.empty()) return {source.ocsp};
+  if (!source.pem.empty()) return {source.pem + ".ocsp"};
+  std::vector<std::string> paths = {source.cert + ".ocsp"};
+  const size_t dot = source.cert.rfind('.');
+  const size_t slash = source.cert.rfind('/');
+  const size_t name = slash == std::string::npos ? 0 : slash + 1;
+  if (dot != std::string::npos && dot > name) {
+    paths.push_back(source.cert.substr(0, dot) + ".ocsp");
   }
-  for (const std::string& path : candidates) {
+  return paths;
+}
+
+absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
+  for (const std::string& path : OcspPaths(source)) {
     auto file = ReadSmallFile(path, kMaxOcspResponse, "an OCSP response");
     if (source.ocsp.empty() && absl::IsNotFound(file.status())) continue;
     if (!file.ok()) return file.status();
@@ -93,15 +95,21 @@ absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
   return absl::OkStatus();
 }
 
+// The earlier of the two that are still to come; 0: none.
+int64_t Sooner(int64_t a, int64_t b, int64_t now) {
+  if (b <= now) return a;
+  return a == 0 ? b : std::min(a, b);
+}
+
 // Says what the response is good for, now; a good one is left in `content`.
-absl::Status JudgeOcsp(const CertificateMaterial& material, int64_t now, Content& content,
-                       CertificateInfo& info) {
+absl::Status JudgeOcsp(int64_t now, Content& content, Credential& credential) {
+  CertificateInfo& info = credential.info;
   if (content.ocsp_file.empty()) {
     if (!info.must_staple) return absl::OkStatus();
     return Bad(info.file,
                "the certificate demands an OCSP response (must-staple), and there is none");
   }
-  const auto response = ParseOcspResponse(Bytes(content.ocsp), material.subject);
+  const auto response = ParseOcspResponse(Bytes(content.ocsp), credential.material->subject);
   if (!response.ok()) return Bad(content.ocsp_file, std::string(response.status().message()));
   info.ocsp_next_update = response->next_update;
   const int64_t until = response->next_update != 0 ? response->next_update
@@ -118,9 +126,12 @@ absl::Status JudgeOcsp(const CertificateMaterial& material, int64_t now, Content
     warning = absl::StrCat("is out of date since ", Date(until), ", not sent");
   } else if (now + kClockSkewSeconds < response->this_update) {
     info.ocsp = Ocsp::kStale;
+    credential.reload_at =
+        Sooner(credential.reload_at, response->this_update - kClockSkewSeconds, now);
     warning = absl::StrCat("is not valid before ", Date(response->this_update), ", not sent");
   } else {
     info.ocsp = Ocsp::kGood;
+    credential.reload_at = Sooner(credential.reload_at, until, now);
     return absl::OkStatus();
   }
   content.ocsp.clear();
@@ -185,9 +196,8 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Co
     fresh->info.warnings.push_back(
         absl::StrCat(content.key_file, ": holds a private key that every user can read"));
   }
-  if (auto status = JudgeOcsp(*fresh->material, now, content, fresh->info); !status.ok()) {
-    return status;
-  }
+  fresh->reload_at = Sooner(Sooner(0, fresh->info.not_before, now), fresh->info.not_after + 1, now);
+  if (auto status = JudgeOcsp(now, content, *fresh); !status.ok()) return status;
   if (!content.ocsp.empty()) {
     SHA256(Bytes(content.ocsp).data(), content.ocsp.size(), fresh->ocsp_digest.data());
   }
@@ -272,6 +282,7 @@ CertificateSet CredentialStore::LoadAll(std::span<const CertificateSource> sourc
       break;
     }
     if (!credential.material->note.empty()) set.notes.push_back(credential.material->note);
+    set.reload_at = Sooner(set.reload_at, credential.reload_at, 0);
     set.credentials.push_back(*std::move(loaded));
   }
   if (set.notes.size() > kMaxNotes) {
@@ -293,6 +304,15 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::LoadPem(
   content.cert = cert_pem;
   content.key = key_pem;
   return impl_->Load(content);
+}
+
+std::vector<std::string> PathsOf(const CertificateSource& source) {
+  if (!source.folder.empty()) return {source.folder};
+  std::vector<std::string> paths = OcspPaths(source);
+  for (const std::string& path : {source.cert, source.key, source.pem}) {
+    if (!path.empty()) paths.push_back(path);
+  }
+  return paths;
 }
 
 const CertificateInfo& Info(const Credential& credential) { return credential.info; }

@@ -76,7 +76,14 @@ struct CertificateSet {
   std::vector<std::shared_ptr<const Credential>> credentials;  // in order, none twice
   std::vector<std::string> errors;                             // each begins with a path
   std::vector<std::string> notes;  // files of folders that are no certificates, and the like
+  // Unix seconds: when dates alone make another set of the same files (a response gets
+  // stale, a certificate expires or begins to be valid). 0: never.
+  int64_t reload_at = 0;
 };
+
+// The files and the folder that a change of may change what the source gives, those
+// included that are not there.
+std::vector<std::string> PathsOf(const CertificateSource& source);
 
 // Parses each content once and hands out the same credential for as long as anybody
 // holds it. What is not the content's (dates, file modes) is judged at each load, so a

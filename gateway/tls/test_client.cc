@@ -142,6 +142,7 @@ TestClient::TestClient(const TestClientOptions& options)
   });
   impl_->ssl.reset(SSL_new(ctx));
   Configure(impl_->ssl.get(), options);
+  SSL_enable_ocsp_stapling(impl_->ssl.get());
   BIO* bio = BIO_new(Method());
   BIO_set_data(bio, &impl_->pipe);
   BIO_set_init(bio, 1);
@@ -224,6 +225,13 @@ std::string TestClient::alpn() const {
   unsigned size = 0;
   SSL_get0_alpn_selected(impl_->ssl.get(), &name, &size);
   return std::string(reinterpret_cast<const char*>(name), size);
+}
+
+std::string TestClient::ocsp_response() const {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  SSL_get0_ocsp_response(impl_->ssl.get(), &data, &size);
+  return size == 0 ? "" : std::string(reinterpret_cast<const char*>(data), size);
 }
 
 size_t TestClient::chain_length() const {

@@ -67,6 +67,7 @@ class TestClient {
   std::string alpn() const;
   size_t chain_length() const;
   std::string leaf_der() const;
+  std::string ocsp_response() const;  // stapled; always asked for
   bool leaf_is_rsa() const;
   // The latest ticket; null if none has come.
   std::shared_ptr<TestSession> session() const;
