@@ -18,7 +18,7 @@ namespace starling {
 namespace {
 
 constexpr uint16_t kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303, kTls13 = 0x0304;
-constexpr uint16_t kHybrid = 0x11ec, kX25519 = 29, kP256 = 23, kP384 = 24;
+constexpr uint16_t kHybrid = 0x11ec, kX25519 = 29, kP256 = 23, kP384 = 24, kP521 = 25;
 
 std::shared_ptr<const Credential> Load(CredentialStore& store,
                                        const TestCertificateOptions& options) {
@@ -139,7 +139,8 @@ TEST_F(HandshakeTest, KeyShareDecidesTheGroupWithoutAnotherRoundTrip) {
       {{kHybrid, kX25519, kP256}, {kP256}, kP256, false},
       {{kHybrid, kX25519, kP256}, {kX25519, kP256}, kX25519, false},
       {{kX25519, kP256}, {kP256}, kP256, false},
-      {{kP384, kX25519, kHybrid}, {kP384}, kHybrid, true},
+      {{kP384, kX25519, kHybrid}, {kP384}, kP384, false},
+      {{kP521, kX25519, kHybrid}, {kP521}, kHybrid, true},
   };
   for (const auto& row : rows) {
     TestClientOptions options;
@@ -304,7 +305,7 @@ TEST_F(HandshakeTest, Refusals) {
   cbc.max_version = kTls12;
   cbc.tls12_ciphers = "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA";
   groups.min_version = kTls13;
-  groups.groups = {SSL_GROUP_SECP521R1};
+  groups.groups = {kP521};
   no_ecdsa.min_version = kTls13;
   no_ecdsa.signature_algorithms = {0x0804};
   no_ecdsa12.max_version = kTls12;
