@@ -137,7 +137,8 @@ void PackSsl(Packer& packer, const ProxyTls& tls, const Selection& chosen) {
   packer.U16(0);
   uint8_t client = kClientSsl;
   // A certificate of this connection is one of its session too.
-  if (tls.client_certificate) client |= kClientCertConn | kClientCertSess;
+  if (tls.client_certificate) client |= kClientCertSess;
+  if (tls.client_certificate && !tls.resumed) client |= kClientCertConn;
   packer.U8(client);
   packer.U32(tls.client_certificate && tls.verified ? 0 : 1);
   PackTlv(packer, ProxyTlvType::kSslVersion, chosen.version);

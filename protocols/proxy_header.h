@@ -24,7 +24,8 @@ struct ProxyTls {
   std::string_view cipher;          // "TLS_AES_128_GCM_SHA256"
   std::string_view key_algorithm;   // "EC256", empty: left out
   std::string_view signature;       // empty: left out
-  bool client_certificate = false;  // one was sent on this connection
+  bool client_certificate = false;  // one was sent in this TLS session
+  bool resumed = false;             // not on this connection, but where the session began
   bool verified = false;            // and verification succeeded
   std::string_view common_name;     // sent only when verified
 };

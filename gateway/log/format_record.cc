@@ -24,16 +24,37 @@ std::string_view At(const std::string_view (&labels)[n], uint8_t index) {
   return labels[index < n ? index : n - 1];
 }
 
+// Only who was verified is named.
+void AddClient(const SessionRecord& record, LogLine& line) {
+  const ClientCertificateResult result = record.client_certificate;
+  if (result == ClientCertificateResult::kNotAsked || result == ClientCertificateResult::kNone) {
+    return;
+  }
+  line.Add("client_cert", kClientCertificateLabels[static_cast<size_t>(result)]);
+  if (record.client_name.length > 0) line.Add("client_name", record.client_name.view());
+  if (record.client_issuer.length > 0) line.Add("client_issuer", record.client_issuer.view());
+}
+
+void AddAlert(std::string_view key, uint8_t description, LogLine& line) {
+  if (description != kNoAlert) line.Add(key, AlertLabel(AlertIndex(description)));
+}
+
 void AddTls(const SessionRecord& record, LogLine& line) {
-  if (record.sni_length > 0) line.Add("sni", {record.sni.data(), record.sni_length});
+  if (record.sni.length > 0) line.Add("sni", record.sni.view());
   if (record.tls) {
     line.Add("tls_version", At(kTlsVersionLabels, record.tls_version));
     line.Add("cipher", At(kTlsCipherLabels, record.tls_cipher));
     line.Add("group", At(kTlsGroupLabels, record.tls_group));
+    if (!record.resumed) line.Add("signature", At(kTlsSignatureLabels, record.tls_signature));
     line.AddBool("resumed", record.resumed);
+    AddClient(record, line);
     line.AddMillis("handshake_ms", record.handshake_us);
   }
-  if (record.tls_failure != TlsFailure::kNone) line.Add("tls_failure", Label(record.tls_failure));
+  if (record.tls_failure == TlsFailure::kNone) return;
+  line.Add("tls_failure", Label(record.tls_failure));
+  if (record.tls_offered != 0) line.Add("tls_offered", At(kTlsOfferedLabels, record.tls_offered));
+  AddAlert("alert_sent", record.alert_sent, line);
+  AddAlert("alert_received", record.alert_received, line);
 }
 
 void AddUpstream(const SessionRecord& record, const Log::Options& options, LogLine& line) {

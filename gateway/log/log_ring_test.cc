@@ -66,8 +66,8 @@ TEST(LogRing, PushSignalsOnlyASleeper) {
 
 TEST(SessionRecord, SniIsCut) {
   SessionRecord record;
-  record.SetSni(std::string(300, 'a'));
-  EXPECT_EQ(record.sni_length, record.sni.size());
+  record.sni.Set(std::string(300, 'a'));
+  EXPECT_EQ(record.sni.length, record.sni.text.size());
 }
 
 }  // namespace

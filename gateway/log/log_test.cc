@@ -52,7 +52,7 @@ SessionRecord Full() {
   record.upstream_out = 4;
   record.peer = V4(7, 50000);
   record.local = V4(1, 993);
-  record.SetSni("mail.example.org");
+  record.sni.Set("mail.example.org");
   return record;
 }
 
@@ -111,7 +111,7 @@ TEST(FormatRecord, IndicesWithoutAName) {
 
 TEST(FormatRecord, SniIsEscaped) {
   SessionRecord record = Full();
-  record.SetSni("a\r\nmsg=forged \x1b[2J\xff");
+  record.sni.Set("a\r\nmsg=forged \x1b[2J\xff");
   const std::string line = FormatRecord(record, Names());
   EXPECT_NE(line.find(" sni=\"a\\r\\nmsg=forged \\x1b[2J\\xff\" "), std::string::npos) << line;
 }

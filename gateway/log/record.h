@@ -19,11 +19,27 @@ namespace starling {
 
 enum class LogEvent : uint8_t { kEstablished, kEnded };
 
+// Text that a peer chose, cut to its field.
+template <size_t kSize>
+struct RecordText {
+  uint8_t length = 0;
+  std::array<char, kSize> text{};
+
+  void Set(std::string_view from) {
+    length = static_cast<uint8_t>(from.size() < kSize ? from.size() : kSize);
+    std::memcpy(text.data(), from.data(), length);
+  }
+  std::string_view view() const { return {text.data(), length}; }
+};
+
 struct SessionRecord {
   LogEvent event = LogEvent::kEnded;
   bool tls = false;  // a handshake was completed; the fields below hold
   bool plaintext_leg = false;
-  uint8_t tls_version = 0, tls_cipher = 0, tls_group = 0;  // indices (tls_labels.h)
+  // Indices (tls_labels.h), and descriptions of alerts.
+  uint8_t tls_version = 0, tls_cipher = 0, tls_group = 0, tls_signature = 0, tls_offered = 0;
+  uint8_t alert_sent = kNoAlert, alert_received = kNoAlert;
+  ClientCertificateResult client_certificate = ClientCertificateResult::kNotAsked;
   bool resumed = false;
   EndReason reason = EndReason::kNone;
   TlsFailure tls_failure = TlsFailure::kNone;
@@ -38,13 +54,9 @@ struct SessionRecord {
   uint64_t downstream_in = 0, downstream_out = 0, upstream_in = 0, upstream_out = 0;
   Endpoint peer;  // the true client
   Endpoint local;
-  uint8_t sni_length = 0;
-  std::array<char, 96> sni{};
-
-  void SetSni(std::string_view name) {
-    sni_length = static_cast<uint8_t>(name.size() < sni.size() ? name.size() : sni.size());
-    std::memcpy(sni.data(), name.data(), sni_length);
-  }
+  RecordText<96> sni;
+  RecordText<64> client_name;  // of a certificate that was verified
+  RecordText<64> client_issuer;
 };
 
 }  // namespace starling

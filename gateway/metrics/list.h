@@ -4,6 +4,7 @@
 // age of certificates (exporter.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -56,6 +57,13 @@ enum class Limit : uint8_t {
   kLogRecords,
 };
 inline constexpr std::string_view kNoLabel[] = {""};
+inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};
+enum class AlertDirection : uint8_t { kSent, kReceived };
+inline constexpr auto kAlertLabels = [] {
+  std::array<std::string_view, kTlsAlertCount> labels{};
+  for (size_t i = 0; i < labels.size(); ++i) labels[i] = AlertLabel(i);
+  return labels;
+}();
 
 enum class MetricType : uint8_t { kCounter, kGauge };
 
@@ -89,7 +97,21 @@ enum class MetricType : uint8_t { kCounter, kGauge };
   X(kAttacks, "starling_attacks_refused_total", kCounter, "kind", kAttackLabels, "", kNoLabel,     \
     true, "What was refused because it is, or looks like, an attack.")                             \
   X(kBytes, "starling_bytes_total", kCounter, "direction", kDirectionLabels, "", kNoLabel, false,  \
-    "Octets on the sockets of each side.")
+    "Octets on the sockets of each side.")                                                         \
+  X(kFailedOffers, "starling_tls_failed_offers_total", kCounter, "offered", kTlsOfferedLabels, "", \
+    kNoLabel, false, "TLS handshakes that failed, by the highest version the client offered.")     \
+  X(kSignature, "starling_tls_signature_total", kCounter, "signature", kTlsSignatureLabels, "",    \
+    kNoLabel, false, "Handshakes by what the server signed with; none: resumed.")                  \
+  X(kHelloRetry, "starling_tls_hello_retry_total", kCounter, "", kNoLabel, "", kNoLabel, false,    \
+    "Handshakes that took another round trip for a key share.")                                    \
+  X(kTicketUnknown, "starling_tls_tickets_unknown_total", kCounter, "", kNoLabel, "", kNoLabel,    \
+    false, "Handshakes of clients with a session ticket that no key opens.")                       \
+  X(kClientCertificates, "starling_tls_client_certificates_total", kCounter, "result",             \
+    kClientCertificateLabels, "", kNoLabel, false,                                                 \
+    "Handshakes by what became of a client "                                                       \
+    "certificate.")                                                                                \
+  X(kAlerts, "starling_tls_alerts_total", kCounter, "direction", kAlertDirectionLabels, "alert",   \
+    kAlertLabels, false, "TLS alerts but close_notify.")
 
 // Families by server of a backend: X(enumerator, name, type, row label, its values, help)
 #define STARLING_SERVER_FAMILIES(X)                                                        \

@@ -197,6 +197,19 @@ void NoteReason(Session& session, EndReason reason) {
   if (session.reason == EndReason::kNone) session.reason = reason;
 }
 
+void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure) {
+  const ListenerId id = session.listener->id;
+  session.tls_failure = failure;
+  ctx.shard->Add(Family::kHandshakeFailures, id, static_cast<size_t>(failure));
+  ctx.shard->Add(Family::kFailedOffers, id, session.tls.offered());
+}
+
+void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
+                uint8_t description) {
+  ctx.shard->Add(Family::kAlerts, session.listener->id, static_cast<size_t>(direction),
+                 AlertIndex(description));
+}
+
 void CountAttack(WorkerContext& ctx, const Session& session, Attack attack) {
   ctx.shard->Add(Family::kAttacks, session.listener->id, static_cast<size_t>(attack));
 }

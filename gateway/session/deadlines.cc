@@ -123,9 +123,7 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
   if (now >= ProxyHeaderDue(session)) {
     EndNow(ctx, session, EndReason::kProxyHeaderDeadline);
   } else if (now >= HandshakeDue(session)) {
-    session.tls_failure = TlsFailure::kTimeout;
-    ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
-                   static_cast<size_t>(TlsFailure::kTimeout));
+    CountFailure(ctx, session, TlsFailure::kTimeout);
     EndNow(ctx, session, EndReason::kHandshakeDeadline);
   } else if (now >= GreetingDue(session)) {
     EndByDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);

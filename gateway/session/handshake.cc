@@ -49,6 +49,7 @@ bool Admit(WorkerContext& ctx, Session& session) {
   if (!session.waiting_admission && ctx.admission.size() >= limits.handshake_queue) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kHandshakeQueue));
     SayToClient(ctx, session, kInternalError);
+    CountAlert(ctx, session, AlertDirection::kSent, kInternalError[6]);
     EndPolitely(ctx, session, EndReason::kHandshakeLimit);
     return false;
   }
@@ -61,9 +62,8 @@ bool Admit(WorkerContext& ctx, Session& session) {
 bool FirstOctetIsTls(WorkerContext& ctx, Session& session, ByteView in) {
   if (in[0] == kHandshakeRecord) return true;
   SayToClient(ctx, session, kUnexpectedMessage);
-  session.tls_failure = TlsFailure::kNotTls;
-  ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
-                 static_cast<size_t>(TlsFailure::kNotTls));
+  CountAlert(ctx, session, AlertDirection::kSent, kUnexpectedMessage[6]);
+  CountFailure(ctx, session, TlsFailure::kNotTls);
   if (session.upgraded) {
     CountAttack(ctx, session, Attack::kPlaintextInjection);
     EndPolitely(ctx, session, EndReason::kPlaintextInjection);
@@ -86,8 +86,7 @@ bool HelloComplete(ByteView in) {
 }
 
 void Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
-  session.tls_failure = failure;
-  ctx.shard->Add(Family::kHandshakeFailures, session.listener->id, static_cast<size_t>(failure));
+  CountFailure(ctx, session, failure);
   EndPolitely(ctx, session, EndReason::kHandshakeFailed);
 }
 
@@ -112,6 +111,10 @@ void Completed(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kHandshakes, id, facts.version, facts.resumed ? 1 : 0);
   ctx.shard->Add(Family::kCipher, id, facts.cipher);
   ctx.shard->Add(Family::kGroup, id, facts.group);
+  ctx.shard->Add(Family::kSignature, id, facts.signature);
+  if (facts.hello_retry) ctx.shard->Add(Family::kHelloRetry, id);
+  if (facts.ticket_unknown) ctx.shard->Add(Family::kTicketUnknown, id);
+  ctx.shard->Add(Family::kClientCertificates, id, static_cast<size_t>(facts.client_certificate));
   ctx.shard->Observe(Histogram::kHandshakeSeconds, id, static_cast<uint64_t>(took.count()));
   LeaveHandshake(ctx, session);
   if (session.upgraded) SendTicketsNow(ctx, session);
@@ -165,11 +168,7 @@ void LeaveHandshake(WorkerContext& ctx, Session& session) {
 bool StepHandshake(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   if (down.recv_error != 0 || down.send_error != 0) {
-    if (session.tls) {
-      session.tls_failure = TlsFailure::kClosed;
-      ctx.shard->Add(Family::kHandshakeFailures, session.listener->id,
-                     static_cast<size_t>(TlsFailure::kClosed));
-    }
+    if (session.tls) CountFailure(ctx, session, TlsFailure::kClosed);
     EndNow(ctx, session, EndReason::kClientReset);
     return true;
   }

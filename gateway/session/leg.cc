@@ -33,8 +33,15 @@ bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& back
   TlsFacts facts;
   if (session.tls_up) {
     facts = session.tls.Facts();
-    info.tls = ProxyTls{.version = kTlsVersionLabels[facts.version],
-                        .cipher = kTlsCipherLabels[facts.cipher]};
+    info.tls = ProxyTls{
+        .version = kTlsVersionLabels[facts.version],
+        .cipher = kTlsCipherLabels[facts.cipher],
+        .key_algorithm = kTlsKeyLabels[facts.key],
+        .signature = facts.resumed ? std::string_view() : kTlsSignatureLabels[facts.signature],
+        .client_certificate = facts.client_certificate >= ClientCertificateResult::kVerified,
+        .resumed = facts.resumed,
+        .verified = facts.client_certificate == ClientCertificateResult::kVerified,
+        .common_name = facts.client_name};
     info.alpn = facts.alpn;
     info.sni = facts.sni;
   }

@@ -20,8 +20,15 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
     record.tls_cipher = facts.cipher;
     record.tls_group = facts.group;
     record.resumed = facts.resumed;
-    record.SetSni(facts.sni);
+    record.tls_signature = facts.signature;
+    record.client_certificate = facts.client_certificate;
+    record.sni.Set(facts.sni);
+    record.client_name.Set(facts.client_name);
+    record.client_issuer.Set(facts.client_issuer);
   }
+  record.tls_offered = session.tls.offered();
+  record.alert_sent = session.tls.alert_sent();
+  record.alert_received = session.tls.alert_received();
   record.reason = session.reason;
   record.tls_failure = session.tls_failure;
   record.worker = static_cast<uint16_t>(ctx.index);
@@ -58,6 +65,12 @@ void ReportEnd(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));
+  if (session.tls.alert_sent() != kNoAlert) {
+    CountAlert(ctx, session, AlertDirection::kSent, session.tls.alert_sent());
+  }
+  if (session.tls.alert_received() != kNoAlert) {
+    CountAlert(ctx, session, AlertDirection::kReceived, session.tls.alert_received());
+  }
   Push(ctx, session, LogEvent::kEnded);
 }
 

@@ -37,6 +37,10 @@ bool SayToClient(WorkerContext& ctx, Session& session, ByteView text);
 
 void SetPhase(WorkerContext& ctx, Session& session, Phase phase);
 void NoteReason(Session& session, EndReason reason);
+// A handshake that failed, with what the client offered.
+void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure);
+void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
+                uint8_t description);
 void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
 inline bool IsDown(const Session& session, const Leg& leg) { return &leg == &session.down; }
 inline MonoTime After(MonoTime at, uint32_t ms) { return at + std::chrono::milliseconds(ms); }

@@ -79,6 +79,7 @@ void Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason rea
     SayToClient(ctx, session, writer.written());
   } else if (!session.tls_up && !can_say) {
     SayToClient(ctx, session, kInternalErrorAlert);
+    CountAlert(ctx, session, AlertDirection::kSent, kInternalErrorAlert[6]);
   }
   EndPolitely(ctx, session, reason);
 }
