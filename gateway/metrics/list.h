@@ -101,7 +101,7 @@ enum class MetricType : uint8_t { kCounter, kGauge };
   X(kFailedOffers, "starling_tls_failed_offers_total", kCounter, "offered", kTlsOfferedLabels, "", \
     kNoLabel, false, "TLS handshakes that failed, by the highest version the client offered.")     \
   X(kSignature, "starling_tls_signature_total", kCounter, "signature", kTlsSignatureLabels, "",    \
-    kNoLabel, false, "Handshakes by what the server signed with; none: resumed.")                  \
+    kNoLabel, false, "Handshakes by what the server signed with.")                                 \
   X(kHelloRetry, "starling_tls_hello_retry_total", kCounter, "", kNoLabel, "", kNoLabel, false,    \
     "Handshakes that took another round trip for a key share.")                                    \
   X(kTicketUnknown, "starling_tls_tickets_unknown_total", kCounter, "", kNoLabel, "", kNoLabel,    \

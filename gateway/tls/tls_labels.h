@@ -60,7 +60,7 @@ inline constexpr std::string_view kTlsCipherLabels[] = {
     "ECDHE-RSA-CHACHA20-POLY1305",   "other"};
 inline constexpr std::string_view kTlsGroupLabels[] = {"X25519MLKEM768", "X25519", "P-256",
                                                        "P-384",          "P-521",  "other"};
-// What the server signed with: kTlsSignatureNames, and "none" where it did not
+// What the server signed with: kTlsSignatureNames, and "resumed" where it did not
 // (resumption).
 inline constexpr std::string_view kTlsSignatureLabels[] = {"ecdsa_secp256r1_sha256",
                                                            "ecdsa_secp384r1_sha384",
@@ -72,9 +72,9 @@ inline constexpr std::string_view kTlsSignatureLabels[] = {"ecdsa_secp256r1_sha2
                                                            "rsa_pkcs1_sha256",
                                                            "rsa_pkcs1_sha384",
                                                            "rsa_pkcs1_sha512",
-                                                           "none"};
-// The highest version that a ClientHello offered; "none": no hello was understood.
-inline constexpr std::string_view kTlsOfferedLabels[] = {"none",    "SSLv3",   "TLSv1.0",
+                                                           "resumed"};
+// The highest version that a ClientHello offered; "unknown": none was understood.
+inline constexpr std::string_view kTlsOfferedLabels[] = {"unknown", "SSLv3",   "TLSv1.0",
                                                          "TLSv1.1", "TLSv1.2", "TLSv1.3"};
 // Kinds of our own key, as the PROXY protocol writes them; empty: another, or none was
 // used (resumption).
@@ -82,7 +82,7 @@ inline constexpr std::string_view kTlsKeyLabels[] = {"EC256",   "EC384",   "EC52
                                                      "RSA3072", "RSA4096", "ED25519", ""};
 
 // What became of a client's certificate.
-inline constexpr std::string_view kClientCertificateLabels[] = {"not_asked", "none", "verified",
+inline constexpr std::string_view kClientCertificateLabels[] = {"not_asked", "absent", "verified",
                                                                 "failed"};
 enum class ClientCertificateResult : uint8_t { kNotAsked, kNone, kVerified, kFailed };
 
