@@ -1,5 +1,7 @@
 #include "gateway/tls/policy.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <iterator>
 #include <string_view>
@@ -42,18 +44,24 @@ constexpr uint16_t kSignatureIds[] = {
 static_assert(std::size(kSignatureIds) == std::size(kTlsSignatureNames));
 static_assert(std::size(kSignatureIds) + 1 == std::size(kTlsSignatureLabels));
 
-// The places of `names` in `known`, or of the first `defaults` where there are none.
+// The places of an option's `names` in `known`, or of the first `defaults` where there
+// are none.
 template <size_t kCount>
-absl::StatusOr<std::vector<size_t>> Places(const std::vector<std::string>& names,
+absl::StatusOr<std::vector<size_t>> Places(const char* option,
+                                           const std::vector<std::string>& names,
                                            const std::string_view (&known)[kCount],
                                            size_t defaults) {
   std::vector<size_t> places;
   for (const std::string& name : names) {
     const auto found = std::ranges::find(known, std::string_view(name));
     if (found == std::end(known)) {
-      return absl::InvalidArgumentError(absl::StrCat("TLS knows no ", name));
+      return absl::InvalidArgumentError(absl::StrCat(option, ": TLS knows no ", name));
     }
-    places.push_back(static_cast<size_t>(found - std::begin(known)));
+    const auto place = static_cast<size_t>(found - std::begin(known));
+    if (std::ranges::find(places, place) != places.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(option, ": ", name, " twice"));
+    }
+    places.push_back(place);
   }
   for (size_t i = 0; names.empty() && i < defaults; ++i) places.push_back(i);
   return places;
@@ -61,6 +69,18 @@ absl::StatusOr<std::vector<size_t>> Places(const std::vector<std::string>& names
 
 bool IsChaCha(size_t suite) {
   return kTlsSuiteNames[suite].find("CHACHA20") != std::string_view::npos;
+}
+
+bool IsPkcs1(uint16_t algorithm) {
+  return algorithm == SSL_SIGN_RSA_PKCS1_SHA256 || algorithm == SSL_SIGN_RSA_PKCS1_SHA384 ||
+         algorithm == SSL_SIGN_RSA_PKCS1_SHA512;
+}
+
+// The only one that TLS 1.3 has for an EC key.
+uint16_t SignatureOfCurve(int bits) {
+  return bits == 256   ? SSL_SIGN_ECDSA_SECP256R1_SHA256
+         : bits == 384 ? SSL_SIGN_ECDSA_SECP384R1_SHA384
+                       : SSL_SIGN_ECDSA_SECP521R1_SHA512;
 }
 
 CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
@@ -81,7 +101,7 @@ CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
 absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   CompiledPolicy compiled;
   compiled.tls12 = policy.tls12;
-  auto suites = Places(policy.ciphers, kTlsSuiteNames, 0);
+  auto suites = Places("ciphers", policy.ciphers, kTlsSuiteNames, 0);
   if (!suites.ok()) return suites.status();
   // Of a version that none is named of, all are kept.
   for (const bool tls13 : {true, false}) {
@@ -98,18 +118,37 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   }
   compiled.chacha_first = CiphersOf(chacha_first);
 
-  auto groups = Places(policy.groups, kTlsGroupNames, kDefaultGroups);
+  auto groups = Places("groups", policy.groups, kTlsGroupNames, kDefaultGroups);
   if (!groups.ok()) return groups.status();
   for (const size_t group : *groups) compiled.groups.push_back(kGroupIds[group]);
+  if (policy.tls12 && compiled.groups == std::vector<uint16_t>{SSL_GROUP_X25519_MLKEM768}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("groups: ", policy.groups.front(),
+                     " is of TLS 1.3 alone: add a group, or set min_version to TLSv1.3"));
+  }
 
-  auto signatures =
-      Places(policy.signature_algorithms, kTlsSignatureNames, std::size(kTlsSignatureNames));
+  auto signatures = Places("signature_algorithms", policy.signature_algorithms, kTlsSignatureNames,
+                           std::size(kTlsSignatureNames));
   if (!signatures.ok()) return signatures.status();
   for (const size_t algorithm : *signatures) {
     compiled.signatures.push_back(kSignatureIds[algorithm]);
   }
   compiled.all_signatures = policy.signature_algorithms.empty();
   return compiled;
+}
+
+std::vector<uint16_t> SignaturesFor(const CompiledPolicy& policy, const EVP_PKEY* key) {
+  std::vector<uint16_t> algorithms;
+  for (const uint16_t algorithm : policy.signatures) {
+    if (SSL_get_signature_algorithm_key_type(algorithm) != EVP_PKEY_id(key)) continue;
+    // RFC 8446 section 4.2.3: PKCS #1 signs in TLS 1.2 only, and there a curve goes with
+    // any digest.
+    const bool tls13 = EVP_PKEY_id(key) == EVP_PKEY_EC
+                           ? algorithm == SignatureOfCurve(EVP_PKEY_bits(key))
+                           : !IsPkcs1(algorithm);
+    if (policy.tls12 || tls13) algorithms.push_back(algorithm);
+  }
+  return algorithms;
 }
 
 uint8_t SignatureIndex(uint16_t algorithm) {

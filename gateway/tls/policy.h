@@ -29,10 +29,14 @@ struct CompiledPolicy {
   bool all_signatures = true;  // the policy names none
 };
 
-// An error names what is not known.
+// An error begins with the option, and names what is not known, there twice or of no use.
 absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy);
 
-// Indices into kTlsSignatureLabels and kTlsKeyLabels.
+// What of the policy's signature algorithms `key` can sign with in a version that the
+// policy allows, in its order.
+std::vector<uint16_t> SignaturesFor(const CompiledPolicy& policy, const EVP_PKEY* key);
+
+// An index into kTlsSignatureLabels.
 uint8_t SignatureIndex(uint16_t algorithm);
 
 }  // namespace starling

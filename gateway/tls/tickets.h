@@ -66,6 +66,9 @@ class TicketSealer {
  public:
   explicit TicketSealer(std::shared_ptr<TicketKeys> keys) : keys_(std::move(keys)) {}
 
+  // Takes the keys that are good at `now` (monotonic seconds). False on lack of memory.
+  bool Refresh(int64_t now);
+
   // Name, nonce and tag.
   static constexpr size_t kOverhead = 16 + 12 + 16;
 
@@ -82,8 +85,6 @@ class TicketSealer {
     std::array<uint8_t, 16> name = {};
     bssl::ScopedEVP_AEAD_CTX aead;
   };
-
-  bool Refresh(int64_t now);
 
   std::shared_ptr<TicketKeys> keys_;
   std::list<Slot> slots_;  // cannot be moved

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gateway/io/clock.h"
 #include "gateway/tls/certificate_file.h"
 #include "gateway/tls/client_hello.h"
@@ -23,8 +24,9 @@
 namespace starling {
 namespace {
 
-// Of a client's certificates; a ticket must hold them too.
-constexpr size_t kMaxClientChain = 16'384;
+// A message that a client with a certificate may send: the certificates, or the hello
+// with the ticket that holds them (kMaxChainSize) and all else.
+constexpr size_t kMaxClientMessage = 24 * 1'024;
 
 bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> copy(sk_CRYPTO_BUFFER_new_null());
@@ -89,6 +91,8 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   }
   SHA256_CTX hash;
   SHA256_Init(&hash);
+  const uint64_t count = names.size();
+  SHA256_Update(&hash, &count, sizeof(count));
   for (const std::string_view name : names) Update(hash, name);
   Update(hash, impl.alpn);
   const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12,
@@ -151,12 +155,15 @@ struct TlsCallbacks {
   // The client's certificate in a full handshake.
   static ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* alert) {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
-    const bool verified = VerifyPeer(ssl, *context.trust, TrustPurpose::kClient, {}, *alert);
     TlsSession& session = Current(ssl);
+    // No ticket could hold more of them, whatever becomes of the certificate.
+    const bool fits = ChainSize(ssl) <= kMaxChainSize;
+    *alert = SSL_AD_BAD_CERTIFICATE;
+    const bool verified =
+        fits && VerifyPeer(ssl, *context.trust, TrustPurpose::kClient, {}, *alert);
     session.peer_ = std::make_unique<PeerIdentity>(IdentityOf(ssl, verified));
-    if (verified || context.client_certificate == ClientCertificateMode::kOptional) {
-      return ssl_verify_ok;
-    }
+    const bool optional = context.client_certificate == ClientCertificateMode::kOptional;
+    if (verified || (optional && fits)) return ssl_verify_ok;
     session.failure_ = TlsFailure::kClientCertificateInvalid;
     return ssl_verify_invalid;
   }
@@ -201,27 +208,25 @@ TlsContext::Impl& TlsContext::Impl::Of(const SSL* ssl) {
   return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
 }
 
-bool TlsContext::Impl::RestrictCredentials() {
+absl::Status TlsContext::Impl::RestrictCredentials() {
+  if (policy.all_signatures) return absl::OkStatus();
   for (const auto& credential : index->credentials()) {
+    const std::vector<uint16_t> algorithms = SignaturesFor(policy, credential->material->key.get());
+    if (algorithms.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("signature_algorithms: none is for the ",
+                                                     credential->info.key_type, " key of ",
+                                                     credential->info.file));
+    }
     bssl::UniquePtr<SSL_CREDENTIAL> own = MakeSslCredential(
         *credential->material,
         {reinterpret_cast<const uint8_t*>(credential->ocsp.data()), credential->ocsp.size()});
-    if (own == nullptr) return false;
-    std::vector<uint16_t> algorithms;
-    for (const uint16_t algorithm : policy.signatures) {
-      if (SSL_get_signature_algorithm_key_type(algorithm) ==
-          EVP_PKEY_id(credential->material->key.get())) {
-        algorithms.push_back(algorithm);
-      }
-    }
-    if (algorithms.empty()) continue;
-    if (!SSL_CREDENTIAL_set1_signing_algorithm_prefs(own.get(), algorithms.data(),
-                                                     algorithms.size())) {
-      return false;
+    if (own == nullptr || !SSL_CREDENTIAL_set1_signing_algorithm_prefs(own.get(), algorithms.data(),
+                                                                       algorithms.size())) {
+      return absl::InternalError("cannot make a TLS context");
     }
     restricted.emplace(credential.get(), std::move(own));
   }
-  return true;
+  return absl::OkStatus();
 }
 
 bool TlsContext::Impl::Init() {
@@ -249,11 +254,12 @@ bool TlsContext::Impl::Init() {
     SSL_CTX_set_custom_verify(
         c, SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
         TlsCallbacks::VerifyClient);
-    SSL_CTX_set_max_cert_list(c, kMaxClientChain);
+    SSL_CTX_set_max_cert_list(c, kMaxClientMessage);
     SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
   }
-  if (!policy.all_signatures && !RestrictCredentials()) return false;
-  return SetSessionIdContext(c, *this) && ApplyPolicy(c, *this) && AddCertificateCompression(c);
+  // From now on the keys' age can be told.
+  return tickets.Refresh(MonotonicSeconds()) && SetSessionIdContext(c, *this) &&
+         ApplyPolicy(c, *this) && AddCertificateCompression(c);
 }
 
 TlsContext::TlsContext() = default;
@@ -266,16 +272,22 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsPolicy& 
   if (policy.alpn.size() > 255) {
     return absl::InvalidArgumentError("an ALPN identifier has at most 255 octets");
   }
+  if (policy.tickets == nullptr) {
+    return absl::InvalidArgumentError("TLS needs keys of session tickets");
+  }
+  if (policy.client_certificate != ClientCertificateMode::kNone && policy.client_trust == nullptr) {
+    return absl::InvalidArgumentError("client_certificate needs authorities to verify against");
+  }
   absl::StatusOr<CompiledPolicy> compiled = Compile(policy);
   if (!compiled.ok()) return compiled.status();
   std::unique_ptr<TlsContext> context(new TlsContext());
   context->impl_ = std::make_unique<Impl>(policy, *std::move(compiled));
-  const bool ok = context->impl_->Init();
-  ERR_clear_error();
-  if (!ok) return absl::InternalError("cannot make a TLS context");
-  if (!context->impl_->policy.all_signatures && context->impl_->restricted.empty()) {
-    return absl::InvalidArgumentError("no certificate can sign with the signature_algorithms");
+  absl::Status status = context->impl_->RestrictCredentials();
+  if (status.ok() && !context->impl_->Init()) {
+    status = absl::InternalError("cannot make a TLS context");
   }
+  ERR_clear_error();
+  if (!status.ok()) return status;
   return context;
 }
 

@@ -30,6 +30,9 @@ struct TlsContext::Impl {
         trust(from.client_trust),
         tickets(from.tickets) {}
 
+  // Before Init. An error names the certificate that the policy leaves nothing to sign
+  // with.
+  absl::Status RestrictCredentials();
   // False on lack of memory.
   bool Init();
 
@@ -37,19 +40,17 @@ struct TlsContext::Impl {
   static Impl& Of(const SSL* ssl);
 
   // Calls `add` with each credential of a list of the index, as the policy has it
-  // sign; stops when that says no. Those that could sign with nothing are left out.
+  // sign; stops when that says no.
   template <typename Add>
   bool OfferCredentials(size_t list, Add add) const {
     for (const Credential* credential : index->At(list)) {
-      SSL_CREDENTIAL* offered = Offered(credential);
-      if (offered != nullptr && !add(offered)) return false;
+      if (!add(Offered(credential))) return false;
     }
     return true;
   }
   SSL_CREDENTIAL* Offered(const Credential* credential) const {
     if (policy.all_signatures) return credential->ssl.get();
-    const auto own = restricted.find(credential);
-    return own == restricted.end() ? nullptr : own->second.get();
+    return restricted.at(credential).get();
   }
 
   const std::shared_ptr<const CredentialIndex> index;
@@ -66,9 +67,6 @@ struct TlsContext::Impl {
   SpanBio bio;
   TlsSession* current = nullptr;  // whose call of the library is running
   bssl::UniquePtr<SSL_CTX> ctx;
-
- private:
-  bool RestrictCredentials();
 };
 
 }  // namespace starling

@@ -9,6 +9,8 @@ namespace {
 TlsFailure FromAlert(int alert) {
   switch (alert) {
     case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
     case SSL_AD_CERTIFICATE_EXPIRED:
     case SSL_AD_CERTIFICATE_UNKNOWN:
     case SSL_AD_UNKNOWN_CA:
@@ -40,6 +42,7 @@ TlsFailure FromReason(int reason) {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       return TlsFailure::kClientCertificateMissing;
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_BAD_SIGNATURE:  // the key is not the certificate's
       return TlsFailure::kClientCertificateInvalid;
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:

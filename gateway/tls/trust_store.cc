@@ -59,7 +59,6 @@ class Builder {
     }
     if (!AtEnd()) return Bad(path, absl::StrCat("certificate ", count + 1, " is damaged"));
     if (count == 0) return Bad(path, "holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
-    authorities_ += count;
     return absl::OkStatus();
   }
 
@@ -108,7 +107,6 @@ class Builder {
   SHA256_CTX hash_;
   std::set<std::string> seen_;
   size_t names_size_ = 0;
-  size_t authorities_ = 0;
 };
 
 // The files of a folder, sorted; itself where it is none.

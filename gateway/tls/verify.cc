@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "gateway/io/clock.h"
@@ -51,6 +53,13 @@ uint8_t AlertOf(int error) {
       return SSL_AD_UNKNOWN_CA;
     case X509_V_ERR_INVALID_PURPOSE:
       return SSL_AD_UNSUPPORTED_CERTIFICATE;
+    // The client's certificate may be good: it is we who cannot tell.
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return SSL_AD_CERTIFICATE_UNKNOWN;
+    case X509_V_ERR_OUT_OF_MEM:
+      return SSL_AD_INTERNAL_ERROR;
     default:
       return SSL_AD_BAD_CERTIFICATE;
   }
@@ -67,12 +76,13 @@ bool SetHost(X509_VERIFY_PARAM* param, std::string_view host) {
 // Text that can go into a header and a log: bounded, without control characters. What
 // is not would be another name to some of its readers.
 bool IsPlain(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxName &&
-         std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; });
+  return text.size() <= kMaxName && std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<uint8_t>(c) < 0x20 || c == 0x7f;
+         });
 }
 
-std::string CommonName(const X509_NAME* name) {
+// The first common name; empty: there is none. Nothing if it cannot be read.
+std::optional<std::string> CommonName(const X509_NAME* name) {
   const int index = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (index < 0) return "";
   const ASN1_STRING* data = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index));
@@ -80,7 +90,7 @@ std::string CommonName(const X509_NAME* name) {
   const int size = ASN1_STRING_to_UTF8(&utf8, data);
   if (size < 0) {
     ERR_clear_error();
-    return "";
+    return std::nullopt;
   }
   std::string text(reinterpret_cast<char*>(utf8), static_cast<size_t>(size));
   OPENSSL_free(utf8);
@@ -103,6 +113,15 @@ std::string AlternativeName(const X509* cert) {
 }
 
 }  // namespace
+
+size_t ChainSize(const SSL* ssl) {
+  const STACK_OF(CRYPTO_BUFFER)* sent = SSL_get0_peer_certificates(ssl);
+  size_t size = 0;
+  for (size_t i = 0; sent != nullptr && i < sk_CRYPTO_BUFFER_num(sent); ++i) {
+    size += CRYPTO_BUFFER_len(sk_CRYPTO_BUFFER_value(sent, i));
+  }
+  return size;
+}
 
 bool VerifyPeer(const SSL* ssl, const TrustStore& trust, TrustPurpose purpose,
                 std::string_view host, uint8_t& alert) {
@@ -141,13 +160,14 @@ PeerIdentity IdentityOf(const SSL* ssl, bool verified) {
   if (!verified) return identity;
   const Chain chain = ParseChain(ssl);
   if (chain.empty()) return identity;
-  std::string name = CommonName(X509_get_subject_name(chain.front().get()));
-  if (name.empty()) name = AlternativeName(chain.front().get());
-  std::string issuer = CommonName(X509_get_issuer_name(chain.front().get()));
-  if (!IsPlain(name) || (!issuer.empty() && !IsPlain(issuer))) return identity;
+  const X509* cert = chain.front().get();
+  std::optional<std::string> name = CommonName(X509_get_subject_name(cert));
+  if (name && name->empty()) name = AlternativeName(cert);
+  std::optional<std::string> issuer = CommonName(X509_get_issuer_name(cert));
+  if (!name || !issuer || !IsPlain(*name) || !IsPlain(*issuer)) return identity;
   identity.result = ClientCertificateResult::kVerified;
-  identity.name = std::move(name);
-  identity.issuer = std::move(issuer);
+  identity.name = *std::move(name);
+  identity.issuer = *std::move(issuer);
   return identity;
 }
 

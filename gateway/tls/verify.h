@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,7 +22,7 @@ struct TrustStore::Impl {
 };
 
 // What is known of a client that sent a certificate. Name and issuer are set only if
-// the certificate was verified.
+// the certificate was verified, and even then not all certificates have them.
 struct PeerIdentity {
   ClientCertificateResult result = ClientCertificateResult::kFailed;
   std::string name;
@@ -29,6 +30,11 @@ struct PeerIdentity {
 };
 
 enum class TrustPurpose : uint8_t { kClient, kServer };
+
+// The most octets of certificates that a client may send.
+inline constexpr size_t kMaxChainSize = 16 * 1'024;
+// What the other side of `ssl` sent; 0: nothing.
+size_t ChainSize(const SSL* ssl);
 
 // Verifies the chain that the other side of `ssl` sent, or had sent when the resumed
 // session was new. `host`: the name or address that a server's certificate must be
