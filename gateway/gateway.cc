@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/check_report.h"
 #include "gateway/drain.h"
 #include "gateway/io/ring.h"
 #include "gateway/privileges.h"
@@ -276,12 +277,25 @@ void Gateway::StopNow() {
   for (const std::unique_ptr<Worker>& worker : impl_->workers) worker->StopNow();
 }
 
-absl::Status CheckFiles(const Config& config, std::vector<std::string>& warnings) {
+FileCheck CheckFiles(const Config& config) {
   CredentialStore store;
-  const TlsAssets assets = LoadTlsAssets(config, store, MakeTicketKeys());
-  warnings = assets.warnings;
-  if (!assets.ok()) return absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\n"));
-  return absl::OkStatus();
+  TlsAssets assets = LoadTlsAssets(config, store, MakeTicketKeys());
+  FileCheck check;
+  check.warnings = std::move(assets.warnings);
+  check.notes = std::move(assets.notes);
+  if (!assets.ok()) {
+    check.status = absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\nerror: "));
+    return check;
+  }
+  // What the TLS library itself finds wrong with a policy.
+  Blueprint blueprint{.config = std::make_shared<const Config>(config),
+                      .backends = std::make_shared<Backends>(config.backends),
+                      .ids = std::vector<ListenerId>(config.listeners.size()),
+                      .policies = assets.policies,
+                      .policy_of = assets.policy_of};
+  check.status = Generation::Make(blueprint).status();
+  check.report = CheckReport(config, assets, WallNow() / 1'000'000);
+  return check;
 }
 
 std::string VersionText() {

@@ -51,8 +51,14 @@ class Gateway {
 };
 
 // What is to be checked of the files that a configuration names, as the user who
-// calls: keys and certificates. All errors at once; warnings are appended.
-absl::Status CheckFiles(const Config& config, std::vector<std::string>& warnings);
+// calls: certificates, keys, ticket keys, authorities. All errors at once.
+struct FileCheck {
+  absl::Status status;
+  std::vector<std::string> warnings;
+  std::vector<std::string> notes;
+  std::string report;  // for people, if all is well
+};
+FileCheck CheckFiles(const Config& config);
 
 // "starling 0.1.0" and what it was built with, a line each.
 std::string VersionText();

@@ -99,15 +99,19 @@ ExitCode Run(LoadResult loaded) {
 ExitCode Check(const LoadResult& loaded) {
   // Keys must be readable for the user that the gateway becomes.
   absl::Status status = ChangeUser(loaded.config.user, loaded.config.group);
-  std::vector<std::string> warnings;
-  if (status.ok()) status = CheckFiles(loaded.config, warnings);
+  FileCheck check;
+  if (status.ok()) {
+    check = CheckFiles(loaded.config);
+    status = check.status;
+  }
   Print(stderr, loaded.WarningText());
-  for (const std::string& warning : warnings) Print(stderr, "warning: " + warning + "\n");
+  for (const std::string& note : check.notes) Print(stderr, "note: " + note + "\n");
+  for (const std::string& warning : check.warnings) Print(stderr, "warning: " + warning + "\n");
   if (!status.ok()) {
     Print(stderr, "error: " + std::string(status.message()) + "\n");
     return ExitCode::kConfiguration;
   }
-  Print(stdout, loaded.file + ": the configuration is good\n");
+  Print(stdout, check.report + loaded.file + ": the configuration is good\n");
   return ExitCode::kOk;
 }
 

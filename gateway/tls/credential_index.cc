@@ -157,4 +157,8 @@ std::shared_ptr<const CredentialIndex> MakeCredentialIndex(
   return std::make_shared<CredentialIndex>(std::move(credentials), WallNow() / 1'000'000);
 }
 
+const std::vector<std::shared_ptr<const Credential>>& CredentialsOf(const CredentialIndex& index) {
+  return index.credentials();
+}
+
 }  // namespace starling

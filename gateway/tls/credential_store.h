@@ -71,6 +71,8 @@ class CredentialIndex;
 std::shared_ptr<const CredentialIndex> MakeCredentialIndex(
     std::vector<std::shared_ptr<const Credential>> credentials);
 
+const std::vector<std::shared_ptr<const Credential>>& CredentialsOf(const CredentialIndex& index);
+
 // What a list of sources gave.
 struct CertificateSet {
   std::vector<std::shared_ptr<const Credential>> credentials;  // in order, none twice

@@ -1,0 +1,144 @@
+#include "gateway/check_report.h"
+
+#include <algorithm>
+#include <ctime>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace starling {
+namespace {
+
+// A folder may hold thousands: a person reads the first ones.
+constexpr size_t kMostCertificates = 50;
+constexpr size_t kWidestCell = 60;
+
+using Row = std::vector<std::string>;
+
+std::string Cut(const std::string& text) {
+  return text.size() <= kWidestCell ? text : text.substr(0, kWidestCell - 3) + "...";
+}
+
+// Columns as wide as their widest cell.
+void AppendTable(std::string& out, const std::vector<Row>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    std::string line = "  ";
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    out += line + "\n";
+  }
+}
+
+std::string Date(int64_t unix_seconds) {
+  const auto time = static_cast<time_t>(unix_seconds);
+  tm parts = {};
+  char text[32] = "";
+  if (gmtime_r(&time, &parts) != nullptr) strftime(text, sizeof text, "%Y-%m-%d", &parts);
+  return text;
+}
+
+std::string Expiry(const CertificateInfo& info, int64_t now) {
+  const int64_t days = (info.not_after - now) / 86'400;
+  if (now > info.not_after) return absl::StrCat(Date(info.not_after), " (expired)");
+  return absl::StrCat(Date(info.not_after), " (", days, " days)");
+}
+
+std::string OcspText(const CertificateInfo& info) {
+  switch (info.ocsp) {
+    case CertificateInfo::Ocsp::kNone:
+      return "none";
+    case CertificateInfo::Ocsp::kGood:
+      return info.ocsp_next_update == 0 ? "good"
+                                        : absl::StrCat("good until ", Date(info.ocsp_next_update));
+    case CertificateInfo::Ocsp::kStale:
+      return "stale, not sent";
+    case CertificateInfo::Ocsp::kRevoked:
+      return "REVOKED";
+  }
+  return "";
+}
+
+std::string PolicyText(const TlsOptions& options) {
+  std::string text = options.min_version == MinVersion::kTls13 ? "TLS 1.3" : "TLS 1.2 and 1.3";
+  const auto add = [&](std::string_view name, const std::vector<std::string>& words) {
+    if (!words.empty()) {
+      absl::StrAppend(&text, ", ", std::string(name), " ", absl::StrJoin(words, " "));
+    }
+  };
+  add("ciphers", options.ciphers);
+  add("groups", options.groups);
+  add("signatures", options.signature_algorithms);
+  if (options.sni_strict) text += ", strict SNI";
+  if (options.alpn_strict) text += ", strict ALPN";
+  absl::StrAppend(&text, ", tickets by ",
+                  options.ticket_keys.empty() ? "keys of its own" : options.ticket_keys);
+  if (options.client_certificate.mode != ClientCertificates::kNone) {
+    absl::StrAppend(
+        &text, ", client certificates ",
+        options.client_certificate.mode == ClientCertificates::kRequire ? "required" : "optional",
+        " of ", options.client_certificate.ca);
+  }
+  return text;
+}
+
+void AppendListeners(std::string& out, const Config& config, const TlsAssets& assets,
+                     uint32_t policy) {
+  std::vector<Row> rows = {{"LISTENER", "PROTOCOL", "TLS", "ADDRESSES", "BACKEND"}};
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    if (assets.policy_of[i] != policy) continue;
+    const ListenerConfig& listener = config.listeners[i];
+    std::string addresses;
+    for (const SocketAddress& address : listener.bind) {
+      absl::StrAppend(&addresses, addresses.empty() ? "" : " ", address.ToString());
+    }
+    const BackendConfig& backend = config.backends[listener.backend];
+    std::string mode = "implicit";
+    if (listener.tls == TlsMode::kStartTls) {
+      mode = listener.dialogue.policy == Policy::kOpportunistic ? "starttls, opportunistic"
+                                                                : "starttls";
+    }
+    rows.push_back({listener.name, std::string(listener.protocol->name), mode, Cut(addresses),
+                    backend.tls.enabled ? backend.name + " (TLS)" : backend.name});
+  }
+  AppendTable(out, rows);
+}
+
+void AppendCertificates(std::string& out, const TlsPolicy& policy, int64_t now) {
+  const std::vector<std::shared_ptr<const Credential>> all = CredentialsOf(*policy.certificates);
+  std::vector<Row> rows = {{"CERTIFICATE", "KEY", "EXPIRES", "OCSP", "NAMES", "CHAIN"}};
+  for (size_t i = 0; i < std::min(all.size(), kMostCertificates); ++i) {
+    const CertificateInfo& info = Info(*all[i]);
+    rows.push_back(
+        {info.file, info.key_type, Expiry(info, now),
+         info.must_staple ? absl::StrCat(OcspText(info), ", must-staple") : OcspText(info),
+         Cut(info.names), Cut(info.chain)});
+  }
+  AppendTable(out, rows);
+  if (all.size() > kMostCertificates) {
+    absl::StrAppend(&out, "  ... and ", all.size() - kMostCertificates, " more\n");
+  }
+}
+
+}  // namespace
+
+std::string CheckReport(const Config& config, const TlsAssets& assets, int64_t now) {
+  std::string out;
+  for (uint32_t policy = 0; policy < assets.policies.size(); ++policy) {
+    const auto first = std::ranges::find(assets.policy_of, policy) - assets.policy_of.begin();
+    const ListenerConfig& listener = config.listeners[static_cast<size_t>(first)];
+    absl::StrAppend(&out, PolicyText(listener.tls_options), "\n");
+    AppendListeners(out, config, assets, policy);
+    AppendCertificates(out, assets.policies[policy], now);
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace starling
