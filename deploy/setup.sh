@@ -20,7 +20,7 @@ readonly DEMO_PACKAGES=(
   postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd
   dovecot-managesieved dovecot-submissiond dovecot-sieve
   openssl curl swaks libnet-ssleay-perl libio-socket-ssl-perl python3)
-readonly TEST_PACKAGES=(gnutls-bin iproute2 clang-format-19 clang-tidy-19 shellcheck)
+readonly TEST_PACKAGES=(gnutls-bin sslscan testssl.sh python3-cryptography iproute2 clang-format-19 clang-tidy-19 shellcheck)
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 purpose=${1:-test}

@@ -49,11 +49,15 @@ def make_certificates(folder):
     return {"ca": path("ca.crt"), "pairs": pairs}
 
 
-def config_text(certificates, listeners, backends, metrics, **more):
+def config_text(certificates, listeners, backends, metrics, tls=None, **more):
     """A configuration file's text: each listener and backend is a dict of the
-    file's own keys, on a line of its own. JSON is a form of YAML."""
+    file's own keys, on a line of its own. `tls`: keys of that section beside, or
+    instead of, the certificates. JSON is a form of YAML."""
+    section = {"certificates": [{"cert": c, "key": k} for c, k in certificates["pairs"]],
+               **(tls or {})}
     lines = ["hostname: mail.example.org", "tls:", "  certificates:"]
-    lines += ["    - " + json.dumps({"cert": c, "key": k}) for c, k in certificates["pairs"]]
+    lines += ["    - " + json.dumps(entry) for entry in section.pop("certificates")]
+    lines += ["  {}: {}".format(key, json.dumps(value)) for key, value in section.items()]
     for title, rows in (("listeners", listeners), ("backends", backends)):
         lines += [title + ":"] + ["  - " + json.dumps(row) for row in rows]
     lines.append("metrics: " + json.dumps({"bind": metrics}))
