@@ -1,9 +1,15 @@
 #include "gateway/tls/test_client.h"
 
+#include <brotli/decode.h>
+#include <openssl/aead.h>
 #include <openssl/bio.h>
+#include <openssl/bytestring.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -31,6 +37,8 @@ struct TestClient::Impl {
   bssl::UniquePtr<SSL> ssl;
   std::shared_ptr<TestSession> ticket;
   bool reject_certificate = false;
+  uint16_t compressed_with = 0;
+  int authorities = -1;
 };
 
 namespace {
@@ -120,6 +128,67 @@ void Configure(SSL* ssl, const TestClientOptions& options) {
   }
 }
 
+// The library asks for it as soon as the server has asked for a certificate.
+int UseCertificate(SSL* ssl, void*) {
+  auto* impl = static_cast<TestClient::Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  const STACK_OF(CRYPTO_BUFFER)* names = SSL_get0_server_requested_CAs(ssl);
+  impl->authorities = names == nullptr ? 0 : static_cast<int>(sk_CRYPTO_BUFFER_num(names));
+  return 1;
+}
+
+void SetCertificate(SSL_CTX* ctx, const TestClientOptions& options) {
+  SSL_CTX_set_cert_cb(ctx, UseCertificate, nullptr);
+  if (options.certificate.empty()) return;
+  const auto bio_of = [](const std::string& text) {
+    return bssl::UniquePtr<BIO>(
+        BIO_new_mem_buf(text.data(), static_cast<ossl_ssize_t>(text.size())));
+  };
+  std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> owned;
+  std::vector<CRYPTO_BUFFER*> chain;
+  const auto certs = bio_of(options.certificate);
+  while (bssl::UniquePtr<X509> cert{PEM_read_bio_X509(certs.get(), nullptr, nullptr, nullptr)}) {
+    uint8_t* der = nullptr;
+    const int size = i2d_X509(cert.get(), &der);
+    owned.emplace_back(CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr));
+    OPENSSL_free(der);
+    chain.push_back(owned.back().get());
+  }
+  ERR_clear_error();
+  bssl::UniquePtr<EVP_PKEY> key(
+      PEM_read_bio_PrivateKey(bio_of(options.key).get(), nullptr, nullptr, nullptr));
+  Check(SSL_CTX_set_chain_and_key(ctx, chain.data(), chain.size(), key.get(), nullptr),
+        "certificate");
+}
+
+template <uint16_t kAlgorithm>
+int Decompress(SSL* ssl, CRYPTO_BUFFER** out, size_t size, const uint8_t* in, size_t in_size) {
+  auto* impl = static_cast<TestClient::Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  impl->compressed_with = kAlgorithm;
+  uint8_t* data = nullptr;
+  bssl::UniquePtr<CRYPTO_BUFFER> buffer(CRYPTO_BUFFER_alloc(&data, size));
+  bool ok = false;
+  if (kAlgorithm == TLSEXT_cert_compression_zlib) {
+    uLongf got = size;
+    ok = uncompress(data, &got, in, in_size) == Z_OK && got == size;
+  } else {
+    size_t got = size;
+    ok = BrotliDecoderDecompress(in_size, in, &got, data) == BROTLI_DECODER_RESULT_SUCCESS &&
+         got == size;
+  }
+  *out = ok ? buffer.release() : nullptr;
+  return ok;
+}
+
+void SetCompression(SSL_CTX* ctx, const TestClientOptions& options) {
+  for (const uint16_t algorithm : options.certificate_compression) {
+    const bool zlib = algorithm == TLSEXT_cert_compression_zlib;
+    Check(SSL_CTX_add_cert_compression_alg(ctx, algorithm, nullptr,
+                                           zlib ? Decompress<TLSEXT_cert_compression_zlib>
+                                                : Decompress<TLSEXT_cert_compression_brotli>),
+          "compression");
+  }
+}
+
 }  // namespace
 
 TestClient::TestClient(const TestClientOptions& options)
@@ -140,6 +209,8 @@ TestClient::TestClient(const TestClientOptions& options)
     impl->ticket->session.reset(session);
     return 1;
   });
+  SetCertificate(ctx, options);
+  SetCompression(ctx, options);
   impl_->ssl.reset(SSL_new(ctx));
   Configure(impl_->ssl.get(), options);
   SSL_enable_ocsp_stapling(impl_->ssl.get());
@@ -209,6 +280,39 @@ void TestClient::KeyUpdate() {
   Check(SSL_write(impl_->ssl.get(), "", 0) == 0, "KeyUpdate");
 }
 
+void TestClient::Renegotiate() {
+  // RFC 5246 section 6.3: key and salt of either side; RFC 5288 section 3: the nonce.
+  constexpr size_t kKey = 16, kSalt = 4, kExplicit = 8;
+  uint8_t block[2 * (kKey + kSalt)];
+  SSL* ssl = impl_->ssl.get();
+  Check(cipher() == SSL_CIPHER_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 &&
+            SSL_get_key_block_len(ssl) == sizeof(block) &&
+            SSL_generate_key_block(ssl, block, sizeof(block)),
+        "key block");
+  // The beginning of a ClientHello is enough to be refused.
+  constexpr uint8_t kHello[] = {SSL3_MT_CLIENT_HELLO, 0, 0, 2, 3, 3};
+  const uint64_t sequence = SSL_get_write_sequence(ssl);
+  uint8_t nonce[kSalt + kExplicit], header[13], record[5 + kExplicit + sizeof(kHello) + 16];
+  std::memcpy(nonce, block + 2 * kKey, kSalt);
+  for (size_t i = 0; i < kExplicit; ++i) {
+    header[i] = nonce[kSalt + i] = static_cast<uint8_t>(sequence >> (8 * (kExplicit - 1 - i)));
+  }
+  const uint8_t type[] = {SSL3_RT_HANDSHAKE, 3, 3, 0};
+  std::memcpy(header + 8, type, sizeof(type));
+  header[12] = sizeof(kHello);
+  std::memcpy(record, type, sizeof(type));
+  record[4] = sizeof(record) - 5;
+  std::memcpy(record + 5, nonce + kSalt, kExplicit);
+  bssl::ScopedEVP_AEAD_CTX aead;
+  size_t size = 0;
+  Check(EVP_AEAD_CTX_init(aead.get(), EVP_aead_aes_128_gcm(), block, kKey,
+                          EVP_AEAD_DEFAULT_TAG_LENGTH, nullptr) &&
+            EVP_AEAD_CTX_seal(aead.get(), record + 5 + kExplicit, &size, sizeof(kHello) + 16, nonce,
+                              sizeof(nonce), kHello, sizeof(kHello), header, sizeof(header)),
+        "sealing");
+  output.append(reinterpret_cast<const char*>(record), sizeof(record));
+}
+
 uint16_t TestClient::version() const { return SSL_version(impl_->ssl.get()); }
 
 uint16_t TestClient::cipher() const {
@@ -253,6 +357,9 @@ bool TestClient::leaf_is_rsa() const {
 }
 
 std::shared_ptr<TestSession> TestClient::session() const { return impl_->ticket; }
+
+uint16_t TestClient::compressed_with() const { return impl_->compressed_with; }
+int TestClient::authorities() const { return impl_->authorities; }
 
 bool TestClient::ticket_allows_early_data() const {
   return impl_->ticket != nullptr && SSL_SESSION_early_data_capable(impl_->ticket->session.get());

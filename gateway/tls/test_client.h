@@ -27,6 +27,10 @@ struct TestClientOptions {
   std::string sni;
   bool fallback_scsv = false;
   bool reject_certificate = false;  // with the alert unknown_ca
+  std::string certificate;          // to be sent where the server asks: PEM, leaf first
+  std::string key;                  // PEM
+  // Certificate compression (RFC 8879), as on the wire.
+  std::vector<uint16_t> certificate_compression;
   std::shared_ptr<TestSession> session;
 };
 
@@ -57,6 +61,8 @@ class TestClient {
   void CloseNotify();
   // Asks for new keys of both sides (TLS 1.3).
   void KeyUpdate();
+  // Asks for another handshake within the connection (TLS 1.2 with AES-128-GCM).
+  void Renegotiate();
 
   // What was negotiated.
   uint16_t version() const;
@@ -71,10 +77,15 @@ class TestClient {
   bool leaf_is_rsa() const;
   // The latest ticket; null if none has come.
   std::shared_ptr<TestSession> session() const;
+  // What the server's certificates were compressed with; 0: they were not.
+  uint16_t compressed_with() const;
+  // How many authorities the server named; -1: it asked for no certificate.
+  int authorities() const;
   bool ticket_allows_early_data() const;
 
- private:
   struct Impl;
+
+ private:
   bool Advance();
   void Failed(int ret);
 

@@ -1,0 +1,375 @@
+// What a policy allows and demands, against a real client in memory.
+#include "gateway/tls/policy.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gateway/tls/test_certificates.h"
+#include "gateway/tls/test_client.h"
+#include "gateway/tls/test_server.h"
+#include "gateway/tls/tls_context.h"
+#include "gateway/tls/tls_names.h"
+#include "gateway/tls/tls_session.h"
+
+namespace starling {
+namespace {
+
+using namespace std::string_literals;
+
+constexpr uint16_t kTls12 = 0x0303, kTls13 = 0x0304;
+
+class PolicyTest : public testing::Test {
+ protected:
+  std::shared_ptr<const Credential> Load(TestKey key, std::vector<std::string> names) {
+    TestCertificateOptions options;
+    options.key = key;
+    options.names = std::move(names);
+    const TestCertificate made = MakeTestCertificate(options);
+    auto loaded = store_.LoadPem({"test.crt", "test.key"}, made.cert, made.key);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return *loaded;
+  }
+
+  // Of EC and RSA, unless others are given.
+  TlsPolicy Policy() { return {.certificates = index_, .tickets = MakeTicketKeys()}; }
+
+  static std::unique_ptr<TlsContext> Make(const TlsPolicy& policy) {
+    auto context = TlsContext::Create(policy);
+    EXPECT_TRUE(context.ok()) << context.status();
+    return context.ok() ? *std::move(context) : nullptr;
+  }
+
+  CredentialStore store_;
+  std::shared_ptr<const Credential> ec_ = Load(TestKey::kEcP256, {"mail.example.org"});
+  std::shared_ptr<const Credential> rsa_ = Load(TestKey::kRsa2048, {"mail.example.org"});
+  std::shared_ptr<const CredentialIndex> index_ = MakeCredentialIndex({ec_, rsa_});
+};
+
+TestClientOptions Version(uint16_t version) {
+  TestClientOptions options;
+  options.min_version = options.max_version = version;
+  return options;
+}
+
+// The facts of a handshake that succeeds.
+TlsFacts Connect(TlsContext& context, const TestClientOptions& options) {
+  TestClient client(options);
+  TestServer server(context);
+  EXPECT_TRUE(Exchange(client, server)) << client.error();
+  TlsFacts facts = server.session().Facts();
+  facts.sni = facts.alpn = facts.client_name = facts.client_issuer = {};
+  return facts;
+}
+
+TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
+  struct {
+    std::vector<std::string> ciphers, groups, signatures;
+    bool tls12;
+    const char* said;
+  } const rows[] = {
+      {{"AES128-SHA"}, {}, {}, true, "ciphers: TLS knows no AES128-SHA"},
+      {{"TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"},
+       {},
+       {},
+       true,
+       "ciphers: TLS_AES_128_GCM_SHA256 twice"},
+      {{}, {"P-224"}, {}, true, "groups: TLS knows no P-224"},
+      {{}, {"X25519", "P-256", "X25519"}, {}, true, "groups: X25519 twice"},
+      {{}, {"X25519MLKEM768"}, {}, true, "groups: X25519MLKEM768 is of TLS 1.3 alone"},
+      {{}, {}, {"rsa_pkcs1_sha1"}, true, "signature_algorithms: TLS knows no rsa_pkcs1_sha1"},
+      {{}, {}, {"ed25519"}, true, "none is for the EC256 key of test.crt"},
+      {{}, {}, {"ecdsa_secp256r1_sha256"}, true, "none is for the RSA2048 key of test.crt"},
+      {{},
+       {},
+       {"ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha256"},
+       false,
+       "none is for the EC256 key"},
+      {{}, {}, {"ecdsa_secp256r1_sha256", "rsa_pkcs1_sha256"}, false, "for the RSA2048 key"},
+  };
+  for (const auto& row : rows) {
+    TlsPolicy policy = Policy();
+    policy.ciphers = row.ciphers;
+    policy.groups = row.groups;
+    policy.signature_algorithms = row.signatures;
+    policy.tls12 = row.tls12;
+    const auto context = TlsContext::Create(policy);
+    ASSERT_FALSE(context.ok()) << row.said;
+    EXPECT_NE(std::string(context.status().message()).find(row.said), std::string::npos)
+        << context.status();
+  }
+  TlsPolicy policy = Policy();
+  policy.tickets = nullptr;
+  EXPECT_FALSE(TlsContext::Create(policy).ok());
+  policy = Policy();
+  policy.client_certificate = ClientCertificateMode::kOptional;
+  EXPECT_FALSE(TlsContext::Create(policy).ok());
+}
+
+TEST_F(PolicyTest, EveryNameAloneIsEnough) {
+  for (const std::string_view name : kTlsSuiteNames) {
+    TlsPolicy policy = Policy();
+    policy.ciphers = {std::string(name)};
+    const bool tls13 = name.starts_with("TLS_");
+    const TlsFacts facts = Connect(*Make(policy), Version(tls13 ? kTls13 : kTls12));
+    EXPECT_EQ(kTlsCipherLabels[facts.cipher], name);
+    // Of the other version nothing is named: all of it is kept.
+    Connect(*Make(policy), Version(tls13 ? kTls12 : kTls13));
+  }
+  for (const std::string_view name : kTlsGroupNames) {
+    TlsPolicy policy = Policy();
+    policy.groups = {std::string(name)};
+    policy.tls12 = false;
+    TestClientOptions options;
+    options.groups = {0x11ec, 29, 23, 24, 25};
+    EXPECT_EQ(kTlsGroupLabels[Connect(*Make(policy), options).group], name);
+  }
+  index_ = MakeCredentialIndex({Load(TestKey::kEd25519, {"mail.example.org"})});
+  TlsPolicy policy = Policy();
+  policy.signature_algorithms = {"ed25519"};
+  TestClientOptions options;
+  options.signature_algorithms = {0x0807};
+  const TlsFacts facts = Connect(*Make(policy), options);
+  EXPECT_EQ(kTlsSignatureLabels[facts.signature], "ed25519");
+  EXPECT_EQ(kTlsKeyLabels[facts.key], "ED25519");
+}
+
+TEST_F(PolicyTest, TheServersOrderCounts) {
+  TlsPolicy policy = Policy();
+  policy.ciphers = {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+                    "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"};
+  policy.groups = {"P-384", "X25519"};
+  const auto context = Make(policy);
+  TestClientOptions options = Version(kTls13);
+  options.groups = {29, 23, 24};
+  options.key_shares = {29, 24};
+  TlsFacts facts = Connect(*context, options);
+  EXPECT_EQ(kTlsCipherLabels[facts.cipher], "TLS_AES_256_GCM_SHA384");
+  EXPECT_EQ(kTlsGroupLabels[facts.group], "P-384");
+  // What would cost a round trip comes later.
+  options.key_shares = {29};
+  facts = Connect(*context, options);
+  EXPECT_EQ(kTlsGroupLabels[facts.group], "X25519");
+  EXPECT_FALSE(facts.hello_retry);
+  // The certificate comes first: EC before RSA, and then the ciphers for it.
+  EXPECT_EQ(kTlsCipherLabels[Connect(*context, Version(kTls12)).cipher],
+            "ECDHE-ECDSA-AES128-GCM-SHA256");
+  // A client that puts ChaCha20 first gets no more than the policy allows.
+  options.tls13_ciphers = {0x1303, 0x1301};
+  EXPECT_EQ(kTlsCipherLabels[Connect(*context, options).cipher], "TLS_AES_128_GCM_SHA256");
+}
+
+TEST_F(PolicyTest, OneVersionOnly) {
+  TlsPolicy policy = Policy();
+  policy.tls12 = false;
+  const auto context = Make(policy);
+  EXPECT_EQ(kTlsVersionLabels[Connect(*context, {}).version], "TLSv1.3");
+  TestClient client(Version(kTls12));
+  TestServer server(*context);
+  EXPECT_FALSE(Exchange(client, server));
+  EXPECT_EQ(server.session().failure(), TlsFailure::kNoSharedVersion);
+  EXPECT_EQ(client.error(), "TLSV1_ALERT_PROTOCOL_VERSION");
+  EXPECT_EQ(kTlsOfferedLabels[server.session().offered()], "TLSv1.2");
+}
+
+TEST_F(PolicyTest, SignaturesAreThoseOfThePolicy) {
+  TlsPolicy policy = Policy();
+  policy.signature_algorithms = {"rsa_pss_rsae_sha512", "rsa_pkcs1_sha384",
+                                 "ecdsa_secp256r1_sha256"};
+  const auto context = Make(policy);
+  struct {
+    uint16_t version;
+    std::vector<uint16_t> theirs;
+    std::string_view signature, key;
+  } const rows[] = {
+      {kTls13, {}, "ecdsa_secp256r1_sha256", "EC256"},
+      {kTls12, {}, "ecdsa_secp256r1_sha256", "EC256"},
+      {kTls13, {0x0804, 0x0806}, "rsa_pss_rsae_sha512", "RSA2048"},
+      {kTls12, {0x0401, 0x0501}, "rsa_pkcs1_sha384", "RSA2048"},
+  };
+  for (const auto& row : rows) {
+    TestClientOptions options = Version(row.version);
+    options.signature_algorithms = row.theirs;
+    const TlsFacts facts = Connect(*context, options);
+    EXPECT_EQ(kTlsSignatureLabels[facts.signature], row.signature);
+    EXPECT_EQ(kTlsKeyLabels[facts.key], row.key);
+  }
+  for (const uint16_t version : {kTls12, kTls13}) {
+    TestClientOptions options = Version(version);
+    options.signature_algorithms = {0x0804, 0x0401};
+    TestClient client(options);
+    TestServer server(*context);
+    EXPECT_FALSE(Exchange(client, server));
+    EXPECT_EQ(server.session().alert_sent(), 40);
+  }
+}
+
+TEST_F(PolicyTest, AResumedSessionSignsNothing) {
+  const auto context = Make(Policy());
+  for (const uint16_t version : {kTls12, kTls13}) {
+    TestClientOptions options = Version(version);
+    TestClient client(options);
+    TestServer server(*context);
+    ASSERT_TRUE(Exchange(client, server));
+    EXPECT_EQ(kTlsSignatureLabels[server.session().Facts().signature], "ecdsa_secp256r1_sha256");
+    server.Write("x");
+    Exchange(client, server);
+    options.session = client.session();
+    const TlsFacts facts = Connect(*context, options);
+    EXPECT_TRUE(facts.resumed);
+    EXPECT_EQ(kTlsSignatureLabels[facts.signature], "none");
+    EXPECT_EQ(kTlsKeyLabels[facts.key], "");
+    EXPECT_FALSE(facts.ticket_unknown);
+    // Other keys: a full handshake, and known as such.
+    const TlsFacts foreign = Connect(*Make(Policy()), options);
+    EXPECT_FALSE(foreign.resumed);
+    EXPECT_TRUE(foreign.ticket_unknown);
+  }
+}
+
+TEST_F(PolicyTest, StrictNames) {
+  struct {
+    std::string sni;
+    std::vector<std::string> alpn;
+    bool sni_strict, alpn_strict;
+    TlsFailure failure;
+    uint8_t alert;
+  } const rows[] = {
+      {"mail.example.org", {"imap"}, true, true, TlsFailure::kNone, kNoAlert},
+      {"MAIL.example.org", {}, true, false, TlsFailure::kNone, kNoAlert},
+      {"other.example.org", {}, true, false, TlsFailure::kSniUnknown, 112},
+      {"", {}, true, false, TlsFailure::kSniUnknown, 112},
+      {"", {}, false, false, TlsFailure::kNone, kNoAlert},
+      {"other.example.org", {"imap"}, false, true, TlsFailure::kNone, kNoAlert},
+      {"mail.example.org", {}, false, true, TlsFailure::kNoApplicationProtocol, 120},
+      {"mail.example.org", {"http/1.1"}, false, true, TlsFailure::kNoApplicationProtocol, 120},
+      {"mail.example.org", {"http/1.1"}, false, false, TlsFailure::kNoApplicationProtocol, 120},
+      {"other.example.org", {}, true, true, TlsFailure::kSniUnknown, 112},
+  };
+  for (const auto& row : rows) {
+    TlsPolicy policy = Policy();
+    policy.alpn = "imap";
+    policy.sni_strict = row.sni_strict;
+    policy.alpn_strict = row.alpn_strict;
+    const auto context = Make(policy);
+    for (const uint16_t version : {kTls12, kTls13}) {
+      SCOPED_TRACE(row.sni + " " + testing::PrintToString(row.alpn));
+      TestClientOptions options = Version(version);
+      options.sni = row.sni;
+      options.alpn = row.alpn;
+      TestClient client(options);
+      TestServer server(*context);
+      EXPECT_EQ(Exchange(client, server), row.failure == TlsFailure::kNone);
+      EXPECT_EQ(Label(server.session().failure()), Label(row.failure));
+      EXPECT_EQ(server.session().alert_sent(), row.alert);
+      if (row.alert == 112) EXPECT_EQ(client.error(), "TLSV1_ALERT_UNRECOGNIZED_NAME");
+    }
+  }
+  // A protocol without an identifier has nothing to be strict about.
+  TlsPolicy policy = Policy();
+  policy.alpn_strict = true;
+  Connect(*Make(policy), {});
+}
+
+TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
+  const auto context = Make(Policy());
+  const auto offered = [&](std::string hello) {
+    TestServer server(*context);
+    server.input = std::move(hello);
+    server.Step();
+    return std::pair(kTlsOfferedLabels[server.session().offered()],
+                     Label(server.session().failure()));
+  };
+  const auto hello = [](uint16_t min, uint16_t max) {
+    TestClientOptions options;
+    options.min_version = min;
+    options.max_version = max;
+    TestClient client(options);
+    client.Step();
+    return client.output;
+  };
+  using Pair = std::pair<std::string_view, std::string_view>;
+  EXPECT_EQ(offered(hello(0x0303, 0x0304)), Pair("TLSv1.3", "none"));
+  EXPECT_EQ(offered(hello(0x0303, 0x0303)), Pair("TLSv1.2", "none"));
+  EXPECT_EQ(offered(hello(0x0301, 0x0302)), Pair("TLSv1.1", "no_shared_version"));
+  EXPECT_EQ(offered(hello(0x0301, 0x0301)), Pair("TLSv1.0", "no_shared_version"));
+  std::string ssl3 = hello(0x0303, 0x0303);
+  ssl3[10] = 0;  // legacy_version, behind the headers of record and message
+  EXPECT_EQ(offered(ssl3), Pair("SSLv3", "no_shared_version"));
+  EXPECT_EQ(offered("EHLO x\r\n"), Pair("none", "not_tls"));
+  EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("none", "protocol"));
+}
+
+TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {
+  const auto context = Make(Policy());
+  TestClientOptions options;
+  options.reject_certificate = true;
+  TestClient client(options);
+  TestServer server(*context);
+  EXPECT_FALSE(Exchange(client, server));
+  EXPECT_EQ(server.session().alert_received(), 48);
+  EXPECT_EQ(server.session().alert_sent(), kNoAlert);
+  EXPECT_EQ(AlertLabel(AlertIndex(48)), "unknown_ca");
+  EXPECT_EQ(AlertLabel(AlertIndex(200)), "other");
+
+  TestServer plain(*context);
+  plain.input = "QUIT\r\n";
+  plain.Step();
+  EXPECT_EQ(plain.session().alert_sent(), 10);
+
+  TestClient polite(TestClientOptions{});
+  TestServer ended(*context);
+  ASSERT_TRUE(Exchange(polite, ended));
+  polite.CloseNotify();
+  Exchange(polite, ended);
+  ended.CloseNotify();
+  EXPECT_EQ(ended.session().alert_received(), kNoAlert) << "the ordinary end is none";
+  EXPECT_EQ(ended.session().alert_sent(), kNoAlert);
+}
+
+TEST_F(PolicyTest, NoRenegotiation) {
+  const auto context = Make(Policy());
+  TestClientOptions options = Version(kTls12);
+  options.tls12_ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256";
+  TestClient client(options);
+  TestServer server(*context);
+  ASSERT_TRUE(Exchange(client, server));
+  client.Renegotiate();
+  server.input += std::exchange(client.output, {});
+  EXPECT_EQ(server.Step(), TlsResult::kFailed);
+  EXPECT_EQ(Label(server.session().failure()), "protocol");
+  EXPECT_EQ(server.session().alert_sent(), 100);
+  EXPECT_FALSE(server.output.empty());
+}
+
+// Where the compression methods of a hello are, as an offset of their count.
+size_t CompressionMethods(const std::string& hello) {
+  size_t at = 5 + 4 + 2 + 32;                 // headers, version, random
+  at += 1 + static_cast<uint8_t>(hello[at]);  // session
+  const size_t suites = static_cast<uint8_t>(hello[at]) << 8 | static_cast<uint8_t>(hello[at + 1]);
+  return at + 2 + suites;
+}
+
+TEST_F(PolicyTest, NoCompression) {
+  const auto context = Make(Policy());
+  for (const uint16_t version : {kTls12, kTls13}) {
+    TestClient client(Version(version));
+    client.Step();
+    std::string hello = client.output;
+    const size_t at = CompressionMethods(hello);
+    ASSERT_EQ(hello.substr(at, 2), "\x01\x00"s);
+    hello[at + 1] = 1;  // DEFLATE and nothing else
+    TestServer server(*context);
+    server.input = hello;
+    EXPECT_EQ(server.Step(), TlsResult::kFailed);
+    EXPECT_EQ(server.session().alert_sent(), 47);
+  }
+}
+
+}  // namespace
+}  // namespace starling

@@ -1,0 +1,50 @@
+// A certification authority for tests: certificates of clients, lists of revoked
+// ones, authorities below it. Made at run time like everything of
+// test_certificates.h.
+#pragma once
+
+#include <openssl/base.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace starling {
+
+struct TestLeafOptions {
+  std::string common_name = "client";  // empty: none
+  std::vector<std::string> mails;      // alternative names, these first
+  std::vector<std::string> hosts;
+  int64_t not_after = 86'400;  // seconds from now
+  bool server_only = false;    // extended key usage
+  size_t padding = 0;          // octets of an extension that says nothing
+};
+
+struct TestLeaf {
+  std::string cert;  // PEM: the leaf, then the authorities below the root
+  std::string key;   // PEM
+  int64_t serial = 0;
+};
+
+// Aborts on failure.
+class TestAuthority {
+ public:
+  // A root.
+  explicit TestAuthority(const std::string& name);
+  // One that `parent` signed.
+  TestAuthority(const std::string& name, const TestAuthority& parent);
+
+  TestLeaf Issue(const TestLeafOptions& options = {}) const;
+  // A revocation list, PEM; `next_update` in seconds from now.
+  std::string Revoke(const std::vector<int64_t>& serials, int64_t next_update = 86'400) const;
+  const std::string& cert() const { return cert_; }  // PEM
+
+ private:
+  std::string name_;
+  bssl::UniquePtr<EVP_PKEY> key_;
+  std::string cert_;
+  std::string below_root_;  // PEM: this one and those above it but the root
+};
+
+}  // namespace starling
