@@ -1,0 +1,158 @@
+"""Client certificates: who must show one, what the backend and the log are told,
+and a log-in by nothing else (SASL EXTERNAL) with a real Dovecot."""
+
+import os
+import ssl
+import unittest
+
+import fakes
+import harness
+import proxy_v2
+import tls_material as tm
+from wire import Wire, context
+
+env = None
+material = None
+
+
+class Material:
+    def __init__(self, folder):
+        self.root = tm.Authority("Clients' authority")
+        self.alice = self.root.issue(client="alice")
+        self.revoked = self.root.issue(client="mallory")
+        self.stranger = tm.Authority("Nobody's authority").issue(client="eve")
+        self.expired = self.root.issue(client="late", days=(-9, -1))
+        self.server = self.root.issue(["server.example"])
+        self.forged = self.root.issue(client="alice\r\nmsg=forged")
+        self.files = {name: getattr(self, name).save(folder, name) for name in
+                      ("alice", "revoked", "stranger", "expired", "server", "forged")}
+        self.ca = tm.write(os.path.join(folder, "clients.pem"), self.root.cert)
+        self.crl = tm.write(os.path.join(folder, "clients.crl"), self.root.crl(self.revoked))
+
+    def options(self, mode, **more):
+        return {"client_certificate": {"mode": mode, "ca": self.ca, **more}}
+
+
+def setUpModule():
+    global env, material
+    env = harness.Environment(servers=False)
+    material = Material(env.dir)
+
+
+def settings(who=None, version=ssl.TLSVersion.TLSv1_3):
+    result = context(minimum_version=version, maximum_version=version)
+    if who:
+        result.load_cert_chain(material.files[who]["cert"], material.files[who]["key"])
+    return result
+
+
+def exchange(port, who=None, version=ssl.TLSVersion.TLSv1_3, session=None):
+    """True if the gateway takes this client; the session to go on with."""
+    with Wire(port) as client:
+        try:
+            client.socket = settings(who, version).wrap_socket(
+                client.socket, server_hostname="mail.example.org", session=session)
+            return client.send(b"ping").exactly(4) == b"ping"
+        except (ssl.SSLError, EOFError, ConnectionError):
+            return False
+
+
+class Modes(unittest.TestCase):
+    def test_who_comes_in(self):
+        listener = lambda mode: {"protocol": "tcp", "tls": "implicit", "backend": "echo",
+                                 "tls_options": material.options(mode, crl=material.crl)}
+        cases = {  # who: (with optional, with require)
+            None: (True, False), "alice": (True, True), "revoked": (True, False),
+            "stranger": (True, False), "expired": (True, False), "server": (True, False),
+            "forged": (True, False),
+        }
+        with fakes.Backend(fakes.echo) as backend, env.gateway(
+                {"optional": listener("optional"), "require": listener("require")},
+                {"echo": backend.address}) as gateway:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                for who, expected in cases.items():
+                    with self.subTest(who, version=version):
+                        got = tuple(exchange(gateway.ports[name], who, version)
+                                    for name in ("optional", "require"))
+                        self.assertEqual(got, expected)
+            metrics = gateway.metrics()
+            results = "starling_tls_client_certificates_total"
+            self.assertEqual(metrics.sum(results, listener="require", result="verified"), 2)
+            self.assertEqual(metrics.sum(results, listener="optional", result="verified"), 2)
+            self.assertEqual(metrics.sum(results, listener="optional", result="absent"), 2)
+            self.assertEqual(metrics.sum(results, listener="optional", result="failed"), 10)
+            failures = "starling_tls_handshake_failures_total"
+            self.assertEqual(metrics.sum(failures, reason="client_certificate_missing"), 2)
+            self.assertEqual(metrics.sum(failures, reason="client_certificate_invalid"), 10)
+            for alert in ("certificate_required", "certificate_revoked", "certificate_expired",
+                          "unknown_ca", "unsupported_certificate"):
+                self.assertGreater(metrics.sum("starling_tls_alerts_total", alert=alert,
+                                               direction="sent"), 0, alert)
+
+    def test_the_backend_and_the_log_are_told(self):
+        with fakes.Backend(fakes.echo) as backend, env.tcp(
+                backend.address, tls=material.options("optional")) as gateway:
+            def told(who):
+                backend.proxied.clear()
+                after = len(gateway.lines)
+                self.assertTrue(exchange(gateway.ports["tcp"], who))
+                line = gateway.wait_for_line("session ended", after=after)
+                return [p for p in backend.proxied if not p.local][0].tls, line
+
+            tls, line = told("alice")
+            self.assertEqual(tls["verify"], 0)
+            self.assertEqual(tls["client"] & 7, 7)
+            self.assertEqual(tls[proxy_v2.PP2_SUBTYPE_SSL_CN], b"alice")
+            self.assertIn("client_cert=verified client_name=alice "
+                          "client_issuer=\"Clients' authority\"", line)
+            for who in ("stranger", "forged"):
+                tls, line = told(who)
+                self.assertNotEqual(tls["verify"], 0, who)
+                self.assertEqual(tls["client"] & 7, 7)
+                self.assertNotIn(proxy_v2.PP2_SUBTYPE_SSL_CN, tls)
+                self.assertIn("client_cert=failed", line)
+                self.assertNotIn("client_name", line)
+            tls, line = told(None)
+            self.assertNotEqual(tls["verify"], 0)
+            self.assertEqual(tls["client"] & 7, 1)
+            self.assertNotIn("client_cert", line)
+
+    def test_who_is_revoked_does_not_come_back_by_a_ticket(self):
+        crl = tm.write(os.path.join(env.dir, "later.crl"), material.root.crl())
+        with fakes.Backend(fakes.echo) as backend, env.tcp(
+                backend.address, tls=material.options("require", crl=crl)) as gateway:
+            port = gateway.ports["tcp"]
+            tls = settings("alice")
+            with Wire(port) as client:
+                client.socket = tls.wrap_socket(client.socket, server_hostname="mail.example.org")
+                client.send(b"x").exactly(1)
+                session = client.socket.session
+            with Wire(port) as client:
+                client.socket = tls.wrap_socket(client.socket, server_hostname="mail.example.org",
+                                                session=session)
+                client.send(b"x").exactly(1)
+                self.assertTrue(client.socket.session_reused)
+            self.assertEqual(backend.proxied[-1].tls[proxy_v2.PP2_SUBTYPE_SSL_CN], b"alice")
+            tm.write(crl, material.root.crl(material.alice))
+            gateway.wait_for_metric(1, "starling_config_reloads_total", trigger="files",
+                                    result="success")
+            with Wire(port) as client, self.assertRaises((ssl.SSLError, EOFError)):
+                client.socket = tls.wrap_socket(client.socket, server_hostname="mail.example.org",
+                                                session=session)
+                client.send(b"x").exactly(1)
+
+    def test_what_cannot_be_read_is_said(self):
+        for options, said in ((material.options("require", crl=material.ca), "revocation list"),
+                              ({"client_certificate": {"mode": "require",
+                                                       "ca": "/absent.pem"}}, "/absent.pem"),
+                              ({"client_certificate": {"mode": "require",
+                                                       "ca": material.crl}}, "certificate")):
+            path = env.configure({"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "b"}},
+                                 {"b": harness.DOWN}, tls=options)[0]
+            code, text = harness.run([harness.BINARY, "-t", "-c", path])
+            self.assertEqual(code, 2)
+            self.assertIn(said, text)
+
+
+if __name__ == "__main__":
+    unittest.main()
