@@ -50,7 +50,7 @@ BENCHMARK(BM_Observe);
 void BM_LogPush(benchmark::State& state) {
   LogRing ring(4096);
   SessionRecord record;
-  record.SetSni("mail.example.org");
+  record.sni.Set("mail.example.org");
   SessionRecord popped;
   for (auto _ : state) {
     if (!ring.Push(record)) {

@@ -222,7 +222,7 @@ TEST_F(PolicyTest, AResumedSessionSignsNothing) {
     options.session = client.session();
     const TlsFacts facts = Connect(*context, options);
     EXPECT_TRUE(facts.resumed);
-    EXPECT_EQ(kTlsSignatureLabels[facts.signature], "none");
+    EXPECT_EQ(kTlsSignatureLabels[facts.signature], "resumed");
     EXPECT_EQ(kTlsKeyLabels[facts.key], "");
     EXPECT_FALSE(facts.ticket_unknown);
     // Other keys: a full handshake, and known as such.
@@ -301,8 +301,8 @@ TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
   std::string ssl3 = hello(0x0303, 0x0303);
   ssl3[10] = 0;  // legacy_version, behind the headers of record and message
   EXPECT_EQ(offered(ssl3), Pair("SSLv3", "no_shared_version"));
-  EXPECT_EQ(offered("EHLO x\r\n"), Pair("none", "not_tls"));
-  EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("none", "protocol"));
+  EXPECT_EQ(offered("EHLO x\r\n"), Pair("unknown", "not_tls"));
+  EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("unknown", "protocol"));
 }
 
 TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {

@@ -93,7 +93,7 @@ absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& path) {
   result.digest.assign(digest.begin(), digest.end());
   std::vector<TicketKey> keys;
   keys.reserve(kMaxKeys);  // never moves, so that no copy stays behind
-  const absl::Status parsed = Parse(path, file->text, keys);
+  absl::Status parsed = Parse(path, file->text, keys);
   OPENSSL_cleanse(file->text.data(), file->text.size());
   if (parsed.ok()) result.keys = std::make_shared<TicketKeys>(keys);
   OPENSSL_cleanse(keys.data(), keys.size() * sizeof(TicketKey));

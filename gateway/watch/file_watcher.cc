@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace starling {
 namespace {
 
@@ -70,7 +72,7 @@ void FileWatcher::AddFolder(const std::string& path, int depth, State& state) co
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     struct stat status = {};
-    Entry& entry = state.emplace_back(Entry{.path = path + "/" + name});
+    Entry& entry = state.emplace_back(Entry{.path = absl::StrCat(path, "/", name)});
     if (stat(entry.path.c_str(), &status) != 0) continue;
     entry.device = status.st_dev;
     entry.inode = status.st_ino;
