@@ -292,7 +292,8 @@ FileCheck CheckFiles(const Config& config) {
                       .backends = std::make_shared<Backends>(config.backends),
                       .ids = std::vector<ListenerId>(config.listeners.size()),
                       .policies = assets.policies,
-                      .policy_of = assets.policy_of};
+                      .policy_of = assets.policy_of,
+                      .upstream = assets.upstream};
   check.status = Generation::Make(blueprint).status();
   check.report = CheckReport(config, assets, WallNow() / 1'000'000);
   return check;

@@ -58,6 +58,7 @@ absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> n
   blueprint.config = std::move(next);
   blueprint.policies = loaded.policies;
   blueprint.policy_of = loaded.policy_of;
+  blueprint.upstream = loaded.upstream;
   return blueprint;
 }
 

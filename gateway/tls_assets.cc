@@ -23,6 +23,9 @@ ClientCertificateMode ModeOf(ClientCertificates mode) {
   return ClientCertificateMode::kNone;
 }
 
+// Between a server's certificate and its authority.
+constexpr uint32_t kServerDepth = 8;
+
 class AssetLoader {
  public:
   AssetLoader(const Config& config, CredentialStore& store,
@@ -31,6 +34,7 @@ class AssetLoader {
 
   TlsAssets Load() {
     for (size_t i = 0; i < config_.listeners.size(); ++i) AddListener(i);
+    for (const BackendConfig& backend : config_.backends) AddBackend(backend.tls);
     if (all_.size() > config_.limits.certificates) {
       Error(absl::StrCat(config_.file, ": ", all_.size(), " certificates, limits.certificates is ",
                          config_.limits.certificates));
@@ -69,7 +73,8 @@ class AssetLoader {
     policy.signature_algorithms = options.signature_algorithms;
     policy.client_certificate = ModeOf(options.client_certificate.mode);
     if (policy.client_certificate != ClientCertificateMode::kNone) {
-      policy.client_trust = Authorities(options.client_certificate);
+      const ClientCertificateOptions& client = options.client_certificate;
+      policy.client_trust = Authorities(client.ca, client.crl, client.depth);
     }
     policy.tickets = Tickets(options.ticket_keys);
     return policy;
@@ -102,12 +107,33 @@ class AssetLoader {
     return index;
   }
 
-  Trust Authorities(const ClientCertificateOptions& options) {
-    const auto key = std::tuple(options.ca, options.crl, options.depth);
+  void AddBackend(const BackendTls& options) {
+    std::optional<UpstreamTlsPolicy>& policy = assets_.upstream.emplace_back();
+    if (!options.enabled) return;
+    policy.emplace();
+    policy->verify = options.verify;
+    policy->name = options.name;
+    if (options.verify) policy->trust = Authorities(options.ca, "", kServerDepth);
+    if (options.cert.empty()) return;
+    const CertificateSource source{.cert = options.cert, .key = options.key};
+    for (const std::string& path : PathsOf(source)) AddPath(path);
+    absl::StatusOr<std::shared_ptr<const Credential>> loaded = store_.Load(source);
+    if (loaded.ok()) {
+      policy->certificate = *loaded;
+      if (all_.insert(loaded->get()).second) assets_.credentials.push_back(*loaded);
+    } else {
+      Error(std::string(loaded.status().message()));
+    }
+  }
+
+  // Without `ca`, those of the system.
+  Trust Authorities(const std::string& ca, const std::string& crl, uint32_t depth) {
+    const auto key = std::tuple(ca, crl, depth);
     if (const auto known = trusts_.find(key); known != trusts_.end()) return known->second;
-    AddPath(options.ca);
-    AddPath(options.crl);
-    absl::StatusOr<Trust> loaded = TrustStore::Load(options.ca, options.crl, options.depth);
+    AddPath(ca);
+    AddPath(crl);
+    absl::StatusOr<Trust> loaded =
+        ca.empty() ? TrustStore::OfSystem() : TrustStore::Load(ca, crl, depth);
     if (!loaded.ok()) {
       Error(std::string(loaded.status().message()));
       return nullptr;

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gateway/config/config.h"
 #include "gateway/tls/tls_context.h"
+#include "gateway/tls/upstream_tls.h"
 
 namespace starling {
 
@@ -25,6 +27,7 @@ struct TlsAssets {
 
   std::vector<TlsPolicy> policies;                             // those that differ
   std::vector<uint32_t> policy_of;                             // by listener
+  std::vector<std::optional<UpstreamTlsPolicy>> upstream;      // by backend
   std::vector<std::shared_ptr<const Credential>> credentials;  // all, each once
   std::vector<TicketSource> tickets;
   std::vector<std::string> trust;     // digests, in the order of their files

@@ -21,6 +21,7 @@ namespace starling {
   X(kClientLeftEarly, "client_left_early", "the client closed before it was established")        \
   X(kClientTruncated, "client_truncated", "TCP end without close_notify from the client")        \
   X(kClientReset, "client_reset", "the client's connection was reset")                           \
+  X(kBackendTruncated, "backend_truncated", "the backend ended TCP without ending TLS")          \
   X(kBackendReset, "backend_reset", "the backend's connection was reset")                        \
   X(kPlaintextInjection, "plaintext_injection", "octets after the upgrade command")              \
   X(kTlsOnPlainPort, "tls_on_plain_port", "a TLS record where a command was expected")           \

@@ -26,7 +26,8 @@ inline constexpr std::string_view kRefusedLabels[] = {"session_limit", "refusal_
 enum class Refused : uint8_t { kSessionLimit, kRefusalLimit, kDraining };
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
-    "refused", "timeout", "backlog_full", "unreachable", "no_such_socket", "permission", "other"};
+    "refused",        "timeout",    "backlog_full", "unreachable",
+    "no_such_socket", "permission", "other",        "tls"};
 enum class ConnectFailure : uint8_t {
   kRefused,
   kTimeout,
@@ -35,6 +36,7 @@ enum class ConnectFailure : uint8_t {
   kNoSuchSocket,
   kPermission,
   kOther,
+  kTls,
 };
 // `error` is an errno, positive.
 ConnectFailure ConnectFailureOf(int error);
@@ -114,10 +116,14 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     kAlertLabels, false, "TLS alerts but close_notify.")
 
 // Families by server of a backend: X(enumerator, name, type, row label, its values, help)
-#define STARLING_SERVER_FAMILIES(X)                                                        \
-  X(kBackendSessions, "starling_backend_sessions", kGauge, "", kNoLabel, "Legs open now.") \
-  X(kConnectFailures, "starling_backend_connect_failures_total", kCounter, "reason",       \
-    kConnectFailureLabels, "Connects that failed.")
+#define STARLING_SERVER_FAMILIES(X)                                                           \
+  X(kBackendSessions, "starling_backend_sessions", kGauge, "", kNoLabel, "Legs open now.")    \
+  X(kConnectFailures, "starling_backend_connect_failures_total", kCounter, "reason",          \
+    kConnectFailureLabels, "Connects that failed.")                                           \
+  X(kBackendTlsHandshakes, "starling_backend_tls_handshakes_total", kCounter, "resumed",      \
+    kResumedLabels, "TLS handshakes with servers.")                                           \
+  X(kBackendTlsFailures, "starling_backend_tls_handshake_failures_total", kCounter, "reason", \
+    kTlsFailureLabels, "TLS handshakes with servers that failed.")
 
 // Families of workers: X(enumerator, name, type, row label, its values, with
 // worker label (or the sum over workers), unit of a cell, help)

@@ -37,6 +37,10 @@ Tag MakeTag(const Session& session, Op op) { return Tag{op, session.slot, sessio
 }  // namespace
 
 ByteView Input(WorkerContext& ctx, Leg& leg) {
+  return leg.tls == nullptr ? RawInput(ctx, leg) : OpenedInput(ctx, leg);
+}
+
+ByteView RawInput(WorkerContext& ctx, Leg& leg) {
   if (!leg.in.empty()) {
     // The receive was armed for the room there is, so this fits.
     if (leg.chunk != kNoBuffer) StashChunk(ctx, leg);
@@ -47,6 +51,17 @@ ByteView Input(WorkerContext& ctx, Leg& leg) {
 }
 
 void Consume(WorkerContext& ctx, Leg& leg, size_t octets) {
+  if (leg.tls == nullptr) {
+    RawConsume(ctx, leg, octets);
+  } else if (octets > 0) {
+    Block& opened = leg.tls->in;
+    assert(octets <= opened.end - opened.begin);
+    opened.begin += static_cast<uint32_t>(octets);
+    ReleaseIfEmpty(ctx, opened);
+  }
+}
+
+void RawConsume(WorkerContext& ctx, Leg& leg, size_t octets) {
   if (octets == 0) return;
   if (!leg.in.empty()) {
     assert(octets <= leg.in.end - leg.in.begin);
@@ -62,6 +77,15 @@ void Consume(WorkerContext& ctx, Leg& leg, size_t octets) {
 void DropInput(WorkerContext& ctx, Leg& leg) {
   if (leg.chunk != kNoBuffer) ReturnChunk(ctx, leg);
   ReleaseBlock(ctx, leg.in);
+  if (leg.tls == nullptr) return;
+  ReleaseBlock(ctx, leg.tls->in);
+}
+
+void DropOutput(WorkerContext& ctx, Leg& leg) {
+  if ((leg.in_flight & kOpSend) == 0) ReleaseBlock(ctx, leg.out);
+  if (leg.tls == nullptr) return;
+  ReleaseBlock(ctx, leg.tls->out);
+  leg.tls->reply.clear();
 }
 
 bool StashChunk(WorkerContext& ctx, Leg& leg) {
@@ -76,20 +100,30 @@ bool StashChunk(WorkerContext& ctx, Leg& leg) {
   return true;
 }
 
+std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted) {
+  if (!EnsureBlock(ctx, block)) return {};
+  if (BufferPool::kBlockSize - block.end < wanted && block.in_flight == 0) MoveToFront(block);
+  if (BufferPool::kBlockSize - block.end < wanted) return {};
+  return {block.data + block.end, BufferPool::kBlockSize - block.end};
+}
+
 std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted) {
-  if (!EnsureBlock(ctx, leg.out)) return {};
-  if (BufferPool::kBlockSize - leg.out.end < wanted && leg.out.in_flight == 0) MoveToFront(leg.out);
-  if (BufferPool::kBlockSize - leg.out.end < wanted) return {};
-  return {leg.out.data + leg.out.end, BufferPool::kBlockSize - leg.out.end};
+  return RoomIn(ctx, leg.tls == nullptr ? leg.out : leg.tls->out, wanted);
 }
 
 void Produced(Leg& leg, size_t octets) {
-  assert(leg.out.end + octets <= BufferPool::kBlockSize);
-  leg.out.end += static_cast<uint32_t>(octets);
+  Block& block = leg.tls == nullptr ? leg.out : leg.tls->out;
+  assert(block.end + octets <= BufferPool::kBlockSize);
+  block.end += static_cast<uint32_t>(octets);
 }
 
 void ReleaseIfEmpty(WorkerContext& ctx, Block& block) {
   if (block.data != nullptr && block.empty() && block.in_flight == 0) ReleaseBlock(ctx, block);
+}
+
+void ReleaseIdleOutput(WorkerContext& ctx, Leg& leg) {
+  ReleaseIfEmpty(ctx, leg.out);
+  if (leg.tls != nullptr) ReleaseIfEmpty(ctx, leg.tls->out);
 }
 
 void ReleaseBlock(WorkerContext& ctx, Block& block) {
@@ -100,6 +134,7 @@ void ReleaseBlock(WorkerContext& ctx, Block& block) {
 }
 
 void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (leg.tls != nullptr && leg.tls->tcp_ended) return;
   if (!leg.open() || (leg.in_flight & kOpRecv) != 0 || leg.end_of_data || leg.recv_error != 0 ||
       leg.starved || leg.chunk != kNoBuffer) {
     return;
@@ -116,6 +151,7 @@ void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
 }
 
 void ArmSend(WorkerContext& ctx, Session& session, Leg& leg) {
+  if (leg.tls != nullptr) SealOutput(ctx, leg);
   if (!leg.open() || (leg.in_flight & (kOpSend | kOpOpen)) != 0 || leg.out.empty()) return;
   if (leg.send_error != 0 || leg.write_ended) return;
   leg.in_flight |= kOpSend;
@@ -126,6 +162,11 @@ void ArmSend(WorkerContext& ctx, Session& session, Leg& leg) {
 
 void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
   if (!leg.open() || leg.write_ended || !Flushed(leg)) return;
+  if (leg.tls != nullptr && !leg.tls->close_notify_over) {
+    // Asked for again when that has been sent.
+    SealClose(ctx, leg);
+    return;
+  }
   leg.write_ended = true;
   leg.in_flight |= kOpShutdown;
   const bool down = IsDown(session, leg);

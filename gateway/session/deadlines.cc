@@ -60,7 +60,8 @@ bool StepsLeg(const Session& session) {
 
 MonoTime ConnectDue(const Session& session) {
   if (!StepsLeg(session)) return kNever;
-  if (session.leg_state != LegState::kConnecting && session.leg_state != LegState::kRetryWait) {
+  if (session.leg_state != LegState::kConnecting && session.leg_state != LegState::kRetryWait &&
+      session.leg_state != LegState::kTlsHandshake) {
     return kNever;
   }
   if ((session.up.in_flight & kOpCancel) != 0) return kNever;  // met, and under way

@@ -49,7 +49,7 @@ void TakeOutput(WorkerContext& ctx, Session& session, const Output& out) {
   }
   if (LegIsUp(session)) Produced(session.up, out.backend.size());
   ReleaseIfEmpty(ctx, session.down.out);
-  ReleaseIfEmpty(ctx, session.up.out);
+  ReleaseIdleOutput(ctx, session.up);
 }
 
 void CountNotes(WorkerContext& ctx, Session& session, const Step& step) {
@@ -182,7 +182,7 @@ bool BrokenLeg(WorkerContext& ctx, Session& session) {
     // What the backend said last may still be unread; a reset receive has none.
     if (session.up.recv_error == 0) {
       session.up.out.in_flight = 0;
-      ReleaseBlock(ctx, session.up.out);
+      DropOutput(ctx, session.up);
       return false;
     }
     const Phase before = session.phase;

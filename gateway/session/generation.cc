@@ -23,6 +23,18 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Make(const Blueprint& bl
     }
     made->contexts_.push_back(*std::move(context));
   }
+  for (uint32_t b = 0; b < blueprint.upstream.size(); ++b) {
+    made->upstream_.emplace_back();
+    if (!blueprint.upstream[b]) continue;
+    absl::StatusOr<std::unique_ptr<UpstreamTls>> upstream =
+        UpstreamTls::Create(*blueprint.upstream[b], made->backends_->ServersOf(b).size());
+    if (!upstream.ok()) {
+      return absl::Status(upstream.status().code(),
+                          absl::StrCat("backend ", made->config_->backends[b].name, ": ",
+                                       upstream.status().message()));
+    }
+    made->upstream_.back() = *std::move(upstream);
+  }
   for (size_t i = 0; i < configs.size(); ++i) {
     made->listeners_.push_back({.config = &configs[i],
                                 .generation = made.get(),

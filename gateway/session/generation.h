@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "gateway/config/config.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/tls/tls_context.h"
+#include "gateway/tls/upstream_tls.h"
 #include "gateway/upstream/upstream.h"
 
 namespace starling {
@@ -38,9 +40,10 @@ struct Blueprint {
   uint64_t number = 0;
   std::shared_ptr<const Config> config;
   std::shared_ptr<Backends> backends;
-  std::vector<ListenerId> ids;      // by listener
-  std::vector<TlsPolicy> policies;  // those that differ
-  std::vector<uint32_t> policy_of;  // by listener
+  std::vector<ListenerId> ids;                             // by listener
+  std::vector<TlsPolicy> policies;                         // those that differ
+  std::vector<uint32_t> policy_of;                         // by listener
+  std::vector<std::optional<UpstreamTlsPolicy>> upstream;  // by backend
 };
 
 class Generation {
@@ -53,6 +56,8 @@ class Generation {
   const Config& config() const { return *config_; }
   uint64_t number() const { return number_; }
   ListenerRuntime& listener(uint32_t index) { return listeners_[index]; }
+  // Null for a backend without TLS.
+  UpstreamTls* upstream_tls(uint32_t backend) { return upstream_[backend].get(); }
 
   // Sessions and listening sockets that point into it.
   void Use() { ++users_; }
@@ -66,7 +71,8 @@ class Generation {
   std::shared_ptr<const Config> config_;
   std::shared_ptr<Backends> backends_;
   std::vector<std::unique_ptr<TlsContext>> contexts_;
-  std::vector<ListenerRuntime> listeners_;  // as in the configuration; addresses stay
+  std::vector<std::unique_ptr<UpstreamTls>> upstream_;  // by backend
+  std::vector<ListenerRuntime> listeners_;              // as in the configuration; addresses stay
   uint32_t users_ = 0;
 };
 

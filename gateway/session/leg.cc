@@ -2,6 +2,7 @@
 // the next one, give up; and close a plaintext leg.
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "gateway/session/steps.h"
 #include "protocols/proxy_header.h"
@@ -85,6 +86,31 @@ void Connect(WorkerContext& ctx, Session& session) {
                          Tag{Op::kUpOpen, session.slot, session.generation});
 }
 
+// The socket is there; a server that is to be reached by TLS is up when that is.
+void BeginLegTls(WorkerContext& ctx, Session& session) {
+  UpstreamTls* const upstream = session.listener->generation->upstream_tls(session.backend);
+  session.up.tls = std::make_unique<LegTls>();
+  session.leg_state = LegState::kTlsHandshake;
+  if (session.up.tls->tls.Connect(*upstream, static_cast<uint32_t>(session.server))) return;
+  EndNow(ctx, session, EndReason::kBufferLimit);
+}
+
+// This server is no use now: it is closed, and the next one tried. It is not marked
+// down: it answers, and what is wrong with its certificate, or with what we believe, is
+// for a person to see to, who finds it counted by its name.
+void LegTlsFailed(WorkerContext& ctx, Session& session, TlsFailure failure) {
+  const uint32_t series = SeriesOf(session);
+  ctx.shard->AddServer(ServerFamily::kBackendTlsFailures, series, static_cast<size_t>(failure));
+  ctx.shard->AddServer(ServerFamily::kConnectFailures, series,
+                       static_cast<size_t>(ConnectFailure::kTls));
+  session.tried_servers |= 1ull << session.server;
+  session.server = -1;
+  session.leg_state = LegState::kTlsFailed;
+  DropInput(ctx, session.up);
+  session.up.in_flight |= kOpClose;
+  ctx.ring->CancelAndClose(session.up.fd, Tag{Op::kUpClose, session.slot, session.generation});
+}
+
 void ConnectNext(WorkerContext& ctx, Session& session) {
   uint32_t& cursor = session.tls_up ? session.listener->cursor : session.listener->plaintext_cursor;
   session.server = session.listener->backends->Pick(session.backend, cursor, session.tried_servers);
@@ -143,6 +169,54 @@ void OpenFailed(WorkerContext& ctx, Session& session, int error) {
   ConnectNext(ctx, session);
 }
 
+bool ConnectTimeIsOver(const WorkerContext& ctx, const Session& session) {
+  return ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms);
+}
+
+// All octets of a leg that is gone; what it has counted stays.
+void ForgetLeg(WorkerContext& ctx, Session& session) {
+  DropInput(ctx, session.up);
+  DropOutput(ctx, session.up);
+  const uint64_t in = session.up.octets_in;
+  const uint64_t out = session.up.octets_out;
+  session.up = Leg();
+  session.up.octets_in = in;
+  session.up.octets_out = out;
+}
+
+bool StepLegTls(WorkerContext& ctx, Session& session) {
+  Leg& up = session.up;
+  if (ConnectTimeIsOver(ctx, session)) {
+    NoteReason(session, EndReason::kConnectDeadline);
+    LegTlsFailed(ctx, session, TlsFailure::kTimeout);
+    return true;
+  }
+  if (up.recv_error != 0 || up.send_error != 0) {
+    LegTlsFailed(ctx, session, TlsFailure::kClosed);
+    return true;
+  }
+  const size_t before = RawInput(ctx, up).size();
+  switch (StepLegHandshake(ctx, up)) {
+    case TlsResult::kOk:
+      ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, SeriesOf(session),
+                           up.tls->tls.Facts().resumed ? 1 : 0);
+      LegUp(ctx, session);
+      return true;
+    case TlsResult::kNeedInput:
+      if (RawInput(ctx, up).size() < before) return true;
+      if (!up.tls->tcp_ended) return false;
+      LegTlsFailed(ctx, session, TlsFailure::kClosed);
+      return true;
+    case TlsResult::kNeedRoom:
+      return false;
+    case TlsResult::kClosed:
+    case TlsResult::kFailed:
+      break;
+  }
+  LegTlsFailed(ctx, session, up.tls->tls.failure());
+  return true;
+}
+
 }  // namespace
 
 void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend) {
@@ -176,7 +250,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
       if ((up.in_flight & (kOpOpen | kOpCancel)) != 0) return false;
       const int error = up.send_error;
       up.send_error = 0;
-      if (ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms)) {
+      if (ConnectTimeIsOver(ctx, session)) {
         // Cancelled by the deadline, or too late by a hair: both end here.
         if (error == 0) break;
         up.fd = kNoFd;
@@ -192,10 +266,21 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
       }
       break;
     }
+    case LegState::kTlsHandshake:
+      return StepLegTls(ctx, session);
+    case LegState::kTlsFailed:
+      if (up.open() || !up.idle()) return false;
+      ForgetLeg(ctx, session);
+      if (ConnectTimeIsOver(ctx, session)) {
+        LegFailed(ctx, session, EndReason::kConnectDeadline);
+      } else {
+        ConnectNext(ctx, session);
+      }
+      return true;
     case LegState::kRetryWait:
       if (ctx.now < session.retry_at) return false;
       session.retry_at = kNever;
-      if (ctx.now >= After(session.leg_at, session.listener->config->limits.connect_ms)) {
+      if (ConnectTimeIsOver(ctx, session)) {
         NoteReason(session, EndReason::kConnectDeadline);
         LegFailed(ctx, session, EndReason::kConnectDeadline);
       } else {
@@ -205,7 +290,11 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
     default:
       return false;
   }
-  LegUp(ctx, session);
+  if (session.listener->backends->config(session.backend).tls.enabled) {
+    BeginLegTls(ctx, session);
+  } else {
+    LegUp(ctx, session);
+  }
   return true;
 }
 
@@ -216,13 +305,7 @@ void LegClosed(WorkerContext& ctx, Session& session) {
   session.server = -1;
   session.leg_state = LegState::kNone;
   session.retry_at = kNever;
-  DropInput(ctx, session.up);
-  ReleaseBlock(ctx, session.up.out);
-  const uint64_t in = session.up.octets_in;
-  const uint64_t out = session.up.octets_out;
-  session.up = Leg();
-  session.up.octets_in = in;
-  session.up.octets_out = out;
+  ForgetLeg(ctx, session);
   if (session.dialogue != nullptr && session.dialogue->want_leg) {
     session.dialogue->want_leg = false;
     if (session.phase == Phase::kDialogue) OpenLeg(ctx, session, session.backend);
@@ -239,6 +322,7 @@ void CloseLeg(WorkerContext& ctx, Session& session) {
     // descriptor is free already.
     if (up.send_error != 0) up.fd = kNoFd;
   }
+  const bool closing = (up.in_flight & kOpClose) != 0;
   if (session.leg_state != LegState::kUp) session.server = -1;  // never counted as a leg
   if (!up.open()) {
     LegClosed(ctx, session);
@@ -246,6 +330,7 @@ void CloseLeg(WorkerContext& ctx, Session& session) {
   }
   session.leg_state = LegState::kClosing;
   DropInput(ctx, up);
+  if (closing) return;
   up.in_flight |= kOpClose;
   ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
 }

@@ -31,6 +31,8 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
     leg.bulk = completion.more || n >= (leg.bulk ? 4096 : 2048);
     session.active_at = ctx.now;
     ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
+  } else if (n == 0 && leg.tls != nullptr) {
+    leg.tls->tcp_ended = true;
   } else if (n == 0) {
     leg.end_of_data = true;
   } else if (n == -ENOBUFS) {
@@ -106,6 +108,10 @@ bool StepByPhase(WorkerContext& ctx, Session& session) {
   return false;
 }
 
+bool NoBlockToSend(const Leg& leg) {
+  return leg.out.data == nullptr && (leg.tls == nullptr || leg.tls->out.data == nullptr);
+}
+
 // Receives are armed where the octets can be used: never while a verdict, a
 // handshake slot or a leg is waited for, never ahead of a full output.
 void ArmReceives(WorkerContext& ctx, Session& session) {
@@ -127,17 +133,21 @@ void ArmReceives(WorkerContext& ctx, Session& session) {
         ArmRecv(ctx, session, down);
       }
       if (session.leg_state == LegState::kUp && Flushed(down)) ArmRecv(ctx, session, up);
+      if (session.leg_state == LegState::kTlsHandshake) ArmRecv(ctx, session, up);
+      break;
+    case Phase::kOpening:
+      if (session.leg_state == LegState::kTlsHandshake) ArmRecv(ctx, session, up);
       break;
     case Phase::kPreamble:
       if (Flushed(down)) ArmRecv(ctx, session, up);
       break;
     case Phase::kRelay:
-      if (!session.client_closed_tls && !session.plain_pending && up.out.data == nullptr &&
+      if (!session.client_closed_tls && !session.plain_pending && NoBlockToSend(up) &&
           up.send_error == 0 && up.recv_error == 0 && down.in.empty()) {
         ArmRecv(ctx, session, down);
       }
       if (down.out.data == nullptr && down.send_error == 0 && down.recv_error == 0 &&
-          up.in.empty()) {
+          up.in.empty() && (up.tls == nullptr || up.tls->in.empty())) {
         ArmRecv(ctx, session, up);
       }
       break;
@@ -153,7 +163,9 @@ void ArmSends(WorkerContext& ctx, Session& session) {
   if (session.phase != Phase::kUpgrade || session.dialogue->go_ahead_begun) {
     ArmSend(ctx, session, session.down);
   }
-  if (session.leg_state == LegState::kUp) ArmSend(ctx, session, session.up);
+  if (session.leg_state == LegState::kUp || session.leg_state == LegState::kTlsHandshake) {
+    ArmSend(ctx, session, session.up);
+  }
 }
 
 void SetTimer(WorkerContext& ctx, Session& session) {

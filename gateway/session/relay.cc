@@ -74,13 +74,19 @@ bool ClientEnded(WorkerContext& ctx, Session& session) {
   return session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
 }
 
+// A client that was cut off has not said that it is done: nor do we in its place,
+// where the server could tell.
+void WithholdClose(Leg& up) {
+  if (up.tls != nullptr) up.tls->close_notify_over = true;
+}
+
 // The clock of a record runs while its rest is all that is waited for. Octets that
 // were opened begin it anew, or a long upload, whose receives hardly ever end with a
 // record, would be taken for one record; and a server that takes nothing is not the
 // client's fault.
 void TimeRecord(const WorkerContext& ctx, Session& session) {
   const bool waits = session.tls_up && !session.client_closed_tls && !session.down.end_of_data &&
-                     session.up.out.empty() && session.tls.MidRecord();
+                     NothingToSend(session.up) && session.tls.MidRecord();
   session.record_at = waits ? std::min(session.record_at, ctx.now) : kNever;
 }
 
@@ -91,7 +97,7 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     DropInput(ctx, down);
     session.plain_pending = false;
     session.record_at = kNever;
-    if ((up.in_flight & kOpSend) == 0) ReleaseBlock(ctx, up.out);
+    DropOutput(ctx, up);
     return true;
   }
   if (session.tls_up) {
@@ -99,13 +105,15 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
   } else {
     CopyInput(ctx, down, up);
   }
-  ReleaseIfEmpty(ctx, up.out);
+  ReleaseIdleOutput(ctx, up);
   if (session.client_closed_tls) DropInput(ctx, down);
   if (ClientEnded(ctx, session)) {
     if (down.recv_error != 0) {
       NoteReason(session, EndReason::kClientReset);
+      WithholdClose(up);
     } else if (session.tls_up && !session.client_closed_tls) {
       NoteReason(session, EndReason::kClientTruncated);
+      WithholdClose(up);
     } else {
       NoteReason(session, EndReason::kClientClosed);
     }
@@ -147,8 +155,10 @@ bool ServerEnded(WorkerContext& ctx, Session& session) {
 }
 
 void EndOfServer(WorkerContext& ctx, Session& session) {
-  NoteReason(session,
-             session.up.was_reset() ? EndReason::kBackendReset : EndReason::kBackendClosed);
+  EndReason reason = EndReason::kBackendClosed;
+  if (session.up.was_reset()) reason = EndReason::kBackendReset;
+  if (session.up.recv_error == kLegTlsError) reason = EndReason::kBackendTruncated;
+  NoteReason(session, reason);
   // After a reset the client must not take what it has for the whole: it gets
   // the TCP end alone, without close_notify.
   if (session.tls_up && !session.close_notify_sent && !session.up.was_reset()) {

@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
+#include <string>
 
 #include "gateway/config/config.h"
 #include "gateway/io/clock.h"
@@ -47,6 +49,20 @@ enum LegOp : uint8_t {
   kOpOpen = 64,
 };
 
+// TLS within a leg to a server: what the steps read and write is plaintext, and what
+// the leg receives and sends is not.
+struct LegTls {
+  TlsSession tls;
+  Block in;                // opened, and not consumed yet
+  Block out;               // to be sealed
+  std::string reply;  // records that the library answered with, to go out before others
+  bool tcp_ended = false;  // without a close_notify that is a truncation
+  bool close_notify_over = false;  // sent, or not to be
+};
+
+// What is wrong with a leg when TLS in it is: an errno that no socket gives here.
+inline constexpr int16_t kLegTlsError = EPROTO;
+
 struct Leg {
   Fd fd = kNoFd;
   uint8_t in_flight = 0;     // bits of LegOp
@@ -59,8 +75,9 @@ struct Leg {
   BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
   uint32_t chunk_begin = 0;    // what of it has not been consumed
   uint32_t chunk_end = 0;
-  Block in;   // what was received and could not be consumed yet
-  Block out;  // what is to be sent
+  Block in;                     // what was received and could not be consumed yet
+  Block out;                    // what is to be sent
+  std::unique_ptr<LegTls> tls;  // null: plaintext
   uint64_t octets_in = 0;
   uint64_t octets_out = 0;
 
@@ -87,7 +104,16 @@ enum class Phase : uint8_t {
 };
 
 // Where the opening of a leg stands.
-enum class LegState : uint8_t { kNone, kConnecting, kRetryWait, kUp, kFailed, kClosing };
+enum class LegState : uint8_t {
+  kNone,
+  kConnecting,
+  kRetryWait,
+  kTlsHandshake,  // connected; TLS with the server is being begun
+  kTlsFailed,     // being closed, and then the next server is tried
+  kUp,
+  kFailed,
+  kClosing,
+};
 
 // Only while somebody negotiates; from a pool, returned at relay.
 struct Dialogue {

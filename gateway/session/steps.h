@@ -22,8 +22,31 @@ std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted);
 void Produced(Leg& leg, size_t octets);
 void ReleaseIfEmpty(WorkerContext& ctx, Block& block);
 void ReleaseBlock(WorkerContext& ctx, Block& block);
-// Nothing waits to be sent and nothing is being sent.
-inline bool Flushed(const Leg& leg) { return leg.out.empty() && (leg.in_flight & kOpSend) == 0; }
+// The blocks of a leg's output that hold nothing.
+void ReleaseIdleOutput(WorkerContext& ctx, Leg& leg);
+// Nothing waits to be sent.
+inline bool NothingToSend(const Leg& leg) {
+  return leg.out.empty() &&
+         (leg.tls == nullptr || (leg.tls->out.empty() && leg.tls->reply.empty()));
+}
+// And nothing is being sent.
+inline bool Flushed(const Leg& leg) { return NothingToSend(leg) && (leg.in_flight & kOpSend) == 0; }
+// Drops what waits to be sent, unless it is being sent.
+void DropOutput(WorkerContext& ctx, Leg& leg);
+
+// --- leg_tls.cc: TLS within a leg ---
+// The octets of the socket themselves: what Input and OutRoom are where there is no TLS.
+ByteView RawInput(WorkerContext& ctx, Leg& leg);
+void RawConsume(WorkerContext& ctx, Leg& leg, size_t octets);
+std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted);
+// Opens what has come as far as there is room; what is there then.
+ByteView OpenedInput(WorkerContext& ctx, Leg& leg);
+// Seals what waits, as far as there is room.
+void SealOutput(WorkerContext& ctx, Leg& leg);
+// Appends close_notify, once. False: no room yet.
+bool SealClose(WorkerContext& ctx, Leg& leg);
+// One step of the handshake with a server.
+TlsResult StepLegHandshake(WorkerContext& ctx, Leg& leg);
 
 // Asks the ring; each does nothing when it is already asked or cannot be.
 void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg);

@@ -21,7 +21,7 @@ void Release(WorkerContext& ctx, Session& session) {
   DropInput(ctx, session.down);
   DropInput(ctx, session.up);
   ReleaseBlock(ctx, session.down.out);
-  ReleaseBlock(ctx, session.up.out);
+  DropOutput(ctx, session.up);
   DropDialogue(ctx, session);
   session.tls.Reset();
   ctx.timers.Clear(session.slot);

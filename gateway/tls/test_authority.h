@@ -3,7 +3,7 @@
 // test_certificates.h.
 #pragma once
 
-#include <openssl/base.h>
+#include <openssl/evp.h>
 
 #include <cstddef>
 #include <cstdint>

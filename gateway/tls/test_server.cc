@@ -17,13 +17,39 @@ std::span<uint8_t> Space(std::string& text) {
   return {reinterpret_cast<uint8_t*>(text.data()), text.size()};
 }
 
-}  // namespace
-
-TestServer::TestServer(TlsContext& context, size_t in_portion, size_t room)
-    : in_portion_(in_portion), space_(room, '\0'), plain_(16384, '\0') {
-  if (session_.Start(context)) return;
+void Check(bool started) {
+  if (started) return;
   std::fprintf(stderr, "test server: no session\n");
   std::abort();
+}
+
+// Carries octets between the two until neither has any more to say.
+template <typename Client>
+bool Carry(Client& client, TestServer& server) {
+  bool moved = true;
+  while (moved) {
+    client.Step();
+    moved = !client.output.empty();
+    server.input += std::exchange(client.output, {});
+    server.Step();
+    moved = moved || !server.output.empty();
+    client.input += std::exchange(server.output, {});
+  }
+  return client.connected() && server.connected();
+}
+
+}  // namespace
+
+TestServer::TestServer(size_t in_portion, size_t room)
+    : in_portion_(in_portion), space_(room, '\0'), plain_(16384, '\0') {}
+
+TestServer::TestServer(TlsContext& context, size_t in_portion, size_t room)
+    : TestServer(in_portion, room) {
+  Check(session_.Start(context));
+}
+
+TestServer::TestServer(UpstreamTls& upstream, uint32_t server) : TestServer(16384, 17920) {
+  Check(session_.Connect(upstream, server));
 }
 
 template <typename Call>
@@ -71,17 +97,8 @@ TlsResult TestServer::CloseNotify() {
   return Run([&](TlsSession::Io& io) { return session_.CloseNotify(io); });
 }
 
-bool Exchange(TestClient& client, TestServer& server) {
-  bool moved = true;
-  while (moved) {
-    client.Step();
-    moved = !client.output.empty();
-    server.input += std::exchange(client.output, {});
-    server.Step();
-    moved = moved || !server.output.empty();
-    client.input += std::exchange(server.output, {});
-  }
-  return client.connected() && server.connected();
-}
+bool Exchange(TestClient& client, TestServer& server) { return Carry(client, server); }
+
+bool Exchange(TestServer& client, TestServer& server) { return Carry(client, server); }
 
 }  // namespace starling

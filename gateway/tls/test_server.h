@@ -1,5 +1,5 @@
 // A TlsSession with strings of ciphertext on both sides, fed in portions of any
-// size, and what connects it to a TestClient. For tests and benchmarks.
+// size, and what connects it to a TestClient or to another. For tests and benchmarks.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,8 @@ class TestServer {
   // `in_portion`: octets of input shown at once; `room`: output space a call, at
   // least 64 after the handshake since a record must fit.
   explicit TestServer(TlsContext& context, size_t in_portion = 16384, size_t room = 17920);
+  // The same the other way round: the gateway as the client of a server.
+  TestServer(UpstreamTls& upstream, uint32_t server);
 
   std::string input;     // ciphertext from the client, appended by the caller
   std::string output;    // ciphertext to the client, taken away by the caller
@@ -31,6 +33,8 @@ class TestServer {
   TlsSession& session() { return session_; }
 
  private:
+  TestServer(size_t in_portion, size_t room);
+
   // Makes `call` with a view of input and output until it no longer wants room or
   // portions that are there.
   template <typename Call>
@@ -46,5 +50,7 @@ class TestServer {
 // Carries octets between the two until neither has any more to say. True if both
 // are connected.
 bool Exchange(TestClient& client, TestServer& server);
+// `client` is one of an UpstreamTls.
+bool Exchange(TestServer& client, TestServer& server);
 
 }  // namespace starling

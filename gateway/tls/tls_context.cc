@@ -205,7 +205,7 @@ constexpr SSL_TICKET_AEAD_METHOD kTicketMethod = {TicketOverhead, SealTicket,
 }  // namespace
 
 TlsContext::Impl& TlsContext::Impl::Of(const SSL* ssl) {
-  return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  return static_cast<Impl&>(TlsEngine::Of(ssl));
 }
 
 absl::Status TlsContext::Impl::RestrictCredentials() {
@@ -234,7 +234,7 @@ bool TlsContext::Impl::Init() {
   ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
   if (ctx == nullptr || bio.bio() == nullptr) return false;
   SSL_CTX* const c = ctx.get();
-  SSL_CTX_set_app_data(c, this);
+  SSL_CTX_set_app_data(c, static_cast<TlsEngine*>(this));
   SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_current_time_cb(c, CurrentTime);
   SSL_CTX_set_select_certificate_cb(c, TlsCallbacks::SelectCertificate);

@@ -11,15 +11,13 @@
 #include "gateway/tls/certificate_compression.h"
 #include "gateway/tls/credential_index.h"
 #include "gateway/tls/policy.h"
-#include "gateway/tls/span_bio.h"
 #include "gateway/tls/tickets.h"
 #include "gateway/tls/tls_context.h"
+#include "gateway/tls/tls_engine.h"
 
 namespace starling {
 
-class TlsSession;
-
-struct TlsContext::Impl {
+struct TlsContext::Impl : TlsEngine {
   Impl(const TlsPolicy& from, CompiledPolicy compiled)
       : index(from.certificates),
         alpn(from.alpn),
@@ -64,9 +62,6 @@ struct TlsContext::Impl {
   std::map<const Credential*, bssl::UniquePtr<SSL_CREDENTIAL>> restricted;
   TicketSealer tickets;
   CompressedCertificates compressed;
-  SpanBio bio;
-  TlsSession* current = nullptr;  // whose call of the library is running
-  bssl::UniquePtr<SSL_CTX> ctx;
 };
 
 }  // namespace starling

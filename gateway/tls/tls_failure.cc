@@ -16,7 +16,7 @@ TlsFailure FromAlert(int alert) {
     case SSL_AD_UNKNOWN_CA:
       return TlsFailure::kCertificateRejected;
     default:
-      return TlsFailure::kClientAlert;
+      return TlsFailure::kPeerAlert;
   }
 }
 

@@ -25,7 +25,7 @@ namespace starling {
   X(kClientCertificateInvalid, "client_certificate_invalid") \
   X(kServerCertificateInvalid, "server_certificate_invalid") \
   X(kNotTls, "not_tls")                                      \
-  X(kClientAlert, "client_alert")                            \
+  X(kPeerAlert, "peer_alert")                                \
   X(kCertificateRejected, "certificate_rejected")            \
   X(kInappropriateFallback, "inappropriate_fallback")        \
   X(kRecordOverflow, "record_overflow")                      \

@@ -10,6 +10,7 @@
 #include "gateway/tls/span_bio.h"
 #include "gateway/tls/tls_context_impl.h"
 #include "gateway/tls/tls_failure.h"
+#include "gateway/tls/upstream_tls_impl.h"
 #include "gateway/tls/verify.h"
 
 namespace starling {
@@ -51,16 +52,16 @@ static_assert(sizeof(TlsSession) <= 32);
 
 class TlsSession::Call {
  public:
-  Call(TlsSession& session, Io& io) : context_(*session.context_->impl()), use_(context_.bio, io) {
-    context_.current = &session;
+  Call(TlsSession& session, Io& io) : engine_(*session.engine_), use_(engine_.bio, io) {
+    engine_.current = &session;
     ERR_clear_error();
   }
-  ~Call() { context_.current = nullptr; }
+  ~Call() { engine_.current = nullptr; }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
  private:
-  TlsContext::Impl& context_;
+  TlsEngine& engine_;
   const SpanBio::Use use_;
 };
 
@@ -73,7 +74,7 @@ TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   if (this == &other) return *this;
   Reset();
   ssl_ = std::exchange(other.ssl_, nullptr);
-  context_ = std::exchange(other.context_, nullptr);
+  engine_ = std::exchange(other.engine_, nullptr);
   peer_ = std::move(other.peer_);
   failure_ = std::exchange(other.failure_, TlsFailure::kNone);
   is_tls_ = other.is_tls_;
@@ -87,26 +88,37 @@ TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   return *this;
 }
 
-bool TlsSession::Start(TlsContext& context) {
-  Reset();
-  TlsContext::Impl& impl = *context.impl();
-  ssl_ = SSL_new(impl.ctx.get());
+bool TlsSession::Begin(TlsEngine& engine, SSL* ssl) {
+  ssl_ = ssl;
   if (ssl_ == nullptr) {
     ERR_clear_error();
     return false;
   }
-  context_ = &context;
-  BIO_up_ref(impl.bio.bio());
-  SSL_set_bio(ssl_, impl.bio.bio(), impl.bio.bio());
-  SSL_set_accept_state(ssl_);
+  engine_ = &engine;
+  BIO_up_ref(engine.bio.bio());
+  SSL_set_bio(ssl_, engine.bio.bio(), engine.bio.bio());
   SSL_set_shed_handshake_config(ssl_, 1);
   return true;
+}
+
+bool TlsSession::Start(TlsContext& context) {
+  Reset();
+  TlsContext::Impl& impl = *context.impl();
+  if (!Begin(impl, SSL_new(impl.ctx.get()))) return false;
+  SSL_set_accept_state(ssl_);
+  return true;
+}
+
+bool TlsSession::Connect(UpstreamTls& upstream, uint32_t server) {
+  Reset();
+  is_tls_ = true;  // the server's first octet comes after our hello
+  return Begin(*upstream.impl(), upstream.impl()->Begin(server).release());
 }
 
 void TlsSession::Reset() {
   SSL_free(ssl_);
   ssl_ = nullptr;
-  context_ = nullptr;
+  engine_ = nullptr;
   peer_.reset();
   failure_ = TlsFailure::kNone;
   is_tls_ = alpn_offered_ = ticket_unknown_ = false;
@@ -133,7 +145,10 @@ TlsResult TlsSession::NotDone(int ret) {
       break;
   }
   // What a callback found is more than what the library makes of it.
-  const TlsFailure taken = TakeFailure();
+  TlsFailure taken = TakeFailure();
+  if (taken == TlsFailure::kClientCertificateInvalid && !SSL_is_server(ssl_)) {
+    taken = TlsFailure::kServerCertificateInvalid;
+  }
   return Fail(failure_ != TlsFailure::kNone ? failure_ : taken);
 }
 
@@ -162,7 +177,8 @@ TlsResult TlsSession::Handshake(Io& io) {
 // The library takes a resumed session's word for who the client is; what has expired or
 // been revoked since must not come in by a ticket.
 bool TlsSession::ReverifyClient() {
-  const TlsContext::Impl& context = *context_->impl();
+  if (!SSL_is_server(ssl_)) return true;
+  const TlsContext::Impl& context = TlsContext::Impl::Of(ssl_);
   if (context.client_certificate == ClientCertificateMode::kNone || !SSL_session_reused(ssl_) ||
       SSL_get0_peer_certificates(ssl_) == nullptr) {
     return true;
@@ -260,7 +276,8 @@ TlsFacts TlsSession::Facts() const {
     facts.client_certificate = peer_->result;
     facts.client_name = peer_->name;
     facts.client_issuer = peer_->issuer;
-  } else if (context_->impl()->client_certificate != ClientCertificateMode::kNone) {
+  } else if (SSL_is_server(ssl_) &&
+             TlsContext::Impl::Of(ssl_).client_certificate != ClientCertificateMode::kNone) {
     facts.client_certificate = ClientCertificateResult::kNone;
   }
   facts.hello_retry = SSL_used_hello_retry_request(ssl_) == 1;

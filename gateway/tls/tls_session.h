@@ -14,6 +14,7 @@
 
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/tls_labels.h"
+#include "gateway/tls/upstream_tls.h"
 
 struct ssl_st;
 
@@ -46,6 +47,7 @@ struct TlsFacts {
 };
 
 struct PeerIdentity;
+struct TlsEngine;
 
 // Movable, not copyable; empty when default-constructed. One thread.
 class TlsSession {
@@ -57,6 +59,9 @@ class TlsSession {
 
   // `context` outlives the session. False when memory ran out.
   [[nodiscard]] bool Start(TlsContext& context);
+  // The same as the client of a server of a backend. The hello is the first handshake
+  // step's, which needs no input.
+  [[nodiscard]] bool Connect(UpstreamTls& upstream, uint32_t server);
   void Reset();
   explicit operator bool() const { return ssl_ != nullptr; }
 
@@ -101,6 +106,7 @@ class TlsSession {
   // Makes this session the one that callbacks of its context mean, and `io` what its
   // BIO reads and writes, as long as the object lives.
   class Call;
+  bool Begin(TlsEngine& engine, ssl_st* ssl);
   bool ReverifyClient();
   TlsResult Fail(TlsFailure failure);
   // What a call of the library that did not succeed means.
@@ -108,7 +114,7 @@ class TlsSession {
   TlsResult Flush();
 
   ssl_st* ssl_ = nullptr;
-  TlsContext* context_ = nullptr;
+  TlsEngine* engine_ = nullptr;
   std::unique_ptr<PeerIdentity> peer_;  // of a client that sent a certificate
   TlsFailure failure_ = TlsFailure::kNone;
   bool is_tls_ : 1 = false;  // the first octet has been looked at

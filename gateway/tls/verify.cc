@@ -70,6 +70,8 @@ bool SetHost(X509_VERIFY_PARAM* param, std::string_view host) {
   const std::string text(host);
   if (X509_VERIFY_PARAM_set1_ip_asc(param, text.c_str()) == 1) return true;
   ERR_clear_error();
+  // RFC 9525 section 2: alternative names alone name a server.
+  X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return X509_VERIFY_PARAM_set1_host(param, text.data(), text.size()) == 1;
 }
 

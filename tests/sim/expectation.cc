@@ -35,7 +35,16 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
       if (plan.client_ends_first) return {EndReason::kClientClosed};
       // A socket tells of a reset once. If that was to a send that had got rid of
       // some octets before, nobody hears of it.
+      if (plan.listener->tls_out) {
+        return {EndReason::kBackendReset, EndReason::kBackendTruncated};
+      }
       return {EndReason::kBackendReset, EndReason::kBackendClosed};
+    case BackendKind::kTruncateMid:
+      return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kBackendTruncated};
+    case BackendKind::kTlsStall:
+      return {EndReason::kConnectDeadline};
+    case BackendKind::kTlsGarbage:
+      return {EndReason::kBackendUnavailable};
     case BackendKind::kRefuse:
       return {EndReason::kBackendRefused};
     case BackendKind::kPreauth:

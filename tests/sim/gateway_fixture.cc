@@ -1,60 +1,20 @@
 #include "tests/sim/gateway_fixture.h"
 
 #include <openssl/rand.h>
-#include <stdlib.h>
 
-#include <cstdio>
-#include <fstream>
 #include <string>
 #include <thread>
 
-#include "gateway/tls/test_certificates.h"
+#include "tests/sim/identities.h"
 
 namespace starling::sim {
 namespace {
-
-void WriteFile(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::trunc) << text;
-}
 
 // The library's generator is a thread's own; a new thread's is seeded from what is
 // reset here.
 void RunFresh(const std::function<void()>& body) {
   RAND_reset_for_fuzzing();
   std::thread(body).join();
-}
-
-std::shared_ptr<const Credential> MakeIdentity() {
-  const World world(0);  // for the clock
-  const TestCertificate made = MakeTestCertificate();
-  const char* const configured = getenv("TEST_TMPDIR");
-  std::string folder = std::string(configured != nullptr ? configured : "/tmp") + "/simXXXXXX";
-  if (mkdtemp(folder.data()) == nullptr) abort();
-  CertificateSource files;
-  files.cert = folder + "/cert.pem";
-  files.key = folder + "/key.pem";
-  WriteFile(files.cert, made.cert);
-  WriteFile(files.key, made.key);
-  CredentialStore store;
-  const auto credential = store.Load(files);
-  remove(files.cert.c_str());
-  remove(files.key.c_str());
-  remove(folder.c_str());
-  if (!credential.ok()) {
-    std::fprintf(stderr, "%s\n", credential.status().ToString().c_str());
-    abort();
-  }
-  return *credential;
-}
-
-// Made once a process; every run uses the same.
-const std::shared_ptr<const Credential>& TheIdentity() {
-  static const std::shared_ptr<const Credential> identity = [] {
-    std::shared_ptr<const Credential> made;
-    RunFresh([&] { made = MakeIdentity(); });
-    return made;
-  }();
-  return identity;
 }
 
 RingOptions OptionsFor(const Config& config) {
@@ -69,7 +29,7 @@ RingOptions OptionsFor(const Config& config) {
 }  // namespace
 
 void GatewayFixture::InFreshThread(const std::function<void()>& body) {
-  TheIdentity();
+  TheIdentities();
   RunFresh(body);
 }
 
@@ -105,9 +65,14 @@ std::unique_ptr<Generation> GatewayFixture::MakeGeneration() {
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
     blueprint.ids.push_back(id);
     blueprint.policy_of.push_back(id);
-    blueprint.policies.push_back({.certificates = MakeCredentialIndex({TheIdentity()}),
+    blueprint.policies.push_back({.certificates = MakeCredentialIndex({TheIdentities().gateway}),
                                   .alpn = std::string(config_.listeners[id].protocol->alpn),
                                   .tickets = tickets_});
+  }
+  for (const BackendConfig& backend : config_.backends) {
+    std::optional<UpstreamTlsPolicy>& policy = blueprint.upstream.emplace_back();
+    if (!backend.tls.enabled) continue;
+    policy = {.trust = TheIdentities().trust, .name = backend.tls.name, .certificate = nullptr};
   }
   return std::move(Generation::Make(blueprint)).value();
 }

@@ -72,11 +72,15 @@ enum class BackendKind : uint8_t {
   kCloseMid,   // ends its stream early and closes
   kResetMid,   // resets amid its stream
   kNeverEnds,  // streams, and does not answer the client's end with its own
+  // Where it is reached by TLS:
+  kTruncateMid,  // ends its stream early, by the end of TCP alone
+  kTlsStall,     // takes the hello and says nothing
+  kTlsGarbage,   // answers the hello with nonsense
   kCount,
 };
-inline constexpr const char* kBackendNames[] = {"kNormal",   "kRefuse",   "kPreauth",
-                                                "kGarbage",  "kSilent",   "kCloseMute",
-                                                "kCloseMid", "kResetMid", "kNeverEnds"};
+inline constexpr const char* kBackendNames[] = {
+    "kNormal",   "kRefuse",   "kPreauth",   "kGarbage",     "kSilent",   "kCloseMute",
+    "kCloseMid", "kResetMid", "kNeverEnds", "kTruncateMid", "kTlsStall", "kTlsGarbage"};
 
 // What is special about the servers behind a listener.
 enum class ServerKind : uint8_t { kUp, kDown, kBlackHole, kNeverAccepts };
@@ -87,6 +91,7 @@ struct ListenerSetup {
   ServerKind servers = ServerKind::kUp;
   bool proxy_in = false;
   bool proxy_out = true;  // the backend learns of the client by a header
+  bool tls_out = false;   // the backend is reached by TLS
 };
 
 struct SessionPlan {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/sim/identities.h"
+
 namespace starling::sim {
 namespace {
 
@@ -19,6 +21,7 @@ struct ListenerRow {
   ProxyOut proxy;
   ServerKind servers;
   bool proxy_in;
+  bool tls_out = false;
 };
 
 constexpr ListenerRow kListeners[] = {
@@ -40,6 +43,12 @@ constexpr ListenerRow kListeners[] = {
      false},
     {"balanced", "smtp", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2,
      ServerKind::kUp, true},
+    {"far-mx", "smtp", TlsMode::kStartTls, Policy::kOpportunistic, false, ProxyOut::kV2,
+     ServerKind::kUp, false, true},
+    {"far-imap", "imap", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV1, ServerKind::kUp,
+     false, true},
+    {"far-imaps", "imap", TlsMode::kImplicit, Policy::kRequire, false, ProxyOut::kV2,
+     ServerKind::kUp, false, true},
     {"down", "smtp", TlsMode::kStartTls, Policy::kRequire, false, ProxyOut::kV2, ServerKind::kDown,
      false},
     {"hole", "imap", TlsMode::kImplicit, Policy::kRequire, false, ProxyOut::kV2,
@@ -47,7 +56,8 @@ constexpr ListenerRow kListeners[] = {
     {"full", "pop3", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV2,
      ServerKind::kNeverAccepts, false},
 };
-constexpr size_t kMx = 0;
+// So many of them, where everything works, get most of the sessions.
+constexpr size_t kWorking = 12;
 
 // Load balancers that may send PROXY headers connect from here.
 constexpr const char* kTrusted = "198.51.100.0/24";
@@ -56,6 +66,10 @@ void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool i
   BackendConfig backend;
   backend.name = std::string(row.name) + (inside_tls ? "" : "-plain");
   backend.proxy = row.proxy;
+  backend.tls.enabled = row.tls_out;
+  if (row.tls_out) backend.tls.name = kServerName;
+  // One of the servers may be another's, who is not believed.
+  const bool stranger = row.tls_out && world.rng().Chance(200);
   // Several servers, so that a failed connect has somewhere to go.
   const size_t servers = row.servers == ServerKind::kNeverAccepts ? 1 : 2;
   for (size_t i = 0; i < servers; ++i) {
@@ -64,8 +78,10 @@ void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool i
     setup.protocol = row.protocol;
     setup.proxy_header = row.proxy != ProxyOut::kNone;
     setup.inside_tls = inside_tls;
+    if (row.tls_out) setup.tls = ServerTls::kBelieved;
     setup.accepts = row.servers == ServerKind::kUp;
     setup.backlog = row.servers == ServerKind::kNeverAccepts ? 1 : row.unix_backend ? 2 : 128;
+    if (stranger && i == 0) setup.tls = ServerTls::kStranger;
     backend.servers.push_back(setup.address);
     if (row.servers == ServerKind::kBlackHole) {
       scenario.black_holes.push_back(setup.address);
@@ -74,7 +90,7 @@ void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool i
     }
   }
   // One of the servers may be down without anybody noticing.
-  if (row.servers == ServerKind::kUp && world.rng().Chance(100)) {
+  if (row.servers == ServerKind::kUp && !stranger && world.rng().Chance(100)) {
     backend.servers.front() = world.FreshAddress(row.unix_backend);
   }
   scenario.config.backends.push_back(std::move(backend));
@@ -206,6 +222,7 @@ BackendKind DrawBackend(Rng& rng, const SessionPlan& plan) {
     const auto kind =
         static_cast<BackendKind>(rng.Below(static_cast<uint64_t>(BackendKind::kCount)));
     if (kind == BackendKind::kPreauth && !preauth) continue;
+    if (kind >= BackendKind::kTruncateMid && !plan.listener->tls_out) continue;
     const bool greeting = kind == BackendKind::kRefuse || kind == BackendKind::kGarbage;
     if (!greeting || !plan.implicit()) return kind;
   }
@@ -215,10 +232,10 @@ SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
   Rng& rng = world.rng();
   SessionPlan plan;
   plan.id = id;
-  // The first listeners, where everything works, get most of the sessions.
-  const size_t listener = rng.Below(rng.Chance(850) ? 9 : std::size(kListeners));
+  const size_t listener = rng.Below(rng.Chance(850) ? kWorking : std::size(kListeners));
   plan.listener = &scenario.listeners[listener];
-  plan.client = DrawClient(rng, *plan.listener, listener == kMx);
+  plan.client =
+      DrawClient(rng, *plan.listener, kListeners[listener].policy == Policy::kOpportunistic);
   plan.backend = DrawBackend(rng, plan);
   plan.connects_from = plan.endpoint = world.FreshEndpoint();
   if (plan.listener->proxy_in) {
@@ -278,6 +295,7 @@ void DrawPlans(World& world, Scenario& scenario) {
     setup.address = setup.config->bind.front();
     setup.servers = kListeners[i].servers;
     setup.proxy_in = kListeners[i].proxy_in;
+    setup.tls_out = kListeners[i].tls_out;
     setup.proxy_out = kListeners[i].proxy != ProxyOut::kNone;
     scenario.listeners.push_back(setup);
   }

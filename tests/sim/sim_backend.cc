@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocols/proxy_header.h"
+#include "tests/sim/identities.h"
 
 namespace starling::sim {
 namespace {
@@ -25,19 +26,33 @@ std::string_view Refusal(std::string_view protocol) {
   return "BYE \"not today\"\r\n";
 }
 
+std::unique_ptr<TlsContext> MakeTls(ServerTls kind) {
+  const Identities& identities = TheIdentities();
+  const bool believed = kind == ServerTls::kBelieved;
+  TlsPolicy policy;
+  policy.certificates = MakeCredentialIndex({believed ? identities.server : identities.stranger});
+  policy.tickets = MakeTicketKeys();
+  return std::move(TlsContext::Create(policy)).value();
+}
+
 // A leg that carries TLS sessions' plaintext: a greeting, then a stream each way.
 class StreamLeg final : public BackendLeg {
  public:
-  StreamLeg(World& world, Sessions& sessions, const BackendSetup& setup, SocketId socket)
-      : world_(world), sessions_(sessions), setup_(setup), wire_(world), checker_(kClientMark) {
+  StreamLeg(const BackendContext& context, SocketId socket)
+      : context_(context),
+        world_(context.world),
+        sessions_(context.sessions),
+        setup_(context.setup),
+        wire_(context.world),
+        checker_(kClientMark) {
     wire_.Attach(socket, [this] { Step(); });
-    stage_ = setup.proxy_header ? Stage::kHeader : Stage::kGreeting;
-    if (!setup.proxy_header) GreetSoon();
+    stage_ = setup_.proxy_header ? Stage::kHeader : Stage::kGreeting;
+    if (!setup_.proxy_header) GreetSoon();
     Step();
   }
 
  private:
-  enum class Stage : uint8_t { kHeader, kGreeting, kStream, kMute, kDone };
+  enum class Stage : uint8_t { kHeader, kSecuring, kGreeting, kStream, kMute, kDone };
 
   void GreetSoon() {
     world_.After(std::chrono::microseconds(world_.rng().Below(3'000)), [this] { Greet(); });
@@ -49,6 +64,7 @@ class StreamLeg final : public BackendLeg {
     const size_t limit = world_.rng().Chance(200) ? world_.rng().Between(1, 2'000) : 65'536;
     if (wire_.Receive(limit)) world_.After(std::chrono::microseconds(50), [this] { Step(); });
     if (stage_ == Stage::kHeader && !TakeHeader()) return;
+    if (stage_ == Stage::kSecuring && !Secured()) return;
     if (!Check()) return;
     Produce();
     Finish();
@@ -70,10 +86,38 @@ class StreamLeg final : public BackendLeg {
         break;
     }
     plan_ = header_.plan();
+    if (context_.tls == nullptr) return Begin();
+    if (Unheard()) {
+      stage_ = Stage::kMute;
+      wire_.in.clear();
+      if (kind() == BackendKind::kTlsGarbage) wire_.Send("this is not a ServerHello");
+      return false;
+    }
+    stage_ = Stage::kSecuring;
+    wire_.StartTls(*context_.tls);
+    return true;
+  }
+
+  // A gateway that does not believe the server tries another, and this leg is none.
+  bool Secured() {
+    if (wire_.ended() && !wire_.secure()) {
+      stage_ = Stage::kDone;
+      wire_.Close();
+    }
+    return stage_ == Stage::kSecuring && wire_.secure() && Begin();
+  }
+
+  bool Begin() {
     if (plan_->fresh_legs++ > 0) world_.Fail(plan_->Name() + " opened a second leg inside TLS");
+    if (setup_.tls == ServerTls::kStranger) world_.Fail(plan_->Name() + " believed a stranger");
     stage_ = Stage::kGreeting;
     GreetSoon();
     return true;
+  }
+
+  // Of a server that does not do TLS as it should, what comes is no stream.
+  bool Unheard() const {
+    return kind() == BackendKind::kTlsStall || kind() == BackendKind::kTlsGarbage;
   }
 
   BackendKind kind() const { return plan_ == nullptr ? BackendKind::kNormal : plan_->backend; }
@@ -107,6 +151,7 @@ class StreamLeg final : public BackendLeg {
 
   // The client's stream; only its own octets may come, and in order.
   bool Check() {
+    if (Unheard()) wire_.in.clear();
     if (!wire_.in.empty()) {
       if (!checker_.Feed(wire_.in)) {
         world_.Fail("a backend got a foreign octet at " + std::to_string(checker_.position()) +
@@ -139,7 +184,8 @@ class StreamLeg final : public BackendLeg {
 
   // How far the stream goes before the client's end was seen, and in all.
   uint64_t Total() const {
-    const bool midway = kind() == BackendKind::kCloseMid || kind() == BackendKind::kResetMid;
+    const bool midway = kind() == BackendKind::kCloseMid || kind() == BackendKind::kResetMid ||
+                        kind() == BackendKind::kTruncateMid;
     return midway ? std::min<uint64_t>(plan_->backend_octets, kMarkSize + 500)
                   : plan_->backend_octets;
   }
@@ -170,6 +216,7 @@ class StreamLeg final : public BackendLeg {
         return;
       }
       if (kind() == BackendKind::kNeverEnds) return;
+      if (kind() == BackendKind::kTruncateMid) wire_.TruncateWhenFlushed();
       if (!plan_->client_ends_first || wire_.ended()) wire_.ShutdownWhenFlushed();
       if (wire_.ended() && wire_.flushed()) {
         stage_ = Stage::kDone;
@@ -183,6 +230,7 @@ class StreamLeg final : public BackendLeg {
     }
   }
 
+  const BackendContext& context_;
   World& world_;
   Sessions& sessions_;
   const BackendSetup& setup_;
@@ -212,26 +260,24 @@ HeaderReader::Status HeaderReader::Take(std::string& in, Sessions& sessions, Wor
   return Status::kDone;
 }
 
-std::unique_ptr<BackendLeg> MakeStreamLeg(World& world, Sessions& sessions,
-                                          const BackendSetup& setup, SocketId socket) {
-  return std::make_unique<StreamLeg>(world, sessions, setup, socket);
+std::unique_ptr<BackendLeg> MakeStreamLeg(const BackendContext& context, SocketId socket) {
+  return std::make_unique<StreamLeg>(context, socket);
 }
 
 SimBackend::SimBackend(World& world, Sessions& sessions, BackendSetup setup)
-    : world_(world),
-      sessions_(sessions),
-      setup_(std::move(setup)),
-      os_fd_(world.Listen(setup_.address, setup_.backlog)) {
-  if (setup_.accepts) world_.WatchListener(os_fd_, [this] { AcceptAll(); });
+    : context_{world, sessions, std::move(setup), nullptr},
+      os_fd_(world.Listen(context_.setup.address, context_.setup.backlog)) {
+  if (context_.setup.tls != ServerTls::kNone) context_.tls = MakeTls(context_.setup.tls);
+  if (context_.setup.accepts) world.WatchListener(os_fd_, [this] { AcceptAll(); });
 }
 
-SimBackend::~SimBackend() { world_.CloseListener(os_fd_); }
+SimBackend::~SimBackend() { context_.world.CloseListener(os_fd_); }
 
 void SimBackend::AcceptAll() {
-  for (SocketId socket = world_.Accept(os_fd_); socket != kNoSocket;
-       socket = world_.Accept(os_fd_)) {
-    legs_.push_back(setup_.inside_tls ? MakeStreamLeg(world_, sessions_, setup_, socket)
-                                      : MakeMailLeg(world_, sessions_, setup_, socket));
+  World& world = context_.world;
+  for (SocketId socket = world.Accept(os_fd_); socket != kNoSocket; socket = world.Accept(os_fd_)) {
+    legs_.push_back(context_.setup.inside_tls ? MakeStreamLeg(context_, socket)
+                                              : MakeMailLeg(context_, socket));
   }
 }
 

@@ -11,19 +11,31 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/tls/tls_context.h"
 #include "tests/sim/coded_stream.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/wire.h"
 
 namespace starling::sim {
 
+enum class ServerTls : uint8_t { kNone, kBelieved, kStranger };
+
 struct BackendSetup {
   SocketAddress address;
-  std::string protocol;      // `protocol:` of the listener it serves
-  bool proxy_header = true;  // one comes first
-  bool inside_tls = true;    // false: plaintext legs
+  std::string protocol;              // `protocol:` of the listener it serves
+  bool proxy_header = true;          // one comes first
+  bool inside_tls = true;            // false: legs of clients without TLS
+  ServerTls tls = ServerTls::kNone;  // how the gateway reaches it
   int backlog = 128;
   bool accepts = true;
+};
+
+// What the legs of one server are made with.
+struct BackendContext {
+  World& world;
+  Sessions& sessions;
+  const BackendSetup setup;
+  std::unique_ptr<TlsContext> tls;  // null: plaintext
 };
 
 // One accepted connection.
@@ -40,9 +52,7 @@ class SimBackend {
  private:
   void AcceptAll();
 
-  World& world_;
-  Sessions& sessions_;
-  const BackendSetup setup_;
+  BackendContext context_;
   int os_fd_;
   std::vector<std::unique_ptr<BackendLeg>> legs_;
 };
@@ -59,9 +69,7 @@ class HeaderReader {
   SessionPlan* plan_ = nullptr;
 };
 
-std::unique_ptr<BackendLeg> MakeStreamLeg(World& world, Sessions& sessions,
-                                          const BackendSetup& setup, SocketId socket);
-std::unique_ptr<BackendLeg> MakeMailLeg(World& world, Sessions& sessions, const BackendSetup& setup,
-                                        SocketId socket);
+std::unique_ptr<BackendLeg> MakeStreamLeg(const BackendContext& context, SocketId socket);
+std::unique_ptr<BackendLeg> MakeMailLeg(const BackendContext& context, SocketId socket);
 
 }  // namespace starling::sim

@@ -9,10 +9,12 @@ namespace {
 
 class MailLeg final : public BackendLeg {
  public:
-  MailLeg(World& world, Sessions& sessions, const BackendSetup& setup, SocketId socket)
-      : world_(world), sessions_(sessions), wire_(world), header_due_(setup.proxy_header) {
+  MailLeg(const BackendContext& context, SocketId socket)
+      : context_(context),
+        world_(context.world),
+        wire_(context.world),
+        header_due_(context.setup.proxy_header) {
     wire_.Attach(socket, [this] { Step(); });
-    if (!header_due_) Say("220 backend.sim ESMTP\r\n");
     Step();
   }
 
@@ -36,6 +38,7 @@ class MailLeg final : public BackendLeg {
       world_.After(std::chrono::microseconds(50), [this] { Step(); });
     }
     if (header_due_ && !TakeHeader()) return;
+    if (!greeted_ && !Greet()) return;
     while (!wire_.in.empty() && (in_data_ ? TakeData() : TakeCommand())) {
     }
     if (wire_.ended()) wire_.Close();
@@ -44,12 +47,23 @@ class MailLeg final : public BackendLeg {
   bool TakeHeader() {
     if (wire_.ended() && wire_.in.empty()) wire_.Close();
     if (!wire_.open()) return false;
-    const HeaderReader::Status status = header_.Take(wire_.in, sessions_, world_);
+    const HeaderReader::Status status = header_.Take(wire_.in, context_.sessions, world_);
     if (status == HeaderReader::Status::kBad) wire_.Close();
     if (status != HeaderReader::Status::kDone) return false;
     header_due_ = false;
     plan_ = header_.plan();
-    ++plan_->plain_legs;
+    if (context_.tls != nullptr) wire_.StartTls(*context_.tls);
+    return true;
+  }
+
+  // A gateway that does not believe the server tries another, and this leg is none.
+  bool Greet() {
+    if (!wire_.secure()) {
+      if (wire_.ended()) wire_.Close();
+      return false;
+    }
+    greeted_ = true;
+    if (plan_ != nullptr) ++plan_->plain_legs;
     Say("220-backend.sim\r\n220 ESMTP\r\n");
     return true;
   }
@@ -103,11 +117,12 @@ class MailLeg final : public BackendLeg {
     return true;
   }
 
+  const BackendContext& context_;
   World& world_;
-  Sessions& sessions_;
   Wire wire_;
   HeaderReader header_;
   bool header_due_;
+  bool greeted_ = false;
   SessionPlan* plan_ = nullptr;
   std::string due_;
   bool saying_ = false;
@@ -118,9 +133,8 @@ class MailLeg final : public BackendLeg {
 
 }  // namespace
 
-std::unique_ptr<BackendLeg> MakeMailLeg(World& world, Sessions& sessions, const BackendSetup& setup,
-                                        SocketId socket) {
-  return std::make_unique<MailLeg>(world, sessions, setup, socket);
+std::unique_ptr<BackendLeg> MakeMailLeg(const BackendContext& context, SocketId socket) {
+  return std::make_unique<MailLeg>(context, socket);
 }
 
 }  // namespace starling::sim

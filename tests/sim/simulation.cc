@@ -179,6 +179,14 @@ class Simulation final : public Sessions {
     if (std::find(expected.begin(), expected.end(), plan.reason) == expected.end()) {
       world_.Fail(plan.Name() + " ended with " + std::string(Label(plan.reason)));
     }
+    if (plan.backend == BackendKind::kTruncateMid && plan.client_saw_end) {
+      world_.Fail(plan.Name() + ": its client takes what was cut off for the whole");
+    }
+    const bool cut_off =
+        plan.client == ClientKind::kTruncate || plan.client == ClientKind::kResetInRelay;
+    if (cut_off && plan.listener->tls_out && plan.backend_saw_end) {
+      world_.Fail(plan.Name() + ": its backend takes what was cut off for the whole");
+    }
     if (!ExpectsDelivery(plan)) return;
     const auto check = [&](uint64_t got, uint64_t wanted, const char* what) {
       if (got == wanted) return;

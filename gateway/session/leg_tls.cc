@@ -1,0 +1,117 @@
+// TLS within a leg to a server: opening what it receives, sealing what it sends. The
+// steps above see a leg like any other.
+//
+// Not for: TLS with clients, which is opened and sealed where it is relayed, without a
+// copy (relay.cc).
+#include <algorithm>
+
+#include "gateway/session/steps.h"
+
+namespace starling {
+namespace {
+
+// A client's hello with two key shares, and its last flight with a chain of its own.
+constexpr size_t kHandshakeRoom = 8192;
+// An alert, or the answer to a KeyUpdate.
+constexpr size_t kReplyRoom = 512;
+// So many of them wait for room at most; the library itself ends a flood of KeyUpdates.
+constexpr size_t kMaxReplies = 8 * kReplyRoom;
+constexpr size_t kMaxRecord = 16'384;
+static_assert(BufferPool::kBlockSize >= kMaxRecord, "a record is opened whole");
+
+void Wrote(Leg& leg, size_t octets) { leg.out.end += static_cast<uint32_t>(octets); }
+
+// False: no room for them yet, and nothing may overtake them.
+bool SendReplies(WorkerContext& ctx, Leg& leg) {
+  std::string& reply = leg.tls->reply;
+  if (reply.empty()) return true;
+  const std::span<uint8_t> room = RoomIn(ctx, leg.out, reply.size());
+  if (room.empty()) return false;
+  std::ranges::copy(reply, room.begin());
+  Wrote(leg, reply.size());
+  reply.clear();
+  return true;
+}
+
+// All that will come has come, and was opened.
+void NoteEnd(Leg& leg) {
+  LegTls& tls = *leg.tls;
+  // Without close_notify it may be that somebody cut the rest off: no end of data, but
+  // a leg that broke.
+  if (tls.tcp_ended && !leg.end_of_data && leg.recv_error == 0) leg.recv_error = kLegTlsError;
+}
+
+}  // namespace
+
+ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
+  LegTls& tls = *leg.tls;
+  while (tls.in.empty() && !leg.end_of_data && leg.recv_error == 0) {
+    const ByteView raw = RawInput(ctx, leg);
+    if (raw.empty()) {
+      NoteEnd(leg);
+      break;
+    }
+    const std::span<uint8_t> room = RoomIn(ctx, tls.in, 1);
+    if (room.empty()) break;
+    uint8_t reply[kReplyRoom];
+    TlsSession::Io io{.in = raw, .consumed = 0, .out = reply, .written = 0};
+    size_t got = 0;
+    const TlsResult result = tls.tls.Read(io, room, got);
+    RawConsume(ctx, leg, io.consumed);
+    tls.in.end += static_cast<uint32_t>(got);
+    tls.reply.append(reinterpret_cast<const char*>(reply), io.written);
+    if (result == TlsResult::kClosed) leg.end_of_data = true;
+    if (result == TlsResult::kFailed || result == TlsResult::kNeedRoom ||
+        tls.reply.size() > kMaxReplies) {
+      leg.recv_error = kLegTlsError;
+    }
+    if (got == 0 && io.consumed == 0) break;
+  }
+  ReleaseIfEmpty(ctx, tls.in);
+  return tls.in.data == nullptr ? ByteView{} : tls.in.view();
+}
+
+void SealOutput(WorkerContext& ctx, Leg& leg) {
+  LegTls& tls = *leg.tls;
+  if (leg.send_error != 0 || !SendReplies(ctx, leg)) return;
+  while (!tls.out.empty() && leg.send_error == 0) {
+    const ByteView plain = tls.out.view();
+    const size_t wanted = std::min<size_t>(plain.size(), kMaxRecord) + kReplyRoom;
+    const std::span<uint8_t> room = RoomIn(ctx, leg.out, wanted);
+    if (room.empty()) break;
+    TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+    size_t taken = 0;
+    const TlsResult result =
+        tls.tls.Write(io, plain.first(std::min<size_t>(plain.size(), kMaxRecord)), taken);
+    Wrote(leg, io.written);
+    tls.out.begin += static_cast<uint32_t>(taken);
+    if (result == TlsResult::kFailed) leg.send_error = kLegTlsError;
+    if (taken == 0) break;
+  }
+  ReleaseIfEmpty(ctx, tls.out);
+  ReleaseIfEmpty(ctx, leg.out);
+}
+
+bool SealClose(WorkerContext& ctx, Leg& leg) {
+  const std::span<uint8_t> room = RoomIn(ctx, leg.out, kReplyRoom);
+  if (room.empty()) return false;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  leg.tls->tls.CloseNotify(io);
+  Wrote(leg, io.written);
+  ReleaseIfEmpty(ctx, leg.out);
+  leg.tls->close_notify_over = true;
+  return true;
+}
+
+TlsResult StepLegHandshake(WorkerContext& ctx, Leg& leg) {
+  const std::span<uint8_t> room = RoomIn(ctx, leg.out, kHandshakeRoom);
+  if (room.empty()) return TlsResult::kNeedRoom;
+  TlsSession::Io io{.in = RawInput(ctx, leg), .consumed = 0, .out = room, .written = 0};
+  const TlsResult result = leg.tls->tls.Handshake(io);
+  RawConsume(ctx, leg, io.consumed);
+  Wrote(leg, io.written);
+  ReleaseIfEmpty(ctx, leg.out);
+  return result;
+}
+
+}  // namespace starling

@@ -1,0 +1,113 @@
+#include "gateway/tls/upstream_tls.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+
+#include <utility>
+
+#include "gateway/io/clock.h"
+#include "gateway/tls/credential.h"
+#include "gateway/tls/tls_session.h"
+#include "gateway/tls/upstream_tls_impl.h"
+#include "gateway/tls/verify.h"
+
+namespace starling {
+namespace {
+
+// The hybrid protects what crosses a network; a server that has no part in it finds a
+// share of X25519 beside it.
+constexpr uint16_t kGroups[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
+                                SSL_GROUP_SECP384R1};
+constexpr uint16_t kShares[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519};
+
+bool IsAddress(const std::string& name) {
+  in6_addr address;
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &address) == 1;
+}
+
+void CurrentTime(const SSL*, timeval* out) {
+  const WallMicros now = WallNow();
+  out->tv_sec = now / 1'000'000;
+  out->tv_usec = now % 1'000'000;
+}
+
+UpstreamTls::Impl& Of(const SSL* ssl) {
+  return static_cast<UpstreamTls::Impl&>(TlsEngine::Of(ssl));
+}
+
+// Which server an SSL is for, as ex_data: an index and one, so that none is null.
+void* AsData(uint32_t server) {
+  return reinterpret_cast<void*>(static_cast<uintptr_t>(server) + 1);
+}
+
+int KeepSession(SSL* ssl, SSL_SESSION* session) {
+  const auto server = reinterpret_cast<uintptr_t>(SSL_get_app_data(ssl)) - 1;
+  Of(ssl).sessions[server].reset(session);
+  return 1;  // it is ours now
+}
+
+ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
+  const UpstreamTlsPolicy& policy = Of(ssl).policy;
+  if (!policy.verify) return ssl_verify_ok;
+  return VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)
+             ? ssl_verify_ok
+             : ssl_verify_invalid;
+}
+
+}  // namespace
+
+bool UpstreamTls::Impl::Init() {
+  name_is_address = IsAddress(policy.name);
+  ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
+  if (ctx == nullptr || bio.bio() == nullptr) return false;
+  SSL_CTX* const c = ctx.get();
+  SSL_CTX_set_app_data(c, static_cast<TlsEngine*>(this));
+  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_current_time_cb(c, CurrentTime);
+  SSL_CTX_set_custom_verify(c, SSL_VERIFY_PEER, Verify);
+  SSL_CTX_set_reverify_on_resume(c, 1);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(c, KeepSession);
+  return SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) == 1 &&
+         SSL_CTX_set1_group_ids(c, kGroups, std::size(kGroups)) == 1 &&
+         (policy.certificate == nullptr ||
+          SSL_CTX_add1_credential(c, policy.certificate->ssl.get()) == 1);
+}
+
+bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
+  bssl::UniquePtr<SSL> ssl(SSL_new(ctx.get()));
+  if (ssl == nullptr || SSL_set_app_data(ssl.get(), AsData(server)) != 1 ||
+      SSL_set1_client_key_shares(ssl.get(), kShares, std::size(kShares)) != 1 ||
+      (!name_is_address && !policy.name.empty() &&
+       SSL_set_tlsext_host_name(ssl.get(), policy.name.c_str()) != 1)) {
+    ERR_clear_error();
+    return nullptr;
+  }
+  bssl::UniquePtr<SSL_SESSION>& session = sessions[server];
+  if (session != nullptr) {
+    SSL_set_session(ssl.get(), session.get());
+    // RFC 8446 appendix C.4: a ticket used twice ties two connections together.
+    if (SSL_SESSION_should_be_single_use(session.get())) session.reset();
+  }
+  SSL_set_connect_state(ssl.get());
+  return ssl;
+}
+
+UpstreamTls::UpstreamTls() = default;
+UpstreamTls::~UpstreamTls() = default;
+
+absl::StatusOr<std::unique_ptr<UpstreamTls>> UpstreamTls::Create(const UpstreamTlsPolicy& policy,
+                                                                 size_t servers) {
+  if (policy.verify && (policy.trust == nullptr || policy.name.empty())) {
+    return absl::InvalidArgumentError("servers cannot be verified without authorities and a name");
+  }
+  std::unique_ptr<UpstreamTls> made(new UpstreamTls());
+  made->impl_ = std::make_unique<Impl>(policy, servers);
+  const bool ok = made->impl_->Init();
+  ERR_clear_error();
+  if (!ok) return absl::InternalError("cannot make a TLS context");
+  return made;
+}
+
+}  // namespace starling

@@ -1,0 +1,24 @@
+// What an UpstreamTls is made of. For tls/ only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gateway/tls/tls_engine.h"
+#include "gateway/tls/upstream_tls.h"
+
+namespace starling {
+
+struct UpstreamTls::Impl : TlsEngine {
+  Impl(const UpstreamTlsPolicy& from, size_t servers) : policy(from), sessions(servers) {}
+
+  bool Init();
+  // An SSL for `server`, ready to begin; null on lack of memory.
+  bssl::UniquePtr<SSL> Begin(uint32_t server);
+
+  const UpstreamTlsPolicy policy;
+  bool name_is_address = false;
+  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions;  // by server: the latest
+};
+
+}  // namespace starling

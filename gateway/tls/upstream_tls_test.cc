@@ -1,0 +1,188 @@
+// TLS towards servers: whom it believes, what it shows, and what it resumes.
+#include "gateway/tls/upstream_tls.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gateway/tls/credential_testing.h"
+#include "gateway/tls/test_authority.h"
+#include "gateway/tls/test_server.h"
+#include "gateway/tls/tls_context.h"
+
+namespace starling {
+namespace {
+
+constexpr const char* kName = "imap.example.org";
+
+class UpstreamTlsTest : public CredentialFolderTest {
+ protected:
+  std::shared_ptr<const Credential> Load(const TestLeaf& leaf) {
+    auto loaded = store_.LoadPem({"test.crt", "test.key"}, leaf.cert, leaf.key);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return *loaded;
+  }
+  std::shared_ptr<const TrustStore> Trust(const std::string& pem) {
+    auto loaded = TrustStore::Load(Put("ca.pem", pem), "", 1);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return *loaded;
+  }
+
+  // A server with that certificate.
+  std::unique_ptr<TlsContext> Server(const TestLeaf& leaf) {
+    return std::move(TlsContext::Create(ServerPolicy(leaf))).value();
+  }
+  TlsPolicy ServerPolicy(const TestLeaf& leaf) {
+    return {.certificates = MakeCredentialIndex({Load(leaf)}), .tickets = MakeTicketKeys()};
+  }
+  static TestLeafOptions For(const std::string& host) {
+    TestLeafOptions options;
+    options.hosts = {host};
+    return options;
+  }
+
+  std::unique_ptr<UpstreamTls> Make(const UpstreamTlsPolicy& policy) {
+    auto made = UpstreamTls::Create(policy, 2);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? *std::move(made) : nullptr;
+  }
+  std::unique_ptr<UpstreamTls> Believing(const TestAuthority& authority) {
+    return Make({.trust = Trust(authority.cert()), .name = kName, .certificate = nullptr});
+  }
+
+  // A handshake, and first words, with which a ticket comes.
+  static bool Greet(TestServer& client, TestServer& server) {
+    return Exchange(client, server) && server.Write("* OK") == TlsResult::kOk &&
+           Exchange(client, server);
+  }
+  // Whether it was resumed, or why it failed.
+  static std::string Result(UpstreamTls& upstream, TlsContext& server, uint32_t number = 0) {
+    TestServer client(upstream, number);
+    TestServer other(server);
+    if (!Greet(client, other)) return std::string(Label(client.session().failure()));
+    return client.session().Facts().resumed ? "resumed" : "full";
+  }
+
+  TestAuthority authority_{"Authority"};
+};
+
+TEST_F(UpstreamTlsTest, BelievesTheAuthorityAndTheName) {
+  const auto upstream = Believing(authority_);
+  EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(For(kName)))), "full");
+  EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(For("*.example.org")))), "full");
+  EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(For("pop3.example.org")))),
+            "server_certificate_invalid");
+  EXPECT_EQ(Result(*upstream, *Server(TestAuthority("Authority").Issue(For(kName)))),
+            "server_certificate_invalid");
+}
+
+TEST_F(UpstreamTlsTest, ChainsThroughAuthoritiesBelow) {
+  const TestAuthority below("Below", authority_);
+  EXPECT_EQ(Result(*Believing(authority_), *Server(below.Issue(For(kName)))), "full");
+}
+
+TEST_F(UpstreamTlsTest, NamesOfPeopleAreNoNamesOfServers) {
+  TestLeafOptions options;
+  options.common_name = kName;
+  EXPECT_EQ(Result(*Believing(authority_), *Server(authority_.Issue(options))),
+            "server_certificate_invalid");
+}
+
+TEST_F(UpstreamTlsTest, TheServerIsToldWhy) {
+  const auto upstream = Believing(TestAuthority("Another"));
+  TestServer client(*upstream, 0);
+  const auto server = Server(authority_.Issue(For(kName)));
+  TestServer other(*server);
+  EXPECT_FALSE(Exchange(client, other));
+  EXPECT_EQ(other.session().failure(), TlsFailure::kCertificateRejected);
+}
+
+TEST_F(UpstreamTlsTest, AnybodyWithoutVerification) {
+  const auto upstream =
+      Make({.verify = false, .trust = nullptr, .name = "", .certificate = nullptr});
+  EXPECT_EQ(Result(*upstream, *Server(TestAuthority("Anybody").Issue())), "full");
+}
+
+TEST_F(UpstreamTlsTest, VerificationNeedsAuthoritiesAndAName) {
+  EXPECT_FALSE(
+      UpstreamTls::Create({.trust = nullptr, .name = kName, .certificate = nullptr}, 1).ok());
+  EXPECT_FALSE(UpstreamTls::Create(
+                   {.trust = Trust(authority_.cert()), .name = "", .certificate = nullptr}, 1)
+                   .ok());
+}
+
+TEST_F(UpstreamTlsTest, ResumesEachServersOwnSessions) {
+  const auto upstream = Believing(authority_);
+  const auto first = Server(authority_.Issue(For(kName)));
+  const auto second = Server(authority_.Issue(For(kName)));
+  EXPECT_EQ(Result(*upstream, *first, 0), "full");
+  EXPECT_EQ(Result(*upstream, *first, 0), "resumed");
+  EXPECT_EQ(Result(*upstream, *first, 0), "resumed");
+  EXPECT_EQ(Result(*upstream, *second, 1), "full");
+  EXPECT_EQ(Result(*upstream, *second, 1), "resumed");
+}
+
+TEST_F(UpstreamTlsTest, ATicketIsUsedOnce) {
+  const auto upstream = Believing(authority_);
+  const auto server = Server(authority_.Issue(For(kName)));
+  EXPECT_EQ(Result(*upstream, *server), "full");
+  // The second begins before the first has got a ticket of its own.
+  TestServer first(*upstream, 0);
+  TestServer second(*upstream, 0);
+  TestServer to_first(*server);
+  TestServer to_second(*server);
+  ASSERT_TRUE(Greet(first, to_first));
+  ASSERT_TRUE(Greet(second, to_second));
+  EXPECT_TRUE(first.session().Facts().resumed);
+  EXPECT_FALSE(second.session().Facts().resumed);
+}
+
+TEST_F(UpstreamTlsTest, ShowsItsOwnCertificateWhereAsked) {
+  const TestAuthority clients("Clients");
+  TlsPolicy policy = ServerPolicy(authority_.Issue(For(kName)));
+  policy.client_certificate = ClientCertificateMode::kRequire;
+  policy.client_trust =
+      std::move(TrustStore::Load(Put("clients.pem", clients.cert()), "", 1)).value();
+  const auto server = std::move(TlsContext::Create(policy)).value();
+  const auto without = Believing(authority_);
+  {
+    TestServer client(*without, 0);
+    TestServer other(*server);
+    Exchange(client, other);
+    EXPECT_EQ(other.session().failure(), TlsFailure::kClientCertificateMissing);
+  }
+  TestLeafOptions options;
+  options.common_name = "gateway";
+  const auto with = Make({.trust = Trust(authority_.cert()),
+                          .name = kName,
+                          .certificate = Load(clients.Issue(options))});
+  TestServer client(*with, 0);
+  TestServer other(*server);
+  ASSERT_TRUE(Exchange(client, other));
+  EXPECT_EQ(other.session().Facts().client_name, "gateway");
+}
+
+TEST_F(UpstreamTlsTest, DataAndTheEndInBothDirections) {
+  const auto upstream = Believing(authority_);
+  const auto server = Server(authority_.Issue(For(kName)));
+  TestServer client(*upstream, 0);
+  TestServer other(*server);
+  ASSERT_TRUE(Exchange(client, other));
+  EXPECT_EQ(client.Write("a001 NOOP"), TlsResult::kOk);
+  EXPECT_EQ(other.Write("a001 OK"), TlsResult::kOk);
+  ASSERT_TRUE(Exchange(client, other));
+  EXPECT_EQ(other.received, "a001 NOOP");
+  EXPECT_EQ(client.received, "a001 OK");
+  EXPECT_EQ(other.CloseNotify(), TlsResult::kOk);
+  client.input += std::exchange(other.output, {});
+  EXPECT_EQ(client.Step(), TlsResult::kClosed);
+  EXPECT_EQ(client.Write("and more"), TlsResult::kOk);
+  other.input += std::exchange(client.output, {});
+  other.Step();
+  EXPECT_EQ(other.received, "a001 NOOPand more");
+}
+
+}  // namespace
+}  // namespace starling
