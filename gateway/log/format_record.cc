@@ -68,6 +68,15 @@ void AddUpstream(const SessionRecord& record, const Log::Options& options, LogLi
   if (record.upstream_port != 0) line.AddNumber("upstream_port", record.upstream_port);
 }
 
+void AddUpstreamTls(const UpstreamTlsOutcome& tls, LogLine& line) {
+  if (tls.up) {
+    line.Add("upstream_tls_version", At(kTlsVersionLabels, tls.version));
+    line.Add("upstream_cipher", At(kTlsCipherLabels, tls.cipher));
+    line.AddBool("upstream_resumed", tls.resumed);
+  }
+  if (tls.failure != TlsFailure::kNone) line.Add("upstream_tls_failure", Label(tls.failure));
+}
+
 }  // namespace
 
 std::string FormatRecord(const SessionRecord& record, const Log::Options& options) {
@@ -81,6 +90,7 @@ std::string FormatRecord(const SessionRecord& record, const Log::Options& option
   AddTls(record, line);
   if (record.plaintext_leg) line.AddBool("plaintext", true);
   AddUpstream(record, options, line);
+  AddUpstreamTls(record.upstream_tls, line);
   line.AddMillis("duration_ms", record.duration_us);
   if (ended) {
     line.AddNumber("downstream_in", record.downstream_in);

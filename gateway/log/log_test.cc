@@ -66,6 +66,21 @@ TEST(FormatRecord, AllFields) {
             "downstream_in=1 downstream_out=2 upstream_in=3 upstream_out=4 reason=client_closed");
 }
 
+TEST(FormatRecord, TlsWithServers) {
+  SessionRecord record;
+  record.upstream_tls = {.up = true, .resumed = true, .version = 1, .cipher = 0};
+  std::string line = FormatRecord(record, Names());
+  EXPECT_NE(line.find(" upstream_tls_version=TLSv1.3 upstream_cipher=TLS_AES_128_GCM_SHA256 "
+                      "upstream_resumed=true duration_ms"),
+            std::string::npos)
+      << line;
+  record.upstream_tls = {.failure = TlsFailure::kServerCertificateInvalid};
+  line = FormatRecord(record, Names());
+  EXPECT_NE(line.find(" upstream_tls_failure=server_certificate_invalid duration_ms"),
+            std::string::npos)
+      << line;
+}
+
 TEST(FormatRecord, Json) {
   Log::Options options = Names();
   options.style = LogStyle::kJson;

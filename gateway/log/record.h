@@ -43,6 +43,7 @@ struct SessionRecord {
   bool resumed = false;
   EndReason reason = EndReason::kNone;
   TlsFailure tls_failure = TlsFailure::kNone;
+  UpstreamTlsOutcome upstream_tls;
   uint16_t worker = 0;
   uint32_t listener = 0;         // index into the log's table of names
   uint32_t server = UINT32_MAX;  // the same; UINT32_MAX: no leg was opened

@@ -79,6 +79,7 @@ void DropInput(WorkerContext& ctx, Leg& leg) {
   ReleaseBlock(ctx, leg.in);
   if (leg.tls == nullptr) return;
   ReleaseBlock(ctx, leg.tls->in);
+  leg.tls->pending = false;
 }
 
 void DropOutput(WorkerContext& ctx, Leg& leg) {

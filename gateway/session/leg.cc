@@ -100,6 +100,7 @@ void BeginLegTls(WorkerContext& ctx, Session& session) {
 // for a person to see to, who finds it counted by its name.
 void LegTlsFailed(WorkerContext& ctx, Session& session, TlsFailure failure) {
   const uint32_t series = SeriesOf(session);
+  session.upstream_tls = {.failure = failure};
   ctx.shard->AddServer(ServerFamily::kBackendTlsFailures, series, static_cast<size_t>(failure));
   ctx.shard->AddServer(ServerFamily::kConnectFailures, series,
                        static_cast<size_t>(ConnectFailure::kTls));
@@ -184,6 +185,15 @@ void ForgetLeg(WorkerContext& ctx, Session& session) {
   session.up.octets_out = out;
 }
 
+void LegTlsUp(WorkerContext& ctx, Session& session) {
+  const TlsFacts facts = session.up.tls->tls.Facts();
+  session.upstream_tls = {
+      .up = true, .resumed = facts.resumed, .version = facts.version, .cipher = facts.cipher};
+  ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, SeriesOf(session),
+                       facts.resumed ? 1 : 0);
+  LegUp(ctx, session);
+}
+
 bool StepLegTls(WorkerContext& ctx, Session& session) {
   Leg& up = session.up;
   if (ConnectTimeIsOver(ctx, session)) {
@@ -198,9 +208,7 @@ bool StepLegTls(WorkerContext& ctx, Session& session) {
   const size_t before = RawInput(ctx, up).size();
   switch (StepLegHandshake(ctx, up)) {
     case TlsResult::kOk:
-      ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, SeriesOf(session),
-                           up.tls->tls.Facts().resumed ? 1 : 0);
-      LegUp(ctx, session);
+      LegTlsUp(ctx, session);
       return true;
     case TlsResult::kNeedInput:
       if (RawInput(ctx, up).size() < before) return true;

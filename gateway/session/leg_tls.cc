@@ -17,7 +17,6 @@ constexpr size_t kReplyRoom = 512;
 // So many of them wait for room at most; the library itself ends a flood of KeyUpdates.
 constexpr size_t kMaxReplies = 8 * kReplyRoom;
 constexpr size_t kMaxRecord = 16'384;
-static_assert(BufferPool::kBlockSize >= kMaxRecord, "a record is opened whole");
 
 void Wrote(Leg& leg, size_t octets) { leg.out.end += static_cast<uint32_t>(octets); }
 
@@ -47,7 +46,7 @@ ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
   LegTls& tls = *leg.tls;
   while (tls.in.empty() && !leg.end_of_data && leg.recv_error == 0) {
     const ByteView raw = RawInput(ctx, leg);
-    if (raw.empty()) {
+    if (raw.empty() && !tls.pending) {
       NoteEnd(leg);
       break;
     }
@@ -60,6 +59,7 @@ ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
     RawConsume(ctx, leg, io.consumed);
     tls.in.end += static_cast<uint32_t>(got);
     tls.reply.append(reinterpret_cast<const char*>(reply), io.written);
+    tls.pending = result == TlsResult::kOk && got == room.size();
     if (result == TlsResult::kClosed) leg.end_of_data = true;
     if (result == TlsResult::kFailed || result == TlsResult::kNeedRoom ||
         tls.reply.size() > kMaxReplies) {

@@ -31,6 +31,7 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.alert_received = session.tls.alert_received();
   record.reason = session.reason;
   record.tls_failure = session.tls_failure;
+  record.upstream_tls = session.upstream_tls;
   record.worker = static_cast<uint16_t>(ctx.index);
   record.listener = session.listener->id;
   record.server = session.last_server;

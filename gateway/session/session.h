@@ -55,7 +55,8 @@ struct LegTls {
   TlsSession tls;
   Block in;                // opened, and not consumed yet
   Block out;               // to be sealed
-  std::string reply;  // records that the library answered with, to go out before others
+  std::string reply;       // records that the library answered with, to go out before others
+  bool pending = false;    // the library holds opened octets that found no room
   bool tcp_ended = false;  // without a close_notify that is a truncation
   bool close_notify_over = false;  // sent, or not to be
 };
@@ -160,6 +161,7 @@ struct Session {
   bool offered = false;
   bool starving = false;  // in the list of those that wait for buffers
   TlsFailure tls_failure = TlsFailure::kNone;
+  UpstreamTlsOutcome upstream_tls;  // of the latest leg
   SessionPhase counted = SessionPhase::kNegotiate;
 
   ListenerRuntime* listener = nullptr;

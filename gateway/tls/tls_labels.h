@@ -49,6 +49,14 @@ constexpr std::string_view Label(TlsFailure failure) {
   return kTlsFailureLabels[static_cast<size_t>(failure)];
 }
 
+// How TLS with a server of a backend went, for the log. Indices as below.
+struct UpstreamTlsOutcome {
+  bool up = false;  // the next three hold
+  bool resumed = false;
+  uint8_t version = 0, cipher = 0;
+  TlsFailure failure = TlsFailure::kNone;  // of the last server that it failed with
+};
+
 // Label values of starling_tls_negotiated_total and starling_tls_group_total;
 // what is not in the list is counted as the last, "other".
 inline constexpr std::string_view kTlsVersionLabels[] = {"TLSv1.2", "TLSv1.3"};

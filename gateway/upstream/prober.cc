@@ -48,7 +48,8 @@ std::vector<ProbePlan> PlanProbes(const Config& config) {
     }
   }
   for (size_t i = 0; i < plans.size(); ++i) {
-    if (mixed[i]) plans[i] = ProbePlan();
+    // Behind TLS nothing is asked: that somebody accepts is all that is known then.
+    if (mixed[i] || config.backends[i].tls.enabled) plans[i] = ProbePlan();
   }
   return plans;
 }

@@ -196,7 +196,7 @@ class StreamLeg final : public BackendLeg {
     // Who ends last still has something to say after the other's end.
     if (plan_->client_ends_first && !wire_.ended()) until = until * 3 / 4;
     while (wire_.flushed() && sent_ < until && wire_.open() && !wire_.failed()) {
-      const size_t size = std::min<uint64_t>(world_.rng().Between(1, 8'192), until - sent_);
+      const size_t size = std::min(DrawPortion(world_.rng()), until - sent_);
       wire_.Send(CodedOctets(kBackendMark, plan_->id, sent_, size));
       sent_ += size;
     }

@@ -106,7 +106,7 @@ void SimClient::Produce() {
   uint64_t until = plan_.client_octets;
   if (!plan_.client_ends_first && !tls_->closed()) until = until * 3 / 4;
   while (sent_ < until && wire_.flushed() && wire_.open() && !wire_.failed()) {
-    const size_t size = std::min<uint64_t>(world_.rng().Between(1, 8'192), until - sent_);
+    const size_t size = std::min(DrawPortion(world_.rng()), until - sent_);
     tls_->Write(CodedOctets(kClientMark, plan_.id, sent_, size));
     SendTls();
     sent_ += size;

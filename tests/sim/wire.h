@@ -13,6 +13,9 @@
 
 namespace starling::sim {
 
+// How much is written at a time: mostly less than a record, sometimes several.
+inline uint64_t DrawPortion(Rng& rng) { return rng.Between(1, rng.Chance(150) ? 60'000 : 8'192); }
+
 class Wire {
  public:
   explicit Wire(World& world) : world_(world) {}
