@@ -30,6 +30,7 @@ bool Binds(const Config& config, const SocketAddress& address) {
 
 std::vector<std::string> LinesOf(const LoadResult& loaded) {
   std::vector<std::string> lines;
+  lines.reserve(loaded.errors.size());
   for (const Problem& problem : loaded.errors) lines.push_back(ToString(problem, loaded.file));
   return lines;
 }
@@ -88,7 +89,7 @@ void Reload::ReadConfiguration() {
   auto config = std::make_shared<const Config>(std::move(loaded.config));
   TlsAssets assets = LoadTlsAssets(*config, runtime_.store, runtime_.own_tickets);
   if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
-  const absl::Status changed = Change(std::move(config), std::move(assets));
+  const absl::Status changed = Change(config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kSignal, {std::string(changed.message())});
   for (const Problem& warning : loaded.warnings) {
     runtime_.Say(Log::Level::kWarning, ToString(warning, loaded.file));
@@ -137,7 +138,7 @@ absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fre
   return bound;
 }
 
-absl::Status Reload::Change(std::shared_ptr<const Config> config, TlsAssets assets) {
+absl::Status Reload::Change(const std::shared_ptr<const Config>& config, TlsAssets assets) {
   std::vector<ListenGroup> fresh;
   absl::Status status = BindNew(*config, fresh);
   if (!status.ok()) return status;

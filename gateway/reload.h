@@ -45,7 +45,7 @@ class Reload {
   void ReadConfiguration();
   void ReadFiles(MonoTime now);
   // The new generation of `config` for all workers, or why not.
-  absl::Status Change(std::shared_ptr<const Config> config, TlsAssets assets);
+  absl::Status Change(const std::shared_ptr<const Config>& config, TlsAssets assets);
   absl::Status BindNew(const Config& config, std::vector<ListenGroup>& fresh) const;
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
   void WatchFiles();

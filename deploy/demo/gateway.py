@@ -113,11 +113,12 @@ class Gateway:
         self._arrived = threading.Condition()
         self._reader = None
 
-    def start(self, stdout=None, ready="/readyz", ready_seconds=20):
-        """Starts it and waits until `ready` says yes. Its lines are collected,
-        unless `stdout` is a file that takes them."""
+    def start(self, stdout=None, ready="/readyz", ready_seconds=20, prefix=()):
+        """Starts it, by the command `prefix` if there is one, and waits until
+        `ready` says yes. Its lines are collected, unless `stdout` is a file that
+        takes them."""
         self.process = subprocess.Popen(
-            [self.binary, "-c", self.config],
+            [*prefix, self.binary, "-c", self.config],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.STDOUT,

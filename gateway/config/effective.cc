@@ -68,9 +68,9 @@ bool IsSet(Section section, const OptionTarget& target) {
     case Section::kTls:
       return target.listener == nullptr || !(*target.tls == target.config->tls);
     case Section::kBackendTls:
-      return target.backend->tls.enabled;
+      return target.backend != nullptr && target.backend->tls.enabled;
     case Section::kBackendCertificate:
-      return !target.backend->tls.cert.empty();
+      return target.backend != nullptr && !target.backend->tls.cert.empty();
     default:
       return true;
   }

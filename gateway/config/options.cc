@@ -1,5 +1,6 @@
 #include "gateway/config/options.h"
 
+#include "absl/strings/str_cat.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
 
@@ -151,7 +152,7 @@ std::vector<std::string> NeedRestart(const Config& before, const Config& after) 
     if (option.get({.config = &old}) == option.get({.config = &fresh})) continue;
     std::string name(option.key);
     if (option.section != Section::kTop) {
-      name = std::string(SectionName(option.section)) + "." + name;
+      name = absl::StrCat(std::string(SectionName(option.section)), ".", name);
     }
     changed.push_back(std::move(name));
   }

@@ -161,7 +161,7 @@ OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& p
     target.certificate = &target.tls->certificates.emplace_back();
   } else if (option.child == Section::kBackend) {
     target.backend = &draft_.config.backends.emplace_back();
-  } else if (option.child == Section::kBackendTls) {
+  } else if (option.child == Section::kBackendTls && target.backend != nullptr) {
     target.backend->tls.enabled = true;
   } else if (option.child == Section::kListener) {
     target.listener = &draft_.config.listeners.emplace_back();

@@ -244,6 +244,7 @@ absl::StatusOr<std::shared_ptr<const CertificateMaterial>> ParseCertificate(
 bssl::UniquePtr<SSL_CREDENTIAL> MakeSslCredential(const CertificateMaterial& material,
                                                   std::span<const uint8_t> ocsp) {
   std::vector<CRYPTO_BUFFER*> chain;
+  chain.reserve(material.chain.size());
   for (const auto& cert : material.chain) chain.push_back(cert.get());
   std::span<const uint16_t> algorithms = kEcAlgorithms;
   if (material.kind == KeyKind::kRsa) algorithms = kRsaAlgorithms;

@@ -44,7 +44,7 @@ bool SkipOptional(CBS* cbs, CBS_ASN1_TAG tag) {
 
 // Down to ResponseData, with the frame around it checked.
 absl::Status GetResponseData(std::span<const uint8_t> der, CBS& data) {
-  const absl::Status damaged = absl::InvalidArgumentError("is no OCSP response in DER, or damaged");
+  absl::Status damaged = absl::InvalidArgumentError("is no OCSP response in DER, or damaged");
   CBS whole, response, status, bytes_frame, bytes, type, octets, basic, rest;
   CBS_init(&whole, der.data(), der.size());
   uint8_t code = 0;

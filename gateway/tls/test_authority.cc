@@ -165,7 +165,7 @@ std::string TestAuthority::Revoke(const std::vector<int64_t>& serials, int64_t n
               X509_REVOKED_set_revocationDate(revoked.get(), time(-3'600).get()) &&
               X509_CRL_add0_revoked(crl.get(), revoked.get()),
           "list");
-    revoked.release();
+    (void)revoked.release();  // the list owns it
   }
   Check(X509_CRL_sign(crl.get(), key_.get(), EVP_sha256()) > 0, "signing");
   return Pem([&](BIO* bio) { return PEM_write_bio_X509_CRL(bio, crl.get()); });

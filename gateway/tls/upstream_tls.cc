@@ -36,14 +36,9 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
   return static_cast<UpstreamTls::Impl&>(TlsEngine::Of(ssl));
 }
 
-// Which server an SSL is for, as ex_data: an index and one, so that none is null.
-void* AsData(uint32_t server) {
-  return reinterpret_cast<void*>(static_cast<uintptr_t>(server) + 1);
-}
-
+// An SSL's app data is where its server's latest session is kept.
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  const auto server = reinterpret_cast<uintptr_t>(SSL_get_app_data(ssl)) - 1;
-  Of(ssl).sessions[server].reset(session);
+  static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl))->reset(session);
   return 1;  // it is ours now
 }
 
@@ -76,15 +71,15 @@ bool UpstreamTls::Impl::Init() {
 }
 
 bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
+  bssl::UniquePtr<SSL_SESSION>& session = sessions[server];
   bssl::UniquePtr<SSL> ssl(SSL_new(ctx.get()));
-  if (ssl == nullptr || SSL_set_app_data(ssl.get(), AsData(server)) != 1 ||
+  if (ssl == nullptr || SSL_set_app_data(ssl.get(), &session) != 1 ||
       SSL_set1_client_key_shares(ssl.get(), kShares, std::size(kShares)) != 1 ||
       (!name_is_address && !policy.name.empty() &&
        SSL_set_tlsext_host_name(ssl.get(), policy.name.c_str()) != 1)) {
     ERR_clear_error();
     return nullptr;
   }
-  bssl::UniquePtr<SSL_SESSION>& session = sessions[server];
   if (session != nullptr) {
     SSL_set_session(ssl.get(), session.get());
     // RFC 8446 appendix C.4: a ticket used twice ties two connections together.

@@ -18,7 +18,8 @@ struct UpstreamTls::Impl : TlsEngine {
 
   const UpstreamTlsPolicy policy;
   bool name_is_address = false;
-  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions;  // by server: the latest
+  // By server: the latest. Never grows, since each SSL has the address of one.
+  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions;
 };
 
 }  // namespace starling

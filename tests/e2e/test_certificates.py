@@ -3,6 +3,8 @@ and by what a client can verify, OCSP, renewal as certbot and Kubernetes do it,
 and files that are hostile or half there."""
 
 import os
+import pwd
+import shutil
 import socket
 import ssl
 import subprocess
@@ -257,6 +259,31 @@ class Check(unittest.TestCase):
                         self.assertTrue(error and place in error[0], text)
                     for secret in secrets:
                         self.assertNotIn(secret, text)
+
+
+class Secrets(unittest.TestCase):
+    def test_others_cannot_look_into_the_process(self):
+        # Of a process that is not dumpable, /proc belongs to root, whoever runs it.
+        place = folder(self)
+        os.chmod(place, 0o755)
+        pair = root.issue().save(place, "own")
+        nobody = pwd.getpwnam("nobody")
+        os.chown(pair["key"], nobody.pw_uid, nobody.pw_gid)
+        config, metrics, _ = env.configure(
+            {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "b"}},
+            {"b": harness.DOWN}, tls={"certificates": [pair]})
+        binary = shutil.copy(harness.BINARY, place)  # where everybody can read it
+        os.chmod(binary, 0o755)
+        gateway = harness.Gateway(config, metrics, {})
+        gateway.binary = binary
+        gateway.start(ready="/healthz", prefix=[
+            "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+        try:
+            with open("/proc/{}/status".format(gateway.process.pid), encoding="ascii") as f:
+                self.assertIn("Uid:\t{}\t".format(nobody.pw_uid), f.read())
+            self.assertEqual(os.stat("/proc/{}/mem".format(gateway.process.pid)).st_uid, 0)
+        finally:
+            gateway.kill()
 
 
 if __name__ == "__main__":
