@@ -77,7 +77,16 @@ std::unique_ptr<Generation> GatewayFixture::MakeGeneration() {
   return std::move(Generation::Make(blueprint)).value();
 }
 
-bool GatewayFixture::Turn() { return worker_->Turn(); }
+void GatewayFixture::Reload() {
+  if (worker_->adopted() != generations_) return;
+  worker_->Adopt({.generation = MakeGeneration(), .sockets = {}});
+}
+
+bool GatewayFixture::Turn() {
+  const bool going_on = worker_->Turn();
+  TakeRetired();
+  return going_on;
+}
 
 std::vector<SessionRecord> GatewayFixture::TakeRecords() {
   std::vector<SessionRecord> records;
@@ -115,6 +124,8 @@ void GatewayFixture::CheckNothingLeft() {
   const auto must_be_zero = [this](uint64_t value, const std::string& what) {
     if (value != 0) world_.Fail(std::to_string(static_cast<int64_t>(value)) + " " + what);
   };
+  // Of the last two, one may have been asked for when all was over.
+  if (retired_ + 2 < generations_) must_be_zero(generations_ - retired_, "generations are left");
   const Ring& ring = worker_->ring();
   must_be_zero(ring.BuffersOut(), "receive buffers were not given back");
   must_be_zero(ring.DescriptorsInUse(), "descriptors are still in use");

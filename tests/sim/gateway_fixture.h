@@ -25,8 +25,9 @@ class GatewayFixture {
   // One turn; false when the worker says that it is over.
   bool Turn();
   Worker& worker() { return *worker_; }
-  // Of the same configuration, with a number of its own.
-  std::unique_ptr<Generation> MakeGeneration();
+  // Has the worker adopt another generation, of the same configuration; nothing if it
+  // has not come to the last one yet.
+  void Reload();
   Shard& shard() { return shard_; }
   // Log records since the last call.
   std::vector<SessionRecord> TakeRecords();
@@ -43,11 +44,16 @@ class GatewayFixture {
   static void InFreshThread(const std::function<void()>& body);
 
  private:
+  // With a number of its own.
+  std::unique_ptr<Generation> MakeGeneration();
+  void TakeRetired() { retired_ += worker_->TakeRetired().size(); }
+
   World& world_;
   const Config& config_;
   std::shared_ptr<Backends> backends_;
   std::shared_ptr<TicketKeys> tickets_;
   uint64_t generations_ = 0;
+  uint64_t retired_ = 0;
   Shard shard_;
   LogRing log_;
   std::unique_ptr<Worker> worker_;

@@ -303,6 +303,11 @@ void DrawPlans(World& world, Scenario& scenario) {
   for (uint32_t id = 1; id <= kSessions; ++id) {
     scenario.plans.push_back(DrawPlan(world, scenario, id));
   }
+  if (rng.Chance(500)) {
+    for (uint64_t left = rng.Between(1, 6); left > 0; --left) {
+      scenario.reloads_us.push_back(rng.Below(rng.Chance(700) ? 20'000 : 5'000'000));
+    }
+  }
   if (!scenario.character.draining) return;
   scenario.stop_us = 2 * kRushUs + rng.Below(rng.Chance(700) ? 30'000 : 5'000'000);
   scenario.end_us = scenario.stop_us + rng.Below(rng.Chance(700) ? 30'000 : 10'000'000);

@@ -33,6 +33,7 @@ struct Scenario {
   uint64_t stop_us = 0;
   uint64_t end_us = 0;
   uint64_t stop_now_us = 0;
+  std::vector<uint64_t> reloads_us;  // nobody must notice
 };
 
 // Draws all but the plans from world.rng(), and sets world.faults().

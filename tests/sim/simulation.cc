@@ -32,6 +32,7 @@ class Simulation final : public Sessions {
       clients_.push_back(std::make_unique<SimClient>(world_, *this, plan));
       clients_.back()->Start();
     }
+    ScheduleReloads(gateway);
     ScheduleDrain(gateway);
     Loop(gateway);
     result_.accepted = static_cast<uint32_t>(gateway.Accepted());
@@ -57,17 +58,24 @@ class Simulation final : public Sessions {
   }
 
  private:
+  void At(uint64_t us, const char* what, std::function<void()> action) {
+    world_.After(std::chrono::microseconds(us), [this, what, action = std::move(action)] {
+      world_.Trace(what);
+      action();
+    });
+  }
+
+  void ScheduleReloads(GatewayFixture& gateway) {
+    for (const uint64_t us : scenario_.reloads_us) {
+      At(us, "reload", [&] { gateway.Reload(); });
+    }
+  }
+
   void ScheduleDrain(GatewayFixture& gateway) {
     if (!scenario_.character.draining) return;
-    const auto at = [this](uint64_t us, const char* what, std::function<void()> action) {
-      world_.After(std::chrono::microseconds(us), [this, what, action = std::move(action)] {
-        world_.Trace(what);
-        action();
-      });
-    };
-    at(scenario_.stop_us, "stop accepting", [&] { gateway.worker().StopAccepting(); });
-    at(scenario_.end_us, "end sessions", [&] { gateway.worker().EndSessions(); });
-    at(scenario_.stop_now_us, "stop now", [&] { gateway.worker().StopNow(); });
+    At(scenario_.stop_us, "stop accepting", [&] { gateway.worker().StopAccepting(); });
+    At(scenario_.end_us, "end sessions", [&] { gateway.worker().EndSessions(); });
+    At(scenario_.stop_now_us, "stop now", [&] { gateway.worker().StopNow(); });
   }
 
   uint32_t ClientsThere() const {
