@@ -58,10 +58,11 @@ class NotReady(Exception):
     """A server did not start; the text has the end of its log."""
 
 
-def fill(template, values):
-    """Replaces each @{name}; an unknown name is an error."""
+def fill(template, values, more=""):
+    """The template, and `more` behind it, with each @{name} replaced; an unknown
+    name is an error."""
     with open(os.path.join(HERE, template), encoding="ascii") as f:
-        return re.sub(r"@\{(\w+)\}", lambda m: str(values[m.group(1)]), f.read())
+        return re.sub(r"@\{(\w+)\}", lambda m: str(values[m.group(1)]), f.read() + more)
 
 
 def read_greeting(port, first_bytes, timeout):
@@ -77,15 +78,19 @@ def _end_with_parent():
 
 
 class MailServers:
-    """The two servers; a context manager. `parent`: where its folder is made."""
+    """The two servers; a context manager. `parent`: where its folder is made.
+    `dovecot` and `master`: what to put behind dovecot.conf and master.cf, with a
+    port for each name of `more`."""
 
     domain = "example.org"
     user = "demo@example.org"
     password = "correct-horse"
     hostname = "mail.example.org"
 
-    def __init__(self, parent=None):
+    def __init__(self, parent=None, dovecot="", master="", more=()):
         self._parent = parent
+        self._more = {"dovecot.conf.in": dovecot, "master.cf.in": master}
+        self._more_ports = tuple(more)
         self._children = []
         self.dir = None
         self.ports = {}
@@ -102,7 +107,7 @@ class MailServers:
         self.dir = tempfile.mkdtemp(prefix="starling-mail-", dir=self._parent)
         try:
             os.chmod(self.dir, 0o755)
-            self.ports = reserve_ports([*PROXIED, *LOCAL])
+            self.ports = reserve_ports([*PROXIED, *LOCAL, *self._more_ports])
             self._write()
             self._start([DOVECOT, "-F", "-c", self.dir + "/dovecot/dovecot.conf"], "dovecot")
             config = self.dir + "/postfix/etc"
@@ -188,7 +193,7 @@ class MailServers:
             ("master.cf.in", "postfix/etc/master.cf"),
         ):
             with open(self.dir + "/" + name, "w", encoding="ascii") as f:
-                f.write(fill(template, values))
+                f.write(fill(template, values, self._more.get(template, "")))
         with open(self.dir + "/dovecot/users", "w", encoding="ascii") as f:
             f.write("{}:{}\n".format(self.user, self.password))
         shutil.chown(self.dir + "/dovecot/users", "root", "dovecot")

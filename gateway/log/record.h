@@ -5,9 +5,9 @@
 // (SNI) is escaped by the writer.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 #include "gateway/io/clock.h"
@@ -27,7 +27,7 @@ struct RecordText {
 
   void Set(std::string_view from) {
     length = static_cast<uint8_t>(from.size() < kSize ? from.size() : kSize);
-    std::memcpy(text.data(), from.data(), length);
+    std::copy_n(from.data(), length, text.data());
   }
   std::string_view view() const { return {text.data(), length}; }
 };

@@ -162,10 +162,9 @@ std::string TestAuthority::Revoke(const std::vector<int64_t>& serials, int64_t n
     bssl::UniquePtr<ASN1_INTEGER> number(ASN1_INTEGER_new());
     Check(ASN1_INTEGER_set_int64(number.get(), serial) &&
               X509_REVOKED_set_serialNumber(revoked.get(), number.get()) &&
-              X509_REVOKED_set_revocationDate(revoked.get(), time(-3'600).get()) &&
-              X509_CRL_add0_revoked(crl.get(), revoked.get()),
+              X509_REVOKED_set_revocationDate(revoked.get(), time(-3'600).get()),
           "list");
-    (void)revoked.release();  // the list owns it
+    Check(X509_CRL_add0_revoked(crl.get(), revoked.release()), "list");
   }
   Check(X509_CRL_sign(crl.get(), key_.get(), EVP_sha256()) > 0, "signing");
   return Pem([&](BIO* bio) { return PEM_write_bio_X509_CRL(bio, crl.get()); });

@@ -80,11 +80,10 @@ bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
     ERR_clear_error();
     return nullptr;
   }
-  if (session != nullptr) {
-    SSL_set_session(ssl.get(), session.get());
-    // RFC 8446 appendix C.4: a ticket used twice ties two connections together.
-    if (SSL_SESSION_should_be_single_use(session.get())) session.reset();
-  }
+  // Until another comes, also more than once: that two connections can be told to be the
+  // same client's (RFC 8446 appendix C.4) is no secret here, and Postfix does not
+  // give another ticket to who resumes.
+  if (session != nullptr) SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
   return ssl;
 }

@@ -1,5 +1,5 @@
-"""Client certificates: who must show one, what the backend and the log are told,
-and a log-in by nothing else (SASL EXTERNAL) with a real Dovecot."""
+"""Client certificates: who must show one, and what the backend and the log are told.
+A log-in by nothing else: test_backend_tls.py."""
 
 import os
 import ssl
