@@ -332,6 +332,19 @@ TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {
   EXPECT_EQ(ended.session().alert_sent(), kNoAlert);
 }
 
+TEST_F(PolicyTest, UnsealedAlertsOfClientsAreKnown) {
+  const auto context = Make(Policy());
+  TestClient client(Version(kTls13));
+  TestServer server(*context);
+  client.Step();
+  server.input = std::exchange(client.output, {});
+  EXPECT_EQ(server.Step(), TlsResult::kNeedInput);
+  server.input = "\x15\x03\x03\x00\x02\x02\x30"s;  // unknown_ca
+  EXPECT_EQ(server.Step(), TlsResult::kFailed);
+  EXPECT_EQ(server.session().failure(), TlsFailure::kCertificateRejected);
+  EXPECT_EQ(server.session().alert_received(), 48);
+}
+
 TEST_F(PolicyTest, NoRenegotiation) {
   const auto context = Make(Policy());
   TestClientOptions options = Version(kTls12);

@@ -6,23 +6,11 @@
 namespace starling {
 namespace {
 
-TlsFailure FromAlert(int alert) {
-  switch (alert) {
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_REVOKED:
-    case SSL_AD_CERTIFICATE_EXPIRED:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-    case SSL_AD_UNKNOWN_CA:
-      return TlsFailure::kCertificateRejected;
-    default:
-      return TlsFailure::kPeerAlert;
-  }
-}
-
 TlsFailure FromReason(int reason) {
   // Alerts that the peer sent are reasons of their own.
-  if (reason >= SSL_AD_REASON_OFFSET) return FromAlert(reason - SSL_AD_REASON_OFFSET);
+  if (reason >= SSL_AD_REASON_OFFSET) {
+    return FailureOfAlert(static_cast<uint8_t>(reason - SSL_AD_REASON_OFFSET));
+  }
   switch (reason) {
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_UNKNOWN_PROTOCOL:
@@ -62,6 +50,20 @@ TlsFailure FromReason(int reason) {
 }
 
 }  // namespace
+
+TlsFailure FailureOfAlert(uint8_t description) {
+  switch (description) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+      return TlsFailure::kCertificateRejected;
+    default:
+      return TlsFailure::kPeerAlert;
+  }
+}
 
 TlsFailure TakeFailure() {
   // The oldest entry of the TLS layer is the cause; what cryptography below it or

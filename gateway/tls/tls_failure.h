@@ -5,6 +5,9 @@
 
 namespace starling {
 
+// What an alert of the other side means.
+TlsFailure FailureOfAlert(uint8_t description);
+
 // Takes the library's error queue of this thread and leaves it empty.
 TlsFailure TakeFailure();
 

@@ -171,7 +171,22 @@ TlsResult TlsSession::Handshake(Io& io) {
   const int ret = SSL_do_handshake(ssl_);
   if (ret == 1) return ReverifyClient() ? TlsResult::kOk : TlsResult::kFailed;
   const TlsResult result = NotDone(ret);
+  if (result == TlsResult::kFailed) NoteUnsealedAlert(io.in.first(io.consumed));
   return result == TlsResult::kClosed ? Fail(TlsFailure::kClosed) : result;
+}
+
+// With TLS 1.3 OpenSSL's clients change to the handshake's keys only when they finish, so
+// one that does not believe the certificate says so in plaintext. The library takes
+// that for a damaged record; operators want to know. `read`: what the library has read,
+// the alert last.
+void TlsSession::NoteUnsealedAlert(std::span<const uint8_t> read) {
+  constexpr size_t kSize = 7;
+  if (failure_ != TlsFailure::kProtocol && failure_ != TlsFailure::kBadRecord) return;
+  if (alert_received_ != kNoAlert || read.size() < kSize) return;
+  const std::span<const uint8_t> alert = read.last(kSize);
+  if (alert[0] != SSL3_RT_ALERT || alert[1] != 3 || alert[3] != 0 || alert[4] != 2) return;
+  alert_received_ = alert[6];
+  failure_ = FailureOfAlert(alert_received_);
 }
 
 // The library takes a resumed session's word for who the client is; what has expired or

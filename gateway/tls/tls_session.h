@@ -109,6 +109,7 @@ class TlsSession {
   bool Begin(TlsEngine& engine, ssl_st* ssl);
   bool ReverifyClient();
   TlsResult Fail(TlsFailure failure);
+  void NoteUnsealedAlert(std::span<const uint8_t> read);
   // What a call of the library that did not succeed means.
   TlsResult NotDone(int ret);
   TlsResult Flush();
