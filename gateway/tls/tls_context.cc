@@ -41,12 +41,6 @@ int64_t MonotonicSeconds() {
       .count();
 }
 
-void CurrentTime(const SSL*, timeval* out) {
-  const WallMicros now = WallNow();
-  out->tv_sec = now / 1'000'000;
-  out->tv_usec = now % 1'000'000;
-}
-
 // ALPACA (RFC 7301 section 3.2): who asks for another protocol is refused.
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* in, unsigned in_len,
                void*) {
@@ -230,13 +224,8 @@ absl::Status TlsContext::Impl::RestrictCredentials() {
 }
 
 bool TlsContext::Impl::Init() {
-  // Without X.509 parsing: chains are sent as they are.
-  ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
-  if (ctx == nullptr || bio.bio() == nullptr) return false;
+  if (!MakeContext()) return false;
   SSL_CTX* const c = ctx.get();
-  SSL_CTX_set_app_data(c, static_cast<TlsEngine*>(this));
-  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_current_time_cb(c, CurrentTime);
   SSL_CTX_set_select_certificate_cb(c, TlsCallbacks::SelectCertificate);
   SSL_CTX_set_tlsext_servername_callback(c, TlsCallbacks::CheckNames);
   SSL_CTX_set_info_callback(c, TlsCallbacks::Info);

@@ -23,6 +23,8 @@ struct TlsEngine {
  protected:
   TlsEngine() = default;
   ~TlsEngine() = default;
+  // What all contexts are alike in; false on lack of memory.
+  bool MakeContext();
 };
 
 }  // namespace starling

@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "gateway/io/clock.h"
 #include "gateway/tls/credential.h"
 #include "gateway/tls/tls_session.h"
 #include "gateway/tls/upstream_tls_impl.h"
@@ -24,12 +23,6 @@ bool IsAddress(const std::string& name) {
   in6_addr address;
   return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
          inet_pton(AF_INET6, name.c_str(), &address) == 1;
-}
-
-void CurrentTime(const SSL*, timeval* out) {
-  const WallMicros now = WallNow();
-  out->tv_sec = now / 1'000'000;
-  out->tv_usec = now % 1'000'000;
 }
 
 UpstreamTls::Impl& Of(const SSL* ssl) {
@@ -54,12 +47,8 @@ ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
 
 bool UpstreamTls::Impl::Init() {
   name_is_address = IsAddress(policy.name);
-  ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
-  if (ctx == nullptr || bio.bio() == nullptr) return false;
+  if (!MakeContext()) return false;
   SSL_CTX* const c = ctx.get();
-  SSL_CTX_set_app_data(c, static_cast<TlsEngine*>(this));
-  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_current_time_cb(c, CurrentTime);
   SSL_CTX_set_custom_verify(c, SSL_VERIFY_PEER, Verify);
   SSL_CTX_set_reverify_on_resume(c, 1);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

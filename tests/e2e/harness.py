@@ -47,8 +47,9 @@ BACKENDS = {
     "postfix": "mx", "postfix-plain": "mx_plain", "submission": "submission",
     "imap": "imap", "pop3": "pop3", "sieve": "sieve", "lmtp": "lmtp",
 }
-# A test that leaves a session open does not wait long for it.
-LIMITS = {"drain": "1s"}
+# A test that leaves a session open does not wait long for it, nor one whose client
+# looks at what the gateway says of its end before it closes.
+LIMITS = {"drain": "1s", "linger": "300ms"}
 
 
 # A server that is down: nobody listens on the discard port.

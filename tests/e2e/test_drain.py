@@ -4,6 +4,7 @@ the same ports takes over without one connection lost or reset."""
 import signal
 import socket
 import threading
+import time
 import unittest
 
 import fakes
@@ -114,55 +115,30 @@ class Drain(unittest.TestCase):
                 running.kill()
 
 
-class Callers:
+def callers(ports):
     """A connect loop of 16 clients, each from an address of its own: most ask for
     a greeting and leave, some shake hands and echo."""
+    settings = wire.context()
 
-    def __init__(self, ports):
-        self.done = 0
-        self.lost = []
-        self._ports = ports
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._context = wire.context()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(16)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def _run(self, number):
-        call = self._echo if number % 4 == 0 else self._greeting
-        while not self._stop.is_set():
-            try:
-                call("127.7.0.{}".format(number + 1))
-            except (OSError, EOFError, AssertionError) as problem:
-                self.lost.append(repr(problem))
-            with self._lock:
-                self.done += 1
-
-    def _greeting(self, source):
-        with Wire(self._ports["smtp"], source) as client:
-            greeting = client.greeting("smtp")
+    def greeting(source):
+        with Wire(ports["smtp"], source) as client:
+            first = client.greeting("smtp")
             # A gateway that has begun to drain may say goodbye by itself; that
             # client is not lost, it was told.
-            if greeting.startswith(b"421"):
+            if first.startswith(b"421"):
                 return
             bye = client.ask("smtp", b"QUIT\r\n")
-            if not (greeting.startswith(b"220") and bye.startswith((b"221", b"421"))):
-                raise AssertionError((greeting, bye))
+            if not (first.startswith(b"220") and bye.startswith((b"221", b"421"))):
+                raise AssertionError((first, bye))
 
-    def _echo(self, source):
-        with Wire(self._ports["tcp"], source) as client:
-            client.start_tls(self._context)
+    def echo(source):
+        with Wire(ports["tcp"], source) as client:
+            client.start_tls(settings)
             if client.send(b"x").exactly(1) != b"x":
                 raise AssertionError("not echoed")
+
+    return wire.Loop(
+        lambda n: (echo if n % 4 == 0 else greeting)("127.7.0.{}".format(n + 1)), 16)
 
 
 class TakeOver(unittest.TestCase):
@@ -180,21 +156,21 @@ class TakeOver(unittest.TestCase):
 
             old = start(1)
             try:
-                with Callers(ports) as callers:
+                with callers(ports) as loop:
                     for turn in range(20):
                         new = start((3, 1, 2, 2)[turn % 4])
-                        before = callers.done
+                        before = loop.done
                         old.signal()
                         code = old.wait(60)
                         old.kill()
                         old = new
                         self.assertEqual(code, 0)
                         # The successor alone serves some before the next turn.
-                        while callers.done < before + 50 and not callers.lost:
-                            callers._stop.wait(0.01)
-                        self.assertEqual(callers.lost, [], "take-over {}".format(turn + 1))
-                self.assertEqual(callers.lost, [])
-                self.assertGreater(callers.done, 1000)
+                        while loop.done < before + 50 and not loop.failures:
+                            time.sleep(0.01)
+                        self.assertEqual(loop.failures, [], "take-over {}".format(turn + 1))
+                self.assertEqual(loop.failures, [])
+                self.assertGreater(loop.done, 1000)
                 self.assertEqual(old.stop(60), 0)
             finally:
                 old.kill()

@@ -7,14 +7,13 @@ import shutil
 import signal
 import socket
 import ssl
-import threading
 import time
 import unittest
 
 import fakes
 import harness
 from harness import starling
-from wire import Wire
+from wire import Loop, Wire
 
 env = None
 RELOADS = "starling_config_reloads_total"
@@ -54,37 +53,14 @@ def served(port, name="mail.example.org", protocol=None):
             return tls.getpeercert(binary_form=True)
 
 
-class ConnectLoop:
-    """Clients that connect, exchange a line and leave, again and again. What fails
-    is in `failures`."""
-
-    def __init__(self, port, clients=8):
-        self.port = port
-        self.done = 0
-        self.failures = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-
-    def _run(self):
-        while not self._stop.is_set():
-            try:
-                with Wire(self.port) as client:
-                    client.start_tls()
-                    if client.send(b"ping").exactly(4) != b"ping":
-                        self.failures.append("another answer")
-                self.done += 1
-            except OSError as failure:
-                self.failures.append(repr(failure))
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+def connect_loop(port, clients=8):
+    """Clients that connect, exchange a line and leave."""
+    def call(_):
+        with Wire(port) as client:
+            client.start_tls()
+            if client.send(b"ping").exactly(4) != b"ping":
+                raise AssertionError("another answer")
+    return Loop(call, clients)
 
 
 class Reload(unittest.TestCase):
@@ -98,7 +74,7 @@ class Reload(unittest.TestCase):
             with open(gateway.config, encoding="utf-8") as f:
                 text = f.read()
             with_extra = text.replace("backends:\n", extra + "backends:\n")
-            with ConnectLoop(gateway.ports["tcp"]) as loop:
+            with connect_loop(gateway.ports["tcp"]) as loop:
                 for turn in range(100):
                     rewrite(gateway, lambda _, t=turn: (
                         (with_extra if t % 10 == 3 else text) + "hostname: h{}.example\n".format(t)
@@ -244,7 +220,7 @@ class Files(unittest.TestCase):
             renewed = os.path.join(folder, "renewed")
             os.mkdir(renewed)
             starling.make_certificates(renewed)
-            with ConnectLoop(port, clients=2) as loop:
+            with connect_loop(port, clients=2) as loop:
                 # The certificate now, its key a while later: meanwhile the old pair serves.
                 shutil.copy(os.path.join(renewed, "ec.crt"), os.path.join(folder, "ec.crt"))
                 end = time.monotonic() + 1

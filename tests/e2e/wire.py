@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 
 TIMEOUT = 20
 HELLO = {"smtp": b"EHLO client.example.net\r\n", "lmtp": b"LHLO client.example.net\r\n"}
@@ -34,6 +35,39 @@ def context(ca=None, alpn=None, **attributes):
     for name, value in attributes.items():
         setattr(result, name, value)
     return result
+
+
+class Loop:
+    """A context manager: `call(number)` again and again, in as many threads. What
+    fails is in `failures`."""
+
+    def __init__(self, call, threads):
+        self.done = 0
+        self.failures = []
+        self._call = call
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True)
+                         for n in range(threads)]
+
+    def _run(self, number):
+        while not self._stop.is_set():
+            try:
+                self._call(number)
+            except (OSError, EOFError, AssertionError) as problem:
+                self.failures.append(repr(problem))
+            with self._lock:
+                self.done += 1
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
 
 
 class Wire:
