@@ -103,8 +103,9 @@ struct GlobalLimits {
   uint32_t handshake_queue = 1'024;       // waiting for one of those
   uint32_t key_operations_per_turn = 4;
   uint32_t output_buffers = 4'096;  // of 17,920 octets, a worker
+  uint32_t bulk_buffers = 64;       // output, of 36,864 octets, a worker
   uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
-  uint32_t large_buffers = 32;      // receive, of 16 KiB, a worker
+  uint32_t large_buffers = 16;      // receive, of 32 KiB, a worker
   uint32_t armed_accepts = 8;       // a listening socket
   uint32_t backlog = 1'024;
   uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off

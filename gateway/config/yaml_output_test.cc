@@ -36,7 +36,7 @@ tls:
 limits: {pre_relay: 90s, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
   idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
-  output_buffers: 16, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20,
+  output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20,
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
   probe_retry: 26s, probe_timeout: 27s,
   certificates: 30, ticket_key_period: 60s, file_check: 100ms}
@@ -147,7 +147,7 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
-            (GlobalLimits{11, 12,  13, 14, 15,  16,     16,     64,     19,     20,
+            (GlobalLimits{11, 12,  13, 14, 15,  16,     17,     16,     64,     19,    20,
                           21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
   EXPECT_EQ(config.listeners[1].limits, (ListenerLimits{90'000, 1'000, 2'000, 3'000, 4'000, 5'000,
                                                         6'000, 8'000, 700, 8, 900, 10}));

@@ -10,13 +10,13 @@ namespace starling {
 namespace {
 
 constexpr size_t kPage = 4096;
-// Blocks begin at page boundaries, so that each can be given back by itself.
-constexpr size_t kStride = (BufferPool::kBlockSize + kPage - 1) / kPage * kPage;
 constexpr size_t kBlocksPerSlab = 32;
 
 }  // namespace
 
-BufferPool::BufferPool(size_t max_blocks) : max_blocks_(max_blocks) {}
+// Blocks begin at page boundaries, so that each can be given back by itself.
+BufferPool::BufferPool(size_t max_blocks, size_t block_size)
+    : stride_((block_size + kPage - 1) / kPage * kPage), max_blocks_(max_blocks) {}
 
 BufferPool::~BufferPool() {
   for (std::span<uint8_t> slab : slabs_) munmap(slab.data(), slab.size());
@@ -27,12 +27,12 @@ bool BufferPool::Grow() {
   const size_t count = std::min(kBlocksPerSlab, max_blocks_ - have);
   if (count == 0) return false;
   void* memory =
-      mmap(nullptr, count * kStride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      mmap(nullptr, count * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return false;
   auto* base = static_cast<uint8_t*>(memory);
-  slabs_.emplace_back(base, count * kStride);
+  slabs_.emplace_back(base, count * stride_);
   free_.reserve(have + count);  // so that Give() never allocates
-  for (size_t i = count; i > 0; --i) free_.push_back(base + (i - 1) * kStride);
+  for (size_t i = count; i > 0; --i) free_.push_back(base + (i - 1) * stride_);
   trimmed_ = free_.size();  // untouched: nothing to give back yet
   return true;
 }
@@ -59,7 +59,7 @@ size_t BufferPool::Trim() {
   if (free_.size() <= trimmed_ + kKept) return 0;
   const size_t end = free_.size() - kKept;
   const size_t count = end - trimmed_;
-  for (; trimmed_ < end; ++trimmed_) madvise(free_[trimmed_], kStride, MADV_DONTNEED);
+  for (; trimmed_ < end; ++trimmed_) madvise(free_[trimmed_], stride_, MADV_DONTNEED);
   return count;
 }
 

@@ -1,4 +1,4 @@
-// Output buffers of one worker: fixed-size blocks, handed out last in first
+// Output buffers of one worker: blocks of one size, handed out last in first
 // out so that the same few stay in the cache. Grows in slabs up to its limit;
 // Trim() gives the memory of cold blocks back to the kernel.
 //
@@ -15,11 +15,13 @@ namespace starling {
 
 class BufferPool {
  public:
-  // One block takes a TLS record made from a full receive buffer, with room for
-  // a handshake message or an alert beside it.
+  // Takes one full TLS record, with room for a handshake message or an alert beside it.
   static constexpr size_t kBlockSize = 16384 + 1536;
+  // Takes what is made of a full large receive buffer: two full records. Larger ones made
+  // uploads no cheaper and downloads dearer: what moves should stay in the cache.
+  static constexpr size_t kBulkBlockSize = 32768 + 4096;
 
-  explicit BufferPool(size_t max_blocks);
+  explicit BufferPool(size_t max_blocks, size_t block_size = kBlockSize);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -40,6 +42,7 @@ class BufferPool {
  private:
   bool Grow();
 
+  size_t stride_;  // from one block to the next
   size_t max_blocks_;
   size_t in_use_ = 0;
   size_t trimmed_ = 0;  // the oldest this many of free_ have no memory behind them

@@ -101,8 +101,8 @@ struct RingOptions {
   uint32_t listeners = 64;       // listening sockets at most, those of a reload beside the old
   uint32_t small_buffers = 128;  // powers of two
   uint32_t small_buffer_size = 2048;
-  uint32_t large_buffers = 32;
-  uint32_t large_buffer_size = 16384;
+  uint32_t large_buffers = 16;
+  uint32_t large_buffer_size = 32768;
   bool restrict_operations = true;  // io_uring restrictions, before the ring is enabled
   RingFeatures features;            // wanted; what is missing is left out
 };
@@ -176,6 +176,10 @@ class Ring {
   virtual uint32_t BuffersOut() const = 0;
   // Upstream, accepted and listening sockets in the table (not the wake event).
   virtual uint32_t DescriptorsInUse() const = 0;
+
+  // Submits what was asked for and does not look for completions. Turn() does as much;
+  // this is for asking before something that takes long.
+  virtual void Submit() = 0;
 
   // Submits what was asked for, waits for a completion or the deadline (in the
   // past: does not wait) and appends all completions there are to `out`.

@@ -49,6 +49,7 @@ class UringRing final : public Ring {
   void ReturnBuffer(BufferId id) override;
   uint32_t BuffersOut() const override;
   uint32_t DescriptorsInUse() const override { return in_use_; }
+  void Submit() override { Flush(); }
   void Turn(MonoTime deadline, std::vector<Completion>& out) override;
   void Wake() override;
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
@@ -140,7 +141,7 @@ class UringRing final : public Ring {
   Leg& LegOf(Tag tag);
   void Flush();
   int Enter(uint32_t wait_for, uint32_t flags, const void* argument, size_t size);
-  void Submit(bool wait, MonoTime deadline);
+  void SubmitAndWait(bool wait, MonoTime deadline);
   void Drain(std::vector<Completion>& out);
   void Handle(const io_uring_cqe& cqe, std::vector<Completion>& out);
   void HandleStep(Step step, uint32_t index, int32_t result, std::vector<Completion>& out);

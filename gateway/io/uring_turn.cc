@@ -32,7 +32,7 @@ int UringRing::Enter(uint32_t wait_for, uint32_t flags, const void* argument, si
   return result == -1 ? -errno : result;
 }
 
-// Only to make room: completions stay where they are.
+// Completions stay where they are.
 void UringRing::Flush() {
   const int result = Enter(0, 0, nullptr, 0);
   if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
@@ -40,7 +40,7 @@ void UringRing::Flush() {
   }
 }
 
-void UringRing::Submit(bool wait, MonoTime deadline) {
+void UringRing::SubmitAndWait(bool wait, MonoTime deadline) {
   const MonoTime now = wait ? MonotonicNow() : deadline;
   GeteventsArg argument{};
   __kernel_timespec timeout{};
@@ -72,7 +72,7 @@ void UringRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
   at_once_.clear();
   for (int round = 0; round < kMaxRounds; ++round) {
     const bool ready = *queue_.cq.khead != io_uring_smp_load_acquire(queue_.cq.ktail);
-    Submit(!ready && out.size() == before, deadline);
+    SubmitAndWait(!ready && out.size() == before, deadline);
     Drain(out);
     if (out.size() > before || MonotonicNow() >= deadline) break;
   }
@@ -91,7 +91,7 @@ void UringRing::Drain(std::vector<Completion>& out) {
     if (count == 0) {
       if (!(io_uring_smp_load_acquire(queue_.sq.kflags) & IORING_SQ_CQ_OVERFLOW)) return;
       ++overflows_;
-      Submit(false, MonoTime::min());
+      SubmitAndWait(false, MonoTime::min());
       --left;
       continue;
     }

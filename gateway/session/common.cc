@@ -8,11 +8,16 @@
 namespace starling {
 namespace {
 
-// Takes a block if there is none. False: the pool's limit is met.
-bool EnsureBlock(WorkerContext& ctx, Block& block) {
+// Takes a block if there is none, for `octets` where one so large can be had. False:
+// the pool's limit is met.
+bool EnsureBlock(WorkerContext& ctx, Block& block, size_t octets) {
   if (block.data != nullptr) return true;
-  block.data = ctx.pool.Take();
-  block.begin = block.end = block.in_flight = 0;
+  block = Block();
+  if (octets > block.capacity()) {
+    block.data = ctx.bulk_pool.Take();
+    block.bulk = block.data != nullptr;
+  }
+  if (block.data == nullptr) block.data = ctx.pool.Take();
   if (block.data == nullptr) ctx.out_of_blocks = true;
   return block.data != nullptr;
 }
@@ -30,6 +35,11 @@ uint32_t ChunkSize(const Leg& leg) { return leg.chunk_end - leg.chunk_begin; }
 void ReturnChunk(WorkerContext& ctx, Leg& leg) {
   ctx.ring->ReturnBuffer(leg.chunk);
   leg.chunk = kNoBuffer;
+}
+
+// As much as can be passed on at once, for want of a large block in one record.
+uint32_t BulkReceive(const WorkerContext& ctx) {
+  return ctx.bulk_pool.in_use() < ctx.bulk_pool.limit() ? 32768 : 16384;
 }
 
 Tag MakeTag(const Session& session, Op op) { return Tag{op, session.slot, session.generation}; }
@@ -91,30 +101,36 @@ void DropOutput(WorkerContext& ctx, Leg& leg) {
 
 bool StashChunk(WorkerContext& ctx, Leg& leg) {
   if (leg.chunk == kNoBuffer) return true;
-  if (!EnsureBlock(ctx, leg.in)) return false;
-  MoveToFront(leg.in);
   const uint32_t size = ChunkSize(leg);
-  assert(leg.in.end + size <= BufferPool::kBlockSize);
+  if (!EnsureBlock(ctx, leg.in, size)) return false;
+  MoveToFront(leg.in);
+  if (leg.in.capacity() - leg.in.end < size) {
+    // No large one could be had, and the receive was for one.
+    assert(leg.in.empty() && !leg.in.bulk);
+    ReleaseBlock(ctx, leg.in);
+    ctx.out_of_blocks = true;
+    return false;
+  }
   std::memcpy(leg.in.data + leg.in.end, ctx.ring->Buffer(leg.chunk).data() + leg.chunk_begin, size);
   leg.in.end += size;
   ReturnChunk(ctx, leg);
   return true;
 }
 
-std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted) {
-  if (!EnsureBlock(ctx, block)) return {};
-  if (BufferPool::kBlockSize - block.end < wanted && block.in_flight == 0) MoveToFront(block);
-  if (BufferPool::kBlockSize - block.end < wanted) return {};
-  return {block.data + block.end, BufferPool::kBlockSize - block.end};
+std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted, size_t best) {
+  if (!EnsureBlock(ctx, block, std::max(wanted, best))) return {};
+  if (block.capacity() - block.end < wanted && block.in_flight == 0) MoveToFront(block);
+  if (block.capacity() - block.end < wanted) return {};
+  return {block.data + block.end, block.capacity() - block.end};
 }
 
-std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted) {
-  return RoomIn(ctx, leg.tls == nullptr ? leg.out : leg.tls->out, wanted);
+std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted, size_t best) {
+  return RoomIn(ctx, leg.tls == nullptr ? leg.out : leg.tls->out, wanted, best);
 }
 
 void Produced(Leg& leg, size_t octets) {
   Block& block = leg.tls == nullptr ? leg.out : leg.tls->out;
-  assert(block.end + octets <= BufferPool::kBlockSize);
+  assert(block.end + octets <= block.capacity());
   block.end += static_cast<uint32_t>(octets);
 }
 
@@ -130,7 +146,7 @@ void ReleaseIdleOutput(WorkerContext& ctx, Leg& leg) {
 void ReleaseBlock(WorkerContext& ctx, Block& block) {
   if (block.data == nullptr) return;
   assert(block.in_flight == 0);
-  ctx.pool.Give(block.data);
+  (block.bulk ? ctx.bulk_pool : ctx.pool).Give(block.data);
   block = Block();
 }
 
@@ -141,10 +157,8 @@ void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
     return;
   }
   const BufferGroup group = leg.bulk ? BufferGroup::kLarge : BufferGroup::kSmall;
-  uint32_t max = leg.bulk ? 16384 : 2048;
-  if (!leg.in.empty()) {
-    max = std::min<uint32_t>(max, BufferPool::kBlockSize - (leg.in.end - leg.in.begin));
-  }
+  uint32_t max = leg.bulk ? BulkReceive(ctx) : 2048;
+  if (!leg.in.empty()) max = std::min(max, leg.in.capacity() - (leg.in.end - leg.in.begin));
   if (max == 0) return;
   leg.in_flight |= kOpRecv;
   const bool down = IsDown(session, leg);

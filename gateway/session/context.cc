@@ -31,6 +31,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       index(index_in),
       table(limits_in.sessions, limits_in.refusals),
       pool(limits_in.output_buffers),
+      bulk_pool(limits_in.bulk_buffers, BufferPool::kBulkBlockSize),
       timers(limits_in.sessions + limits_in.refusals, MonotonicNow()),
       now(MonotonicNow()),
       scratch(BufferPool::kBlockSize) {

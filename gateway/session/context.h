@@ -42,6 +42,7 @@ struct WorkerContext {
 
   SessionTable table;
   BufferPool pool;
+  BufferPool bulk_pool;  // where many octets move at once; without one of these a small one does
   TimerWheel timers;
   DialoguePool dialogues;
 
@@ -54,11 +55,15 @@ struct WorkerContext {
   bool out_of_blocks = false;        // the session being pumped met the pool's limit
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
-  uint32_t key_operations = 0;  // private-key work done in this turn
-  uint64_t random = 0;          // unlike other workers' and runs'
+  uint32_t key_operations = 0;       // private-key operations that this turn may still do
+  MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
+  std::vector<uint32_t> hellos;      // of this turn's: those that may want such an operation
+  size_t most_sessions = 0;          // at once, since memory was given back
+  uint64_t random = 0;               // unlike other workers' and runs'
   uint64_t next_session = 0;
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
+  size_t BlocksOut() const { return pool.in_use() + bulk_pool.in_use(); }
   void Ready(Session& session) {
     if (session.queued) return;
     session.queued = true;

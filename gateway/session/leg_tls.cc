@@ -50,7 +50,7 @@ ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
       NoteEnd(leg);
       break;
     }
-    const std::span<uint8_t> room = RoomIn(ctx, tls.in, 1);
+    const std::span<uint8_t> room = RoomIn(ctx, tls.in, 1, raw.size());
     if (room.empty()) break;
     uint8_t reply[kReplyRoom];
     TlsSession::Io io{.in = raw, .consumed = 0, .out = reply, .written = 0};
@@ -77,7 +77,7 @@ void SealOutput(WorkerContext& ctx, Leg& leg) {
   while (!tls.out.empty() && leg.send_error == 0) {
     const ByteView plain = tls.out.view();
     const size_t wanted = std::min<size_t>(plain.size(), kMaxRecord) + kReplyRoom;
-    const std::span<uint8_t> room = RoomIn(ctx, leg.out, wanted);
+    const std::span<uint8_t> room = RoomIn(ctx, leg.out, wanted, plain.size() + kReplyRoom);
     if (room.empty()) break;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
     size_t taken = 0;

@@ -112,6 +112,14 @@ bool NoBlockToSend(const Leg& leg) {
   return leg.out.data == nullptr && (leg.tls == nullptr || leg.tls->out.data == nullptr);
 }
 
+bool MayReceiveFromClient(const Session& session) {
+  // Behind its close_notify only the end of the connection is to come; one that sends
+  // more is not listened to before the session lingers.
+  if (session.client_closed_tls) return session.lingered == 0;
+  return !session.plain_pending && NoBlockToSend(session.up) && session.up.send_error == 0 &&
+         session.up.recv_error == 0 && session.down.in.empty();
+}
+
 // Receives are armed where the octets can be used: never while a verdict, a
 // handshake slot or a leg is waited for, never ahead of a full output.
 void ArmReceives(WorkerContext& ctx, Session& session) {
@@ -142,10 +150,7 @@ void ArmReceives(WorkerContext& ctx, Session& session) {
       if (Flushed(down)) ArmRecv(ctx, session, up);
       break;
     case Phase::kRelay:
-      if (!session.client_closed_tls && !session.plain_pending && NoBlockToSend(up) &&
-          up.send_error == 0 && up.recv_error == 0 && down.in.empty()) {
-        ArmRecv(ctx, session, down);
-      }
+      if (MayReceiveFromClient(session)) ArmRecv(ctx, session, down);
       if (down.out.data == nullptr && down.send_error == 0 && down.recv_error == 0 &&
           up.in.empty() && (up.tls == nullptr || up.tls->in.empty())) {
         ArmRecv(ctx, session, up);
@@ -296,7 +301,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   ArmSends(ctx, session);
   if (ctx.out_of_blocks) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
-    ctx.starved_at = std::max(ctx.starved_at, ctx.pool.in_use());
+    ctx.starved_at = std::max(ctx.starved_at, ctx.BlocksOut());
     ctx.Starve(session);
   }
   SetTimer(ctx, session);

@@ -18,7 +18,7 @@ bool OpenRecords(WorkerContext& ctx, Session& session) {
   while (!session.client_closed_tls) {
     const ByteView in = Input(ctx, down);
     if (in.empty() && !session.plain_pending) return true;
-    const std::span<uint8_t> room = OutRoom(ctx, session.up, 1);
+    const std::span<uint8_t> room = OutRoom(ctx, session.up, 1, in.size());
     if (room.empty()) return true;
     // Replies of the library itself: an alert, or the answer to a KeyUpdate.
     uint8_t reply[512];
@@ -58,7 +58,7 @@ void CopyInput(WorkerContext& ctx, Leg& from, Leg& to) {
   for (;;) {
     const ByteView in = Input(ctx, from);
     if (in.empty()) return;
-    const std::span<uint8_t> room = OutRoom(ctx, to, 1);
+    const std::span<uint8_t> room = OutRoom(ctx, to, 1, in.size());
     if (room.empty()) return;
     const size_t n = std::min(in.size(), room.size());
     std::copy_n(in.data(), n, room.data());
@@ -121,7 +121,10 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     CopyInput(ctx, down, up);
   }
   ReleaseIdleOutput(ctx, up);
-  if (session.client_closed_tls) DropInput(ctx, down);
+  if (session.client_closed_tls) {
+    session.lingered += static_cast<uint32_t>(Input(ctx, down).size());
+    DropInput(ctx, down);
+  }
   if (ClientEnded(ctx, session)) {
     if (down.recv_error != 0) {
       NoteReason(session, EndReason::kClientReset);
@@ -143,11 +146,13 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
 void SealRecords(WorkerContext& ctx, Session& session) {
   // Room for one full record; less would split what was received at odd places.
   constexpr size_t kRecordRoom = 16384 + 512;
+  // Of all that is there: several records' and a ticket.
+  constexpr size_t kBestOverhead = 1024;
   for (;;) {
     const ByteView in = Input(ctx, session.up);
     if (in.empty()) return;
     const size_t wanted = std::min<size_t>(in.size() + 512, kRecordRoom);
-    const std::span<uint8_t> room = OutRoom(ctx, session.down, wanted);
+    const std::span<uint8_t> room = OutRoom(ctx, session.down, wanted, in.size() + kBestOverhead);
     if (room.empty()) return;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
     size_t taken = 0;
@@ -238,9 +243,8 @@ bool StepRelay(WorkerContext& ctx, Session& session) {
   const bool both_ended = ClientEnded(ctx, session) && ServerEnded(ctx, session);
   if (!ToServerOver(session, both_ended) || !ToClientOver(session, both_ended)) return false;
   // Closing with octets of the client unread would reset its connection and lose
-  // what it was told last; so read them away unless it has ended itself. Behind its
-  // close_notify there are none (RFC 8446 section 6.1).
-  if (DownBroken(session) || session.down.end_of_data || session.client_closed_tls) {
+  // what it was told last; so read them away unless it has ended itself.
+  if (DownBroken(session) || session.down.end_of_data) {
     EndNow(ctx, session, session.reason);
   } else {
     SetPhase(ctx, session, Phase::kLinger);

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "gateway/config/config.h"
+#include "gateway/io/buffer_pool.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/ring.h"
 #include "gateway/metrics/list.h"
@@ -26,15 +27,19 @@
 
 namespace starling {
 
-// Octets in a block of the worker's pool, or nothing and no block. `begin` to
+// Octets in a block of one of the worker's pools, or nothing and no block. `begin` to
 // `end` is what waits; the first `in_flight` of it are with the kernel.
 struct Block {
   uint8_t* data = nullptr;
   uint32_t begin = 0;
   uint32_t end = 0;
   uint32_t in_flight = 0;
+  bool bulk = false;  // from the pool of the large ones
 
   bool empty() const { return begin == end; }
+  uint32_t capacity() const {
+    return static_cast<uint32_t>(bulk ? BufferPool::kBulkBlockSize : BufferPool::kBlockSize);
+  }
   ByteView view() const { return {data + begin, end - begin}; }
 };
 

@@ -16,9 +16,10 @@ void DropInput(WorkerContext& ctx, Leg& leg);
 // Receive buffers do not outlive the turn: what is left goes to a block. False:
 // no block could be had, and the buffer is kept until one can.
 bool StashChunk(WorkerContext& ctx, Leg& leg);
-// Room behind what waits to be sent, at least `wanted` octets; empty if that
-// cannot be had now. Follow with Produced() or nothing.
-std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted);
+// Room behind what waits to be sent, at least `wanted` octets, and `best` if a block
+// has to be taken and one so large can be had; empty if that cannot be had now. Follow
+// with Produced() or nothing.
+std::span<uint8_t> OutRoom(WorkerContext& ctx, Leg& leg, size_t wanted, size_t best = 0);
 void Produced(Leg& leg, size_t octets);
 void ReleaseIfEmpty(WorkerContext& ctx, Block& block);
 void ReleaseBlock(WorkerContext& ctx, Block& block);
@@ -38,7 +39,7 @@ void DropOutput(WorkerContext& ctx, Leg& leg);
 // The octets of the socket themselves: what Input and OutRoom are where there is no TLS.
 ByteView RawInput(WorkerContext& ctx, Leg& leg);
 void RawConsume(WorkerContext& ctx, Leg& leg, size_t octets);
-std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted);
+std::span<uint8_t> RoomIn(WorkerContext& ctx, Block& block, size_t wanted, size_t best = 0);
 // Opens what has come as far as there is room; what is there then.
 ByteView OpenedInput(WorkerContext& ctx, Leg& leg);
 // Seals what waits, as far as there is room.

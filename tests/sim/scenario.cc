@@ -147,6 +147,7 @@ void DrawLimits(Rng& rng, const Character& character, GlobalLimits& limits) {
   limits.refusals = 30;
   limits.armed_accepts = static_cast<uint32_t>(rng.Between(1, 2));
   limits.output_buffers = 200;
+  limits.bulk_buffers = static_cast<uint32_t>(rng.Below(8));
   limits.small_buffers = 1u << rng.Between(2, 5);
   limits.large_buffers = 1u << rng.Between(1, 4);
   limits.key_operations_per_turn = static_cast<uint32_t>(rng.Between(1, 4));

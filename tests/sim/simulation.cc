@@ -120,7 +120,8 @@ class Simulation final : public Sessions {
       world_.Fail("more sessions than the table has slots");
     }
     const uint64_t buffers = gateway.shard().GetWorker(WorkerFamily::kBuffersOut);
-    if (buffers > limits.output_buffers + limits.small_buffers + limits.large_buffers) {
+    if (buffers >
+        limits.output_buffers + limits.bulk_buffers + limits.small_buffers + limits.large_buffers) {
       world_.Fail("more buffers out than there are");
     }
   }
