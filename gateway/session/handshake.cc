@@ -39,8 +39,8 @@ bool Admit(WorkerContext& ctx, Session& session) {
       ctx.shard->AddWorker(WorkerFamily::kLimitReached,
                            static_cast<size_t>(Limit::kHandshakesInFlight));
     }
-  } else if (ctx.key_operations < limits.key_operations_per_turn) {
-    ++ctx.key_operations;
+  } else if (ctx.key_operations > 0) {
+    --ctx.key_operations;
     if (!session.admitted) ++ctx.handshakes_in_flight;
     session.admitted = true;
     StopWaiting(ctx, session);  // a timer may have brought it here before its turn

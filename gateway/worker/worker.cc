@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gateway/session/pump.h"
+#include "gateway/session/turn.h"
 #include "gateway/tls/random.h"
 
 namespace starling {
@@ -46,13 +47,8 @@ struct Worker::Impl {
   void LetGo(ListeningSocket& socket);
   void GiveUpSockets();
   bool NoSockets() const;
-  void PumpAll();
-  void WakeStarved();
   void Publish();
   MonoTime Deadline(bool wait) const;
-  bool AdmissionOpen() const {
-    return !ctx.admission.empty() && ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight;
-  }
 
   std::unique_ptr<Ring> ring;
   WorkerContext ctx;
@@ -251,42 +247,11 @@ bool Worker::Impl::NoSockets() const {
                              [](const ListeningSocket& socket) { return socket.fd == kNoFd; });
 }
 
-void Worker::Impl::PumpAll() {
-  // Those that wait for a handshake go first; who came now waits behind them.
-  const uint32_t budget = ctx.limits.key_operations_per_turn;
-  for (uint32_t i = 0; i < budget && AdmissionOpen(); ++i) {
-    Session& session = ctx.table.At(ctx.admission.front());
-    ctx.admission.pop_front();
-    session.waiting_admission = false;
-    Pump(ctx, session);
-  }
-  for (size_t i = 0; i < ctx.ready.size(); ++i) Pump(ctx, ctx.table.At(ctx.ready[i]));
-  ctx.ready.clear();
-}
-
-void Worker::Impl::WakeStarved() {
-  if (ctx.starved.empty()) return;
-  // Receive buffers are all back at the end of a turn, unless blocks are short. With
-  // blocks, what was too few for a session still is until somebody gives one back:
-  // looking again before that would keep the worker from ever waiting.
-  const size_t out = ctx.pool.in_use();
-  const bool receives = ctx.starved_of_receives && ring->BuffersOut() == 0;
-  if (!receives && out >= ctx.starved_at) return;
-  ctx.starved_at = 0;
-  ctx.starved_of_receives = false;
-  for (const uint32_t slot : ctx.starved) {
-    Session& session = ctx.table.At(slot);
-    session.starving = session.down.starved = session.up.starved = false;
-    ctx.again.push_back(slot);
-  }
-  ctx.starved.clear();
-}
-
 void Worker::Impl::Publish() {
   Shard& shard = *ctx.shard;
   shard.AddWorker(WorkerFamily::kCompletions, 0, static_cast<int64_t>(completions.size()));
   shard.AddWorker(WorkerFamily::kTurns);
-  shard.SetWorker(WorkerFamily::kBuffersOut, ring->BuffersOut() + ctx.pool.in_use());
+  shard.SetWorker(WorkerFamily::kBuffersOut, ring->BuffersOut() + ctx.BlocksOut());
   shard.SetWorker(WorkerFamily::kDescriptors, ring->DescriptorsInUse());
   const auto busy =
       std::chrono::duration_cast<std::chrono::microseconds>(MonotonicNow() - ctx.now).count();
@@ -294,7 +259,7 @@ void Worker::Impl::Publish() {
 }
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
-  if (!wait || !ctx.again.empty() || AdmissionOpen() || closing) return MonoTime{};
+  if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || closing) return MonoTime{};
   MonoTime deadline = ctx.timers.Next();
   if (!stopping && accept_at > ctx.now) deadline = std::min(deadline, accept_at);
   return deadline;
@@ -306,7 +271,6 @@ bool Worker::Turn(bool wait) {
   impl.completions.clear();
   impl.ring->Turn(impl.Deadline(wait), impl.completions);
   ctx.now = MonotonicNow();
-  ctx.key_operations = 0;
   for (const uint32_t slot : ctx.again) ctx.Ready(ctx.table.At(slot));
   ctx.again.clear();
   for (const Completion& completion : impl.completions) {
@@ -326,8 +290,9 @@ bool Worker::Turn(bool wait) {
     session.timer = kNever;
     ctx.Ready(session);
   }
-  impl.PumpAll();
-  impl.WakeStarved();
+  PumpReady(ctx);
+  WakeStarved(ctx);
+  TrimMemory(ctx);
   impl.ArmAccepts();
   impl.GiveUpSockets();
   if (!impl.old.empty()) Retire();

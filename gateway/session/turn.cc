@@ -1,0 +1,95 @@
+#include "gateway/session/turn.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+
+#include "gateway/session/pump.h"
+
+namespace starling {
+namespace {
+
+// As long after an established session had something to do, a turn does one private-key operation
+// only. Longer than the pause between two messages of a busy session; where nobody
+// relays, several in a turn cost a twentieth less each.
+constexpr std::chrono::milliseconds kRelayRecent{5};
+
+// Only a session that has relayed for a while is one to protect: of those that come and
+// go, each is in its relay for a moment.
+constexpr std::chrono::milliseconds kEstablished{100};
+
+// Fewer than so many leave little behind, and trimming takes its time.
+constexpr size_t kTrimFrom = 1'000;
+
+// May want the private key in this turn.
+bool BeforeFlight(const Session& session) {
+  return session.phase == Phase::kHandshake && !session.flight_sent;
+}
+
+// Pumps all but those that may want the private key, which are kept for later.
+void PumpOthers(WorkerContext& ctx) {
+  for (size_t i = 0; i < ctx.ready.size(); ++i) {
+    Session& session = ctx.table.At(ctx.ready[i]);
+    if (BeforeFlight(session)) {
+      ctx.hellos.push_back(session.slot);
+      continue;
+    }
+    if (session.phase == Phase::kRelay && session.phase_at + kEstablished < ctx.now) {
+      ctx.relayed_at = ctx.now;
+    }
+    Pump(ctx, session);
+  }
+  ctx.ready.clear();
+}
+
+}  // namespace
+
+bool AdmissionOpen(const WorkerContext& ctx) {
+  return !ctx.admission.empty() && ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight;
+}
+
+void PumpReady(WorkerContext& ctx) {
+  PumpOthers(ctx);
+  const bool relaying = ctx.relayed_at + kRelayRecent > ctx.now;
+  if (relaying && (AdmissionOpen(ctx) || !ctx.hellos.empty())) ctx.ring->Submit();
+  ctx.key_operations = relaying ? 1 : ctx.limits.key_operations_per_turn;
+  // Those that wait go first; who came now waits behind them.
+  while (ctx.key_operations > 0 && AdmissionOpen(ctx)) {
+    Session& session = ctx.table.At(ctx.admission.front());
+    ctx.admission.pop_front();
+    session.waiting_admission = false;
+    Pump(ctx, session);
+  }
+  for (const uint32_t slot : ctx.hellos) Pump(ctx, ctx.table.At(slot));
+  ctx.hellos.clear();
+}
+
+void TrimMemory(WorkerContext& ctx) {
+  const size_t sessions = ctx.table.in_use();
+  ctx.most_sessions = std::max(ctx.most_sessions, sessions);
+  if (ctx.most_sessions < kTrimFrom || sessions >= ctx.most_sessions / 2) return;
+  ctx.most_sessions = sessions;
+  ctx.pool.Trim();
+  ctx.bulk_pool.Trim();
+  malloc_trim(0);
+}
+
+void WakeStarved(WorkerContext& ctx) {
+  if (ctx.starved.empty()) return;
+  // Receive buffers are all back at the end of a turn, unless blocks are short. With
+  // blocks, what was too few for a session still is until somebody gives one back:
+  // looking again before that would keep the worker from ever waiting.
+  const size_t out = ctx.BlocksOut();
+  const bool receives = ctx.starved_of_receives && ctx.ring->BuffersOut() == 0;
+  if (!receives && out >= ctx.starved_at) return;
+  ctx.starved_at = 0;
+  ctx.starved_of_receives = false;
+  for (const uint32_t slot : ctx.starved) {
+    Session& session = ctx.table.At(slot);
+    session.starving = session.down.starved = session.up.starved = false;
+    ctx.again.push_back(slot);
+  }
+  ctx.starved.clear();
+}
+
+}  // namespace starling

@@ -1,0 +1,27 @@
+// The order in which the sessions of a turn are pumped: whoever relays first, then
+// handshakes, as many as the turn may do. So a flood of hellos does not move the
+// latency of established sessions by more than one handshake.
+//
+// Not for: what a session does when it is pumped (pump.h).
+#pragma once
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+// Pumps each session of `ctx.ready`, and those of the admission queue that may go on.
+// What relays have asked of the ring is submitted before the first private-key
+// operation, since such a one takes longer than all else in a turn.
+void PumpReady(WorkerContext& ctx);
+
+// A session in the admission queue may go on in the next turn.
+bool AdmissionOpen(const WorkerContext& ctx);
+
+// Gives memory back to the system when many sessions have gone: what they had stays
+// with the allocator and the pools otherwise.
+void TrimMemory(WorkerContext& ctx);
+
+// Puts those that wait for buffers on the next turn's list, if there are any again.
+void WakeStarved(WorkerContext& ctx);
+
+}  // namespace starling
