@@ -46,7 +46,7 @@ absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> n
   }
   blueprint.backends = std::make_shared<Backends>(
       next->backends, [&](const std::string& backend, const std::string& server) {
-        const std::optional<ServerId> id = names.IdOfServer(backend, server);
+        const std::optional<ServerSeries> id = names.IdOfServer(backend, server);
         full = full || !id;
         return id.value_or(0);
       });
