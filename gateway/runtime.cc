@@ -6,6 +6,9 @@
 
 namespace starling {
 
+// What the loader lets pass has names in a fresh table; only reloads can fill it.
+static_assert(kMaxListenerNames >= kMaxListeners && kMaxServerNames >= kMaxServersInAll);
+
 uint64_t Runtime::Accepted() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<Shard>& shard : shards) {
