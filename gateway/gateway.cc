@@ -134,7 +134,7 @@ void Gateway::Impl::MakeExporter() {
   sources.boringssl = TlsLibraryVersion();
   sources.liburing = RingLibraryVersion();
   for (const std::unique_ptr<Shard>& shard : shards) sources.shards.push_back(shard.get());
-  sources.server_up = [this](ServerId id) { return ServerUp(id); };
+  sources.server_up = [this](ServerSeries id) { return ServerUp(id); };
   sources.ticket_keys = [this] { return TicketSources(); };
   sources.log_lost = [this] { return log->lost(); };
   exporter = std::make_shared<Exporter>(std::move(sources));

@@ -6,6 +6,9 @@
 
 namespace starling {
 
+// What the loader lets pass has names in a fresh table; only reloads can fill it.
+static_assert(kMaxListenerNames >= kMaxListeners && kMaxServerNames >= kMaxServersInAll);
+
 uint64_t Runtime::Accepted() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<Shard>& shard : shards) {
@@ -46,7 +49,7 @@ absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> n
   }
   blueprint.backends = std::make_shared<Backends>(
       next->backends, [&](const std::string& backend, const std::string& server) {
-        const std::optional<ServerId> id = names.IdOfServer(backend, server);
+        const std::optional<ServerSeries> id = names.IdOfServer(backend, server);
         full = full || !id;
         return id.value_or(0);
       });

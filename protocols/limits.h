@@ -2,7 +2,7 @@
 // or the reason for its size. What an operator may set stands in
 // DialogueOptions (negotiator.h); these are fixed.
 //
-// Not for: sessions, buffers and deadlines (gateway/limits.h and its options).
+// Not for: sessions, buffers and deadlines (gateway/config/config.h).
 #pragma once
 
 #include <cstddef>

@@ -160,6 +160,7 @@ struct ListenerConfig {
 inline constexpr size_t kMaxListeners = 256;
 inline constexpr size_t kMaxBackends = 256;
 inline constexpr size_t kMaxServers = 64;                // a backend
+inline constexpr size_t kMaxServersInAll = 2'048;        // of all backends
 inline constexpr size_t kMaxBinds = 64;                  // a listener
 inline constexpr size_t kMaxCertificateEntries = 4'096;  // a listener; a folder is one
 inline constexpr size_t kMaxProxyRanges = 256;           // a listener

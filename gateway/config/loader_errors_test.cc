@@ -322,7 +322,34 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"a group without a user",
        {.rest = "group: mail"},
        "4:8: read a group without a user, expected user: beside it"},
+      {"a drain that ends first",
+       {.rest = "limits: {drain_delay: 10s, drain: 9999ms}"},
+       "4:35: read a drain that is over before its drain_delay, expected drain: at least "
+       "drain_delay; sessions would be ended while clients are still accepted"},
+      {"a delay beyond the drain's default",
+       {.rest = "limits: {drain_delay: 6m}"},
+       "4:23: read a drain that is over before its drain_delay, expected drain: at least "
+       "drain_delay; sessions would be ended while clients are still accepted"},
+      {"a drain that cannot be read",
+       {.rest = "limits: {drain_delay: 6m, drain: 9}"},
+       "4:34: read \"9\" for drain, expected a duration with its unit, as 500ms, 30s, 5m or 1h "
+       "(0s to 24h)"},
   });
+  EXPECT_TRUE(Load(TestFile{.rest = "limits: {drain_delay: 10s, drain: 10s}"}).ok());
+}
+
+TEST(LoaderErrors, ServersOfAllBackends) {
+  // The most that backends of 64 servers each can have, and one backend more.
+  std::string backends = "backends: [";
+  for (size_t b = 0; b < kMaxServersInAll / kMaxServers; ++b) {
+    backends += "{name: b" + (b == 0 ? "" : std::to_string(b)) + ", servers: [";
+    for (size_t s = 0; s < kMaxServers; ++s) backends += "\"unix:/" + std::to_string(s) + "\", ";
+    backends += "]}, ";
+  }
+  EXPECT_TRUE(Load(TestFile{.backends = backends + "]"}).ok());
+  backends += "\n  {name: c, servers: \"unix:/c\"}, {name: d, servers: \"unix:/d\"}]";
+  EXPECT_EQ(Lines(Load(TestFile{.backends = backends}).errors),
+            "4:22: read 2050 servers of all backends, expected 2048 at most");
 }
 
 TEST(LoaderErrors, TlsOptions) {

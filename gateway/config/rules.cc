@@ -153,6 +153,33 @@ void CheckRefusals(const Draft& draft, Report& report) {
                std::to_string(sockets) + " at least, one for each address of the listeners");
 }
 
+// Each has series of its own in the metrics of every worker. The place is that of the
+// backend with which there are too many.
+void CheckServerCount(const Draft& draft, Report& report) {
+  const std::vector<ReadMarks>& marks = draft.marks.List("backends");
+  size_t servers = 0;
+  YamlMark at;
+  for (size_t i = 0; i < draft.config.backends.size(); ++i) {
+    const bool fits = servers <= kMaxServersInAll;
+    servers += draft.config.backends[i].servers.size();
+    if (fits && servers > kMaxServersInAll) at = marks[i].MarkOf("servers");
+  }
+  if (servers <= kMaxServersInAll) return;
+  report.Error(at, std::to_string(servers) + " servers of all backends",
+               std::to_string(kMaxServersInAll) + " at most");
+}
+
+// Both count from the signal on.
+void CheckDrain(const Draft& draft, Report& report) {
+  const GlobalLimits& limits = draft.config.limits;
+  if (limits.drain_ms >= limits.drain_delay_ms) return;
+  const ReadMarks& marks = *draft.marks.Child("limits");  // the defaults are in order
+  if (marks.damaged) return;
+  report.Error(marks.MarkOf(marks.Has("drain") ? "drain" : "drain_delay"),
+               "a drain that is over before its drain_delay", "drain: at least drain_delay",
+               "sessions would be ended while clients are still accepted");
+}
+
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
   const ReadMarks* tls = marks.Child("tls");
   if (tls != nullptr && backend.tls.verify && !tls->Has("name")) {
@@ -200,6 +227,8 @@ void ApplyRules(Draft& draft, Report& report) {
   CheckNames(config.backends, backends, "backend", report);
   CheckBinds(draft, report);
   CheckRefusals(draft, report);
+  CheckServerCount(draft, report);
+  CheckDrain(draft, report);
 }
 
 }  // namespace starling

@@ -96,6 +96,9 @@ void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool us
                                                 backend.servers[i].ToString() +
                                                 " in plaintext over a network");
   }
+  if (marks.Has("proxy_tlvs") && backend.proxy != ProxyOut::kV2) {
+    report.Warn(marks.MarkOf("proxy_tlvs"), "proxy_tlvs has no effect without proxy_protocol: v2");
+  }
   const ReadMarks* tls = marks.Child("tls");
   if (tls != nullptr && !backend.tls.verify) {
     report.Warn(tls->MarkOf("verify"),

@@ -121,6 +121,14 @@ TEST(Warnings, OfNetworks) {
             "2:121: ::/0 lets everybody say who the client is, by a PROXY header");
 }
 
+TEST(Warnings, OfTlvsThatNoHeaderCarries) {
+  const std::string tcp = "protocol: tcp, tls: implicit";
+  const std::string text = "proxy_tlvs has no effect without proxy_protocol: v2";
+  EXPECT_EQ(Warnings(tcp, "proxy_tlvs: [ssl]"), "3:54: " + text);
+  EXPECT_EQ(Warnings(tcp, "proxy_protocol: v1, proxy_tlvs: [ssl]"), "3:74: " + text);
+  EXPECT_EQ(Warnings(tcp, "proxy_protocol: v2, proxy_tlvs: [ssl]"), "");
+}
+
 TEST(Warnings, OfBackendsThatNobodyUses) {
   EXPECT_EQ(
       Warnings({.backends = "backends:\n  - {name: b, servers: \"unix:/b\", proxy_protocol: v2}"

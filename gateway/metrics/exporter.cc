@@ -176,13 +176,13 @@ void Exporter::CollectHistograms(Families& families) const {
 }
 
 void Exporter::CollectServers(Families& families) const {
-  const auto labels_of = [&](ServerId id) -> Labels {
+  const auto labels_of = [&](ServerSeries id) -> Labels {
     return {{"backend", servers_[id].backend}, {"server", servers_[id].server}};
   };
   if (sources_.server_up) {
     MetricFamily up = NewFamily("starling_backend_up", "1 while the server answers.",
                                 prometheus::MetricType::Gauge);
-    for (ServerId id = 0; id < servers_.size(); ++id) {
+    for (ServerSeries id = 0; id < servers_.size(); ++id) {
       AddSample(up, labels_of(id), sources_.server_up(id) ? 1 : 0);
     }
     families.push_back(std::move(up));
@@ -190,7 +190,7 @@ void Exporter::CollectServers(Families& families) const {
   for (size_t f = 0; f < std::size(kServerFamilies); ++f) {
     const FamilyRow& row = kServerFamilies[f];
     MetricFamily family = NewFamily(row);
-    for (ServerId id = 0; id < servers_.size(); ++id) {
+    for (ServerSeries id = 0; id < servers_.size(); ++id) {
       AddSamples(family, row, labels_of(id), [&](size_t r, size_t) {
         return SumOf(sources_.shards, [&](const Shard& shard) {
           return shard.GetServer(static_cast<ServerFamily>(f), id, r);

@@ -55,9 +55,9 @@ class Exporter : public prometheus::Collectable {
     std::string version;
     std::string boringssl;
     std::string liburing;
-    std::vector<const Shard*> shards;         // by worker; outlive the exporter
-    std::function<bool(ServerId)> server_up;  // any thread; empty: no such family
-    std::function<uint64_t()> log_lost;       // lines lost behind the workers' rings; may be empty
+    std::vector<const Shard*> shards;             // by worker; outlive the exporter
+    std::function<bool(ServerSeries)> server_up;  // any thread; empty: no such family
+    std::function<uint64_t()> log_lost;  // lines lost behind the workers' rings; may be empty
     std::function<std::vector<TicketKeys>()> ticket_keys;  // any thread; may be empty
   };
 

@@ -18,7 +18,7 @@ class ExporterTest : public testing::Test {
     sources.boringssl = "0.2026";
     sources.liburing = "2.3";
     sources.shards = {&shards_[0], &shards_[1]};
-    sources.server_up = [](ServerId id) { return id == 0; };
+    sources.server_up = [](ServerSeries id) { return id == 0; };
     sources.log_lost = [] { return 5u; };
     exporter_ = std::make_shared<Exporter>(std::move(sources));
     exporter_->SetNames({{"mx", "smtp"}, {"imaps", "imap"}},

@@ -21,7 +21,9 @@
 namespace starling {
 
 using ListenerId = uint32_t;  // kept by a listener's name for the life of the process
-using ServerId = uint32_t;    // the same for a server of a backend
+// The same for a server of a backend. Not its ServerId (upstream.h), which is an index
+// into one configuration's servers.
+using ServerSeries = uint32_t;
 
 namespace metrics_internal {
 
@@ -73,7 +75,7 @@ class Shard {
   void Add(Family family, ListenerId listener, size_t row = 0, size_t col = 0, int64_t n = 1) {
     Bump(ListenerCell(family, listener, row, col), n);
   }
-  void AddServer(ServerFamily family, ServerId server, size_t row = 0, int64_t n = 1) {
+  void AddServer(ServerFamily family, ServerSeries server, size_t row = 0, int64_t n = 1) {
     Bump(ServerCell(family, server, row), n);
   }
   void AddWorker(WorkerFamily family, size_t row = 0, int64_t n = 1) {
@@ -87,7 +89,7 @@ class Shard {
   uint64_t Get(Family family, ListenerId listener, size_t row = 0, size_t col = 0) const {
     return ListenerCell(family, listener, row, col).load(std::memory_order_relaxed);
   }
-  uint64_t GetServer(ServerFamily family, ServerId server, size_t row = 0) const {
+  uint64_t GetServer(ServerFamily family, ServerSeries server, size_t row = 0) const {
     return ServerCell(family, server, row).load(std::memory_order_relaxed);
   }
   uint64_t GetWorker(WorkerFamily family, size_t row = 0) const {
@@ -126,7 +128,7 @@ class Shard {
     return At(listener * kListenerStride + kListenerOffsets[static_cast<size_t>(family)] +
               row * table.cols.size() + col);
   }
-  Cell ServerCell(ServerFamily family, ServerId server, size_t row) const {
+  Cell ServerCell(ServerFamily family, ServerSeries server, size_t row) const {
     using namespace metrics_internal;
     Require(server < servers_ && row < kServerFamilies[static_cast<size_t>(family)].rows.size());
     return At(server_base_ + server * kServerStride + kServerOffsets[static_cast<size_t>(family)] +

@@ -38,7 +38,7 @@ TEST(Shard, EveryCellIsItsOwn) {
         }
       }
     }
-    for (ServerId id = 0; id < kServers; ++id) {
+    for (ServerSeries id = 0; id < kServers; ++id) {
       for (size_t f = 0; f < std::size(kServerFamilies); ++f) {
         const ServerFamily family = static_cast<ServerFamily>(f);
         for (size_t r = 0; r < kServerFamilies[f].rows.size(); ++r) {

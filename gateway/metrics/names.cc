@@ -27,8 +27,8 @@ std::optional<ListenerId> NameTable::IdOfListener(const std::string& name,
               [&](const Listener& listener) { return listener.name == name; });
 }
 
-std::optional<ServerId> NameTable::IdOfServer(const std::string& backend,
-                                              const std::string& server) {
+std::optional<ServerSeries> NameTable::IdOfServer(const std::string& backend,
+                                                  const std::string& server) {
   return Find(servers_, kMaxServerNames, Server{backend, server}, [&](const Server& known) {
     return known.backend == backend && known.server == server;
   });

@@ -29,7 +29,7 @@ class NameTable {
 
   // nullopt: the table is full.
   std::optional<ListenerId> IdOfListener(const std::string& name, const std::string& protocol);
-  std::optional<ServerId> IdOfServer(const std::string& backend, const std::string& server);
+  std::optional<ServerSeries> IdOfServer(const std::string& backend, const std::string& server);
 
   const std::vector<Listener>& listeners() const { return listeners_; }
   const std::vector<Server>& servers() const { return servers_; }

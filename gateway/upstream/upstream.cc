@@ -15,7 +15,7 @@ Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& se
     Backend backend;
     backend.config = std::make_unique<const BackendConfig>(config);
     backend.first = static_cast<uint32_t>(server_count_);
-    backend.count = static_cast<uint32_t>(std::min(config.servers.size(), kMaxServersOfBackend));
+    backend.count = static_cast<uint32_t>(std::min(config.servers.size(), kMaxServers));
     server_count_ += backend.count;
     backends_.push_back(std::move(backend));
   }

@@ -23,9 +23,8 @@ namespace starling {
 
 // An index into Backends::server().
 using ServerId = uint32_t;
-// Servers of one backend that are ever chosen: a session remembers those it has
-// tried in one word.
-inline constexpr size_t kMaxServersOfBackend = 64;
+// A session remembers in one word which of its backend's servers it has tried.
+static_assert(kMaxServers <= 64);
 
 // One server. Address, backend, name and series do not change; the rest is written by
 // the prober and by workers and read by everybody.
@@ -42,7 +41,8 @@ class Backends {
  public:
   // Ids are given in the order of the configuration; `series`, asked by the names of
   // backend and server, keeps its answers over configurations (absent: the id). Of a
-  // backend with more than kMaxServersOfBackend servers, the first ones are used.
+  // backend with more than kMaxServers servers, which no loader lets pass, the first
+  // ones are used.
   using SeriesOf = std::function<uint32_t(const std::string& backend, const std::string& server)>;
   explicit Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series = nullptr);
   ~Backends();

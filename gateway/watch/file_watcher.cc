@@ -116,14 +116,12 @@ FileWatcher::State FileWatcher::Take() const {
 void FileWatcher::WatchFolderOf(const std::string& path) {
   if (watches_.size() >= kMaxWatches) return;
   const int watch = inotify_add_watch(fd_, FolderOf(path).c_str(), kEvents);
-  // The same folder has the same number.
-  if (watch >= 0 && (watches_.empty() || watches_.back() != watch)) watches_.push_back(watch);
+  // The same folder has the same number, and takes one place however often it is met.
+  if (watch >= 0) watches_.insert(watch);
 }
 
 void FileWatcher::RenewWatches() {
   if (fd_ < 0) return;
-  std::sort(watches_.begin(), watches_.end());
-  watches_.erase(std::unique(watches_.begin(), watches_.end()), watches_.end());
   for (const int watch : watches_) inotify_rm_watch(fd_, watch);
   watches_.clear();
   std::vector<std::string> paths = paths_;

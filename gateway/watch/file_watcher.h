@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ class FileWatcher {
   MonoTime next_look() const { return next_; }
   // True once for each change that has settled.
   bool Look(MonoTime now);
+  // Folders that notices come of; for tests.
+  size_t watches() const { return watches_.size(); }
 
  private:
   // What stat() says of a file; all 0 where there is none.
@@ -64,7 +67,7 @@ class FileWatcher {
 
   const std::chrono::milliseconds interval_;
   int fd_ = -1;
-  std::vector<int> watches_;
+  std::set<int> watches_;
   std::vector<std::string> paths_;
   State known_;
   std::optional<State> pending_;  // differs from `known_`, and may still be changing

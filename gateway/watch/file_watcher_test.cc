@@ -165,6 +165,19 @@ TEST_P(FileWatcherTest, ANoticeMakesItWorthToLook) {
   EXPECT_LE(watcher.next_look(), now_ + FileWatcher::kSettle);
 }
 
+// Each file of a certificate leads to two folders in turn; neither takes more than one of
+// the places that there are.
+TEST_P(FileWatcherTest, AFolderTakesOnePlaceHoweverOftenItIsMet) {
+  for (const char* file : {"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"}) {
+    const std::string name = file;
+    Write("archive/n/" + name, "1");
+    Link("live/n/" + name, "../../archive/n/" + name);
+  }
+  const FileWatcher& watcher = Watching({"live"});
+  // The folder that holds live, live, live/n and archive/n.
+  EXPECT_EQ(watcher.watches(), GetParam() ? 4u : 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutNotices, FileWatcherTest, testing::Bool());
 
 }  // namespace

@@ -86,7 +86,7 @@ class Drain(unittest.TestCase):
 
     def test_delay_is_not_ready_and_still_accepts(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(
-                backend.address, limits={"drain_delay": "2s"}) as gateway:
+                backend.address, limits={"drain_delay": "2s", "drain": "3s"}) as gateway:
             gateway.signal()
             while gateway.get("/readyz")[0] == 200:
                 self.assertIsNone(gateway.process.poll())
