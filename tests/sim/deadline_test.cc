@@ -266,15 +266,19 @@ class HandClient {
   TestClient tls_;
 };
 
+Case RecordCase() {
+  Case with = LingerCase();
+  with.tls = kImplicit;
+  with.limit = &ListenerLimits::record_ms;
+  with.ms = 10'000;
+  return with;
+}
+
 // Each segment of an upload ends in the middle of a record, and each record is there in
 // time: the clock of one does not run on through the next.
 TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
   RunInThread([] {
-    Case with = LingerCase();
-    with.tls = kImplicit;
-    with.limit = &ListenerLimits::record_ms;
-    with.ms = 10'000;
-    OneSession session(with);
+    OneSession session(RecordCase());
     SocketId socket;
     ASSERT_EQ(
         session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
@@ -297,6 +301,30 @@ TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
     }
     session.RunFor(milliseconds(9'990));
     EXPECT_EQ(session.ended(), 0);
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kRecordDeadline));
+    session.Finish();
+  });
+}
+
+// An octet now and then does not extend it.
+TEST(RecordDeadline, IsNotExtendedByOctets) {
+  RunInThread([] {
+    OneSession session(RecordCase());
+    SocketId socket;
+    ASSERT_EQ(
+        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
+        0);
+    HandClient client(session, socket);
+    client.Exchange();
+    ASSERT_TRUE(client.connected());
+    const std::string record = client.Seal(CodedOctets(kClientMark, session.plan().id, 0, 100));
+    for (size_t i = 0; i < 4; ++i) {
+      client.Put(record.substr(i, 1));
+      session.RunFor(milliseconds(i < 3 ? 3'000 : 990));
+      EXPECT_EQ(session.ended(), 0) << i;
+    }
     session.RunFor(kSlack);
     EXPECT_EQ(session.ended(), 1);
     EXPECT_EQ(Label(session.reason()), Label(EndReason::kRecordDeadline));
