@@ -258,6 +258,13 @@ TEST_F(VerifyTest, TicketsAreBoundToAllThatIsDemanded) {
   }
 }
 
+TEST_F(VerifyTest, AnotherListIsAnotherTrust) {
+  const std::string first = root_.Revoke({1}), second = root_.Revoke({2});
+  const std::string digest = Trust(root_.cert(), first)->digest();
+  EXPECT_EQ(Trust(root_.cert(), first)->digest(), digest);
+  EXPECT_NE(Trust(root_.cert(), second)->digest(), digest);
+}
+
 TEST_F(VerifyTest, NobodyComesWithoutACertificateByATicketOfWhereItIsOptional) {
   const auto optional = Make(Policy(kOptional, Trust(root_.cert())));
   const auto require = Make(Policy(kRequire, Trust(root_.cert())));

@@ -272,6 +272,8 @@ class NotBelieved(unittest.TestCase):
                     client.upgrade("imap")
                     self.assertIn(b"* BYE", client.rest())
                 self.assertEqual(running.metrics().sum(FAILURES, reason=reason), 1)
+                self.assertEqual(running.metrics().sum(
+                    "starling_backend_connect_failures_total", reason="tls"), 1)
                 self.assertIsNotNone(running.wait_for_line(
                     ENDED, "upstream_tls_failure=" + reason, "reason=backend_unavailable"))
                 running.assert_idle(self)
