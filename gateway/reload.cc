@@ -49,8 +49,11 @@ void Reload::WatchFiles() {
   const MonoTime now = MonotonicNow();
   watcher_.Watch(runtime_.assets.paths, now);
   retry_at_ = now;
-  // Loading again finds an OCSP response out of date, and no longer sends it.
-  const int64_t reload_at = runtime_.assets.reload_at;
+  AwaitDates(runtime_.assets.reload_at, now);
+}
+
+// Loading again finds an OCSP response out of date, and no longer sends it.
+void Reload::AwaitDates(int64_t reload_at, MonoTime now) {
   const int64_t left = reload_at - WallNow() / 1'000'000;
   stale_at_ = reload_at == 0 ? kNever : now + std::chrono::seconds(std::max<int64_t>(left, 0) + 1);
 }
@@ -114,7 +117,7 @@ void Reload::ReadFiles(MonoTime now) {
   }
   bad_since_ = kNever;
   complained_.clear();
-  if (assets.SameAs(runtime_.assets)) return;
+  if (assets.SameAs(runtime_.assets)) return AwaitDates(assets.reload_at, now);
   const absl::Status changed = Change(runtime_.config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kFiles, {std::string(changed.message())});
   Report(Trigger::kFiles, true, now);

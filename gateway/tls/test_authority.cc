@@ -62,6 +62,17 @@ void AddNames(GENERAL_NAMES* list, const std::vector<std::string>& names, int ty
   }
 }
 
+void AddAddresses(GENERAL_NAMES* list, const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    bssl::UniquePtr<GENERAL_NAME> entry(GENERAL_NAME_new());
+    bssl::UniquePtr<ASN1_OCTET_STRING> octets(a2i_IPADDRESS(address.c_str()));
+    Check(octets != nullptr, "address");
+    entry->type = GEN_IPADD;
+    entry->d.iPAddress = octets.release();
+    Check(bssl::PushToStack(list, std::move(entry)), "address");
+  }
+}
+
 bssl::UniquePtr<X509> Begin(EVP_PKEY* key, const std::string& subject, const std::string& issuer,
                             int64_t not_after) {
   static int64_t serial = 1'000;
@@ -127,14 +138,16 @@ TestAuthority::TestAuthority(const std::string& name, const TestAuthority& paren
 TestLeaf TestAuthority::Issue(const TestLeafOptions& options) const {
   const auto key = MakeKey();
   const auto cert = Begin(key.get(), options.common_name, name_, options.not_after);
-  if (!options.mails.empty() || !options.hosts.empty()) {
+  if (!options.mails.empty() || !options.hosts.empty() || !options.addresses.empty()) {
     bssl::UniquePtr<GENERAL_NAMES> names(GENERAL_NAMES_new());
     AddNames(names.get(), options.mails, GEN_EMAIL);
     AddNames(names.get(), options.hosts, GEN_DNS);
+    AddAddresses(names.get(), options.addresses);
     Check(X509_add1_ext_i2d(cert.get(), NID_subject_alt_name, names.get(), 0, X509V3_ADD_APPEND),
           "names");
   }
   if (options.server_only) AddUsage(cert.get(), NID_server_auth);
+  if (options.client_only) AddUsage(cert.get(), NID_client_auth);
   if (options.padding > 0) AddPadding(cert.get(), options.padding);
   TestLeaf leaf;
   Check(ASN1_INTEGER_get_int64(&leaf.serial, X509_get0_serialNumber(cert.get())), "serial");

@@ -30,17 +30,25 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
 }
 
 // An SSL's app data is where its server's latest session is kept.
+bssl::UniquePtr<SSL_SESSION>& SessionOf(const SSL* ssl) {
+  return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
+}
+
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl))->reset(session);
+  SessionOf(ssl).reset(session);
   return 1;  // it is ours now
 }
 
 ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
   const UpstreamTlsPolicy& policy = Of(ssl).policy;
   if (!policy.verify) return ssl_verify_ok;
-  return VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)
-             ? ssl_verify_ok
-             : ssl_verify_invalid;
+  if (VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)) {
+    return ssl_verify_ok;
+  }
+  // A session has the certificate of its full handshake; the server may have another by
+  // now, and the next try is to see it.
+  SessionOf(ssl).reset();
+  return ssl_verify_invalid;
 }
 
 }  // namespace

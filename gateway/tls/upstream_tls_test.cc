@@ -90,6 +90,37 @@ TEST_F(UpstreamTlsTest, NamesOfPeopleAreNoNamesOfServers) {
             "server_certificate_invalid");
 }
 
+TEST_F(UpstreamTlsTest, AddressesAreNames) {
+  for (const std::string address : {"192.0.2.1", "2001:db8::1"}) {
+    const auto upstream =
+        Make({.trust = Trust(authority_.cert()), .name = address, .certificate = nullptr});
+    TestLeafOptions options;
+    options.addresses = {address};
+    const auto server = Server(authority_.Issue(options));
+    EXPECT_EQ(Result(*upstream, *server), "full");
+    options.addresses = {"192.0.2.2", "2001:db8::2"};
+    EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(options))), "server_certificate_invalid");
+    // The same text as a DNS name is another name.
+    EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(For(address)))),
+              "server_certificate_invalid");
+  }
+}
+
+// RFC 6066 section 3: a host name, and no address.
+TEST_F(UpstreamTlsTest, AsksForTheServerByName) {
+  TestLeafOptions options = For(kName);
+  options.addresses = {"192.0.2.1"};
+  const auto server = Server(authority_.Issue(options));
+  for (const std::string name : {kName, "192.0.2.1"}) {
+    const auto upstream =
+        Make({.trust = Trust(authority_.cert()), .name = name, .certificate = nullptr});
+    TestServer client(*upstream, 0);
+    TestServer other(*server);
+    ASSERT_TRUE(Exchange(client, other));
+    EXPECT_EQ(other.session().Facts().sni, name == kName ? kName : "");
+  }
+}
+
 TEST_F(UpstreamTlsTest, TheServerIsToldWhy) {
   const auto upstream = Believing(TestAuthority("Another"));
   TestServer client(*upstream, 0);

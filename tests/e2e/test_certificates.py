@@ -178,6 +178,19 @@ class Ocsp(unittest.TestCase):
                           s_client(port, "-status", "-servername", "stale.example"))
 
 
+    def test_one_that_goes_out_of_date_is_no_longer_sent(self):
+        place = folder(self)
+        leaf = root.issue(["brief.example"])
+        entry = leaf.save(place, "brief")
+        with fakes.Backend(fakes.echo) as backend, env.tcp(
+                backend.address, tls={"certificates": [entry]}) as gateway:
+            # Nothing of the files changes any more when its time is over.
+            tm.write(os.path.join(place, "brief.crt.ocsp"),
+                     root.ocsp(leaf, days=(-1, 5 / 86_400)))
+            self.assertIsNotNone(gateway.wait_for_line("brief.crt.ocsp", "out of date"))
+            self.assertIn("no response sent", s_client(gateway.ports["tcp"], "-status"))
+
+
 class Check(unittest.TestCase):
     """-t: what is wrong is an error, what is dangerous a warning, and the rest a table."""
 

@@ -169,6 +169,19 @@ class Reload(unittest.TestCase):
             rewrite(gateway, lambda _: good)
             reload(gateway)
 
+    def test_an_address_of_a_refused_configuration_is_not_listened_on(self):
+        """Its socket was there before the policy turned out to be impossible."""
+        fresh = harness.reserve_ports(["fresh"])["fresh"]
+        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
+            rewrite(gateway, lambda text: text.replace(
+                "backends:\n", '  - {{"name": "fresh", "bind": ["127.0.0.1:{}"], "protocol": "tcp",'
+                ' "tls": "implicit", "backend": "echo", "tls_options": '
+                '{{"signature_algorithms": ["ed25519"]}}}}\nbackends:\n'.format(fresh)))
+            reload(gateway, "failure")
+            self.assertIsNotNone(gateway.wait_for_line("not taken over", "listener fresh"))
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", fresh), timeout=20)
+
     def test_a_thousand_leave_nothing_behind(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(
                 backend.address, workers=1) as gateway:

@@ -123,7 +123,7 @@ class Resumption(unittest.TestCase):
             tls = settings("TLSv1.3")
             _, session = visit(gateway.ports["plain"], tls)
             self.assertTrue(visit(gateway.ports["twin"], tls, session)[0])
-            for name in ("modern", "names", "optional"):
+            for name in ("modern", "names", "optional", "mail"):
                 with self.subTest(name):
                     self.assertFalse(visit(gateway.ports[name], tls, session)[0])
             with self.assertRaises((ssl.SSLError, EOFError, ConnectionError)):

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import pty
+import shutil
 import ssl
 import subprocess
 import unittest
@@ -194,6 +195,38 @@ class Believed(unittest.TestCase):
                     Wire(running.ports["tcp"]).start_tls() as client:
                 self.assertEqual(client.send(b"ping").rest(), b"")
 
+    def test_renewed_files_are_taken_over(self):
+        def names():
+            return [dict(pair for row in p["subject"] for pair in row)["commonName"]
+                    for p in server.peers]
+
+        folder = os.path.join(env.dir, "renewed")
+        os.mkdir(folder)
+        own = material.clients.issue(client="first").save(folder, "own")
+        ca = os.path.join(folder, "ca.pem")
+        shutil.copy(material.ca, ca)
+        server = Server(echo, verify_mode=ssl.CERT_REQUIRED)
+        server.context.load_verify_locations(cadata=material.clients.cert)
+        with fakes.Backend(server) as far, \
+                gateway(backend(far, ca=ca, client_certificate=own)) as running:
+            def reloaded(count):
+                self.assertEqual(running.wait_for_metric(
+                    count, "starling_config_reloads_total", trigger="files", result="success"),
+                    count)
+
+            with Wire(running.ports["tcp"]).start_tls() as client:
+                self.assertEqual(client.send(b"ping").exactly(4), b"ping")
+            material.clients.issue(client="second").save(folder, "own")
+            reloaded(1)
+            with Wire(running.ports["tcp"]).start_tls() as client:
+                self.assertEqual(client.send(b"ping").exactly(4), b"ping")
+            self.assertEqual(names(), ["first", "second"])
+            # Whom the file no longer has is believed no more, with a session or without.
+            tm.write(ca, tm.Authority("Another").cert)
+            reloaded(2)
+            with Wire(running.ports["tcp"]).start_tls() as client:
+                self.assertEqual(client.send(b"ping").rest(), b"")
+
     def test_keys_are_updated_when_the_server_asks(self):
         # Python cannot ask for that; openssl can, where its input has a line with K.
         # What it says reaches a terminal at once.
@@ -239,6 +272,8 @@ class NotBelieved(unittest.TestCase):
                     client.upgrade("imap")
                     self.assertIn(b"* BYE", client.rest())
                 self.assertEqual(running.metrics().sum(FAILURES, reason=reason), 1)
+                self.assertEqual(running.metrics().sum(
+                    "starling_backend_connect_failures_total", reason="tls"), 1)
                 self.assertIsNotNone(running.wait_for_line(
                     ENDED, "upstream_tls_failure=" + reason, "reason=backend_unavailable"))
                 running.assert_idle(self)

@@ -9,7 +9,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "gateway/tls/test_client.h"
+#include "tests/sim/coded_stream.h"
 #include "tests/sim/gateway_fixture.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/sim_backend.h"
@@ -220,6 +223,111 @@ TEST(Linger, EndsAtItsLimit) {
     session.RunFor(kSlack);
     EXPECT_EQ(session.ended(), 1);
     EXPECT_EQ(Label(session.reason()), Label(EndReason::kBadOctet));
+    session.Finish();
+  });
+}
+
+// TLS by hand on a connection to the gateway, whose records come as a test cuts them.
+class HandClient {
+ public:
+  HandClient(OneSession& session, SocketId socket)
+      : session_(session), socket_(socket), tls_(TestClientOptions{}) {}
+
+  // Carries what both have to say until there is no more, and plaintext from the gateway.
+  void Exchange() {
+    for (int quiet = 0; quiet < 20;) {
+      tls_.Step();
+      const std::string out = std::exchange(tls_.output, {});
+      Put(out);
+      session_.RunFor(milliseconds(1));
+      uint8_t space[4'096];
+      const int got =
+          session_.world().Readable(socket_) ? session_.world().Read(socket_, space) : 0;
+      if (got > 0) tls_.input.append(reinterpret_cast<char*>(space), static_cast<size_t>(got));
+      quiet = out.empty() && got <= 0 ? quiet + 1 : 0;
+    }
+  }
+  void Put(std::string_view octets) {
+    if (octets.empty()) return;
+    const int sent = session_.world().Write(
+        socket_, {reinterpret_cast<const uint8_t*>(octets.data()), octets.size()});
+    ASSERT_EQ(sent, static_cast<int>(octets.size()));
+  }
+  // A record, sealed and not sent.
+  std::string Seal(std::string_view plain) {
+    tls_.Write(plain);
+    return std::exchange(tls_.output, {});
+  }
+  bool connected() const { return tls_.connected(); }
+
+ private:
+  OneSession& session_;
+  const SocketId socket_;
+  TestClient tls_;
+};
+
+Case RecordCase() {
+  Case with = LingerCase();
+  with.tls = kImplicit;
+  with.limit = &ListenerLimits::record_ms;
+  with.ms = 10'000;
+  return with;
+}
+
+// Each segment of an upload ends in the middle of a record, and each record is there in
+// time: the clock of one does not run on through the next.
+TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
+  RunInThread([] {
+    OneSession session(RecordCase());
+    SocketId socket;
+    ASSERT_EQ(
+        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
+        0);
+    HandClient client(session, socket);
+    client.Exchange();
+    ASSERT_TRUE(client.connected());
+    constexpr size_t kLine = 40;
+    const auto seal = [&](size_t number) {
+      return client.Seal(CodedOctets(kClientMark, session.plan().id, number * kLine, kLine));
+    };
+    std::string record = seal(0);
+    client.Put(record.substr(0, 7));
+    for (size_t i = 1; i <= 10; ++i) {
+      session.RunFor(milliseconds(6'000));
+      ASSERT_EQ(session.ended(), 0) << i;
+      const std::string next = seal(i);
+      client.Put(record.substr(7) + next.substr(0, 7));
+      record = next;
+    }
+    session.RunFor(milliseconds(9'990));
+    EXPECT_EQ(session.ended(), 0);
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kRecordDeadline));
+    session.Finish();
+  });
+}
+
+// An octet now and then does not extend it.
+TEST(RecordDeadline, IsNotExtendedByOctets) {
+  RunInThread([] {
+    OneSession session(RecordCase());
+    SocketId socket;
+    ASSERT_EQ(
+        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
+        0);
+    HandClient client(session, socket);
+    client.Exchange();
+    ASSERT_TRUE(client.connected());
+    const std::string record = client.Seal(CodedOctets(kClientMark, session.plan().id, 0, 100));
+    for (size_t i = 0; i < 4; ++i) {
+      client.Put(record.substr(i, 1));
+      session.RunFor(milliseconds(i < 3 ? 3'000 : 990));
+      EXPECT_EQ(session.ended(), 0) << i;
+    }
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kRecordDeadline));
     session.Finish();
   });
 }
