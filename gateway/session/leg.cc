@@ -104,7 +104,9 @@ void LegTlsFailed(WorkerContext& ctx, Session& session, TlsFailure failure) {
   ctx.shard->AddServer(ServerFamily::kBackendTlsFailures, series, static_cast<size_t>(failure));
   ctx.shard->AddServer(ServerFamily::kConnectFailures, series,
                        static_cast<size_t>(ConnectFailure::kTls));
-  session.tried_servers |= 1ull << session.server;
+  // A session that was to be resumed may be why, as the certificate in it expires though
+  // the server has a new one; the server is not judged by it, but may be tried again.
+  if (!session.up.tls->tls.ForgetOffer()) session.tried_servers |= 1ull << session.server;
   session.server = -1;
   session.leg_state = LegState::kTlsFailed;
   DropInput(ctx, session.up);

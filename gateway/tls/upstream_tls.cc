@@ -29,9 +29,8 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
   return static_cast<UpstreamTls::Impl&>(TlsEngine::Of(ssl));
 }
 
-// An SSL's app data is where its server's latest session is kept.
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl))->reset(session);
+  UpstreamTls::Impl::KeptFor(ssl).reset(session);
   return 1;  // it is ours now
 }
 
@@ -57,6 +56,11 @@ bool UpstreamTls::Impl::Init() {
          SSL_CTX_set1_group_ids(c, kGroups, std::size(kGroups)) == 1 &&
          (policy.certificate == nullptr ||
           SSL_CTX_add1_credential(c, policy.certificate->ssl.get()) == 1);
+}
+
+// An SSL's app data is that place.
+bssl::UniquePtr<SSL_SESSION>& UpstreamTls::Impl::KeptFor(const SSL* ssl) {
+  return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
 }
 
 bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
