@@ -334,13 +334,14 @@ void CloseLeg(WorkerContext& ctx, Session& session) {
   }
   const bool closing = (up.in_flight & kOpClose) != 0;
   if (session.leg_state != LegState::kUp) session.server = -1;  // never counted as a leg
-  if (!up.open()) {
+  // Where TLS failed the close may be over before what it cancelled.
+  if (!up.open() && up.idle()) {
     LegClosed(ctx, session);
     return;
   }
   session.leg_state = LegState::kClosing;
   DropInput(ctx, up);
-  if (closing) return;
+  if (closing || !up.open()) return;
   up.in_flight |= kOpClose;
   ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
 }
