@@ -104,7 +104,9 @@ void LegTlsFailed(WorkerContext& ctx, Session& session, TlsFailure failure) {
   ctx.shard->AddServer(ServerFamily::kBackendTlsFailures, series, static_cast<size_t>(failure));
   ctx.shard->AddServer(ServerFamily::kConnectFailures, series,
                        static_cast<size_t>(ConnectFailure::kTls));
-  session.tried_servers |= 1ull << session.server;
+  // A session that was to be resumed may be why, as the certificate in it expires though
+  // the server has a new one; the server is not judged by it, but may be tried again.
+  if (!session.up.tls->tls.ForgetOffer()) session.tried_servers |= 1ull << session.server;
   session.server = -1;
   session.leg_state = LegState::kTlsFailed;
   DropInput(ctx, session.up);
@@ -332,13 +334,14 @@ void CloseLeg(WorkerContext& ctx, Session& session) {
   }
   const bool closing = (up.in_flight & kOpClose) != 0;
   if (session.leg_state != LegState::kUp) session.server = -1;  // never counted as a leg
-  if (!up.open()) {
+  // Where TLS failed the close may be over before what it cancelled.
+  if (!up.open() && up.idle()) {
     LegClosed(ctx, session);
     return;
   }
   session.leg_state = LegState::kClosing;
   DropInput(ctx, up);
-  if (closing) return;
+  if (closing || !up.open()) return;
   up.in_flight |= kOpClose;
   ctx.ring->CancelAndClose(up.fd, Tag{Op::kUpClose, session.slot, session.generation});
 }

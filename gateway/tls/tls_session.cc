@@ -80,6 +80,7 @@ TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   is_tls_ = other.is_tls_;
   alpn_offered_ = other.alpn_offered_;
   ticket_unknown_ = other.ticket_unknown_;
+  session_offered_ = other.session_offered_;
   offered_ = other.offered_;
   signature_ = other.signature_;
   key_ = other.key_;
@@ -112,7 +113,13 @@ bool TlsSession::Start(TlsContext& context) {
 bool TlsSession::Connect(UpstreamTls& upstream, uint32_t server) {
   Reset();
   is_tls_ = true;  // the server's first octet comes after our hello
+  session_offered_ = upstream.impl()->sessions[server] != nullptr;
   return Begin(*upstream.impl(), upstream.impl()->Begin(server).release());
+}
+
+bool TlsSession::ForgetOffer() {
+  if (session_offered_) UpstreamTls::Impl::KeptFor(ssl_).reset();
+  return session_offered_;
 }
 
 void TlsSession::Reset() {
@@ -121,7 +128,7 @@ void TlsSession::Reset() {
   engine_ = nullptr;
   peer_.reset();
   failure_ = TlsFailure::kNone;
-  is_tls_ = alpn_offered_ = ticket_unknown_ = false;
+  is_tls_ = alpn_offered_ = ticket_unknown_ = session_offered_ = false;
   offered_ = 0;
   signature_ = kNoSignature;
   key_ = kNoKey;

@@ -62,6 +62,9 @@ class TlsSession {
   // The same as the client of a server of a backend. The hello is the first handshake
   // step's, which needs no input.
   [[nodiscard]] bool Connect(UpstreamTls& upstream, uint32_t server);
+  // After a handshake with a server that failed: what is kept to be resumed with it is
+  // dropped. True if it had been offered, so that without it the end may be another.
+  bool ForgetOffer();
   void Reset();
   explicit operator bool() const { return ssl_ != nullptr; }
 
@@ -121,6 +124,7 @@ class TlsSession {
   bool is_tls_ : 1 = false;  // the first octet has been looked at
   bool alpn_offered_ : 1 = false;
   bool ticket_unknown_ : 1 = false;
+  bool session_offered_ : 1 = false;  // to a server
   uint8_t offered_ = 0;
   uint8_t signature_ = static_cast<uint8_t>(std::size(kTlsSignatureLabels) - 1);
   uint8_t key_ = static_cast<uint8_t>(std::size(kTlsKeyLabels) - 1);

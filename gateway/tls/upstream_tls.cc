@@ -29,26 +29,17 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
   return static_cast<UpstreamTls::Impl&>(TlsEngine::Of(ssl));
 }
 
-// An SSL's app data is where its server's latest session is kept.
-bssl::UniquePtr<SSL_SESSION>& SessionOf(const SSL* ssl) {
-  return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
-}
-
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  SessionOf(ssl).reset(session);
+  UpstreamTls::Impl::KeptFor(ssl).reset(session);
   return 1;  // it is ours now
 }
 
 ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
   const UpstreamTlsPolicy& policy = Of(ssl).policy;
   if (!policy.verify) return ssl_verify_ok;
-  if (VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)) {
-    return ssl_verify_ok;
-  }
-  // A session has the certificate of its full handshake; the server may have another by
-  // now, and the next try is to see it.
-  SessionOf(ssl).reset();
-  return ssl_verify_invalid;
+  return VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)
+             ? ssl_verify_ok
+             : ssl_verify_invalid;
 }
 
 }  // namespace
@@ -65,6 +56,11 @@ bool UpstreamTls::Impl::Init() {
          SSL_CTX_set1_group_ids(c, kGroups, std::size(kGroups)) == 1 &&
          (policy.certificate == nullptr ||
           SSL_CTX_add1_credential(c, policy.certificate->ssl.get()) == 1);
+}
+
+// An SSL's app data is that place.
+bssl::UniquePtr<SSL_SESSION>& UpstreamTls::Impl::KeptFor(const SSL* ssl) {
+  return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
 }
 
 bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {

@@ -15,6 +15,8 @@ struct UpstreamTls::Impl : TlsEngine {
   bool Init();
   // An SSL for `server`, ready to begin; null on lack of memory.
   bssl::UniquePtr<SSL> Begin(uint32_t server);
+  // Where the latest session with the server of `ssl` is kept.
+  static bssl::UniquePtr<SSL_SESSION>& KeptFor(const SSL* ssl);
 
   const UpstreamTlsPolicy policy;
   bool name_is_address = false;

@@ -183,6 +183,22 @@ class Believed(unittest.TestCase):
                     ENDED, "upstream_tls_version=TLSv1." + version.name[-1],
                     "upstream_resumed=true"))
 
+    def test_a_session_that_leads_nowhere_is_not_offered_again(self):
+        def refuse(tls, *_):
+            return ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE if tls.session_reused else None
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            server = Server(echo, minimum_version=version, maximum_version=version,
+                            sni_callback=refuse)
+            with self.subTest(version), fakes.Backend(server) as far, \
+                    gateway(backend(far), workers=1) as running:
+                for _ in range(3):
+                    with Wire(running.ports["tcp"]).start_tls() as client:
+                        self.assertEqual(client.send(b"ping").exactly(4), b"ping")
+                # Each full handshake brought another one to try.
+                self.assertEqual(running.wait_for_metric(3, HANDSHAKES, resumed="no"), 3)
+                self.assertEqual(running.metrics().sum(FAILURES, reason="peer_alert"), 2)
+                running.assert_idle(self)
+
     def test_the_gateway_shows_its_certificate(self):
         server = Server(echo, verify_mode=ssl.CERT_REQUIRED)
         server.context.load_verify_locations(cadata=material.clients.cert)

@@ -14,6 +14,7 @@
 #include "gateway/tls/test_client.h"
 #include "tests/sim/coded_stream.h"
 #include "tests/sim/gateway_fixture.h"
+#include "tests/sim/identities.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/sim_backend.h"
 #include "tests/sim/sim_client.h"
@@ -38,6 +39,8 @@ struct Case {
   ServerKind servers;
   uint32_t ListenerLimits::* limit;
   uint32_t ms;
+  bool tls_out = false;
+  uint32_t connect_ms = kFar;
 };
 
 // One listener, one backend, one session.
@@ -53,7 +56,7 @@ class OneSession final : public Sessions {
     listener.limits = {.pre_relay_ms = kFar,
                        .proxy_header_ms = kFar,
                        .handshake_ms = kFar,
-                       .connect_ms = kFar,
+                       .connect_ms = with.connect_ms,
                        .greeting_ms = kFar,
                        .record_ms = kFar,
                        .idle_ms = kFar,
@@ -69,6 +72,9 @@ class OneSession final : public Sessions {
     servers.name = "backend";
     servers.servers = {backend.address};
     servers.proxy = ProxyOut::kV2;
+    servers.tls.enabled = with.tls_out;
+    if (with.tls_out) servers.tls.name = kServerName;
+    backend.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
     config_.listeners.push_back(listener);
     config_.limits.sessions = 4;
     config_.limits.refusals = 4;
@@ -81,6 +87,7 @@ class OneSession final : public Sessions {
     setup_.address = setup_.config->bind.front();
     setup_.servers = with.servers;
     setup_.proxy_in = proxied;
+    setup_.tls_out = with.tls_out;
     plan_.id = 1;
     plan_.listener = &setup_;
     plan_.client = with.client;
@@ -330,6 +337,27 @@ TEST(RecordDeadline, IsNotExtendedByOctets) {
     EXPECT_EQ(Label(session.reason()), Label(EndReason::kRecordDeadline));
     session.Finish();
   });
+}
+
+// A server that stalls in its handshake is closed; that may be over before what the
+// close has ended, and the session's own deadline may be met between the two.
+TEST(LegTls, IsLeftToEndWhenTheSessionDoes) {
+  constexpr uint32_t kConnect = 5'000;
+  for (uint32_t later = 0; later < 20; later += 2) {
+    RunInThread([later] {
+      OneSession session({"LegTls", EndReason::kPreRelayDeadline, "imap", kImplicit,
+                          ClientKind::kStream, BackendKind::kTlsStall, ServerKind::kUp,
+                          &ListenerLimits::pre_relay_ms, kConnect + later, true, kConnect});
+      session.StartClient();
+      session.RunFor(milliseconds(kConnect - 1));
+      EXPECT_EQ(session.gateway().worker().sessions(), 1u);
+      session.world().faults().delay = 1'000;
+      session.world().faults().max_delay_us = 100'000;
+      session.RunFor(milliseconds(later) + 20 * kSlack);
+      EXPECT_EQ(session.ended(), 1);
+      session.Finish();
+    });
+  }
 }
 
 // The drain's deadline is the main thread's; it ends in EndSessions. Sessions are
