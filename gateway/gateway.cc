@@ -197,6 +197,9 @@ absl::Status Gateway::Start(StartFailure& failure) {
   // Sockets of one SO_REUSEPORT group must have one uid, so the user comes first.
   absl::Status status = ChangeUser(impl.config->user, impl.config->group);
   if (!status.ok()) return status;
+  // Before there are keys in memory, and threads, which inherit what is set now.
+  status = Harden();
+  if (!status.ok()) return status;
   failure = StartFailure::kConfiguration;
   impl.own_tickets = MakeTicketKeys(impl.config->limits.ticket_key_period_s);
   TlsAssets assets = LoadTlsAssets(*impl.config, impl.store, impl.own_tickets);
@@ -215,10 +218,6 @@ absl::Status Gateway::Start(StartFailure& failure) {
   failure = StartFailure::kRing;
   std::vector<std::unique_ptr<Ring>> rings;
   status = impl.MakeRings(rings);
-  if (!status.ok()) return status;
-  failure = StartFailure::kOther;
-  // From here on threads are made, which inherit what is set now.
-  status = Harden();
   if (!status.ok()) return status;
   impl.MakeLog();
   failure = StartFailure::kConfiguration;

@@ -100,6 +100,7 @@ ExitCode Check(const LoadResult& loaded) {
   // Keys must be readable for the user that the gateway becomes.
   absl::Status status = ChangeUser(loaded.config.user, loaded.config.group);
   FileCheck check;
+  if (status.ok()) status = Harden();  // it reads keys, too
   if (status.ok()) {
     check = CheckFiles(loaded.config);
     status = check.status;

@@ -37,8 +37,7 @@ std::vector<std::string> LinesOf(const LoadResult& loaded) {
 
 }  // namespace
 
-Reload::Reload(Runtime& runtime)
-    : runtime_(runtime), watcher_(std::chrono::milliseconds(runtime.config->limits.file_check_ms)) {
+Reload::Reload(Runtime& runtime) : runtime_(runtime) {
   users_[runtime.generation] = runtime.workers.size();
   WatchFiles();
 }
@@ -47,7 +46,8 @@ Reload::Reload(Runtime& runtime)
 // are read once more.
 void Reload::WatchFiles() {
   const MonoTime now = MonotonicNow();
-  watcher_.Watch(runtime_.assets.paths, now);
+  watcher_.Watch(runtime_.assets.paths,
+                 std::chrono::milliseconds(runtime_.config->limits.file_check_ms), now);
   retry_at_ = now;
   AwaitDates(runtime_.assets.reload_at, now);
 }

@@ -1,5 +1,6 @@
 #include "gateway/runtime.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -79,6 +80,11 @@ std::vector<Exporter::TicketKeys> Runtime::TicketSources() const {
 
 void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
   prober.reset();  // of the backends before
+  for (const TlsAssets::TicketSource& source : loaded.tickets) {
+    const auto before =
+        std::ranges::find(assets.tickets, source.file, &TlsAssets::TicketSource::file);
+    if (before != assets.tickets.end()) FollowTicketKeys(*source.keys, *before->keys);
+  }
   {
     const std::lock_guard lock(mutex);
     backends = blueprint.backends;

@@ -1,13 +1,13 @@
 #include "gateway/config/loader.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "gateway/config/checks.h"
 #include "gateway/config/draft.h"
@@ -18,6 +18,10 @@
 namespace starling {
 namespace {
 
+std::string NothingRead(int error) {
+  return std::string("read nothing, expected a file: ") + strerror(error);
+}
+
 std::string Lines(const std::vector<Problem>& problems, std::string_view file,
                   std::string_view kind) {
   std::string lines;
@@ -25,6 +29,29 @@ std::string Lines(const std::vector<Problem>& problems, std::string_view file,
     lines += ToString({problem.mark, std::string(kind) + ": " + problem.text}, file) + "\n";
   }
   return lines;
+}
+
+// Empty, or what to complain of. A FIFO would keep an ordinary open waiting, and with
+// it, at a reload, all that the main thread does.
+std::string ReadText(const std::string& file, std::string& text) {
+  const int fd = open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  struct stat status = {};
+  if (fd < 0) return NothingRead(errno);
+  if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    close(fd);
+    return "read nothing, expected a file: it is a FIFO, and could not be read again at a reload";
+  }
+  // One octet more than is allowed is enough to refuse the rest unread.
+  text.resize(kMaxYamlSize + 1);
+  size_t size = 0;
+  ssize_t got = 0;
+  while ((got = read(fd, text.data() + size, text.size() - size)) > 0) {
+    size += static_cast<size_t>(got);
+  }
+  const int error = got < 0 ? errno : 0;
+  close(fd);
+  text.resize(size);
+  return error == 0 ? "" : NothingRead(error);
 }
 
 }  // namespace
@@ -71,21 +98,13 @@ LoadResult LoadConfig(std::string_view text, std::string_view file,
 }
 
 LoadResult LoadConfigFile(const std::string& file, const LoadEnvironment& environment) {
-  std::ifstream stream(file, std::ios::binary);
   std::string text;
-  if (stream) {
-    // One octet more than is allowed is enough to refuse the rest unread.
-    text.resize(kMaxYamlSize + 1);
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(stream.gcount()));
-  }
-  if (!stream.is_open() || stream.bad()) {
-    LoadResult result;
-    result.file = file;
-    result.errors.push_back({{}, "read nothing, expected a file: " + std::string(strerror(errno))});
-    return result;
-  }
-  return LoadConfig(text, file, environment);
+  const std::string failure = ReadText(file, text);
+  if (failure.empty()) return LoadConfig(text, file, environment);
+  LoadResult result;
+  result.file = file;
+  result.errors.push_back({{}, failure});
+  return result;
 }
 
 }  // namespace starling

@@ -1,5 +1,7 @@
 // Every kind of error: where it is said to be, what was read, what was expected.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <sstream>
 #include <string>
@@ -494,6 +496,23 @@ TEST(LoaderErrors, FilesThatCannotBeRead) {
             "/does/not/exist.yaml:1:1: error: read nothing, expected a file: No such file or "
             "directory\n");
   EXPECT_FALSE(LoadConfigFile("/", {}).ok());
+  // Nobody writes to it: whoever waited for that would do so for ever.
+  const std::string fifo = testing::TempDir() + "fifo.yaml";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const std::string said = LoadConfigFile(fifo, {}).ErrorText();
+  unlink(fifo.c_str());
+  EXPECT_NE(said.find("FIFO"), std::string::npos) << said;
+}
+
+// A key in place of its file's name, or the key's file in place of this one.
+TEST(LoaderErrors, TellNoSecret) {
+  const std::string key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIHLWFcLo3LJiu8m2jUsW5\n";
+  for (const std::string& text :
+       {key, "user: \"x\\n" + std::string("-----BEGIN PRIVATE KEY-----\\nMHcCAQEEIHLWF\"\n")}) {
+    const std::string said = Lines(Load(text).errors);
+    EXPECT_NE(said.find("-----BEGIN..."), std::string::npos) << said;
+    EXPECT_EQ(said.find("MHc"), std::string::npos) << said;
+  }
 }
 
 }  // namespace

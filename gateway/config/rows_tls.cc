@@ -114,10 +114,11 @@ constexpr Option kRows[] = {
      .key = "ticket_keys",
      .type = OptionType::kText,
      .unit = "the name of a file",
-     .doc = "File with the keys of session tickets, for gateways that share their clients: at "
-            "least three lines, each base64 of 48 or of 80 octets (HAProxy's tls-ticket-keys). The "
-            "first one encrypts, all decrypt. To rotate, take the first line away and put a new "
-            "one at the end, everywhere.",
+     .doc =
+         "File with the keys of session tickets, for gateways that share their clients: at "
+         "least three lines, each base64 of 48 or of 80 octets (HAProxy's tls-ticket-keys). The "
+         "first one encrypts, all decrypt. To rotate, put one first that all gateways have "
+         "already, keep the one that was first for a while, and add a new one for the next time.",
      .sample = "/etc/starling/ticket.keys",
      .off = true,
      .default_text = OwnTicketKeys,

@@ -129,6 +129,17 @@ TEST(Warnings, OfTlvsThatNoHeaderCarries) {
   EXPECT_EQ(Warnings(tcp, "proxy_protocol: v2, proxy_tlvs: [ssl]"), "");
 }
 
+TEST(Warnings, OfServersThatAreNotVerified) {
+  const std::string start =
+      "backends: [{name: b, proxy_protocol: v2, servers: \"192.0.2.1:25\", tls: {name: "
+      "mx.example, ";
+  EXPECT_EQ(Warnings({.backends = start + "verify: required}}]"}), "");
+  EXPECT_EQ(
+      Warnings({.backends = start + "verify: none}}]"}),
+      "3:99: verify: none lets whoever answers for a server of backend b read and change what "
+      "clients send");
+}
+
 TEST(Warnings, OfBackendsThatNobodyUses) {
   EXPECT_EQ(
       Warnings({.backends = "backends:\n  - {name: b, servers: \"unix:/b\", proxy_protocol: v2}"

@@ -236,9 +236,14 @@ YamlTree YamlTree::Parse(std::string_view text, Report& report) {
 }
 
 std::string Quote(std::string_view text) {
+  // Somebody may have put a key where a file's name belongs, or named the key's file for
+  // this one: of that no octet is shown.
+  constexpr std::string_view kSecret = "-----BEGIN";
   constexpr size_t kShown = 60;
+  const size_t secret = text.find(kSecret);
+  const size_t shown = secret < kShown ? secret + kSecret.size() : kShown;
   std::string quoted = "\"";
-  for (const char c : text.substr(0, kShown)) {
+  for (const char c : text.substr(0, shown)) {
     const auto octet = static_cast<uint8_t>(c);
     if (octet < 0x20 || octet == 0x7f) {
       char escaped[8];
@@ -248,7 +253,7 @@ std::string Quote(std::string_view text) {
       quoted += c;
     }
   }
-  return quoted + (text.size() > kShown ? "...\"" : "\"");
+  return quoted + (text.size() > shown ? "...\"" : "\"");
 }
 
 std::string Describe(const YamlNode& node) {

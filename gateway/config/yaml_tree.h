@@ -57,7 +57,7 @@ class YamlTree {
 };
 
 // "a list", "a map", "nothing" or the text in quotes, cut to a line's length
-// and with control characters escaped.
+// and with control characters escaped; of a PEM file's content only that it is one.
 std::string Describe(const YamlNode& node);
 std::string Quote(std::string_view text);
 

@@ -262,6 +262,8 @@ void Exporter::CollectCertificates(Families& families) const {
                                "Since when that key has been in use.");
   for (const TicketKeys& keys : sources_.ticket_keys()) {
     AddSample(generation, {{"source", keys.source}}, static_cast<double>(keys.generation));
+    // Keys that nothing was sealed with are of no age.
+    if (keys.created == 0) continue;
     AddSample(created, {{"source", keys.source}}, static_cast<double>(keys.created));
   }
   families.push_back(std::move(generation));

@@ -19,6 +19,9 @@ class ExporterTest : public testing::Test {
     sources.liburing = "2.3";
     sources.shards = {&shards_[0], &shards_[1]};
     sources.server_up = [](ServerSeries id) { return id == 0; };
+    sources.ticket_keys = [] {
+      return std::vector<Exporter::TicketKeys>{{"internal", 0, 0}, {"/keys", 3, 1'700'000'003}};
+    };
     sources.log_lost = [] { return 5u; };
     exporter_ = std::make_shared<Exporter>(std::move(sources));
     exporter_->SetNames({{"mx", "smtp"}, {"imaps", "imap"}},
@@ -156,6 +159,14 @@ TEST_F(ExporterTest, WhatIsNotCounted) {
   EXPECT_TRUE(
       Has("starling_certificate_not_after_timestamp_seconds{certificate=\"/etc/ec.crt\","
           "names=\"a.example,b.example\"} 1800000001"));
+}
+
+TEST_F(ExporterTest, TicketKeysThatAreNotInUseHaveNoAge) {
+  const std::string since = "starling_ticket_key_created_timestamp_seconds{source=";
+  EXPECT_TRUE(Has("starling_ticket_key_generation{source=\"internal\"} 0"));
+  EXPECT_TRUE(Has("starling_ticket_key_generation{source=\"/keys\"} 3"));
+  EXPECT_TRUE(Has(since + "\"/keys\"} 1700000003"));
+  EXPECT_FALSE(Has(since + "\"internal\"} 0"));
 }
 
 TEST_F(ExporterTest, LabelsAreEscaped) {

@@ -204,7 +204,7 @@ bool StepLegTls(WorkerContext& ctx, Session& session) {
     return true;
   }
   if (up.recv_error != 0 || up.send_error != 0) {
-    LegTlsFailed(ctx, session, TlsFailure::kClosed);
+    LegTlsFailed(ctx, session, TlsFailure::kReset);
     return true;
   }
   const size_t before = RawInput(ctx, up).size();

@@ -32,6 +32,8 @@ std::shared_ptr<TicketKeys> MakeTicketKeys(int64_t period) {
 
 TicketKeysInfo InfoOf(TicketKeys& keys) { return keys.Info(); }
 
+void FollowTicketKeys(TicketKeys& keys, TicketKeys& before) { keys.Follow(before); }
+
 TicketKeys::List::~List() { OPENSSL_cleanse(keys.data(), keys.size() * sizeof(TicketKey)); }
 
 TicketKeys::TicketKeys(std::vector<TicketKey> keys) : period_(kFileLifetime) {
@@ -61,6 +63,16 @@ TicketKeys::List TicketKeys::Get(int64_t now) {
 TicketKeysInfo TicketKeys::Info() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return info_;
+}
+
+void TicketKeys::Follow(TicketKeys& before) {
+  const std::scoped_lock lock(mutex_, before.mutex_);
+  if (list_.keys.front().name == before.list_.keys.front().name) {
+    info_.since = before.info_.since;
+    info_.generation = before.info_.generation;
+  } else {
+    info_.generation = before.info_.generation + 1;
+  }
 }
 
 bool TicketSealer::Refresh(int64_t now) {

@@ -48,6 +48,8 @@ class TicketKeys {
   // thread; takes a lock, so callers keep the copy.
   List Get(int64_t now);
   TicketKeysInfo Info();
+  // `before` are what the same file held: a key that still seals keeps its age.
+  void Follow(TicketKeys& before);
   // The life of a session sealed now: no longer than there is a key that opens it.
   int64_t lifetime() const { return period_; }
 

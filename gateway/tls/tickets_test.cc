@@ -170,6 +170,22 @@ TEST(TicketFileTest, WhatIsWrongIsSaidWithoutTheContent) {
   EXPECT_FALSE(ReadTicketKeys("/nowhere/at/all").ok());
 }
 
+TEST(TicketFileTest, AKeyThatStillSealsKeepsItsAge) {
+  const auto first = Read(Line('a') + Line('b') + Line('c'));
+  const auto same = Read(Line('a') + Line('c') + Line('d'));
+  const auto other = Read(Line('c') + Line('a') + Line('d'));
+  const TicketKeysInfo info = InfoOf(*first);
+  EXPECT_EQ(info.generation, 1u);
+  FollowTicketKeys(*other, *first);
+  EXPECT_EQ(InfoOf(*other).generation, 2u);
+  const auto again = Read(Line('c') + Line('a') + Line('e'));
+  FollowTicketKeys(*again, *other);
+  EXPECT_EQ(InfoOf(*again).generation, 2u);
+  FollowTicketKeys(*same, *first);
+  EXPECT_EQ(InfoOf(*same).generation, 1u);
+  EXPECT_EQ(InfoOf(*same).since, info.since);
+}
+
 TEST(TicketFileTest, TheDigestTellsWhetherItChanged) {
   const std::string text = Line('a') + Line('b') + Line('c');
   const std::string digest = ReadTicketKeys(Written(text))->digest;

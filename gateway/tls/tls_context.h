@@ -36,10 +36,13 @@ absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& file);
 
 struct TicketKeysInfo {
   uint64_t generation = 0;  // how many keys have sealed so far
-  int64_t since = 0;        // Unix seconds: when this one began to
+  int64_t since = 0;        // Unix seconds: when this one began to; 0: none has
   size_t keys = 0;          // that open
 };
 TicketKeysInfo InfoOf(TicketKeys& keys);
+// `keys` are of a file that `before` were read from earlier, and take over what is known
+// of them.
+void FollowTicketKeys(TicketKeys& keys, TicketKeys& before);
 
 enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
 

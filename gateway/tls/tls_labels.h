@@ -32,6 +32,7 @@ namespace starling {
   X(kBadRecord, "bad_record")                                \
   X(kProtocol, "protocol")                                   \
   X(kClosed, "closed")                                       \
+  X(kReset, "reset")                                         \
   X(kTimeout, "timeout")
 
 enum class TlsFailure : uint8_t {

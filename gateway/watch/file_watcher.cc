@@ -41,7 +41,7 @@ std::string TargetOf(const std::string& path) {
 
 }  // namespace
 
-FileWatcher::FileWatcher(std::chrono::milliseconds interval, bool notify) : interval_(interval) {
+FileWatcher::FileWatcher(bool notify) {
   if (notify) fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 }
 
@@ -49,8 +49,10 @@ FileWatcher::~FileWatcher() {
   if (fd_ >= 0) close(fd_);
 }
 
-void FileWatcher::Watch(std::vector<std::string> paths, MonoTime now) {
+void FileWatcher::Watch(std::vector<std::string> paths, std::chrono::milliseconds interval,
+                        MonoTime now) {
   paths_ = std::move(paths);
+  interval_ = interval;
   // The watches first: what changes after the look is noticed.
   RenewWatches();
   known_ = Take();

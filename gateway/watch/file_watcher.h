@@ -28,15 +28,16 @@ class FileWatcher {
   // many times as long.
   static constexpr std::chrono::milliseconds kSettle{200};
 
-  // `interval` is that of the slow looks; `notify` false does without inotify.
-  explicit FileWatcher(std::chrono::milliseconds interval, bool notify = true);
+  // `notify` false does without inotify.
+  explicit FileWatcher(bool notify = true);
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;
   FileWatcher& operator=(const FileWatcher&) = delete;
 
   // Files, and folders with what is in them and in one level of folders below. What is
-  // there now is the state that changes are told against.
-  void Watch(std::vector<std::string> paths, MonoTime now);
+  // there now is the state that changes are told against. `interval` is that of the slow
+  // looks.
+  void Watch(std::vector<std::string> paths, std::chrono::milliseconds interval, MonoTime now);
 
   // Readable when it is worth to look; -1 without inotify.
   int fd() const { return fd_; }
@@ -65,7 +66,7 @@ class FileWatcher {
   void RenewWatches();
   void WatchFolderOf(const std::string& path);
 
-  const std::chrono::milliseconds interval_;
+  std::chrono::milliseconds interval_{};
   int fd_ = -1;
   std::set<int> watches_;
   std::vector<std::string> paths_;

@@ -42,8 +42,8 @@ class FileWatcherTest : public testing::TestWithParam<bool> {
 
   FileWatcher& Watching(std::vector<std::string> names) {
     for (std::string& name : names) name = Path(name);
-    watcher_ = std::make_unique<FileWatcher>(kInterval, GetParam());
-    watcher_->Watch(names, now_);
+    watcher_ = std::make_unique<FileWatcher>(GetParam());
+    watcher_->Watch(names, kInterval, now_);
     return *watcher_;
   }
   // How many changes are told in the time that any of them takes; without notices
@@ -144,9 +144,19 @@ TEST_P(FileWatcherTest, DoesNotOpenOrLeakAnything) {
   };
   FileWatcher& watcher = Watching({"fifo", "folder", "absent/file"});
   const auto before = open_files();
-  for (int i = 0; i < 1'000; ++i) watcher.Watch({Path("fifo"), Path("folder")}, now_);
+  for (int i = 0; i < 1'000; ++i) watcher.Watch({Path("fifo"), Path("folder")}, kInterval, now_);
   EXPECT_EQ(open_files(), before);
   EXPECT_EQ(Changes(), 0);
+}
+
+TEST_P(FileWatcherTest, LooksAsOftenAsWasSaidLast) {
+  FileWatcher& watcher = Watching({"a"});
+  EXPECT_EQ(watcher.next_look(), now_ + kInterval);
+  watcher.Watch({Path("a")}, milliseconds(300), now_);
+  EXPECT_EQ(watcher.next_look(), now_ + milliseconds(300));
+  now_ += milliseconds(300);
+  watcher.Look(now_);
+  EXPECT_EQ(watcher.next_look(), now_ + milliseconds(300));
 }
 
 TEST_P(FileWatcherTest, ANoticeMakesItWorthToLook) {

@@ -55,6 +55,13 @@ class Certificate:
         return self.x509.public_bytes(serialization.Encoding.DER)
 
     @property
+    def not_after(self):
+        """Unix time."""
+        when = getattr(self.x509, "not_valid_after_utc", None) or \
+            self.x509.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+        return int(when.timestamp())
+
+    @property
     def fullchain(self):
         return self.cert + self.chain
 
@@ -151,14 +158,20 @@ def certbot(folder, name, certificate, number=1):
     return os.path.join(folder, "live")
 
 
-def kubernetes(folder, certificate, number=1):
-    """Fills or renews a mounted Secret: a new folder, and one link that is swapped."""
+def secret(folder, files, number=1):
+    """Fills or changes a mounted Secret, {name: text}: a new folder, and one link that is
+    swapped."""
     version = os.path.join(folder, "..version_{}".format(number))
     os.makedirs(version)
-    write(os.path.join(version, "tls.crt"), certificate.fullchain)
-    write(os.path.join(version, "tls.key"), certificate.key, 0o600)
+    for name, text in files.items():
+        write(os.path.join(version, name), text, 0o600)
     _swap(os.path.basename(version), os.path.join(folder, "..data"))
-    for name in ("tls.crt", "tls.key"):
+    for name in files:
         if not os.path.islink(os.path.join(folder, name)):
             os.symlink("..data/" + name, os.path.join(folder, name))
     return folder
+
+
+def kubernetes(folder, certificate, number=1):
+    """A mounted Secret of type kubernetes.io/tls."""
+    return secret(folder, {"tls.crt": certificate.fullchain, "tls.key": certificate.key}, number)
