@@ -46,10 +46,12 @@ by_perf() {  # by_perf PROGRAM NAME: prints instructions of all iterations, and 
 by_callgrind() {  # by_callgrind PROGRAM NAME: as above
   local json=$folder/json last
   rm -f "$folder"/callgrind.*
+  # Debian's valgrind gives up at what clang 19 tells debuggers.
+  llvm-strip-19 --strip-debug -o "$folder/program" "$1"
   # The loop lies between these two; the last run of it is the one reported.
   run_benchmark "$2" "$json" valgrind --tool=callgrind --callgrind-out-file="$folder/callgrind" \
     --zero-before='benchmark::State::StartKeepRunning()' \
-    --dump-before='benchmark::State::FinishKeepRunning()' "$1"
+    --dump-before='benchmark::State::FinishKeepRunning()' "$folder/program"
   last=$(find "$folder" -name 'callgrind.*' -printf '%f\n' | sort -t . -k 2 -n | tail -n 1)
   printf '%s %s\n' "$(sed -nE 's/^totals: ([0-9]+).*/\1/p' "$folder/$last")" "$(iterations_in "$json")"
 }
@@ -63,6 +65,7 @@ fi
 pattern=${1:-.}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+found=
 way=by_callgrind
 # Where it is not supported perf says so, and ends with 0 all the same.
 if perf stat -x, -o "$folder/probe" -e "$EVENT" true 2>/dev/null && grep -qE '^[0-9]' "$folder/probe"; then
@@ -77,11 +80,14 @@ for target in "${targets[@]}"; do
   program=bazel-bin/bench/${target##*:}
   while read -r name; do
     [[ ${target##*:}/$name =~ $pattern ]] || continue
-    read -r total count < <("$way" "$program" "$name")
+    total='' count=''
+    read -r total count < <("$way" "$program" "$name") || true
     if [ -z "$total" ] || [ -z "$count" ] || [ "$count" = 0 ]; then
       say "${target##*:}/$name could not be counted"
       exit 1
     fi
     printf '%s %s\n' "${target##*:}/$name" "$((total / count))"
+    found=1
   done < <("$program" --benchmark_list_tests)
 done
+[ -n "$found" ] || { say "no benchmark matches"; exit 1; }
