@@ -145,7 +145,7 @@ def check(run):
     for work in run.selected():
         wrong += ["{} {}: not run".format(work.key, peer.name) for peer in run.able(work)
                   if (work.key, peer.name) not in done]
-    counts = ("handshakes", "round_trips", "gigabytes", "sessions")
+    counts = ("handshakes", "visits", "round_trips", "gigabytes", "sessions")
     for r in run.runs:
         if r["work"] in works.BY_KEY and not r["rejected"] and not any(
                 r["values"].get(name, 0) > 0 for name in counts):

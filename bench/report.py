@@ -145,6 +145,10 @@ def _losses(figures):
                 found.append("- {}: {} needs {} of Starling's {}".format(
                     work.title, peer, ratio.text(" x"), work.unit.partition(" ")[0]))
     for peer in figures.names[1:]:
+        ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
+        if peer != "baseline" and ratio and ratio.median < 1:
+            found.append("- kernel memory of an idle session: {} needs {} of Starling's".format(
+                peer, ratio.text(" x")))
         ratio = figures.ratio(works.STARTUP, peer, "Starling", "seconds")
         if peer != "baseline" and ratio and ratio.median < 1:
             found.append("- start with many certificates: {} needs {} of Starling's time".format(

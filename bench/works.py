@@ -78,6 +78,10 @@ WORKS = (
          "us a handshake", speak="smtp", setup={"starttls": "smtp"}),
     Work("starttls-imap", "STARTTLS and full handshake, IMAP", _handshakes("--starttls", "imap"),
          "us a handshake", speak="imap", setup={"starttls": "imap"}),
+    Work("mail-imap", "a visit by IMAP: handshake, log-in, select, idle, fetch, log-out",
+         ("mail", "--protocol", "imap", "--seconds", "{seconds}"), "us a visit", speak="imap"),
+    Work("mail-smtp", "a visit by SMTP: handshake, AUTH, a mail of 4 KiB, QUIT",
+         ("mail", "--protocol", "smtp", "--seconds", "{seconds}"), "us a visit", speak="smtp"),
     Work("echo-64", "echo of 64 B, 64 connections", _echo(64, "--connections", "64"), "us a round trip"),
     Work("echo-512", "echo of 512 B, 64 connections", _echo(512, "--connections", "64"),
          "us a round trip"),
@@ -122,7 +126,7 @@ def objection(work, values):
     """Why a run does not count at all; None if it does."""
     if values.get("lost"):
         return "{:.0f} connections lost".format(values["lost"])
-    done = values.get("handshakes")
+    done = values.get("handshakes", values.get("visits"))
     if done is not None and values["resumed"] != (done if work.resumed else 0):
         return "{:.0f} of {:.0f} handshakes resumed".format(values["resumed"], done)
     if values.get("hello_retries"):
