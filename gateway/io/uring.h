@@ -67,6 +67,7 @@ class UringRing final : public Ring {
     kAccept,
     kAcceptLocal,
     kAcceptTable,  // an ordinarily accepted socket into the table
+    kShutdown,     // an OS descriptor to shut down
     kUnseen,       // part of a chain whose last member tells
     kListenerTable,
     kListenerClose,
@@ -89,6 +90,8 @@ class UringRing final : public Ring {
     bool cancelled : 1 = false;    // while connecting
     bool closing : 1 = false;      // CancelAndClose() is under way
     bool cancel_held : 1 = false;  // a Cancel() waits in held_ for `armed` to end
+    Fd shutting = kNoFd;           // kShutdown: what is being shut down
+    uint32_t shutdown_of = 0;      // and the generation of who asked for it
   };
 
   struct Opening {
@@ -129,6 +132,7 @@ class UringRing final : public Ring {
   void RequestCancels(std::span<const uint64_t> targets, Tag tag);
   void RequestTableEntry(int32_t* descriptor, uint32_t accept);
   void RequestInstall(Fd fd, Step step, uint32_t index);
+  void RequestShutdown(Fd fd, Tag tag);
   void RequestClose(Fd fd, uint64_t user_data);
   void RequestWake();
 
@@ -151,6 +155,7 @@ class UringRing final : public Ring {
   void OpenEnded(Fd fd, int32_t result, std::vector<Completion>& out);
   void AcceptStep(Step step, uint32_t index, int32_t result, std::vector<Completion>& out);
   void AcceptEnded(uint32_t index, int32_t result, std::vector<Completion>& out);
+  void ShutdownStep(uint32_t index, int32_t result, std::vector<Completion>& out);
   void LeaveTable(Leg& leg);
 
   const RingOptions options_;

@@ -194,8 +194,19 @@ void UringRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
   sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
 }
 
+// The kernel always hands SHUTDOWN to a thread of its own, which costs a worker more
+// than all else of a session's end. To borrow a descriptor of the process for a moment
+// is done on the spot.
 void UringRing::ShutdownWrite(Fd fd, Tag tag) {
   Arm(kShutdown, tag);
+  if (!features_.fixed_fd_install) return RequestShutdown(fd, tag);
+  Leg& leg = LegOf(tag);
+  leg.shutting = fd;
+  leg.shutdown_of = tag.generation;
+  RequestInstall(fd, Step::kShutdown, 2 * tag.slot + (tag.op == Op::kUpShutdown));
+}
+
+void UringRing::RequestShutdown(Fd fd, Tag tag) {
   Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE, Pack(tag))->len = SHUT_WR;
 }
 

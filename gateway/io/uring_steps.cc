@@ -146,6 +146,21 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
   }
 }
 
+void UringRing::ShutdownStep(uint32_t index, int32_t result, std::vector<Completion>& out) {
+  Leg& leg = legs_[index];
+  const bool up = index % 2 == 1;
+  const Tag tag{up ? Op::kUpShutdown : Op::kDownShutdown, index / 2, leg.shutdown_of};
+  if (result < 0) {
+    // No descriptor can be had now; unless it is closed already, the slow way will do.
+    if (!leg.closing) return RequestShutdown(leg.shutting, tag);
+    Ended(kShutdown, {.tag = tag, .result = result}, out);
+    return;
+  }
+  const int32_t error = shutdown(result, SHUT_WR) == 0 ? 0 : -errno;
+  close(result);
+  Ended(kShutdown, {.tag = tag, .result = error}, out);
+}
+
 void UringRing::AcceptEnded(uint32_t index, int32_t result, std::vector<Completion>& out) {
   const Accept& accept = accepts_[index];
   Completion completion{.tag = accept.tag, .result = result};

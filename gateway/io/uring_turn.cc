@@ -161,6 +161,9 @@ void UringRing::HandleStep(Step step, uint32_t index, int32_t result,
     case Step::kAcceptTable:
       AcceptStep(step, index, result, out);
       return;
+    case Step::kShutdown:
+      ShutdownStep(index, result, out);
+      return;
     case Step::kUnseen:
       return;
     case Step::kListenerTable:

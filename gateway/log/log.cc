@@ -25,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLastWords{1};
 constexpr size_t kMaxSaid = 1024;
+// How long records come together before the next look. Nobody who reads a log notices.
+constexpr int kRestMs = 10;
 
 // Hands spdlog's formatted lines to the writer.
 class WriterSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -66,8 +68,10 @@ struct Log::Impl {
   ~Impl();
 
   void Run();
-  void Fetch();           // from the rings and what was said, until the writer is full
+  // From the rings and what was said, until the writer is full. False: nothing.
+  bool Fetch();
   bool NothingToFetch();  // the same places are empty
+  void Rest();
   void Sleep();
   void WaitForReader(int timeout_ms);
 
@@ -115,30 +119,39 @@ Log::Impl::~Impl() {
   thread.join();
 }
 
-void Log::Impl::Fetch() {
+bool Log::Impl::Fetch() {
   std::deque<Said> lines;
   {
     const std::lock_guard lock(mutex);
     lines.swap(said);
   }
   for (const Said& s : lines) logger.log(ToSpdlog(s.level), s.line);
+  bool any = !lines.empty();
   // In turn, so that one busy worker does not silence the others.
   bool found = true;
   for (SessionRecord record; found && !writer.full();) {
     found = false;
     for (const auto& ring : rings) {
       if (!ring->Pop(record)) continue;
-      found = true;
+      found = any = true;
       const std::lock_guard lock(names);
       logger.info(FormatRecord(record, options));
     }
   }
+  return any;
 }
 
 bool Log::Impl::NothingToFetch() {
   const std::lock_guard lock(mutex);
   return said.empty() &&
          std::all_of(rings.begin(), rings.end(), [](const auto& ring) { return ring->Empty(); });
+}
+
+void Log::Impl::Rest() {
+  waker.BeginRest();
+  pollfd wait{waker.fd(), POLLIN, 0};
+  if (!stopping.load()) poll(&wait, 1, kRestMs);
+  waker.EndSleep();
 }
 
 void Log::Impl::Sleep() {
@@ -164,7 +177,7 @@ void Log::Impl::Run() {
   while (true) {
     const bool last = stopping.load();
     if (last) deadline = std::min(deadline, Clock::now() + kLastWords);
-    if (!writer.full()) Fetch();
+    const bool fetched = !writer.full() && Fetch();
     const bool written = writer.Write();
     lost_written.store(writer.lost(), std::memory_order_relaxed);
     const Clock::time_point now = Clock::now();
@@ -172,6 +185,8 @@ void Log::Impl::Run() {
     if (!written) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
       WaitForReader(last ? static_cast<int>(left) : -1);
+    } else if (!last && fetched) {
+      Rest();
     } else if (!last && NothingToFetch()) {
       Sleep();
     }

@@ -16,7 +16,7 @@ LogWaker::~LogWaker() {
 void LogWaker::Signal() { eventfd_write(fd_, 1); }
 
 void LogWaker::EndSleep() {
-  asleep_.store(false, std::memory_order_seq_cst);
+  state_.store(State::kAwake, std::memory_order_seq_cst);
   eventfd_t count;
   eventfd_read(fd_, &count);
 }
@@ -25,6 +25,13 @@ LogRing::LogRing(size_t capacity, LogWaker* waker)
     : mask_(std::bit_ceil(capacity < 2 ? size_t{2} : capacity) - 1),
       slots_(std::make_unique<SessionRecord[]>(mask_ + 1)),
       waker_(waker) {}
+
+bool LogRing::FillsUp(uint64_t tail) {
+  const uint64_t half = (mask_ + 1) / 2;
+  if (tail - seen_head_ < half) return false;
+  seen_head_ = head_.load(std::memory_order_acquire);
+  return tail - seen_head_ >= half;
+}
 
 bool LogRing::Push(const SessionRecord& record) {
   const uint64_t tail = tail_.load(std::memory_order_relaxed);
@@ -36,7 +43,7 @@ bool LogRing::Push(const SessionRecord& record) {
   // Sequentially consistent, as is the consumer's "asleep": one of the two sees
   // what the other has written, so no record waits for the next one.
   tail_.store(tail + 1, std::memory_order_seq_cst);
-  if (waker_ != nullptr) waker_->Wake();
+  if (waker_ != nullptr) waker_->Wake(FillsUp(tail + 1));
   return true;
 }
 

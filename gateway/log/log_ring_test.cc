@@ -64,6 +64,23 @@ TEST(LogRing, PushSignalsOnlyASleeper) {
   EXPECT_FALSE(Signalled(waker));
 }
 
+TEST(LogRing, OnlyARingThatFillsUpWakesWhoRests) {
+  LogWaker waker;
+  LogRing ring(8, &waker);
+  waker.BeginRest();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ring.Push(Numbered(i)));
+  EXPECT_FALSE(Signalled(waker));
+  EXPECT_TRUE(ring.Push(Numbered(3)));
+  EXPECT_TRUE(Signalled(waker));
+  waker.EndSleep();
+  // What has been fetched meanwhile counts no more.
+  SessionRecord record;
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(ring.Pop(record));
+  waker.BeginRest();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ring.Push(Numbered(i)));
+  EXPECT_FALSE(Signalled(waker));
+}
+
 TEST(SessionRecord, SniIsCut) {
   SessionRecord record;
   record.sni.Set(std::string(300, 'a'));

@@ -74,6 +74,21 @@ bool ClientEnded(WorkerContext& ctx, Session& session) {
   return session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
 }
 
+bool ServerEnded(WorkerContext& ctx, Session& session) {
+  if (session.up.recv_error != 0) return true;
+  return session.up.end_of_data && Input(ctx, session.up).empty();
+}
+
+bool CloseNotifyOver(const Leg& leg) { return leg.tls == nullptr || leg.tls->close_notify_over; }
+
+// Passes on to the peer of `leg` that the other will say no more. Where it has ended
+// itself nothing is left to be said in either direction, and the close that follows
+// tells as much.
+void TellEnd(WorkerContext& ctx, Session& session, Leg& leg, bool ended_itself) {
+  if (!Flushed(leg) || (ended_itself && CloseNotifyOver(leg))) return;
+  ArmShutdown(ctx, session, leg);
+}
+
 // A client that was cut off has not said that it is done: nor do we in its place,
 // where the server could tell.
 void WithholdClose(Leg& up) {
@@ -117,7 +132,7 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     } else {
       NoteReason(session, EndReason::kClientClosed);
     }
-    if (Flushed(up)) ArmShutdown(ctx, session, up);
+    TellEnd(ctx, session, up, ServerEnded(ctx, session));
   }
   TimeRecord(ctx, session);
   return true;
@@ -149,11 +164,6 @@ void SealRecords(WorkerContext& ctx, Session& session) {
   }
 }
 
-bool ServerEnded(WorkerContext& ctx, Session& session) {
-  if (session.up.recv_error != 0) return true;
-  return session.up.end_of_data && Input(ctx, session.up).empty();
-}
-
 void EndOfServer(WorkerContext& ctx, Session& session) {
   EndReason reason = EndReason::kBackendClosed;
   if (session.up.was_reset()) reason = EndReason::kBackendReset;
@@ -171,7 +181,7 @@ void EndOfServer(WorkerContext& ctx, Session& session) {
     if (result == TlsResult::kNeedRoom) return;  // again when that has been sent
     session.close_notify_sent = true;
   }
-  if (Flushed(session.down)) ArmShutdown(ctx, session, session.down);
+  TellEnd(ctx, session, session.down, ClientEnded(ctx, session));
 }
 
 void StepToClient(WorkerContext& ctx, Session& session) {
@@ -190,15 +200,23 @@ void StepToClient(WorkerContext& ctx, Session& session) {
   if (ServerEnded(ctx, session)) EndOfServer(ctx, session);
 }
 
-// Each direction is over when its end was passed on, or its sink is gone.
-bool ToServerOver(const Session& session) {
-  if (UpBroken(session)) return (session.up.in_flight & kOpSend) == 0;
-  return session.up.write_ended && (session.up.in_flight & kOpShutdown) == 0;
+// What was received from the other side has been sent to `leg`, and its end told, or to
+// be told by the close.
+bool PassedOn(const Leg& leg, bool both_ended) {
+  if ((leg.in_flight & kOpShutdown) != 0) return false;
+  return leg.write_ended || (both_ended && Flushed(leg) && CloseNotifyOver(leg));
 }
 
-bool ToClientOver(const Session& session) {
+// Each direction is over when its end was passed on, or its sink is gone.
+bool ToServerOver(const Session& session, bool both_ended) {
+  if (UpBroken(session)) return (session.up.in_flight & kOpSend) == 0;
+  return PassedOn(session.up, both_ended);
+}
+
+bool ToClientOver(const Session& session, bool both_ended) {
   if (DownBroken(session)) return (session.down.in_flight & kOpSend) == 0;
-  return session.down.write_ended && (session.down.in_flight & kOpShutdown) == 0;
+  const bool told = !session.tls_up || session.close_notify_sent || session.up.was_reset();
+  return told && PassedOn(session.down, both_ended);
 }
 
 }  // namespace
@@ -217,10 +235,12 @@ bool StepRelay(WorkerContext& ctx, Session& session) {
   if (session.phase != Phase::kRelay) return true;
   if (session.down.send_error != 0) NoteReason(session, EndReason::kClientReset);
   if (session.up.send_error != 0) NoteReason(session, EndReason::kBackendReset);
-  if (!ToServerOver(session) || !ToClientOver(session)) return false;
+  const bool both_ended = ClientEnded(ctx, session) && ServerEnded(ctx, session);
+  if (!ToServerOver(session, both_ended) || !ToClientOver(session, both_ended)) return false;
   // Closing with octets of the client unread would reset its connection and lose
-  // what it was told last; so read them away unless it has ended itself.
-  if (DownBroken(session) || session.down.end_of_data) {
+  // what it was told last; so read them away unless it has ended itself. Behind its
+  // close_notify there are none (RFC 8446 section 6.1).
+  if (DownBroken(session) || session.down.end_of_data || session.client_closed_tls) {
     EndNow(ctx, session, session.reason);
   } else {
     SetPhase(ctx, session, Phase::kLinger);
