@@ -200,9 +200,8 @@ class House:
 
 
 class Neighbours:
-    """How much of the server's CPU was used by others than the server. A scheduler does not
-    share a CPU alike between servers that sleep often and servers that do not, so that
-    in company throughput and latency compare nothing."""
+    """How much of the server's CPU was used by others than the server. In company
+    servers do not get alike much of it, and throughput and latency compare nothing."""
 
     def __init__(self, cpus, pids):
         self.cpus, self.pids = cpus, pids

@@ -44,7 +44,7 @@ def _save(figure, path):
 def _bars(axes, title, unit, rows):
     """Horizontal bars from 0 of (peer, Spread), with what they stand for behind them."""
     names = [name for name, _ in rows]
-    most = max(spread.median for _, spread in rows)
+    most = max(spread.most for _, spread in rows)
     for place, (name, spread) in enumerate(rows):
         axes.barh(place, spread.median, height=0.68, color=COLOURS.get(name, GREY))
         axes.plot([spread.least, spread.most], [place, place], color=GREY, linewidth=1)
@@ -55,7 +55,7 @@ def _bars(axes, title, unit, rows):
                   color=OURS if name == "Starling" else GREY)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(max(len(names), 5) - 0.5, -0.5)  # bars as thick as in the other panels
-    axes.set_xlim(0, most * 1.38)
+    axes.set_xlim(0, most * 1.45)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
     axes.spines["bottom"].set_visible(False)

@@ -143,7 +143,7 @@ def _losses(figures):
             ratio = figures.ratio(work.key, peer, "Starling")
             if peer not in ("Starling", "baseline") and ratio and ratio.median < 1:
                 found.append("- {}: {} needs {} of Starling's {}".format(
-                    work.title, peer, ratio.text(" x"), work.unit.partition(" ")[0]))
+                    work.title, peer, ratio.text(" x"), work.unit.partition(" ")[0].rstrip(",")))
     for peer in figures.names[1:]:
         ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
         if peer != "baseline" and ratio and ratio.median < 1:
