@@ -64,10 +64,12 @@ void Print(const LoadOptions& options, const Memory& before, const Memory& churn
               each(from.slab + from.tcp, to.slab + to.tcp),
               each(from.unreclaimable + from.tcp, to.unreclaimable + to.tcp));
   std::printf(
-      "# PSS of a session: after less before (one session, nothing yet churned), by their number.\n"
+      "# PSS of a session: after less before (one session, nothing yet churned), by their number; "
+      "of a gateway that has done nothing else.\n"
       "# Kernel: Slab of /proc/meminfo and TCP's mem of /proc/net/sockstat, of the whole machine: "
       "the client's and the backend's ends of each session are in it, the same for every gateway, "
-      "and whatever else the machine did.\n");
+      "and whatever else the machine did. After churn it is too low: the kernel fills slabs that "
+      "it kept.\n");
 }
 
 }  // namespace
