@@ -1,8 +1,8 @@
 // The load generator: one thread that makes a TLS gateway work and measures what
 // that costs it. bench/README.md says how its figures are meant.
+#include <sys/prctl.h>
+
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -16,53 +16,39 @@ namespace {
 constexpr char kHelp[] =
     "load COMMAND [ADDRESS] [OPTION VALUE]...\n"
     "\n"
-    "  backend ADDRESS     an echo server: 127.0.0.1:PORT or unix:PATH\n"
+    "  backend ADDRESS     the server behind the gateway: 127.0.0.1:PORT or unix:PATH;\n"
+    "                      TERM ends it, with lines of what it did\n"
+    "    --speak WHAT      echo (default); smtp, imap, pop3, lmtp, managesieve: answers\n"
+    "                      clients of the protocol; sink: swallows; source: sends without end\n"
     "    --proxy 1         each connection begins with a PROXY v2 header\n"
-    "  handshakes ADDRESS  TLS 1.3 handshakes (X25519), connect to close, in a closed loop\n"
+    "  handshakes ADDRESS  TLS handshakes, from connect to close\n"
     "    --resume 1        with a ticket of the first connection\n"
+    "  mail ADDRESS        the same with mail in between\n"
+    "    --protocol P      imap (default): log in, select, idle, fetch, log out;\n"
+    "                      smtp: EHLO, AUTH, one mail of 4 KiB, QUIT\n"
     "  echo ADDRESS        messages there and back on sessions that stay\n"
     "    --octets N        of a message, 1 to 16384 (512)\n"
-    "  idle ADDRESS        memory of sessions with nothing on them; needs --pid\n"
+    "    --idle N          so many further sessions are opened first and stay idle (0)\n"
+    "  bulk ADDRESS        as many octets as go through\n"
+    "    --direction D     up (default; backend: sink), down (source), both (echo)\n"
+    "  idle ADDRESS        memory of sessions with nothing on them; needs --pid, of a gateway\n"
+    "                      that has done nothing else\n"
     "    --sessions N      (2000)\n"
+    "    --churn N         after so many others came and went (0)\n"
     "  floor               the server's side of a handshake by BoringSSL alone, in memory\n"
     "\n"
+    "  --tls V             1.3 (default) or 1.2, nothing else is offered; AES-128-GCM always\n"
+    "  --group G           x25519 (default), mlkem768 (X25519MLKEM768), p256\n"
+    "  --key K             ec, rsa or any (default) as the certificate's\n"
+    "  --starttls P        smtp, imap, pop3, lmtp, managesieve: its dialogue before TLS\n"
     "  --connections N     at once (32)\n"
+    "  --rate N            so many a second are begun whatever becomes of them, and times count\n"
+    "                      from when each was due; 0 (default): each follows the one before\n"
     "  --seconds S         measured (3), after --warm-up S (0.3)\n"
-    "  --pid PID           of the gateway, whose CPU or memory is read\n"
-    "  --backend-pid PID   of the echo server, which counts as part of the load\n"
+    "  --pid PID[,PID]...  of the gateway, whose CPU or memory is read\n"
+    "  --backend-pid PID   of the backend, which counts as part of the load\n"
     "\n"
     "Results are lines `name=value`; lines with # are remarks.\n";
-
-constexpr size_t kMaxOctets = 16'384;
-
-bool SetOption(LoadOptions& options, std::string_view name, const char* value) {
-  char* end = nullptr;
-  const double number = std::strtod(value, &end);
-  if (end == value || *end != 0 || number < 0) return false;
-  const auto count = static_cast<size_t>(number);
-  if (name == "--connections" && count > 0) {
-    options.connections = count;
-  } else if (name == "--octets" && count > 0 && count <= kMaxOctets) {
-    options.octets = count;
-  } else if (name == "--sessions" && count > 0) {
-    options.sessions = count;
-  } else if (name == "--seconds" && number > 0) {
-    options.seconds = number;
-  } else if (name == "--warm-up") {
-    options.warm_up = number;
-  } else if (name == "--resume") {
-    options.resume = count != 0;
-  } else if (name == "--proxy") {
-    options.proxy = count != 0;
-  } else if (name == "--pid") {
-    options.pid = static_cast<pid_t>(count);
-  } else if (name == "--backend-pid") {
-    options.backend_pid = static_cast<pid_t>(count);
-  } else {
-    return false;
-  }
-  return true;
-}
 
 struct Command {
   std::string_view name;
@@ -71,8 +57,10 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"backend", true, RunBackend}, {"handshakes", true, RunHandshakes}, {"echo", true, RunEcho},
-    {"idle", true, RunIdle},       {"floor", false, RunFloor},
+    {"backend", true, RunBackend}, {"handshakes", true, RunHandshakes},
+    {"mail", true, RunMail},       {"echo", true, RunEcho},
+    {"bulk", true, RunBulk},       {"idle", true, RunIdle},
+    {"floor", false, RunFloor},
 };
 
 int Misused(const std::string& what) {
@@ -98,6 +86,8 @@ int Main(int argc, char** argv) {
       }
     }
     RaiseDescriptorLimit();
+    // An open loop's waits end when they should, not up to 50 us later.
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     return command.run(options);
   }
   return Misused(argc > 1 ? "no such command: " + std::string(name) : "a command is missing");

@@ -1,7 +1,10 @@
-// `load backend`: the server behind the gateway. It sends back what it gets, and
-// ends when its client ends.
+// `load backend`: the server behind the gateway. It sends back what it gets, speaks a
+// mail protocol, swallows or sends without end; it ends a connection when its client
+// ends it.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,13 +14,14 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "bench/load_options.h"
 #include "bench/poller.h"
-#include "bench/usage.h"
+#include "bench/speaker.h"
 
 namespace starling::bench {
 
@@ -25,10 +29,14 @@ namespace {
 
 constexpr size_t kProxyFixed = 16;  // octets of a v2 header before what it has the length of
 constexpr uint64_t kListener = UINT64_MAX;
+constexpr uint64_t kSignals = kListener - 1;
+constexpr size_t kSpace = 256 * 1024;
+// Of one connection before it is the next one's turn.
+constexpr size_t kPiece = 1024 * 1024;
 
-class EchoServer {
+class Backend {
  public:
-  explicit EchoServer(bool proxy) : proxy_(proxy) {}
+  Backend(bool proxy, Speak speak) : proxy_(proxy), speak_(speak), space_(kSpace, 'b') {}
 
   bool Listen(const SocketAddress& address) {
     if (address.is_unix()) {
@@ -45,39 +53,78 @@ class EchoServer {
       return false;
     }
     poller_.Add(listener_, kListener);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, nullptr);
+    poller_.Add(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK), kSignals);
     return true;
   }
 
-  [[noreturn]] void Run() {
-    for (;;) {
-      poller_.Wait(-1, [this](uint64_t tag, bool ended) {
-        if (tag == kListener) {
+  // Until it is told to end.
+  void Run() {
+    bool told = false;
+    while (!told) {
+      poller_.Wait(again_.empty() ? -1 : 0, [&](uint64_t tag, bool ended) {
+        if (tag == kSignals) {
+          told = true;
+        } else if (tag == kListener) {
           Accept();
         } else {
           Serve(static_cast<int>(tag), ended);
         }
       });
+      std::vector<int> again = std::move(again_);
+      again_.clear();
+      for (const int fd : again) Serve(fd, false);
     }
+  }
+
+  void Print() const {
+    std::printf("accepted=%zu\nreceived_octets=%zu\nsent_octets=%zu\n", accepted_, received_,
+                sent_);
   }
 
  private:
   struct Peer {
-    bool open = false;
     std::array<uint8_t, kProxyFixed> header;
     size_t header_got = 0;
     size_t header_left = 0;  // octets to swallow
     std::string unsent;
+    std::optional<Speaker> speaker;
+    bool goodbye = false;  // closes once all is sent
   };
+
+  std::optional<Speaker::Protocol> Spoken() const {
+    switch (speak_) {
+      case Speak::kSmtp:
+        return Speaker::Protocol::kSmtp;
+      case Speak::kLmtp:
+        return Speaker::Protocol::kLmtp;
+      case Speak::kImap:
+        return Speaker::Protocol::kImap;
+      case Speak::kPop3:
+        return Speaker::Protocol::kPop3;
+      case Speak::kManageSieve:
+        return Speaker::Protocol::kManageSieve;
+      case Speak::kEcho:
+      case Speak::kSink:
+      case Speak::kSource:
+        break;
+    }
+    return std::nullopt;
+  }
 
   void Accept() {
     for (;;) {
       const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
+      ++accepted_;
       if (peers_.size() <= static_cast<size_t>(fd)) peers_.resize(static_cast<size_t>(fd) + 1);
-      Peer& peer = peers_[static_cast<size_t>(fd)];
-      peer = Peer{};
-      peer.open = true;
+      Peer& peer = peers_[static_cast<size_t>(fd)].emplace();
       peer.header_left = proxy_ ? kProxyFixed : 0;
+      if (const auto protocol = Spoken(); protocol.has_value()) peer.speaker.emplace(*protocol);
+      if (peer.speaker.has_value()) peer.unsent = peer.speaker->Greeting();
       poller_.Add(fd, static_cast<uint64_t>(fd));
     }
   }
@@ -100,47 +147,87 @@ class EchoServer {
   }
 
   // False if the socket took less. That it is broken is for the next recv to find.
-  static bool Send(int fd, Peer& peer, std::span<const uint8_t> octets) {
+  bool Send(int fd, Peer& peer, std::span<const uint8_t> octets) {
     if (octets.empty()) return true;
     const ssize_t sent = send(fd, octets.data(), octets.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) return true;
     const size_t done = sent < 0 ? 0 : static_cast<size_t>(sent);
+    sent_ += done;
     peer.unsent.assign(octets.begin() + static_cast<ptrdiff_t>(done), octets.end());
     return peer.unsent.empty();
   }
 
+  // What these octets are answered with. False if the socket took less.
+  bool Answer(int fd, Peer& peer, std::span<uint8_t> octets) {
+    if (speak_ == Speak::kEcho) return Send(fd, peer, octets);
+    if (!peer.speaker.has_value() || peer.goodbye) return true;
+    std::string answer;
+    peer.goodbye =
+        !peer.speaker->Take({reinterpret_cast<const char*>(octets.data()), octets.size()}, answer);
+    return Send(fd, peer, {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});
+  }
+
   void Serve(int fd, bool ended) {
-    Peer& peer = peers_[static_cast<size_t>(fd)];
-    if (!peer.open) return;
+    std::optional<Peer>& slot = peers_[static_cast<size_t>(fd)];
+    if (!slot.has_value()) return;
+    Peer& peer = *slot;
     const std::string unsent = std::move(peer.unsent);
+    peer.unsent.clear();
     if (!Send(fd, peer, {reinterpret_cast<const uint8_t*>(unsent.data()), unsent.size()})) return;
-    for (;;) {
-      const ssize_t got = recv(fd, space_.data(), space_.size(), 0);
-      if (got < 0 && errno == EAGAIN) return;
-      if (got <= 0) break;
-      const size_t size = static_cast<size_t>(got);
-      if (!Send(fd, peer, SkipHeader(peer, {space_.data(), size}))) return;
-      if (size < space_.size() && !ended) return;
+    if (peer.goodbye || !Converse(fd, peer, ended)) {
+      close(fd);
+      slot.reset();
     }
-    peer.open = false;
-    close(fd);
+  }
+
+  // False when the connection is at its end.
+  bool Converse(int fd, Peer& peer, bool ended) {
+    for (size_t piece = 0; piece < kPiece;) {
+      const ssize_t got = recv(fd, space_.data(), space_.size(), 0);
+      if (got < 0 && errno == EAGAIN) break;
+      if (got <= 0) return false;
+      const size_t size = static_cast<size_t>(got);
+      received_ += size;
+      piece += size;
+      if (!Answer(fd, peer, SkipHeader(peer, {space_.data(), size}))) return true;
+      if (peer.goodbye) return false;
+      if (piece >= kPiece) again_.push_back(fd);
+      if (size < space_.size() && !ended) break;
+    }
+    return speak_ != Speak::kSource || Pour(fd);
+  }
+
+  bool Pour(int fd) {
+    for (size_t piece = 0; piece < kPiece;) {
+      const ssize_t sent = send(fd, space_.data(), space_.size(), MSG_NOSIGNAL);
+      if (sent < 0) return errno == EAGAIN;
+      sent_ += static_cast<size_t>(sent);
+      piece += static_cast<size_t>(sent);
+    }
+    again_.push_back(fd);
+    return true;
   }
 
   const bool proxy_;
+  const Speak speak_;
   Poller poller_;
   int listener_ = -1;
-  std::vector<Peer> peers_;  // by descriptor
-  std::array<uint8_t, 16'384> space_;
+  std::vector<std::optional<Peer>> peers_;  // by descriptor
+  std::vector<int> again_;                  // those that had more to do
+  std::vector<uint8_t> space_;
+  size_t accepted_ = 0, received_ = 0, sent_ = 0;
 };
 
 }  // namespace
 
 int RunBackend(const LoadOptions& options) {
-  auto server = std::make_unique<EchoServer>(options.proxy);
-  if (!server->Listen(options.address)) return 1;
+  auto backend = std::make_unique<Backend>(options.proxy, options.speak);
+  if (!backend->Listen(options.address)) return 1;
   std::printf("ready\n");
   std::fflush(stdout);
-  server->Run();
+  backend->Run();
+  backend->Print();
+  return 0;
 }
 
 }  // namespace starling::bench

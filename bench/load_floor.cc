@@ -21,19 +21,32 @@ double MeanHandshake(BareServer& server, const TestClientOptions& options, doubl
   while (Now() < end) {
     TestClient client(options);
     used += Connect(server, client, false);
+    Require(client.version() == options.max_version && client.group() == options.groups[0] &&
+                client.resumed() == (options.session != nullptr),
+            "another handshake than was asked for");
     ++count;
   }
   return used / static_cast<double>(count) * 1e6;
 }
 
+TestClientOptions ClientOptions(const LoadOptions& options) {
+  TestClientOptions result;
+  result.min_version = result.max_version = options.tls;
+  result.groups = {options.group};
+  // In TLS 1.2 the list is also of the curves of certificates.
+  if (options.tls == TLS1_2_VERSION) result.groups.push_back(SSL_GROUP_SECP256R1);
+  result.tls13_ciphers = {SSL_CIPHER_AES_128_GCM_SHA256};
+  result.tls12_ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+  return result;
+}
+
 }  // namespace
 
 int RunFloor(const LoadOptions& options) {
-  const TestCertificate made = MakeTestCertificate({.key = TestKey::kEcP256});
+  const TestKey key = options.key == Key::kRsa ? TestKey::kRsa2048 : TestKey::kEcP256;
+  const TestCertificate made = MakeTestCertificate({.key = key});
   BareServer server(made.cert, made.key);
-  TestClientOptions client_options;
-  client_options.min_version = 0x0304;
-  client_options.groups = {SSL_GROUP_X25519};
+  TestClientOptions client_options = ClientOptions(options);
   MeanHandshake(server, client_options, options.warm_up);
   std::printf("full_us=%.2f\n", MeanHandshake(server, client_options, options.seconds));
 

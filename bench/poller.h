@@ -27,14 +27,16 @@ class Poller {
     }
   }
 
-  // Waits for `timeout_ms` (negative: for ever) and calls ready(tag, ended) for
+  // Waits for `seconds` (negative: for ever) and calls ready(tag, ended) for
   // each descriptor that has become ready; `ended`: the peer's octets have an end
   // or an error behind them, so a short read is not the last one. A tag may come once more after
   // its descriptor was closed, if both happened in one call.
   template <typename Ready>
-  void Wait(int timeout_ms, Ready ready) {
+  void Wait(double seconds, Ready ready) {
     epoll_event events[128];
-    const int count = epoll_wait(fd_, events, 128, timeout_ms);
+    timespec time{.tv_sec = static_cast<time_t>(seconds)};
+    time.tv_nsec = static_cast<long>((seconds - static_cast<double>(time.tv_sec)) * 1e9);
+    const int count = epoll_pwait2(fd_, events, 128, seconds < 0 ? nullptr : &time, nullptr);
     for (int i = 0; i < count; ++i) {
       const bool ended = (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
       ready(events[i].data.u64, ended);

@@ -120,10 +120,15 @@ void Handshake(benchmark::State& state, const Kind& kind) {
 
 constexpr Kind kKinds[] = {
     {"tls13_ecdsa_x25519", kTls13, TestKey::kEcP256, kX25519, false},
+    {"tls13_ecdsa_p256", kTls13, TestKey::kEcP256, kP256, false},
     {"tls13_ecdsa_x25519mlkem768", kTls13, TestKey::kEcP256, kHybrid, false},
     {"tls13_rsa2048_x25519", kTls13, TestKey::kRsa2048, kX25519, false},
+    {"tls13_rsa2048_x25519mlkem768", kTls13, TestKey::kRsa2048, kHybrid, false},
     {"tls13_resumed_x25519", kTls13, TestKey::kEcP256, kX25519, true},
+    {"tls13_resumed_x25519mlkem768", kTls13, TestKey::kEcP256, kHybrid, true},
+    {"tls13_rsa2048_resumed_x25519", kTls13, TestKey::kRsa2048, kX25519, true},
     {"tls12_ecdsa_x25519", kTls12, TestKey::kEcP256, kX25519, false},
+    {"tls12_rsa2048_x25519", kTls12, TestKey::kRsa2048, kX25519, false},
     {"tls12_resumed", kTls12, TestKey::kEcP256, kX25519, true},
 };
 
@@ -183,7 +188,7 @@ void RecordsIn(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * kRecords * static_cast<int64_t>(plain.size()));
 }
-BENCHMARK(RecordsIn)->Arg(512)->Arg(16384)->UseManualTime();
+BENCHMARK(RecordsIn)->Arg(64)->Arg(512)->Arg(4096)->Arg(16384)->UseManualTime();
 
 void RecordsOut(benchmark::State& state) {
   Gateway server(TestKey::kEcP256);
@@ -198,7 +203,7 @@ void RecordsOut(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(plain.size()));
 }
-BENCHMARK(RecordsOut)->Arg(512)->Arg(16384);
+BENCHMARK(RecordsOut)->Arg(64)->Arg(512)->Arg(4096)->Arg(16384);
 
 // Heap of a server's session that has done its handshake, has sent a line and now
 // waits; the counter, not the time, is the result.

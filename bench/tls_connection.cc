@@ -12,14 +12,16 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bench/shortcuts.h"
 #include "bench/usage.h"
 
 namespace starling::bench {
 
 namespace {
 
-constexpr uint16_t kGroups[] = {SSL_GROUP_X25519};
 constexpr size_t kSources = 16;
+// Four of the longest records, with what TLS adds to them.
+constexpr size_t kOutput = 4 * (16'384 + 64);
 
 // 127.0.1.1 and following, with the port chosen at connect.
 void BindSource(int fd, size_t number) {
@@ -29,15 +31,38 @@ void BindSource(int fd, size_t number) {
   source.sin_family = AF_INET;
   source.sin_addr.s_addr = htonl(0x7f000101 + static_cast<uint32_t>(number % kSources));
   // Where it cannot be had, the kernel's choice will do.
-  (void)bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source);
+  [[maybe_unused]] const int bound =
+      bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source);
+}
+
+void SetParameters(SSL_CTX* ctx, const LoadOptions& options) {
+  SSL_CTX_set_min_proto_version(ctx, options.tls);
+  SSL_CTX_set_max_proto_version(ctx, options.tls);
+  // In TLS 1.2 the list is also of the curves of certificates.
+  const uint16_t groups[] = {options.group, SSL_GROUP_SECP256R1};
+  const bool both = options.tls == TLS1_2_VERSION && options.group != SSL_GROUP_SECP256R1;
+  SSL_CTX_set1_group_ids(ctx, groups, both ? 2 : 1);
+  const uint16_t cipher = SSL_CIPHER_AES_128_GCM_SHA256;
+  SSL_CTX_set1_tls13_ciphers(ctx, &cipher, nullptr, 1);
+  SSL_CTX_set_strict_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256");
+  const uint16_t ecdsa[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256};
+  const uint16_t rsa[] = {SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PKCS1_SHA256};
+  if (options.key == Key::kEc) SSL_CTX_set_verify_algorithm_prefs(ctx, ecdsa, std::size(ecdsa));
+  if (options.key == Key::kRsa) SSL_CTX_set_verify_algorithm_prefs(ctx, rsa, std::size(rsa));
 }
 
 }  // namespace
 
-TlsClient::TlsClient() : context_(SSL_CTX_new(TLS_with_buffers_method())) {
+TlsClient::TlsClient(const LoadOptions& options, size_t buffer, bool buffer_output)
+    : address_(options.address),
+      starttls_(StartTlsScript(options.starttls)),
+      buffer_(buffer),
+      buffer_output_(buffer_output),
+      context_(SSL_CTX_new(TLS_with_buffers_method())) {
+  TakeShortcuts();
   SSL_CTX* ctx = context_.get();
-  SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-  SSL_CTX_set1_group_ids(ctx, kGroups, std::size(kGroups));
+  SetParameters(ctx, options);
+  SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_custom_verify(ctx, SSL_VERIFY_PEER, [](SSL*, uint8_t*) { return ssl_verify_ok; });
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_set_app_data(ctx, this);
@@ -47,6 +72,8 @@ TlsClient::TlsClient() : context_(SSL_CTX_new(TLS_with_buffers_method())) {
     return 1;
   });
 }
+
+// --- the socket as a BIO ------------------------------------------------------
 
 const BIO_METHOD* TlsConnection::Method() {
   static BIO_METHOD* const method = [] {
@@ -61,25 +88,27 @@ const BIO_METHOD* TlsConnection::Method() {
   return method;
 }
 
+void TlsConnection::Receive() {
+  const ssize_t got = recv(fd_, buffer_.get(), room_, 0);
+  // Less than there was room for: the poller will tell of more.
+  const bool whole = got == static_cast<ssize_t>(room_);
+  readable_ = whole || (got > 0 && ended_);
+  if (got == 0 || (got < 0 && errno != EAGAIN)) end_ = true;
+  begin_ = 0;
+  size_ = got > 0 ? static_cast<size_t>(got) : 0;
+}
+
 int TlsConnection::BioRead(BIO* bio, char* out, int size) {
   auto* self = static_cast<TlsConnection*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (self->size_ == 0 && self->readable_) {
-    const ssize_t got = recv(self->fd_, self->buffer_.data(), self->buffer_.size(), 0);
-    // Less than there was room for: the poller will tell of more.
-    const bool whole = got == static_cast<ssize_t>(self->buffer_.size());
-    self->readable_ = whole || (got > 0 && self->ended_);
-    if (got == 0 || (got < 0 && errno != EAGAIN)) self->end_ = true;
-    self->begin_ = 0;
-    self->size_ = got > 0 ? static_cast<size_t>(got) : 0;
-  }
+  if (self->size_ == 0 && self->readable_) self->Receive();
   if (self->size_ == 0) {
     if (self->end_) return 0;
     BIO_set_retry_read(bio);
     return -1;
   }
   const size_t taken = std::min(self->size_, static_cast<size_t>(size));
-  std::memcpy(out, self->buffer_.data() + self->begin_, taken);
+  std::memcpy(out, self->buffer_.get() + self->begin_, taken);
   self->begin_ += taken;
   self->size_ -= taken;
   return static_cast<int>(taken);
@@ -88,25 +117,65 @@ int TlsConnection::BioRead(BIO* bio, char* out, int size) {
 int TlsConnection::BioWrite(BIO* bio, const char* in, int size) {
   auto* self = static_cast<TlsConnection*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
+  if (self->buffer_output_ && self->state_ == State::kOpen) {
+    if (self->output_.size() + static_cast<size_t>(size) > kOutput && !self->Flush()) {
+      BIO_set_retry_write(bio);
+      return -1;
+    }
+    self->output_.insert(self->output_.end(), in, in + size);
+    return size;
+  }
   const ssize_t sent = send(self->fd_, in, static_cast<size_t>(size), MSG_NOSIGNAL);
   if (sent < 0 && errno == EAGAIN) BIO_set_retry_write(bio);
   return static_cast<int>(sent);
 }
 
-void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client,
-                          const SocketAddress& to, size_t number, SSL_SESSION* session) {
-  Close();
-  readable_ = ended_ = end_ = false;
-  begin_ = size_ = 0;
-  error_ = "";
-  connected_ = opened_ = 0;
-  started_ = Now();
+bool TlsConnection::Flush() {
+  while (output_sent_ < output_.size()) {
+    const ssize_t sent =
+        send(fd_, output_.data() + output_sent_, output_.size() - output_sent_, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) Fail("send");
+    if (sent < 0) return false;
+    output_sent_ += static_cast<size_t>(sent);
+  }
+  output_.clear();
+  output_sent_ = 0;
+  return true;
+}
+
+// --- the life of a connection ---------------------------------------------------
+
+bool TlsConnection::OpenSocket(const SocketAddress& to, size_t number) {
   fd_ = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) return Fail("socket");
+  if (fd_ < 0) {
+    Fail("socket");
+    return false;
+  }
   const int on = 1;
   if (!to.is_unix()) setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (to.family() == AF_INET && to.is_local()) BindSource(fd_, number);
-  if (connect(fd_, to.get(), to.length()) != 0 && errno != EINPROGRESS) return Fail("connect");
+  if (connect(fd_, to.get(), to.length()) == 0 || errno == EINPROGRESS) return true;
+  Fail("connect");
+  return false;
+}
+
+void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client, size_t number,
+                          SSL_SESSION* session) {
+  Close();
+  readable_ = ended_ = end_ = false;
+  begin_ = size_ = 0;
+  output_.clear();
+  output_sent_ = 0;
+  error_ = "";
+  connected_ = opened_ = 0;
+  started_ = Now();
+  if (room_ != client.buffer()) {
+    room_ = client.buffer();
+    buffer_ = std::make_unique_for_overwrite<uint8_t[]>(room_);
+  }
+  buffer_output_ = client.buffer_output();
+  starttls_ = client.starttls();
+  if (!OpenSocket(client.address(), number)) return;
   ssl_.reset(SSL_new(client.context()));
   SSL_set_connect_state(ssl_.get());
   if (session != nullptr) SSL_set_session(ssl_.get(), session);
@@ -124,14 +193,44 @@ void TlsConnection::Advance(bool ended) {
   if (state_ == State::kConnecting) {
     int error = 0;
     socklen_t length = sizeof error;
-    getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (ended) getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error != 0) return Fail("connect");
     connected_ = Now();
     state_ = State::kHandshake;
+    if (starttls_ != nullptr) {
+      dialogue_.Begin(*starttls_);
+      state_ = State::kDialogue;
+    }
   }
+  if (state_ == State::kDialogue) Talk();
   if (state_ == State::kHandshake) Handshake();
+  AwaitEnd();
+}
+
+void TlsConnection::AwaitEnd() {
   uint8_t dropped[512];
   while (state_ == State::kFinishing && Read(dropped) > 0) continue;
+}
+
+void TlsConnection::Talk() {
+  while (dialogue_.state() == Dialogue::State::kSay ||
+         dialogue_.state() == Dialogue::State::kWait) {
+    if (dialogue_.state() == Dialogue::State::kSay) {
+      const std::string_view line = dialogue_.Say();
+      const ssize_t sent = send(fd_, line.data(), line.size(), MSG_NOSIGNAL);
+      if (sent != static_cast<ssize_t>(line.size())) return Fail("a line did not go out");
+    }
+    if (size_ == 0 && readable_) Receive();
+    if (size_ == 0 && end_) return Fail("the gateway ended the dialogue");
+    if (size_ == 0) return;
+    const auto* octets = reinterpret_cast<const char*>(buffer_.get() + begin_);
+    const size_t taken = dialogue_.Take({octets, size_});
+    begin_ += taken;
+    size_ -= taken;
+  }
+  if (dialogue_.state() == Dialogue::State::kFailed) return Fail("the gateway refused a command");
+  if (size_ > 0) return Fail("octets behind the go-ahead");
+  state_ = State::kHandshake;
 }
 
 void TlsConnection::Handshake() {
@@ -146,6 +245,14 @@ void TlsConnection::Write(std::span<const uint8_t> message) {
   ERR_clear_error();
   const int ret = SSL_write(ssl_.get(), message.data(), static_cast<int>(message.size()));
   if (ret != static_cast<int>(message.size())) Fail("a message did not fit into the socket");
+}
+
+size_t TlsConnection::WriteSome(std::span<const uint8_t> octets) {
+  ERR_clear_error();
+  const int ret = SSL_write(ssl_.get(), octets.data(), static_cast<int>(octets.size()));
+  if (ret > 0) return static_cast<size_t>(ret);
+  Blocked(ret, "write");
+  return 0;
 }
 
 size_t TlsConnection::Read(std::span<uint8_t> space) {
@@ -169,10 +276,10 @@ void TlsConnection::Blocked(int ret, const char* what) {
 
 void TlsConnection::Finish() {
   ERR_clear_error();
+  state_ = State::kFinishing;
   SSL_shutdown(ssl_.get());
   shutdown(fd_, SHUT_WR);
-  state_ = State::kFinishing;
-  Advance(false);
+  AwaitEnd();
 }
 
 void TlsConnection::Fail(const char* what) {

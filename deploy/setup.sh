@@ -3,7 +3,7 @@
 # fresh Debian 12, and fetches and verifies BoringSSL's source. Run as root or
 # with sudo. Running it again does nothing that is already done.
 #
-#   deploy/setup.sh [build|demo|test]   what to install for; default: test (all)
+#   deploy/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
 #
 # Servers are installed without being started: no port is opened by this.
 set -euo pipefail
@@ -21,6 +21,10 @@ readonly DEMO_PACKAGES=(
   dovecot-managesieved dovecot-submissiond dovecot-sieve
   openssl curl swaks libnet-ssleay-perl libio-socket-ssl-perl python3)
 readonly TEST_PACKAGES=(gnutls-bin sslscan testssl.sh python3-cryptography iproute2 clang-format-19 clang-tidy-19 shellcheck)
+# The peers of the comparison, what draws it, and what counts instructions.
+readonly BENCH_PACKAGES=(
+  haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
+  openssl python3 python3-matplotlib valgrind)
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 purpose=${1:-test}
@@ -101,6 +105,7 @@ case $purpose in
   build) install_packages "${BUILD_PACKAGES[@]}" ;;
   demo) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
   test) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" ;;
-  *) die "unknown purpose '$purpose' (expected build, demo or test)" ;;
+  bench) install_packages "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}" ;;
+  *) die "unknown purpose '$purpose' (expected build, demo, test or bench)" ;;
 esac
 fetch_boringssl

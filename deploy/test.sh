@@ -3,7 +3,7 @@
 # end-to-end tests start Postfix). Ends with a line "N passed, N failed".
 #
 #   deploy/test.sh           everything
-#   deploy/test.sh STEP...   some of: format lint unit asan tsan fuzz e2e demo
+#   deploy/test.sh STEP...   some of: format lint unit asan tsan fuzz e2e bench demo
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -103,13 +103,19 @@ step_e2e() {
     test_main_job.py test_clients.py test_identity.py test_drain.py
 }
 
+# Every work of the comparison with every server, for an instant: that all is done, not how fast.
+step_bench() {
+  bench/compare.py --check
+  count $? "bench"
+}
+
 step_demo() {
   deploy/demo.sh --check
   count $? "demo"
 }
 
 deploy/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
-[ $# -gt 0 ] || set -- format lint unit asan tsan fuzz e2e demo
+[ $# -gt 0 ] || set -- format lint unit asan tsan fuzz e2e bench demo
 for step in "$@"; do
   headline "$step"
   "step_$step"

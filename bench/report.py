@@ -1,0 +1,237 @@
+"""Writes what a comparison found: tables, and bench/RESULTS.md with its plots."""
+
+import json
+import os
+
+import plots
+import targets
+import works
+from outcome import Figures, number
+
+SOURCE = "[bench/README.md](README.md)"
+LATENCIES = ("latency-handshake", "latency-echo", "latency-flood")
+MEMORY = ("pss_session_kib", "kernel_session_kib")
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _costs(figures):
+    """CPU for a unit, and how many times Starling's that is."""
+    rows = []
+    for work in works.WORKS:
+        if work.key in LATENCIES or work.key == "idle":
+            continue
+        for peer in figures.peers_of(work.key):
+            cost = figures.cost(work.key, peer)
+            if not cost:
+                continue
+            ratio = figures.ratio(work.key, peer, "Starling")
+            parts = [figures.median(work.key, peer, name) for name in _split_names(work)]
+            rows.append((
+                work.title if peer == figures.peers_of(work.key)[0] else "",
+                "**Starling**" if peer == "Starling" else peer, cost.text(),
+                " + ".join(map(number, parts)) if None not in parts else "",
+                ratio.text(" x") if ratio and peer != "Starling" else "",
+                _limit(figures, work, peer)))
+    return table(("work", "server", "CPU for a unit (us; bulk: ms a GB)", "user + system",
+                  "times Starling's", "limit"), rows)
+
+
+def _limit(figures, work, peer):
+    """Who could do no more in most rounds, if that was not the server."""
+    limits = [works.limit(work, v) for v in figures.rounds(work.key, peer).values()]
+    most = max(sorted(set(limits)), key=limits.count)
+    return "" if most == "gateway" else most
+
+
+def _split_names(work):
+    end = work.figure.partition("_")[2]
+    return "user_" + end, "system_" + end
+
+
+def _capacities(figures):
+    rows = []
+    for work in works.WORKS:
+        if not work.capacity or work.key in LATENCIES or not figures.peers_of(work.key):
+            continue
+        cells = []
+        for peer in figures.names:
+            found = figures.capacity(work.key, peer)
+            cells.append("" if not found else ("" if found[1] else ">= ") + number(found[0]))
+        rows.append((work.title + (", GB/s" if "gb" in work.capacity else ", a second"), *cells))
+    return table(("work", *figures.names), rows)
+
+
+def _latencies(figures):
+    rows = []
+    for key in LATENCIES:
+        work = works.BY_KEY[key]
+        start, unit = work.figure.rsplit("_", 2)[0], work.figure.rsplit("_", 1)[1]
+        for peer in figures.peers_of(key):
+            quantiles = [figures.spread(key, peer, "{}_{}_{}".format(start, q, unit))
+                         for q in ("p50", "p99", "p999")]
+            if None in quantiles:
+                continue
+            limit = _limit(figures, work, peer)
+            flood = figures.median(key, peer, "flood_per_second")
+            rows.append((
+                "{}, {}".format(work.title, unit) if peer == figures.peers_of(key)[0] else "", peer,
+                number(figures.median(key, peer, "per_second")),
+                *(q.text() for q in quantiles), number(flood) if flood else "",
+                "not valid: " + limit if limit in ("load", "others") else ""))
+    return table(("work", "server", "a second", "p50", "p99", "p99.9", "flood, handshakes a second", ""),
+                 rows)
+
+
+def _memory(figures):
+    rows = []
+    for peer in figures.peers_of("idle"):
+        cells = [figures.spread("idle", peer, name) for name in MEMORY]
+        ratio = figures.ratio("idle", peer, "Starling")
+        rows.append((peer, *(c.text() if c else "not told" for c in cells),
+                     ratio.text(" x") if ratio and peer != "Starling" else ""))
+    return table(("server", "PSS of a session, KiB", "kernel memory of a session, KiB",
+                  "PSS, times Starling's"), rows)
+
+
+def _others(figures):
+    rows = []
+    for peer in figures.names:
+        found = figures.spread(works.STARTUP, peer, "seconds")
+        if found:
+            rows.append(("from start to the first handshake with {:,} certificates, s".format(
+                figures.result["sizes"]["certificates"]), peer, found.text()))
+    for name, text in (("alone", "without a take-over"), ("taken over", "while another process takes over")):
+        for figure, what in (("connect_worst_ms", "connect"), ("handshake_worst_ms", "connect and handshake")):
+            found = figures.spread(works.TAKEOVER, name, figure)
+            if found:
+                rows.append(("worst {} of 16 clients in a loop, {}, ms".format(what, text), "Starling",
+                             found.text()))
+    for workers in ("1", "2"):
+        found = figures.spread(works.WORKERS, workers, "per_second")
+        if found:
+            rows.append(("full handshakes a second, {} worker{}".format(
+                workers, "" if workers == "1" else "s"), "Starling", found.text()))
+    text = table(("what", "server", "median (least to most)"), rows)
+    if not figures.result["two_workers"]:
+        text += ("\n\nTwo workers against one: not measured, since this machine has fewer than four cores, so "
+                 "that they would not have cores of their own beside load and backend.")
+    return text
+
+
+def _floors(figures):
+    rows = []
+    for work in works.WORKS:
+        if not work.floor:
+            continue
+        floor, name = work.floor.split()
+        alone, ratio = figures.spread("floor-" + floor, "BoringSSL", name), figures.over_floor(work.key)
+        if alone and ratio:
+            rows.append((work.title, alone.text(), figures.cost(work.key, "Starling").text(),
+                         ratio.text(" x")))
+    return table(("handshake", "BoringSSL alone in memory, us", "Starling, us", "ratio"), rows)
+
+
+def _losses(figures):
+    """Wherever another server did better, in whatever."""
+    found = []
+    for work in works.WORKS:
+        for peer in figures.peers_of(work.key):
+            ratio = figures.ratio(work.key, peer, "Starling")
+            if peer not in ("Starling", "baseline") and ratio and ratio.median < 1:
+                found.append("- {}: {} needs {} of Starling's {}".format(
+                    work.title, peer, ratio.text(" x"), work.unit.partition(" ")[0].rstrip(",")))
+    for peer in figures.names[1:]:
+        ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
+        if peer != "baseline" and ratio and ratio.median < 1:
+            found.append("- kernel memory of an idle session: {} needs {} of Starling's".format(
+                peer, ratio.text(" x")))
+        ratio = figures.ratio(works.STARTUP, peer, "Starling", "seconds")
+        if peer != "baseline" and ratio and ratio.median < 1:
+            found.append("- start with many certificates: {} needs {} of Starling's time".format(
+                peer, ratio.text(" x")))
+    return "\n".join(found) or "In none of the works above, in this run."
+
+
+def _rejected(figures):
+    rows = ["- round {round}, {work}, {peer}: {rejected}".format(**run) for run in figures.rejected()]
+    return "\n".join(rows) or "None."
+
+
+def _sections(figures):
+    yield "Where it must arrive", table(
+        ("goal", "measured", "reached"), targets.rows(figures))
+    yield "CPU of the server", (
+        "`limit`: who could do no more, if it was not the server. A server that is not saturated has fewer events in "
+        "a batch and more work with each.\n\n" + _costs(figures))
+    yield "Handshakes and their floor", _floors(figures)
+    yield "Throughput", (
+        "What was done in a second with the server saturated. `>=`: in most rounds it was not, because the load "
+        "was or because others used the machine; the server could do more, and the figure compares nothing.\n\n"
+        + _capacities(figures))
+    yield "Latency at half the capacity of the slowest", (
+        "Each message or handshake is due at its time, from which its latency counts, whether or not the one "
+        "before is done.\n\n" + _latencies(figures))
+    yield "Memory of an idle session", _memory(figures)
+    yield "Start, take-over, workers", _others(figures)
+    yield "Where Starling loses", _losses(figures)
+    yield "Runs that do not count", _rejected(figures)
+
+
+def tables(result):
+    """All tables, for those who read them in a terminal."""
+    return "\n\n".join("## {}\n\n{}".format(*section) for section in _sections(Figures(result)))
+
+
+def text(result):
+    """The whole of RESULTS.md."""
+    figures = Figures(result)
+    sizes, machine = result["sizes"], result["machine"]
+    versions = table(("server", "version", "how it runs"), [
+        (peer["name"], peer["version"], peer["about"]) for peer in result["peers"]])
+    disturbed = sum(works.disturbed(run["values"]) for run in result["runs"])
+    company = ("Nobody else used the server's CPU." if not disturbed else
+               "**In {} of {} runs others used more than {:.0f} % of the server's CPU: those say little.**".format(
+                   disturbed, len(result["runs"]), 100 * works.DISTURBED))
+    return """# Results
+
+Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this page again of
+[results/results.json](results/results.json). What is measured, how, and what it does not say: {source}.
+
+![CPU and memory of Starling and its peers](results/overview.svg)
+
+- Machine: {cpu}, {kernel}; {places}; load average before: {load_average_before}. Commit {commit}.
+- {rounds} rounds, all servers after each other at each work, {seconds:g} s each; the figures are the median of the rounds
+  (the least to the most), ratios those of the same round. Memory: {sessions:,} sessions after {churn:,} came and went.
+- One worker each, the same certificate, suite and group, session tickets on, no log, the backend behind a Unix socket.
+- {disturbed}
+- A run counts only if no connection was lost and TLS version, suite, group and kind of certificate were those that were asked for.
+
+{versions}
+
+![Latency](results/latency.svg)
+
+{sections}
+""".format(date=result["date"], source=SOURCE, versions=versions, disturbed=company, **sizes, **machine,
+           sections="\n\n".join("## {}\n\n{}".format(*section) for section in _sections(figures)))
+
+
+def raw(result):
+    """JSON with a run on each line, so that two versions can be compared."""
+    about = {name: value for name, value in result.items() if name != "runs"}
+    runs = ",\n".join(json.dumps(run) for run in result["runs"])
+    return json.dumps(about, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n"
+
+
+def publish(result, folder):
+    """RESULTS.md into a folder, and into results/ in it the plots and the raw results."""
+    below = os.path.join(folder, "results")
+    os.makedirs(below, exist_ok=True)
+    with open(os.path.join(below, "results.json"), "w", encoding="utf-8") as f:
+        f.write(raw(result))
+    plots.draw(Figures(result), below)
+    with open(os.path.join(folder, "RESULTS.md"), "w", encoding="utf-8") as f:
+        f.write(text(result))

@@ -1,0 +1,42 @@
+// What the server behind the gateway says to a client of a mail protocol: enough for
+// a log-in and a mail, none of it checked.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace starling::bench {
+
+class Speaker {
+ public:
+  enum class Protocol : unsigned char { kSmtp, kLmtp, kImap, kPop3, kManageSieve };
+
+  explicit Speaker(Protocol protocol) : protocol_(protocol) {}
+
+  std::string_view Greeting() const;
+  // Takes octets of the client and appends the answers. False: it has said goodbye.
+  bool Take(std::string_view octets, std::string& answer);
+
+ private:
+  bool Line(std::string_view line, std::string& answer);
+  bool Smtp(std::string_view line, std::string& answer);
+  bool Imap(std::string_view line, std::string& answer);
+  void ImapArgument(std::string_view line, std::string& answer);
+  bool Pop3(std::string_view line, std::string& answer) const;
+  bool ManageSieve(std::string_view line, std::string& answer) const;
+
+  // What the next line is, if not a command.
+  enum class Expects : unsigned char { kCommand, kMail, kArgument };
+
+  const Protocol protocol_;
+  Expects expects_ = Expects::kCommand;
+  std::array<char, 16> tag_{};  // of the IMAP command that awaits more
+  size_t tag_size_ = 0;
+  // The line that is coming, as much as matters of it.
+  std::array<char, 256> line_{};
+  size_t line_size_ = 0;
+};
+
+}  // namespace starling::bench
