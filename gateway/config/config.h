@@ -166,6 +166,7 @@ inline constexpr size_t kMaxCertificateEntries = 4'096;  // a listener; a folder
 inline constexpr size_t kMaxProxyRanges = 256;           // a listener
 
 enum class LogFormat : uint8_t { kLogfmt, kJson };
+enum class LogSessions : uint8_t { kAll, kEnded, kNone };
 
 struct Config {
   std::string file;  // where it came from
@@ -178,6 +179,7 @@ struct Config {
   std::vector<BackendConfig> backends;
   SocketAddress metrics_bind;  // length 0: no metrics listener
   LogFormat log_format = LogFormat::kLogfmt;
+  LogSessions log_sessions = LogSessions::kAll;
   std::string ring_features = "auto";  // "auto", "none" or a list to allow
   GlobalLimits limits;
 };

@@ -11,6 +11,7 @@ using namespace access;
 
 constexpr std::string_view kAuto[] = {"auto"};
 constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
+constexpr std::string_view kLogSessions[] = {"all", "ended", "none"};
 // The names of RingFeatures (io/ring.h), and the two words for all and none.
 constexpr std::string_view kRingFeatures[] = {
     "auto", "none", "defer_taskrun", "socket_options", "fixed_fd_install", "min_wait"};
@@ -194,6 +195,14 @@ constexpr Option kRows[] = {
      .doc = "logfmt is for people and grep, json for machines; the fields are the same.",
      .set = SetNumber<&Config::log_format>,
      .get = GetNumber<&Config::log_format>},
+    {.section = Section::kLog,
+     .key = "sessions",
+     .type = OptionType::kChoice,
+     .choices = kLogSessions,
+     .doc = "all: a line when a session is established and one at its end. ended: only the latter, "
+            "which says the same and more. none: neither; metrics count all the same.",
+     .set = SetNumber<&Config::log_sessions>,
+     .get = GetNumber<&Config::log_sessions>},
 };
 
 }  // namespace

@@ -63,7 +63,7 @@ backends:
   - {name: t, servers: "192.0.2.7:993", tls: {verify: none, ca: f, name: n.example,
      client_certificate: {cert: g, key: h}}}
 metrics: {bind: "127.0.0.1:9464"}
-log: {format: json}
+log: {format: json, sessions: ended}
 )";
 
 Config Loaded(const std::string& text) {
@@ -120,6 +120,7 @@ void ExpectEqual(const Config& a, const Config& b) {
   }
   EXPECT_EQ(a.metrics_bind.ToString(), b.metrics_bind.ToString());
   EXPECT_EQ(a.log_format, b.log_format);
+  EXPECT_EQ(a.log_sessions, b.log_sessions);
   EXPECT_EQ(a.ring_features, b.ring_features);
   EXPECT_EQ(a.limits, b.limits);
 }

@@ -47,7 +47,7 @@ struct SessionRecord {
   uint16_t worker = 0;
   uint32_t listener = 0;         // index into the log's table of names
   uint32_t server = UINT32_MAX;  // the same; UINT32_MAX: no leg was opened
-  uint16_t upstream_port = 0;    // our own port towards the backend; 0: Unix
+  uint16_t upstream_port = 0;    // our own towards a backend without PROXY; 0: Unix
   uint64_t session = 0;          // unique in the process
   WallMicros at = 0;             // of this event
   int64_t duration_us = 0;       // since accept

@@ -22,8 +22,8 @@ inline constexpr std::string_view kSessionPhaseLabels[] = {"negotiate", "handsha
 inline constexpr std::string_view kDirectionLabels[] = {"downstream_in", "downstream_out",
                                                         "upstream_in", "upstream_out"};
 enum class Direction : uint8_t { kDownstreamIn, kDownstreamOut, kUpstreamIn, kUpstreamOut };
-inline constexpr std::string_view kRefusedLabels[] = {"session_limit", "refusal_limit", "draining"};
-enum class Refused : uint8_t { kSessionLimit, kRefusalLimit, kDraining };
+inline constexpr std::string_view kRefusedLabels[] = {"session_limit", "buffer_limit"};
+enum class Refused : uint8_t { kSessionLimit, kBufferLimit };
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
     "refused",        "timeout",    "backlog_full", "unreachable",
@@ -47,7 +47,8 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "key_operations_per_turn",
                                                     "output_buffers",
                                                     "receive_buffers",
-                                                    "log_records"};
+                                                    "log_records",
+                                                    "descriptors"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -57,6 +58,7 @@ enum class Limit : uint8_t {
   kOutputBuffers,
   kReceiveBuffers,
   kLogRecords,
+  kDescriptors,  // or memory, that an accept could not get
 };
 inline constexpr std::string_view kNoLabel[] = {""};
 inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};

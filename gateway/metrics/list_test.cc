@@ -75,7 +75,7 @@ TEST(MetricList, EnumeratorsMatchTheirLabels) {
   const auto at = [](const auto& labels, auto e) { return labels[static_cast<size_t>(e)]; };
   EXPECT_EQ(at(kSessionPhaseLabels, SessionPhase::kDrain), "drain");
   EXPECT_EQ(at(kDirectionLabels, Direction::kUpstreamOut), "upstream_out");
-  EXPECT_EQ(at(kRefusedLabels, Refused::kDraining), "draining");
+  EXPECT_EQ(at(kRefusedLabels, Refused::kBufferLimit), "buffer_limit");
   EXPECT_EQ(at(kConnectFailureLabels, ConnectFailure::kOther), "other");
   EXPECT_EQ(at(kLimitLabels, Limit::kLogRecords), "log_records");
   EXPECT_EQ(kListenerFamilies[static_cast<size_t>(Family::kBytes)].name, "starling_bytes_total");

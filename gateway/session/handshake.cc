@@ -46,6 +46,9 @@ bool Admit(WorkerContext& ctx, Session& session) {
     StopWaiting(ctx, session);  // a timer may have brought it here before its turn
     return true;
   }
+  if (!session.waiting_admission && ctx.key_operations == 0) {
+    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kKeyOperations));
+  }
   if (!session.waiting_admission && ctx.admission.size() >= limits.handshake_queue) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kHandshakeQueue));
     SayToClient(ctx, session, kInternalError);
@@ -128,6 +131,13 @@ bool StartTls(WorkerContext& ctx, Session& session) {
   return false;
 }
 
+// A request for another hello is no flight yet: the key is used after that.
+void NoteFlight(Session& session) {
+  const bool first_retry = session.tls.HelloRetried() && !session.hello_retried;
+  session.hello_retried |= first_retry;
+  session.flight_sent |= !first_retry;
+}
+
 // One call of the library. True: the session changed.
 bool Advance(WorkerContext& ctx, Session& session) {
   const std::span<uint8_t> room = OutRoom(ctx, session.down, kFlightRoom);
@@ -136,7 +146,7 @@ bool Advance(WorkerContext& ctx, Session& session) {
   const TlsResult result = session.tls.Handshake(io);
   Consume(ctx, session.down, io.consumed);
   Produced(session.down, io.written);
-  if (io.written > 0) session.flight_sent = true;
+  if (io.written > 0) NoteFlight(session);
   ReleaseIfEmpty(ctx, session.down.out);
   session.tls_wants_room = result == TlsResult::kNeedRoom;
   switch (result) {

@@ -82,7 +82,10 @@ void Connect(WorkerContext& ctx, Session& session) {
   session.up.in_flight |= kOpOpen;
   const ByteView header = session.up.out.data == nullptr ? ByteView{} : session.up.out.view();
   session.up.out.in_flight = static_cast<uint32_t>(header.size());
-  ctx.ring->OpenUpstream(session.up.fd, server.address, header, !server.address.is_unix(),
+  // Our own port is for telling sessions of a server that does not know its clients; to
+  // ask for it costs three system calls.
+  const bool want_local = !server.address.is_unix() && backend.proxy == ProxyOut::kNone;
+  ctx.ring->OpenUpstream(session.up.fd, server.address, header, want_local,
                          Tag{Op::kUpOpen, session.slot, session.generation});
 }
 

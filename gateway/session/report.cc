@@ -8,8 +8,14 @@ int64_t MicrosSince(MonoTime now, MonoTime then) {
   return std::chrono::duration_cast<std::chrono::microseconds>(now - then).count();
 }
 
+bool Wanted(const WorkerContext& ctx, const Session& session, LogEvent event) {
+  const LogSessions wanted = session.listener->generation->config().log_sessions;
+  if (ctx.log == nullptr || wanted == LogSessions::kNone) return false;
+  return event == LogEvent::kEnded || wanted == LogSessions::kAll;
+}
+
 void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
-  if (ctx.log == nullptr) return;
+  if (!Wanted(ctx, session, event)) return;
   SessionRecord record;
   record.event = event;
   record.tls = session.tls_up;

@@ -157,6 +157,7 @@ struct Session {
   bool admitted = false;           // holds one of the handshakes in flight
   bool waiting_admission = false;  // in the admission queue
   bool flight_sent = false;        // the expensive half of the handshake is done
+  bool hello_retried = false;      // the client was asked for another hello
   bool tls_wants_room = false;     // the handshake stopped for want of output room
   bool plain_pending = false;      // TLS holds opened octets that found no room
   bool client_closed_tls = false;  // close_notify has come

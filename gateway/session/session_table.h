@@ -24,6 +24,7 @@ class SessionTable {
   // Null if the slot is free or has another generation: a stale completion.
   Session* Find(uint32_t slot, uint32_t generation);
   Session& At(uint32_t slot) { return slots_[slot]; }
+  const Session& At(uint32_t slot) const { return slots_[slot]; }
 
   uint32_t size() const { return static_cast<uint32_t>(slots_.size()); }
   uint32_t in_use() const { return in_use_; }

@@ -45,7 +45,10 @@ void PumpOthers(WorkerContext& ctx) {
 }  // namespace
 
 bool AdmissionOpen(const WorkerContext& ctx) {
-  return !ctx.admission.empty() && ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight;
+  if (ctx.admission.empty()) return false;
+  // Who has a place already waits for the key only.
+  return ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight ||
+         ctx.table.At(ctx.admission.front()).admitted;
 }
 
 void PumpReady(WorkerContext& ctx) {

@@ -283,6 +283,8 @@ TlsResult TlsSession::CloseNotify(Io& io) {
 
 bool TlsSession::MidRecord() const { return SSL_has_pending(ssl_) && SSL_pending(ssl_) == 0; }
 
+bool TlsSession::HelloRetried() const { return SSL_used_hello_retry_request(ssl_) == 1; }
+
 TlsFacts TlsSession::Facts() const {
   TlsFacts facts;
   facts.version = SSL_version(ssl_) == TLS1_3_VERSION ? 1 : 0;
@@ -302,7 +304,7 @@ TlsFacts TlsSession::Facts() const {
              TlsContext::Impl::Of(ssl_).client_certificate != ClientCertificateMode::kNone) {
     facts.client_certificate = ClientCertificateResult::kNone;
   }
-  facts.hello_retry = SSL_used_hello_retry_request(ssl_) == 1;
+  facts.hello_retry = HelloRetried();
   if (const char* sni = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name); sni != nullptr) {
     facts.sni = sni;
   }

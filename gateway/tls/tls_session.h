@@ -96,6 +96,8 @@ class TlsSession {
   // A record was begun and its rest has not come: what the record deadline guards.
   bool MidRecord() const;
   TlsFacts Facts() const;  // after the handshake
+  // Another hello was asked for (RFC 8446 section 4.1.4).
+  bool HelloRetried() const;
   TlsFailure failure() const { return failure_; }
   // The highest version that the client offered, into kTlsOfferedLabels.
   uint8_t offered() const { return offered_; }

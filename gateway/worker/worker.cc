@@ -124,6 +124,7 @@ void Worker::Impl::OnAccept(const Completion& completion) {
   if (fd < 0) {
     if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
       accept_at = ctx.now + kAcceptPause;
+      ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kDescriptors));
     }
     return;
   }
@@ -142,7 +143,9 @@ void Worker::Impl::OnAccept(const Completion& completion) {
     }
     return;
   }
-  ctx.shard->Add(Family::kRefused, id, 0);
+  ctx.shard->Add(
+      Family::kRefused, id,
+      static_cast<size_t>(short_of_blocks ? Refused::kBufferLimit : Refused::kSessionLimit));
   ctx.shard->AddWorker(
       WorkerFamily::kLimitReached,
       static_cast<size_t>(short_of_blocks ? Limit::kOutputBuffers : Limit::kSessions));
@@ -280,7 +283,9 @@ bool Worker::Turn(bool wait) {
       Record(ctx, completion);
     }
   }
-  const uint32_t requests = requests_.exchange(0, std::memory_order_acquire);
+  const uint32_t requests = requests_.load(std::memory_order_relaxed) == 0
+                                ? 0
+                                : requests_.exchange(0, std::memory_order_acquire);
   if ((requests & kAdopt) != 0) TakeAdoption();
   impl.HandleRequests(requests);
   impl.expired.clear();
