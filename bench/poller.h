@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,6 +38,10 @@ class Poller {
     timespec time{.tv_sec = static_cast<time_t>(seconds)};
     time.tv_nsec = static_cast<long>((seconds - static_cast<double>(time.tv_sec)) * 1e9);
     const int count = epoll_pwait2(fd_, events, 128, seconds < 0 ? nullptr : &time, nullptr);
+    if (count < 0 && errno != EINTR) {
+      std::perror("epoll_pwait2");
+      std::abort();
+    }
     for (int i = 0; i < count; ++i) {
       const bool ended = (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
       ready(events[i].data.u64, ended);
