@@ -107,12 +107,15 @@ void Reload::ReadFiles(MonoTime now) {
     bad_since_ = std::min(bad_since_, now);
     retry_at_ = now + kRetry;
     const std::string errors = absl::StrJoin(assets.errors, "\n");
-    if (now - bad_since_ < kPatience || errors == complained_) {
-      if (now - bad_since_ >= kPatience) retry_at_ = kNever;  // until something changes
-      return;
+    if (now - bad_since_ >= kPatience) {
+      if (errors == complained_) {
+        retry_at_ = kNever;  // until something changes
+      } else {
+        complained_ = errors;
+        Refuse(Trigger::kFiles, assets.errors);
+      }
     }
-    complained_ = errors;
-    Refuse(Trigger::kFiles, assets.errors);
+    LeaveOutStale(now);
     return;
   }
   bad_since_ = kNever;
@@ -121,6 +124,20 @@ void Reload::ReadFiles(MonoTime now) {
   const absl::Status changed = Change(runtime_.config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kFiles, {std::string(changed.message())});
   Report(Trigger::kFiles, true, now);
+}
+
+// While files are bad, what was loaded before stays in use; but a client that is sent a
+// response out of date may refuse a good certificate.
+void Reload::LeaveOutStale(MonoTime now) {
+  const int64_t at = runtime_.assets.reload_at;
+  if (at != 0 && at <= WallNow() / 1'000'000) {
+    const absl::Status changed = Change(runtime_.config, WithoutStaleResponses(runtime_.assets));
+    if (!changed.ok()) {
+      Refuse(Trigger::kFiles, {std::string(changed.message())});
+      runtime_.assets.reload_at = 0;  // once is enough
+    }
+  }
+  AwaitDates(runtime_.assets.reload_at, now);
 }
 
 // Sockets of addresses that no listener has yet.

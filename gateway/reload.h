@@ -50,6 +50,7 @@ class Reload {
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
   void WatchFiles();
   void AwaitDates(int64_t reload_at, MonoTime now);
+  void LeaveOutStale(MonoTime now);
   void Finish(MonoTime now);
   void FreeRetired();
   void Refuse(Trigger trigger, const std::vector<std::string>& errors);

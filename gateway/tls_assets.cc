@@ -187,6 +187,33 @@ bool TlsAssets::SameAs(const TlsAssets& other) const {
                             &TicketSource::digest);
 }
 
+TlsAssets WithoutStaleResponses(const TlsAssets& assets) {
+  TlsAssets left = assets;
+  left.warnings.clear();
+  left.reload_at = 0;
+  std::map<std::shared_ptr<const Credential>, std::shared_ptr<const Credential>> instead;
+  for (std::shared_ptr<const Credential>& credential : left.credentials) {
+    const auto now = WithoutStaleResponse(credential);
+    instead.emplace(credential, now);
+    if (now != credential) left.warnings.push_back(Info(*now).warnings.front());
+    credential = now;
+    const int64_t at = NextDate(*now);
+    if (at != 0 && (left.reload_at == 0 || at < left.reload_at)) left.reload_at = at;
+  }
+  std::map<std::shared_ptr<const CredentialIndex>, std::shared_ptr<const CredentialIndex>> indices;
+  for (TlsPolicy& policy : left.policies) {
+    std::shared_ptr<const CredentialIndex>& index = indices[policy.certificates];
+    if (index == nullptr) {
+      std::vector<std::shared_ptr<const Credential>> credentials =
+          CredentialsOf(*policy.certificates);
+      for (auto& credential : credentials) credential = instead.at(credential);
+      index = MakeCredentialIndex(std::move(credentials));
+    }
+    policy.certificates = index;
+  }
+  return left;
+}
+
 TlsAssets LoadTlsAssets(const Config& config, CredentialStore& store,
                         const std::shared_ptr<TicketKeys>& own_tickets) {
   return AssetLoader(config, store, own_tickets).Load();

@@ -44,6 +44,9 @@ struct TlsAssets {
   bool SameAs(const TlsAssets& other) const;
 };
 
+// What is left of `assets` where OCSP responses have run out since: all but those.
+TlsAssets WithoutStaleResponses(const TlsAssets& assets);
+
 // Main thread. `own_tickets` are the keys of listeners without a file.
 TlsAssets LoadTlsAssets(const Config& config, CredentialStore& store,
                         const std::shared_ptr<TicketKeys>& own_tickets);

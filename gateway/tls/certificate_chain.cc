@@ -5,8 +5,10 @@
 #include <openssl/mem.h>
 #include <openssl/nid.h>
 #include <openssl/obj.h>
+#include <openssl/posix_time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -81,6 +83,14 @@ std::string LeftOutText(const Chain& left) {
 }
 
 }  // namespace
+
+std::string DateText(int64_t unix_seconds) {
+  tm parts = {};
+  if (OPENSSL_posix_to_tm(unix_seconds, &parts) != 1) return "?";
+  char text[32];
+  const size_t n = strftime(text, sizeof(text), "%Y-%m-%d", &parts);
+  return std::string(text, n);
+}
 
 std::string DisplayName(const X509_NAME* name) {
   int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);

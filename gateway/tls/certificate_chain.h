@@ -26,6 +26,9 @@ struct OrderedChain {
 // `leaf` is its position in `certificates`.
 OrderedChain OrderChain(Chain certificates, size_t leaf);
 
+// A UTC date for messages, "2026-03-01".
+std::string DateText(int64_t unix_seconds);
+
 // The common name, else the last part there is, printable; never empty.
 std::string DisplayName(const X509_NAME* name);
 

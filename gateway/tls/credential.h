@@ -55,6 +55,7 @@ class Credential {
   Sha256 digest = {};       // of the content of certificate and key
   Sha256 ocsp_digest = {};  // of the response that is sent; zeros: none
   std::string ocsp;         // that response
+  int64_t ocsp_until = 0;   // and the end of its validity
   int64_t reload_at = 0;    // as CertificateSet::reload_at
 };
 

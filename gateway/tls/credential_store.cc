@@ -1,10 +1,8 @@
 #include "gateway/tls/credential_store.h"
 
-#include <openssl/posix_time.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <set>
 #include <tuple>
@@ -13,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/io/clock.h"
+#include "gateway/tls/certificate_chain.h"
 #include "gateway/tls/certificate_file.h"
 #include "gateway/tls/certificate_folder.h"
 #include "gateway/tls/credential.h"
@@ -34,15 +33,6 @@ constexpr size_t kFirstSweep = 64;
 
 absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
-}
-
-// A UTC date for messages, "2026-03-01".
-std::string Date(int64_t unix_seconds) {
-  tm parts = {};
-  if (OPENSSL_posix_to_tm(unix_seconds, &parts) != 1) return "?";
-  char text[32];
-  const size_t n = strftime(text, sizeof(text), "%Y-%m-%d", &parts);
-  return std::string(text, n);
 }
 
 std::span<const uint8_t> Bytes(std::string_view text) {
@@ -117,24 +107,26 @@ absl::Status JudgeOcsp(int64_t now, Content& content, Credential& credential) {
   std::string warning;
   if (response->status == OcspResponse::Status::kRevoked) {
     info.ocsp = Ocsp::kRevoked;
-    warning = absl::StrCat("THE CERTIFICATE IS REVOKED since ", Date(response->revoked_at), ": ",
-                           info.file, ", replace it; the response is not sent");
+    warning = absl::StrCat("THE CERTIFICATE IS REVOKED since ", DateText(response->revoked_at),
+                           ": ", info.file, ", replace it; the response is not sent");
   } else if (response->status == OcspResponse::Status::kUnknown) {
     warning = "the responder does not know the certificate, the response is not sent";
   } else if (now >= until) {
     info.ocsp = Ocsp::kStale;
-    warning = absl::StrCat("is out of date since ", Date(until), ", not sent");
+    warning = absl::StrCat("is out of date since ", DateText(until), ", not sent");
   } else if (now + kClockSkewSeconds < response->this_update) {
     info.ocsp = Ocsp::kStale;
     credential.reload_at =
         Sooner(credential.reload_at, response->this_update - kClockSkewSeconds, now);
-    warning = absl::StrCat("is not valid before ", Date(response->this_update), ", not sent");
+    warning = absl::StrCat("is not valid before ", DateText(response->this_update), ", not sent");
   } else {
     info.ocsp = Ocsp::kGood;
+    credential.ocsp_until = until;
     credential.reload_at = Sooner(credential.reload_at, until, now);
     return absl::OkStatus();
   }
   content.ocsp.clear();
+  if (info.must_staple) warning += "; clients will refuse the certificate, which demands one";
   info.warnings.push_back(absl::StrCat(content.ocsp_file, ": ", warning));
   return absl::OkStatus();
 }
@@ -144,15 +136,16 @@ void JudgeDates(const CertificateMaterial& material, int64_t now, CertificateInf
     info.warnings.push_back(absl::StrCat(info.file, ": ", text));
   };
   if (now > info.not_after) {
-    warn(absl::StrCat("expired ", Date(info.not_after), ", clients will refuse it"));
+    warn(absl::StrCat("expired ", DateText(info.not_after), ", clients will refuse it"));
   } else if (now < info.not_before) {
-    warn(absl::StrCat("is not valid before ", Date(info.not_before), ", clients will refuse it"));
+    warn(absl::StrCat("is not valid before ", DateText(info.not_before),
+                      ", clients will refuse it"));
   } else if (info.not_after - now < kExpiryWarningSeconds) {
-    warn(absl::StrCat("expires ", Date(info.not_after)));
+    warn(absl::StrCat("expires ", DateText(info.not_after)));
   }
   for (const CertificateMaterial::Issuer& issuer : material.issuers) {
     if (now <= issuer.not_after) continue;
-    warn(absl::StrCat("its issuer ", issuer.name, " expired ", Date(issuer.not_after)));
+    warn(absl::StrCat("its issuer ", issuer.name, " expired ", DateText(issuer.not_after)));
   }
 }
 
@@ -313,6 +306,29 @@ std::vector<std::string> PathsOf(const CertificateSource& source) {
     if (!path.empty()) paths.push_back(path);
   }
   return paths;
+}
+
+std::shared_ptr<const Credential> WithoutStaleResponse(
+    const std::shared_ptr<const Credential>& credential) {
+  const int64_t now = WallNow() / 1'000'000;
+  if (credential->ocsp.empty() || now < credential->ocsp_until) return credential;
+  auto left = std::make_shared<Credential>();
+  left->material = credential->material;
+  left->digest = credential->digest;
+  left->info = credential->info;
+  left->info.ocsp = Ocsp::kStale;
+  left->info.warnings = {
+      absl::StrCat(left->info.file, ": its OCSP response is out of date, no longer sent")};
+  left->reload_at = NextDate(*left);
+  left->ssl = MakeSslCredential(*left->material, {});
+  return left->ssl == nullptr ? credential : left;
+}
+
+int64_t NextDate(const Credential& credential) {
+  const int64_t now = WallNow() / 1'000'000;
+  const int64_t by_itself =
+      Sooner(Sooner(0, credential.info.not_before, now), credential.info.not_after + 1, now);
+  return Sooner(by_itself, credential.ocsp_until, now);
 }
 
 const CertificateInfo& Info(const Credential& credential) { return credential.info; }

@@ -63,6 +63,12 @@ struct CertificateInfo {
 class Credential;
 
 const CertificateInfo& Info(const Credential& credential);
+// Unix seconds: the next day, after now, on which its dates make it another; 0: none.
+int64_t NextDate(const Credential& credential);
+// Itself, or the same without the OCSP response that has run out since it was loaded:
+// for when files cannot be loaded anew.
+std::shared_ptr<const Credential> WithoutStaleResponse(
+    const std::shared_ptr<const Credential>& credential);
 
 // Credentials by server name, to be shared by all workers of a listener policy.
 class CredentialIndex;

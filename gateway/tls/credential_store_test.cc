@@ -228,6 +228,25 @@ TEST_F(OcspTest, TellsWhenDatesChangeTheSet) {
   EXPECT_EQ(reload_at(), 0);
 }
 
+TEST_F(OcspTest, StaleOnesAreLeftOutOfWhatIsLoaded) {
+  const auto good = Load(Make());
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(WithoutStaleResponse(*good), *good);
+  EXPECT_EQ(NextDate(**good), Info(**good).ocsp_next_update);
+  auto late = std::make_shared<Credential>();
+  late->material = (*good)->material;
+  late->info = (*good)->info;
+  late->ocsp = (*good)->ocsp;
+  late->ocsp_until = 1;
+  const auto left = WithoutStaleResponse(late);
+  EXPECT_EQ(Info(*left).ocsp, Ocsp::kStale);
+  EXPECT_TRUE(left->ocsp.empty());
+  EXPECT_NE(left->ssl, nullptr);
+  ASSERT_EQ(Info(*left).warnings.size(), 1u);
+  EXPECT_EQ(Info(*left).warnings[0].find(Path("a.crt") + ": "), 0u);
+  EXPECT_EQ(NextDate(*left), Info(*left).not_after + 1);
+}
+
 TEST_F(OcspTest, MustStaple) {
   chain_ = MakeTestChain(1, {.must_staple = true});
   const auto without = Load("");
@@ -241,6 +260,8 @@ TEST_F(OcspTest, MustStaple) {
   const auto stale = Load(Make({.this_update = -20, .next_update = -10}));
   ASSERT_TRUE(stale.ok());
   EXPECT_EQ(Info(**stale).ocsp, Ocsp::kStale);
+  ASSERT_EQ(Info(**stale).warnings.size(), 1u);
+  EXPECT_NE(Info(**stale).warnings[0].find("which demands one"), std::string::npos);
 }
 
 }  // namespace

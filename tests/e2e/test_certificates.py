@@ -177,6 +177,21 @@ class Ocsp(unittest.TestCase):
             self.assertIn("Cert Status: good",
                           s_client(port, "-status", "-servername", "stale.example"))
 
+    def test_nor_is_it_while_other_files_are_bad(self):
+        place = folder(self)
+        short, other = root.issue(["short.example"]), root.issue(["other.example"])
+        entries = [short.save(place, "short"), other.save(place, "other")]
+        tm.write(os.path.join(place, "short.crt.ocsp"), root.ocsp(short, days=(-1, 8 / 86400)))
+        with fakes.Backend(fakes.echo) as backend, env.tcp(
+                backend.address, tls={"certificates": entries}) as gateway:
+            port = gateway.ports["tcp"]
+            tm.write(entries[1]["cert"], "half of it")
+            self.assertIsNotNone(gateway.wait_for_line("other.crt", "not taken over"))
+            self.assertIsNotNone(gateway.wait_for_line("short.crt", "out of date"))
+            # Workers change over a moment after the line.
+            self.assertTrue(any("no response sent" in s_client(port, "-status")
+                                for _ in range(50)))
+            self.assertEqual(served(port, "other.example"), other.der)
 
     def test_one_that_goes_out_of_date_is_no_longer_sent(self):
         place = folder(self)
