@@ -139,6 +139,8 @@ class AssetLoader {
       return nullptr;
     }
     assets_.trust.push_back((*loaded)->digest());
+    const std::vector<std::string>& warnings = (*loaded)->warnings();
+    assets_.warnings.insert(assets_.warnings.end(), warnings.begin(), warnings.end());
     return trusts_.emplace(key, *std::move(loaded)).first->second;
   }
 

@@ -94,7 +94,7 @@ std::string Sign(X509* cert, EVP_PKEY* signer) {
 }
 
 std::string MakeAuthority(EVP_PKEY* key, const std::string& name, const std::string& issuer,
-                          EVP_PKEY* signer) {
+                          EVP_PKEY* signer, int64_t& serial) {
   constexpr int64_t kLife = 10 * 86'400;
   const auto cert = Begin(key, name, issuer, kLife);
   bssl::UniquePtr<BASIC_CONSTRAINTS> constraints(BASIC_CONSTRAINTS_new());
@@ -102,6 +102,7 @@ std::string MakeAuthority(EVP_PKEY* key, const std::string& name, const std::str
   Check(
       X509_add1_ext_i2d(cert.get(), NID_basic_constraints, constraints.get(), 1, X509V3_ADD_APPEND),
       "constraints");
+  Check(ASN1_INTEGER_get_int64(&serial, X509_get0_serialNumber(cert.get())), "serial");
   return Sign(cert.get(), signer);
 }
 
@@ -126,12 +127,12 @@ void AddPadding(X509* cert, size_t size) {
 }  // namespace
 
 TestAuthority::TestAuthority(const std::string& name) : name_(name), key_(MakeKey()) {
-  cert_ = MakeAuthority(key_.get(), name, name, key_.get());
+  cert_ = MakeAuthority(key_.get(), name, name, key_.get(), serial_);
 }
 
 TestAuthority::TestAuthority(const std::string& name, const TestAuthority& parent)
     : name_(name), key_(MakeKey()) {
-  cert_ = MakeAuthority(key_.get(), name, parent.name_, parent.key_.get());
+  cert_ = MakeAuthority(key_.get(), name, parent.name_, parent.key_.get(), serial_);
   below_root_ = cert_ + parent.below_root_;
 }
 

@@ -41,10 +41,12 @@ class TestAuthority {
   // A revocation list, PEM; `next_update` in seconds from now.
   std::string Revoke(const std::vector<int64_t>& serials, int64_t next_update = 86'400) const;
   const std::string& cert() const { return cert_; }  // PEM
+  int64_t serial() const { return serial_; }
 
  private:
   std::string name_;
   bssl::UniquePtr<EVP_PKEY> key_;
+  int64_t serial_ = 0;
   std::string cert_;
   std::string below_root_;  // PEM: this one and those above it but the root
 };

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/io/clock.h"
+#include "gateway/tls/certificate_chain.h"
 #include "gateway/tls/pem_file.h"
 #include "gateway/tls/verify.h"
 
@@ -71,6 +73,7 @@ class Builder {
         PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
       ++count;
       X509_STORE_add_crl(impl_->store.get(), crl.get());
+      Judge(path, crl.get());
     }
     if (!AtEnd()) return Bad(path, absl::StrCat("revocation list ", count + 1, " is damaged"));
     if (count == 0) return Bad(path, "holds no PEM revocation list (-----BEGIN X509 CRL-----)");
@@ -89,6 +92,16 @@ class Builder {
   }
 
  private:
+  void Judge(const std::string& path, const X509_CRL* crl) {
+    int64_t until = 0;
+    const ASN1_TIME* time = X509_CRL_get0_nextUpdate(crl);
+    if (time == nullptr || ASN1_TIME_to_posix(time, &until) != 1) return;
+    if (until >= WallNow() / 1'000'000) return;
+    impl_->warnings.push_back(absl::StrCat(
+        path, ": the revocation list of ", DisplayName(X509_CRL_get_issuer(crl)),
+        " is out of date since ", DateText(until), ": nobody with its certificates is verified"));
+  }
+
   void AddName(const X509* ca) {
     uint8_t* der = nullptr;
     const int size = i2d_X509_NAME(X509_get_subject_name(ca), &der);
@@ -131,6 +144,7 @@ TrustStore::TrustStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TrustStore::~TrustStore() = default;
 
 const std::string& TrustStore::digest() const { return impl_->digest; }
+const std::vector<std::string>& TrustStore::warnings() const { return impl_->warnings; }
 
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Load(const std::string& ca,
                                                                    const std::string& crl,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -18,9 +19,11 @@ class TrustStore {
   struct Impl;
 
   // `ca`: a PEM file of authorities, or a folder of such files. `crl`: a PEM file of
-  // revocation lists, or empty; with it the certificate itself is looked up, and a list
-  // that is missing or out of date fails verification. `depth`: certificates between
-  // the one verified and the authority. An error begins with the path.
+  // revocation lists, or empty; with it the certificate itself is looked up, and those
+  // above it where their issuers have a list. A list that is out of date fails
+  // verification, and so does a missing one of the certificate's issuer. `depth`:
+  // certificates between the one verified and the authority. An error begins with the
+  // path.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Load(const std::string& ca,
                                                                 const std::string& crl,
                                                                 uint32_t depth);
@@ -35,6 +38,8 @@ class TrustStore {
   const Impl& impl() const { return *impl_; }
   // Of everything that a verification depends on, but the day.
   const std::string& digest() const;
+  // Each begins with a path.
+  const std::vector<std::string>& warnings() const;
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/tls/tls_labels.h"
 #include "gateway/tls/trust_store.h"
@@ -19,6 +20,7 @@ struct TrustStore::Impl {
   bool check_crl = false;
   uint32_t depth = 0;
   std::string digest;
+  std::vector<std::string> warnings;
 };
 
 // What is known of a client that sent a certificate. Name and issuer are set only if

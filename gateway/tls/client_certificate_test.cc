@@ -1,0 +1,192 @@
+// Certificates of clients: who is verified, by which lists and limits, and that no
+// ticket is a way around.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/tls/credential_testing.h"
+#include "gateway/tls/test_authority.h"
+#include "gateway/tls/test_client.h"
+#include "gateway/tls/test_server.h"
+#include "gateway/tls/tls_context.h"
+#include "gateway/tls/tls_session.h"
+#include "gateway/tls/trust_store.h"
+
+namespace starling {
+namespace {
+
+using Mode = ClientCertificateMode;
+
+class ClientCertificateTest : public CredentialFolderTest {
+ protected:
+  std::shared_ptr<const TrustStore> Trust(const std::string& crl = "", uint32_t depth = 1) {
+    auto loaded = TrustStore::Load(Put("ca.pem", root_.cert()),
+                                   crl.empty() ? "" : Put("lists.crl", crl), depth);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return *loaded;
+  }
+
+  std::unique_ptr<TlsContext> Server(Mode mode, std::shared_ptr<const TrustStore> trust) {
+    auto context = TlsContext::Create({.certificates = index_,
+                                       .client_certificate = mode,
+                                       .client_trust = std::move(trust),
+                                       .tickets = tickets_});
+    EXPECT_TRUE(context.ok()) << context.status();
+    return *std::move(context);
+  }
+
+  // "verified as NAME by ISSUER", another result, or why the handshake failed.
+  static std::string Result(TlsContext& context, TestClientOptions options) {
+    TestClient client(options);
+    TestServer server(context);
+    if (!Exchange(client, server)) return std::string(Label(server.session().failure()));
+    const TlsFacts facts = server.session().Facts();
+    std::string result = facts.resumed ? "resumed " : "";
+    result += kClientCertificateLabels[static_cast<size_t>(facts.client_certificate)];
+    if (facts.client_name.empty()) return result;
+    return result + " as " + std::string(facts.client_name) + " by " +
+           std::string(facts.client_issuer);
+  }
+  static TestClientOptions With(const TestLeaf& leaf, uint16_t version = 0x0304) {
+    TestClientOptions options;
+    options.min_version = options.max_version = version;
+    options.certificate = leaf.cert;
+    options.key = leaf.key;
+    return options;
+  }
+
+  static std::shared_ptr<const Credential> Load(CredentialStore& store, const TestLeaf& leaf) {
+    return std::move(store.LoadPem({"test.crt", "test.key"}, leaf.cert, leaf.key)).value();
+  }
+
+  TestAuthority root_{"Root"};
+  TestAuthority below_{"Below", root_};
+  std::shared_ptr<const CredentialIndex> index_ =
+      MakeCredentialIndex({Load(store_, root_.Issue())});
+  std::shared_ptr<TicketKeys> tickets_ = MakeTicketKeys();
+};
+
+TEST_F(ClientCertificateTest, NamesAreThoseOfVerifiedOnesOnly) {
+  TestLeafOptions mail, server_only, nameless, line;
+  mail.common_name = "";
+  mail.mails = {"alice@example.org"};
+  server_only.server_only = true;
+  nameless.common_name = "";
+  line.common_name = "alice\nbob";
+  struct {
+    TestLeaf leaf;
+    std::string_view optional, require;
+  } const rows[] = {
+      {root_.Issue(), "verified as client by Root", "verified as client by Root"},
+      {below_.Issue(), "verified as client by Below", "verified as client by Below"},
+      {root_.Issue(mail), "verified as alice@example.org by Root",
+       "verified as alice@example.org by Root"},
+      {root_.Issue(nameless), "verified", "verified"},
+      {TestAuthority("Root").Issue(), "failed", "client_certificate_invalid"},
+      {root_.Issue(server_only), "failed", "client_certificate_invalid"},
+      {root_.Issue(line), "failed", "client_certificate_invalid"},
+      {{}, "absent", "client_certificate_missing"},
+  };
+  const auto optional = Server(Mode::kOptional, Trust());
+  const auto require = Server(Mode::kRequire, Trust());
+  for (const uint16_t version : {0x0303, 0x0304}) {
+    for (const auto& row : rows) {
+      EXPECT_EQ(Result(*optional, With(row.leaf, version)), row.optional);
+      EXPECT_EQ(Result(*require, With(row.leaf, version)), row.require);
+    }
+  }
+}
+
+TEST_F(ClientCertificateTest, ListsCountForTheWholeChain) {
+  const TestLeaf good = below_.Issue(), bad = below_.Issue();
+  struct {
+    std::string lists;
+    std::string_view good, bad;
+  } const rows[] = {
+      {below_.Revoke({bad.serial}), "verified as client by Below", "failed"},
+      {below_.Revoke({bad.serial}) + root_.Revoke({}), "verified as client by Below", "failed"},
+      {below_.Revoke({}) + root_.Revoke({below_.serial()}), "failed", "failed"},
+      // The list of the one that issued it is missing, or out of date.
+      {root_.Revoke({}), "failed", "failed"},
+      {below_.Revoke({}, -3'600) + root_.Revoke({}), "failed", "failed"},
+      {below_.Revoke({}) + root_.Revoke({}, -3'600), "failed", "failed"},
+      // Signed by another of the same name.
+      {TestAuthority("Below").Revoke({}), "failed", "failed"},
+  };
+  for (const auto& row : rows) {
+    const auto server = Server(Mode::kOptional, Trust(row.lists));
+    EXPECT_EQ(Result(*server, With(good)), row.good);
+    EXPECT_EQ(Result(*server, With(bad)), row.bad);
+  }
+}
+
+TEST_F(ClientCertificateTest, ListsThatAreOutOfDateAreTold) {
+  EXPECT_TRUE(Trust(root_.Revoke({}))->warnings().empty());
+  const auto trust = Trust(root_.Revoke({}) + below_.Revoke({}, -3'600));
+  ASSERT_EQ(trust->warnings().size(), 1u);
+  EXPECT_EQ(trust->warnings()[0].find(Path("lists.crl") + ": the revocation list of Below is out"),
+            0u)
+      << trust->warnings()[0];
+}
+
+TEST_F(ClientCertificateTest, DepthAndSizeAreLimited) {
+  const TestAuthority third("Third", below_);
+  for (const auto& [depth, said] : std::vector<std::pair<uint32_t, std::string>>{
+           {0, "ok bad bad"}, {1, "ok ok bad"}, {2, "ok ok ok"}}) {
+    const auto server = Server(Mode::kRequire, Trust("", depth));
+    std::string got;
+    for (const TestAuthority* issuer : std::vector<const TestAuthority*>{&root_, &below_, &third}) {
+      const bool ok = Result(*server, With(issuer->Issue())).starts_with("verified");
+      got += std::string(got.empty() ? "" : " ") + (ok ? "ok" : "bad");
+    }
+    EXPECT_EQ(got, said) << depth;
+  }
+  TestLeafOptions big;
+  for (const size_t padding : {size_t{15'000}, size_t{17'000}, size_t{60'000}}) {
+    big.padding = padding;
+    for (const Mode mode : {Mode::kOptional, Mode::kRequire}) {
+      const auto server = Server(mode, Trust());
+      EXPECT_EQ(Result(*server, With(root_.Issue(big))).starts_with("verified"), padding == 15'000);
+    }
+  }
+}
+
+// A ticket that another policy gave is worth nothing, and what a ticket says of its
+// client is verified again.
+TEST_F(ClientCertificateTest, NoTicketIsAWayAround) {
+  const TestLeaf leaf = root_.Issue();
+  const auto none = Server(Mode::kNone, nullptr);
+  const auto optional = Server(Mode::kOptional, Trust());
+  const auto require = Server(Mode::kRequire, Trust());
+  const auto twin = Server(Mode::kRequire, Trust());
+  const auto lists = Server(Mode::kRequire, Trust(root_.Revoke({})));
+  const auto deeper = Server(Mode::kRequire, Trust("", 2));
+  const auto session_of = [](TlsContext& context, const TestClientOptions& options) {
+    TestClient client(options);
+    TestServer server(context);
+    EXPECT_TRUE(Exchange(client, server)) << client.error();
+    server.Write("x");
+    Exchange(client, server);
+    return client.session();
+  };
+  for (const uint16_t version : {0x0303, 0x0304}) {
+    TestClientOptions nobody = With({}, version);
+    for (TlsContext* giver : {none.get(), optional.get()}) {
+      nobody.session = session_of(*giver, nobody);
+      ASSERT_NE(nobody.session, nullptr);
+      EXPECT_EQ(Result(*require, nobody), "client_certificate_missing");
+    }
+    TestClientOptions alice = With(leaf, version);
+    alice.session = session_of(*require, alice);
+    EXPECT_EQ(Result(*twin, alice), "resumed verified as client by Root");
+    for (TlsContext* other : {optional.get(), lists.get(), deeper.get()}) {
+      EXPECT_EQ(Result(*other, alice), "verified as client by Root");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace starling
