@@ -75,13 +75,21 @@ void Update(SHA256_CTX& hash, std::string_view text) {
   SHA256_Update(&hash, text.data(), text.size());
 }
 
+void Update(SHA256_CTX& hash, const std::vector<uint16_t>& values) {
+  Update(hash, {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(uint16_t)});
+}
+
 // Binds sessions to the policy: a ticket is good where the same names are served, the
-// same protocol spoken and the same of clients demanded (RFC 8446 section 4.6.1,
-// ALPACA). By names and not by certificates, so that a renewed one keeps sessions.
+// same protocol spoken, and the same demanded of clients and of handshakes, of which
+// TLS 1.2 resumes all but the cipher unseen (RFC 8446 section 4.6.1, ALPACA). By names
+// and not by certificates, so that a renewed one keeps sessions.
 bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   std::set<std::string_view> names;
   for (const auto& credential : impl.index->credentials()) {
-    names.insert(credential->material->dns_names.begin(), credential->material->dns_names.end());
+    // Of those without host names, what else they are for.
+    const std::vector<std::string>& hosts = credential->material->dns_names;
+    if (hosts.empty()) names.insert(credential->info.names);
+    names.insert(hosts.begin(), hosts.end());
   }
   SHA256_CTX hash;
   SHA256_Init(&hash);
@@ -92,6 +100,8 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12,
                            static_cast<uint8_t>(impl.client_certificate)};
   SHA256_Update(&hash, flags, sizeof(flags));
+  Update(hash, impl.policy.groups);
+  Update(hash, impl.policy.signatures);
   if (impl.trust != nullptr) Update(hash, impl.trust->digest());
   uint8_t digest[SHA256_DIGEST_LENGTH];
   SHA256_Final(digest, &hash);

@@ -111,6 +111,7 @@ class Resumption(unittest.TestCase):
             "plain": common,
             "twin": common,
             "modern": {**common, "tls_options": {"preset": "modern"}},
+            "groups": {**common, "tls_options": {"groups": ["X25519", "P-256"]}},
             "names": {**common, "tls_options": {"certificates": [own]}},
             "optional": {**common, "tls_options": {
                 "client_certificate": {"mode": "optional", "ca": ca}}},
@@ -120,14 +121,20 @@ class Resumption(unittest.TestCase):
         }
         with fakes.Backend(fakes.echo) as backend, env.gateway(
                 listeners, {"echo": backend.address}) as gateway:
-            tls = settings("TLSv1.3")
-            _, session = visit(gateway.ports["plain"], tls)
-            self.assertTrue(visit(gateway.ports["twin"], tls, session)[0])
-            for name in ("modern", "names", "optional", "mail"):
-                with self.subTest(name):
-                    self.assertFalse(visit(gateway.ports[name], tls, session)[0])
-            with self.assertRaises((ssl.SSLError, EOFError, ConnectionError)):
-                visit(gateway.ports["require"], tls, session)
+            for version in ("TLSv1.2", "TLSv1.3"):
+                tls = settings(version)
+                _, session = visit(gateway.ports["plain"], tls)
+                self.assertTrue(visit(gateway.ports["twin"], tls, session)[0])
+                for name in ("modern", "groups", "names", "optional", "mail"):
+                    if (name, version) == ("modern", "TLSv1.2"):
+                        continue
+                    with self.subTest(name, version=version):
+                        self.assertFalse(visit(gateway.ports[name], tls, session)[0])
+                for giver in ("plain", "optional"):
+                    _, session = visit(gateway.ports[giver], tls)
+                    with self.subTest("require", version=version, giver=giver), \
+                            self.assertRaises((ssl.SSLError, EOFError, ConnectionError)):
+                        visit(gateway.ports["require"], tls, session)
 
 
 if __name__ == "__main__":
