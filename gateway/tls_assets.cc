@@ -58,14 +58,14 @@ class AssetLoader {
       }
     }
     assets_.policy_of.push_back(static_cast<uint32_t>(assets_.policies.size()));
-    assets_.policies.push_back(PolicyOf(listener.tls_options, listener.protocol->alpn));
+    assets_.policies.push_back(PolicyOf(listener.tls_options, *listener.protocol));
   }
 
-  TlsPolicy PolicyOf(const TlsOptions& options, std::string_view alpn) {
+  TlsPolicy PolicyOf(const TlsOptions& options, const ProtocolRow& protocol) {
     TlsPolicy policy;
     policy.certificates = Certificates(options.certificates);
-    policy.alpn = alpn;
-    policy.alpn_strict = options.alpn_strict;
+    policy.alpn = protocol.alpn;
+    policy.alpn_strict = options.alpn_strict && protocol.alpn_registered;
     policy.sni_strict = options.sni_strict;
     policy.tls12 = options.min_version == MinVersion::kTls12;
     policy.ciphers = options.ciphers;

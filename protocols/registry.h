@@ -35,7 +35,10 @@ struct ProtocolRow {
   std::string_view name;   // as in `protocol:` of the configuration
   uint16_t starttls_port;  // IANA; 0 if the protocol has none
   uint16_t implicit_port;
-  std::string_view alpn;  // without its length octet; empty: none registered
+  // Without its length octet; empty: whatever clients offer is let pass. Where IANA has
+  // none registered, no client need offer it, but one that offers others is a stranger.
+  std::string_view alpn;
+  bool alpn_registered;
   bool has_starttls;
   bool opportunistic;     // the policy is supported
   bool server_first;      // the server greets

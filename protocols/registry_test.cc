@@ -34,12 +34,14 @@ TEST(Registry, ADialogueIsThereWhereStartTlsIs) {
   }
 }
 
-// An ALPN identifier is only what IANA has registered: SMTP has none.
+// IANA has registered none for SMTP and LMTP, whose own names refuse browsers (ALPACA).
 TEST(Registry, Alpn) {
-  EXPECT_EQ(FindProtocol("smtp")->alpn, "");
-  EXPECT_EQ(FindProtocol("imap")->alpn, "imap");
-  EXPECT_EQ(FindProtocol("pop3")->alpn, "pop3");
-  EXPECT_EQ(FindProtocol("managesieve")->alpn, "managesieve");
+  for (const ProtocolRow& row : AllProtocols()) {
+    SCOPED_TRACE(row.name);
+    EXPECT_EQ(row.alpn, row.name == "tcp" ? "" : row.name);
+    EXPECT_EQ(row.alpn_registered,
+              row.name == "imap" || row.name == "pop3" || row.name == "managesieve");
+  }
 }
 
 TEST(Registry, EveryDialogueGreetsAndRefuses) {
@@ -55,8 +57,8 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
     EXPECT_EQ(step.verdict, Verdict::kContinue);
     EXPECT_EQ(out.client.size() > 0, row.server_first);
     negotiator->~Negotiator();
-    for (Refusal refusal :
-         {Refusal::kTooBusy, Refusal::kUnavailable, Refusal::kTimeout, Refusal::kShutdown}) {
+    for (Refusal refusal : {Refusal::kTooBusy, Refusal::kUnavailable, Refusal::kTimeout,
+                            Refusal::kShutdown, Refusal::kTlsExpected}) {
       Writer said(client);
       row.refuse(refusal, options, said);
       EXPECT_TRUE(AsText(said.written()).ends_with("\r\n"));

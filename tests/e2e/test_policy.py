@@ -141,6 +141,21 @@ class Alpn(unittest.TestCase):
             self.assertEqual(running.wait_for_metric(
                 3, FAILURES, reason="no_application_protocol"), 3)
 
+    def test_browsers_are_refused_where_no_identifier_is_registered(self):
+        # So strictness asks for nothing there: no client has anything to offer.
+        listeners = {name: {"protocol": name, "tls_options": {"alpn": "strict"}}
+                     for name in ("smtp", "lmtp")}
+        with fakes.Backend(fakes.says(b"220 x\r\n")) as backend, \
+                gateway(backend, listeners=listeners) as running:
+            for name in listeners:
+                for offered, good in ((None, True), (name, True), ("h2,http/1.1", False)):
+                    with self.subTest(offered, listener=name):
+                        options = ["-alpn", offered] if offered else []
+                        there, output = s_client(running.ports[name], *options)
+                        self.assertEqual(there, good, output)
+                        if not good:
+                            self.assertIn("no application protocol", output)
+
 
 class Failures(unittest.TestCase):
     def test_counted_by_the_highest_version_offered(self):
