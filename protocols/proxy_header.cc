@@ -97,6 +97,7 @@ class Selection {
       cipher = Choose(info.tls->cipher, kMaxTlsName);
       if (info.tls->client_certificate && info.tls->verified) {
         common_name = Choose(info.tls->common_name, room_);
+        issuer = Choose(info.tls->issuer, room_);
       }
     }
     if (tlvs.authority) authority = Choose(info.sni, room_);
@@ -109,7 +110,7 @@ class Selection {
   }
 
   bool ssl = false;
-  std::string_view version, cipher, common_name, signature, key_algorithm;
+  std::string_view version, cipher, common_name, issuer, signature, key_algorithm;
   std::string_view authority, alpn, unique_id;
 
  private:
@@ -155,6 +156,7 @@ void PackTlvs(Packer& packer, const ProxyInfo& info, const ProxyTlvs& tlvs) {
   PackTlv(packer, ProxyTlvType::kAuthority, chosen.authority);
   PackTlv(packer, ProxyTlvType::kUniqueId, chosen.unique_id);
   if (chosen.ssl) PackSsl(packer, *info.tls, chosen);
+  PackTlv(packer, ProxyTlvType::kClientIssuer, chosen.issuer);
   size_t crc_at = 0;
   if (tlvs.crc32c) {
     packer.U8(static_cast<uint8_t>(ProxyTlvType::kCrc32c));

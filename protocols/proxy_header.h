@@ -28,6 +28,7 @@ struct ProxyTls {
   bool resumed = false;             // not on this connection, but where the session began
   bool verified = false;            // and verification succeeded
   std::string_view common_name;     // sent only when verified
+  std::string_view issuer;          // the same; a TLV of our own, 0xE0
 };
 
 // Which TLVs are written (all by default; each is a switch of the backend).
@@ -50,7 +51,7 @@ struct ProxyInfo {
 
 // Appends the header. A version 2 header stays within kMaxProxyV2Out: TLVs that
 // do not fit are left out, least important first (key algorithm and signature,
-// UNIQUE_ID, ALPN, AUTHORITY, CN; the SSL TLV with version and cipher always fits).
+// UNIQUE_ID, ALPN, AUTHORITY, issuer, CN; the SSL TLV with version and cipher always fits).
 // False only if `out` has too little room (kMaxProxyV2Out is always enough).
 [[nodiscard]] bool WriteProxyV1(const ProxyInfo& info, Writer& out);
 [[nodiscard]] bool WriteProxyV2(const ProxyInfo& info, const ProxyTlvs& tlvs, Writer& out);

@@ -178,7 +178,7 @@ TEST(ProxyV2, EveryTlvHasItsSwitch) {
   EXPECT_EQ(ReadTlvs(V2(plain), 28).count(0x20), 0u);
 }
 
-TEST(ProxyV2, CommonNameOnlyWhenVerified) {
+TEST(ProxyV2, NameAndIssuerOnlyWhenVerified) {
   struct Case {
     bool certificate, verified;
     std::string head;
@@ -193,7 +193,11 @@ TEST(ProxyV2, CommonNameOnlyWhenVerified) {
     info.tls->client_certificate = c.certificate;
     info.tls->verified = c.verified;
     info.tls->common_name = "alice";
-    std::string ssl = ReadTlvs(V2(info), 28)[0x20];
+    info.tls->issuer = "Clients";
+    auto tlvs = ReadTlvs(V2(info), 28);
+    const std::string ssl = tlvs[0x20];
+    EXPECT_EQ(tlvs.count(0xe0), c.name ? 1u : 0u);
+    EXPECT_EQ(tlvs[0xe0], c.name ? "Clients" : "");
     EXPECT_EQ(ssl.substr(0, 5), c.head);
     EXPECT_EQ(ReadTlvs(ssl, 5).count(0x22), c.name ? 1u : 0u);
   }
@@ -211,6 +215,7 @@ TEST(ProxyV2, StaysWithinItsLimit) {
       info.unique_id = id;
       info.tls->client_certificate = info.tls->verified = true;
       info.tls->common_name = name;
+      info.tls->issuer = name;
       std::string header = V2(info);
       ASSERT_LE(header.size(), kMaxProxyV2Out);
       ASSERT_EQ(ParseProxy(AsBytes(header)).status, Status::kDone);

@@ -36,6 +36,9 @@ enum class ProxyTlvType : uint8_t {
   kSslCipher = 0x23,
   kSslSignature = 0x24,
   kSslKey = 0x25,
+  // The first of those that are nobody's (section 2.2): the issuer of a verified client
+  // certificate, which the specification has no type for.
+  kClientIssuer = 0xe0,
 };
 
 inline constexpr size_t kTlvHead = 3;  // type, length

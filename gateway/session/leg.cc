@@ -42,7 +42,8 @@ bool WriteHeader(WorkerContext& ctx, Session& session, const BackendConfig& back
         .client_certificate = facts.client_certificate >= ClientCertificateResult::kVerified,
         .resumed = facts.resumed,
         .verified = facts.client_certificate == ClientCertificateResult::kVerified,
-        .common_name = facts.client_name};
+        .common_name = facts.client_name,
+        .issuer = facts.client_issuer};
     info.alpn = facts.alpn;
     info.sni = facts.sni;
   }

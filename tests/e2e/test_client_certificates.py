@@ -97,22 +97,26 @@ class Modes(unittest.TestCase):
                 after = len(gateway.lines)
                 self.assertTrue(exchange(gateway.ports["tcp"], who))
                 line = gateway.wait_for_line("session ended", after=after)
-                return [p for p in backend.proxied if not p.local][0].tls, line
+                header = [p for p in backend.proxied if not p.local][0]
+                return header.tls, header.tlvs.get(proxy_v2.CLIENT_ISSUER), line
 
-            tls, line = told("alice")
+            tls, issuer, line = told("alice")
             self.assertEqual(tls["verify"], 0)
             self.assertEqual(tls["client"] & 7, 7)
             self.assertEqual(tls[proxy_v2.PP2_SUBTYPE_SSL_CN], b"alice")
+            self.assertEqual(issuer, b"Clients' authority")
             self.assertIn("client_cert=verified client_name=alice "
                           "client_issuer=\"Clients' authority\"", line)
             for who in ("stranger", "forged"):
-                tls, line = told(who)
+                tls, issuer, line = told(who)
+                self.assertIsNone(issuer)
                 self.assertNotEqual(tls["verify"], 0, who)
                 self.assertEqual(tls["client"] & 7, 7)
                 self.assertNotIn(proxy_v2.PP2_SUBTYPE_SSL_CN, tls)
                 self.assertIn("client_cert=failed", line)
                 self.assertNotIn("client_name", line)
-            tls, line = told(None)
+            tls, issuer, line = told(None)
+            self.assertIsNone(issuer)
             self.assertNotEqual(tls["verify"], 0)
             self.assertEqual(tls["client"] & 7, 1)
             self.assertNotIn("client_cert", line)
