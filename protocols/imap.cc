@@ -153,6 +153,9 @@ void RefuseImap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out
     case Refusal::kShutdown:
       Say(out, {"* BYE [UNAVAILABLE] Server shutting down\r\n"});
       break;
+    case Refusal::kTlsExpected:
+      Say(out, {"* BYE [PRIVACYREQUIRED] TLS is spoken here from the first octet\r\n"});
+      break;
   }
 }
 

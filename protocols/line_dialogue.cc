@@ -147,7 +147,7 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
     }
     if (out.client.room() < kReplyRoom) break;
     if (BeginsLikeTls(rest)) {
-      // Nothing is said: the other side could not read it.
+      // Nothing is said in words: the other side could not read them.
       Close(step, EndReason::kTlsOnPlainPort);
       break;
     }

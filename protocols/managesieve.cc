@@ -147,6 +147,9 @@ void RefuseManageSieve(Refusal refusal, const DialogueOptions& /*options*/, Writ
     case Refusal::kShutdown:
       Say(out, {"BYE (TRYLATER) \"Server shutting down.\"\r\n"});
       break;
+    case Refusal::kTlsExpected:
+      Say(out, {"BYE (ENCRYPT-NEEDED) \"TLS is spoken here from the first octet.\"\r\n"});
+      break;
   }
 }
 

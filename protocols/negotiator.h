@@ -150,6 +150,7 @@ enum class Refusal : uint8_t {
   kUnavailable,  // no server of the backend can be reached
   kTimeout,      // a deadline passed
   kShutdown,     // the gateway is stopping
+  kTlsExpected,  // it speaks plaintext where TLS is spoken from the first octet
 };
 
 }  // namespace starling

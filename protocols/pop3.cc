@@ -102,6 +102,9 @@ void RefusePop3(Refusal refusal, const DialogueOptions& /*options*/, Writer& out
     case Refusal::kShutdown:
       Say(out, {"-ERR [SYS/TEMP] Server shutting down\r\n"});
       break;
+    case Refusal::kTlsExpected:
+      Say(out, {"-ERR [SYS/PERM] TLS is spoken here from the first octet\r\n"});
+      break;
   }
 }
 

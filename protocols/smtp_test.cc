@@ -428,6 +428,10 @@ TEST(Smtp, RefusesInItsOwnWords) {
   RefuseSmtp(Refusal::kTooBusy, options, out);
   EXPECT_EQ(AsText(out.written()),
             "421 4.3.2 mx.example Too many connections, try again later\r\n");
+  out = Writer(memory);
+  RefuseSmtp(Refusal::kTlsExpected, options, out);
+  EXPECT_EQ(AsText(out.written()),
+            "554 5.7.10 mx.example TLS is spoken here from the first octet\r\n");
 }
 
 TEST(Smtp, EachEhloIsOneOffer) {

@@ -186,6 +186,10 @@ void RefuseSmtp(Refusal refusal, const DialogueOptions& options, Writer& out) {
     case Refusal::kShutdown:
       text = " Service shutting down, try again later\r\n";
       break;
+    case Refusal::kTlsExpected:
+      code = "554 5.7.10 ";
+      text = " TLS is spoken here from the first octet\r\n";
+      break;
   }
   Say(out, {code, options.hostname, text});
 }

@@ -215,6 +215,12 @@ bool SayToClient(WorkerContext& ctx, Session& session, ByteView text) {
   return result == TlsResult::kOk;
 }
 
+void SayAlert(WorkerContext& ctx, Session& session, uint8_t description) {
+  const uint8_t record[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, description};
+  SayToClient(ctx, session, record);
+  CountAlert(ctx, session, AlertDirection::kSent, description);
+}
+
 void SetPhase(WorkerContext& ctx, Session& session, Phase phase) {
   session.phase = phase;
   session.phase_at = ctx.now;

@@ -96,12 +96,21 @@ MonoTime LingerDue(const Session& session) {
   return After(session.phase_at, Limits(session).linger_ms);
 }
 
+// Who says nothing at all on a port of implicit TLS mostly waits for a greeting.
+bool WaitsForWords(const Session& session) {
+  const ProtocolRow& protocol = *session.listener->config->protocol;
+  return session.phase == Phase::kHandshake && session.tls_at == kNever && !session.upgraded &&
+         protocol.server_first && protocol.refuse != nullptr;
+}
+
 void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
   NoteReason(session, reason);
   if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
     TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up});
   } else if (session.tls_up) {
     Refuse(ctx, session, Refusal::kTimeout, reason);
+  } else if (WaitsForWords(session)) {
+    Refuse(ctx, session, Refusal::kTlsExpected, reason);
   } else {
     EndNow(ctx, session, reason);
   }

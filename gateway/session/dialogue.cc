@@ -103,6 +103,8 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
       StartRelay(ctx, session);
       return false;
     case Verdict::kClose:
+      // Who began with TLS understands nothing else.
+      if (step.reason == EndReason::kTlsOnPlainPort) SayAlert(ctx, session, kUnexpectedMessage);
       EndPolitely(ctx, session, step.reason);
       return false;
   }

@@ -2,17 +2,18 @@
 // memory nor the time of sessions that relay, then the steps of it.
 #include <cassert>
 #include <cstring>
+#include <string_view>
 
 #include "gateway/session/steps.h"
+#include "protocols/dialogue.h"
 
 namespace starling {
 namespace {
 
-// TLS plaintext records of a fatal alert, for clients that get no TLS object
-// (RFC 8446 section 6): unexpected_message, internal_error.
-constexpr uint8_t kUnexpectedMessage[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a};
-constexpr uint8_t kInternalError[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x50};
 constexpr uint8_t kHandshakeRecord = 0x16;
+constexpr std::string_view kHttpRefusal =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
+    "Connection: close\r\n\r\nTLS is spoken here from the first octet\r\n";
 
 // Certificates with a long chain, and all the rest of a server's flight.
 constexpr size_t kFlightRoom = 8192;
@@ -51,8 +52,7 @@ bool Admit(WorkerContext& ctx, Session& session) {
   }
   if (!session.waiting_admission && ctx.admission.size() >= limits.handshake_queue) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kHandshakeQueue));
-    SayToClient(ctx, session, kInternalError);
-    CountAlert(ctx, session, AlertDirection::kSent, kInternalError[6]);
+    SayAlert(ctx, session, kInternalError);
     EndPolitely(ctx, session, EndReason::kHandshakeLimit);
     return false;
   }
@@ -60,19 +60,34 @@ bool Admit(WorkerContext& ctx, Session& session) {
   return false;
 }
 
+// In the tongue that the client speaks: words, where its first octet is one of a
+// command or request, and otherwise an alert.
+void RefusePlaintext(WorkerContext& ctx, Session& session, ByteView in) {
+  const std::string_view said = AsText(in);
+  const bool has_words = session.listener->config->protocol->refuse != nullptr;
+  if (LooksLikeHttp(said.substr(0, said.find('\r')))) {
+    SayToClient(ctx, session, AsBytes(kHttpRefusal));
+    EndPolitely(ctx, session, EndReason::kPlainOnTlsPort);
+  } else if (has_words && IsPrintable(said.substr(0, 1))) {
+    Refuse(ctx, session, Refusal::kTlsExpected, EndReason::kPlainOnTlsPort);
+  } else {
+    SayAlert(ctx, session, kUnexpectedMessage);
+    EndPolitely(ctx, session, EndReason::kPlainOnTlsPort);
+  }
+}
+
 // The first octet says whether this is TLS at all; an SSLv2-style hello (0x80)
 // is not, though the library would parse it.
 bool FirstOctetIsTls(WorkerContext& ctx, Session& session, ByteView in) {
   if (in[0] == kHandshakeRecord) return true;
-  SayToClient(ctx, session, kUnexpectedMessage);
-  CountAlert(ctx, session, AlertDirection::kSent, kUnexpectedMessage[6]);
   CountFailure(ctx, session, TlsFailure::kNotTls);
   if (session.upgraded) {
     CountAttack(ctx, session, Attack::kPlaintextInjection);
+    SayAlert(ctx, session, kUnexpectedMessage);
     EndPolitely(ctx, session, EndReason::kPlaintextInjection);
   } else {
     CountAttack(ctx, session, Attack::kPlainOnTlsPort);
-    EndPolitely(ctx, session, EndReason::kPlainOnTlsPort);
+    RefusePlaintext(ctx, session, in);
   }
   return false;
 }

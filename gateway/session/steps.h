@@ -58,6 +58,11 @@ void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg);
 // Plaintext for the client, through TLS where it is up. False: no room now, and
 // nothing was written.
 bool SayToClient(WorkerContext& ctx, Session& session, ByteView text);
+// A fatal alert in plaintext (RFC 8446 section 6), for clients that have no TLS here;
+// counted.
+void SayAlert(WorkerContext& ctx, Session& session, uint8_t description);
+inline constexpr uint8_t kUnexpectedMessage = 10;
+inline constexpr uint8_t kInternalError = 80;
 
 void SetPhase(WorkerContext& ctx, Session& session, Phase phase);
 void NoteReason(Session& session, EndReason reason);

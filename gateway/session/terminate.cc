@@ -7,8 +7,6 @@
 namespace starling {
 namespace {
 
-constexpr uint8_t kInternalErrorAlert[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x50};
-
 void CloseDown(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   if (!down.open() || (down.in_flight & kOpClose) != 0) return;
@@ -71,15 +69,15 @@ void EndPolitely(WorkerContext& ctx, Session& session, EndReason reason) {
 
 void Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason reason) {
   const ListenerConfig& config = *session.listener->config;
-  const bool can_say = session.tls_up || config.tls == TlsMode::kStartTls;
+  const bool can_say =
+      session.tls_up || config.tls == TlsMode::kStartTls || refusal == Refusal::kTlsExpected;
   if (can_say && config.protocol->refuse != nullptr) {
     uint8_t text[1024];
     Writer writer{std::span<uint8_t>(text)};
     config.protocol->refuse(refusal, config.dialogue, writer);
     SayToClient(ctx, session, writer.written());
   } else if (!session.tls_up && !can_say) {
-    SayToClient(ctx, session, kInternalErrorAlert);
-    CountAlert(ctx, session, AlertDirection::kSent, kInternalErrorAlert[6]);
+    SayAlert(ctx, session, kInternalError);
   }
   EndPolitely(ctx, session, reason);
 }

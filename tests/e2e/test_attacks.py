@@ -11,6 +11,7 @@ import wire
 from wire import Wire
 
 env = None
+ALERT = b"\x15\x03\x01\0\2\2\x0a"  # unexpected_message, fatal
 CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
 
 
@@ -46,6 +47,7 @@ class WrongOctets(unittest.TestCase):
                         client.send(octets)
                         said = client.rest()
                         self.assertLessEqual(said.count(b"\n"), 2, said)
+                        self.assertEqual(said == ALERT, kind == "tls_on_plain_port", said)
                         for name, labels in (
                                 ("starling_attacks_refused_total", {"kind": kind}),
                                 ("starling_sessions_ended_total", {"reason": reason})):
@@ -99,19 +101,44 @@ class WrongOctets(unittest.TestCase):
 
 
 class PlaintextOnTlsPort(unittest.TestCase):
-    def test_refused(self):
-        with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
-            for number, octets in enumerate((
-                    b"EHLO client.example.net\r\n", b"GET / HTTP/1.1\r\n\r\n", b"a LOGIN x y\r\n",
-                    b"\x80\x2e\x01\x03\x01" + b"\0" * 60), 1):
-                with self.subTest(octets), Wire(gateway.ports["tcp"]) as client:
+    # How each protocol says so to who speaks it without TLS.
+    WORDS = {"smtp": b"554 5.7.10 ", "lmtp": b"554 5.7.10 ", "imap": b"* BYE [PRIVACYREQUIRED] ",
+             "pop3": b"-ERR [SYS/PERM] ", "managesieve": b"BYE (ENCRYPT-NEEDED) "}
+
+    def implicit(self, backend, **more):
+        listeners = {name: {"protocol": name, "tls": "implicit", "backend": "b"}
+                     for name in [*self.WORDS, "tcp"]}
+        return env.gateway(listeners, {"b": backend.address}, **more)
+
+    def test_told_in_the_clients_own_tongue(self):
+        http = b"HTTP/1.1 400 Bad Request\r\n"
+        rows = [(name, words, b"CAPABILITY\r\n") for name, words in self.WORDS.items()]
+        rows += [(name, http, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for name in ("imap", "tcp")]
+        rows += [("tcp", ALERT, b"EHLO client.example.net\r\n"), ("smtp", ALERT, b"\0\1"),
+                 ("imap", ALERT, b"\x80\x2e\x01\x03\x01" + b"\0" * 60)]
+        with fakes.Backend(fakes.echo) as backend, self.implicit(backend) as gateway:
+            for number, (listener, words, octets) in enumerate(rows, 1):
+                with self.subTest(listener, octets=octets), Wire(gateway.ports[listener]) as client:
                     said = client.send(octets).rest()
-                    self.assertLessEqual(len(said), 7, said)  # an alert at most
+                    self.assertTrue(said.startswith(words), said)
+                    self.assertEqual(said.count(b"TLS is spoken here"), int(words != ALERT))
                     for name, labels in (
                             ("starling_attacks_refused_total", {"kind": "plain_on_tls_port"}),
+                            ("starling_tls_handshake_failures_total", {"reason": "not_tls"}),
                             ("starling_sessions_ended_total", {"reason": "plain_on_tls_port"})):
                         self.assertEqual(gateway.wait_for_metric(number, name, **labels), number)
             self.assertEqual(backend.proxied, [])
+
+    def test_who_waits_for_a_greeting_is_told_at_the_deadline(self):
+        with fakes.Backend(fakes.echo) as backend, \
+                self.implicit(backend, limits={"pre_relay": "300ms"}) as gateway:
+            for name, words in [*self.WORDS.items(), ("tcp", b"")]:
+                with self.subTest(name), Wire(gateway.ports[name]) as client:
+                    said = client.rest()
+                    self.assertTrue(said.startswith(words), said)
+                    self.assertEqual(said == b"", name == "tcp")
+            self.assertEqual(gateway.wait_for_metric(
+                6, "starling_sessions_ended_total", reason="pre_relay_deadline"), 6)
 
     def test_old_tls_refused(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
