@@ -85,7 +85,8 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = std::size(kTlvs),
      .doc = "What a v2 header carries beside the addresses; authority is the name that the client "
-            "asked for (SNI), ssl what Dovecot needs to accept log-ins.",
+            "asked for (SNI), ssl what Dovecot needs to accept log-ins, and who a verified client "
+            "certificate is of.",
      .set = SetTlvs,
      .get = GetTlvs},
     {.section = Section::kBackend,

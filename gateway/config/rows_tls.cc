@@ -107,7 +107,8 @@ constexpr Option kRows[] = {
      .choices = kStrictness,
      .doc = "A client that asks for another protocol than the listener's is refused (ALPACA). "
             "strict: one that asks for none is refused too, which most mail clients do not "
-            "survive.",
+            "survive; SMTP and LMTP have no registered name that they could ask for, and are "
+            "not strict about it.",
      .set = SetNumber<&TlsOptions::alpn_strict>,
      .get = GetNumber<&TlsOptions::alpn_strict>},
     {.section = Section::kTls,
@@ -206,8 +207,9 @@ constexpr Option kRows[] = {
      .key = "crl",
      .type = OptionType::kText,
      .unit = "the name of a file",
-     .doc = "Their lists of revoked certificates, PEM. One that is out of date makes verification "
-            "fail.",
+     .doc = "Their lists of revoked certificates, PEM: that of the authority that issued the "
+            "client's, and those of authorities above it if there are any. One that is out of date "
+            "makes verification fail.",
      .sample = "/etc/starling/clients.crl",
      .default_text = NotLookedAt,
      .set = SetText<&ClientCertificateOptions::crl, CheckPath>,
