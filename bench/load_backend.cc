@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/load_options.h"
@@ -92,7 +93,8 @@ class Backend {
     size_t header_left = 0;  // octets to swallow
     std::string unsent;
     std::optional<Speaker> speaker;
-    bool goodbye = false;  // closes once all is sent
+    bool goodbye = false;         // closes once all is sent
+    bool waits_for_room = false;  // or has once
   };
 
   std::optional<Speaker::Protocol> Spoken() const {
@@ -125,7 +127,12 @@ class Backend {
       peer.header_left = proxy_ ? kProxyFixed : 0;
       if (const auto protocol = Spoken(); protocol.has_value()) peer.speaker.emplace(*protocol);
       if (peer.speaker.has_value()) peer.unsent = peer.speaker->Greeting();
-      poller_.Add(fd, static_cast<uint64_t>(fd));
+      if (speak_ == Speak::kSource) {
+        poller_.Add(fd, static_cast<uint64_t>(fd));
+      } else {
+        poller_.AddInput(fd, static_cast<uint64_t>(fd));
+      }
+      if (!peer.unsent.empty()) again_.push_back(fd);
     }
   }
 
@@ -154,7 +161,11 @@ class Backend {
     const size_t done = sent < 0 ? 0 : static_cast<size_t>(sent);
     sent_ += done;
     peer.unsent.assign(octets.begin() + static_cast<ptrdiff_t>(done), octets.end());
-    return peer.unsent.empty();
+    if (peer.unsent.empty()) return true;
+    if (!std::exchange(peer.waits_for_room, true) && speak_ != Speak::kSource) {
+      poller_.AddOutput(fd, static_cast<uint64_t>(fd));
+    }
+    return false;
   }
 
   // What these octets are answered with. False if the socket took less.

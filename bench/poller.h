@@ -20,13 +20,12 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   // Both directions; forgotten when the descriptor is closed.
-  void Add(int fd, uint64_t tag) {
-    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = tag}};
-    if (epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) {
-      std::perror("epoll_ctl");
-      std::abort();
-    }
-  }
+  void Add(int fd, uint64_t tag) { Control(EPOLL_CTL_ADD, fd, tag, kInput | EPOLLOUT); }
+  // Only that octets come. On a Unix socket whoever waits for room is woken by each read
+  // of its peer, and the peer pays for it: the server under test.
+  void AddInput(int fd, uint64_t tag) { Control(EPOLL_CTL_ADD, fd, tag, kInput); }
+  // Both from now on, after AddInput().
+  void AddOutput(int fd, uint64_t tag) { Control(EPOLL_CTL_MOD, fd, tag, kInput | EPOLLOUT); }
 
   // Waits for `seconds` (negative: for ever) and calls ready(tag, ended) for
   // each descriptor that has become ready; `ended`: the peer's octets have an end
@@ -49,6 +48,15 @@ class Poller {
   }
 
  private:
+  static constexpr uint32_t kInput = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
+  void Control(int operation, int fd, uint64_t tag, uint32_t events) {
+    epoll_event event{.events = events, .data = {.u64 = tag}};
+    if (epoll_ctl(fd_, operation, fd, &event) == 0) return;
+    std::perror("epoll_ctl");
+    std::abort();
+  }
+
   int fd_;
 };
 
