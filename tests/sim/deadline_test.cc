@@ -107,13 +107,7 @@ Case RecordCase() {
 TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
   RunInThread([] {
     OneSession session(RecordCase());
-    SocketId socket;
-    ASSERT_EQ(
-        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
-        0);
-    HandClient client(session, socket);
-    client.Exchange();
-    ASSERT_TRUE(client.connected());
+    HandClient client(session);
     constexpr size_t kLine = 40;
     const auto seal = [&](size_t number) {
       return client.Seal(CodedOctets(kClientMark, session.plan().id, number * kLine, kLine));
@@ -140,13 +134,7 @@ TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
 TEST(RecordDeadline, IsNotExtendedByOctets) {
   RunInThread([] {
     OneSession session(RecordCase());
-    SocketId socket;
-    ASSERT_EQ(
-        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
-        0);
-    HandClient client(session, socket);
-    client.Exchange();
-    ASSERT_TRUE(client.connected());
+    HandClient client(session);
     const std::string record = client.Seal(CodedOctets(kClientMark, session.plan().id, 0, 100));
     for (size_t i = 0; i < 4; ++i) {
       client.Put(record.substr(i, 1));

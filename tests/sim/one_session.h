@@ -154,11 +154,15 @@ class OneSession final : public Sessions {
 
 inline void RunInThread(const std::function<void()>& body) { GatewayFixture::InFreshThread(body); }
 
-// TLS by hand on a connection to the gateway, whose records come as a test cuts them.
+// The planned session's client, by hand, with TLS up; its records come as a test cuts them.
 class HandClient {
  public:
-  HandClient(OneSession& session, SocketId socket)
-      : session_(session), socket_(socket), tls_(TestClientOptions{}) {}
+  explicit HandClient(OneSession& session) : session_(session), tls_(TestClientOptions{}) {
+    const SessionPlan& plan = session.plan();
+    EXPECT_EQ(session.world().Connect(plan.listener->address, plan.endpoint, &socket_), 0);
+    Exchange();
+    EXPECT_TRUE(tls_.connected());
+  }
 
   // Carries what both have to say until there is no more, and plaintext from the gateway.
   void Exchange() {
@@ -185,11 +189,10 @@ class HandClient {
     tls_.Write(plain);
     return std::exchange(tls_.output, {});
   }
-  bool connected() const { return tls_.connected(); }
 
  private:
   OneSession& session_;
-  const SocketId socket_;
+  SocketId socket_ = kNoSocket;
   TestClient tls_;
 };
 

@@ -80,13 +80,7 @@ uint64_t WaitsBeside(bool relays) {
   uint64_t waits = 0;
   RunInThread([&] {
     OneSession session(OneClient());
-    SocketId socket;
-    ASSERT_EQ(
-        session.world().Connect(session.plan().listener->address, session.plan().endpoint, &socket),
-        0);
-    HandClient client(session, socket);
-    client.Exchange();
-    ASSERT_TRUE(client.connected());
+    HandClient client(session);
     session.RunFor(milliseconds(500));
     Hellos hellos(session, {}, {});
     const std::string record = client.Seal(CodedOctets(kClientMark, session.plan().id, 0, 40));
