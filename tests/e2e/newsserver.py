@@ -46,7 +46,7 @@ doinnwatch: false
 """
 READERS_CONF = """auth "gateway" {{
   hosts: "127.0.0.0/8"
-  auth: "ckpasswd -f {dir}/etc/passwords"
+  auth: "ckpasswd -f {dir}/etc/passwords"{default}
 }}
 access "readers" {{
   users: "*"
@@ -74,15 +74,16 @@ FILES = {
 
 
 class NewsServer:
-    """The two servers; a context manager. `peers`: who may feed innd."""
+    """The two servers; a context manager. `peers`: who may feed innd. `default`: who
+    a reader is before any log-in."""
 
     user = "demo"
     password = "correct-horse"
     group = "example.test"
 
-    def __init__(self, peers="127.0.0.1", parent=None):
+    def __init__(self, peers="127.0.0.1", default=None):
         self._peers = peers
-        self._parent = parent
+        self._default = '\n  default: "{}"'.format(default) if default else ""
         self._children = []
         self.dir = None
         self.ports = {}
@@ -90,7 +91,7 @@ class NewsServer:
     def __enter__(self):
         if not os.access(PROGRAMS + "innd", os.X_OK):
             raise FileNotFoundError(PROGRAMS + "innd is missing; deploy/setup.sh test installs it")
-        self.dir = tempfile.mkdtemp(prefix="starling-news-", dir=self._parent)
+        self.dir = tempfile.mkdtemp(prefix="starling-news-")
         try:
             self.ports = reserve_ports(["innd", "nnrpd"])
             self._write()
@@ -128,8 +129,8 @@ class NewsServer:
         news = pwd.getpwnam("news")
         hashed = subprocess.run(["openssl", "passwd", "-6", self.password], check=True,
                                 stdout=subprocess.PIPE).stdout.decode().strip()
-        values = {"dir": self.dir, "peers": self._peers, "user": self.user, "hashed": hashed,
-                  "group": self.group}
+        values = {"dir": self.dir, "peers": self._peers, "default": self._default,
+                  "user": self.user, "hashed": hashed, "group": self.group}
         for name in FOLDERS:
             os.mkdir(os.path.join(self.dir, name), 0o755)
         for name, text in FILES.items():

@@ -135,7 +135,8 @@ class Clients(unittest.TestCase):
         """NNTPS only; it says whether there is anything unread."""
         home = env.dir + "/tin"
         os.makedirs(home + "/.tin")
-        for name, text in ((".newsrc", "example.test: \n"), (".tin/tinrc", "tls_ca_cert_file=" + env.ca + "\n"),
+        for name, text in ((".newsrc", "example.test: \n"),
+                           (".tin/tinrc", "tls_ca_cert_file={}\n".format(env.ca)),
                            (".newsauth", "localhost {0.password} {0.user}\n".format(news))):
             os.chmod(env.write("tin/" + name, text), 0o600)
         with Wire(news.ports["nnrpd"]) as direct:
@@ -336,6 +337,12 @@ class Recipe(unittest.TestCase):
                     self.assertTrue(self.ask(server.ports[name], b"MODE READER", b"AUTHINFO USER demo",
                                              b"AUTHINFO PASS correct-horse", b"GROUP example.test")
                                     .startswith(b"211"))
+
+    def test_a_default_user_is_everybody(self):
+        """As Debian's readers.conf has it for the loopback address."""
+        with newsserver.NewsServer(default="<localhost>") as trusting:
+            for command, code in ((b"GROUP example.test", b"211"), (b"POST", b"340")):
+                self.assertTrue(self.ask(trusting.ports["nnrpd"], command).startswith(code))
 
     def test_nnrpd_without_a_certificate_refuses_starttls(self):
         self.assertTrue(self.ask(news.ports["nnrpd"], b"STARTTLS").startswith(b"580"))
