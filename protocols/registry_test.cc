@@ -39,9 +39,8 @@ TEST(Registry, Alpn) {
   for (const ProtocolRow& row : AllProtocols()) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(row.alpn, row.name == "tcp" ? "" : row.name);
-    EXPECT_EQ(row.alpn_registered,
-              row.name == "imap" || row.name == "pop3" || row.name == "managesieve" ||
-                  row.name == "nntp");
+    EXPECT_EQ(row.alpn_registered, row.name == "imap" || row.name == "pop3" ||
+                                       row.name == "managesieve" || row.name == "nntp");
   }
 }
 
