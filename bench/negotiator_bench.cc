@@ -41,6 +41,9 @@ constexpr Dialogue kDialogues[] = {
          "\"IMPLEMENTATION\" \"Dovecot (Debian) Pigeonhole\"\r\n\"SIEVE\" \"fileinto reject "
          "envelope\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\n\"VERSION\" \"1.0\"\r\nOK \"Dovecot "
          "ready.\"\r\n"},
+    {.protocol = "nntp",
+     .client = {"CAPABILITIES\r\n", "STARTTLS\r\n"},
+     .greeting = "200 news.example.org InterNetNews NNRP server INN 2.7.1 ready (no posting)\r\n"},
 };
 
 class Player {

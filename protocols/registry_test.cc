@@ -16,7 +16,7 @@ TEST(Registry, FindsEachRowByItsName) {
     EXPECT_EQ(FindProtocol(row.name), &row);
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
   }
-  for (std::string_view name : {"smtp", "lmtp", "imap", "pop3", "managesieve", "tcp"}) {
+  for (std::string_view name : {"smtp", "lmtp", "imap", "pop3", "managesieve", "nntp", "tcp"}) {
     EXPECT_NE(FindProtocol(name), nullptr) << name;
   }
   EXPECT_EQ(FindProtocol(""), nullptr);
@@ -39,8 +39,8 @@ TEST(Registry, Alpn) {
   for (const ProtocolRow& row : AllProtocols()) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(row.alpn, row.name == "tcp" ? "" : row.name);
-    EXPECT_EQ(row.alpn_registered,
-              row.name == "imap" || row.name == "pop3" || row.name == "managesieve");
+    EXPECT_EQ(row.alpn_registered, row.name == "imap" || row.name == "pop3" ||
+                                       row.name == "managesieve" || row.name == "nntp");
   }
 }
 
