@@ -120,6 +120,50 @@ void StartTls(benchmark::State& state, const Dialogue& dialogue, size_t piece) {
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
 }
 
+// On a plaintext leg: what logs in, and what the backend says to it.
+struct LegDialogue {
+  const char* protocol;
+  std::string_view login;
+  std::string_view greeting;
+  std::string_view reply;
+};
+
+constexpr LegDialogue kLegDialogues[] = {
+    {.protocol = "imap",
+     .login = "a1 LOGIN demo@example.org correct-horse\r\n",
+     .greeting = "* OK [CAPABILITY IMAP4rev1 ID ENABLE IDLE AUTH=PLAIN] Dovecot ready.\r\n",
+     .reply = "a1 OK [CAPABILITY IMAP4rev1 ID ENABLE IDLE SORT THREAD=REFS] Logged in\r\n"},
+    {.protocol = "pop3",
+     .login = "AUTH PLAIN AGRlbW8AY29ycmVjdC1ob3JzZQ==\r\n",
+     .greeting = "+OK Dovecot ready.\r\n",
+     .reply = "+OK Logged in.\r\n"},
+    {.protocol = "managesieve",
+     .login = "AUTHENTICATE \"PLAIN\" \"AGRlbW8AY29ycmVjdC1ob3JzZQ==\"\r\n",
+     .greeting = "\"IMPLEMENTATION\" \"Dovecot\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\nOK \"ready.\"\r\n",
+     .reply = "OK \"Logged in.\"\r\n"},
+};
+
+void PlaintextLogin(benchmark::State& state, const LegDialogue& dialogue, size_t piece) {
+  const ProtocolRow* row = FindProtocol(dialogue.protocol);
+  DialogueOptions options;
+  options.hostname = "mail.example.org";
+  options.policy = Policy::kOpportunistic;
+  options.plaintext_auth = true;
+  for (auto _ : state) {
+    Player player(state, *row, options);
+    player.Raise(EventKind::kStart, false);
+    player.Client(dialogue.login, piece);
+    player.Expect(Verdict::kOpenLeg, "no leg");
+    player.Raise(EventKind::kLegUp, false);
+    player.Backend(dialogue.greeting, piece);
+    player.Client(dialogue.login, std::string_view::npos);
+    player.Backend(dialogue.reply, piece);
+    player.Expect(Verdict::kRelay, "no relay");
+  }
+  const size_t octets = dialogue.login.size() + dialogue.greeting.size() + dialogue.reply.size();
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
+}
+
 // In whole lines, and octet by octet.
 [[maybe_unused]] const bool kRegistered = [] {
   for (const Dialogue& dialogue : kDialogues) {
@@ -127,6 +171,13 @@ void StartTls(benchmark::State& state, const Dialogue& dialogue, size_t piece) {
       const std::string name =
           std::string("StartTls/") + dialogue.protocol + (piece == 1 ? "/octets" : "/lines");
       benchmark::RegisterBenchmark(name.c_str(), StartTls, dialogue, piece);
+    }
+  }
+  for (const LegDialogue& dialogue : kLegDialogues) {
+    for (const size_t piece : {std::string_view::npos, size_t{1}}) {
+      const std::string name =
+          std::string("PlaintextLogin/") + dialogue.protocol + (piece == 1 ? "/octets" : "/lines");
+      benchmark::RegisterBenchmark(name.c_str(), PlaintextLogin, dialogue, piece);
     }
   }
   return true;

@@ -22,6 +22,18 @@ bool IsPrintable(std::string_view word) {
   return std::all_of(word.begin(), word.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+bool IsVerb(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+bool EndsInPlus(std::string_view mechanism) {
+  constexpr std::string_view kPlus = "-PLUS";
+  return mechanism.size() >= kPlus.size() &&
+         EqualsIgnoreCase(mechanism.substr(mechanism.size() - kPlus.size()), kPlus);
+}
+
 bool Has8Bit(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) > 0x7f; });
@@ -50,9 +62,7 @@ bool LooksLikeHeader(std::string_view line) {
   std::string_view after = line.substr(colon + 1);
   if (!after.empty() && after[0] != ' ') return false;
   std::string_view name = line.substr(0, colon);
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return IsVerb(name);
 }
 
 void Say(Writer& out, std::initializer_list<std::string_view> parts) {

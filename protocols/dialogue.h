@@ -26,6 +26,11 @@ std::string_view TakeWord(std::string_view& rest);
 
 // True if every octet is printable ASCII (0x21 to 0x7e; not space).
 bool IsPrintable(std::string_view word);
+// Letters, digits and "-", at least one. What is no such word is never passed on as a
+// verb: a server that is less strict about spaces might find another one in it.
+bool IsVerb(std::string_view word);
+// A SASL mechanism with channel binding ("SCRAM-SHA-256-PLUS", RFC 5802 section 4).
+bool EndsInPlus(std::string_view mechanism);
 // True if any octet is above 0x7f.
 bool Has8Bit(std::string_view text);
 

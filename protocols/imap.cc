@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 // IMAP4rev1 comes first: scanners look for it there.
-constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS LOGINDISABLED";
+constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS";
+constexpr std::string_view kNoLogin = " LOGINDISABLED";
 
 // RFC 3501 section 9: any ASTRING-CHAR but "+".
 bool IsTag(std::string_view word) {
@@ -34,7 +35,7 @@ class ImapDialogue final : public LineDialogue {
 
  private:
   void SayGreeting(Writer& out) override {
-    Say(out, {"* OK [", kCapabilities, "] ", options().hostname, " IMAP ready\r\n"});
+    Say(out, {"* OK [", kCapabilities, NoLogin(), "] ", options().hostname, " IMAP ready\r\n"});
     NoteOffer();
   }
 
@@ -64,6 +65,13 @@ class ImapDialogue final : public LineDialogue {
         return;
       }
       KeepTag(tag);
+      if (IsLogin(verb) && may_log_in() && this->tag() != kNoTag) {
+        NoteNotTaken(step);
+        // No response of SASL is a literal.
+        const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
+        PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
+        return;
+      }
       if (IsLogin(verb)) NoteLogin(step);
     }
     Tail tail = TakeLiteral(line, first, step, out);
@@ -97,7 +105,11 @@ class ImapDialogue final : public LineDialogue {
       Say(out, {"* ID NIL\r\n"});
       Answer("OK", "ID completed", out);
     } else if (bare && EqualsIgnoreCase(verb, "CAPABILITY")) {
-      Say(out, {"* ", kCapabilities, "\r\n"});
+      if (on_leg()) {
+        PassOn(Due::kList);
+        return;
+      }
+      Say(out, {"* ", kCapabilities, NoLogin(), "\r\n"});
       Answer("OK", "Capability completed", out);
       NoteOffer();
     } else if (bare && EqualsIgnoreCase(verb, "NOOP")) {
@@ -108,9 +120,107 @@ class ImapDialogue final : public LineDialogue {
       Close(step, EndReason::kGoodbye);
     } else {
       NoteUnknown(verb, kUpgradeVerb, step);
+      if (opportunistic() && IsVerb(verb)) {
+        PassOn(Due::kReply);
+        return;
+      }
       Answer("BAD", "Command not accepted before STARTTLS", out);
     }
   }
+
+  // Before log-in there are no mailboxes: what tells of one is forged, or is not for
+  // a client whose octets anybody may have written.
+  LegLine OnLegLine(std::string_view line, Step& step, Writer& out) override {
+    std::string_view rest = line;
+    const std::string_view first = TakeWord(rest);
+    const std::string_view status = TakeWord(rest);
+    if (first == "+") {
+      if (!may_go_ahead()) return LegLine::kForbidden;
+      Say(out, {line, "\r\n"});
+      return LegLine::kGoAhead;
+    }
+    const bool ok = EqualsIgnoreCase(status, "OK");
+    const bool known = ok || EqualsIgnoreCase(status, "NO") || EqualsIgnoreCase(status, "BAD");
+    if (first == "*") {
+      if (EqualsIgnoreCase(status, "PREAUTH")) return LegLine::kPreauth;
+      const bool bye = EqualsIgnoreCase(status, "BYE");
+      if (EqualsIgnoreCase(status, "CAPABILITY")) {
+        Say(out, {"* "});
+        PassCapabilities(rest, /*offer=*/true, out);
+        Say(out, {"\r\n"});
+      } else if (known || bye) {
+        PassStatus(first, status, rest, /*offer=*/true, step, out);
+      } else {
+        return LegLine::kForbidden;
+      }
+      return bye ? LegLine::kBye : LegLine::kMore;
+    }
+    if (due() == Due::kNothing || first != tag() || !known) return LegLine::kForbidden;
+    const bool logged_in = ok && (due() == Due::kLogin || due() == Due::kSasl);
+    // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered.
+    PassStatus(first, status, rest, /*offer=*/!logged_in, step, out);
+    return logged_in ? LegLine::kLoggedIn : LegLine::kDone;
+  }
+
+  LegLine OnLegGreeting(std::string_view line, Step& step, Writer& out) override {
+    if (Judge(line) != Greeting::kRefusal) return LineDialogue::OnLegGreeting(line, step, out);
+    std::string_view rest = line;
+    const std::string_view first = TakeWord(rest);
+    const std::string_view status = TakeWord(rest);
+    if (first != "*" || !EqualsIgnoreCase(status, "BYE")) return LegLine::kForbidden;
+    PassStatus(first, status, rest, /*offer=*/false, step, out);
+    return LegLine::kBye;
+  }
+
+  // `text` begins with a code or not. A referral (RFC 2221) is left out: it would send
+  // the client, with its password, to where anybody likes.
+  void PassStatus(std::string_view first, std::string_view status, std::string_view text,
+                  bool offer, Step& step, Writer& out) {
+    Say(out, {first, " ", status, " "});
+    const size_t end = text.find(']');
+    if (text.starts_with('[') && end != std::string_view::npos) {
+      std::string_view arguments = text.substr(1, end - 1);
+      const std::string_view code = TakeWord(arguments);
+      if (EqualsIgnoreCase(code, "CAPABILITY")) {
+        Say(out, {"["});
+        PassCapabilities(arguments, offer, out);
+        text.remove_prefix(end);
+      } else if (EqualsIgnoreCase(code, "REFERRAL")) {
+        step.Note(Attack::kBackendInjection);
+        text = "Not available here";
+      }
+    } else if (text.starts_with('[')) {
+      text = "Not available here";  // a code without an end
+    }
+    Say(out, {text, "\r\n"});
+  }
+
+  // A list with the gateway's upgrade in place of the backend's.
+  void PassCapabilities(std::string_view list, bool offer, Writer& out) {
+    Say(out, {"CAPABILITY"});
+    while (!list.empty()) {
+      const std::string_view word = TakeWord(list);
+      if (word.empty() || IsWithheld(word)) continue;
+      Say(out, {" ", word});
+    }
+    if (!offer) return;
+    Say(out, {" STARTTLS", NoLogin()});
+    NoteOffer();
+  }
+
+  // What the gateway does itself, refuses, or makes impossible: a mechanism with
+  // channel binding needs the client's TLS to end at the backend.
+  bool IsWithheld(std::string_view word) const {
+    if (EqualsIgnoreCase(word, kUpgradeVerb)) return true;
+    if (EqualsIgnoreCase(word, "LOGIN-REFERRALS")) return true;
+    const bool mechanism = EqualsIgnoreCase(word.substr(0, 5), "AUTH=");
+    if (mechanism && EndsInPlus(word)) return true;
+    if (may_log_in()) return false;
+    return mechanism || EqualsIgnoreCase(word, "SASL-IR") ||
+           EqualsIgnoreCase(word, "LOGINDISABLED");
+  }
+
+  std::string_view NoLogin() const { return may_log_in() ? std::string_view() : kNoLogin; }
 
   void Answer(std::string_view status, std::string_view text, Writer& out) {
     Say(out, {tag(), " ", status, " ", text, "\r\n"});

@@ -1,8 +1,10 @@
 // IMAP before TLS: greeting, CAPABILITY, ID, NOOP, LOGOUT, STARTTLS, and a
 // refusal of all else. RFC 3501 section 6.2.1, RFC 9051, 2595, 2971, 5530, 7888.
 //
-// `policy: require` only. Not for: anything inside TLS, which is opaque but for
-// the backend's greeting.
+// On a plaintext leg (`policy: opportunistic`): which lines of the backend may be
+// passed on before log-in, and how its lists of capabilities are edited.
+//
+// Not for: anything inside TLS, which is opaque but for the backend's greeting.
 #pragma once
 
 #include "protocols/negotiator.h"

@@ -54,7 +54,15 @@ inline constexpr uint64_t kSmtpMaxSizeValue = (uint64_t{1} << 40) - 1;
 // guaranteed.
 inline constexpr size_t kMaxBackendGreeting = kMinOutputRoom - 1;
 
-// Octets of all literals of one command before TLS, which are dropped. RFC 7888
+// A line of a backend on the plaintext leg with its end. Edited (the upgrade is
+// added to a list of capabilities) it must still fit into what room is guaranteed.
+inline constexpr size_t kMaxLegLine = kMinOutputRoom - 64;
+
+// All of a backend's greeting on the plaintext leg, which is swallowed.
+inline constexpr size_t kMaxLegGreeting = 16'384;
+
+// Octets of all literals of one command before TLS, which are dropped, or passed to
+// a plaintext leg where they are part of a log-in that is allowed. RFC 7888
 // section 5 has 4,096 for literals that the server cannot refuse beforehand.
 inline constexpr size_t kMaxLiteral = 8'192;
 

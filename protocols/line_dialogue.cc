@@ -1,10 +1,10 @@
 #include "protocols/line_dialogue.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "protocols/limits.h"
+#include "protocols/literal.h"
 #include "protocols/mangled.h"
 
 namespace starling {
@@ -29,39 +29,29 @@ std::string_view GoodbyeText(EndReason reason) {
   }
 }
 
-// "...{12}" and "...{12+}". A number that does not fit in 64 bits is as large as
-// any number can be.
-struct Literal {
-  bool present = false;
-  bool synchronizing = false;
-  uint64_t size = 0;
-};
-
-Literal ParseLiteral(std::string_view line) {
-  if (!line.ends_with('}')) return {};
-  size_t open = line.rfind('{');
-  if (open == std::string_view::npos) return {};
-  std::string_view digits = line.substr(open + 1, line.size() - open - 2);
-  bool synchronizing = !digits.ends_with('+');
-  if (!synchronizing) digits.remove_suffix(1);
-  Literal literal{true, synchronizing, 0};
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), literal.size);
-  if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) return {};
-  if (error == std::errc::result_out_of_range) literal.size = UINT64_MAX;
-  return literal;
+// A bare LF grows to CRLF when its line is passed on.
+size_t MaxLine(const DialogueOptions& options) {
+  const size_t most = kMinOutputRoom - (options.accept_bare_lf ? 1 : 0);
+  return options.policy == Policy::kOpportunistic ? std::min<size_t>(options.max_line, most)
+                                                  : options.max_line;
 }
 
 }  // namespace
 
 LineDialogue::LineDialogue(const DialogueOptions& options)
     : options_(&options),
-      client_lines_(options.max_line, options.accept_bare_lf),
-      backend_lines_(kMaxBackendGreeting, /*accept_bare_lf=*/true) {}
+      client_lines_(MaxLine(options), options.accept_bare_lf),
+      backend_lines_(kMaxBackendGreeting, /*accept_bare_lf=*/true),
+      leg_lines_(kMaxLegLine, /*accept_bare_lf=*/true) {}
 
 void LineDialogue::NoteOffer() { offer_written_ = offer_is_last_ = true; }
 
 void LineDialogue::NoteLogin(Step& step) {
   step.Note(Attack::kPlaintextAuth);
+  NoteNotTaken(step);
+}
+
+void LineDialogue::NoteNotTaken(Step& step) {
   // A client that has sent everything at once has not seen the offer.
   if (!offer_seen_ || not_taken_) return;
   not_taken_ = true;
@@ -97,32 +87,54 @@ LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, 
   return Tail::kSkipped;
 }
 
-void LineDialogue::ReadLine(ByteView rest, Step& step, Writer& out) {
-  LineReader::Line line = client_lines_.Next(rest);
-  switch (line.status) {
+bool LineDialogue::NextLine(ByteView rest, std::string_view& line, Step& step, Writer& out) {
+  LineReader::Line next = client_lines_.Next(rest);
+  switch (next.status) {
     case LineReader::Status::kNeedMore:
-      return;
+      return false;
     case LineReader::Status::kTooLong:
       Abort(EndReason::kLineTooLong, step, out);
-      return;
+      return false;
     case LineReader::Status::kBareLf:
     case LineReader::Status::kBadOctet:
       Abort(EndReason::kBadOctet, step, out);
-      return;
+      return false;
     case LineReader::Status::kLine:
       break;
   }
-  step.consumed += line.consumed;
+  line = next.text;
+  step.consumed += next.consumed;
+  return true;
+}
+
+void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
+  const Step before = step;
+  std::string_view line;
+  if (!NextLine(rest, line, step, out.client)) return;
   offer_is_last_ = false;
-  if (lines_ == 0 && LooksLikeHttp(line.text)) {
-    Abort(EndReason::kCrossProtocol, step, out);
+  if (lines_ == 0 && LooksLikeHttp(line)) {
+    Abort(EndReason::kCrossProtocol, step, out.client);
     return;
   }
-  if (++lines_ > options_->max_commands) {
-    Abort(EndReason::kTooManyErrors, step, out);
+  if (!replayed_ && ++lines_ > options_->max_commands) {
+    Abort(EndReason::kTooManyErrors, step, out.client);
     return;
   }
-  OnLine(line.text, step, out);
+  OnLine(line, step, out.client);
+  if (replayed_) {
+    // What there is to note of it was noted when it opened the leg.
+    step.signals = before.signals;
+    step.attacks = before.attacks;
+    replayed_ = false;
+  }
+  if (!pass_) return;
+  pass_ = false;
+  if (phase_ == Phase::kLeg) {
+    PassLine(line, step, out);
+  } else {
+    step.consumed = before.consumed;
+    OpenLeg(step);
+  }
 }
 
 void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
@@ -134,25 +146,28 @@ void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {
   Step step;
-  if (phase_ != Phase::kPlain) {
+  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || waits_) {
     step.verdict = Verdict::kHold;
     return step;
   }
   offer_seen_ = offer_written_;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
     ByteView rest = in.subspan(step.consumed);
+    const size_t before = step.consumed;
     if (to_drop_ > 0) {
       DropLiteral(rest, step, out.client);
       continue;
     }
     if (out.client.room() < kReplyRoom) break;
-    if (BeginsLikeTls(rest)) {
+    if (phase_ == Phase::kLeg && out.backend.room() < kMinOutputRoom) break;
+    if (opaque()) {
+      PassOpaque(rest, step, out);
+    } else if (BeginsLikeTls(rest)) {
       // Nothing is said in words: the other side could not read them.
       Close(step, EndReason::kTlsOnPlainPort);
-      break;
+    } else {
+      ReadLine(rest, step, out);
     }
-    size_t before = step.consumed;
-    ReadLine(rest, step, out.client);
     if (step.consumed == before) break;
   }
   step.offered = offer_written_;
@@ -160,13 +175,24 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
 }
 
 Step LineDialogue::OnBackend(ByteView in, Output& out) {
-  Step step;
-  if (phase_ != Phase::kPreamble) {
-    step.consumed = in.size();
-    step.Note(Attack::kBackendInjection);
-    Abort(EndReason::kBackendProtocol, step, out.client);
-    return step;
+  switch (phase_) {
+    case Phase::kLegGreeting:
+    case Phase::kLeg:
+      return OnLeg(in, out);
+    case Phase::kPreamble:
+      return OnPreamble(in, out);
+    default:
+      break;
   }
+  Step step;
+  step.consumed = in.size();
+  step.Note(Attack::kBackendInjection);
+  Abort(EndReason::kBackendProtocol, step, out.client);
+  return step;
+}
+
+Step LineDialogue::OnPreamble(ByteView in, Output& out) {
+  Step step;
   // Again only after kReplay, which Judge says once at most.
   size_t before = 0;
   do {
@@ -213,11 +239,12 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
       step.offered = offer_written_;
       return step;
     case EventKind::kUpgraded:
-      // Nothing needs wiping: from here on no octet of the client is parsed.
-      phase_ = Phase::kUpgrading;
+      // From here on no octet of the client is parsed.
+      Forget();
       return step;
     case EventKind::kLegUp:
       if (phase_ == Phase::kUpgrading && event.inside_tls) phase_ = Phase::kPreamble;
+      if (phase_ == Phase::kOpening && !event.inside_tls) phase_ = Phase::kLegGreeting;
       return step;
     case EventKind::kClientEnd:
       // Only the offer was looked at: nothing has come since.
@@ -231,8 +258,14 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
       SayRefusal(RefusalOf(event.kind), out.client);
       break;
   }
-  Close(step, ReasonOf(event.kind));
+  Close(step, EndOf(event.kind));
   return step;
+}
+
+EndReason LineDialogue::EndOf(EventKind kind) const {
+  if (phase_ == Phase::kLeg && kind == EventKind::kClientEnd) return EndReason::kClientClosed;
+  if (phase_ == Phase::kLeg && kind == EventKind::kBackendEnd) return EndReason::kBackendClosed;
+  return ReasonOf(kind);
 }
 
 }  // namespace starling

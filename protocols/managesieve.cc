@@ -1,6 +1,7 @@
 #include "protocols/managesieve.h"
 
 #include <new>
+#include <utility>
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
@@ -62,6 +63,11 @@ class ManageSieveDialogue final : public LineDialogue {
         return;
       }
       is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
+      if (is_login_ && may_log_in()) {
+        NoteNotTaken(step);
+        PassOn(Due::kSasl, /*literals=*/true);
+        return;
+      }
       if (is_login_) NoteLogin(step);
     }
     Tail tail = TakeLiteral(line, first, step, out);
@@ -77,6 +83,103 @@ class ManageSieveDialogue final : public LineDialogue {
     }
   }
 
+  // All of the backend's list is swallowed: the client has had one.
+  LegLine OnLegGreeting(std::string_view line, Step& step, Writer& out) override {
+    if (std::exchange(in_tail_, false)) {
+      in_tail_ = TakeBackendLiteral(line);
+      return LegLine::kMore;
+    }
+    if (line.starts_with('"')) {
+      in_tail_ = TakeBackendLiteral(line);
+      return LegLine::kMore;
+    }
+    std::string_view rest = line;
+    const std::string_view status = TakeWord(rest);
+    if (EqualsIgnoreCase(status, "OK")) return LegLine::kDone;
+    const bool refused = EqualsIgnoreCase(status, "BYE") || EqualsIgnoreCase(status, "NO");
+    if (!refused) return LegLine::kForbidden;
+    PassStatus(line, status, rest, step, out);
+    return LegLine::kBye;
+  }
+
+  LegLine OnLegLine(std::string_view line, Step& step, Writer& out) override {
+    if (in_tail_) {
+      Say(out, {line, "\r\n"});
+      return EndOr(tail_of_, line);
+    }
+    if (line.starts_with('"') || line.starts_with('{')) return OnString(line, out);
+    std::string_view rest = line;
+    const std::string_view status = TakeWord(rest);
+    const bool ok = EqualsIgnoreCase(status, "OK");
+    const bool bye = EqualsIgnoreCase(status, "BYE");
+    if (!ok && !bye && !EqualsIgnoreCase(status, "NO")) return LegLine::kForbidden;
+    if (due() == Due::kNothing && !bye) return LegLine::kForbidden;
+    if (ok && due() == Due::kList) {
+      Say(out, {"\"STARTTLS\"\r\n"});
+      NoteOffer();
+    }
+    if (!PassStatus(line, status, rest, step, out)) return bye ? LegLine::kBye : LegLine::kDone;
+    // What follows is opaque, a literal of this line too.
+    if (ok && due() == Due::kSasl) return LegLine::kLoggedIn;
+    return EndOr(bye ? LegLine::kBye : LegLine::kDone, line);
+  }
+
+  // A challenge, or a line of the list.
+  LegLine OnString(std::string_view line, Writer& out) {
+    if (may_go_ahead()) {
+      Say(out, {line, "\r\n"});
+      return EndOr(LegLine::kGoAhead, line);
+    }
+    if (due() != Due::kList || !line.starts_with('"')) return LegLine::kForbidden;
+    std::string_view value = line;
+    const std::string_view name = TakeWord(value);
+    if (EqualsIgnoreCase(name, "\"STARTTLS\"") || EqualsIgnoreCase(name, "\"XCLIENT\"")) {
+      return LegLine::kMore;
+    }
+    if (EqualsIgnoreCase(name, "\"SASL\"")) {
+      PassMechanisms(value, out);
+      return LegLine::kMore;
+    }
+    Say(out, {line, "\r\n"});
+    return EndOr(LegLine::kMore, line);
+  }
+
+  // Those that the gateway lets pass, and that work without the client's TLS.
+  void PassMechanisms(std::string_view value, Writer& out) {
+    if (value.starts_with('"')) value.remove_prefix(1);
+    value = value.substr(0, value.find('"'));
+    Say(out, {"\"SASL\" \""});
+    std::string_view space;
+    while (may_log_in() && !value.empty()) {
+      const std::string_view word = TakeWord(value);
+      if (word.empty() || word.starts_with('{') || EndsInPlus(word)) continue;
+      Say(out, {space, word});
+      space = " ";
+    }
+    Say(out, {"\"\r\n"});
+  }
+
+  // A referral (section 1.3) is replaced: it would send the client, with its password,
+  // to where anybody likes. False: it was one.
+  bool PassStatus(std::string_view line, std::string_view status, std::string_view rest, Step& step,
+                  Writer& out) {
+    constexpr std::string_view kReferral = "(REFERRAL";
+    if (EqualsIgnoreCase(rest.substr(0, kReferral.size()), kReferral)) {
+      step.Note(Attack::kBackendInjection);
+      Say(out, {status, " \"Not available here.\"\r\n"});
+      return false;
+    }
+    Say(out, {line, "\r\n"});
+    return true;
+  }
+
+  // What a line was, or that its literal comes first.
+  LegLine EndOr(LegLine what, std::string_view line) {
+    in_tail_ = TakeBackendLiteral(line);
+    tail_of_ = what;
+    return in_tail_ ? LegLine::kMore : what;
+  }
+
   void OnCommand(std::string_view line, Step& step, Writer& out) {
     std::string_view arguments = line;
     std::string_view verb = TakeWord(arguments);
@@ -89,6 +192,10 @@ class ManageSieveDialogue final : public LineDialogue {
       Say(out, {"OK \"Begin TLS negotiation now.\"\r\n"});
       Upgrade(step);
     } else if (bare && EqualsIgnoreCase(verb, "CAPABILITY")) {
+      if (on_leg()) {
+        PassOn(Due::kList);
+        return;
+      }
       SayCapabilities(" Capability completed", out);
     } else if (EqualsIgnoreCase(verb, "NOOP")) {
       OnNoop(bare, arguments, out);
@@ -96,8 +203,13 @@ class ManageSieveDialogue final : public LineDialogue {
       Say(out, {"OK \"Logout completed.\"\r\n"});
       Close(step, EndReason::kGoodbye);
     } else {
-      if (EqualsIgnoreCase(verb, "XCLIENT")) step.Note(Attack::kIdentityClaim);
+      const bool claim = EqualsIgnoreCase(verb, "XCLIENT");
+      if (claim) step.Note(Attack::kIdentityClaim);
       NoteUnknown(verb, kUpgradeVerb, step);
+      if (opportunistic() && !claim && IsVerb(verb)) {
+        PassOn(Due::kReply);
+        return;
+      }
       Say(out, {"NO \"Command not accepted before STARTTLS.\"\r\n"});
     }
   }
@@ -115,14 +227,17 @@ class ManageSieveDialogue final : public LineDialogue {
   }
 
   void SayCapabilities(std::string_view text, Writer& out) {
-    Say(out, {"\"IMPLEMENTATION\" \"Starling\"\r\n\"SIEVE\" \"\"\r\n\"SASL\" \"\"\r\n"
-              "\"VERSION\" \"1.0\"\r\n\"STARTTLS\"\r\nOK \"",
-              options().hostname, text, "\"\r\n"});
+    Say(out, {"\"IMPLEMENTATION\" \"Starling\"\r\n\"SIEVE\" \"\"\r\n",
+              // What every server has (RFC 5804 section 2.1); clients look for it.
+              may_log_in() ? "\"SASL\" \"PLAIN\"\r\n" : "\"SASL\" \"\"\r\n",
+              "\"VERSION\" \"1.0\"\r\n\"STARTTLS\"\r\nOK \"", options().hostname, text, "\"\r\n"});
     NoteOffer();
   }
 
   bool amid_command_ = false;  // a dropped literal came; the command goes on
   bool is_login_ = false;      // the command at hand
+  bool in_tail_ = false;       // a backend's literal came; its line goes on
+  LegLine tail_of_ = LegLine::kMore;
 };
 
 static_assert(sizeof(ManageSieveDialogue) <= kNegotiatorSize);

@@ -29,6 +29,11 @@ bool IsLogin(std::string_view verb, bool bare) {
          EqualsIgnoreCase(verb, "APOP") || (EqualsIgnoreCase(verb, "AUTH") && !bare);
 }
 
+// APOP hashes the backend's first banner, which no client of a plaintext leg sees.
+bool IsPassedLogin(std::string_view verb, bool bare) {
+  return IsLogin(verb, bare) && !EqualsIgnoreCase(verb, "APOP");
+}
+
 class Pop3Dialogue final : public LineDialogue {
  public:
   explicit Pop3Dialogue(const DialogueOptions& options) : LineDialogue(options) {}
@@ -49,6 +54,51 @@ class Pop3Dialogue final : public LineDialogue {
     return TakeWord(rest) == "+OK" ? Greeting::kSuccess : Greeting::kRefusal;
   }
 
+  LegLine OnLegLine(std::string_view line, Step& /*step*/, Writer& out) override {
+    if (in_list_) return OnListLine(line, out);
+    std::string_view rest = line;
+    const std::string_view status = TakeWord(rest);
+    const bool ok = status == "+OK";
+    if (status == "+" && may_go_ahead()) {
+      Say(out, {line, "\r\n"});
+      return LegLine::kGoAhead;
+    }
+    // Unasked, a server says only that it ends the session.
+    if (!ok && status != "-ERR") return LegLine::kForbidden;
+    if (ok && due() == Due::kNothing) return LegLine::kForbidden;
+    Say(out, {line, "\r\n"});
+    if (due() == Due::kNothing) return LegLine::kBye;
+    if (!ok || due() == Due::kReply) return LegLine::kDone;
+    in_list_ = due() == Due::kList;
+    return in_list_ ? LegLine::kMore : LegLine::kLoggedIn;
+  }
+
+  // CAPA with the gateway's upgrade in place of the backend's, and without what the
+  // gateway refuses.
+  LegLine OnListLine(std::string_view line, Writer& out) {
+    if (line == ".") {
+      in_list_ = false;
+      Say(out, {"STLS\r\n.\r\n"});
+      NoteOffer();
+      return LegLine::kDone;
+    }
+    std::string_view rest = line;
+    const std::string_view word = TakeWord(rest);
+    if (EqualsIgnoreCase(word, kUpgradeVerb) || EqualsIgnoreCase(word, "XCLIENT")) {
+      return LegLine::kMore;
+    }
+    const bool sasl = EqualsIgnoreCase(word, "SASL");
+    if (!may_log_in() && (sasl || EqualsIgnoreCase(word, "USER"))) return LegLine::kMore;
+    Say(out, {word});
+    while (!rest.empty()) {
+      const std::string_view next = TakeWord(rest);
+      // Channel binding needs the client's TLS to end at the backend.
+      if (!sasl || !EndsInPlus(next)) Say(out, {" ", next});
+    }
+    Say(out, {"\r\n"});
+    return LegLine::kMore;
+  }
+
   void OnLine(std::string_view line, Step& step, Writer& out) override {
     std::string_view arguments = line;
     std::string_view verb = TakeWord(arguments);
@@ -63,21 +113,39 @@ class Pop3Dialogue final : public LineDialogue {
       Say(out, {"+OK Begin TLS negotiation\r\n"});
       Upgrade(step);
     } else if (bare && EqualsIgnoreCase(verb, "CAPA")) {
-      Say(out, {"+OK Capability list follows\r\nRESP-CODES\r\nSTLS\r\n.\r\n"});
+      if (on_leg()) {
+        PassOn(Due::kList);
+        return;
+      }
+      Say(out, {"+OK Capability list follows\r\n", may_log_in() ? "USER\r\n" : "",
+                "RESP-CODES\r\nSTLS\r\n.\r\n"});
       NoteOffer();
     } else if (bare && EqualsIgnoreCase(verb, "QUIT")) {
       Say(out, {"+OK Goodbye\r\n"});
       Close(step, EndReason::kGoodbye);
+    } else if (may_log_in() && IsPassedLogin(verb, bare)) {
+      NoteNotTaken(step);
+      PassOn(EqualsIgnoreCase(verb, "USER")   ? Due::kReply
+             : EqualsIgnoreCase(verb, "PASS") ? Due::kLogin
+                                              : Due::kSasl);
     } else if (IsLogin(verb, bare) || EqualsIgnoreCase(verb, "AUTH")) {
       // Not [AUTH]: mail programs would ask for the password again.
       if (IsLogin(verb, bare)) NoteLogin(step);
       Say(out, {"-ERR [SYS/PERM] TLS required, use STLS\r\n"});
     } else {
-      if (EqualsIgnoreCase(verb, "XCLIENT")) step.Note(Attack::kIdentityClaim);
+      const bool claim = EqualsIgnoreCase(verb, "XCLIENT");
+      if (claim) step.Note(Attack::kIdentityClaim);
       if (!IsOtherVerb(verb)) NoteUnknown(verb, kUpgradeVerb, step);
+      // A bare LANG has a reply of many lines; only that of CAPA is read as such.
+      if (opportunistic() && !claim && IsVerb(verb) && !(bare && EqualsIgnoreCase(verb, "LANG"))) {
+        PassOn(Due::kReply);
+        return;
+      }
       Say(out, {"-ERR Command not accepted before STLS\r\n"});
     }
   }
+
+  bool in_list_ = false;  // of the backend's capabilities
 };
 
 static_assert(sizeof(Pop3Dialogue) <= kNegotiatorSize);

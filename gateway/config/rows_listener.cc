@@ -124,7 +124,8 @@ constexpr Option kRows[] = {
      .choices = kPolicies,
      .doc =
          "For starttls. require: before TLS only the gateway answers, and no backend hears of the "
-         "client. opportunistic: mail may also be sent in plaintext, as it must be at a public MX.",
+         "client. opportunistic: clients may also go on in plaintext, as senders to a public MX "
+         "must be able to; log-in stays refused there (plaintext_auth).",
      .sample = "opportunistic",
      .default_text = DefaultPolicy,
      .set = SetNumber<&DialogueOptions::policy>,

@@ -17,12 +17,12 @@ bool BindsPort(const ListenerConfig& listener, uint16_t port) {
       listener.bind, [&](const SocketAddress& address) { return address.endpoint().port == port; });
 }
 
-// "smtp", "smtp and lmtp" ...: the protocols whose rows support the policy.
+// "smtp, lmtp ...": the protocols whose rows support the policy.
 std::string OpportunisticProtocols() {
   std::string names;
   for (const ProtocolRow& row : AllProtocols()) {
     if (!row.opportunistic) continue;
-    if (!names.empty()) names += " and ";
+    if (!names.empty()) names += ", ";
     names += row.name;
   }
   return names;

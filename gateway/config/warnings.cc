@@ -54,7 +54,8 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
                            "built on"
                          : "accept_bare_lf has no effect with implicit TLS");
   }
-  if (opportunistic && listener.plaintext_backend < 0) {
+  // Servers of mailboxes read the SSL TLV.
+  if (opportunistic && listener.plaintext_backend < 0 && !TakesLogIns(listener)) {
     report.Warn(marks.at, "listener " + listener.name +
                               " has no plaintext_backend: its backend cannot tell whether a client "
                               "used TLS");

@@ -94,6 +94,7 @@ TEST(Warnings, OfPlaintext) {
                      "plaintext_auth: allow",
                      v2),
             "2:152: plaintext_auth: allow lets passwords cross the network in plaintext");
+  EXPECT_EQ(Warnings("protocol: imap, tls: starttls, policy: opportunistic", v2), "");
   EXPECT_EQ(Warnings("protocol: imap, tls: starttls, plaintext_auth: allow", v2),
             "2:107: plaintext_auth: allow has no effect without policy opportunistic");
   EXPECT_EQ(Warnings("protocol: imap, tls: starttls, accept_bare_lf: true", v2),

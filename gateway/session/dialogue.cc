@@ -127,9 +127,9 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
                         (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold);
   Consume(ctx, leg, step.consumed);
   TakeOutput(ctx, session, out);
-  // The greeting is over when the negotiator makes something of it; a backend that
-  // dribbles one is still to meet its deadline.
-  if (!IsDown(session, leg) && (out.backend.size() > 0 || out.client.size() > 0)) {
+  // The greeting is over when the negotiator makes something of it, or has something
+  // to say to the server; a backend that dribbles one is still to meet its deadline.
+  if (out.backend.size() > 0 || (!IsDown(session, leg) && out.client.size() > 0)) {
     session.dialogue->greeting_seen = true;
   }
   Apply(ctx, session, step, reply_at);

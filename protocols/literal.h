@@ -1,0 +1,21 @@
+// What a line says of a literal that follows it: "...{12}" and "...{12+}" (RFC
+// 3501 section 4.3, RFC 7888, RFC 5804 section 4).
+//
+// Not for: reading the literal's octets.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace starling {
+
+// A number that does not fit in 64 bits is as large as any number can be.
+struct Literal {
+  bool present = false;
+  bool synchronizing = false;  // the sender waits to be asked
+  uint64_t size = 0;
+};
+
+Literal ParseLiteral(std::string_view line);
+
+}  // namespace starling
