@@ -1,4 +1,4 @@
-// The frame of the dialogues of IMAP, POP3, ManageSieve and NNTP under
+// The frame of the dialogues of IMAP, POP3, ManageSieve, NNTP and ACAP under
 // `policy: require`: before TLS the gateway alone answers lines; on the fresh
 // leg after TLS the backend's greeting is swallowed or passed on, and a line may
 // be said again for the client.
