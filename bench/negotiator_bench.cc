@@ -44,6 +44,9 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "nntp",
      .client = {"CAPABILITIES\r\n", "STARTTLS\r\n"},
      .greeting = "200 news.example.org InterNetNews NNRP server INN 2.7.1 ready (no posting)\r\n"},
+    {.protocol = "acap",
+     .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
+     .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},
 };
 
 class Player {

@@ -1,4 +1,4 @@
-// The frame of the dialogues of IMAP, POP3, ManageSieve and NNTP: before TLS the
+// The frame of the dialogues of IMAP, POP3, ManageSieve, NNTP and ACAP: before TLS the
 // gateway answers lines; on the fresh leg after TLS the backend's greeting is
 // swallowed or passed on, and a line may be said again for the client. Under `policy:
 // opportunistic` a line that it cannot answer opens a plaintext leg, on which one command is

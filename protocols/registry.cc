@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "protocols/acap.h"
 #include "protocols/imap.h"
 #include "protocols/managesieve.h"
 #include "protocols/nntp.h"
@@ -21,6 +22,7 @@ constexpr uint32_t kImapIdle = 31 * 60;
 constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
 constexpr uint32_t kNntpIdle = 61 * 60;
+constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hour
 
 constexpr ProtocolRow kRows[] = {
     {.name = "smtp",
@@ -96,6 +98,18 @@ constexpr ProtocolRow kRows[] = {
      .refuse = RefuseNntp,
      .create_probe = CreateNntpProbe,
      .probe_under_require = true},
+    {.name = "acap",
+     .starttls_port = 674,
+     .implicit_port = 0,
+     .alpn = "acap",
+     .alpn_registered = false,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kAcapIdle,
+     .create = CreateAcap,
+     .refuse = RefuseAcap,
+     .create_probe = nullptr},
     {.name = "tcp",
      .starttls_port = 0,
      .implicit_port = 0,

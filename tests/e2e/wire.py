@@ -15,14 +15,17 @@ UPGRADE = {
     "pop3": (b"CAPA\r\n", b"STLS\r\n", b"+OK Begin TLS negotiation"),
     "managesieve": (b"CAPABILITY\r\n", b"STARTTLS\r\n", b'OK "Begin TLS negotiation now."\r\n'),
     "nntp": (b"CAPABILITIES\r\n", b"STARTTLS\r\n", b"382 Begin TLS negotiation\r\n"),
+    "acap": (b"c NOOP\r\n", b"s STARTTLS\r\n", b's OK "Begin TLS negotiation now"\r\n'),
 }
 # protocol: how the backend's greeting after TLS begins, or None where the client
 # is not greeted again
 SECOND_GREETING = {"smtp": None, "lmtp": None, "imap": None, "pop3": None,
-                   "managesieve": b'"IMPLEMENTATION"', "nntp": None}
+                   "managesieve": b'"IMPLEMENTATION"', "nntp": None, "acap": b"* ACAP "}
 # protocol: how a greeting begins
 GREETING = {"smtp": b"220 ", "lmtp": b"220 ", "imap": b"* OK ", "pop3": b"+OK",
-            "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 "}
+            "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 ", "acap": b"* ACAP "}
+# Each command begins with a tag, and so does what ends its reply.
+TAGGED = ("imap", "acap")
 # NNTP's replies of more than one line (of those that tests ask for)
 NNTP_LISTS = (b"100 ", b"101 ", b"215 ", b"220 ", b"224 ")
 
@@ -146,7 +149,7 @@ class Wire:
         last = lines[-1]
         if protocol in ("smtp", "lmtp"):
             return last[3:4] != b"-"
-        if protocol == "imap":
+        if protocol in TAGGED:
             return last.startswith((tag + b" ", b"+ ")) or (tag == b"*" and last.startswith(b"* "))
         if protocol == "pop3":
             return last == b".\r\n" if multiline and lines[0].startswith(b"+OK") else True
@@ -159,7 +162,7 @@ class Wire:
 
     def ask(self, protocol, command, multiline=False):
         """Sends a command, returns the reply to it."""
-        tag = command.split(b" ")[0] if protocol == "imap" else b""
+        tag = command.split(b" ")[0] if protocol in TAGGED else b""
         return self.send(command).reply(protocol, tag, multiline)
 
     def start_tls(self, tls=None, name="mail.example.org"):

@@ -1,0 +1,147 @@
+#include "protocols/acap.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "protocols/dialogue.h"
+#include "protocols/limits.h"
+#include "protocols/line_dialogue.h"
+#include "protocols/registry.h"
+
+namespace starling {
+
+namespace {
+
+constexpr std::string_view kUpgradeVerb = "STARTTLS";
+
+// RFC 2244 section 7: 1*32 of any ATOM-CHAR but "+". "*" is for untagged lines.
+bool IsTag(std::string_view word) {
+  constexpr std::string_view kNotInTags = "(){}*\"\\+";
+  return !word.empty() && word.size() <= kAcapMaxTag && IsPrintable(word) &&
+         word.find_first_of(kNotInTags) == std::string_view::npos;
+}
+
+class AcapDialogue final : public LineDialogue {
+ public:
+  explicit AcapDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+
+ private:
+  void SayGreeting(Writer& out) override {
+    Say(out, {"* ACAP (IMPLEMENTATION \"Starling\") (STARTTLS)\r\n"});
+    NoteOffer();
+  }
+
+  void SayGoodbye(std::string_view text, Writer& out) override {
+    Say(out, {"* BYE \"", text, "\"\r\n"});
+  }
+
+  void SayRefusal(Refusal refusal, Writer& out) override { RefuseAcap(refusal, options(), out); }
+
+  // A BYE whose text is a literal has more lines, and ends the relay by itself.
+  Greeting Judge(std::string_view line) const override {
+    std::string_view rest = line;
+    TakeWord(rest);
+    bool bye = EqualsIgnoreCase(TakeWord(rest), "BYE") && !line.ends_with('}');
+    return bye ? Greeting::kRefusal : Greeting::kPassOn;
+  }
+
+  void OnLine(std::string_view line, Step& step, Writer& out) override {
+    bool first = !amid_command_;
+    std::string_view command = line;
+    if (first) {
+      std::string_view tag = TakeWord(command);
+      std::string_view arguments = command;
+      std::string_view verb = TakeWord(arguments);
+      if (Has8Bit(tag) || Has8Bit(verb)) {
+        Abort(EndReason::kBadOctet, step, out);
+        return;
+      }
+      KeepTag(tag);
+      is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
+      if (is_login_) NoteLogin(step);
+    }
+    Tail tail = TakeLiteral(line, first, step, out);
+    if (tail == Tail::kTooLong) return;
+    amid_command_ = tail == Tail::kSkipped;
+    if (amid_command_) return;
+    if (tag() == kNoTag) {
+      Answer("BAD", "Invalid tag", out);
+    } else if (is_login_) {
+      Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
+    } else if (!first || tail == Tail::kSync) {
+      Answer("BAD", "Literals are not accepted before STARTTLS", out);
+    } else {
+      OnCommand(command, step, out);
+    }
+  }
+
+  // `command` is all after the tag.
+  void OnCommand(std::string_view command, Step& step, Writer& out) {
+    if (EqualsIgnoreCase(command, kUpgradeVerb)) {
+      Answer("OK", "Begin TLS negotiation now", out);
+      Upgrade(step);
+    } else if (EqualsIgnoreCase(command, "NOOP")) {
+      Answer("OK", "NOOP completed", out);
+    } else if (EqualsIgnoreCase(command, "LOGOUT")) {
+      Say(out, {"* BYE \"Logging out\"\r\n"});
+      Answer("OK", "Logout completed", out);
+      Close(step, EndReason::kGoodbye);
+    } else {
+      std::string_view arguments = command;
+      std::string_view verb = TakeWord(arguments);
+      NoteUnknown(verb, kUpgradeVerb, step);
+      bool upgrade = EqualsIgnoreCase(verb, kUpgradeVerb);
+      Answer("BAD", upgrade ? "STARTTLS takes no argument" : "Not accepted before STARTTLS", out);
+    }
+  }
+
+  void Answer(std::string_view status, std::string_view text, Writer& out) {
+    Say(out, {tag(), " ", status, " \"", text, "\"\r\n"});
+  }
+
+  // What is no tag is never sent back; the answer is untagged then.
+  void KeepTag(std::string_view word) {
+    std::string_view kept = IsTag(word) ? word : kNoTag;
+    std::copy(kept.begin(), kept.end(), tag_.begin());
+    tag_size_ = static_cast<uint8_t>(kept.size());
+  }
+  std::string_view tag() const { return {tag_.data(), tag_size_}; }
+
+  static constexpr std::string_view kNoTag = "*";
+
+  std::array<char, kAcapMaxTag> tag_{};  // of the command at hand
+  uint8_t tag_size_ = 0;
+  bool amid_command_ = false;  // a dropped literal came; the command goes on
+  bool is_login_ = false;      // the command at hand
+};
+
+static_assert(sizeof(AcapDialogue) <= kNegotiatorSize);
+
+}  // namespace
+
+Negotiator* CreateAcap(void* storage, const DialogueOptions& options) {
+  return new (storage) AcapDialogue(options);
+}
+
+void RefuseAcap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      Say(out, {"* BYE (TRYLATER) \"Too many connections, try again later\"\r\n"});
+      break;
+    case Refusal::kUnavailable:
+      Say(out, {"* BYE (TRYLATER) \"Server not available, try again later\"\r\n"});
+      break;
+    case Refusal::kTimeout:
+      Say(out, {"* BYE \"Disconnected for inactivity\"\r\n"});
+      break;
+    case Refusal::kShutdown:
+      Say(out, {"* BYE (TRYLATER) \"Server shutting down\"\r\n"});
+      break;
+    case Refusal::kTlsExpected:
+      Say(out, {"* BYE (ENCRYPT-NEEDED) \"TLS is spoken here from the first octet\"\r\n"});
+      break;
+  }
+}
+
+}  // namespace starling
