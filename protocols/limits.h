@@ -65,4 +65,11 @@ inline constexpr size_t kImapMaxTag = 64;
 // section 4 lets a quoted string have 1,024 octets; clients send a word.
 inline constexpr size_t kSieveMaxTag = 512;
 
+// --- LDAP ---
+
+// A message before TLS, which is looked at when it is whole. StartTLS and simple
+// binds have less than 200 octets, a bind with a Kerberos ticket a few thousand; RFC
+// 4511 sets no bound.
+inline constexpr size_t kLdapMaxMessage = 8'192;
+
 }  // namespace starling

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "protocols/imap.h"
+#include "protocols/ldap.h"
 #include "protocols/managesieve.h"
 #include "protocols/pop3.h"
 #include "protocols/smtp.h"
@@ -18,6 +19,10 @@ constexpr uint32_t kSmtpIdle = 11 * 60;
 constexpr uint32_t kImapIdle = 31 * 60;
 constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
+// No RFC has one for LDAP, and slapd waits for ever: clients keep pools of connections,
+// and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
+// hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
+constexpr uint32_t kLdapIdle = 121 * 60;
 
 constexpr ProtocolRow kRows[] = {
     {.name = "smtp",
@@ -79,6 +84,18 @@ constexpr ProtocolRow kRows[] = {
      .idle_seconds = kSieveIdle,
      .create = CreateManageSieve,
      .refuse = RefuseManageSieve,
+     .create_probe = nullptr},
+    {.name = "ldap",
+     .starttls_port = 389,
+     .implicit_port = 636,
+     .alpn = "ldap",
+     .alpn_registered = false,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kLdapIdle,
+     .create = CreateLdap,
+     .refuse = RefuseLdap,
      .create_probe = nullptr},
     {.name = "tcp",
      .starttls_port = 0,
