@@ -9,6 +9,7 @@ Runs by the system's own Python, which is the one that Debian's matplotlib is fo
 """
 
 import argparse
+import atexit
 import contextlib
 import json
 import os
@@ -186,9 +187,16 @@ def prepare(options):
     if options.binaries:
         return options.binaries
     subprocess.run([os.path.join(common.TOP, "deploy", "setup.sh"), "bench"], check=True)
-    subprocess.run(["bazel", "build", "--config=opt", "//gateway:starling", "//bench:load"],
-                   cwd=common.TOP, check=True)
-    return os.path.join(common.TOP, "bazel-bin")
+    folder = tempfile.mkdtemp(prefix="starling-binaries-")
+    atexit.register(shutil.rmtree, folder)
+    # The gateway as users run it. The load generator takes the place of some functions
+    # of its library's, which must not have been inlined.
+    for config, program in (("opt" if options.check else "release", "gateway/starling"), ("opt", "bench/load")):
+        subprocess.run(["bazel", "build", "--config=" + config, "//" + program.replace("/", ":")],
+                       cwd=common.TOP, check=True)
+        os.makedirs(os.path.join(folder, os.path.dirname(program)))
+        shutil.copy(os.path.join(common.TOP, "bazel-bin", program), os.path.join(folder, program))
+    return folder
 
 
 def choose(text, known, what):

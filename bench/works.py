@@ -43,7 +43,8 @@ class Work:
 
 
 def _handshakes(*options):
-    return ("handshakes", *options, "--seconds", "{seconds}")
+    # With 32 at once clients and gateway go in step, and each waits for the other.
+    return ("handshakes", "--connections", "64", *options, "--seconds", "{seconds}")
 
 
 def _echo(octets, *options):

@@ -69,6 +69,8 @@ Tag Unpack(uint64_t user_data);
 // Receive buffers belong to the ring. A receive takes one when octets are
 // there, not before; who got it in a completion gives it back (ReturnBuffer).
 enum class BufferGroup : uint8_t { kSmall, kLarge };
+inline constexpr uint32_t kSmallReceive = 2'048;
+inline constexpr uint32_t kLargeReceive = 32'768;  // two full TLS records
 using BufferId = int32_t;
 inline constexpr BufferId kNoBuffer = -1;
 
@@ -100,9 +102,9 @@ struct RingOptions {
   uint32_t accepts = 64;         // armed accepts at most, over all listeners
   uint32_t listeners = 64;       // listening sockets at most, those of a reload beside the old
   uint32_t small_buffers = 128;  // powers of two
-  uint32_t small_buffer_size = 2048;
+  uint32_t small_buffer_size = kSmallReceive;
   uint32_t large_buffers = 16;
-  uint32_t large_buffer_size = 32768;
+  uint32_t large_buffer_size = kLargeReceive;
   bool restrict_operations = true;  // io_uring restrictions, before the ring is enabled
   RingFeatures features;            // wanted; what is missing is left out
 };

@@ -39,7 +39,7 @@ void ReturnChunk(WorkerContext& ctx, Leg& leg) {
 
 // As much as can be passed on at once, for want of a large block in one record.
 uint32_t BulkReceive(const WorkerContext& ctx) {
-  return ctx.bulk_pool.in_use() < ctx.bulk_pool.limit() ? 32768 : 16384;
+  return ctx.bulk_pool.in_use() < ctx.bulk_pool.limit() ? kLargeReceive : kLargeReceive / 2;
 }
 
 Tag MakeTag(const Session& session, Op op) { return Tag{op, session.slot, session.generation}; }
@@ -156,8 +156,8 @@ void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
       leg.starved || leg.chunk != kNoBuffer) {
     return;
   }
-  const BufferGroup group = leg.bulk ? BufferGroup::kLarge : BufferGroup::kSmall;
-  uint32_t max = leg.bulk ? BulkReceive(ctx) : 2048;
+  const BufferGroup group = leg.large > 0 ? BufferGroup::kLarge : BufferGroup::kSmall;
+  uint32_t max = leg.large > 0 ? BulkReceive(ctx) : kSmallReceive;
   if (!leg.in.empty()) max = std::min(max, leg.in.capacity() - (leg.in.end - leg.in.begin));
   if (max == 0) return;
   leg.in_flight |= kOpRecv;

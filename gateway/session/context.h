@@ -31,6 +31,9 @@ class DialoguePool {
   std::vector<void*> free_;
 };
 
+static_assert(BufferPool::kBlockSize > kLargeReceive / 2 &&
+              BufferPool::kBulkBlockSize > kLargeReceive);
+
 struct WorkerContext {
   WorkerContext(const GlobalLimits& limits_in, uint32_t index_in);
 

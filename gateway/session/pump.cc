@@ -9,6 +9,10 @@
 namespace starling {
 namespace {
 
+// After a receive that a small buffer was too small for, so many use large ones:
+// messages of a few KiB each would otherwise take two receives each time.
+constexpr uint8_t kLargeReceives = 8;
+
 void Finished(Leg& leg, LegOp op) {
   assert((leg.in_flight & op) != 0);
   leg.in_flight &= static_cast<uint8_t>(~op);
@@ -28,7 +32,11 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
     leg.chunk_begin = 0;
     leg.chunk_end = static_cast<uint32_t>(n);
     leg.octets_in += static_cast<uint32_t>(n);
-    leg.bulk = completion.more || n >= (leg.bulk ? 4096 : 2048);
+    if (completion.more || n >= static_cast<int32_t>(kSmallReceive)) {
+      leg.large = kLargeReceives;
+    } else if (leg.large > 0) {
+      --leg.large;
+    }
     session.active_at = ctx.now;
     ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
   } else if (n == 0 && leg.tls != nullptr) {

@@ -74,7 +74,7 @@ struct Leg {
   uint8_t in_flight = 0;     // bits of LegOp
   bool end_of_data = false;  // the peer will send no more
   bool write_ended = false;  // we have shut our half down, or asked for it
-  bool bulk = false;         // the last receive filled its buffer: use large ones
+  uint8_t large = 0;         // so many of the next receives use large buffers
   bool starved = false;      // a receive found no buffer; again next turn
   int16_t recv_error = 0;    // positive errno
   int16_t send_error = 0;

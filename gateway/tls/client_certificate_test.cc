@@ -58,6 +58,16 @@ class ClientCertificateTest : public CredentialFolderTest {
     return options;
   }
 
+  static std::shared_ptr<TestSession> SessionOf(TlsContext& context,
+                                                const TestClientOptions& options) {
+    TestClient client(options);
+    TestServer server(context);
+    EXPECT_TRUE(Exchange(client, server)) << client.error();
+    server.Write("x");
+    Exchange(client, server);
+    return client.session();
+  }
+
   static std::shared_ptr<const Credential> Load(CredentialStore& store, const TestLeaf& leaf) {
     return std::move(store.LoadPem({"test.crt", "test.key"}, leaf.cert, leaf.key)).value();
   }
@@ -164,27 +174,39 @@ TEST_F(ClientCertificateTest, NoTicketIsAWayAround) {
   const auto twin = Server(Mode::kRequire, Trust());
   const auto lists = Server(Mode::kRequire, Trust(root_.Revoke({})));
   const auto deeper = Server(Mode::kRequire, Trust("", 2));
-  const auto session_of = [](TlsContext& context, const TestClientOptions& options) {
-    TestClient client(options);
-    TestServer server(context);
-    EXPECT_TRUE(Exchange(client, server)) << client.error();
-    server.Write("x");
-    Exchange(client, server);
-    return client.session();
-  };
   for (const uint16_t version : {0x0303, 0x0304}) {
     TestClientOptions nobody = With({}, version);
     for (TlsContext* giver : {none.get(), optional.get()}) {
-      nobody.session = session_of(*giver, nobody);
+      nobody.session = SessionOf(*giver, nobody);
       ASSERT_NE(nobody.session, nullptr);
       EXPECT_EQ(Result(*require, nobody), "client_certificate_missing");
     }
     TestClientOptions alice = With(leaf, version);
-    alice.session = session_of(*require, alice);
+    alice.session = SessionOf(*require, alice);
     EXPECT_EQ(Result(*twin, alice), "resumed verified as client by Root");
     for (TlsContext* other : {optional.get(), lists.get(), deeper.get()}) {
       EXPECT_EQ(Result(*other, alice), "verified as client by Root");
     }
+  }
+}
+
+// TLS 1.2 resumes without a look at them.
+TEST_F(ClientCertificateTest, TicketsAreBoundToGroupsAndSignatures) {
+  const auto make = [&](std::vector<std::string> groups, std::vector<std::string> signatures) {
+    return std::move(TlsContext::Create({.certificates = index_,
+                                         .groups = std::move(groups),
+                                         .signature_algorithms = std::move(signatures),
+                                         .tickets = tickets_}))
+        .value();
+  };
+  const auto any = make({}, {}), twin = make({}, {}), groups = make({"X25519", "P-256"}, {}),
+             signatures = make({}, {"ecdsa_secp256r1_sha256"});
+  for (const uint16_t version : {0x0303, 0x0304}) {
+    TestClientOptions options = With({}, version);
+    options.session = SessionOf(*any, options);
+    EXPECT_EQ(Result(*twin, options), "resumed not_asked");
+    EXPECT_EQ(Result(*groups, options), "not_asked");
+    EXPECT_EQ(Result(*signatures, options), "not_asked");
   }
 }
 

@@ -17,10 +17,10 @@ struct TestLeafOptions {
   std::vector<std::string> mails;      // alternative names, these first
   std::vector<std::string> hosts;
   std::vector<std::string> addresses;  // IP, as text
-  int64_t not_after = 86'400;  // seconds from now
-  bool server_only = false;    // extended key usage
+  int64_t not_after = 86'400;          // seconds from now
+  bool server_only = false;            // extended key usage
   bool client_only = false;
-  size_t padding = 0;          // octets of an extension that says nothing
+  size_t padding = 0;  // octets of an extension that says nothing
 };
 
 struct TestLeaf {
