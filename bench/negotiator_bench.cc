@@ -51,6 +51,7 @@ constexpr Dialogue kDialogues[] = {
          "envelope\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\n\"VERSION\" \"1.0\"\r\nOK \"Dovecot "
          "ready.\"\r\n"},
     // A search of the root DSE, as many clients begin with; then StartTLS.
+    {.protocol = "telnet", .client = {"\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0"}, .greeting = ""},
     {.protocol = "ldap", .client = {kRootDse, kLdapStartTls}, .greeting = ""},
 };
 

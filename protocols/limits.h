@@ -72,4 +72,10 @@ inline constexpr size_t kSieveMaxTag = 512;
 // 4511 sets no bound.
 inline constexpr size_t kLdapMaxMessage = 8'192;
 
+// --- Telnet ---
+
+// All octets before TLS: options, what belongs to them, and text that nobody asked
+// for. Clients send 9, or some hundred with the options they know.
+inline constexpr uint32_t kTelnetMaxOctets = 4'096;
+
 }  // namespace starling

@@ -30,6 +30,7 @@ namespace starling {
   X(kLineTooLong, "line_too_long", "a line or literal over its limit")                           \
   X(kBadOctet, "bad_octet", "NUL, a bare LF, 8-bit octets or BER that is malformed")             \
   X(kTooManyErrors, "too_many_errors", "too many commands without an upgrade")                   \
+  X(kTlsRequired, "tls_required", "the client refused the upgrade that is required")             \
   X(kProxyHeaderBad, "proxy_header_bad", "a malformed or missing PROXY header")                  \
   X(kProxyHeaderUntrusted, "proxy_header_untrusted", "a source that may not send PROXY headers") \
   X(kHandshakeFailed, "handshake_failed", "the TLS handshake failed")                            \

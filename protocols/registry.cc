@@ -7,6 +7,7 @@
 #include "protocols/managesieve.h"
 #include "protocols/pop3.h"
 #include "protocols/smtp.h"
+#include "protocols/telnet.h"
 
 namespace starling {
 
@@ -23,6 +24,9 @@ constexpr uint32_t kSieveIdle = 31 * 60;
 // and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
 // hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
 constexpr uint32_t kLdapIdle = 121 * 60;
+
+// A terminal may be left open for a working day.
+constexpr uint32_t kTelnetIdle = 24 * 60 * 60;
 
 constexpr ProtocolRow kRows[] = {
     {.name = "smtp",
@@ -96,6 +100,18 @@ constexpr ProtocolRow kRows[] = {
      .idle_seconds = kLdapIdle,
      .create = CreateLdap,
      .refuse = RefuseLdap,
+     .create_probe = nullptr},
+    {.name = "telnet",
+     .starttls_port = 23,
+     .implicit_port = 992,
+     .alpn = "telnet",
+     .alpn_registered = false,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kTelnetIdle,
+     .create = CreateTelnet,
+     .refuse = RefuseTelnet,
      .create_probe = nullptr},
     {.name = "tcp",
      .starttls_port = 0,

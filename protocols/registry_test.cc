@@ -16,7 +16,8 @@ TEST(Registry, FindsEachRowByItsName) {
     EXPECT_EQ(FindProtocol(row.name), &row);
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
   }
-  for (std::string_view name : {"smtp", "lmtp", "imap", "pop3", "managesieve", "ldap", "tcp"}) {
+  for (std::string_view name :
+       {"smtp", "lmtp", "imap", "pop3", "managesieve", "ldap", "telnet", "tcp"}) {
     EXPECT_NE(FindProtocol(name), nullptr) << name;
   }
   EXPECT_EQ(FindProtocol(""), nullptr);
