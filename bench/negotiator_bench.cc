@@ -50,8 +50,11 @@ constexpr Dialogue kDialogues[] = {
          "\"IMPLEMENTATION\" \"Dovecot (Debian) Pigeonhole\"\r\n\"SIEVE\" \"fileinto reject "
          "envelope\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\n\"VERSION\" \"1.0\"\r\nOK \"Dovecot "
          "ready.\"\r\n"},
-    // A search of the root DSE, as many clients begin with; then StartTLS.
+    {.protocol = "nntp",
+     .client = {"CAPABILITIES\r\n", "STARTTLS\r\n"},
+     .greeting = "200 news.example.org InterNetNews NNRP server INN 2.7.1 ready (no posting)\r\n"},
     {.protocol = "telnet", .client = {"\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0"}, .greeting = ""},
+    // A search of the root DSE, as many clients begin with; then StartTLS.
     {.protocol = "ldap", .client = {kRootDse, kLdapStartTls}, .greeting = ""},
 };
 

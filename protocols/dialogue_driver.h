@@ -36,10 +36,11 @@ class DialogueDriver {
     Feed(octets, piece, /*from_client=*/false);
   }
 
-  void Event(EventKind kind, bool inside_tls = false) {
+  void Event(EventKind kind, bool inside_tls = false, uint64_t capabilities = 0) {
     starling::Event event;
     event.kind = kind;
     event.inside_tls = inside_tls;
+    event.capabilities = capabilities;
     // The session wipes what it holds of the client when TLS begins.
     if (kind == EventKind::kUpgraded) client_.clear();
     Call([&](Output& out) { return negotiator_->OnEvent(event, out); }, 0);
@@ -53,6 +54,7 @@ class DialogueDriver {
 
   // Everything said since the last call of this function.
   std::string TakeSaid() { return std::exchange(said_, {}); }
+  std::string TakeSaidToBackend() { return std::exchange(said_to_backend_, {}); }
   // Octets of either side that were not consumed.
   const std::string& client_left() const { return client_; }
   const std::string& backend_left() const { return backend_; }
@@ -109,6 +111,7 @@ class DialogueDriver {
     Require((step.verdict == Verdict::kClose) == (step.reason != EndReason::kNone),
             "a reason with kClose, and only then");
     said_ += AsText(out.client.written());
+    said_to_backend_ += AsText(out.backend.written());
     verdict_ = step.verdict;
     reason_ = step.reason;
     signals_ |= step.signals;
@@ -118,7 +121,7 @@ class DialogueDriver {
 
   alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
   Negotiator* negotiator_;
-  std::string client_, backend_, said_;
+  std::string client_, backend_, said_, said_to_backend_;
   Verdict verdict_ = Verdict::kContinue;
   EndReason reason_ = EndReason::kNone;
   uint32_t signals_ = 0;

@@ -47,7 +47,7 @@ inline constexpr size_t kSmtpMaxDiscardedChunk = 65'536;
 // The value of SIZE that a capabilities word holds: 40 bits.
 inline constexpr uint64_t kSmtpMaxSizeValue = (uint64_t{1} << 40) - 1;
 
-// --- IMAP, POP3, ManageSieve ---
+// --- IMAP, POP3, ManageSieve, NNTP ---
 
 // The first line of a backend's greeting with its end; one that is passed on to
 // the client, where CRLF takes the place of a bare LF, must fit into what room is
@@ -64,6 +64,9 @@ inline constexpr size_t kImapMaxTag = 64;
 // The string of ManageSieve's NOOP with its quotes, which is sent back. RFC 5804
 // section 4 lets a quoted string have 1,024 octets; clients send a word.
 inline constexpr size_t kSieveMaxTag = 512;
+
+// Lines that the probe of an NNTP server reads. INN says about twenty.
+inline constexpr size_t kNntpMaxProbeLines = 256;
 
 // --- LDAP ---
 

@@ -167,18 +167,32 @@ Step LineDialogue::OnBackend(ByteView in, Output& out) {
     Abort(EndReason::kBackendProtocol, step, out.client);
     return step;
   }
-  LineReader::Line line = backend_lines_.Next(in);
-  if (line.status == LineReader::Status::kNeedMore) return step;
+  // Again only after kReplay, which Judge says once at most.
+  size_t before = 0;
+  do {
+    before = step.consumed;
+    ReadPreamble(in.subspan(before), step, out);
+  } while (step.verdict == Verdict::kContinue && step.consumed > before &&
+           step.consumed < in.size());
+  return step;
+}
+
+void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
+  LineReader::Line line = backend_lines_.Next(rest);
+  if (line.status == LineReader::Status::kNeedMore) return;
   if (line.status != LineReader::Status::kLine) {
     Abort(EndReason::kBackendProtocol, step, out.client);
-    return step;
+    return;
   }
   Greeting greeting = Judge(line.text);
-  if (greeting != Greeting::kPassOn) step.consumed = line.consumed;
+  if (greeting != Greeting::kPassOn) step.consumed += line.consumed;
   switch (greeting) {
     case Greeting::kSuccess:
     case Greeting::kPassOn:
       step.verdict = Verdict::kRelay;
+      break;
+    case Greeting::kReplay:
+      SayAgain(out.backend);
       break;
     case Greeting::kPreauth:
       Abort(EndReason::kBackendPreauth, step, out.client);
@@ -188,13 +202,13 @@ Step LineDialogue::OnBackend(ByteView in, Output& out) {
       Close(step, EndReason::kBackendRefused);
       break;
   }
-  return step;
 }
 
 Step LineDialogue::OnEvent(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:
+      Learn(event.capabilities);
       SayGreeting(out.client);
       step.offered = offer_written_;
       return step;

@@ -1,6 +1,7 @@
-// The frame of the dialogues of IMAP, POP3 and ManageSieve under
+// The frame of the dialogues of IMAP, POP3, ManageSieve and NNTP under
 // `policy: require`: before TLS the gateway alone answers lines; on the fresh
-// leg after TLS the backend's greeting is swallowed or passed on.
+// leg after TLS the backend's greeting is swallowed or passed on, and a line may
+// be said again for the client.
 //
 // A protocol derives from it and says its words. What is the same for all is
 // here: framing, limits, strangers, literals, signs of a downgrade, the order
@@ -26,9 +27,11 @@ class LineDialogue : public Negotiator {
   Step OnEvent(const Event& event, Output& out) final;
 
  protected:
-  // What the backend's first line on the fresh leg is.
+  // What a line of the backend on the fresh leg is: its greeting, and after kReplay
+  // the answer to what was said again.
   enum class Greeting : uint8_t {
     kSuccess,  // swallowed: the client has had a greeting
+    kReplay,   // swallowed; SayAgain is next, and one more line is awaited
     kPassOn,   // the protocol asks for a second greeting: this line and all after it
     kPreauth,  // already authenticated: never passed on
     kRefusal,  // passed on inside TLS, then the session ends
@@ -54,6 +57,10 @@ class LineDialogue : public Negotiator {
   // kContinue, or uses one of the helpers below.
   virtual void OnLine(std::string_view line, Step& step, Writer& out) = 0;
   virtual Greeting Judge(std::string_view line) const = 0;
+  // At kStart, before the greeting: what the backend was last seen to offer.
+  virtual void Learn(uint64_t /*capabilities*/) {}
+  // After kReplay: writes one whole line to the backend.
+  virtual void SayAgain(Writer& /*backend*/) {}
 
   const DialogueOptions& options() const { return *options_; }
 
@@ -81,6 +88,7 @@ class LineDialogue : public Negotiator {
 
   void DropLiteral(ByteView rest, Step& step, Writer& out);
   void ReadLine(ByteView rest, Step& step, Writer& out);
+  void ReadPreamble(ByteView rest, Step& step, Output& out);
 
   const DialogueOptions* options_;
   LineReader client_lines_;

@@ -5,6 +5,7 @@
 #include "protocols/imap.h"
 #include "protocols/ldap.h"
 #include "protocols/managesieve.h"
+#include "protocols/nntp.h"
 #include "protocols/pop3.h"
 #include "protocols/smtp.h"
 #include "protocols/telnet.h"
@@ -15,11 +16,13 @@ namespace {
 
 // Idle deadlines: SMTP's answer to the final dot may take 10 minutes (RFC 5321
 // 4.5.3.2.6); IMAP and ManageSieve servers wait 30 (RFC 3501 5.4, RFC 5804 1.2),
-// POP3 servers 10 (RFC 1939 section 3). One minute more leaves it to them.
+// POP3 servers 10 (RFC 1939 section 3). RFC 3977 3.1 asks for three; INN waits half
+// an hour for readers and an hour for peers. One minute more leaves it to them.
 constexpr uint32_t kSmtpIdle = 11 * 60;
 constexpr uint32_t kImapIdle = 31 * 60;
 constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
+constexpr uint32_t kNntpIdle = 61 * 60;
 // No RFC has one for LDAP, and slapd waits for ever: clients keep pools of connections,
 // and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
 // hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
@@ -89,6 +92,19 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateManageSieve,
      .refuse = RefuseManageSieve,
      .create_probe = nullptr},
+    {.name = "nntp",
+     .starttls_port = 119,
+     .implicit_port = 563,
+     .alpn = "nntp",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kNntpIdle,
+     .create = CreateNntp,
+     .refuse = RefuseNntp,
+     .create_probe = CreateNntpProbe,
+     .probe_under_require = true},
     {.name = "ldap",
      .starttls_port = 389,
      .implicit_port = 636,

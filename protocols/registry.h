@@ -52,6 +52,8 @@ struct ProtocolRow {
   void (*refuse)(Refusal refusal, const DialogueOptions& options, Writer& out);
   // A probe in `storage` of kNegotiatorSize; null where nothing need be asked.
   Probe* (*create_probe)(void* storage, const DialogueOptions& options);
+  // Under `require` too, since what is offered before TLS depends on the backend.
+  bool probe_under_require = false;
 };
 
 std::span<const ProtocolRow> AllProtocols();

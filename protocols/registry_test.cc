@@ -17,7 +17,7 @@ TEST(Registry, FindsEachRowByItsName) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
   }
   for (std::string_view name :
-       {"smtp", "lmtp", "imap", "pop3", "managesieve", "ldap", "telnet", "tcp"}) {
+       {"smtp", "lmtp", "imap", "pop3", "managesieve", "nntp", "ldap", "telnet", "tcp"}) {
     EXPECT_NE(FindProtocol(name), nullptr) << name;
   }
   EXPECT_EQ(FindProtocol(""), nullptr);
@@ -40,8 +40,8 @@ TEST(Registry, Alpn) {
   for (const ProtocolRow& row : AllProtocols()) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(row.alpn, row.name == "tcp" ? "" : row.name);
-    EXPECT_EQ(row.alpn_registered,
-              row.name == "imap" || row.name == "pop3" || row.name == "managesieve");
+    EXPECT_EQ(row.alpn_registered, row.name == "imap" || row.name == "pop3" ||
+                                       row.name == "managesieve" || row.name == "nntp");
   }
 }
 

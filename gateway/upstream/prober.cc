@@ -34,7 +34,8 @@ std::vector<ProbePlan> PlanProbes(const Config& config) {
   std::vector<bool> mixed(plans.size());
   for (const ListenerConfig& listener : config.listeners) {
     const bool asks = listener.tls == TlsMode::kStartTls &&
-                      listener.dialogue.policy == Policy::kOpportunistic &&
+                      (listener.dialogue.policy == Policy::kOpportunistic ||
+                       listener.protocol->probe_under_require) &&
                       listener.protocol->create_probe != nullptr;
     for (const int64_t backend : {static_cast<int64_t>(listener.backend),
                                   static_cast<int64_t>(listener.plaintext_backend)}) {

@@ -59,7 +59,14 @@ ProtocolRow Row(bool server_first) {
   return row;
 }
 
+ProtocolRow AlwaysAsked() {
+  ProtocolRow row = Row(true);
+  row.probe_under_require = true;
+  return row;
+}
+
 const ProtocolRow kGreets = Row(true);
+const ProtocolRow kAlwaysAsked = AlwaysAsked();
 const ProtocolRow kSilent = Row(false);
 
 // Serves one connection after the other with `script` until destroyed.
@@ -377,7 +384,7 @@ TEST_F(ProberTest, EndsAmidAProbe) {
 
 TEST(PlanProbes, ByWhatTheListenersNeed) {
   Config config;
-  config.backends.resize(6);
+  config.backends.resize(8);
   const auto add = [&](const ProtocolRow* row, TlsMode tls, Policy policy, uint32_t backend,
                        int32_t plaintext, const char* hostname) {
     ListenerConfig listener;
@@ -395,8 +402,10 @@ TEST(PlanProbes, ByWhatTheListenersNeed) {
   add(&kGreets, TlsMode::kStartTls, Policy::kOpportunistic, 3, -1, "fourth");
   add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 3, -1, "fifth");
   add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 4, -1, "sixth");
+  add(&kAlwaysAsked, TlsMode::kStartTls, Policy::kRequire, 6, -1, "seventh");
+  add(&kAlwaysAsked, TlsMode::kImplicit, Policy::kRequire, 7, -1, "eighth");
   const std::vector<ProbePlan> plans = PlanProbes(config);
-  ASSERT_EQ(plans.size(), 6u);
+  ASSERT_EQ(plans.size(), 8u);
   EXPECT_TRUE(plans[0].ask);
   EXPECT_EQ(plans[0].options.hostname, "second");
   EXPECT_TRUE(plans[1].ask);
@@ -406,6 +415,8 @@ TEST(PlanProbes, ByWhatTheListenersNeed) {
   EXPECT_FALSE(plans[3].ask);
   EXPECT_EQ(plans[4].protocol, &kSilent);
   EXPECT_EQ(plans[5].protocol, nullptr);
+  EXPECT_TRUE(plans[6].ask);
+  EXPECT_FALSE(plans[7].ask);
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ class WrongOctets(unittest.TestCase):
         for protocol, command, answer in (
                 ("smtp", b"STARTTLS x\r\n", b"501 5.5.4"), ("lmtp", b"STARTTLS x\r\n", b"501 5.5.4"),
                 ("imap", b"s STARTTLS x\r\n", b"s BAD"), ("pop3", b"STLS x\r\n", b"-ERR"),
-                ("managesieve", b"STARTTLS x\r\n", b"NO")):
+                ("managesieve", b"STARTTLS x\r\n", b"NO"), ("nntp", b"STARTTLS x\r\n", b"501 ")):
             with self.subTest(protocol), starttls_gateway(protocol) as gateway:
                 with Wire(gateway.ports["in"]) as client:
                     client.greeting(protocol)
@@ -103,7 +103,8 @@ class WrongOctets(unittest.TestCase):
 class PlaintextOnTlsPort(unittest.TestCase):
     # How each protocol says so to who speaks it without TLS.
     WORDS = {"smtp": b"554 5.7.10 ", "lmtp": b"554 5.7.10 ", "imap": b"* BYE [PRIVACYREQUIRED] ",
-             "pop3": b"-ERR [SYS/PERM] ", "managesieve": b"BYE (ENCRYPT-NEEDED) "}
+             "pop3": b"-ERR [SYS/PERM] ", "managesieve": b"BYE (ENCRYPT-NEEDED) ",
+             "nntp": b"502 "}
 
     def implicit(self, backend, **more):
         listeners = {name: {"protocol": name, "tls": "implicit", "backend": "b"}
@@ -138,7 +139,7 @@ class PlaintextOnTlsPort(unittest.TestCase):
                     self.assertTrue(said.startswith(words), said)
                     self.assertEqual(said == b"", name == "tcp")
             self.assertEqual(gateway.wait_for_metric(
-                6, "starling_sessions_ended_total", reason="pre_relay_deadline"), 6)
+                7, "starling_sessions_ended_total", reason="pre_relay_deadline"), 7)
 
     def test_old_tls_refused(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:

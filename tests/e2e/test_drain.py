@@ -63,7 +63,7 @@ class Drain(unittest.TestCase):
 
     def test_negotiating_sessions_are_told(self):
         goodbye = {"smtp": b"421 ", "lmtp": b"421 ", "imap": b"* BYE", "pop3": b"-ERR",
-                   "managesieve": b"BYE"}
+                   "managesieve": b"BYE", "nntp": b"400 "}
         for protocol, words in goodbye.items():
             with self.subTest(protocol), env.gateway(
                     {"in": {"protocol": protocol, "tls": "starttls", "policy": "require",

@@ -19,12 +19,14 @@ INJECTED = {
     "imap": b"i NOOP\r\ni LOGIN injected x\r\n",
     "pop3": b"CAPA\r\nUSER injected\r\n",
     "managesieve": b"NOOP \"injected\"\r\n",
+    "nntp": b"MODE READER\r\nAUTHINFO USER injected\r\n",
 }
 # What a well-behaved backend says first.
 BACKEND_GREETING = {
     "smtp": b"220 backend ESMTP\r\n", "lmtp": b"220 backend LMTP\r\n",
     "imap": b"* OK backend\r\n", "pop3": b"+OK backend\r\n",
     "managesieve": b'"IMPLEMENTATION" "x"\r\n"SIEVE" ""\r\n"VERSION" "1.0"\r\nOK "backend"\r\n',
+    "nntp": b"200 backend\r\n",
 }
 KIND = "plaintext_injection"
 SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + b"x" * 25

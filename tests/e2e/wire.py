@@ -14,14 +14,17 @@ UPGRADE = {
     "imap": (b"c CAPABILITY\r\n", b"s STARTTLS\r\n", b"s OK Begin TLS negotiation now"),
     "pop3": (b"CAPA\r\n", b"STLS\r\n", b"+OK Begin TLS negotiation"),
     "managesieve": (b"CAPABILITY\r\n", b"STARTTLS\r\n", b'OK "Begin TLS negotiation now."\r\n'),
+    "nntp": (b"CAPABILITIES\r\n", b"STARTTLS\r\n", b"382 Begin TLS negotiation\r\n"),
 }
 # protocol: how the backend's greeting after TLS begins, or None where the client
 # is not greeted again
 SECOND_GREETING = {"smtp": None, "lmtp": None, "imap": None, "pop3": None,
-                   "managesieve": b'"IMPLEMENTATION"'}
+                   "managesieve": b'"IMPLEMENTATION"', "nntp": None}
 # protocol: how a greeting begins
 GREETING = {"smtp": b"220 ", "lmtp": b"220 ", "imap": b"* OK ", "pop3": b"+OK",
-            "managesieve": b'"IMPLEMENTATION"'}
+            "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 "}
+# NNTP's replies of more than one line (of those that tests ask for)
+NNTP_LISTS = (b"100 ", b"101 ", b"215 ", b"220 ", b"224 ")
 
 
 def context(ca=None, alpn=None, **attributes):
@@ -147,6 +150,8 @@ class Wire:
             return last.startswith((tag + b" ", b"+ ")) or (tag == b"*" and last.startswith(b"* "))
         if protocol == "pop3":
             return last == b".\r\n" if multiline and lines[0].startswith(b"+OK") else True
+        if protocol == "nntp":
+            return last == b".\r\n" or not lines[0].startswith(NNTP_LISTS)
         return last.startswith((b"OK", b"NO", b"BYE"))
 
     def greeting(self, protocol):
