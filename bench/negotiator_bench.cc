@@ -21,6 +21,15 @@ struct Dialogue {
   std::string_view greeting;   // of the backend, swallowed after TLS
 };
 
+using namespace std::string_view_literals;
+
+constexpr std::string_view kRootDse =
+    "\x30\x39\x02\x01\x01\x63\x34\x04\0\x0a\x01\0\x0a\x01\0\x02\x01\0\x02\x01\0\x01\x01\0"
+    "\x87\x0bobjectClass\x30\x14\x04\x12supportedExtension"sv;
+constexpr std::string_view kLdapStartTls =
+    "\x30\x1d\x02\x01\x02\x77\x18\x80\x16"
+    "1.3.6.1.4.1.1466.20037"sv;
+
 constexpr Dialogue kDialogues[] = {
     {.protocol = "smtp",
      .client = {"EHLO client.example.net\r\n", "STARTTLS\r\n"},
@@ -47,6 +56,9 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "acap",
      .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
      .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},
+    {.protocol = "telnet", .client = {"\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0"}, .greeting = ""},
+    // A search of the root DSE, as many clients begin with; then StartTLS.
+    {.protocol = "ldap", .client = {kRootDse, kLdapStartTls}, .greeting = ""},
 };
 
 class Player {

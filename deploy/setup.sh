@@ -22,7 +22,8 @@ readonly DEMO_PACKAGES=(
   openssl curl swaks libnet-ssleay-perl libio-socket-ssl-perl python3)
 readonly TEST_PACKAGES=(
   gnutls-bin sslscan testssl.sh python3-cryptography iproute2 clang-format-19 clang-tidy-19 shellcheck
-  fetchmail isync msmtp sieve-connect inn2 tin)
+  fetchmail isync msmtp sieve-connect inn2 tin
+  slapd ldap-utils python3-ldap3 inetutils-telnetd s3270)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4

@@ -79,4 +79,17 @@ inline constexpr size_t kSieveMaxTag = 512;
 // Lines that the probe of an NNTP server reads. INN says about twenty.
 inline constexpr size_t kNntpMaxProbeLines = 256;
 
+// --- LDAP ---
+
+// A message before TLS, which is looked at when it is whole. StartTLS and simple
+// binds have less than 200 octets, a bind with a Kerberos ticket a few thousand; RFC
+// 4511 sets no bound.
+inline constexpr size_t kLdapMaxMessage = 8'192;
+
+// --- Telnet ---
+
+// All octets before TLS: options, what belongs to them, and text that nobody asked
+// for. Clients send 9, or some hundred with the options they know.
+inline constexpr uint32_t kTelnetMaxOctets = 4'096;
+
 }  // namespace starling

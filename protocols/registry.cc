@@ -4,10 +4,12 @@
 
 #include "protocols/acap.h"
 #include "protocols/imap.h"
+#include "protocols/ldap.h"
 #include "protocols/managesieve.h"
 #include "protocols/nntp.h"
 #include "protocols/pop3.h"
 #include "protocols/smtp.h"
+#include "protocols/telnet.h"
 
 namespace starling {
 
@@ -23,6 +25,14 @@ constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
 constexpr uint32_t kNntpIdle = 61 * 60;
 constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hour
+
+// No RFC has one for LDAP, and slapd waits for ever: clients keep pools of connections,
+// and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
+// hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
+constexpr uint32_t kLdapIdle = 121 * 60;
+
+// A terminal may be left open for a working day.
+constexpr uint32_t kTelnetIdle = 24 * 60 * 60;
 
 constexpr ProtocolRow kRows[] = {
     {.name = "smtp",
@@ -109,6 +119,30 @@ constexpr ProtocolRow kRows[] = {
      .idle_seconds = kAcapIdle,
      .create = CreateAcap,
      .refuse = RefuseAcap,
+     .create_probe = nullptr},
+    {.name = "ldap",
+     .starttls_port = 389,
+     .implicit_port = 636,
+     .alpn = "ldap",
+     .alpn_registered = false,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kLdapIdle,
+     .create = CreateLdap,
+     .refuse = RefuseLdap,
+     .create_probe = nullptr},
+    {.name = "telnet",
+     .starttls_port = 23,
+     .implicit_port = 992,
+     .alpn = "telnet",
+     .alpn_registered = false,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kTelnetIdle,
+     .create = CreateTelnet,
+     .refuse = RefuseTelnet,
      .create_probe = nullptr},
     {.name = "tcp",
      .starttls_port = 0,

@@ -11,10 +11,10 @@ namespace {
 constexpr uint16_t kSmtpPort = 25;
 
 // Whether its server lets clients log in, and decides by TLS whether they may:
-// mailboxes, filters, and mail that is to be sent on.
+// mailboxes, filters, directories, and mail that is to be sent on.
 bool TakesLogIns(const ListenerConfig& listener) {
   const std::string_view name = listener.protocol->name;
-  return name == "imap" || name == "pop3" || name == "managesieve" ||
+  return name == "imap" || name == "pop3" || name == "managesieve" || name == "ldap" ||
          (name == "smtp" && listener.dialogue.policy == Policy::kRequire);
 }
 
@@ -89,6 +89,20 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
   }
 }
 
+// slapd's ldapi listeners know a client by the process that has connected, and give
+// rights to some: behind the gateway every client is that one.
+void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
+                           const BackendConfig& backend, Report& report) {
+  if (listener.protocol->name != "ldap") return;
+  for (const SocketAddress& server : backend.servers) {
+    if (!server.is_unix()) continue;
+    report.Warn(marks.MarkOf("backend"),
+                "at " + server.ToString() +
+                    " slapd takes every client for the gateway's own user, who may log in by SASL "
+                    "EXTERNAL without a password; use a TCP listener (pldap://127.0.0.1:PORT)");
+  }
+}
+
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
@@ -118,6 +132,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     const ListenerConfig& listener = config.listeners[i];
     WarnOfProxy(listeners[i], "backend", listener, config.backends[listener.backend], report);
+    WarnOfPeerCredentials(listeners[i], listener, config.backends[listener.backend], report);
     used[listener.backend] = true;
     if (listener.plaintext_backend >= 0) {
       const auto plaintext = static_cast<size_t>(listener.plaintext_backend);

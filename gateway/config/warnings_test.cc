@@ -66,6 +66,28 @@ TEST(Warnings, OfBackendsThatDoNotLearnOfTls) {
   }
 }
 
+TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
+  const auto ldap = [](const std::string& tls, const std::string& servers,
+                       const std::string& backend) {
+    return Warnings(
+        {.listeners = "listeners: [{backend: b, name: in, protocol: ldap, bind: "
+                      "\"127.0.0.1:389\", tls: " +
+                      tls + "}]",
+         .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
+  };
+  const std::string v2 = "proxy_protocol: v2";
+  const std::string peer =
+      "2:23: at unix:/ldapi slapd takes every client for the gateway's own user, who may log in "
+      "by SASL EXTERNAL without a password; use a TCP listener (pldap://127.0.0.1:PORT)";
+  EXPECT_EQ(ldap("starttls", "\"127.0.0.1:1389\"", v2), "");
+  EXPECT_EQ(ldap("starttls", "[\"127.0.0.1:1389\", \"unix:/ldapi\"]", v2), peer);
+  EXPECT_EQ(ldap("implicit", "\"unix:/ldapi\"", v2), peer);
+  EXPECT_EQ(ldap("starttls", "\"127.0.0.1:1389\"", "proxy_protocol: none"),
+            std::string("2:23: ") + kNoHeader);
+  EXPECT_EQ(ldap("implicit", "\"127.0.0.1:1389\"", "proxy_protocol: v1"),
+            std::string("2:23: ") + kV1);
+}
+
 TEST(Warnings, OfAnMxThatSeesOnlyLocalClients) {
   EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b",
                      "proxy_protocol: none"),

@@ -1,0 +1,249 @@
+#include "protocols/ldap.h"
+
+#include <new>
+#include <optional>
+
+#include "protocols/ber.h"
+#include "protocols/dialogue.h"
+#include "protocols/ldap_message.h"
+#include "protocols/limits.h"
+#include "protocols/mangled.h"
+#include "protocols/registry.h"
+
+namespace starling {
+
+namespace {
+
+constexpr std::string_view kStartTlsOid = "1.3.6.1.4.1.1466.20037";
+
+// Context-specific tags: of an extended request, and of a simple bind.
+constexpr uint8_t kRequestName = 0x80;
+constexpr uint8_t kRequestValue = 0x81;
+constexpr uint8_t kSimple = 0x80;
+
+bool IsLetter(uint8_t octet) {
+  const char upper = ToUpper(static_cast<char>(octet));
+  return upper >= 'A' && upper <= 'Z';
+}
+
+class LdapDialogue final : public Negotiator {
+ public:
+  explicit LdapDialogue(const DialogueOptions& options) : options_(&options) {}
+
+  Step OnClient(ByteView in, Output& out) override {
+    Step step;
+    if (upgrading_) {
+      step.verdict = Verdict::kHold;
+      return step;
+    }
+    offer_seen_ = offer_written_;
+    while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
+      if (out.client.room() < kReplyRoom) break;
+      const size_t before = step.consumed;
+      TakeMessage(in.subspan(before), step, out.client);
+      if (step.consumed == before) break;
+    }
+    step.offered = offer_written_;
+    return step;
+  }
+
+  // No leg is open before relaying, so nothing can come from one.
+  Step OnBackend(ByteView in, Output& out) override {
+    Step step;
+    step.consumed = in.size();
+    step.Note(Attack::kBackendInjection);
+    SayLdapNotice(LdapResult::kUnavailable, "Server broken, try again later", out.client);
+    Close(step, EndReason::kBackendProtocol);
+    return step;
+  }
+
+  Step OnEvent(const Event& event, Output& out) override {
+    Step step;
+    switch (event.kind) {
+      case EventKind::kStart:
+        return step;
+      case EventKind::kUpgraded:
+        // Nothing needs wiping: from here on no octet of the client is parsed.
+        upgrading_ = true;
+        return step;
+      case EventKind::kLegUp:
+        if (upgrading_ && event.inside_tls) step.verdict = Verdict::kRelay;
+        return step;
+      case EventKind::kClientEnd:
+        if (offer_is_last_ && !upgrading_) step.Note(Signal::kOfferThenClose);
+        break;
+      case EventKind::kLegFailed:
+      case EventKind::kGreetingDeadline:
+      case EventKind::kDeadline:
+      case EventKind::kDrain:
+      case EventKind::kBackendEnd:
+        RefuseLdap(RefusalOf(event.kind), *options_, out.client);
+        break;
+    }
+    Close(step, ReasonOf(event.kind));
+    return step;
+  }
+
+ private:
+  void TakeMessage(ByteView rest, Step& step, Writer& out) {
+    if (BeginsLikeTls(rest)) {
+      // Nothing is said: the other side could not read it. The same for HTTP, mail
+      // and whatever else begins with a word; both are known by one octet.
+      Close(step, EndReason::kTlsOnPlainPort);
+      return;
+    }
+    if (messages_ == 0 && IsLetter(rest[0])) {
+      Close(step, EndReason::kCrossProtocol);
+      return;
+    }
+    const LdapMessage message = ReadLdapMessage(rest);
+    switch (message.status) {
+      case LdapMessage::Status::kNeedMore:
+        return;
+      case LdapMessage::Status::kBad:
+        Abort(EndReason::kBadOctet, LdapResult::kProtocolError, "Malformed message", step, out);
+        return;
+      case LdapMessage::Status::kTooLong:
+        Abort(EndReason::kLineTooLong, LdapResult::kProtocolError, "Message too long", step, out);
+        return;
+      case LdapMessage::Status::kMessage:
+        break;
+    }
+    step.consumed += message.size;
+    offer_is_last_ = false;
+    if (++messages_ > options_->max_commands) {
+      Abort(EndReason::kTooManyErrors, LdapResult::kConfidentialityRequired,
+            "Too many requests without TLS", step, out);
+      return;
+    }
+    OnMessage(message, step, out);
+  }
+
+  void OnMessage(const LdapMessage& message, Step& step, Writer& out) {
+    switch (message.op) {
+      case kLdapAbandonRequest:  // what it names has been answered
+        return;
+      case kLdapUnbindRequest:
+        Close(step, EndReason::kGoodbye);
+        return;
+      case kLdapExtendedRequest:
+        OnExtended(message, step, out);
+        return;
+      case kLdapBindRequest:
+        if (!OnBind(message.body, step)) {
+          AbortMalformed(step, out);
+          return;
+        }
+        break;
+      default:
+        if (LdapResponseTo(message.op) == 0) {
+          AbortMalformed(step, out);
+          return;
+        }
+    }
+    SayUseTls(message, out);
+  }
+
+  // What a client has sent with its name is exposed, whatever the answer.
+  bool OnBind(ByteView rest, Step& step) {
+    const std::optional<ByteView> version = TakeBer(rest, kLdapInteger);
+    if (!version || !ReadBerNumber(*version)) return false;
+    const std::optional<ByteView> name = TakeBer(rest, kLdapOctetString);
+    const std::optional<BerElement> how = name ? TakeBer(rest) : std::nullopt;
+    if (!how) return false;
+    if (how->tag == kSimple && how->content.empty() && name->empty()) return true;  // anonymous
+    step.Note(Attack::kPlaintextAuth);
+    // A client that has sent everything at once has not seen the offer.
+    if (offer_seen_ && !not_taken_) {
+      not_taken_ = true;
+      step.Note(Signal::kNotTaken);
+    }
+    return true;
+  }
+
+  void OnExtended(const LdapMessage& message, Step& step, Writer& out) {
+    ByteView rest = message.body;
+    const std::optional<ByteView> name = TakeBer(rest, kRequestName);
+    if (!name) {
+      AbortMalformed(step, out);
+      return;
+    }
+    bool has_value = false;
+    while (!rest.empty()) {
+      const std::optional<BerElement> part = TakeBer(rest);
+      if (!part) {
+        AbortMalformed(step, out);
+        return;
+      }
+      has_value = has_value || part->tag == kRequestValue;
+    }
+    if (AsText(*name) != kStartTlsOid) {
+      if (LooksMangled(AsText(*name), kStartTlsOid)) step.Note(Signal::kMangledCommand);
+      SayUseTls(message, out);
+    } else if (has_value) {
+      SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kProtocolError,
+                    "StartTLS takes no value", out);
+    } else {
+      // Without text and name: testers read fixed offsets.
+      SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kSuccess, "", out);
+      upgrading_ = true;
+      step.verdict = Verdict::kUpgrade;
+    }
+  }
+
+  // This answer is the offer: no root DSE is served before TLS, clients take the
+  // result for what it says.
+  void SayUseTls(const LdapMessage& message, Writer& out) {
+    SayLdapResult(message.id, LdapResponseTo(message.op), LdapResult::kConfidentialityRequired,
+                  "TLS required, use StartTLS", out);
+    offer_written_ = offer_is_last_ = true;
+  }
+
+  static void Abort(EndReason reason, LdapResult result, std::string_view text, Step& step,
+                    Writer& out) {
+    SayLdapNotice(result, text, out);
+    Close(step, reason);
+  }
+  static void AbortMalformed(Step& step, Writer& out) {
+    Abort(EndReason::kBadOctet, LdapResult::kProtocolError, "Malformed message", step, out);
+  }
+
+  const DialogueOptions* options_;
+  uint32_t messages_ = 0;       // before TLS
+  bool upgrading_ = false;      // the go-ahead is given
+  bool offer_written_ = false;  // at some time
+  bool offer_seen_ = false;     // before the octets at hand arrived
+  bool offer_is_last_ = false;  // no message has come since
+  bool not_taken_ = false;      // the signal was given
+};
+
+static_assert(sizeof(LdapDialogue) <= kNegotiatorSize);
+
+}  // namespace
+
+Negotiator* CreateLdap(void* storage, const DialogueOptions& options) {
+  return new (storage) LdapDialogue(options);
+}
+
+void RefuseLdap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      SayLdapNotice(LdapResult::kUnavailable, "Too many connections, try again later", out);
+      break;
+    case Refusal::kUnavailable:
+      SayLdapNotice(LdapResult::kUnavailable, "Server not available, try again later", out);
+      break;
+    case Refusal::kTimeout:
+      SayLdapNotice(LdapResult::kUnavailable, "Disconnected for inactivity", out);
+      break;
+    case Refusal::kShutdown:
+      SayLdapNotice(LdapResult::kUnavailable, "Server shutting down", out);
+      break;
+    case Refusal::kTlsExpected:
+      SayLdapNotice(LdapResult::kConfidentialityRequired, "TLS is spoken here from the first octet",
+                    out);
+      break;
+  }
+}
+
+}  // namespace starling
