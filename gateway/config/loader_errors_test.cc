@@ -296,6 +296,11 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"no upgrade command",
        {.listeners = Listener("protocol: tcp, bind: \"[::1]:9\", tls: starttls")},
        "2:61: read \"starttls\" for tls, expected implicit: tcp has no upgrade command"},
+      {"opportunistic where it is not supported",
+       {.listeners =
+            Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, policy: opportunistic")},
+       "2:80: read \"opportunistic\" for policy, expected require: opportunistic is supported for "
+       "smtp, lmtp, imap, pop3, managesieve only"},
       {"opportunistic with implicit TLS",
        {.listeners =
             Listener("protocol: smtp, bind: \"[::1]:9\", tls: implicit, policy: opportunistic")},
