@@ -83,7 +83,7 @@ step_fuzz() {
 e2e_run() {  # e2e_run NAME FILE...: the tests of these files, or of all
   local log=$log_folder/e2e line name=$1
   shift
-  python3 tests/e2e/run.py "$@" 2>&1 | tee "$log"
+  tests/e2e/run.py "$@" 2>&1 | tee "$log"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
   if [ -z "$line" ]; then
     count 1 "$name: no result"

@@ -55,8 +55,6 @@ class Mistakes(Case):
             "127.0.0.1:143", "192.0.2.1:143", r"F:8:\d+: .*allow_plaintext_network"),
         "a wrong choice": ("tls: implicit", "tls: implict", r"F:6:\d+: .*implict.*implicit"),
         "starttls on tcp": ("protocol: imap, bind", "protocol: tcp, bind", None),
-        "opportunistic where it is not there yet": (
-            "tls: implicit", "tls: starttls, policy: opportunistic", r"F:6:\d+: .*opportunistic"),
         "a list for a text": ("mail.example.org", "[a, b]", r"F:1:11: "),
         "broken YAML": ("backends:\n", "backends: {\n", r"F:\d+:\d+: "),
         "a name twice": ("backends:\n", "  - {{name: imaps, protocol: imap, bind: ['127.0.0.1:1'], "
