@@ -109,7 +109,7 @@ class Player {
   }
 
   benchmark::State& state_;
-  alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
+  alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   uint8_t to_client_[kMinOutputRoom];
   uint8_t to_backend_[kMinOutputRoom];
   Negotiator* negotiator_;

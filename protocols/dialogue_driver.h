@@ -119,7 +119,7 @@ class DialogueDriver {
     return step.consumed;
   }
 
-  alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
+  alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   Negotiator* negotiator_;
   std::string client_, backend_, said_, said_to_backend_;
   Verdict verdict_ = Verdict::kContinue;

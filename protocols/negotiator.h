@@ -18,7 +18,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "protocols/endpoint.h"
 #include "protocols/reason.h"
 
 namespace starling {
@@ -42,10 +44,11 @@ enum class Policy : uint8_t {
 struct DialogueOptions {
   std::string hostname = "localhost";  // in greetings and refusals
   Policy policy = Policy::kRequire;
-  bool plaintext_auth = false;  // log-in on a plaintext leg is passed on
-  bool accept_bare_lf = false;  // LF ends a line; CRLF is what is passed on
-  uint32_t max_line = 2048;     // octets with CRLF; see protocols/limits.h
-  uint32_t max_commands = 64;   // commands the gateway answers before TLS
+  bool plaintext_auth = false;            // log-in on a plaintext leg is passed on
+  bool accept_bare_lf = false;            // LF ends a line; CRLF is what is passed on
+  uint32_t max_line = 2048;               // octets with CRLF; see protocols/limits.h
+  uint32_t max_commands = 64;             // commands the gateway answers before TLS
+  std::vector<std::string> served_names;  // domains or hosts served; empty: hostname
 };
 
 // A bounded appender over memory of the caller's. What does not fit is not
@@ -83,14 +86,16 @@ struct Output {
 };
 
 enum class Verdict : uint8_t {
-  kContinue,  // more input of either side, or an event
-  kHold,      // no more octets of the client until an event, or until OnBackend says kContinue
-  kOpenLeg,   // open a plaintext leg (implies kHold; kLegUp or kLegFailed follows)
-  kCloseLeg,  // close the plaintext leg; nothing more comes from it
-  kUpgrade,   // `client` holds the go-ahead; the session checks the point of
-              // upgrade, closes an open leg, sends, and begins TLS
-  kRelay,     // from the first octet not consumed on, both directions are opaque
-  kClose,     // send what is in `client`, then end with `reason`
+  kContinue,    // more input of either side, or an event
+  kHold,        // no more octets of the client until an event, or until OnBackend says kContinue
+  kOpenLeg,     // open a plaintext leg (implies kHold; kLegUp or kLegFailed follows)
+  kCloseLeg,    // close the plaintext leg; nothing more comes from it
+  kUpgrade,     // `client` holds the go-ahead; the session checks the point of
+                // upgrade, closes an open leg, sends, and begins TLS
+  kRelay,       // from the first octet not consumed on, both directions are opaque
+  kReadInside,  // on the fresh leg: from now on the client's octets, out of TLS, are
+                // given as well; all verdicts then mean what they do on a plaintext leg
+  kClose,       // send what is in `client`, then end with `reason`
 };
 
 // What one call decided. `consumed` counts octets of the span it was given;
@@ -102,6 +107,7 @@ struct Step {
   uint32_t signals = 0;                 // bits of Signal
   uint32_t attacks = 0;                 // bits of Attack
   bool offered = false;                 // `client` holds an offer of the upgrade
+  bool established = false;             // inside TLS: from now on only idleness bounds the session
 
   void Note(Signal s) { signals |= 1u << static_cast<unsigned>(s); }
   void Note(Attack a) { attacks |= 1u << static_cast<unsigned>(a); }
@@ -126,6 +132,10 @@ struct Event {
   uint64_t capabilities = 0;  // with kStart: what the backend was last seen
                               // to offer, in the protocol's own encoding
   uint64_t random = 0;        // with kStart: fresh, for protocols that need it
+  // With kStart and kLegUp: the true client and the address it called. They are valid
+  // during the call, and null in none of the gateway's.
+  const Endpoint* client = nullptr;
+  const Endpoint* local = nullptr;
 };
 
 // One session's dialogue. Calls never overlap. After kClose, kRelay or a

@@ -11,9 +11,11 @@
 
 namespace starling {
 
-// Every negotiator fits here; the gateway takes storage from a pool and gives
-// it back at relay. Checked by a static_assert at each row.
+// What a negotiator needs, unless its row says more; the gateway takes storage from a
+// pool and gives it back at relay. Checked by a static_assert at each row.
 inline constexpr size_t kNegotiatorSize = 768;
+// What rows may say, so that a pool of them stays small.
+inline constexpr size_t kMaxNegotiatorSize = 64 * 1024;
 
 // What a dialogue with a backend's probe has found; `capabilities` is the
 // protocol's own encoding, handed back to negotiators in Event::kStart.
@@ -44,7 +46,7 @@ struct ProtocolRow {
   bool server_first;      // the server greets
   uint32_t idle_seconds;  // default idle deadline of a relay; 0: none
 
-  // Constructs the dialogue in `storage` (kNegotiatorSize octets, max_align_t
+  // Constructs the dialogue in `storage` (storage_size octets, max_align_t
   // aligned); null for opaque protocols. The caller destroys it in place.
   Negotiator* (*create)(void* storage, const DialogueOptions& options);
   // Writes the protocol's own words for a refusal outside any dialogue (full
@@ -54,6 +56,14 @@ struct ProtocolRow {
   Probe* (*create_probe)(void* storage, const DialogueOptions& options);
   // Under `require` too, since what is offered before TLS depends on the backend.
   bool probe_under_require = false;
+  size_t storage_size = kNegotiatorSize;
+  // TLS from the first octet is taken on a listener by STARTTLS too (the client speaks
+  // first): the dialogue is dropped, and what is inside TLS is relayed unread.
+  bool direct_tls = false;
+  bool direct_tls_needs_alpn = false;  // and there only from who names the protocol
+  // The dialogue speaks inside TLS on implicit listeners as well. It is made when the
+  // leg is up, and kLegUp is its first event.
+  bool speaks_inside = false;
 };
 
 std::span<const ProtocolRow> AllProtocols();

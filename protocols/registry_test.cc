@@ -50,7 +50,7 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
   for (const ProtocolRow& row : AllProtocols()) {
     if (row.create == nullptr) continue;
     SCOPED_TRACE(row.name);
-    alignas(std::max_align_t) unsigned char storage[kNegotiatorSize];
+    alignas(std::max_align_t) unsigned char storage[kMaxNegotiatorSize];
     std::vector<uint8_t> client(kMinOutputRoom), backend(kMinOutputRoom);
     Output out{Writer(client), Writer(backend)};
     Negotiator* negotiator = row.create(storage, options);

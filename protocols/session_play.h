@@ -130,7 +130,7 @@ class SessionPlay {
     return step;
   }
 
-  alignas(std::max_align_t) unsigned char storage_[kNegotiatorSize];
+  alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   Negotiator* negotiator_;
   size_t piece_, room_;
   bool hold_ = false, opening_ = false, leg_ = false, inside_tls_ = false;

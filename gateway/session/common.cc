@@ -239,6 +239,7 @@ void SetPhase(WorkerContext& ctx, Session& session, Phase phase) {
     case Phase::kPreamble:
       counted = SessionPhase::kUpstream;
       break;
+    case Phase::kInside:
     case Phase::kRelay:
       counted = SessionPhase::kRelay;
       break;

@@ -7,23 +7,34 @@
 namespace starling {
 
 DialoguePool::~DialoguePool() {
-  for (void* memory : free_) ::operator delete(memory, std::align_val_t{alignof(Dialogue)});
+  for (const Size& size : sizes_) {
+    for (void* memory : size.free) ::operator delete(memory);
+  }
+}
+
+std::vector<void*>& DialoguePool::FreeOf(const ProtocolRow& protocol) {
+  for (Size& size : sizes_) {
+    if (size.octets == protocol.storage_size) return size.free;
+  }
+  return sizes_.emplace_back(Size{protocol.storage_size, {}}).free;
 }
 
 Dialogue* DialoguePool::Make(const ProtocolRow& protocol, const DialogueOptions& options) {
+  std::vector<void*>& free = FreeOf(protocol);
   void* memory;
-  if (free_.empty()) {
-    memory = ::operator new(sizeof(Dialogue), std::align_val_t{alignof(Dialogue)});
+  if (free.empty()) {
+    memory = ::operator new(kDialogueHeader + protocol.storage_size);
   } else {
-    memory = free_.back();
-    free_.pop_back();
+    memory = free.back();
+    free.pop_back();
   }
-  return new (memory) Dialogue(protocol, options);
+  return new (memory) Dialogue(protocol, options, static_cast<uint8_t*>(memory) + kDialogueHeader);
 }
 
 void DialoguePool::Destroy(Dialogue* dialogue) {
+  std::vector<void*>& free = FreeOf(*dialogue->protocol);
   dialogue->~Dialogue();
-  free_.push_back(dialogue);
+  free.push_back(dialogue);
 }
 
 WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)

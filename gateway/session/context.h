@@ -20,7 +20,8 @@
 
 namespace starling {
 
-// Storage for dialogues: as many as there were at once, kept for the next.
+// Storage for dialogues: as many of each protocol's size as there were at once, kept for
+// the next.
 class DialoguePool {
  public:
   ~DialoguePool();
@@ -28,7 +29,13 @@ class DialoguePool {
   void Destroy(Dialogue* dialogue);
 
  private:
-  std::vector<void*> free_;
+  struct Size {
+    size_t octets;
+    std::vector<void*> free;
+  };
+  std::vector<void*>& FreeOf(const ProtocolRow& protocol);
+
+  std::vector<Size> sizes_;  // a handful
 };
 
 static_assert(BufferPool::kBlockSize > kLargeReceive / 2 &&

@@ -17,6 +17,7 @@ bool BeforeRelay(const Session& session) {
     case Phase::kHandshake:
     case Phase::kOpening:
     case Phase::kPreamble:
+    case Phase::kInside:
       return true;
     default:
       return false;
@@ -28,6 +29,11 @@ bool OnPlaintextLeg(const Session& session) {
   return session.phase == Phase::kDialogue && session.plaintext_leg;
 }
 
+// So is a dialogue that reads inside TLS for good.
+bool Serves(const Session& session) {
+  return session.phase == Phase::kInside && session.dialogue->serving;
+}
+
 bool WaitsForGreeting(const Session& session) {
   if (session.leg_state != LegState::kUp || session.dialogue == nullptr) return false;
   return session.phase == Phase::kPreamble ||
@@ -35,7 +41,7 @@ bool WaitsForGreeting(const Session& session) {
 }
 
 MonoTime PreRelay(const Session& session) {
-  if (!BeforeRelay(session) || OnPlaintextLeg(session)) return kNever;
+  if (!BeforeRelay(session) || OnPlaintextLeg(session) || Serves(session)) return kNever;
   // Who upgrades after work in plaintext has been served already: each of the few
   // phases that are left has the time once more.
   const MonoTime since = session.plaintext_leg ? session.phase_at : session.accepted_at;
@@ -78,12 +84,15 @@ MonoTime GreetingDue(const Session& session) {
 }
 
 MonoTime RecordDue(const Session& session) {
-  if (session.phase != Phase::kRelay || session.record_at == kNever) return kNever;
+  const bool opens = session.phase == Phase::kRelay || session.phase == Phase::kInside;
+  if (!opens || session.record_at == kNever) return kNever;
   return After(session.record_at, Limits(session).record_ms);
 }
 
 MonoTime IdleDue(const Session& session) {
-  if (session.phase != Phase::kRelay && !OnPlaintextLeg(session)) return kNever;
+  if (session.phase != Phase::kRelay && !OnPlaintextLeg(session) && !Serves(session)) {
+    return kNever;
+  }
   const ListenerLimits& limits = Limits(session);
   const bool half_closed = session.reason != EndReason::kNone;
   uint32_t ms = limits.idle_ms;
@@ -105,7 +114,7 @@ bool WaitsForWords(const Session& session) {
 
 void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
   NoteReason(session, reason);
-  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+  if (InDialogue(session)) {
     TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up});
   } else if (session.tls_up) {
     Refuse(ctx, session, Refusal::kTimeout, reason);
@@ -115,9 +124,7 @@ void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, Event
     EndNow(ctx, session, reason);
   }
   // A dialogue that had no last words.
-  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
-    EndPolitely(ctx, session, reason);
-  }
+  if (InDialogue(session)) EndPolitely(ctx, session, reason);
 }
 
 }  // namespace
@@ -148,7 +155,7 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
   } else if (now >= IdleDue(session)) {
     // Half closed: the reason is already there. Otherwise a protocol's own words
     // could be taken for the server's in the middle of a reply: close_notify only.
-    if (session.phase == Phase::kDialogue) {
+    if (session.phase == Phase::kDialogue || session.phase == Phase::kInside) {
       EndByDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
     } else {
       EndPolitely(ctx, session, EndReason::kIdleDeadline);

@@ -1,5 +1,5 @@
-// Runs the negotiator: before TLS, on a plaintext leg between the two sides, and
-// in the preamble on the fresh leg. Also the PROXY header, which comes before all.
+// Runs the negotiator: before TLS, on a plaintext leg between the two sides, in the
+// preamble on the fresh leg, and inside TLS. Also the PROXY header, before all of it.
 #include <cassert>
 
 #include "gateway/session/steps.h"
@@ -76,6 +76,11 @@ uint32_t PlaintextBackend(const Session& session) {
 bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t reply_at) {
   Dialogue& dialogue = *session.dialogue;
   CountNotes(ctx, session, step);
+  if (step.established && !dialogue.serving) {
+    dialogue.serving = true;
+    session.active_at = ctx.now;
+    LogEstablished(ctx, session);
+  }
   switch (step.verdict) {
     case Verdict::kContinue:
       dialogue.hold = false;
@@ -100,8 +105,12 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
       SetPhase(ctx, session, Phase::kUpgrade);
       return false;
     case Verdict::kRelay:
-      StartRelay(ctx, session);
+      HandOver(ctx, session);
       return false;
+    case Verdict::kReadInside:
+      dialogue.hold = false;
+      SetPhase(ctx, session, Phase::kInside);
+      return true;
     case Verdict::kClose:
       // Who began with TLS understands nothing else.
       if (step.reason == EndReason::kTlsOnPlainPort) SayAlert(ctx, session, kUnexpectedMessage);
@@ -111,10 +120,28 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
   return false;
 }
 
+// Who begins with TLS where the protocol has both is not the dialogue's.
+bool TakesDirectTls(WorkerContext& ctx, Session& session, ByteView in) {
+  const ProtocolRow& protocol = *session.listener->config->protocol;
+  if (!protocol.direct_tls || session.phase != Phase::kDialogue || session.dialogue->fed ||
+      in[0] != kHandshakeRecord) {
+    return false;
+  }
+  DropDialogue(ctx, session);
+  session.direct_tls = true;
+  SetPhase(ctx, session, Phase::kHandshake);
+  return true;
+}
+
 // One call with octets of a leg. True: something changed and the dialogue goes on.
 bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
-  const ByteView in = Input(ctx, leg);
+  const bool inside = IsDown(session, leg) && session.phase == Phase::kInside;
+  const ByteView in = inside ? InsideInput(ctx, session) : Input(ctx, leg);
   if (in.empty()) return false;
+  if (IsDown(session, leg)) {
+    if (TakesDirectTls(ctx, session, in)) return false;
+    session.dialogue->fed = true;
+  }
   Output out;
   if (!MakeOutput(ctx, session, out)) return false;
   const uint32_t reply_at = session.down.out.end;
@@ -125,7 +152,11 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
   assert(step.consumed <= in.size());
   const bool progress = step.consumed > 0 || out.client.size() > 0 || out.backend.size() > 0 ||
                         (step.verdict != Verdict::kContinue && step.verdict != Verdict::kHold);
-  Consume(ctx, leg, step.consumed);
+  if (inside) {
+    ConsumeInside(ctx, session, step.consumed);
+  } else {
+    Consume(ctx, leg, step.consumed);
+  }
   TakeOutput(ctx, session, out);
   // The greeting is over when the negotiator makes something of it, or has something
   // to say to the server; a backend that dribbles one is still to meet its deadline.
@@ -133,7 +164,7 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
     session.dialogue->greeting_seen = true;
   }
   Apply(ctx, session, step, reply_at);
-  return progress && session.phase == before && session.dialogue != nullptr;
+  return progress && session.phase == before && !session.dialogue->handing_over;
 }
 
 // The end of data of either side, once each, when what came before is consumed.
@@ -142,7 +173,8 @@ void TellEnds(WorkerContext& ctx, Session& session) {
   // With all output sent, what the negotiator has left of the client is not for
   // want of room: nothing can become of it any more.
   const bool had_room = Flushed(session.down) && (!LegIsUp(session) || Flushed(session.up));
-  if (session.down.end_of_data && had_room && !dialogue.client_end_told && !dialogue.hold) {
+  const bool ended = session.down.end_of_data || session.client_closed_tls;
+  if (ended && had_room && !dialogue.client_end_told && !dialogue.hold) {
     dialogue.client_end_told = true;
     const Phase before = session.phase;
     TellNegotiator(ctx, session, {.kind = EventKind::kClientEnd});
@@ -153,7 +185,8 @@ void TellEnds(WorkerContext& ctx, Session& session) {
       EndPolitely(ctx, session, EndReason::kClientLeftEarly);
       return;
     }
-    NoteReason(session, EndReason::kClientClosed);
+    const bool cut_off = session.tls_up && !session.client_closed_tls;
+    NoteReason(session, cut_off ? EndReason::kClientTruncated : EndReason::kClientClosed);
   }
   // Now, or when what was written last has been sent.
   if (dialogue.client_end_told && LegIsUp(session)) ArmShutdown(ctx, session, session.up);
@@ -166,7 +199,7 @@ void TellEnds(WorkerContext& ctx, Session& session) {
       EndPolitely(ctx, session, EndReason::kClientClosed);
       return;
     }
-    TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd});
+    TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up});
   }
 }
 
@@ -210,16 +243,26 @@ void StartDialogue(WorkerContext& ctx, Session& session) {
   TellNegotiator(ctx, session,
                  {.kind = EventKind::kStart,
                   .capabilities = session.listener->backends->Capabilities(backend),
-                  .random = ctx.random ^ session.id * 0x9e3779b97f4a7c15u});
+                  .random = ctx.random ^ session.id * 0x9e3779b97f4a7c15u,
+                  .client = &session.peer,
+                  .local = &session.local});
+}
+
+void StartInside(WorkerContext& ctx, Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  session.dialogue = ctx.dialogues.Make(*config.protocol, config.dialogue);
+  session.dialogue->hold = true;
 }
 
 void DropDialogue(WorkerContext& ctx, Session& session) {
   if (session.dialogue == nullptr) return;
+  ReleaseBlock(ctx, session.dialogue->opened);
   ctx.dialogues.Destroy(session.dialogue);
   session.dialogue = nullptr;
 }
 
 void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event) {
+  if (session.dialogue->handing_over) return;  // it has said its last
   Output out;
   if (!MakeOutput(ctx, session, out)) {
     // The client does not read what it was told before; it cannot be told more.
@@ -236,17 +279,18 @@ void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event) {
 
 bool StepDialogue(WorkerContext& ctx, Session& session) {
   if (BrokenLeg(ctx, session)) return true;
+  if (session.dialogue->handing_over) return HandOver(ctx, session);
   const Phase before = session.phase;
   bool progress = true;
   bool any = false;
   while (progress && session.phase == before) {
     progress = false;
     if (session.leg_state == LegState::kUp && Feed(ctx, session, session.up)) progress = true;
-    if (session.phase != before || session.dialogue == nullptr) return true;
+    if (session.phase != before || session.dialogue->handing_over) return true;
     if (!session.dialogue->hold && Feed(ctx, session, session.down)) progress = true;
     any = any || progress;
   }
-  if (session.phase != before) return true;
+  if (session.phase != before || session.dialogue->handing_over) return true;
   TellEnds(ctx, session);
   return any || session.phase != before;
 }

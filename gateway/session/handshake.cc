@@ -10,7 +10,6 @@
 namespace starling {
 namespace {
 
-constexpr uint8_t kHandshakeRecord = 0x16;
 constexpr std::string_view kHttpRefusal =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
     "Connection: close\r\n\r\nTLS is spoken here from the first octet\r\n";
@@ -141,7 +140,9 @@ void Completed(WorkerContext& ctx, Session& session) {
 }
 
 bool StartTls(WorkerContext& ctx, Session& session) {
-  if (session.tls.Start(*session.listener->tls)) return true;
+  const bool needs_alpn =
+      session.direct_tls && session.listener->config->protocol->direct_tls_needs_alpn;
+  if (session.tls.Start(*session.listener->tls, needs_alpn)) return true;
   EndNow(ctx, session, EndReason::kBufferLimit);
   return false;
 }

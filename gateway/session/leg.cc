@@ -136,6 +136,8 @@ void LegUp(WorkerContext& ctx, Session& session) {
   session.listener->backends->MarkUp(id);
   session.last_server = SeriesOf(session);
   ctx.shard->AddServer(ServerFamily::kBackendSessions, session.last_server);
+  const bool speaks_inside = session.listener->config->protocol->speaks_inside;
+  if (session.dialogue == nullptr && speaks_inside) StartInside(ctx, session);
   if (session.dialogue == nullptr) {
     StartRelay(ctx, session);
     return;
@@ -149,7 +151,11 @@ void LegUp(WorkerContext& ctx, Session& session) {
   session.dialogue->greeting_seen = false;
   session.dialogue->backend_end_told = false;
   if (!session.tls_up) LogEstablished(ctx, session);
-  TellNegotiator(ctx, session, {.kind = EventKind::kLegUp, .inside_tls = session.tls_up});
+  TellNegotiator(ctx, session,
+                 {.kind = EventKind::kLegUp,
+                  .inside_tls = session.tls_up,
+                  .client = &session.peer,
+                  .local = &session.local});
 }
 
 void OpenFailed(WorkerContext& ctx, Session& session, int error) {

@@ -104,6 +104,8 @@ bool StepByPhase(WorkerContext& ctx, Session& session) {
       return StepLeg(ctx, session);
     case Phase::kPreamble:
       return StepPreamble(ctx, session);
+    case Phase::kInside:
+      return StepDialogue(ctx, session);
     case Phase::kRelay:
       return StepRelay(ctx, session);
     case Phase::kLastWords:
@@ -126,6 +128,14 @@ bool MayReceiveFromClient(const Session& session) {
   if (session.client_closed_tls) return session.lingered == 0;
   return !session.plain_pending && NoBlockToSend(session.up) && session.up.send_error == 0 &&
          session.up.recv_error == 0 && session.down.in.empty();
+}
+
+// The same for a dialogue inside TLS.
+bool MayReceiveInside(const Session& session) {
+  const Dialogue& dialogue = *session.dialogue;
+  return !session.client_closed_tls && !session.plain_pending && !dialogue.hold &&
+         !dialogue.handing_over && Flushed(session.down) && Flushed(session.up) &&
+         session.down.in.empty();
 }
 
 // Receives are armed where the octets can be used: never while a verdict, a
@@ -155,6 +165,10 @@ void ArmReceives(WorkerContext& ctx, Session& session) {
       if (session.leg_state == LegState::kTlsHandshake) ArmRecv(ctx, session, up);
       break;
     case Phase::kPreamble:
+      if (Flushed(down)) ArmRecv(ctx, session, up);
+      break;
+    case Phase::kInside:
+      if (MayReceiveInside(session)) ArmRecv(ctx, session, down);
       if (Flushed(down)) ArmRecv(ctx, session, up);
       break;
     case Phase::kRelay:

@@ -20,36 +20,10 @@ bool OpenRecords(WorkerContext& ctx, Session& session) {
     if (in.empty() && !session.plain_pending) return true;
     const std::span<uint8_t> room = OutRoom(ctx, session.up, 1, in.size());
     if (room.empty()) return true;
-    // Replies of the library itself: an alert, or the answer to a KeyUpdate.
-    uint8_t reply[512];
-    TlsSession::Io io{.in = in, .consumed = 0, .out = reply, .written = 0};
-    size_t got = 0;
-    const TlsResult result = session.tls.Read(io, room, got);
-    Consume(ctx, down, io.consumed);
-    Produced(session.up, got);
-    if (io.written > 0 && !down.write_ended) {
-      const std::span<uint8_t> out = OutRoom(ctx, down, io.written);
-      if (!out.empty()) {
-        std::copy_n(reply, io.written, out.data());
-        Produced(down, io.written);
-      }
-    }
-    session.plain_pending = result == TlsResult::kOk && got == room.size();
-    switch (result) {
-      case TlsResult::kOk:
-      case TlsResult::kNeedInput:
-        break;
-      case TlsResult::kClosed:
-        session.client_closed_tls = true;
-        NoteReason(session, EndReason::kClientClosed);
-        break;
-      case TlsResult::kNeedRoom:
-      case TlsResult::kFailed:
-        session.tls_failure = session.tls.failure();
-        EndPolitely(ctx, session, EndReason::kTlsError);
-        return false;
-    }
-    if (got == 0 && io.consumed == 0) return true;
+    const OpenedRecord opened = OpenRecord(ctx, session, in, room);
+    Produced(session.up, opened.octets);
+    if (opened.failed) return false;
+    if (!opened.progress) return true;
   }
   return true;
 }
@@ -93,16 +67,6 @@ void TellEnd(WorkerContext& ctx, Session& session, Leg& leg, bool ended_itself) 
 // where the server could tell.
 void WithholdClose(Leg& up) {
   if (up.tls != nullptr) up.tls->close_notify_over = true;
-}
-
-// The clock of a record runs while its rest is all that is waited for. Octets that
-// were opened begin it anew, or a long upload, whose receives hardly ever end with a
-// record, would be taken for one record; and a server that takes nothing is not the
-// client's fault.
-void TimeRecord(const WorkerContext& ctx, Session& session) {
-  const bool waits = session.tls_up && !session.client_closed_tls && !session.down.end_of_data &&
-                     NothingToSend(session.up) && session.tls.MidRecord();
-  session.record_at = waits ? std::min(session.record_at, ctx.now) : kNever;
 }
 
 bool StepToServer(WorkerContext& ctx, Session& session) {
@@ -225,6 +189,47 @@ bool ToClientOver(const Session& session, bool both_ended) {
 }
 
 }  // namespace
+
+OpenedRecord OpenRecord(WorkerContext& ctx, Session& session, ByteView in,
+                        std::span<uint8_t> room) {
+  Leg& down = session.down;
+  // Replies of the library itself: an alert, or the answer to a KeyUpdate.
+  uint8_t reply[512];
+  TlsSession::Io io{.in = in, .consumed = 0, .out = reply, .written = 0};
+  OpenedRecord opened;
+  const TlsResult result = session.tls.Read(io, room, opened.octets);
+  Consume(ctx, down, io.consumed);
+  if (io.written > 0 && !down.write_ended) {
+    const std::span<uint8_t> out = OutRoom(ctx, down, io.written);
+    if (!out.empty()) {
+      std::copy_n(reply, io.written, out.data());
+      Produced(down, io.written);
+    }
+  }
+  session.plain_pending = result == TlsResult::kOk && opened.octets == room.size();
+  opened.progress = opened.octets > 0 || io.consumed > 0;
+  switch (result) {
+    case TlsResult::kOk:
+    case TlsResult::kNeedInput:
+      break;
+    case TlsResult::kClosed:
+      session.client_closed_tls = true;
+      NoteReason(session, EndReason::kClientClosed);
+      break;
+    case TlsResult::kNeedRoom:
+    case TlsResult::kFailed:
+      session.tls_failure = session.tls.failure();
+      EndPolitely(ctx, session, EndReason::kTlsError);
+      opened.failed = true;
+  }
+  return opened;
+}
+
+void TimeRecord(const WorkerContext& ctx, Session& session) {
+  const bool waits = session.tls_up && !session.client_closed_tls && !session.down.end_of_data &&
+                     NothingToSend(session.up) && session.tls.MidRecord();
+  session.record_at = waits ? std::min(session.record_at, ctx.now) : kNever;
+}
 
 void StartRelay(WorkerContext& ctx, Session& session) {
   DropDialogue(ctx, session);

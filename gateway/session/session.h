@@ -103,6 +103,7 @@ enum class Phase : uint8_t {
   kHandshake,    // from the wait for the first octet of TLS to its end
   kOpening,      // the fresh leg is being connected
   kPreamble,     // the negotiator swallows the greeting on the fresh leg
+  kInside,       // and now it reads both sides, the client's out of TLS
   kRelay,        // opaque octets both ways
   kLastWords,    // send what is left for the client, then linger
   kLinger,       // read and discard, so that the client can read what was said
@@ -123,16 +124,21 @@ enum class LegState : uint8_t {
 
 // Only while somebody negotiates; from a pool, returned at relay.
 struct Dialogue {
-  explicit Dialogue(const ProtocolRow& protocol, const DialogueOptions& options)
-      : negotiator(protocol.create(storage, options)) {}
+  // `storage` is behind the object itself, of the protocol's size.
+  Dialogue(const ProtocolRow& protocol_in, const DialogueOptions& options, void* storage)
+      : protocol(&protocol_in), negotiator(protocol_in.create(storage, options)) {}
   ~Dialogue() { negotiator->~Negotiator(); }
   Dialogue(const Dialogue&) = delete;
   Dialogue& operator=(const Dialogue&) = delete;
 
-  alignas(std::max_align_t) uint8_t storage[kNegotiatorSize];
+  const ProtocolRow* protocol;
   Negotiator* negotiator;
-  bool hold = false;      // the negotiator wants no more of the client now
-  bool want_leg = false;  // kOpenLeg came while the old leg was closing
+  Block opened;               // inside TLS: of the client, and not consumed yet
+  bool serving = false;       // inside TLS: only idleness bounds the session now
+  bool handing_over = false;  // kRelay was said, and `opened` is not passed on yet
+  bool fed = false;           // octets of the client have been given
+  bool hold = false;          // the negotiator wants no more of the client now
+  bool want_leg = false;      // kOpenLeg came while the old leg was closing
   bool client_end_told = false;
   bool backend_end_told = false;
   bool greeting_seen = false;   // the open leg's greeting is over
@@ -141,6 +147,10 @@ struct Dialogue {
   bool pregreet = false;        // the client spoke first, and that is counted
   uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
 };
+
+// Where its storage begins, aligned.
+inline constexpr size_t kDialogueHeader =
+    (sizeof(Dialogue) + alignof(std::max_align_t) - 1) & ~(alignof(std::max_align_t) - 1);
 
 struct ListenerRuntime;
 
@@ -153,6 +163,7 @@ struct Session {
   bool queued = false;             // on this turn's list
   bool refused = false;            // a slot of the refusals, not of the sessions
   bool upgraded = false;           // TLS was begun by STARTTLS
+  bool direct_tls = false;         // by its first octet, where STARTTLS is spoken as well
   bool tls_up = false;             // the handshake is complete
   bool admitted = false;           // holds one of the handshakes in flight
   bool waiting_admission = false;  // in the admission queue

@@ -74,7 +74,7 @@ void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
 inline bool IsDown(const Session& session, const Leg& leg) { return &leg == &session.down; }
 inline MonoTime After(MonoTime at, uint32_t ms) { return at + std::chrono::milliseconds(ms); }
 
-// --- dialogue.cc: the negotiator, before TLS, on a plaintext leg, in the preamble ---
+// --- dialogue.cc: the negotiator, before TLS, on a plaintext leg, in the preamble, inside ---
 bool StepProxyHeader(WorkerContext& ctx, Session& session);
 bool StepDialogue(WorkerContext& ctx, Session& session);
 bool StepPreamble(WorkerContext& ctx, Session& session);
@@ -82,11 +82,28 @@ bool StepPreamble(WorkerContext& ctx, Session& session);
 void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event);
 void DropDialogue(WorkerContext& ctx, Session& session);
 void StartDialogue(WorkerContext& ctx, Session& session);
+// For protocols whose dialogue begins inside TLS: kLegUp is what it hears first.
+void StartInside(WorkerContext& ctx, Session& session);
+// The dialogue hears events in these.
+inline bool InDialogue(const Session& session) {
+  return session.phase == Phase::kDialogue || session.phase == Phase::kPreamble ||
+         session.phase == Phase::kInside;
+}
+
+// --- inside.cc: the client's octets for a negotiator inside TLS ---
+// What the client has sent and nobody has consumed; empty where there is nothing, and
+// where TLS failed and the session ends.
+ByteView InsideInput(WorkerContext& ctx, Session& session);
+void ConsumeInside(WorkerContext& ctx, Session& session, size_t octets);
+// The dialogue is over: passes on to the server what was opened for it. True: all of
+// it, and the relay has begun.
+bool HandOver(WorkerContext& ctx, Session& session);
 
 // --- upgrade.cc ---
 bool StepUpgrade(WorkerContext& ctx, Session& session);
 
 // --- handshake.cc ---
+inline constexpr uint8_t kHandshakeRecord = 0x16;  // RFC 8446 section 5.1
 bool StepHandshake(WorkerContext& ctx, Session& session);
 void LeaveHandshake(WorkerContext& ctx, Session& session);
 
@@ -100,6 +117,18 @@ void CloseLeg(WorkerContext& ctx, Session& session);
 void LegClosed(WorkerContext& ctx, Session& session);
 
 // --- relay.cc ---
+struct OpenedRecord {
+  size_t octets = 0;
+  bool progress = false;  // or input was consumed
+  bool failed = false;    // the session ends
+};
+// Opens records of the client, `in`, into `room`.
+OpenedRecord OpenRecord(WorkerContext& ctx, Session& session, ByteView in, std::span<uint8_t> room);
+// The clock of a record runs while its rest is all that is waited for. Octets that
+// were opened begin it anew, or a long upload, whose receives hardly ever end with a
+// record, would be taken for one record; and a server that takes nothing is not the
+// client's fault.
+void TimeRecord(const WorkerContext& ctx, Session& session);
 void StartRelay(WorkerContext& ctx, Session& session);
 bool StepRelay(WorkerContext& ctx, Session& session);
 

@@ -143,12 +143,9 @@ void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool p
     Refuse(ctx, session, Refusal::kShutdown, reason);
     return;
   }
-  if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
+  if (InDialogue(session)) {
     TellNegotiator(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up});
-    if (session.phase == Phase::kDialogue || session.phase == Phase::kPreamble) {
-      EndPolitely(ctx, session, reason);
-    }
-    return;
+    if (!InDialogue(session)) return;
   }
   EndPolitely(ctx, session, reason);
 }

@@ -138,7 +138,8 @@ struct TlsCallbacks {
       *alert = SSL_AD_UNRECOGNIZED_NAME;
       return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
-    if (context.alpn_strict && !context.alpn.empty() && !session.alpn_offered_) {
+    const bool needs_alpn = context.alpn_strict || session.needs_alpn_;
+    if (needs_alpn && !context.alpn.empty() && !session.alpn_offered_) {
       session.failure_ = TlsFailure::kNoApplicationProtocol;
       *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
       return SSL_TLSEXT_ERR_ALERT_FATAL;

@@ -79,6 +79,7 @@ TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   failure_ = std::exchange(other.failure_, TlsFailure::kNone);
   is_tls_ = other.is_tls_;
   alpn_offered_ = other.alpn_offered_;
+  needs_alpn_ = other.needs_alpn_;
   ticket_unknown_ = other.ticket_unknown_;
   session_offered_ = other.session_offered_;
   offered_ = other.offered_;
@@ -102,8 +103,9 @@ bool TlsSession::Begin(TlsEngine& engine, SSL* ssl) {
   return true;
 }
 
-bool TlsSession::Start(TlsContext& context) {
+bool TlsSession::Start(TlsContext& context, bool needs_alpn) {
   Reset();
+  needs_alpn_ = needs_alpn;
   TlsContext::Impl& impl = *context.impl();
   if (!Begin(impl, SSL_new(impl.ctx.get()))) return false;
   SSL_set_accept_state(ssl_);
@@ -128,7 +130,7 @@ void TlsSession::Reset() {
   engine_ = nullptr;
   peer_.reset();
   failure_ = TlsFailure::kNone;
-  is_tls_ = alpn_offered_ = ticket_unknown_ = session_offered_ = false;
+  is_tls_ = alpn_offered_ = needs_alpn_ = ticket_unknown_ = session_offered_ = false;
   offered_ = 0;
   signature_ = kNoSignature;
   key_ = kNoKey;

@@ -57,8 +57,9 @@ class TlsSession {
   TlsSession(TlsSession&& other) noexcept;
   TlsSession& operator=(TlsSession&& other) noexcept;
 
-  // `context` outlives the session. False when memory ran out.
-  [[nodiscard]] bool Start(TlsContext& context);
+  // `context` outlives the session. `needs_alpn`: the client must ask for the context's
+  // protocol. False when memory ran out.
+  [[nodiscard]] bool Start(TlsContext& context, bool needs_alpn = false);
   // The same as the client of a server of a backend. The hello is the first handshake
   // step's, which needs no input.
   [[nodiscard]] bool Connect(UpstreamTls& upstream, uint32_t server);
@@ -125,6 +126,7 @@ class TlsSession {
   TlsFailure failure_ = TlsFailure::kNone;
   bool is_tls_ : 1 = false;  // the first octet has been looked at
   bool alpn_offered_ : 1 = false;
+  bool needs_alpn_ : 1 = false;
   bool ticket_unknown_ : 1 = false;
   bool session_offered_ : 1 = false;  // to a server
   uint8_t offered_ = 0;
