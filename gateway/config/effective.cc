@@ -64,6 +64,10 @@ void AppendList(Lines& lines, Section section, std::vector<Element>& elements,
 
 // Whether a section that may be left out says anything.
 bool IsSet(Section section, const OptionTarget& target) {
+  if (target.listener != nullptr && target.listener->protocol != nullptr &&
+      !IsSectionOf(section, target.listener->protocol->name)) {
+    return false;
+  }
   switch (section) {
     case Section::kTls:
       return target.listener == nullptr || !(*target.tls == target.config->tls);

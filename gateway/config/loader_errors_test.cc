@@ -301,6 +301,10 @@ TEST(LoaderErrors, RulesBetweenOptions) {
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, policy: opportunistic")},
        "2:80: read \"opportunistic\" for policy, expected require: opportunistic is supported for "
        "smtp, lmtp, imap, pop3, managesieve only"},
+      {"a section of another protocol",
+       {.listeners =
+            Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},
+       "2:78: read the section xmpp, expected none for protocol nntp"},
       {"opportunistic with implicit TLS",
        {.listeners =
             Listener("protocol: smtp, bind: \"[::1]:9\", tls: implicit, policy: opportunistic")},

@@ -65,6 +65,10 @@ std::string_view SectionName(Section section) {
       return "a listener";
     case Section::kListenerProxy:
       return "a listener's proxy_protocol";
+    case Section::kXmpp:
+      return "a listener's xmpp";
+    case Section::kHttp:
+      return "a listener's http";
     case Section::kBackend:
       return "a backend";
     case Section::kBackendTls:
@@ -81,10 +85,27 @@ std::string_view SectionName(Section section) {
   return "";
 }
 
+std::string_view ProtocolOf(Section section) {
+  switch (section) {
+    case Section::kXmpp:
+      return "xmpp";
+    case Section::kHttp:
+      return "http";
+    default:
+      return "";
+  }
+}
+
+bool IsSectionOf(Section section, std::string_view protocol) {
+  const std::string_view of = ProtocolOf(section);
+  return of.empty() || of == protocol.substr(0, protocol.find('-'));
+}
+
 std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
-    for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), BackendRows(), LimitRows()}) {
+    for (const auto part :
+         {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(), LimitRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;

@@ -23,6 +23,8 @@ enum class Section : uint8_t {
   kClientCertificate,
   kListener,
   kListenerProxy,
+  kXmpp,  // these belong to one protocol, or to its two halves
+  kHttp,
   kBackend,
   kBackendTls,
   kBackendCertificate,
@@ -33,6 +35,10 @@ enum class Section : uint8_t {
 
 // "the top level", "a listener" ...
 std::string_view SectionName(Section section);
+// Whether a section belongs to protocols of its own, which it names by how theirs begin.
+std::string_view ProtocolOf(Section section);
+// "xmpp" is of xmpp-client and xmpp-server; sections of none are of all.
+bool IsSectionOf(Section section, std::string_view protocol);
 
 enum class OptionType : uint8_t {
   kText,

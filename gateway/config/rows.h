@@ -10,6 +10,7 @@ namespace starling {
 std::span<const Option> GeneralRows();  // the top level, metrics and log
 std::span<const Option> TlsRows();      // tls, and a listener's tls_options
 std::span<const Option> ListenerRows();
+std::span<const Option> DialogueRows();  // of a listener, for one protocol
 std::span<const Option> BackendRows();
 std::span<const Option> LimitRows();
 

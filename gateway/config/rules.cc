@@ -84,6 +84,17 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
   listener.dialogue.max_commands = listener.limits.max_commands;
 }
 
+// What belongs to one protocol says nothing to another.
+void CheckSections(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  if (listener.protocol == nullptr) return;
+  for (const Option* option : OptionsOf(Section::kListener)) {
+    const ReadMarks* child = marks.Child(option->key);
+    if (child == nullptr || IsSectionOf(option->child, listener.protocol->name)) continue;
+    report.Error(child->at, "the section " + std::string(option->key),
+                 "none for protocol " + std::string(listener.protocol->name));
+  }
+}
+
 void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
   if (!marks.Has("protocol") || !marks.Has("tls")) return;
   const ProtocolRow& protocol = *listener.protocol;
@@ -213,6 +224,7 @@ void ApplyRules(Draft& draft, Report& report) {
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
+    CheckSections(listeners[i], config.listeners[i], report);
     const ReadMarks* own = listeners[i].Child("tls_options");
     if (own != nullptr) CheckTls(*own, config.listeners[i].tls_options, report);
     if (config.listeners[i].tls_options.certificates.empty() && !failed) {

@@ -1,8 +1,9 @@
 // What -T prints, the sample file, and the option table behind both.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
-#include <set>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -72,6 +73,17 @@ Config Loaded(const std::string& text) {
   return result.config;
 }
 
+// The section of one protocol that an option is, or is in; kTop: none.
+Section OwnSection(const Option& option) {
+  if (!ProtocolOf(option.section).empty()) return option.section;
+  return ProtocolOf(option.child).empty() ? Section::kTop : option.child;
+}
+
+bool HasProtocol(Section section) {
+  return std::ranges::any_of(
+      AllProtocols(), [&](const ProtocolRow& row) { return IsSectionOf(section, row.name); });
+}
+
 void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.name, b.name);
   EXPECT_EQ(a.protocol, b.protocol);
@@ -88,6 +100,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.dialogue.accept_bare_lf, b.dialogue.accept_bare_lf);
   EXPECT_EQ(a.dialogue.max_line, b.dialogue.max_line);
   EXPECT_EQ(a.dialogue.max_commands, b.dialogue.max_commands);
+  EXPECT_EQ(a.dialogue.served_names, b.dialogue.served_names);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);
   EXPECT_EQ(a.tls_options, b.tls_options);
@@ -140,6 +153,7 @@ TEST(EffectiveYaml, LoadsToTheSame) {
 TEST(EffectiveYaml, ShowsEveryOption) {
   const std::string printed = EffectiveYaml(Loaded(kEverything));
   for (const Option& option : AllOptions()) {
+    if (!HasProtocol(OwnSection(option))) continue;
     EXPECT_NE(printed.find(std::string(option.key) + ":"), std::string::npos) << option.key;
   }
 }
@@ -219,17 +233,46 @@ TEST(Sample, HasTheDefaults) {
 }
 
 // Lines that begin with '#' and no space after it are options too.
-TEST(Sample, LoadsWithEverythingSwitchedOn) {
-  std::istringstream lines(SampleYaml());
-  std::string line, text;
-  std::set<std::string> keys;
-  while (std::getline(lines, line)) {
+struct SwitchedOn {
+  std::string text;                                     // but those of one protocol
+  std::map<Section, std::string> sections_of_protocol;  // as they stand in a listener
+};
+
+SwitchedOn SwitchOn(const std::string& sample) {
+  constexpr size_t kIndent = 4;  // of a listener's options
+  SwitchedOn on;
+  Section section = Section::kTop;
+  std::istringstream lines(sample);
+  for (std::string line; std::getline(lines, line);) {
     const size_t mark = line.find_first_not_of(' ');
     const bool comment = mark != std::string::npos && line[mark] == '#';
     if (comment && mark + 1 < line.size() && line[mark + 1] != ' ') line.erase(mark, 1);
-    text += line + "\n";
+    if (mark <= kIndent) section = Section::kTop;
+    for (const Option* option : OptionsOf(Section::kListener)) {
+      const bool here = mark == kIndent && line.substr(kIndent) == std::string(option->key) + ":";
+      if (here) section = OwnSection(*option);
+    }
+    (section == Section::kTop ? on.text : on.sections_of_protocol[section]) += line + "\n";
   }
-  const Config config = Loaded(text);
+  return on;
+}
+
+TEST(Sample, SectionsOfOneProtocolLoadForIt) {
+  const SwitchedOn on = SwitchOn(SampleYaml());
+  EXPECT_FALSE(on.sections_of_protocol.empty());
+  for (const auto& [section, lines] : on.sections_of_protocol) {
+    for (const ProtocolRow& row : AllProtocols()) {
+      TestFile file;
+      file.listeners = "listeners:\n  - name: in\n    protocol: " + std::string(row.name) +
+                       "\n    bind: \"127.0.0.1:4\"\n    tls: implicit\n    backend: b\n" + lines;
+      const LoadResult result = Load(file);
+      EXPECT_EQ(result.ok(), IsSectionOf(section, row.name)) << row.name << result.ErrorText();
+    }
+  }
+}
+
+TEST(Sample, LoadsWithEverythingSwitchedOn) {
+  const Config config = Loaded(SwitchOn(SampleYaml()).text);
   EXPECT_EQ(config.user, "starling");
   EXPECT_EQ(config.listeners[0].dialogue.hostname, "mx1.example.org");
   EXPECT_EQ(config.listeners[0].proxy_from.size(), 2u);
