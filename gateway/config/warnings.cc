@@ -89,6 +89,34 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
   }
 }
 
+// What a port is usual for, as "pop3 with tls: starttls"; empty: nothing, or this too.
+std::string UsualFor(uint16_t port, const ListenerConfig& listener) {
+  std::string usual;
+  for (const ProtocolRow& row : AllProtocols()) {
+    const bool by_starttls = row.starttls_port == port;
+    if (port == 0 || (!by_starttls && row.implicit_port != port)) continue;
+    const bool starttls = listener.tls == TlsMode::kStartTls;
+    // A protocol with one port alone has it for both.
+    const uint16_t own = starttls ? row.starttls_port : row.implicit_port;
+    if (&row == listener.protocol && (own == port || own == 0)) return "";
+    if (usual.empty()) {
+      usual = std::string(row.name) + " with tls: " + (by_starttls ? "starttls" : "implicit");
+    }
+  }
+  return usual;
+}
+
+// Clients that go there by its number speak something else.
+void WarnOfPorts(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  if (listener.protocol->create == nullptr) return;  // tcp is anything
+  for (size_t i = 0; i < listener.bind.size(); ++i) {
+    const uint16_t port = listener.bind[i].endpoint().port;
+    const std::string usual = UsualFor(port, listener);
+    if (usual.empty()) continue;
+    report.Warn(marks.MarkOf("bind", i), "port " + std::to_string(port) + " is usual for " + usual);
+  }
+}
+
 // slapd's ldapi listeners know a client by the process that has connected, and give
 // rights to some: behind the gateway every client is that one.
 void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
@@ -141,6 +169,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
     }
     WarnOfPlaintext(listeners[i], listener, report);
     WarnOfExposure(listeners[i], listener, report);
+    WarnOfPorts(listeners[i], listener, report);
   }
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   for (size_t i = 0; i < config.backends.size(); ++i) {

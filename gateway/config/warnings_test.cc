@@ -71,7 +71,7 @@ TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
                        const std::string& backend) {
     return Warnings(
         {.listeners = "listeners: [{backend: b, name: in, protocol: ldap, bind: "
-                      "\"127.0.0.1:389\", tls: " +
+                      "\"127.0.0.1:3890\", tls: " +
                       tls + "}]",
          .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
   };
@@ -103,7 +103,7 @@ TEST(Warnings, OfRequireOnPort25) {
   EXPECT_EQ(mx("tls: starttls, policy: require"),
             "2:95: policy require on port 25 turns away mail of servers without TLS; RFC 3207 "
             "section 4 forbids it for a public MX");
-  EXPECT_EQ(mx("tls: implicit"), "");
+  EXPECT_EQ(mx("tls: implicit"), "2:58: port 25 is usual for smtp with tls: starttls");
   EXPECT_EQ(mx("tls: starttls, plaintext_backend: b"), "");
 }
 
@@ -126,6 +126,30 @@ TEST(Warnings, OfPlaintext) {
   EXPECT_EQ(
       Warnings("protocol: imap, tls: starttls, accept_bare_lf: false, plaintext_auth: refuse", v2),
       "");
+}
+
+// At the address; in front of it stand what the file's name is and the listener's.
+TEST(Warnings, OfPortsThatAreUsualForOthers) {
+  struct Row {
+    std::string protocol, tls, address, warning;
+  };
+  const Row table[] = {
+      {"imap", "starttls", "127.0.0.1:143", ""},
+      {"imap", "implicit", "[::1]:993", ""},
+      {"imap", "implicit", "127.0.0.1:143", "port 143 is usual for imap with tls: starttls"},
+      {"imap", "starttls", "127.0.0.1:993", "port 993 is usual for imap with tls: implicit"},
+      {"imap", "starttls", "127.0.0.1:110", "port 110 is usual for pop3 with tls: starttls"},
+      {"imap", "implicit", "127.0.0.1:636", "port 636 is usual for ldap with tls: implicit"},
+      {"imap", "starttls", "127.0.0.1:2143", ""},
+      {"tcp", "implicit", "127.0.0.1:143", ""},
+  };
+  for (const Row& row : table) {
+    const std::string listeners = "listeners: [{name: in, backend: b, protocol: " + row.protocol +
+                                  ", tls: " + row.tls + ", bind: ";
+    const std::string place = "2:" + std::to_string(listeners.size() + 1) + ": ";
+    EXPECT_EQ(Warnings({.listeners = listeners + "\"" + row.address + "\"}]"}),
+              row.warning.empty() ? "" : place + row.warning);
+  }
 }
 
 TEST(Warnings, OfNetworks) {

@@ -1,0 +1,300 @@
+"""The rows of the matrix of attacks (test_attack_matrix.py): how each is tried on a
+protocol, given what its clients say (tongues.py). A function's result is what the table
+says of it."""
+
+import contextlib
+import re
+import socket
+import ssl
+import time
+
+import wire
+from tongues import TONGUES, Absent
+from wire import Wire
+
+CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
+SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + b"x" * 25
+ESCAPES = b"\x1b[2J\x1b]0;injected\x07\r\n"
+PROXY = b"PROXY TCP4 203.0.113.7 203.0.113.8 4242 25\r\n"
+FATAL = 2
+
+
+class Recorder:
+    """A server that greets and keeps what it gets."""
+
+    def __init__(self, greeting):
+        self.greeting = greeting
+        self.octets = b""
+
+    async def __call__(self, reader, writer):
+        writer.write(self.greeting)
+        while data := await reader.read(65536):
+            self.octets += data
+
+
+class Cell:
+    """One attack on one protocol. What a row's function returns is printed in the table."""
+
+    def __init__(self, case, gateway, protocol, backend, recorder):
+        self.case = case
+        self.gateway = gateway
+        self.protocol = protocol
+        self.tongue = TONGUES[protocol]
+        self.backend = backend
+        self.recorder = recorder
+
+    @contextlib.contextmanager
+    def session(self, kind="in"):
+        with Wire(self.gateway.ports["{}-{}".format(kind, self.protocol)]) as client:
+            if kind == "in":
+                self.read_until(client, self.tongue.greeting_end)
+                if self.tongue.opening:
+                    self.read_until(client.send(self.tongue.opening), self.tongue.opening_end)
+            yield client
+
+    @staticmethod
+    def read_until(client, end):
+        said = b""
+        while not said.endswith(end):
+            said += client.exactly(1)
+        if end.endswith(b'"'):  # a line that goes on
+            said += client.line()
+        return said
+
+    def upgrade(self, client):
+        client.send(self.tongue.upgrade)
+        said = self.read_until(client, self.tongue.go_ahead_end)
+        self.case.assertTrue(said.startswith(self.tongue.go_ahead), said)
+
+    @contextlib.contextmanager
+    def counted(self, kind="", reason="", listener="in"):
+        """What the block does moves these by one."""
+        names = [("starling_attacks_refused_total", {"kind": kind})] if kind else []
+        names += [("starling_sessions_ended_total", {"reason": reason})] if reason else []
+        before = self.gateway.metrics()
+        listener = "{}-{}".format(listener, self.protocol)
+        yield
+        for name, labels in names:
+            wanted = before.sum(name, listener=listener, **labels) + 1
+            got = self.gateway.wait_for_metric(
+                lambda v, least=wanted: v >= least, name, listener=listener, **labels)
+            self.case.assertEqual(got, wanted, labels)
+
+    def until(self, holds):
+        """Waits for what the server's thread sees."""
+        end = time.monotonic() + wire.TIMEOUT
+        while not holds():
+            self.case.assertLess(time.monotonic(), end, "it did not come to be")
+            time.sleep(0.005)
+
+    def tell(self, answer):
+        """An attacker's octets, and the end of all it has to say; what comes of it."""
+        with self.counted(answer.kind, answer.reason), self.session() as client:
+            client.send(answer.octets)
+            with contextlib.suppress(OSError):  # who is refused may be gone already
+                client.socket.shutdown(socket.SHUT_WR)
+            said = client.rest()
+        self.case.assertTrue(said.startswith(answer.said), said)
+        self.case.assertFalse(said.startswith(self.tongue.go_ahead), said)
+        return answer
+
+    def refused(self, said):
+        """Nothing but the go-ahead, and behind it no more than an alert."""
+        self.case.assertNotIn(b"injected", said)
+        _, found, rest = said.partition(self.tongue.go_ahead)
+        if found:
+            if not self.tongue.go_ahead.endswith(self.tongue.go_ahead_end):
+                rest = rest.partition(self.tongue.go_ahead_end)[2]
+            self.case.assertRegex(rest, re.compile(rb"\A(\x15\x03.\0\x02..)?\Z", re.DOTALL))
+
+
+# --- the rows ---------------------------------------------------------------------
+
+
+def injection(*writes, wait=False):
+    def run(cell):
+        octets = {"upgrade": cell.tongue.upgrade, "next": cell.tongue.next,
+                  "both": cell.tongue.upgrade + cell.tongue.next, "sslv2": SSLV2_HELLO}
+        with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
+            said = b""
+            for number, write in enumerate(writes):
+                if number and wait:
+                    said += cell.read_until(client, cell.tongue.go_ahead_end)
+                client.send(octets[write])
+            said += client.rest()
+        if len(writes) == 1:
+            cell.case.assertFalse(said.startswith(cell.tongue.go_ahead), said)
+        cell.refused(said)
+        return "refused"
+    return run
+
+
+def told(field):
+    def run(cell):
+        fact = getattr(cell.tongue, field)
+        return fact if isinstance(fact, Absent) else cell.tell(fact)
+    return run
+
+
+def fresh_leg(cell):
+    """What was said before TLS never reaches the server, nor what the server says
+    before TLS the client."""
+    before = len(cell.backend.proxied)
+    with cell.session() as client:
+        if not isinstance(cell.tongue.log_in, Absent):
+            client.send(cell.tongue.log_in.octets)
+            cell.case.assertNotIn(b"backend", client.socket.recv(65536, socket.MSG_PEEK))
+        cell.case.assertEqual(len(cell.backend.proxied), before)
+    with cell.session() as client:
+        cell.upgrade(client)
+        client.start_tls()
+        cell.case.assertNotIn(b"injected", cell.recorder.octets)
+        cell.until(lambda: len(cell.backend.proxied) > before)
+    return "a fresh connection"
+
+
+def upgrade_again(cell):
+    with cell.session() as client:
+        cell.upgrade(client)
+        client.start_tls()
+        client.send(cell.tongue.upgrade)
+        if cell.tongue.again:
+            said = cell.read_until(client, cell.tongue.again)
+            cell.case.assertNotIn(cell.tongue.go_ahead, said)
+            return "refused here"
+        # Inside TLS it is the server's, whose refusal the recipes see to.
+        cell.until(lambda: cell.tongue.upgrade in cell.recorder.octets)
+    return "the server's"
+
+
+def tls_first(cell):
+    if cell.tongue.direct_tls:
+        return Absent(cell.tongue.direct_tls)
+    with cell.counted("tls_on_plain_port", "tls_on_plain_port"):
+        with Wire(cell.gateway.ports["in-" + cell.protocol]) as client:
+            cell.read_until(client, cell.tongue.greeting_end)
+            said = client.send(CLIENT_HELLO).rest()
+    cell.case.assertEqual((said[:1], said[5:6]), (b"\x15", bytes([FATAL])), said)
+    return "an alert"
+
+
+def plaintext_first(cell):
+    with cell.counted("plain_on_tls_port", "plain_on_tls_port", "tls"):
+        with Wire(cell.gateway.ports["tls-" + cell.protocol]) as client:
+            said = client.send(cell.tongue.opening or cell.tongue.next).rest()
+    words = cell.tongue.plain_words or b"\x15\x03"
+    cell.case.assertTrue(said.startswith(words), said)
+    return "its own words" if cell.tongue.plain_words else "an alert"
+
+
+def slow(cell):
+    """An octet of the upgrade, and nothing more."""
+    with cell.counted("", "pre_relay_deadline", "slow"):
+        with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
+            cell.read_until(client, cell.tongue.greeting_end)
+            said = client.send(cell.tongue.upgrade[:1]).rest()
+    cell.case.assertTrue(said.startswith(cell.tongue.goodbye), said)
+    cell.case.assertEqual(bool(said), bool(cell.tongue.goodbye))
+    return "told, and ended"
+
+
+def stalled_handshake(cell):
+    with cell.counted("", "handshake_deadline", "slow"):
+        with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
+            cell.read_until(client, cell.tongue.greeting_end)
+            if cell.tongue.opening:
+                cell.read_until(client.send(cell.tongue.opening), cell.tongue.opening_end)
+            cell.upgrade(client)
+            client.send(CLIENT_HELLO[:9]).rest()
+    return "ended"
+
+
+def handshake_refused(cell, context, wanted):
+    name = "tls-" + cell.protocol
+    failures = {"name": "starling_tls_handshake_failures_total", "listener": name}
+    before = cell.gateway.metrics().sum(**failures)
+    with Wire(cell.gateway.ports[name]) as client:
+        with cell.case.assertRaisesRegex(ssl.SSLError, wanted):
+            client.start_tls(context)
+    cell.gateway.wait_for_metric(lambda v: v > before, **failures)
+    return "an alert"
+
+
+def old_tls(cell):
+    context = wire.context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return handshake_refused(cell, context, "(?i)protocol.version")
+
+
+def foreign_alpn(cell):
+    return handshake_refused(cell, wire.context(alpn=["smtp-of-another-kind"]),
+                             "(?i)no.application.protocol")
+
+
+def forging(cell):
+    fact = cell.tongue.forging
+    if isinstance(fact, Absent):
+        return fact
+    cell.recorder.greeting, usual = fact.octets, cell.recorder.greeting
+    try:
+        with cell.counted(fact.kind, fact.reason), cell.session() as client:
+            cell.upgrade(client)
+            said = client.start_tls().rest()
+    finally:
+        cell.recorder.greeting = usual
+    cell.case.assertTrue(said.startswith(fact.said), said)
+    cell.case.assertNotIn(b"injected", said)
+    return fact
+
+
+def escapes(cell):
+    with cell.session() as client:
+        client.send(ESCAPES)
+        with contextlib.suppress(OSError):
+            client.socket.shutdown(socket.SHUT_WR)
+        client.rest()
+    printed = "\n".join(cell.gateway.lines)
+    cell.case.assertNotRegex(printed, "[\x1b\x07]")
+    return "not in the log"
+
+
+def proxy_header(cell):
+    """Who the client is, nobody believes the client."""
+    before = len(cell.backend.proxied)
+    with Wire(cell.gateway.ports["in-" + cell.protocol]) as client:
+        cell.read_until(client, cell.tongue.greeting_end)
+        client.send(PROXY)
+        with contextlib.suppress(OSError):
+            client.socket.shutdown(socket.SHUT_WR)
+        client.rest()
+    cell.case.assertEqual(len(cell.backend.proxied), before)
+    return "not believed"
+
+
+ROWS = (
+    ("the next command behind the upgrade, in one segment", injection("both")),
+    ("in a second segment, before the reply", injection("upgrade", "next")),
+    ("after the reply", injection("upgrade", "next", wait=True)),
+    ("an SSLv2 hello after the reply", injection("upgrade", "sslv2", wait=True)),
+    ("a session begun in plaintext; a server that speaks before TLS", fresh_leg),
+    ("the upgrade again, inside TLS", upgrade_again),
+    ("log-in in plaintext", told("log_in")),
+    ("an argument to the upgrade", told("argument")),
+    ("a bare LF", told("bare_lf")),
+    ("NUL", told("nul")),
+    ("octets of 8 bits in a command", told("eight_bit")),
+    ("an overlong command", told("overlong")),
+    ("another protocol's request", told("stranger")),
+    ("a claim of another identity", told("claim")),
+    ("a PROXY header from a client", proxy_header),
+    ("a server's greeting that must not be believed", forging),
+    ("an octet, and then silence", slow),
+    ("a hello, and then silence", stalled_handshake),
+    ("TLS on the plaintext port", tls_first),
+    ("plaintext on the TLS port", plaintext_first),
+    ("TLS 1.0 and 1.1", old_tls),
+    ("a foreign ALPN", foreign_alpn),
+    ("escape sequences for the log", escapes),
+)

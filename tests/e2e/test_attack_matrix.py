@@ -1,0 +1,150 @@
+"""Every attack that the gateway answers for, tried on every protocol: each cell of
+tests/ATTACKS.md is one conversation here, and that table is what came of them.
+
+    tests/e2e/test_attack_matrix.py --write    makes the table anew
+
+Not for: what is special to one protocol (its own file has that), or real servers."""
+
+import contextlib
+import os
+import re
+import sys
+import unittest
+
+import fakes
+import harness
+from attack_rows import ROWS, Cell, Recorder
+from tongues import TONGUES, Absent
+
+TOP = os.path.dirname(os.path.dirname(harness.HERE))
+TABLE = os.path.join(TOP, "tests", "ATTACKS.md")
+KNOWN_PROTOCOLS = re.compile(r'expected one of ([a-z0-9, -]+)')
+
+# What no protocol has a part in, the same code before all of them, and where it is tried:
+# a file below the top, and a test in it.
+SHARED = (
+    ("a name in a client certificate that was not verified", "tests/e2e/test_client_certificates.py",
+     "test_who_comes_in"),
+    ("heartbeat, early CCS, ticket bleed, ROBOT, old suites", "tests/e2e/test_scanners.py",
+     "test_implicit"),
+    ("renegotiation", "tests/e2e/test_attacks.py", "test_renegotiation_refused"),
+    ("early data (0-RTT)", "gateway/tls/tls_handshake_test.cc", "ticket_allows_early_data"),
+    ("a foreign SNI where `sni: strict`", "tests/e2e/test_certificates.py", '"sni": "strict"'),
+    ("floods of KeyUpdate", "gateway/tls/tls_session_test.cc", "KeyUpdateIsAnsweredButNotAFlood"),
+    ("records that are too long", "gateway/tls/tls_session_test.cc", "2^14 + 2048 + 1"),
+    ("an octet of a record at a time", "tests/sim/deadline_test.cc", "IsNotExtendedByOctets"),
+    ("floods of hellos", "tests/sim/turn_test.cc", "DoesAsManyKeyOperationsAsItMay"),
+    ("a full session table", "tests/e2e/test_limits.py", "test_refused_with_the_protocols_words"),
+    ("too few buffers, readers that do not read", "tests/sim/simulation_test.cc",
+     "HoldsItsInvariantsAndIsReproducible"),
+    ("PROXY headers from the wrong source", "tests/e2e/test_attacks.py", "class ProxyHeaderIn"),
+    ("trust in the loopback address", "tests/e2e/test_identity.py", "test_in_plaintext_and_in_tls"),
+    ("SMTP's plaintext leg: log-in, upgrade in a transaction, a server that injects",
+     "protocols/smtp_leg_test.cc", "kUpgradeInTransaction"),
+    ("IMAP's: forged mailboxes, PREAUTH, referrals", "protocols/imap_leg_test.cc", "REFERRAL"),
+    ("POP3's and ManageSieve's, and servers that forge", "tests/e2e/test_opportunistic.py", "forge"),
+)
+
+
+def text_of(outcome, notes):
+    """What stands in a cell."""
+    if isinstance(outcome, Absent):
+        if outcome.why not in notes:
+            notes.append(outcome.why)
+        return "- [{}]".format(notes.index(outcome.why) + 1)
+    if isinstance(outcome, str):
+        return outcome
+    said = outcome.shown or outcome.said.decode("ascii", "replace").strip()
+    parts = ["`{}`".format(said)] if said else []
+    parts += ["closed"] if outcome.reason else []
+    return ", ".join(parts) or "refused"
+
+
+def table_of(cells):
+    """The whole file. `cells`: {(row, protocol): outcome}."""
+    notes = []
+    text = ["# Attacks, protocol by protocol", "",
+            "Made by `tests/e2e/test_attack_matrix.py --write` from the conversations that it has with",
+            "the built gateway; the same test fails if this is not what comes of them. Policy `require`;",
+            "the plaintext legs of `opportunistic` have theirs in each protocol's own tests.", ""]
+    text += ["| attack | " + " | ".join(TONGUES) + " |", "|---|" + "---|" * len(TONGUES)]
+    for name, _ in ROWS:
+        texts = [text_of(cells[name, protocol], notes) for protocol in TONGUES]
+        text.append("| {} | {} |".format(name, " | ".join(texts)))
+    text += [""] + ["[{}] {}".format(number, why) for number, why in enumerate(notes, 1)]
+    text += ["", "What no protocol has a part in, and what others than these conversations try:", "",
+             "| attack | tried in |", "|---|---|"]
+    text += ["| {} | `{}` |".format(name, file) for name, file, _ in SHARED]
+    return "\n".join(text) + "\n"
+
+
+class Matrix(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.env = harness.Environment(servers=False)
+
+    @contextlib.contextmanager
+    def cells(self):
+        """A function that gives the cell of a protocol, before one gateway for all."""
+        with contextlib.ExitStack() as stack:
+            backends, listeners, recorders = {}, {}, {}
+            for protocol, tongue in TONGUES.items():
+                recorders[protocol] = Recorder(tongue.backend)
+                backends[protocol] = stack.enter_context(fakes.Backend(recorders[protocol]))
+                slow_limits = {"limits": {"pre_relay": "300ms", "handshake": "200ms"}}
+                for kind, tls, more in (("in", "starttls", {}), ("slow", "starttls", slow_limits),
+                                        ("tls", "implicit", {})):
+                    listeners["{}-{}".format(kind, protocol)] = {
+                        "protocol": protocol, "tls": tls, "backend": protocol, **more}
+                    if tls == "starttls":
+                        listeners["{}-{}".format(kind, protocol)]["policy"] = "require"
+            gateway = stack.enter_context(self.env.gateway(
+                listeners, {name: backend.address for name, backend in backends.items()},
+                limits={"linger": "300ms"}))
+            yield lambda protocol: Cell(
+                self, gateway, protocol, backends[protocol], recorders[protocol])
+
+    def results(self):
+        outcomes = {}
+        with self.cells() as cell_of:
+            for name, run in ROWS:
+                for protocol in TONGUES:
+                    with self.subTest(name, protocol=protocol):
+                        outcomes[name, protocol] = run(cell_of(protocol))
+                        self.assertNotIn(b"injected", cell_of(protocol).recorder.octets)
+        return outcomes
+
+    def test_every_cell(self):
+        outcomes = self.results()
+        if len(outcomes) < len(ROWS) * len(TONGUES):
+            return  # each hole is a failure of its own
+        with open(TABLE, encoding="utf-8") as f:
+            self.assertEqual(f.read(), table_of(outcomes), "make it anew: --write")
+
+    def test_no_protocol_is_missing(self):
+        path = self.env.write("bad.yaml", "listeners: [{name: a, protocol: nothing, tls: implicit, "
+                              "bind: \"127.0.0.1:1\", backend: b}]\nbackends: [{name: b, servers: "
+                              "\"unix:/b\"}]\ntls: {certificates: [{pem: x}]}\n")
+        _, output = harness.run([harness.BINARY, "-t", "-c", path])
+        known = set(KNOWN_PROTOCOLS.search(output).group(1).split(", "))
+        self.assertEqual(known - {"tcp"}, set(TONGUES))
+
+    def test_what_is_shared_is_tried(self):
+        for _, file, text in SHARED:
+            with open(os.path.join(TOP, file), encoding="utf-8") as f:
+                self.assertIn(text, f.read(), file)
+
+
+def write():
+    case = Matrix()
+    case.setUp()
+    with open(TABLE, "w", encoding="utf-8") as f:
+        f.write(table_of(case.results()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        write()
+    else:
+        unittest.main()

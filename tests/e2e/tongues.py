@@ -1,0 +1,155 @@
+"""What each protocol's clients say on the way to TLS, and what may go wrong with it:
+the facts behind the matrix of attacks (test_attack_matrix.py). No logic here.
+
+A cell that does not exist in a protocol is `Absent` and says why."""
+
+import dataclasses
+
+import directory
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    """No such thing in this protocol, and why."""
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """Octets of an attacker, how the answer to them begins, and what is counted:
+    `kind` of attack and `reason` of the session's end, where there are such."""
+    octets: bytes
+    said: bytes
+    kind: str = ""
+    reason: str = ""
+    shown: str = ""  # in the table, where `said` is not text
+
+
+@dataclasses.dataclass(frozen=True)
+class Tongue:
+    greeting: bytes  # how it begins; empty: the client speaks first
+    greeting_end: bytes  # and what it ends with
+    upgrade: bytes
+    go_ahead: bytes  # how it begins
+    go_ahead_end: bytes
+    next: bytes  # what a client might say next; has "injected" in it
+    log_in: object
+    argument: object
+    bare_lf: object
+    nul: object
+    eight_bit: object
+    overlong: Answer
+    stranger: Answer  # another protocol's first line
+    backend: bytes  # how the server greets on the fresh leg
+    goodbye: bytes  # how the gateway ends a session before TLS
+    claim: object  # of another identity
+    forging: object  # a greeting of the server that must not be believed
+    opening: bytes = b""  # what must be said before the upgrade,
+    opening_end: bytes = b""  # and the end of the answer to it
+    direct_tls: str = ""  # TLS from the first octet on the same port: why
+    plain_words: bytes = b""  # to who speaks it in plaintext where TLS is spoken; empty: an alert
+    again: bytes = b""  # to the upgrade inside TLS, where the gateway itself answers
+
+
+BAD_OCTET = {"kind": "bad_octet", "reason": "bad_octet"}
+HTTP = b"POST / HTTP/1.1\r\nHost: injected.example\r\n\r\n"
+STRANGER = {"kind": "cross_protocol", "reason": "cross_protocol"}
+LONG = {"kind": "overlong_line", "reason": "line_too_long"}
+LOG_IN = {"kind": "plaintext_auth"}
+NO_CLAIM = Absent("no command that claims an identity")
+NO_FORGING = Absent("no greeting that says who the client is")
+NO_ARGUMENT = Absent("no argument is possible")
+
+
+def lines(**more):
+    """What all protocols of lines share."""
+    return {
+        "bare_lf": Answer(b"NOOP injected\n", b"", **BAD_OCTET),
+        "nul": Answer(b"NO\0OP injected\r\n", b"", **BAD_OCTET),
+        "eight_bit": Answer(b"\xc3\xa4\xc3\xb6 injected\r\n", b"", **BAD_OCTET),
+        "overlong": Answer(b"A" * 13000, b"", **LONG),
+        "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", **more}
+
+
+def mail(verb, log_in):
+    """SMTP and LMTP."""
+    return Tongue(
+        greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n",
+        go_ahead=b"220 2.0.0 ", next=verb + b" injected.example\r\n",
+        log_in=log_in, argument=Answer(b"STARTTLS injected\r\n", b"501 5.5.4 "),
+        backend=b"220 backend\r\n", goodbye=b"421 4.4.2 ", plain_words=b"554 5.7.10 ",
+        **lines(
+            stranger=Answer(HTTP, b"221 2.7.0 ", **STRANGER),
+            claim=Answer(b"XCLIENT NAME=injected\r\n", b"530 5.7.0 ", kind="identity_claim")))
+
+
+TONGUES = {
+    "smtp": mail(b"EHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
+    "lmtp": mail(b"LHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
+    "imap": Tongue(
+        greeting=b"* OK ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n",
+        go_ahead=b"s OK ", next=b"i LOGIN injected x\r\n",
+        log_in=Answer(b"a LOGIN injected x\r\n", b"a NO [PRIVACYREQUIRED] ", **LOG_IN),
+        argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
+        backend=b"* OK backend\r\n", goodbye=b"* BYE ", plain_words=b"* BYE [PRIVACYREQUIRED] ",
+        **lines(
+            stranger=Answer(HTTP, b"* BYE ", **STRANGER),
+            forging=Answer(b"* PREAUTH injected\r\n", b"* BYE ", kind="preauth",
+                           reason="backend_preauth"))),
+    "pop3": Tongue(
+        greeting=b"+OK", greeting_end=b"\r\n", upgrade=b"STLS\r\n", go_ahead=b"+OK ",
+        next=b"USER injected\r\n",
+        log_in=Answer(b"USER injected\r\n", b"-ERR [SYS/PERM] ", **LOG_IN),
+        argument=Answer(b"STLS injected\r\n", b"-ERR "),
+        backend=b"+OK backend\r\n", goodbye=b"-ERR ", plain_words=b"-ERR [SYS/PERM] ",
+        **lines(stranger=Answer(HTTP, b"-ERR ", **STRANGER),
+                claim=Answer(b"XCLIENT ADDR=injected\r\n", b"-ERR ", kind="identity_claim"))),
+    "managesieve": Tongue(
+        greeting=b'"IMPLEMENTATION"', greeting_end=b'OK "', upgrade=b"STARTTLS\r\n",
+        go_ahead=b'OK "', next=b'NOOP "injected"\r\n',
+        log_in=Answer(b'AUTHENTICATE "PLAIN" "aW5qZWN0ZWQ="\r\n', b"NO (ENCRYPT-NEEDED) ", **LOG_IN),
+        argument=Answer(b"STARTTLS injected\r\n", b"NO "),
+        backend=b'"IMPLEMENTATION" "backend"\r\nOK "backend"\r\n', goodbye=b"BYE ",
+        plain_words=b"BYE (ENCRYPT-NEEDED) ",
+        **lines(stranger=Answer(HTTP, b"BYE ", **STRANGER),
+                claim=Answer(b'XCLIENT "injected"\r\n', b"NO ", kind="identity_claim"))),
+    "nntp": Tongue(
+        greeting=b"200 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n", go_ahead=b"382 ",
+        next=b"AUTHINFO USER injected\r\n",
+        log_in=Answer(b"AUTHINFO USER injected\r\n", b"483 ", **LOG_IN),
+        argument=Answer(b"STARTTLS injected\r\n", b"501 "),
+        backend=b"200 backend\r\n", goodbye=b"400 ", plain_words=b"502 ",
+        **lines(stranger=Answer(HTTP, b"400 ", **STRANGER))),
+    "acap": Tongue(
+        greeting=b"* ACAP ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n", go_ahead=b"s OK ",
+        next=b'i AUTHENTICATE "injected"\r\n',
+        log_in=Answer(b'a AUTHENTICATE "injected"\r\n', b"a NO (ENCRYPT-NEEDED) ", **LOG_IN),
+        argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
+        backend=b'* ACAP (IMPLEMENTATION "backend")\r\n', goodbye=b"* BYE ",
+        plain_words=b"* BYE (ENCRYPT-NEEDED) ",
+        **lines(stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
+    "ldap": Tongue(
+        greeting=b"", greeting_end=b"",
+        upgrade=directory.message(directory.extended(directory.START_TLS)),
+        go_ahead=bytes.fromhex("300c02010178070a010004000400"),
+        go_ahead_end=bytes.fromhex("0a010004000400"),
+        next=directory.message(directory.bind("cn=injected", "injected"), 2),
+        log_in=Answer(directory.message(directory.bind("cn=injected", "injected")),
+                      b"\x30", shown="result 13", **LOG_IN),
+        argument=Answer(directory.message(directory.extended(directory.START_TLS, b"injected")),
+                        b"\x30", shown="result 2"),
+        bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
+        eight_bit=Absent("binary"),
+        overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", b"\x30", shown="notice", **LONG),
+        stranger=Answer(HTTP, b"", **STRANGER),
+        backend=b"", goodbye=b"\x30", plain_words=b"\x30", claim=NO_CLAIM, forging=NO_FORGING),
+    "telnet": Tongue(
+        greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
+        go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",
+        log_in=Absent("what is typed before TLS is no command"), argument=NO_ARGUMENT,
+        bare_lf=Absent("no lines"), nul=Absent("NUL is an octet like others"),
+        eight_bit=Absent("octets of 8 bits are Telnet's own"),
+        overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\n", reason="too_many_errors"),
+        stranger=Answer(HTTP, b"", **STRANGER),
+        backend=b"", goodbye=b"\r\n", plain_words=b"\r\n", claim=NO_CLAIM, forging=NO_FORGING),
+}
