@@ -75,6 +75,36 @@ class Drain(unittest.TestCase):
                     self.assertTrue(said.startswith(words), said)
                 self.assertEqual(gateway.wait(), 0)
 
+    def test_plaintext_legs_are_told(self):
+        """With a server behind that has answered: policy opportunistic."""
+        # protocol: the server's greeting, a command for it, its answer, the goodbye
+        rows = {
+            "smtp": (b"220 b\r\n", b"MAIL FROM:<a@example.net>\r\n", b"250 b\r\n", b"421 "),
+            "imap": (b"* OK b\r\n", b"a SELECT INBOX\r\n", b"a BAD b\r\n", b"* BYE"),
+            "pop3": (b"+OK b\r\n", b"STAT\r\n", b"-ERR b\r\n", b"-ERR"),
+            "managesieve": (b'"SIEVE" ""\r\nOK "b"\r\n', b"LISTSCRIPTS\r\n", b'NO "b"\r\n', b"BYE"),
+        }
+        for protocol, (greeting, command, answer, goodbye) in rows.items():
+            async def serve(reader, writer, greeting=greeting, answer=answer):
+                writer.write(greeting)
+                while await reader.readline():
+                    writer.write(answer)
+
+            with self.subTest(protocol), fakes.Backend(serve) as backend, env.gateway(
+                    {"in": {"protocol": protocol, "tls": "starttls", "policy": "opportunistic",
+                            "backend": "one"}}, {"one": backend.address}) as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    client.greeting(protocol)
+                    if protocol == "smtp":
+                        client.ask(protocol, wire.HELLO["smtp"])
+                    self.assertEqual(client.ask(protocol, command), answer)
+                    gateway.signal()
+                    said = client.rest()
+                    self.assertTrue(said.startswith(goodbye), said)
+                    self.assertEqual(said.count(b"\r\n"), 1, said)
+                self.assertIsNotNone(gateway.wait_for_line("session ended", "drain_deadline"))
+                self.assertEqual(gateway.wait(), 0)
+
     def test_deadline_ends_the_rest_by_close_notify(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
             with Wire(gateway.ports["tcp"]) as client:
