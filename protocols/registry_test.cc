@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <fstream>
 #include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -66,6 +68,38 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
       const std::string_view end = row.name == "ldap" ? "1.3.6.1.4.1.1466.20036" : "\r\n";
       EXPECT_TRUE(AsText(said.written()).ends_with(end));
     }
+  }
+}
+
+// "| `smtp` | 25, 465 (and 587) | require, opportunistic |", to the last of the three.
+std::string ReadmeRow(const ProtocolRow& row) {
+  const auto port = [](uint16_t number) { return number == 0 ? "-" : std::to_string(number); };
+  return "| `" + std::string(row.name) + "` | " + port(row.starttls_port) + ", " +
+         port(row.implicit_port) + " | " +
+         (row.opportunistic ? "require, opportunistic" : "require") + " |";
+}
+
+// Other ports are named in parentheses.
+std::string WithoutParentheses(std::string line) {
+  const size_t begin = line.find(" (");
+  const size_t end = line.find(')');
+  if (begin != std::string::npos && end != std::string::npos) line.erase(begin, end + 1 - begin);
+  return line;
+}
+
+TEST(Registry, TheReadmeHasEachProtocolAsItIs) {
+  std::ifstream readme("README.md");
+  ASSERT_TRUE(readme);
+  std::set<std::string> rows;
+  for (std::string line; std::getline(readme, line);) {
+    if (!line.starts_with("| `")) continue;
+    line = WithoutParentheses(line);
+    const size_t policies = line.find(" | ", line.find(" | ") + 3) + 3;
+    rows.insert(line.substr(0, line.find(" |", policies) + 2));
+  }
+  for (const ProtocolRow& row : AllProtocols()) {
+    if (!row.has_starttls) continue;
+    EXPECT_TRUE(rows.contains(ReadmeRow(row))) << ReadmeRow(row);
   }
 }
 
