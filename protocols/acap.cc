@@ -1,13 +1,12 @@
 #include "protocols/acap.h"
 
-#include <algorithm>
-#include <array>
 #include <new>
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
 #include "protocols/registry.h"
+#include "protocols/tag.h"
 
 namespace starling {
 
@@ -57,7 +56,7 @@ class AcapDialogue final : public LineDialogue {
         Abort(EndReason::kBadOctet, step, out);
         return;
       }
-      KeepTag(tag);
+      tag_.Keep(tag, IsTag(tag));
       is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
       if (is_login_) NoteLogin(step);
     }
@@ -65,7 +64,7 @@ class AcapDialogue final : public LineDialogue {
     if (tail == Tail::kTooLong) return;
     amid_command_ = tail == Tail::kSkipped;
     if (amid_command_) return;
-    if (tag() == kNoTag) {
+    if (tag_.none()) {
       Answer("BAD", "Invalid tag", out);
     } else if (is_login_) {
       Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
@@ -97,21 +96,10 @@ class AcapDialogue final : public LineDialogue {
   }
 
   void Answer(std::string_view status, std::string_view text, Writer& out) {
-    Say(out, {tag(), " ", status, " \"", text, "\"\r\n"});
+    Say(out, {tag_.text(), " ", status, " \"", text, "\"\r\n"});
   }
 
-  // What is no tag is never sent back; the answer is untagged then.
-  void KeepTag(std::string_view word) {
-    std::string_view kept = IsTag(word) ? word : kNoTag;
-    std::copy(kept.begin(), kept.end(), tag_.begin());
-    tag_size_ = static_cast<uint8_t>(kept.size());
-  }
-  std::string_view tag() const { return {tag_.data(), tag_size_}; }
-
-  static constexpr std::string_view kNoTag = "*";
-
-  std::array<char, kAcapMaxTag> tag_{};  // of the command at hand
-  uint8_t tag_size_ = 0;
+  Tag<kAcapMaxTag> tag_;       // of the command at hand
   bool amid_command_ = false;  // a dropped literal came; the command goes on
   bool is_login_ = false;      // the command at hand
 };

@@ -1,13 +1,12 @@
 #include "protocols/imap.h"
 
-#include <algorithm>
-#include <array>
 #include <new>
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
 #include "protocols/registry.h"
+#include "protocols/tag.h"
 
 namespace starling {
 
@@ -64,8 +63,8 @@ class ImapDialogue final : public LineDialogue {
         Abort(EndReason::kBadOctet, step, out);
         return;
       }
-      KeepTag(tag);
-      if (IsLogin(verb) && may_log_in() && this->tag() != kNoTag) {
+      tag_.Keep(tag, IsTag(tag));
+      if (IsLogin(verb) && may_log_in() && !tag_.none()) {
         NoteNotTaken(step);
         // No response of SASL is a literal.
         const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
@@ -80,7 +79,7 @@ class ImapDialogue final : public LineDialogue {
     if (amid_command_) return;
     if (!first || tail == Tail::kSync) {
       Answer("BAD", "Literals are not accepted before STARTTLS", out);
-    } else if (tag() == kNoTag) {
+    } else if (tag_.none()) {
       Answer("BAD", "Invalid tag", out);
     } else {
       OnCommand(command, step, out);
@@ -155,7 +154,7 @@ class ImapDialogue final : public LineDialogue {
       }
       return bye ? LegLine::kBye : LegLine::kMore;
     }
-    if (due() == Due::kNothing || first != tag() || !known) return LegLine::kForbidden;
+    if (due() == Due::kNothing || first != tag_.text() || !known) return LegLine::kForbidden;
     const bool logged_in = ok && (due() == Due::kLogin || due() == Due::kSasl);
     // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered.
     PassStatus(first, status, rest, /*offer=*/!logged_in, step, out);
@@ -223,21 +222,10 @@ class ImapDialogue final : public LineDialogue {
   std::string_view NoLogin() const { return may_log_in() ? std::string_view() : kNoLogin; }
 
   void Answer(std::string_view status, std::string_view text, Writer& out) {
-    Say(out, {tag(), " ", status, " ", text, "\r\n"});
+    Say(out, {tag_.text(), " ", status, " ", text, "\r\n"});
   }
 
-  // What is no tag is never sent back; the answer is untagged then.
-  void KeepTag(std::string_view word) {
-    std::string_view kept = IsTag(word) ? word : kNoTag;
-    std::copy(kept.begin(), kept.end(), tag_.begin());
-    tag_size_ = static_cast<uint8_t>(kept.size());
-  }
-  std::string_view tag() const { return {tag_.data(), tag_size_}; }
-
-  static constexpr std::string_view kNoTag = "*";
-
-  std::array<char, kImapMaxTag> tag_{};  // of the command at hand
-  uint8_t tag_size_ = 0;
+  Tag<kImapMaxTag> tag_;       // of the command at hand
   bool amid_command_ = false;  // a dropped literal came; the command goes on
 };
 
