@@ -9,6 +9,7 @@
 #include "protocols/limits.h"
 #include "protocols/mangled.h"
 #include "protocols/registry.h"
+#include "protocols/relayed_dialogue.h"
 
 namespace starling {
 
@@ -26,65 +27,28 @@ bool IsLetter(uint8_t octet) {
   return upper >= 'A' && upper <= 'Z';
 }
 
-class LdapDialogue final : public Negotiator {
+class LdapDialogue final : public RelayedDialogue {
  public:
   explicit LdapDialogue(const DialogueOptions& options) : options_(&options) {}
 
-  Step OnClient(ByteView in, Output& out) override {
-    Step step;
-    if (upgrading_) {
-      step.verdict = Verdict::kHold;
-      return step;
-    }
+ private:
+  void Read(ByteView in, Step& step, Writer& out) override {
     offer_seen_ = offer_written_;
     while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
-      if (out.client.room() < kReplyRoom) break;
+      if (out.room() < kReplyRoom) break;
       const size_t before = step.consumed;
-      TakeMessage(in.subspan(before), step, out.client);
+      TakeMessage(in.subspan(before), step, out);
       if (step.consumed == before) break;
     }
     step.offered = offer_written_;
-    return step;
   }
 
-  // No leg is open before relaying, so nothing can come from one.
-  Step OnBackend(ByteView in, Output& out) override {
-    Step step;
-    step.consumed = in.size();
-    step.Note(Attack::kBackendInjection);
-    SayLdapNotice(LdapResult::kUnavailable, "Server broken, try again later", out.client);
-    Close(step, EndReason::kBackendProtocol);
-    return step;
+  void SayRefusal(Refusal refusal, Writer& out) override { RefuseLdap(refusal, *options_, out); }
+
+  void OnClientLeft(Step& step) override {
+    if (offer_is_last_) step.Note(Signal::kOfferThenClose);
   }
 
-  Step OnEvent(const Event& event, Output& out) override {
-    Step step;
-    switch (event.kind) {
-      case EventKind::kStart:
-        return step;
-      case EventKind::kUpgraded:
-        // Nothing needs wiping: from here on no octet of the client is parsed.
-        upgrading_ = true;
-        return step;
-      case EventKind::kLegUp:
-        if (upgrading_ && event.inside_tls) step.verdict = Verdict::kRelay;
-        return step;
-      case EventKind::kClientEnd:
-        if (offer_is_last_ && !upgrading_) step.Note(Signal::kOfferThenClose);
-        break;
-      case EventKind::kLegFailed:
-      case EventKind::kGreetingDeadline:
-      case EventKind::kDeadline:
-      case EventKind::kDrain:
-      case EventKind::kBackendEnd:
-        RefuseLdap(RefusalOf(event.kind), *options_, out.client);
-        break;
-    }
-    Close(step, ReasonOf(event.kind));
-    return step;
-  }
-
- private:
   void TakeMessage(ByteView rest, Step& step, Writer& out) {
     if (BeginsLikeTls(rest)) {
       // Nothing is said: the other side could not read it. The same for HTTP, mail
@@ -186,8 +150,7 @@ class LdapDialogue final : public Negotiator {
     } else {
       // Without text and name: testers read fixed offsets.
       SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kSuccess, "", out);
-      upgrading_ = true;
-      step.verdict = Verdict::kUpgrade;
+      Upgrade(step);
     }
   }
 
@@ -210,7 +173,6 @@ class LdapDialogue final : public Negotiator {
 
   const DialogueOptions* options_;
   uint32_t messages_ = 0;       // before TLS
-  bool upgrading_ = false;      // the go-ahead is given
   bool offer_written_ = false;  // at some time
   bool offer_seen_ = false;     // before the octets at hand arrived
   bool offer_is_last_ = false;  // no message has come since

@@ -323,7 +323,7 @@ TEST(Ldap, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), Notice(52, "Server broken, try again later"));
+  EXPECT_EQ(driver.TakeSaid(), Notice(52, "Server not available, try again later"));
 }
 
 TEST(Ldap, EventsEndTheSessionInItsWords) {

@@ -6,6 +6,7 @@
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/registry.h"
+#include "protocols/relayed_dialogue.h"
 
 namespace starling {
 
@@ -24,69 +25,9 @@ constexpr uint8_t kFollows = 1;
 constexpr std::array<uint8_t, 3> kDemand = {kIac, 253, kStartTls};
 constexpr std::array<uint8_t, 6> kGoAhead = {kIac, kSubBegin, kStartTls, kFollows, kIac, kSubEnd};
 
-class TelnetDialogue final : public Negotiator {
+class TelnetDialogue final : public RelayedDialogue {
  public:
   explicit TelnetDialogue(const DialogueOptions& options) : options_(&options) {}
-
-  Step OnClient(ByteView in, Output& out) override {
-    Step step;
-    if (upgrading_) {
-      step.verdict = Verdict::kHold;
-      return step;
-    }
-    while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
-      if (octets_ == 0 && BeginsLikeTls(in)) {
-        // Nothing is said in words: the other side could not read them.
-        Close(step, EndReason::kTlsOnPlainPort);
-        break;
-      }
-      if (++octets_ > kTelnetMaxOctets) {
-        Abort(EndReason::kTooManyErrors, "Too much without TLS", step, out.client);
-        break;
-      }
-      Take(in[step.consumed++], step, out.client);
-    }
-    step.offered = true;
-    return step;
-  }
-
-  // No leg is open before relaying, so nothing can come from one.
-  Step OnBackend(ByteView in, Output& out) override {
-    Step step;
-    step.consumed = in.size();
-    step.Note(Attack::kBackendInjection);
-    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out.client);
-    return step;
-  }
-
-  Step OnEvent(const Event& event, Output& out) override {
-    Step step;
-    switch (event.kind) {
-      case EventKind::kStart:
-        Say(out.client, {AsText(kDemand)});
-        step.offered = true;
-        return step;
-      case EventKind::kUpgraded:
-        // Nothing needs wiping: from here on no octet of the client is parsed.
-        upgrading_ = true;
-        return step;
-      case EventKind::kLegUp:
-        if (upgrading_ && event.inside_tls) step.verdict = Verdict::kRelay;
-        return step;
-      case EventKind::kClientEnd:
-        if (octets_ == 0 && !upgrading_) step.Note(Signal::kOfferThenClose);
-        break;
-      case EventKind::kLegFailed:
-      case EventKind::kGreetingDeadline:
-      case EventKind::kDeadline:
-      case EventKind::kDrain:
-      case EventKind::kBackendEnd:
-        RefuseTelnet(RefusalOf(event.kind), *options_, out.client);
-        break;
-    }
-    Close(step, ReasonOf(event.kind));
-    return step;
-  }
 
  private:
   enum class State : uint8_t {
@@ -96,6 +37,33 @@ class TelnetDialogue final : public Negotiator {
     kSub,         // in a subnegotiation
     kSubCommand,  // behind IAC in one
   };
+
+  void OnStart(const Event& /*event*/, Step& step, Writer& out) override {
+    Say(out, {AsText(kDemand)});
+    step.offered = true;
+  }
+
+  void Read(ByteView in, Step& step, Writer& out) override {
+    while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
+      if (octets_ == 0 && BeginsLikeTls(in)) {
+        // Nothing is said in words: the other side could not read them.
+        Close(step, EndReason::kTlsOnPlainPort);
+        break;
+      }
+      if (++octets_ > kTelnetMaxOctets) {
+        Abort(EndReason::kTooManyErrors, "Too much without TLS", step, out);
+        break;
+      }
+      Take(in[step.consumed++], step, out);
+    }
+    step.offered = true;
+  }
+
+  void SayRefusal(Refusal refusal, Writer& out) override { RefuseTelnet(refusal, *options_, out); }
+
+  void OnClientLeft(Step& step) override {
+    if (octets_ == 0) step.Note(Signal::kOfferThenClose);
+  }
 
   void Take(uint8_t octet, Step& step, Writer& out) {
     switch (state_) {
@@ -182,8 +150,7 @@ class TelnetDialogue final : public Negotiator {
     const bool follows = sub_size_ == 2 && sub_[0] == kStartTls && sub_[1] == kFollows;
     if (!follows || !willing_) return;
     Say(out, {AsText(kGoAhead)});
-    upgrading_ = true;
-    step.verdict = Verdict::kUpgrade;
+    Upgrade(step);
   }
 
   void NoteNotTaken(Step& step) {
@@ -207,7 +174,6 @@ class TelnetDialogue final : public Negotiator {
   std::array<char, 12> text_{};   // the begin of the first line; full: it was judged
   size_t text_size_ = 0;
   bool willing_ = false;    // WILL START_TLS was said
-  bool upgrading_ = false;  // the go-ahead is given
   bool not_taken_ = false;  // the signal was given
 };
 

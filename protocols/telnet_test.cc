@@ -166,7 +166,7 @@ TEST(Telnet, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), "\r\nServer broken, try again later\r\n");
+  EXPECT_EQ(driver.TakeSaid(), "\r\nServer not available, try again later\r\n");
 }
 
 TEST(Telnet, EventsEndTheSessionInItsWords) {
