@@ -40,16 +40,23 @@ struct Case {
   uint32_t ms;
   bool tls_out = false;
   uint32_t connect_ms = kFar;
+  const ProtocolRow* row = nullptr;  // instead of the protocol's own
+  DialogueOptions dialogue = {};
+  uint64_t octets = 1'000;  // of each stream
+  uint32_t linger_ms = kFar;
+  bool client_ends_first = true;
+  uint64_t seed = 7;
 };
 
 // One listener, one backend, one session.
 class OneSession final : public Sessions {
  public:
-  explicit OneSession(const Case& with) : world_(7) {
+  explicit OneSession(const Case& with) : world_(with.seed) {
     world_.set_print(getenv("SIM_TRACE") != nullptr);
     ListenerConfig listener;
     listener.name = with.name;
-    listener.protocol = FindProtocol(with.protocol);
+    listener.protocol = with.row != nullptr ? with.row : FindProtocol(with.protocol);
+    listener.dialogue = with.dialogue;
     listener.bind = {world_.FreshAddress(false)};
     listener.tls = with.tls;
     listener.limits = {.pre_relay_ms = kFar,
@@ -60,7 +67,7 @@ class OneSession final : public Sessions {
                        .record_ms = kFar,
                        .idle_ms = kFar,
                        .half_close_ms = kFar,
-                       .linger_ms = kFar};
+                       .linger_ms = with.linger_ms};
     listener.limits.*with.limit = with.ms;
     const bool proxied = with.client == ClientKind::kProxyStall;
     if (proxied) listener.proxy_from = {*Cidr::Parse("198.51.100.0/24")};
@@ -92,8 +99,8 @@ class OneSession final : public Sessions {
     plan_.client = with.client;
     plan_.backend = with.backend;
     plan_.connects_from = plan_.endpoint = world_.FreshEndpoint();
-    plan_.client_octets = plan_.backend_octets = 1'000;
-    plan_.client_ends_first = true;
+    plan_.client_octets = plan_.backend_octets = with.octets;
+    plan_.client_ends_first = with.client_ends_first;
     gateway_ = std::make_unique<GatewayFixture>(world_, config_);
     if (with.servers == ServerKind::kBlackHole) {
       world_.MakeBlackHole(backend.address);

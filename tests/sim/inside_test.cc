@@ -1,0 +1,154 @@
+// A dialogue that reads both sides inside TLS, in simulated time, through the real
+// worker: not an octet is lost, doubled or reordered however the network cuts them, also
+// where it hands over to the relay in the middle; and its ends are those of a relay.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <string>
+
+#include "protocols/dialogue.h"
+#include "tests/sim/one_session.h"
+
+namespace starling::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint32_t kNever = 0;
+
+// Passes everything on, as many octets at a time as there is room for; after
+// `max_commands` of the client's it leaves the rest to the relay.
+class PassOn final : public Negotiator {
+ public:
+  explicit PassOn(const DialogueOptions& options) : relay_after_(options.max_commands) {}
+
+  Step OnClient(ByteView in, Output& out) override {
+    Step step = Pass(in, out.backend);
+    passed_ += step.consumed;
+    if (relay_after_ != kNever && passed_ >= relay_after_) step.verdict = Verdict::kRelay;
+    return step;
+  }
+  Step OnBackend(ByteView in, Output& out) override { return Pass(in, out.client); }
+  Step OnEvent(const Event& event, Output& /*out*/) override {
+    Step step;
+    if (event.kind == EventKind::kLegUp) {
+      step.verdict = Verdict::kReadInside;
+      step.established = relay_after_ == kNever;
+    } else if (event.kind != EventKind::kClientEnd) {
+      Close(step, ReasonOf(event.kind));
+    }
+    return step;
+  }
+
+ private:
+  static Step Pass(ByteView in, Writer& to) {
+    Step step;
+    step.consumed = std::min(in.size(), to.room());
+    EXPECT_TRUE(to.Append(in.first(step.consumed)));
+    return step;
+  }
+
+  const uint32_t relay_after_;
+  uint64_t passed_ = 0;
+};
+
+ProtocolRow Row() {
+  ProtocolRow row = *FindProtocol("tcp");
+  row.create = [](void* storage, const DialogueOptions& options) -> Negotiator* {
+    return new (storage) PassOn(options);
+  };
+  row.speaks_inside = true;
+  return row;
+}
+const ProtocolRow kRow = Row();
+
+Case With(uint32_t relay_after, ClientKind client, BackendKind backend) {
+  Case with{"inside",        EndReason::kNone,         "tcp", TlsMode::kImplicit, client, backend,
+            ServerKind::kUp, &ListenerLimits::idle_ms, 60'000};
+  with.row = &kRow;
+  with.linger_ms = 2'000;
+  with.dialogue.max_commands = relay_after;
+  return with;
+}
+
+TEST(Inside, LosesNothing) {
+  for (const uint32_t relay_after : {kNever, 1u, 5'000u, 40'000u}) {
+    for (uint64_t seed = 1; seed <= 50; ++seed) {
+      RunInThread([&] {
+        SCOPED_TRACE("seed " + std::to_string(seed) + ", relay after " +
+                     std::to_string(relay_after));
+        Case with = With(relay_after, ClientKind::kStream, BackendKind::kNormal);
+        with.octets = 100'000;
+        with.seed = seed;
+        OneSession session(with);
+        session.world().faults() = {.partial_send = 200,
+                                    .short_receive = 200,
+                                    .delay = 100,
+                                    .max_delay_us = 1'000,
+                                    .min_capacity = 1'000,
+                                    .max_capacity = 70'000};
+        session.StartClient();
+        session.RunFor(milliseconds(30'000));
+        EXPECT_EQ(session.ended(), 1);
+        EXPECT_EQ(Label(session.reason()), Label(EndReason::kClientClosed));
+        EXPECT_EQ(session.plan().client_got, with.octets);
+        EXPECT_EQ(session.plan().backend_got, with.octets);
+        session.Finish();
+      });
+    }
+  }
+}
+
+struct End {
+  const char* name;
+  uint32_t relay_after;
+  ClientKind client;
+  BackendKind backend;
+  EndReason reason;
+  bool drain = false;
+};
+
+TEST(Inside, EndsLikeARelay) {
+  const End table[] = {
+      {"the server closes", kNever, ClientKind::kStream, BackendKind::kCloseMid,
+       EndReason::kBackendProtocol},
+      {"the server resets", kNever, ClientKind::kStream, BackendKind::kResetMid,
+       EndReason::kBackendReset},
+      {"the client resets", kNever, ClientKind::kResetInRelay, BackendKind::kNormal,
+       EndReason::kClientReset},
+      {"the client is cut off", kNever, ClientKind::kTruncate, BackendKind::kNormal,
+       EndReason::kClientTruncated},
+      {"nobody speaks", kNever, ClientKind::kIdle, BackendKind::kNormal, EndReason::kIdleDeadline},
+      {"half a record", kNever, ClientKind::kHalfRecord, BackendKind::kNormal,
+       EndReason::kRecordDeadline},
+      {"a drain", kNever, ClientKind::kIdle, BackendKind::kNormal, EndReason::kDrainDeadline, true},
+      {"not established in time", 1'000'000, ClientKind::kIdle, BackendKind::kNormal,
+       EndReason::kPreRelayDeadline},
+  };
+  for (const End& end : table) {
+    RunInThread([&] {
+      SCOPED_TRACE(end.name);
+      Case with = With(end.relay_after, end.client, end.backend);
+      if (end.reason == EndReason::kRecordDeadline) with.limit = &ListenerLimits::record_ms;
+      if (end.reason == EndReason::kPreRelayDeadline) with.limit = &ListenerLimits::pre_relay_ms;
+      with.octets = 100'000;
+      with.client_ends_first = end.client != ClientKind::kStream;
+      OneSession session(with);
+      session.StartClient();
+      session.RunFor(milliseconds(5'000));
+      if (end.drain) {
+        session.gateway().worker().StopAccepting();
+        session.gateway().worker().EndSessions();
+      }
+      session.RunFor(milliseconds(60'000) + kSlack);
+      EXPECT_EQ(session.ended(), 1);
+      EXPECT_EQ(Label(session.reason()), Label(end.reason));
+      session.Finish();
+    });
+  }
+}
+
+}  // namespace
+}  // namespace starling::sim
