@@ -25,7 +25,8 @@ class PassOn final : public Negotiator {
   explicit PassOn(const DialogueOptions& options) : relay_after_(options.max_commands) {}
 
   Step OnClient(ByteView in, Output& out) override {
-    Step step = Pass(in, out.backend);
+    const size_t mine = relay_after_ == kNever ? in.size() : relay_after_ - passed_;
+    Step step = Pass(in.first(std::min(in.size(), mine)), out.backend);
     passed_ += step.consumed;
     if (relay_after_ != kNever && passed_ >= relay_after_) step.verdict = Verdict::kRelay;
     return step;
