@@ -96,6 +96,11 @@ enum class Verdict : uint8_t {
   kReadInside,  // on the fresh leg: from now on the client's octets, out of TLS, are
                 // given as well; all verdicts then mean what they do on a plaintext leg
   kClose,       // send what is in `client`, then end with `reason`
+  // A leg to each server of the backend, one after the other, for one message each
+  // (implies kHold). kLegUp comes for each that can be reached; its leg is over when the
+  // server closes it, or has not for as long as a greeting may take, and no event says
+  // so. kLegFailed comes when no server is left.
+  kOpenAllLegs,
 };
 
 // What one call decided. `consumed` counts octets of the span it was given;

@@ -143,7 +143,11 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
     CountFailure(ctx, session, TlsFailure::kTimeout);
     EndNow(ctx, session, EndReason::kHandshakeDeadline);
   } else if (now >= GreetingDue(session)) {
-    EndByDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
+    if (OpensAllLegs(session)) {
+      CloseLeg(ctx, session);  // the other servers have their turn
+    } else {
+      EndByDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
+    }
   } else if (now >= PreRelay(session)) {
     EndByDeadline(ctx, session, EndReason::kPreRelayDeadline, EventKind::kDeadline);
   } else if (now >= ConnectDue(session)) {

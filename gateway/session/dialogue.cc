@@ -96,6 +96,10 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
         dialogue.want_leg = true;
       }
       return true;
+    case Verdict::kOpenAllLegs:
+      dialogue.hold = true;
+      OpenAllLegs(ctx, session, session.listener->config->backend);
+      return true;
     case Verdict::kCloseLeg:
       dialogue.hold = false;
       CloseLeg(ctx, session);
@@ -170,6 +174,10 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
 // The end of data of either side, once each, when what came before is consumed.
 void TellEnds(WorkerContext& ctx, Session& session) {
   Dialogue& dialogue = *session.dialogue;
+  if (dialogue.all_legs) {
+    if (session.up.end_of_data && LegIsUp(session)) CloseLeg(ctx, session);
+    return;
+  }
   // With all output sent, what the negotiator has left of the client is not for
   // want of room: nothing can become of it any more.
   const bool had_room = Flushed(session.down) && (!LegIsUp(session) || Flushed(session.up));
@@ -219,6 +227,10 @@ bool BrokenLeg(WorkerContext& ctx, Session& session) {
       session.up.out.in_flight = 0;
       DropOutput(ctx, session.up);
       return false;
+    }
+    if (session.dialogue->all_legs) {
+      CloseLeg(ctx, session);
+      return true;
     }
     const Phase before = session.phase;
     NoteReason(session, EndReason::kBackendReset);

@@ -128,8 +128,35 @@ void ConnectNext(WorkerContext& ctx, Session& session) {
   Connect(ctx, session);
 }
 
+void OpenNextLeg(WorkerContext& ctx, Session& session) {
+  session.backlog_retries = 0;
+  session.leg_at = ctx.now;
+  ConnectNext(ctx, session);
+}
+
+// The time for connecting is over.
+void GiveUpConnecting(WorkerContext& ctx, Session& session) {
+  if (OpensAllLegs(session)) {
+    if (session.server >= 0) session.tried_servers |= 1ull << session.server;
+    OpenNextLeg(ctx, session);
+    return;
+  }
+  NoteReason(session, EndReason::kConnectDeadline);
+  LegFailed(ctx, session, EndReason::kConnectDeadline);
+}
+
+// What is counted of a plaintext leg that is there for the whole session.
+void NotePlaintextLeg(WorkerContext& ctx, Session& session) {
+  if (!session.plaintext_leg) {
+    session.plaintext_leg = true;
+    ctx.shard->Add(Family::kPlaintext, session.listener->id);
+  }
+  LogEstablished(ctx, session);
+}
+
 void LegUp(WorkerContext& ctx, Session& session) {
   session.leg_state = LegState::kUp;
+  session.tried_servers |= 1ull << session.server;
   session.leg_at = ctx.now;
   session.active_at = ctx.now;
   const ServerId id = session.listener->backends->IdOf(session.backend, session.server);
@@ -144,13 +171,11 @@ void LegUp(WorkerContext& ctx, Session& session) {
   }
   if (session.tls_up) {
     SetPhase(ctx, session, Phase::kPreamble);
-  } else if (!session.plaintext_leg) {
-    session.plaintext_leg = true;
-    ctx.shard->Add(Family::kPlaintext, session.listener->id);
+  } else if (!session.dialogue->all_legs) {
+    NotePlaintextLeg(ctx, session);
   }
   session.dialogue->greeting_seen = false;
   session.dialogue->backend_end_told = false;
-  if (!session.tls_up) LogEstablished(ctx, session);
   TellNegotiator(ctx, session,
                  {.kind = EventKind::kLegUp,
                   .inside_tls = session.tls_up,
@@ -242,9 +267,12 @@ bool StepLegTls(WorkerContext& ctx, Session& session) {
 void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend) {
   session.backend = backend;
   session.tried_servers = 0;
-  session.backlog_retries = 0;
-  session.leg_at = ctx.now;
-  ConnectNext(ctx, session);
+  OpenNextLeg(ctx, session);
+}
+
+void OpenAllLegs(WorkerContext& ctx, Session& session, uint32_t backend) {
+  session.dialogue->all_legs = true;
+  OpenLeg(ctx, session, backend);
 }
 
 void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion) {
@@ -276,8 +304,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
         up.fd = kNoFd;
         ctx.shard->AddServer(ServerFamily::kConnectFailures, SeriesOf(session),
                              static_cast<size_t>(Classify(error)));
-        NoteReason(session, EndReason::kConnectDeadline);
-        LegFailed(ctx, session, EndReason::kConnectDeadline);
+        GiveUpConnecting(ctx, session);
         return true;
       }
       if (error != 0) {
@@ -292,7 +319,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
       if (up.open() || !up.idle()) return false;
       ForgetLeg(ctx, session);
       if (ConnectTimeIsOver(ctx, session)) {
-        LegFailed(ctx, session, EndReason::kConnectDeadline);
+        GiveUpConnecting(ctx, session);
       } else {
         ConnectNext(ctx, session);
       }
@@ -301,8 +328,7 @@ bool StepLeg(WorkerContext& ctx, Session& session) {
       if (ctx.now < session.retry_at) return false;
       session.retry_at = kNever;
       if (ConnectTimeIsOver(ctx, session)) {
-        NoteReason(session, EndReason::kConnectDeadline);
-        LegFailed(ctx, session, EndReason::kConnectDeadline);
+        GiveUpConnecting(ctx, session);
       } else {
         ConnectNext(ctx, session);
       }
@@ -326,7 +352,9 @@ void LegClosed(WorkerContext& ctx, Session& session) {
   session.leg_state = LegState::kNone;
   session.retry_at = kNever;
   ForgetLeg(ctx, session);
-  if (session.dialogue != nullptr && session.dialogue->want_leg) {
+  if (OpensAllLegs(session) && session.phase == Phase::kDialogue) {
+    OpenNextLeg(ctx, session);
+  } else if (session.dialogue != nullptr && session.dialogue->want_leg) {
     session.dialogue->want_leg = false;
     if (session.phase == Phase::kDialogue) OpenLeg(ctx, session, session.backend);
   }

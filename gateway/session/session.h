@@ -139,6 +139,7 @@ struct Dialogue {
   bool fed = false;           // octets of the client have been given
   bool hold = false;          // the negotiator wants no more of the client now
   bool want_leg = false;      // kOpenLeg came while the old leg was closing
+  bool all_legs = false;      // kOpenAllLegs: one server after the other
   bool client_end_told = false;
   bool backend_end_told = false;
   bool greeting_seen = false;   // the open leg's greeting is over

@@ -109,6 +109,12 @@ void LeaveHandshake(WorkerContext& ctx, Session& session);
 
 // --- leg.cc: the backend's side ---
 void OpenLeg(WorkerContext& ctx, Session& session, uint32_t backend);
+// Legs to each of its servers in turn (kOpenAllLegs). The next one is opened when a leg
+// is closed, as long as there is one that has had none.
+void OpenAllLegs(WorkerContext& ctx, Session& session, uint32_t backend);
+inline bool OpensAllLegs(const Session& session) {
+  return session.dialogue != nullptr && session.dialogue->all_legs;
+}
 bool StepLeg(WorkerContext& ctx, Session& session);
 void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion);
 // Whatever the leg is at. While a connect is being cancelled it is to be called
