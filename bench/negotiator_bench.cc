@@ -57,6 +57,9 @@ constexpr Dialogue kDialogues[] = {
      .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
      .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},
     {.protocol = "telnet", .client = {"\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0"}, .greeting = ""},
+    {.protocol = "postgresql",
+     .client = {"\0\0\0\x08\x04\xd2\x16\x30"sv, "\0\0\0\x08\x04\xd2\x16\x2f"sv},
+     .greeting = ""},
     // A search of the root DSE, as many clients begin with; then StartTLS.
     {.protocol = "ldap", .client = {kRootDse, kLdapStartTls}, .greeting = ""},
 };

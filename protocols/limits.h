@@ -86,6 +86,17 @@ inline constexpr size_t kNntpMaxProbeLines = 256;
 // 4511 sets no bound.
 inline constexpr size_t kLdapMaxMessage = 8'192;
 
+// --- PostgreSQL ---
+
+// A request before TLS, as its length claims; the server's own bound for what a
+// connection begins with (MAX_STARTUP_PACKET_LENGTH).
+inline constexpr uint32_t kPostgresqlMaxRequest = 10'000;
+
+// A CancelRequest: length, code, the session's number, and its key. That has 4 octets;
+// since version 3.2 of the protocol it may have up to 256.
+inline constexpr size_t kPostgresqlMinCancel = 16;
+inline constexpr size_t kPostgresqlMaxCancel = 268;
+
 // --- Telnet ---
 
 // All octets before TLS: options, what belongs to them, and text that nobody asked

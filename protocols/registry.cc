@@ -8,6 +8,7 @@
 #include "protocols/managesieve.h"
 #include "protocols/nntp.h"
 #include "protocols/pop3.h"
+#include "protocols/postgresql.h"
 #include "protocols/smtp.h"
 #include "protocols/telnet.h"
 
@@ -30,6 +31,9 @@ constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hou
 // and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
 // hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
 constexpr uint32_t kLdapIdle = 121 * 60;
+
+// A statement may work for hours without an octet; PostgreSQL sets no limit itself.
+constexpr uint32_t kPostgresqlIdle = 24 * 60 * 60;
 
 // A terminal may be left open for a working day.
 constexpr uint32_t kTelnetIdle = 24 * 60 * 60;
@@ -132,6 +136,20 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateLdap,
      .refuse = RefuseLdap,
      .create_probe = nullptr},
+    {.name = "postgresql",
+     .starttls_port = 5432,
+     .implicit_port = 0,
+     .alpn = "postgresql",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kPostgresqlIdle,
+     .create = CreatePostgresql,
+     .refuse = RefusePostgresql,
+     .create_probe = nullptr,
+     .direct_tls = true,
+     .direct_tls_needs_alpn = true},
     {.name = "telnet",
      .starttls_port = 23,
      .implicit_port = 992,

@@ -18,8 +18,8 @@ TEST(Registry, FindsEachRowByItsName) {
     EXPECT_EQ(FindProtocol(row.name), &row);
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
   }
-  for (std::string_view name :
-       {"smtp", "lmtp", "imap", "pop3", "managesieve", "nntp", "acap", "ldap", "telnet", "tcp"}) {
+  for (std::string_view name : {"smtp", "lmtp", "imap", "pop3", "managesieve", "nntp", "acap",
+                                "ldap", "postgresql", "telnet", "tcp"}) {
     EXPECT_NE(FindProtocol(name), nullptr) << name;
   }
   EXPECT_EQ(FindProtocol(""), nullptr);
@@ -43,7 +43,8 @@ TEST(Registry, Alpn) {
     SCOPED_TRACE(row.name);
     EXPECT_EQ(row.alpn, row.name == "tcp" ? "" : row.name);
     EXPECT_EQ(row.alpn_registered, row.name == "imap" || row.name == "pop3" ||
-                                       row.name == "managesieve" || row.name == "nntp");
+                                       row.name == "managesieve" || row.name == "nntp" ||
+                                       row.name == "postgresql");
   }
 }
 
@@ -64,8 +65,10 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
                             Refusal::kShutdown, Refusal::kTlsExpected}) {
       Writer said(client);
       row.refuse(refusal, options, said);
-      // LDAP has no lines: what it says ends with the name of the notice.
-      const std::string_view end = row.name == "ldap" ? "1.3.6.1.4.1.1466.20036" : "\r\n";
+      // Two have no lines: one ends with the name of the notice, one with an empty field.
+      const std::string_view end = row.name == "ldap"         ? "1.3.6.1.4.1.1466.20036"
+                                   : row.name == "postgresql" ? std::string_view("\0\0", 2)
+                                                              : "\r\n";
       EXPECT_TRUE(AsText(said.written()).ends_with(end));
     }
   }

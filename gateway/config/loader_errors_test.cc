@@ -239,7 +239,7 @@ TEST(LoaderErrors, WhatIsMissing) {
        "one alone\n"
        "2:13: read a listener without name, expected name: a name\n"
        "2:13: read a listener without protocol, expected protocol: one of smtp, lmtp, imap, pop3, "
-       "managesieve, nntp, acap, ldap, telnet, tcp\n"
+       "managesieve, nntp, acap, ldap, postgresql, telnet, tcp\n"
        "2:13: read a listener without tls, expected tls: one of implicit, starttls"},
       {"PROXY sources",
        {.listeners =
@@ -291,7 +291,7 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"no such protocol",
        {.listeners = Listener("protocol: impa, bind: \"[::1]:9\", tls: implicit")},
        "2:34: read \"impa\" for protocol, expected one of smtp, lmtp, imap, pop3, managesieve, "
-       "nntp, acap, ldap, telnet, tcp; "
+       "nntp, acap, ldap, postgresql, telnet, tcp; "
        "the nearest is \"imap\""},
       {"no upgrade command",
        {.listeners = Listener("protocol: tcp, bind: \"[::1]:9\", tls: starttls")},

@@ -22,7 +22,10 @@ void WarnOfProxy(const ReadMarks& marks, std::string_view key, const ListenerCon
                  const BackendConfig& backend, Report& report) {
   const std::string_view protocol = listener.protocol->name;
   const std::string who = "backend " + backend.name + " gets ";
-  if (backend.proxy == ProxyOut::kNone && (protocol == "smtp" || TakesLogIns(listener))) {
+  if (backend.proxy != ProxyOut::kNone && protocol == "postgresql") {
+    report.Warn(marks.MarkOf(key),
+                who + "PROXY headers, which PostgreSQL does not know; set proxy_protocol: none");
+  } else if (backend.proxy == ProxyOut::kNone && (protocol == "smtp" || TakesLogIns(listener))) {
     report.Warn(marks.MarkOf(key),
                 who +
                     "no PROXY header: it takes every client for a local one, and many servers let "
@@ -117,17 +120,23 @@ void WarnOfPorts(const ReadMarks& marks, const ListenerConfig& listener, Report&
   }
 }
 
-// slapd's ldapi listeners know a client by the process that has connected, and give
-// rights to some: behind the gateway every client is that one.
+// Both know a client on a Unix socket by the process that has connected, and give
+// rights to some, or to all: behind the gateway every client is that one.
 void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
                            const BackendConfig& backend, Report& report) {
-  if (listener.protocol->name != "ldap") return;
+  std::string_view what;
+  if (listener.protocol->name == "ldap") {
+    what =
+        " slapd takes every client for the gateway's own user, who may log in by SASL EXTERNAL "
+        "without a password; use a TCP listener (pldap://127.0.0.1:PORT)";
+  } else if (listener.protocol->name == "postgresql") {
+    what =
+        " PostgreSQL takes every client for a local one, whom peer and trust let in without a "
+        "password; use a TCP address";
+  }
   for (const SocketAddress& server : backend.servers) {
-    if (!server.is_unix()) continue;
-    report.Warn(marks.MarkOf("backend"),
-                "at " + server.ToString() +
-                    " slapd takes every client for the gateway's own user, who may log in by SASL "
-                    "EXTERNAL without a password; use a TCP listener (pldap://127.0.0.1:PORT)");
+    if (what.empty() || !server.is_unix()) continue;
+    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + std::string(what));
   }
 }
 

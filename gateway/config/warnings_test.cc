@@ -88,6 +88,23 @@ TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
             std::string("2:23: ") + kV1);
 }
 
+TEST(Warnings, OfDatabases) {
+  const auto postgresql = [](const std::string& servers, const std::string& backend) {
+    return Warnings(
+        {.listeners = "listeners: [{backend: b, name: in, protocol: postgresql, bind: "
+                      "\"127.0.0.1:5432\", tls: starttls}]",
+         .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
+  };
+  const std::string none = "proxy_protocol: none";
+  EXPECT_EQ(postgresql("\"127.0.0.1:15432\"", none), "");
+  EXPECT_EQ(postgresql("\"127.0.0.1:15432\"", "proxy_protocol: v2"),
+            "2:23: backend b gets PROXY headers, which PostgreSQL does not know; set "
+            "proxy_protocol: none");
+  EXPECT_EQ(postgresql("\"unix:/.s.PGSQL.5432\"", none),
+            "2:23: at unix:/.s.PGSQL.5432 PostgreSQL takes every client for a local one, whom peer "
+            "and trust let in without a password; use a TCP address");
+}
+
 TEST(Warnings, OfAnMxThatSeesOnlyLocalClients) {
   EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b",
                      "proxy_protocol: none"),
