@@ -5,6 +5,7 @@ A cell that does not exist in a protocol is `Absent` and says why."""
 
 import dataclasses
 
+import database
 import directory
 
 
@@ -143,6 +144,19 @@ TONGUES = {
         overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", b"\x30", shown="notice", **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=b"", goodbye=b"\x30", plain_words=b"\x30", claim=NO_CLAIM, forging=NO_FORGING),
+    "postgresql": Tongue(
+        greeting=b"", greeting_end=b"", upgrade=database.request(database.SSL),
+        go_ahead=b"S", go_ahead_end=b"S", next=database.start_up("injected"),
+        log_in=Answer(database.start_up("injected"), b"E", shown="28000", kind="plaintext_auth",
+                      reason="tls_required"),
+        argument=Answer(database.request(database.SSL, b"injected"), b"E", shown="08P01",
+                        **BAD_OCTET),
+        bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
+        eight_bit=Absent("binary"),
+        overlong=Answer(b"\x7f\xff\xff\xff", b"E", shown="08P01", **LONG),
+        stranger=Answer(HTTP, b"", **STRANGER),
+        backend=b"", goodbye=b"E", claim=NO_CLAIM, forging=NO_FORGING,
+        direct_tls="it is taken from who names the protocol by ALPN"),
     "telnet": Tongue(
         greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
         go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",

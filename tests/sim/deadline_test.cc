@@ -169,6 +169,31 @@ TEST(LegTls, IsLeftToEndWhenTheSessionDoes) {
   }
 }
 
+// A request to cancel goes to each of two servers in turn, of which neither can be reached.
+TEST(AllLegs, HaveEachItsTimeToConnect) {
+  RunInThread([] {
+    Case with = LingerCase();
+    with.protocol = "postgresql";
+    with.servers = ServerKind::kBlackHole;
+    with.black_hole_beside = true;
+    with.limit = &ListenerLimits::connect_ms;
+    with.ms = 5'000;
+    with.linger_ms = 1;
+    OneSession session(with);
+    World& world = session.world();
+    SocketId socket;
+    ASSERT_EQ(world.Connect(session.plan().listener->address, session.plan().endpoint, &socket), 0);
+    constexpr std::string_view kCancel("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\1key!", 16);
+    world.Write(socket, {reinterpret_cast<const uint8_t*>(kCancel.data()), kCancel.size()});
+    session.RunFor(milliseconds(9'999));
+    EXPECT_EQ(session.gateway().worker().sessions(), 1u);
+    session.RunFor(kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kBackendUnavailable));
+    session.Finish();
+  });
+}
+
 // The drain's deadline is the main thread's; it ends in EndSessions. Sessions are
 // told, and gone after the linger at the latest.
 TEST(DrainDeadline, EndsRelayingAndNegotiatingSessions) {

@@ -46,6 +46,7 @@ struct Case {
   uint32_t linger_ms = kFar;
   bool client_ends_first = true;
   uint64_t seed = 7;
+  bool black_hole_beside = false;  // one more server, which cannot be reached
 };
 
 // One listener, one backend, one session.
@@ -77,6 +78,10 @@ class OneSession final : public Sessions {
     BackendConfig& servers = config_.backends.emplace_back();
     servers.name = "backend";
     servers.servers = {backend.address};
+    if (with.black_hole_beside) {
+      servers.servers.push_back(world_.FreshAddress(false));
+      world_.MakeBlackHole(servers.servers.back());
+    }
     servers.proxy = ProxyOut::kV2;
     servers.tls.enabled = with.tls_out;
     if (with.tls_out) servers.tls.name = kServerName;

@@ -1,0 +1,337 @@
+"""What attackers send to PostgreSQL, each with the answer, the end's reason and the
+counter; requests to cancel before servers that misbehave; and how the gateway itself
+ends a session: by an ErrorResponse."""
+
+import functools
+import unittest
+
+import psycopg2
+
+import fakes
+import harness
+import wire
+from database import CANCEL, GSSENC, SSL, errors, request, start_up
+from wire import Wire
+
+env = None
+ALERT = b"\x15\x03\x01\0\2\2\x0a"  # unexpected_message, fatal
+SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + b"x" * 25
+SSL_REQUEST = request(SSL)
+CANCEL_REQUEST = request(CANCEL, b"\0\0\x12\x67key!")
+INJECTED = start_up("injected")
+BAD_LENGTH = [("08P01", "invalid length of startup packet")]
+UNSUPPORTED = [("0A000", "unsupported frontend protocol")]
+TLS_REQUIRED = [("28000", "TLS is required: set sslmode to require or verify-full")]
+UNAVAILABLE = [("57P03", "server not available, try again later")]
+
+
+def setUpModule():
+    global env
+    env = harness.Environment(servers=False)
+
+
+def gateway_before(*servers, tls="starttls", **more):
+    """A gateway with one listener `in`; by default its backend must not be called."""
+    keys = {"servers": list(servers) or [harness.DOWN], "proxy_protocol": "none"}
+    return env.gateway({"in": {"protocol": "postgresql", "tls": tls, "backend": "one"}},
+                       {"one": keys}, **more)
+
+
+class Recorder:
+    """A backend that keeps what it got, of each connection, and answers nothing; `ends`:
+    it closes when it has got so much."""
+
+    def __init__(self, ends=None):
+        self.got = []
+        self._ends = ends
+
+    @property
+    def octets(self):
+        return b"".join(self.got)
+
+    async def __call__(self, reader, writer):
+        data = b""
+        while self._ends is None or len(data) < self._ends:
+            more = await reader.read(65536)
+            if not more:
+                break
+            if not data:
+                self.got.append(b"")
+                mine = len(self.got) - 1
+            data += more
+            self.got[mine] = data
+
+
+def fake(handler):
+    return fakes.Backend(handler, proxy=False)
+
+
+def injection(test):
+    """Runs test(self, client) and looks at what came of it: the go-ahead at most, an
+    alert at most behind it; counted; and not an octet at the backend."""
+
+    @functools.wraps(test)
+    def run(self):
+        recorder = Recorder()
+        with fake(recorder) as backend, gateway_before(backend.address) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                said = test(self, client)
+            self.assertIn(said.removeprefix(b"S")[:1], (b"", b"\x15"))
+            self.assertLessEqual(len(said.removeprefix(b"S")), 7)
+            for name, labels in (
+                    ("starling_attacks_refused_total", {"kind": "plaintext_injection"}),
+                    ("starling_sessions_ended_total", {"reason": "plaintext_injection"})):
+                self.assertEqual(gateway.wait_for_metric(1, name, listener="in", **labels), 1)
+            self.assertEqual(gateway.metrics().sum("starling_tls_handshakes_total"), 0)
+            self.assertEqual(recorder.got, [])
+
+    return run
+
+
+class Injection(unittest.TestCase):
+    """CVE-2021-23214, as a server had it."""
+
+    @injection
+    def test_one_segment(self, client):
+        said = client.send(SSL_REQUEST + INJECTED).rest()
+        self.assertEqual(said, b"")
+        return said
+
+    @injection
+    def test_one_octet_more(self, client):
+        said = client.send(SSL_REQUEST + b"\x16").rest()
+        self.assertEqual(said, b"")
+        return said
+
+    @injection
+    def test_a_request_to_cancel_behind_it(self, client):
+        said = client.send(SSL_REQUEST + CANCEL_REQUEST).rest()
+        self.assertEqual(said, b"")
+        return said
+
+    @injection
+    def test_two_segments_before_the_reply(self, client):
+        return client.send(SSL_REQUEST).send(INJECTED).rest()
+
+    @injection
+    def test_after_the_reply(self, client):
+        self.assertEqual(client.send(SSL_REQUEST).exactly(1), b"S")
+        return client.send(INJECTED).rest()
+
+    @injection
+    def test_sslv2_hello_after_the_reply(self, client):
+        self.assertEqual(client.send(SSL_REQUEST).exactly(1), b"S")
+        return client.send(SSLV2_HELLO).rest()
+
+    def test_split_request_is_fine(self):
+        recorder = Recorder()
+        with fake(recorder) as backend, gateway_before(backend.address) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+                for octet in SSL_REQUEST:
+                    client.send(bytes([octet]))
+                self.assertEqual(client.exactly(1), b"S")
+                client.start_tls(wire.context(env.ca)).send(b"inside")
+                self.assertIsNotNone(gateway.wait_for_line("session established", "listener=in"))
+                gateway.wait_for_metric(lambda v: v >= 6, "starling_bytes_total")
+            self.assertEqual(gateway.wait_for_metric(0, "starling_sessions"), 0)
+            self.assertEqual(recorder.octets, b"inside")
+            self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total"), 0)
+            gateway.assert_idle(self)
+
+    def test_octets_of_a_backend_before_anybody_asked(self):
+        """They come after the handshake, inside TLS, as all of a relay does."""
+        with fake(fakes.says(b"early")) as backend, gateway_before(backend.address) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                self.assertEqual(client.send(SSL_REQUEST).exactly(1), b"S")
+                self.assertEqual(client.start_tls(wire.context(env.ca)).exactly(5), b"early")
+
+
+class WrongOctets(unittest.TestCase):
+    # what: (octets, kind, reason, what is said: errors, or octets)
+    ROWS = {
+        "HTTP": (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "cross_protocol", "cross_protocol", b""),
+        "another protocol": (b"a001 STARTTLS\r\n", "cross_protocol", "cross_protocol", b""),
+        "an SSLv2 hello": (SSLV2_HELLO, "tls_on_plain_port", "tls_on_plain_port", ALERT),
+        "NUL": (b"\0" * 8, "bad_octet", "bad_octet", BAD_LENGTH),
+        "8-bit octets": (b"\xc3\xa4\xc3\xb6\r\n", "overlong_line", "line_too_long", BAD_LENGTH),
+        "line ends": (b"\n\n\n\n", "overlong_line", "line_too_long", BAD_LENGTH),
+        "an overlong request": (request(3 << 16, b"x" * 9_993), "overlong_line", "line_too_long",
+                                BAD_LENGTH),
+        "the length of one": (b"\xff\xff\xff\xff", "overlong_line", "line_too_long", BAD_LENGTH),
+        "an argument": (request(SSL, b"x"), "bad_octet", "bad_octet", BAD_LENGTH),
+        "an unknown version": (request(4 << 16), "bad_octet", "bad_octet", UNSUPPORTED),
+        "a damaged request": (request(SSL ^ 0xFF00), "bad_octet", "bad_octet", UNSUPPORTED),
+        "a cancel without a key": (request(CANCEL, b"\0\0\0\1"), "bad_octet", "bad_octet", BAD_LENGTH),
+        "a log-in": (start_up("demo"), "plaintext_auth", "tls_required", TLS_REQUIRED),
+        "an old log-in": (request(2 << 16, b"\0" * 288), "plaintext_auth", "tls_required",
+                          b"EFATAL:  this version of the protocol is not supported; "
+                          b"TLS is required\n\0"),
+    }
+
+    def test_each(self):
+        with gateway_before() as gateway:
+            for what, (octets, kind, reason, wanted) in self.ROWS.items():
+                with self.subTest(what), Wire(gateway.ports["in"]) as client:
+                    before = gateway.metrics()
+                    said = client.send(octets).rest()
+                    self.assertEqual(errors(said) if isinstance(wanted, list) else said, wanted)
+                    for name, labels in (
+                            ("starling_attacks_refused_total", {"kind": kind}),
+                            ("starling_sessions_ended_total", {"reason": reason})):
+                        value = before.sum(name, **labels) + 1
+                        self.assertEqual(gateway.wait_for_metric(value, name, **labels), value)
+            self.assertEqual(gateway.metrics().sum(
+                "starling_downgrade_signals_total", signal="mangled_command"), 1)
+
+    def test_log_in_after_gssapi_was_declined(self):
+        with gateway_before() as gateway, Wire(gateway.ports["in"]) as client:
+            self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+            self.assertEqual(errors(client.send(start_up("demo")).rest()), TLS_REQUIRED)
+
+    def test_gssapi_twice(self):
+        with gateway_before() as gateway, Wire(gateway.ports["in"]) as client:
+            self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+            self.assertEqual(errors(client.send(request(GSSENC)).rest())[0][0], "08P01")
+
+    def test_tls_behind_a_declined_request(self):
+        """It may be the first octet, and no later one."""
+        with gateway_before() as gateway, Wire(gateway.ports["in"]) as client:
+            self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+            self.assertEqual(client.send(bytes.fromhex("160301002e")).rest(), ALERT)
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_attacks_refused_total", kind="tls_on_plain_port"), 1)
+
+
+class Cancel(unittest.TestCase):
+    """Each server gets the request once, on a connection of its own, whatever the
+    others do; and the client is let go then."""
+
+    def cancel(self, gateway, reason):
+        name = "starling_sessions_ended_total"
+        before = gateway.metrics().sum(name, reason=reason)
+        with Wire(gateway.ports["in"]) as client:
+            self.assertEqual(client.send(CANCEL_REQUEST).rest(), b"")
+        self.assertEqual(gateway.wait_for_metric(before + 1, name, reason=reason), before + 1)
+
+    def test_every_server_gets_it_once(self):
+        recorders = [Recorder(ends=16) for _ in range(5)]
+        with fake(recorders[0]) as a, fake(recorders[1]) as b, fake(recorders[2]) as c, \
+                fake(recorders[3]) as d, fake(recorders[4]) as e:
+            servers = [backend.address for backend in (a, b, c, d, e)]
+            with gateway_before(*servers) as gateway:
+                for times in (1, 2, 3):
+                    self.cancel(gateway, "backend_closed")
+                    for recorder in recorders:
+                        self.assertEqual(recorder.got, [CANCEL_REQUEST] * times)
+                gateway.assert_idle(self)
+
+    def test_servers_that_misbehave(self):
+        """One is down, one says something, one resets, one never closes."""
+        recorders = [Recorder(ends=16), Recorder()]
+        with fake(recorders[0]) as good, fake(recorders[1]) as hung, \
+                fake(fakes.says(b"E" * 9000, then=fakes.close)) as talks, fake(fakes.reset) as resets:
+            servers = [harness.DOWN, hung.address, talks.address, resets.address, good.address]
+            with gateway_before(*servers, limits={"greeting": "500ms"}) as gateway:
+                self.cancel(gateway, "backend_closed")
+                self.assertEqual([r.got for r in recorders], [[CANCEL_REQUEST]] * 2)
+                gateway.assert_idle(self)
+
+    def test_no_server(self):
+        with gateway_before(harness.DOWN, "127.0.0.1:1") as gateway:
+            self.cancel(gateway, "backend_unavailable")
+            gateway.assert_idle(self)
+
+    def test_the_session_has_its_deadline(self):
+        hung = Recorder()
+        with fake(hung) as backend:
+            with gateway_before(backend.address, limits={"pre_relay": "500ms"}) as gateway:
+                self.cancel(gateway, "pre_relay_deadline")
+                self.assertEqual(hung.got, [CANCEL_REQUEST])
+                gateway.assert_idle(self)
+
+    def test_client_that_does_not_wait(self):
+        """Some close at once."""
+        recorders = [Recorder(ends=16), Recorder(ends=16)]
+        with fake(recorders[0]) as a, fake(recorders[1]) as b:
+            with gateway_before(a.address, b.address) as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    client.send(CANCEL_REQUEST)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason="backend_closed"), 1)
+                self.assertEqual([r.got for r in recorders], [[CANCEL_REQUEST]] * 2)
+
+    def test_more_octets_are_not_passed_on(self):
+        recorder = Recorder(ends=16)
+        with fake(recorder) as backend, gateway_before(backend.address) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                self.assertEqual(client.send(CANCEL_REQUEST + INJECTED).rest(), b"")
+            self.assertEqual(recorder.got, [CANCEL_REQUEST])
+
+    def test_drain(self):
+        hung = Recorder()
+        with fake(hung) as backend, gateway_before(backend.address) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                client.send(CANCEL_REQUEST)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_backend_sessions"), 1)
+                gateway.signal()
+                self.assertEqual(client.rest(), b"")
+                self.assertEqual(gateway.wait(), 0)
+
+
+class Goodbyes(unittest.TestCase):
+    """Each by an ErrorResponse, before TLS and inside."""
+
+    def test_drain(self):
+        with gateway_before() as gateway, Wire(gateway.ports["in"]) as client:
+            self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+            gateway.signal()
+            self.assertEqual(errors(client.rest()), [
+                ("57P01", "terminating connection due to administrator command")])
+            self.assertEqual(gateway.wait(), 0)
+
+    def test_deadline(self):
+        with gateway_before(limits={"pre_relay": "300ms"}) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                self.assertEqual(errors(client.send(SSL_REQUEST[:-1]).rest()), [
+                    ("57P05", "terminating connection due to inactivity")])
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_sessions_ended_total", reason="pre_relay_deadline"), 1)
+
+    def test_full_table(self):
+        with gateway_before(workers=1, limits={"sessions": 1}) as gateway:
+            with Wire(gateway.ports["in"]) as first:
+                self.assertEqual(first.send(request(GSSENC)).exactly(1), b"N")
+                with Wire(gateway.ports["in"]) as late:
+                    self.assertEqual(errors(late.rest()), [
+                        ("53300", "too many connections, try again later")])
+                # libpq tells what came in plaintext to who has asked for plaintext only.
+                for mode, text in (("disable", "too many connections, try again later"),
+                                   ("require", "error response during SSL exchange")):
+                    with self.assertRaisesRegex(psycopg2.OperationalError, text):
+                        psycopg2.connect(host="127.0.0.1", port=gateway.ports["in"], user="x",
+                                         sslmode=mode, gssencmode="disable")
+
+    def test_server_down(self):
+        for tls in ("starttls", "implicit"):
+            with self.subTest(tls), gateway_before(tls=tls) as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    if tls == "starttls":
+                        self.assertEqual(client.send(SSL_REQUEST).exactly(1), b"S")
+                    client.start_tls(wire.context(env.ca))
+                    self.assertEqual(errors(client.rest()), UNAVAILABLE)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason="backend_unavailable"), 1)
+
+    def test_client_that_leaves(self):
+        with gateway_before() as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_sessions_ended_total", reason="client_left_early"), 1)
+            self.assertEqual(gateway.metrics().sum("starling_downgrade_signals_total"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
