@@ -96,6 +96,12 @@ inline constexpr uint32_t kPostgresqlMaxRequest = 10'000;
 // since version 3.2 of the protocol it may have up to 256.
 inline constexpr size_t kPostgresqlMinCancel = 16;
 inline constexpr size_t kPostgresqlMaxCancel = 268;
+// --- HTTP ---
+
+// The head of a request before TLS, with empty lines before it, which is looked at when
+// it is whole. RFC 9112 section 3 asks for request lines of 8,000; Apache's default for a
+// line is 8,190, CUPS's 2,048.
+inline constexpr size_t kHttpMaxHead = 8'192;
 
 // --- Telnet ---
 
