@@ -1,10 +1,14 @@
 #include "protocols/http.h"
 
+#include <cstddef>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "protocols/dialogue.h"
 #include "protocols/http_head.h"
 #include "protocols/registry.h"
+#include "protocols/relayed_dialogue.h"
 
 namespace starling {
 
@@ -27,19 +31,19 @@ void SayStatus(std::string_view status, Writer& out) {
   Say(out, {"HTTP/1.1 ", status, "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"});
 }
 
-class HttpDialogue final : public Negotiator {
+class HttpDialogue final : public RelayedDialogue {
  public:
   explicit HttpDialogue(const DialogueOptions& options) : options_(&options) {}
 
-  Step OnClient(ByteView in, Output& out) override {
-    Step step;
-    if (phase_ != Phase::kPlain) {
+ private:
+  void Read(ByteView in, Step& step, Writer& out) override {
+    if (opening_) {
       step.verdict = Verdict::kHold;
-      return step;
+      return;
     }
     if (!scanner_.begun() && BeginsLikeTls(in)) {
       Close(step, EndReason::kTlsOnPlainPort);
-      return step;
+      return;
     }
     switch (scanner_.Scan(in)) {
       case HttpHeadScanner::Status::kNeedMore:
@@ -49,61 +53,27 @@ class HttpDialogue final : public Negotiator {
         Close(step, EndReason::kCrossProtocol);
         break;
       case HttpHeadScanner::Status::kBad:
-        Refuse("400 Bad Request", EndReason::kBadOctet, step, out.client);
+        Refuse("400 Bad Request", EndReason::kBadOctet, step, out);
         break;
       case HttpHeadScanner::Status::kTooLong:
-        Refuse("431 Request Header Fields Too Large", EndReason::kLineTooLong, step, out.client);
+        Refuse("431 Request Header Fields Too Large", EndReason::kLineTooLong, step, out);
         break;
       case HttpHeadScanner::Status::kHead:
-        OnRequest(ReadHttpRequest(scanner_.head(in)), step, out.client);
+        OnRequest(ReadHttpRequest(scanner_.head(in)), step, out);
         break;
     }
-    return step;
   }
 
-  // No leg is read before relaying, so nothing can come from one.
-  Step OnBackend(ByteView in, Output& out) override {
-    Step step;
-    step.consumed = in.size();
-    step.Note(Attack::kBackendInjection);
-    Refuse("502 Bad Gateway", EndReason::kBackendProtocol, step, out.client);
-    return step;
+  // A client that has asked for nothing would take it for the answer to what it asks
+  // next; a connection that is merely closed it opens anew.
+  void SayRefusal(Refusal refusal, Writer& out) override {
+    if (scanner_.begun()) RefuseHttp(refusal, *options_, out);
   }
 
-  Step OnEvent(const Event& event, Output& out) override {
-    Step step;
-    switch (event.kind) {
-      case EventKind::kStart:
-        return step;
-      case EventKind::kUpgraded:
-        // Nothing needs wiping: from here on no octet of the client is parsed.
-        return step;
-      case EventKind::kLegUp:
-        if (phase_ == Phase::kUpgrading && event.inside_tls) AskAgain(out.backend);
-        if (phase_ != Phase::kPlain) step.verdict = Verdict::kRelay;
-        return step;
-      case EventKind::kClientEnd:
-        break;
-      case EventKind::kLegFailed:
-      case EventKind::kGreetingDeadline:
-      case EventKind::kDeadline:
-      case EventKind::kDrain:
-      case EventKind::kBackendEnd:
-        // A client that has asked for nothing would take it for the answer to what it
-        // asks next; a connection that is merely closed it opens anew.
-        if (scanner_.begun()) RefuseHttp(RefusalOf(event.kind), *options_, out.client);
-        break;
-    }
-    Close(step, ReasonOf(event.kind));
-    return step;
+  void OnLegUp(const Event& event, Step& step, Writer& backend) override {
+    if (upgrading() && event.inside_tls) AskAgain(backend);
+    if (upgrading() || opening_) step.verdict = Verdict::kRelay;
   }
-
- private:
-  enum class Phase : uint8_t {
-    kPlain,      // the head of a request is awaited
-    kOpening,    // the plaintext leg is being opened; the request waits
-    kUpgrading,  // the go-ahead is given
-  };
 
   void OnRequest(const HttpRequest& request, Step& step, Writer& out) {
     if (request.mangled) step.Note(Signal::kMangledCommand);
@@ -114,8 +84,8 @@ class HttpDialogue final : public Negotiator {
     if (request.wants_tls && request.options_star && !request.has_body) {
       Say(out, {kGoAhead});
       step.consumed = scanner_.size();
-      step.verdict = Verdict::kUpgrade;
-      phase_ = Phase::kUpgrading;
+      served_ = IndexOf(request.host);
+      Upgrade(step);
       return;
     }
     const bool opportunistic = options_->policy == Policy::kOpportunistic;
@@ -129,13 +99,23 @@ class HttpDialogue final : public Negotiator {
       return;
     }
     step.verdict = Verdict::kOpenLeg;
-    phase_ = Phase::kOpening;
+    opening_ = true;
   }
 
   // The answer to the request that asked for TLS is the first thing inside it (RFC 2817
   // 3.3). None of its octets are trusted: this is another one, to the same effect.
   void AskAgain(Writer& backend) const {
-    Say(backend, {"OPTIONS * HTTP/1.1\r\nHost: ", options_->hostname, "\r\n\r\n"});
+    const std::vector<std::string>& served = options_->served_names;
+    const std::string& host = served.empty() ? options_->hostname : served[served_];
+    Say(backend, {"OPTIONS * HTTP/1.1\r\nHost: ", host, "\r\n\r\n"});
+  }
+
+  size_t IndexOf(std::string_view host) const {
+    const std::vector<std::string>& served = options_->served_names;
+    for (size_t i = 0; i < served.size(); ++i) {
+      if (EqualsIgnoreCase(served[i], host)) return i;
+    }
+    return 0;
   }
 
   static void Refuse(std::string_view status, EndReason reason, Step& step, Writer& out) {
@@ -145,7 +125,8 @@ class HttpDialogue final : public Negotiator {
 
   const DialogueOptions* options_;
   HttpHeadScanner scanner_;
-  Phase phase_ = Phase::kPlain;
+  size_t served_ = 0;     // which of those hosts the request was for; all that is kept of it
+  bool opening_ = false;  // the plaintext leg; the request waits
 };
 
 static_assert(sizeof(HttpDialogue) <= kNegotiatorSize);

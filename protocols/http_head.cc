@@ -93,6 +93,7 @@ class Reader {
     } else if (EqualsIgnoreCase(name, "Host")) {
       ++hosts_;
       if (!IsHost(value)) bad_ = true;
+      request_.host = value.substr(0, value.rfind(':'));
     } else if (EqualsIgnoreCase(name, "Content-Length")) {
       ++lengths_;
       const bool digits =

@@ -51,6 +51,7 @@ class HttpHeadScanner {
 };
 
 struct HttpRequest {
+  std::string_view host;  // of the head, without its port
   bool good = false;
   bool options_star = false;  // what RFC 2817 3.2 asks for TLS with
   bool wants_tls = false;     // Upgrade names it, and Connection names Upgrade

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocols/dialogue_testing.h"
@@ -205,7 +206,7 @@ TEST(Http, Strangers) {
 
 TEST(Http, TheRequestIsMadeAnewOnTheFreshLeg) {
   DialogueOptions options;
-  options.hostname = "print.example.org";
+  options.hostname = "gateway.example.org";
   DialogueDriver driver(CreateHttp, options);
   driver.Event(EventKind::kStart);
   driver.Client(With("X-Secret: carried"));
@@ -216,9 +217,30 @@ TEST(Http, TheRequestIsMadeAnewOnTheFreshLeg) {
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
-  EXPECT_EQ(driver.TakeSaidToBackend(), "OPTIONS * HTTP/1.1\r\nHost: print.example.org\r\n\r\n");
+  EXPECT_EQ(driver.TakeSaidToBackend(), "OPTIONS * HTTP/1.1\r\nHost: gateway.example.org\r\n\r\n");
   EXPECT_EQ(driver.TakeSaid(), "");
   EXPECT_EQ(driver.client_left(), kGet);
+}
+
+TEST(Http, TheHostIsOneOfThoseServed) {
+  DialogueOptions options;
+  options.served_names = {"print.example.org", "a.example"};
+  for (const auto& [named, served] :
+       std::vector<std::pair<std::string, std::string>>{{"a.example", "a.example"},
+                                                        {"A.Example:631", "a.example"},
+                                                        {"print.example.org", "print.example.org"},
+                                                        {"b.example", "print.example.org"},
+                                                        {"a.example.", "print.example.org"},
+                                                        {"[2001:db8::1]:631", "print.example.org"},
+                                                        {"", "print.example.org"}}) {
+    DialogueDriver driver(CreateHttp, options);
+    driver.Event(EventKind::kStart);
+    driver.Client("OPTIONS * HTTP/1.1\r\nHost: " + named +
+                  "\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n");
+    ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
+    driver.UpgradeAndConnect();
+    EXPECT_EQ(driver.TakeSaidToBackend(), "OPTIONS * HTTP/1.1\r\nHost: " + served + "\r\n\r\n");
+  }
 }
 
 TEST(Http, OpportunisticPassesTheFirstRequestWhole) {
@@ -261,11 +283,12 @@ TEST(Http, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreateHttp, options);
   driver.Event(EventKind::kStart);
+  driver.Client("G");
   driver.Backend("HTTP/1.1 200 OK\r\n\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), Status("502 Bad Gateway"));
+  EXPECT_EQ(driver.TakeSaid(), Status("503 Service Unavailable"));
 }
 
 TEST(Http, EventsEndTheSessionInItsWords) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "protocols/acap.h"
+#include "protocols/http.h"
 #include "protocols/imap.h"
 #include "protocols/ldap.h"
 #include "protocols/managesieve.h"
@@ -34,6 +35,8 @@ constexpr uint32_t kLdapIdle = 121 * 60;
 
 // A statement may work for hours without an octet; PostgreSQL sets no limit itself.
 constexpr uint32_t kPostgresqlIdle = 24 * 60 * 60;
+// Apache and CUPS both wait five minutes.
+constexpr uint32_t kHttpIdle = 6 * 60;
 
 // A terminal may be left open for a working day.
 constexpr uint32_t kTelnetIdle = 24 * 60 * 60;
@@ -150,6 +153,19 @@ constexpr ProtocolRow kRows[] = {
      .create_probe = nullptr,
      .direct_tls = true,
      .direct_tls_needs_alpn = true},
+    {.name = "http",
+     .starttls_port = 80,
+     .implicit_port = 443,
+     .alpn = "http/1.1",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = true,
+     .server_first = false,
+     .idle_seconds = kHttpIdle,
+     .create = CreateHttp,
+     .refuse = RefuseHttp,
+     .create_probe = nullptr,
+     .direct_tls = true},
     {.name = "telnet",
      .starttls_port = 23,
      .implicit_port = 992,

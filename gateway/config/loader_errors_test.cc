@@ -44,6 +44,16 @@ void Expect(const std::vector<Row>& table) {
   }
 }
 
+// "smtp, lmtp, ...": all of them, in the order of the registry, and those of a policy.
+std::string Protocols(bool opportunistic_only = false) {
+  std::string names;
+  for (const ProtocolRow& row : AllProtocols()) {
+    if (opportunistic_only && !row.opportunistic) continue;
+    names.append(names.empty() ? "" : ", ").append(row.name);
+  }
+  return names;
+}
+
 std::string Listener(std::string_view options) {
   return "listeners: [{name: in, " + std::string(options) + ", backend: b}]";
 }
@@ -238,9 +248,10 @@ TEST(LoaderErrors, WhatIsMissing) {
        "2:13: read a listener without bind, expected bind: a list of IP addresses and ports, or "
        "one alone\n"
        "2:13: read a listener without name, expected name: a name\n"
-       "2:13: read a listener without protocol, expected protocol: one of smtp, lmtp, imap, pop3, "
-       "managesieve, nntp, acap, ldap, postgresql, telnet, tcp\n"
-       "2:13: read a listener without tls, expected tls: one of implicit, starttls"},
+       "2:13: read a listener without protocol, expected protocol: one of " +
+           Protocols() +
+           "\n"
+           "2:13: read a listener without tls, expected tls: one of implicit, starttls"},
       {"PROXY sources",
        {.listeners =
             Listener("protocol: tcp, bind: \"[::1]:9\", tls: implicit, proxy_protocol: {}")},
@@ -290,17 +301,17 @@ TEST(LoaderErrors, RulesBetweenOptions) {
        "\"b\""},
       {"no such protocol",
        {.listeners = Listener("protocol: impa, bind: \"[::1]:9\", tls: implicit")},
-       "2:34: read \"impa\" for protocol, expected one of smtp, lmtp, imap, pop3, managesieve, "
-       "nntp, acap, ldap, postgresql, telnet, tcp; "
-       "the nearest is \"imap\""},
+       "2:34: read \"impa\" for protocol, expected one of " + Protocols() +
+           "; the nearest is \"imap\""},
       {"no upgrade command",
        {.listeners = Listener("protocol: tcp, bind: \"[::1]:9\", tls: starttls")},
        "2:61: read \"starttls\" for tls, expected implicit: tcp has no upgrade command"},
       {"opportunistic where it is not supported",
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, policy: opportunistic")},
-       "2:80: read \"opportunistic\" for policy, expected require: opportunistic is supported for "
-       "smtp, lmtp, imap, pop3, managesieve only"},
+       "2:80: read \"opportunistic\" for policy, expected require: opportunistic is supported "
+       "for " +
+           Protocols(/*opportunistic_only=*/true) + " only"},
       {"a section of another protocol",
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},

@@ -57,6 +57,8 @@ listeners:
   - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b,
      tls_options: {preset: intermediate, certificates: [{pem: e}], sni: lenient,
        client_certificate: {mode: optional}}}
+  - {name: web, protocol: http, bind: "127.0.0.1:80", tls: starttls, backend: b,
+     http: {hosts: [a.example, b.example]}}
 backends:
   - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],

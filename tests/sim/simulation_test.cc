@@ -41,8 +41,8 @@ std::string Describe(uint64_t seed, const RunResult& result) {
   return text;
 }
 
-// No simulated client speaks Telnet; its own tests reach this one.
-constexpr EndReason kOfTelnetAlone = EndReason::kTlsRequired;
+// No simulated client speaks Telnet or HTTP; their own tests reach this one.
+constexpr EndReason kOfOthers = EndReason::kTlsRequired;
 
 TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
   const bool one = getenv("SIM_SEED") != nullptr;
@@ -78,7 +78,7 @@ TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
   if (count < kFullRun) return;
   EXPECT_GT(resumed, 0u);
   for (size_t i = 1; i < kEndReasonCount; ++i) {
-    if (static_cast<EndReason>(i) == kOfTelnetAlone) continue;
+    if (static_cast<EndReason>(i) == kOfOthers) continue;
     EXPECT_GT(reasons[i], 0u) << "no session ended with " << kEndReasonLabels[i];
   }
 }
