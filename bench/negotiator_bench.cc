@@ -56,6 +56,13 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "acap",
      .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
      .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},
+    // A request without TLS would end it, so this is all.
+    {.protocol = "http",
+     .client =
+         {"OPTIONS * HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: TLS/1.2,TLS/1.1,TLS/1.0\r\n"
+          "Host: print.example.org:631\r\nUser-Agent: CUPS/2.4.2\r\nContent-Length: 0\r\n\r\n",
+          ""},
+     .greeting = ""},
     {.protocol = "telnet", .client = {"\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0"}, .greeting = ""},
     {.protocol = "postgresql",
      .client = {"\0\0\0\x08\x04\xd2\x16\x30"sv, "\0\0\0\x08\x04\xd2\x16\x2f"sv},
