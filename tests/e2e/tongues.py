@@ -7,6 +7,7 @@ import dataclasses
 
 import database
 import directory
+import webservers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +158,22 @@ TONGUES = {
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=b"", goodbye=b"E", claim=NO_CLAIM, forging=NO_FORGING,
         direct_tls="it is taken from who names the protocol by ALPN"),
+    "http": Tongue(
+        greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=b"HTTP/1.1 101 ",
+        go_ahead_end=b"\r\n\r\n", next=webservers.request("/injected"),
+        log_in=Answer(webservers.request(fields="Authorization: Basic injected\r\n"), b"HTTP/1.1 426 ",
+                      reason="tls_required", **LOG_IN),
+        argument=Answer(webservers.UPGRADE[:-2] + b"Content-Length: 8\r\n\r\ninjected", b"HTTP/1.1 426 ",
+                        reason="tls_required"),
+        overlong=Answer(b"A" * 13000, b"HTTP/1.1 431 ", **LONG),
+        stranger=Answer(b"EHLO injected.example\r\n", b"", **STRANGER),
+        backend=b"", goodbye=b"HTTP/1.1 408 ", plain_words=b"HTTP/1.1 400 ",
+        claim=Answer(webservers.request(fields="X-Forwarded-For: injected\r\n"), b"HTTP/1.1 426 ",
+                     reason="tls_required"),
+        forging=NO_FORGING, direct_tls="the port takes TLS from the first octet too",
+        bare_lf=Answer(b"GET /injected HTTP/1.1\n", b"HTTP/1.1 400 ", **BAD_OCTET),
+        nul=Answer(b"GET /\0injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 /injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET)),
     "telnet": Tongue(
         greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
         go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",

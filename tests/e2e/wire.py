@@ -79,9 +79,9 @@ class Loop:
 class Wire:
     """One connection. `source`: the address that it comes from."""
 
-    def __init__(self, port, source="127.0.0.1", timeout=TIMEOUT):
+    def __init__(self, port, source="127.0.0.1", timeout=TIMEOUT, host="127.0.0.1"):
         self.socket = socket.create_connection(
-            ("127.0.0.1", port), timeout=timeout, source_address=(source, 0))
+            (host, port), timeout=timeout, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.name = self.socket.getsockname()
         self._buffer = b""
