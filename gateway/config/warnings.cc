@@ -140,6 +140,21 @@ void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listene
   }
 }
 
+// CUPS knows no PROXY header, and Apache need not take one.
+void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
+                        const BackendConfig& backend, Report& report) {
+  if (listener.protocol->name != "http" || backend.proxy != ProxyOut::kNone) return;
+  for (const SocketAddress& server : backend.servers) {
+    if (!server.is_local()) continue;
+    report.Warn(
+        marks.MarkOf("backend"),
+        "at " + server.ToString() +
+            " CUPS takes every client for a local one, who may make printers without a "
+            "password, and Apache lets them in by \"Require local\"; use another address of "
+            "this machine for CUPS, and proxy_protocol: v2 for Apache");
+  }
+}
+
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
@@ -170,6 +185,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
     const ListenerConfig& listener = config.listeners[i];
     WarnOfProxy(listeners[i], "backend", listener, config.backends[listener.backend], report);
     WarnOfPeerCredentials(listeners[i], listener, config.backends[listener.backend], report);
+    WarnOfLocalClients(listeners[i], listener, config.backends[listener.backend], report);
     used[listener.backend] = true;
     if (listener.plaintext_backend >= 0) {
       const auto plaintext = static_cast<size_t>(listener.plaintext_backend);

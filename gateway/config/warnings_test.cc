@@ -105,6 +105,27 @@ TEST(Warnings, OfDatabases) {
             "and trust let in without a password; use a TCP address");
 }
 
+TEST(Warnings, OfWebServersThatSeeOnlyLocalClients) {
+  const auto http = [](const std::string& servers, const std::string& backend) {
+    return Warnings(
+        {.listeners = "listeners: [{backend: b, name: in, protocol: http, bind: "
+                      "\"127.0.0.1:631\", tls: starttls}]",
+         .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
+  };
+  const auto local = [](const std::string& server) {
+    return "2:23: at " + server +
+           " CUPS takes every client for a local one, who may make printers without a password, "
+           "and Apache lets them in by \"Require local\"; use another address of this machine for "
+           "CUPS, and proxy_protocol: v2 for Apache";
+  };
+  const std::string none = "proxy_protocol: none, allow_plaintext_network: true";
+  EXPECT_EQ(http("\"127.0.0.1:4080\"", "proxy_protocol: v2"), "");
+  EXPECT_EQ(http("\"127.0.0.1:4080\"", "proxy_protocol: v1"), "");
+  EXPECT_EQ(http("\"127.0.0.1:4080\"", "proxy_protocol: none"), local("127.0.0.1:4080"));
+  EXPECT_EQ(http("\"unix:/cups\"", "proxy_protocol: none"), local("unix:/cups"));
+  EXPECT_EQ(http("\"192.0.2.1:4631\"", none).find("CUPS"), std::string::npos);
+}
+
 TEST(Warnings, OfAnMxThatSeesOnlyLocalClients) {
   EXPECT_EQ(Warnings("protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b",
                      "proxy_protocol: none"),
