@@ -30,6 +30,8 @@ constexpr std::string_view kLdapStartTls =
     "\x30\x1d\x02\x01\x02\x77\x18\x80\x16"
     "1.3.6.1.4.1.1466.20037"sv;
 
+constexpr std::string_view kXmppStartTls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+
 constexpr Dialogue kDialogues[] = {
     {.protocol = "smtp",
      .client = {"EHLO client.example.net\r\n", "STARTTLS\r\n"},
@@ -53,6 +55,17 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "nntp",
      .client = {"CAPABILITIES\r\n", "STARTTLS\r\n"},
      .greeting = "200 news.example.org InterNetNews NNRP server INN 2.7.1 ready (no posting)\r\n"},
+    {.protocol = "xmpp-client",
+     .client = {"<?xml version='1.0'?><stream:stream to='example.org' xmlns='jabber:client' "
+                "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
+                kXmppStartTls},
+     .greeting = ""},
+    {.protocol = "xmpp-server",
+     .client = {"<?xml version='1.0'?><stream:stream xmlns:db='jabber:server:dialback' "
+                "xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server' "
+                "from='example.net' to='example.org' version='1.0' xml:lang='en'>",
+                kXmppStartTls},
+     .greeting = ""},
     {.protocol = "acap",
      .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
      .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},

@@ -46,6 +46,12 @@ class DialogueDriver {
     Call([&](Output& out) { return negotiator_->OnEvent(event, out); }, 0);
   }
 
+  void Start(uint64_t random) {
+    starling::Event event;
+    event.random = random;
+    Call([&](Output& out) { return negotiator_->OnEvent(event, out); }, 0);
+  }
+
   // To the end of the handshake and the connecting of the fresh leg.
   void UpgradeAndConnect() {
     Event(EventKind::kUpgraded);

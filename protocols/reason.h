@@ -28,7 +28,7 @@ namespace starling {
   X(kPlainOnTlsPort, "plain_on_tls_port", "plaintext where a TLS record was expected")           \
   X(kCrossProtocol, "cross_protocol", "another protocol's request, such as HTTP's")              \
   X(kLineTooLong, "line_too_long", "a line or literal over its limit")                           \
-  X(kBadOctet, "bad_octet", "NUL, a bare LF, 8-bit octets, malformed BER or HTTP")               \
+  X(kBadOctet, "bad_octet", "NUL, a bare LF, 8-bit octets, malformed BER, HTTP or XML")          \
   X(kTooManyErrors, "too_many_errors", "too many commands without an upgrade")                   \
   X(kTlsRequired, "tls_required", "the client wants something else than the required upgrade")   \
   X(kProxyHeaderBad, "proxy_header_bad", "a malformed or missing PROXY header")                  \
@@ -66,7 +66,7 @@ enum class EndReason : uint8_t {
   X(kPlainOnTlsPort, "plain_on_tls_port", "plaintext on a TLS port")                           \
   X(kCrossProtocol, "cross_protocol", "another protocol's request")                            \
   X(kOverlongLine, "overlong_line", "a line or literal over its limit")                        \
-  X(kBadOctet, "bad_octet", "NUL, bare LF, 8-bit octets, malformed BER or HTTP, in a command") \
+  X(kBadOctet, "bad_octet", "NUL, bare LF, 8-bit octets, malformed BER, HTTP or XML")          \
   X(kIdentityClaim, "identity_claim", "XCLIENT, XFORWARD or another claim of identity")        \
   X(kPlaintextAuth, "plaintext_auth", "log-in attempted in plaintext")                         \
   X(kUpgradeInTransaction, "upgrade_in_transaction", "upgrade amid a transaction")             \

@@ -12,6 +12,7 @@
 #include "protocols/postgresql.h"
 #include "protocols/smtp.h"
 #include "protocols/telnet.h"
+#include "protocols/xmpp.h"
 
 namespace starling {
 
@@ -37,6 +38,10 @@ constexpr uint32_t kLdapIdle = 121 * 60;
 constexpr uint32_t kPostgresqlIdle = 24 * 60 * 60;
 // Apache and CUPS both wait five minutes.
 constexpr uint32_t kHttpIdle = 6 * 60;
+
+// RFC 6120 section 4.6.1 leaves signs of life to both sides, which ask for them when they
+// want any; phones sleep for long. As for LDAP.
+constexpr uint32_t kXmppIdle = 121 * 60;
 
 // A terminal may be left open for a working day.
 constexpr uint32_t kTelnetIdle = 24 * 60 * 60;
@@ -115,6 +120,32 @@ constexpr ProtocolRow kRows[] = {
      .refuse = RefuseNntp,
      .create_probe = CreateNntpProbe,
      .probe_under_require = true},
+    {.name = "xmpp-client",
+     .starttls_port = 5222,
+     .implicit_port = 5223,
+     .alpn = "xmpp-client",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kXmppIdle,
+     .create = CreateXmppClient,
+     .refuse = RefuseXmppClient,
+     .create_probe = nullptr,
+     .storage_size = kXmppSize},
+    {.name = "xmpp-server",
+     .starttls_port = 5269,
+     .implicit_port = 5270,
+     .alpn = "xmpp-server",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kXmppIdle,
+     .create = CreateXmppServer,
+     .refuse = RefuseXmppServer,
+     .create_probe = nullptr,
+     .storage_size = kXmppSize},
     {.name = "acap",
      .starttls_port = 674,
      .implicit_port = 0,

@@ -89,7 +89,8 @@ constexpr Option kRows[] = {
          "A relay on which nothing moves in either direction; 0s: no limit. The protocols' own "
          "least times, and a minute: SMTP's reply to the end of a mail may take ten minutes (RFC "
          "5321 4.5.3.2.6), IMAP waits half an hour (RFC 3501 5.4), POP3 ten minutes (RFC 1939 3), "
-         "INN an hour for other servers. LDAP has none: two hours; nor has PostgreSQL: a day.",
+         "INN an hour for other servers. LDAP and XMPP have none: two hours; nor has PostgreSQL: a "
+         "day.",
      .sample = "31m",
      .off = true,
      .default_text = IdleDefault,

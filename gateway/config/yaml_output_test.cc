@@ -59,6 +59,8 @@ listeners:
        client_certificate: {mode: optional}}}
   - {name: web, protocol: http, bind: "127.0.0.1:80", tls: starttls, backend: b,
      http: {hosts: [a.example, b.example]}}
+  - {name: xmpp, protocol: xmpp-client, bind: "127.0.0.1:5222", tls: starttls, backend: b,
+     xmpp: {domains: [example.org, example.net]}}
 backends:
   - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
