@@ -25,7 +25,8 @@ readonly TEST_PACKAGES=(
   fetchmail isync msmtp sieve-connect inn2 tin
   slapd ldap-utils python3-ldap3 inetutils-telnetd s3270
   postgresql-15 postgresql-client-15 python3-psycopg2
-  cups-daemon cups-client cups-ipp-utils apache2-bin)
+  cups-daemon cups-client cups-ipp-utils apache2-bin
+  prosody ejabberd python3-slixmpp profanity-light)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4

@@ -8,6 +8,7 @@ import dataclasses
 import database
 import directory
 import webservers
+import xmppservers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,29 @@ def mail(verb, log_in):
             claim=Answer(b"XCLIENT NAME=injected\r\n", b"530 5.7.0 ", kind="identity_claim")))
 
 
+def stream(protocol):
+    """XMPP for clients and for servers."""
+    return Tongue(
+        greeting=b"", greeting_end=b"", opening=xmppservers.header("example.org", protocol),
+        opening_end=b"</stream:features>", upgrade=xmppservers.START_TLS,
+        go_ahead=xmppservers.PROCEED, go_ahead_end=xmppservers.PROCEED,
+        next=b"<message to='injected'/>",
+        log_in=Answer(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>injected</auth>",
+                      b"<stream:error><policy-violation ", reason="tls_required",
+                      shown="policy-violation", **LOG_IN),
+        argument=Answer(xmppservers.START_TLS.replace(b"/>", b"><injected/></starttls>"),
+                        b"<failure ", shown="failure", **BAD_OCTET),
+        bare_lf=Absent("no lines: white space is white space"),
+        nul=Answer(b"<star\0ttls injected", b"<stream:error><not-well-formed ",
+                   shown="not-well-formed", **BAD_OCTET),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 injected", b"<stream:error><bad-format ",
+                         shown="bad-format", **BAD_OCTET),
+        overlong=Answer(b"<" + b"A" * 13000, b"<stream:error><policy-violation ",
+                        shown="policy-violation", **LONG),
+        stranger=Answer(HTTP, b"<stream:error><bad-format ", shown="bad-format", **BAD_OCTET),
+        backend=b"", goodbye=b"<?xml ", plain_words=b"<?xml ", claim=NO_CLAIM, forging=NO_FORGING)
+
+
 TONGUES = {
     "smtp": mail(b"EHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
     "lmtp": mail(b"LHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
@@ -122,6 +146,8 @@ TONGUES = {
         argument=Answer(b"STARTTLS injected\r\n", b"501 "),
         backend=b"200 backend\r\n", goodbye=b"400 ", plain_words=b"502 ",
         **lines(stranger=Answer(HTTP, b"400 ", **STRANGER))),
+    "xmpp-client": stream("xmpp-client"),
+    "xmpp-server": stream("xmpp-server"),
     "acap": Tongue(
         greeting=b"* ACAP ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n", go_ahead=b"s OK ",
         next=b'i AUTHENTICATE "injected"\r\n',

@@ -115,6 +115,16 @@ class Wire:
         result, self._buffer = self._buffer[:count], self._buffer[count:]
         return result
 
+    def until(self, wanted):
+        """All before the first `wanted`, which is read as well."""
+        while wanted not in self._buffer:
+            more = self.socket.recv(65536)
+            if not more:
+                raise EOFError("end of data after {!r}".format(self._buffer))
+            self._buffer += more
+        result, _, self._buffer = self._buffer.partition(wanted)
+        return result
+
     def line(self):
         """One line with its end."""
         while b"\n" not in self._buffer:
