@@ -25,7 +25,7 @@ struct LegOutcome {
 };
 
 inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& options,
-                          std::string_view moves, size_t piece) {
+                          std::string_view moves, size_t piece, const Endpoint* client = nullptr) {
   SessionPlay play(create, options, piece);
   play.Raise(EventKind::kStart);
   bool inside_tls = false;
@@ -45,7 +45,7 @@ inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& opt
     if (!play.over() && play.opening()) play.Raise(EventKind::kLegUp);
     if (play.verdict() == Verdict::kUpgrade && kind / 2 % 2 == 0) {
       inside_tls = true;
-      play.EnterTls();
+      play.EnterTls(client);
     }
   }
   if (!play.over()) play.Raise(EventKind::kClientEnd);

@@ -79,6 +79,19 @@ inline constexpr size_t kSieveMaxTag = 512;
 // Lines that the probe of an NNTP server reads. INN says about twenty.
 inline constexpr size_t kNntpMaxProbeLines = 256;
 
+// --- IRC ---
+
+// What is sent back of a PING or of a refused CAP REQ. RFC 1459 section 2.3 gives a line
+// 510 octets in all; clients send a word, or a list of some capabilities.
+inline constexpr size_t kIrcMaxEcho = 400;
+
+// A line of a server with its end, until the client is registered: RFC 1459 section 2.3
+// has 512, and tags come before that (IRCv3 message tags). It is passed on whole.
+inline constexpr size_t kIrcMaxServerLine = kMinOutputRoom;
+
+// The password of WEBIRC, which is a parameter of a line of 512 octets.
+inline constexpr size_t kIrcMaxWebircPassword = 128;
+
 // --- LDAP ---
 
 // A message before TLS, which is looked at when it is whole. StartTLS and simple

@@ -1,4 +1,4 @@
-// The frame of the dialogues of IMAP, POP3, ManageSieve, NNTP and ACAP: before TLS the
+// The frame of the dialogues of IMAP, POP3, ManageSieve, NNTP, ACAP and IRC: before TLS the
 // gateway answers lines; on the fresh leg after TLS the backend's greeting is
 // swallowed or passed on, and a line may be said again for the client. Under `policy:
 // opportunistic` a line that it cannot answer opens a plaintext leg, on which one command is
@@ -24,9 +24,10 @@ namespace starling {
 
 class LineDialogue : public Negotiator {
  public:
-  Step OnClient(ByteView in, Output& out) final;
-  Step OnBackend(ByteView in, Output& out) final;
-  Step OnEvent(const Event& event, Output& out) final;
+  // A protocol that reads both sides on the fresh leg (IRC) overrides them for that alone.
+  Step OnClient(ByteView in, Output& out) override;
+  Step OnBackend(ByteView in, Output& out) override;
+  Step OnEvent(const Event& event, Output& out) override;
 
  protected:
   // What a line of the backend on the fresh leg is: its greeting, and after kReplay

@@ -49,6 +49,8 @@ struct DialogueOptions {
   uint32_t max_line = 2048;               // octets with CRLF; see protocols/limits.h
   uint32_t max_commands = 64;             // commands the gateway answers before TLS
   std::vector<std::string> served_names;  // domains or hosts served; empty: hostname
+  uint16_t irc_sts_port = 0;              // told before TLS: where TLS is implicit; 0: not told
+  std::string irc_webirc_password;        // of the server; empty: it is not told the address
 };
 
 // A bounded appender over memory of the caller's. What does not fit is not

@@ -5,6 +5,7 @@
 #include "protocols/acap.h"
 #include "protocols/http.h"
 #include "protocols/imap.h"
+#include "protocols/irc.h"
 #include "protocols/ldap.h"
 #include "protocols/managesieve.h"
 #include "protocols/nntp.h"
@@ -28,6 +29,9 @@ constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
 constexpr uint32_t kNntpIdle = 61 * 60;
 constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hour
+
+// IRC servers ask silent clients by PING, every two to five minutes.
+constexpr uint32_t kIrcIdle = 11 * 60;
 
 // No RFC has one for LDAP, and slapd waits for ever: clients keep pools of connections,
 // and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
@@ -158,6 +162,19 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateAcap,
      .refuse = RefuseAcap,
      .create_probe = nullptr},
+    {.name = "irc",
+     .starttls_port = 6667,
+     .implicit_port = 6697,
+     .alpn = "irc",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = false,
+     .idle_seconds = kIrcIdle,
+     .create = CreateIrc,
+     .refuse = RefuseIrc,
+     .create_probe = nullptr,
+     .speaks_inside = true},
     {.name = "ldap",
      .starttls_port = 389,
      .implicit_port = 636,

@@ -66,12 +66,16 @@ class SessionPlay {
   int offers() const { return offers_; }
 
   // TLS is up and the fresh leg connected.
-  void EnterTls() {
+  void EnterTls(const Endpoint* client = nullptr) {
     inside_tls_ = true;
     leg_ = false;
     backend_.clear();
     Raise(EventKind::kUpgraded);
-    Raise(EventKind::kLegUp, /*inside_tls=*/true);
+    Event up;
+    up.kind = EventKind::kLegUp;
+    up.inside_tls = true;
+    up.client = client;
+    Raise(up);
   }
 
  private:
