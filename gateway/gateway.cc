@@ -17,6 +17,7 @@
 #include "gateway/privileges.h"
 #include "gateway/reload.h"
 #include "gateway/runtime.h"
+#include "gateway/secrets.h"
 #include "gateway/tls/version.h"
 
 namespace starling {
@@ -203,6 +204,9 @@ absl::Status Gateway::Start(StartFailure& failure) {
   failure = StartFailure::kConfiguration;
   impl.own_tickets = MakeTicketKeys(impl.config->limits.ticket_key_period_s);
   TlsAssets assets = LoadTlsAssets(*impl.config, impl.store, impl.own_tickets);
+  auto with_secrets = std::make_shared<Config>(*impl.config);
+  ReadSecrets(*with_secrets, assets.errors, assets.warnings);
+  impl.config = with_secrets;
   if (!assets.ok()) return absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\n"));
   absl::StatusOr<Blueprint> blueprint = impl.MakeBlueprint(impl.config, assets);
   if (!blueprint.ok()) return blueprint.status();
@@ -279,6 +283,8 @@ void Gateway::StopNow() {
 FileCheck CheckFiles(const Config& config) {
   CredentialStore store;
   TlsAssets assets = LoadTlsAssets(config, store, MakeTicketKeys());
+  Config with_secrets = config;
+  ReadSecrets(with_secrets, assets.errors, assets.warnings);
   FileCheck check;
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/config/options.h"
+#include "gateway/secrets.h"
 
 namespace starling {
 namespace {
@@ -89,8 +90,9 @@ void Reload::ReadConfiguration() {
     return Refuse(Trigger::kSignal, {absl::StrCat(loaded.file, ": a restart is needed to change ",
                                                   absl::StrJoin(fixed, ", "))});
   }
+  TlsAssets assets = LoadTlsAssets(loaded.config, runtime_.store, runtime_.own_tickets);
+  ReadSecrets(loaded.config, assets.errors, assets.warnings);
   auto config = std::make_shared<const Config>(std::move(loaded.config));
-  TlsAssets assets = LoadTlsAssets(*config, runtime_.store, runtime_.own_tickets);
   if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
   const absl::Status changed = Change(config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kSignal, {std::string(changed.message())});

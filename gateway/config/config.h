@@ -148,9 +148,10 @@ struct ListenerConfig {
   const ProtocolRow* protocol = nullptr;
   std::vector<SocketAddress> bind;
   TlsMode tls = TlsMode::kImplicit;
-  uint32_t backend = 0;            // index into Config::backends
-  int32_t plaintext_backend = -1;  // index, or -1: `backend` serves it too
-  DialogueOptions dialogue;        // hostname, policy, plaintext_auth ... filled in
+  uint32_t backend = 0;              // index into Config::backends
+  int32_t plaintext_backend = -1;    // index, or -1: `backend` serves it too
+  DialogueOptions dialogue;          // hostname, policy, plaintext_auth ... filled in
+  std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
   ListenerLimits limits;
   std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected

@@ -316,6 +316,16 @@ TEST(LoaderErrors, RulesBetweenOptions) {
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},
        "2:78: read the section xmpp, expected none for protocol nntp"},
+      {"IRC's options",
+       {.listeners =
+            Listener("protocol: irc, bind: \"[::1]:9\", tls: starttls, policy: opportunistic, irc: "
+                     "{sts_port: 65536, webirc_password_file: \"\"}")},
+       "2:79: read \"opportunistic\" for policy, expected require: opportunistic is supported "
+       "for " +
+           Protocols(/*opportunistic_only=*/true) +
+           " only\n"
+           "2:110: read \"65536\" for sts_port, expected 0 to 65535\n"
+           "2:139: read \"\" for webirc_password_file, expected the name of a file"},
       {"opportunistic with implicit TLS",
        {.listeners =
             Listener("protocol: smtp, bind: \"[::1]:9\", tls: implicit, policy: opportunistic")},

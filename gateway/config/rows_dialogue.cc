@@ -12,6 +12,8 @@ constexpr uint64_t kMaxServedNames = 256;
 
 std::string DefaultServed() { return "the listener's hostname"; }
 
+std::string NoWebirc() { return "none: WEBIRC is not said"; }
+
 std::vector<Complaint> SetServedNames(const OptionTarget& target, const OptionValue& value) {
   std::vector<Complaint> complaints;
   for (size_t i = 0; i < value.list.size(); ++i) {
@@ -61,6 +63,33 @@ constexpr Option kRows[] = {
      .default_text = DefaultServed,
      .set = SetServedNames,
      .get = GetWords<&DialogueOptions::served_names>},
+    {.section = Section::kListener,
+     .key = "irc",
+     .type = OptionType::kSection,
+     .child = Section::kIrc,
+     .doc = "For irc only.",
+     .off = true},
+    {.section = Section::kIrc,
+     .key = "sts_port",
+     .type = OptionType::kNumber,
+     .min = 0,
+     .max = 65535,
+     .doc = "For starttls: told to clients before TLS (IRCv3 sts), who then come back to this port "
+            "and its implicit TLS. How long they are to remember that is for the server behind to "
+            "say, inside TLS. 0: not told.",
+     .sample = "6697",
+     .set = SetNumber<&DialogueOptions::irc_sts_port>,
+     .get = GetNumber<&DialogueOptions::irc_sts_port>},
+    {.section = Section::kIrc,
+     .key = "webirc_password_file",
+     .type = OptionType::kText,
+     .unit = "the name of a file",
+     .doc = "For servers that know no PROXY header: the gateway then says WEBIRC first, with the "
+            "password in this file and the client's address. Read at start and at each reload.",
+     .sample = "/etc/starling/webirc",
+     .default_text = NoWebirc,
+     .set = SetText<&ListenerConfig::webirc_password_file, CheckPath>,
+     .get = GetText<&ListenerConfig::webirc_password_file>},
 };
 
 }  // namespace

@@ -155,6 +155,17 @@ void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
   }
 }
 
+// Bans, limits and operators go by a client's address.
+void WarnOfUnknownClients(const ReadMarks& marks, const ListenerConfig& listener,
+                          const BackendConfig& backend, Report& report) {
+  if (listener.protocol->name != "irc" || backend.proxy != ProxyOut::kNone) return;
+  if (!listener.webirc_password_file.empty()) return;
+  report.Warn(marks.MarkOf("backend"),
+              "backend " + backend.name +
+                  " is not told who the clients are, and takes them for local ones; set "
+                  "proxy_protocol: v2, or webirc_password_file in the listener's section irc");
+}
+
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
@@ -186,6 +197,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
     WarnOfProxy(listeners[i], "backend", listener, config.backends[listener.backend], report);
     WarnOfPeerCredentials(listeners[i], listener, config.backends[listener.backend], report);
     WarnOfLocalClients(listeners[i], listener, config.backends[listener.backend], report);
+    WarnOfUnknownClients(listeners[i], listener, config.backends[listener.backend], report);
     used[listener.backend] = true;
     if (listener.plaintext_backend >= 0) {
       const auto plaintext = static_cast<size_t>(listener.plaintext_backend);

@@ -11,6 +11,9 @@ namespace {
 constexpr char kNoHeader[] =
     "backend b gets no PROXY header: it takes every client for a local one, and many servers let "
     "those relay or log in in plaintext; set proxy_protocol: v2";
+constexpr char kUnknown[] =
+    "backend b is not told who the clients are, and takes them for local ones; set "
+    "proxy_protocol: v2, or webirc_password_file in the listener's section irc";
 constexpr char kV1[] =
     "backend b gets a PROXY header of version 1, which does not tell it of TLS; set "
     "proxy_protocol: v2";
@@ -55,6 +58,10 @@ TEST(Warnings, OfBackendsThatDoNotLearnOfTls) {
       {"protocol: smtp, tls: starttls", "proxy_protocol: v1", kV1},
       {"protocol: smtp, tls: implicit", "proxy_protocol: v1", kV1},
       {"protocol: lmtp, tls: starttls", "proxy_protocol: none", ""},
+      {"protocol: irc, tls: starttls", "proxy_protocol: none", kUnknown},
+      {"protocol: irc, tls: implicit", "proxy_protocol: none", kUnknown},
+      {"protocol: irc, tls: implicit", "proxy_protocol: v1", ""},
+      {"protocol: irc, tls: implicit, irc: {webirc_password_file: f}", "proxy_protocol: none", ""},
       {"protocol: tcp, tls: implicit", "proxy_protocol: none", ""},
       {plain_mx, "proxy_protocol: v2", ""},
       {plain_mx, "proxy_protocol: v1", ""},

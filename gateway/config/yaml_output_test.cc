@@ -61,6 +61,8 @@ listeners:
      http: {hosts: [a.example, b.example]}}
   - {name: xmpp, protocol: xmpp-client, bind: "127.0.0.1:5222", tls: starttls, backend: b,
      xmpp: {domains: [example.org, example.net]}}
+  - {name: chat, protocol: irc, bind: "127.0.0.1:6667", tls: starttls, backend: b,
+     irc: {sts_port: 6697, webirc_password_file: i}}
 backends:
   - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
@@ -105,6 +107,8 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.dialogue.max_line, b.dialogue.max_line);
   EXPECT_EQ(a.dialogue.max_commands, b.dialogue.max_commands);
   EXPECT_EQ(a.dialogue.served_names, b.dialogue.served_names);
+  EXPECT_EQ(a.dialogue.irc_sts_port, b.dialogue.irc_sts_port);
+  EXPECT_EQ(a.webirc_password_file, b.webirc_password_file);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);
   EXPECT_EQ(a.tls_options, b.tls_options);
