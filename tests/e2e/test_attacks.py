@@ -76,7 +76,8 @@ class WrongOctets(unittest.TestCase):
                 ("smtp", b"STARTTLS x\r\n", b"501 5.5.4"), ("lmtp", b"STARTTLS x\r\n", b"501 5.5.4"),
                 ("imap", b"s STARTTLS x\r\n", b"s BAD"), ("pop3", b"STLS x\r\n", b"-ERR"),
                 ("managesieve", b"STARTTLS x\r\n", b"NO"), ("nntp", b"STARTTLS x\r\n", b"501 "),
-                ("acap", b"s STARTTLS x\r\n", b"s BAD")):
+                ("acap", b"s STARTTLS x\r\n", b"s BAD"),
+                ("irc", b"STARTTLS x\r\n", b":mail.example.org 691 ")):
             with self.subTest(protocol), starttls_gateway(protocol) as gateway:
                 with Wire(gateway.ports["in"]) as client:
                     client.greeting(protocol)

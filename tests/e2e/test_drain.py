@@ -63,13 +63,15 @@ class Drain(unittest.TestCase):
 
     def test_negotiating_sessions_are_told(self):
         goodbye = {"smtp": b"421 ", "lmtp": b"421 ", "imap": b"* BYE", "pop3": b"-ERR",
-                   "managesieve": b"BYE", "nntp": b"400 ", "acap": b"* BYE"}
+                   "managesieve": b"BYE", "nntp": b"400 ", "acap": b"* BYE",
+                   "irc": b"ERROR :"}
         for protocol, words in goodbye.items():
             with self.subTest(protocol), env.gateway(
                     {"in": {"protocol": protocol, "tls": "starttls", "policy": "require",
                             "backend": "one"}}, {"one": harness.DOWN}) as gateway:
                 with Wire(gateway.ports["in"]) as client:
-                    client.greeting(protocol)
+                    if client.greeting(protocol) == b"":
+                        client.ask(protocol, wire.UPGRADE[protocol][0])
                     gateway.signal()
                     said = client.rest()
                     self.assertTrue(said.startswith(words), said)

@@ -21,6 +21,7 @@ INJECTED = {
     "managesieve": b"NOOP \"injected\"\r\n",
     "nntp": b"MODE READER\r\nAUTHINFO USER injected\r\n",
     "acap": b"i NOOP\r\ni AUTHENTICATE \"injected\"\r\n",
+    "irc": b"NICK injected\r\nOPER injected x\r\n",
 }
 # What a well-behaved backend says first.
 BACKEND_GREETING = {
@@ -28,6 +29,7 @@ BACKEND_GREETING = {
     "imap": b"* OK backend\r\n", "pop3": b"+OK backend\r\n",
     "managesieve": b'"IMPLEMENTATION" "x"\r\n"SIEVE" ""\r\n"VERSION" "1.0"\r\nOK "backend"\r\n',
     "nntp": b"200 backend\r\n", "acap": b'* ACAP (IMPLEMENTATION "backend")\r\n',
+    "irc": b":backend 001 demo :Welcome\r\n",
 }
 KIND = "plaintext_injection"
 SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + b"x" * 25

@@ -156,6 +156,15 @@ TONGUES = {
         backend=b'* ACAP (IMPLEMENTATION "backend")\r\n', goodbye=b"* BYE ",
         plain_words=b"* BYE (ENCRYPT-NEEDED) ",
         **lines(stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
+    "irc": Tongue(
+        greeting=b"", greeting_end=b"", upgrade=b"STARTTLS\r\n", go_ahead=b":mail.example.org 670 ",
+        next=b"NICK injected\r\n",
+        log_in=Answer(b"OPER injected x\r\n", b":mail.example.org 451 ", **LOG_IN),
+        argument=Answer(b"STARTTLS injected\r\n", b":mail.example.org 691 "),
+        backend=b":backend 001 demo :Welcome\r\n", goodbye=b"ERROR :", plain_words=b"ERROR :",
+        **lines(stranger=Answer(HTTP, b"ERROR :", **STRANGER),
+                claim=Answer(b"WEBIRC injected x 127.0.0.1 127.0.0.1\r\n", b":mail.example.org 451 ",
+                             kind="identity_claim"))),
     "ldap": Tongue(
         greeting=b"", greeting_end=b"",
         upgrade=directory.message(directory.extended(directory.START_TLS)),

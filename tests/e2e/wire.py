@@ -16,14 +16,16 @@ UPGRADE = {
     "managesieve": (b"CAPABILITY\r\n", b"STARTTLS\r\n", b'OK "Begin TLS negotiation now."\r\n'),
     "nntp": (b"CAPABILITIES\r\n", b"STARTTLS\r\n", b"382 Begin TLS negotiation\r\n"),
     "acap": (b"c NOOP\r\n", b"s STARTTLS\r\n", b's OK "Begin TLS negotiation now"\r\n'),
+    "irc": (b"CAP LS 302\r\n", b"STARTTLS\r\n",
+            b":mail.example.org 670 * :STARTTLS successful, proceed with TLS handshake\r\n"),
 }
 # protocol: how the backend's greeting after TLS begins, or None where the client
 # is not greeted again
 SECOND_GREETING = {"smtp": None, "lmtp": None, "imap": None, "pop3": None,
-                   "managesieve": b'"IMPLEMENTATION"', "nntp": None, "acap": b"* ACAP "}
-# protocol: how a greeting begins
+                   "managesieve": b'"IMPLEMENTATION"', "nntp": None, "acap": b"* ACAP ", "irc": None}
+# protocol: how a greeting begins; empty where the client speaks first
 GREETING = {"smtp": b"220 ", "lmtp": b"220 ", "imap": b"* OK ", "pop3": b"+OK",
-            "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 ", "acap": b"* ACAP "}
+            "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 ", "acap": b"* ACAP ", "irc": b""}
 # Each command begins with a tag, and so does what ends its reply.
 TAGGED = ("imap", "acap")
 # NNTP's replies of more than one line (of those that tests ask for)
@@ -165,9 +167,11 @@ class Wire:
             return last == b".\r\n" if multiline and lines[0].startswith(b"+OK") else True
         if protocol == "nntp":
             return last == b".\r\n" or not lines[0].startswith(NNTP_LISTS)
-        return last.startswith((b"OK", b"NO", b"BYE"))
+        return protocol == "irc" or last.startswith((b"OK", b"NO", b"BYE"))
 
     def greeting(self, protocol):
+        if not GREETING[protocol]:
+            return b""
         return self.reply(protocol, tag=b"*")
 
     def ask(self, protocol, command, multiline=False):
