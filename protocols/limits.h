@@ -99,6 +99,27 @@ inline constexpr size_t kIrcMaxWebircPassword = 128;
 // 4511 sets no bound.
 inline constexpr size_t kLdapMaxMessage = 8'192;
 
+// --- FTP ---
+
+// A line of a backend's reply with its end. RFC 959 has no bound. Beside it the gateway's
+// own replies that wait behind it must fit into what room is guaranteed.
+inline constexpr size_t kFtpMaxReplyLine = 1'280;
+
+// All lines of a backend's greeting.
+inline constexpr size_t kFtpMaxGreeting = 16'384;
+
+// Commands not answered yet. RFC 959 section 5.4 has one at a time; lftp sends some more.
+inline constexpr size_t kFtpMaxOutstanding = 32;
+
+// Of these, replies of the gateway's own that wait for their turn, each of so many octets
+// at most.
+inline constexpr size_t kFtpMaxOwnOutstanding = 8;
+inline constexpr size_t kFtpMaxOwnReply = 80;
+
+// A client's own port, to which the gateway connects: below are other services of its
+// machine (RFC 2577 section 3).
+inline constexpr uint16_t kFtpLeastPort = 1'024;
+
 // --- PostgreSQL ---
 
 // A request before TLS, as its length claims; the server's own bound for what a

@@ -105,6 +105,24 @@ enum class Verdict : uint8_t {
   kOpenAllLegs,
 };
 
+// A connection beside the control connection, which the gateway joins with another of the
+// backend (FTP). One at a time: a new one takes the place of the old.
+enum class DataAsk : uint8_t {
+  kNone,
+  kFromClient,  // listen for the client; join what comes with `data_port` of the leg's server
+  kFromServer,  // listen for the leg's server; join what comes with `data_port` of the client
+  kDrop,        // reset it, wherever it stands; no news come of it any more. Due as well for
+                // one that is over and not whole: until then the server's side is kept
+};
+
+// How a data channel has ended.
+enum class DataOutcome : uint8_t {
+  kWhole,      // both sides have ended what they sent, and all of it was passed on
+  kCut,        // one side broke off
+  kTlsFailed,  // the client's TLS did not come about
+  kNotMade,    // one of the connections did not come about
+};
+
 // What one call decided. `consumed` counts octets of the span it was given;
 // the rest is given again, with what has arrived since, at the next call.
 struct Step {
@@ -115,6 +133,8 @@ struct Step {
   uint32_t attacks = 0;                 // bits of Attack
   bool offered = false;                 // `client` holds an offer of the upgrade
   bool established = false;             // inside TLS: from now on only idleness bounds the session
+  DataAsk data = DataAsk::kNone;        // OnData comes before any other call
+  uint16_t data_port = 0;
 
   void Note(Signal s) { signals |= 1u << static_cast<unsigned>(s); }
   void Note(Attack a) { attacks |= 1u << static_cast<unsigned>(a); }
@@ -145,6 +165,12 @@ struct Event {
   const Endpoint* local = nullptr;
 };
 
+// What became of a data channel that was asked for.
+struct DataNews {
+  const Endpoint* ready_at = nullptr;  // it is listened for there. Null: it is over
+  DataOutcome outcome = DataOutcome::kNotMade;
+};
+
 // One session's dialogue. Calls never overlap. After kClose, kRelay or a
 // kLegFailed no further call is made.
 class Negotiator {
@@ -159,6 +185,9 @@ class Negotiator {
   virtual Step OnBackend(ByteView in, Output& out) = 0;
 
   virtual Step OnEvent(const Event& event, Output& out) = 0;
+
+  // Only for those that ask for data channels.
+  virtual Step OnData(const DataNews& /*news*/, Output& /*out*/) { return {}; }
 };
 
 // What a client is told when the gateway itself must turn it away.

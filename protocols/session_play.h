@@ -45,6 +45,11 @@ class SessionPlay {
     event.inside_tls = inside_tls;
     Raise(event);
   }
+  void DataIsOver(DataOutcome outcome) {
+    if (over()) return;
+    Call([&](Output& out) { return negotiator_->OnData({.outcome = outcome}, out); });
+    Run();
+  }
   void Client(std::string_view octets) { Feed(client_, octets, piece_); }
   void Backend(std::string_view octets) { Feed(backend_, octets, piece_); }
   void BackendAtOnce(std::string_view octets) { Feed(backend_, octets, octets.size()); }
@@ -77,6 +82,11 @@ class SessionPlay {
     up.client = client;
     Raise(up);
   }
+
+  // Where data channels are listened for; none can be made without. What was asked is kept
+  // in words.
+  void ListenAt(const Endpoint* address) { listen_at_ = address; }
+  std::string TakeAsked() { return std::exchange(asked_, {}); }
 
  private:
   static void Require(bool holds, const char* what) {
@@ -131,14 +141,24 @@ class SessionPlay {
     offers_ += step.offered ? 1 : 0;
     if (verdict_ == Verdict::kContinue) hold_ = false;
     if (verdict_ == Verdict::kHold || verdict_ == Verdict::kOpenLeg) hold_ = true;
+    Ask(step);
     return step;
+  }
+
+  void Ask(const Step& step) {
+    if (step.data == DataAsk::kDrop) asked_ += "drop;";
+    if (step.data == DataAsk::kNone || step.data == DataAsk::kDrop) return;
+    asked_ += step.data == DataAsk::kFromClient ? "from client, " : "from server, ";
+    asked_ += std::to_string(step.data_port) + ";";
+    Call([&](Output& out) { return negotiator_->OnData({.ready_at = listen_at_}, out); });
   }
 
   alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   Negotiator* negotiator_;
   size_t piece_, room_;
   bool hold_ = false, opening_ = false, leg_ = false, inside_tls_ = false;
-  std::string client_, backend_, to_client_, to_backend_;
+  const Endpoint* listen_at_ = nullptr;
+  std::string client_, backend_, to_client_, to_backend_, asked_;
   Verdict verdict_ = Verdict::kContinue;
   EndReason reason_ = EndReason::kNone;
   uint32_t signals_ = 0, attacks_ = 0;

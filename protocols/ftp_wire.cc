@@ -1,0 +1,213 @@
+#include "protocols/ftp_wire.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+
+#include "protocols/dialogue.h"
+#include "protocols/limits.h"
+
+namespace starling {
+
+namespace {
+
+struct KnownVerb {
+  std::string_view word;
+  FtpVerb verb;
+};
+
+constexpr std::array<KnownVerb, 29> kVerbs = {{
+    {"APPE", FtpVerb::kTransfer}, {"LIST", FtpVerb::kTransfer}, {"MLSD", FtpVerb::kTransfer},
+    {"NLST", FtpVerb::kTransfer}, {"RETR", FtpVerb::kTransfer}, {"STOR", FtpVerb::kTransfer},
+    {"STOU", FtpVerb::kTransfer}, {"ABOR", FtpVerb::kAbor},     {"QUIT", FtpVerb::kQuit},
+    {"FEAT", FtpVerb::kFeat},     {"PASV", FtpVerb::kPasv},     {"EPSV", FtpVerb::kEpsv},
+    {"PORT", FtpVerb::kPort},     {"EPRT", FtpVerb::kEprt},     {"MODE", FtpVerb::kMode},
+    {"AUTH", FtpVerb::kAuth},     {"PBSZ", FtpVerb::kPbsz},     {"PROT", FtpVerb::kProt},
+    {"CCC", FtpVerb::kCcc},       {"LPRT", FtpVerb::kRefused},  {"LPSV", FtpVerb::kRefused},
+    {"CPSV", FtpVerb::kRefused},  {"SSCN", FtpVerb::kRefused},  {"REIN", FtpVerb::kRefused},
+    {"ADAT", FtpVerb::kRefused},  {"CONF", FtpVerb::kRefused},  {"ENC", FtpVerb::kRefused},
+    {"MIC", FtpVerb::kRefused},   {"SMNT", FtpVerb::kRefused},
+}};
+
+// All of `text` as a decimal number of at most `most`.
+std::optional<uint32_t> Number(std::string_view text, uint32_t most) {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > most) return {};
+  return value;
+}
+
+// Six numbers of an octet each, with commas between.
+std::optional<std::array<uint8_t, 6>> SixOctets(std::string_view text) {
+  std::array<uint8_t, 6> octets{};
+  for (size_t i = 0; i < octets.size(); ++i) {
+    const size_t comma = text.find(',');
+    if ((comma == std::string_view::npos) != (i + 1 == octets.size())) return {};
+    const auto value = Number(text.substr(0, comma), UINT8_MAX);
+    if (!value) return {};
+    octets[i] = static_cast<uint8_t>(*value);
+    if (comma != std::string_view::npos) text.remove_prefix(comma + 1);
+  }
+  return octets;
+}
+
+uint16_t PortOf(const std::array<uint8_t, 6>& octets) {
+  return static_cast<uint16_t>(octets[4] << 8 | octets[5]);
+}
+
+std::optional<uint16_t> NotZero(uint16_t port) {
+  return port == 0 ? std::nullopt : std::optional<uint16_t>(port);
+}
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
+
+// "(...)" of a reply, without the brackets; empty if there is none.
+std::string_view Bracketed(std::string_view text) {
+  const size_t open = text.find('(');
+  if (open == std::string_view::npos) return {};
+  const size_t close = text.find(')', open);
+  if (close == std::string_view::npos) return {};
+  return text.substr(open + 1, close - open - 1);
+}
+
+bool ParseIp(std::string_view text, Endpoint& endpoint) {
+  // inet_pton wants its end marked.
+  std::array<char, INET6_ADDRSTRLEN> copy{};
+  if (text.size() >= copy.size()) return false;
+  std::ranges::copy(text, copy.begin());
+  const int family = endpoint.family == Endpoint::Family::kV4 ? AF_INET : AF_INET6;
+  return inet_pton(family, copy.data(), endpoint.ip.data()) == 1;
+}
+
+}  // namespace
+
+FtpVerb FindFtpVerb(std::string_view word) {
+  if (!IsVerb(word)) return FtpVerb::kUnknown;
+  const auto* const found = std::ranges::find_if(
+      kVerbs, [word](const KnownVerb& known) { return EqualsIgnoreCase(word, known.word); });
+  return found == kVerbs.end() ? FtpVerb::kOther : found->verb;
+}
+
+std::string_view StripTelnet(std::string_view line) {
+  while (line.starts_with("\xff\xf4") || line.starts_with("\xff\xf2")) line.remove_prefix(2);
+  return line;
+}
+
+FtpReplyLine FtpReplyReader::Next(ByteView in) {
+  static_assert(kMax == kFtpMaxReplyLine);
+  const LineReader::Line line = lines_.Next(in);
+  FtpReplyLine reply{.status = line.status, .text = line.text, .consumed = line.consumed};
+  if (line.status != LineReader::Status::kLine) return reply;
+  constexpr size_t kDigits = 3;
+  const std::string_view text = line.text;
+  int code = 0;
+  if (text.size() >= kDigits && std::ranges::all_of(text.substr(0, kDigits), IsDigit)) {
+    code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
+  }
+  const bool ends = text.size() == kDigits || (text.size() > kDigits && text[kDigits] == ' ');
+  if (code_ != 0) {
+    reply.code = code_;
+    reply.last = code == code_ && ends;
+    return reply;
+  }
+  const bool goes_on = text.size() > kDigits && text[kDigits] == '-';
+  if (code < 100 || code > 599 || (!ends && !goes_on)) return reply;
+  reply.code = code;
+  reply.first = true;
+  reply.last = ends;
+  return reply;
+}
+
+// RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not.
+std::optional<uint16_t> PortOf227(std::string_view text) {
+  constexpr size_t kCode = 4;
+  if (text.size() < kCode) return {};
+  text.remove_prefix(kCode);
+  while (!text.empty()) {
+    const auto* const begin = std::ranges::find_if(text, IsDigit);
+    text.remove_prefix(static_cast<size_t>(begin - text.begin()));
+    const auto* const end = std::ranges::find_if_not(text, IsHostPort);
+    const size_t size = static_cast<size_t>(end - text.begin());
+    if (const auto octets = SixOctets(text.substr(0, size))) return NotZero(PortOf(*octets));
+    text.remove_prefix(size);
+  }
+  return {};
+}
+
+std::optional<uint16_t> PortOf229(std::string_view text) {
+  const std::string_view inner = Bracketed(text);
+  constexpr size_t kDelimiters = 3;
+  if (inner.size() < kDelimiters + 2) return {};
+  const char delimiter = inner[0];
+  if (IsDigit(delimiter) || inner[1] != delimiter || inner[2] != delimiter ||
+      inner.back() != delimiter) {
+    return {};
+  }
+  const auto port = Number(inner.substr(kDelimiters, inner.size() - kDelimiters - 1), UINT16_MAX);
+  return port ? NotZero(static_cast<uint16_t>(*port)) : std::nullopt;
+}
+
+std::optional<Endpoint> ParsePort(std::string_view argument) {
+  const auto octets = SixOctets(argument);
+  if (!octets) return {};
+  Endpoint endpoint{.family = Endpoint::Family::kV4, .port = PortOf(*octets)};
+  std::copy_n(octets->begin(), 4, endpoint.ip.begin());
+  return endpoint;
+}
+
+// "|1|132.235.1.2|6275|", "|2|1080::8:800:200C:417A|5282|": RFC 2428 section 2.
+std::optional<Endpoint> ParseEprt(std::string_view argument) {
+  if (argument.empty() || argument[0] <= 0x20 || argument[0] > 0x7e || IsDigit(argument[0])) {
+    return {};
+  }
+  const char delimiter = argument[0];
+  std::array<std::string_view, 3> parts;
+  argument.remove_prefix(1);
+  for (std::string_view& part : parts) {
+    const size_t end = argument.find(delimiter);
+    if (end == std::string_view::npos) return {};
+    part = argument.substr(0, end);
+    argument.remove_prefix(end + 1);
+  }
+  Endpoint endpoint;
+  if (parts[0] == "1") endpoint.family = Endpoint::Family::kV4;
+  if (parts[0] == "2") endpoint.family = Endpoint::Family::kV6;
+  const auto port = Number(parts[2], UINT16_MAX);
+  if (!argument.empty() || endpoint.family == Endpoint::Family::kNone || !port) return {};
+  if (!ParseIp(parts[1], endpoint)) return {};
+  endpoint.port = static_cast<uint16_t>(*port);
+  return endpoint;
+}
+
+void SayHostPort(const Endpoint& address, Writer& out) {
+  std::array<char, 32> text;
+  char* at = text.data();
+  const auto put = [&](uint32_t value) {
+    if (at != text.data()) *at++ = ',';
+    at = std::to_chars(at, text.data() + text.size(), value).ptr;
+  };
+  for (size_t i = 0; i < 4; ++i) put(address.ip[i]);
+  put(address.port >> 8);
+  put(address.port & 0xff);
+  Say(out, {{text.data(), static_cast<size_t>(at - text.data())}});
+}
+
+void SayPortCommand(const Endpoint& address, Writer& out) {
+  if (address.family == Endpoint::Family::kV4) {
+    Say(out, {"PORT "});
+    SayHostPort(address, out);
+    Say(out, {"\r\n"});
+    return;
+  }
+  std::array<char, INET6_ADDRSTRLEN> ip{};
+  inet_ntop(AF_INET6, address.ip.data(), ip.data(), ip.size());
+  std::array<char, 8> port{};
+  std::to_chars(port.data(), port.data() + port.size() - 1, address.port);
+  Say(out, {"EPRT |2|", ip.data(), "|", port.data(), "|\r\n"});
+}
+
+}  // namespace starling
