@@ -35,8 +35,9 @@ RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, si
   RingOptions options;
   const GlobalLimits& limits = config.limits;
   options.sessions = limits.sessions + limits.refusals;
-  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets);
-  options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts;
+  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + limits.data_listeners;
+  options.accepts =
+      static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + limits.data_listeners;
   options.small_buffers = limits.small_buffers;
   options.large_buffers = limits.large_buffers;
   options.features = features;
@@ -101,6 +102,8 @@ absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings)
 
 absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
                                         const Blueprint& blueprint) {
+  // The others are for those who were told to come.
+  const uint32_t accepts = ring_options.accepts - config->limits.data_listeners;
   for (uint32_t i = 0; i < config->workers; ++i) {
     absl::StatusOr<std::unique_ptr<Generation>> made = Generation::Make(blueprint);
     if (!made.ok()) return made.status();
@@ -109,7 +112,7 @@ absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings
                                                              .log = log->ring(i),
                                                              .generation = *std::move(made),
                                                              .ring = std::move(rings[i]),
-                                                             .accepts = ring_options.accepts}));
+                                                             .accepts = accepts}));
     for (const ListenGroup& group : groups) {
       // The ring takes this one; ours stays for the hand-over.
       const int fd = dup(group.fds[i]);

@@ -50,7 +50,8 @@ namespace starling {
   X(kSessionLimit, "session_limit", "the session table is full")                                 \
   X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                           \
   X(kBufferLimit, "buffer_limit", "no buffer could be had")                                      \
-  X(kStopped, "stopped", "the gateway was told to stop at once")
+  X(kStopped, "stopped", "the gateway was told to stop at once")                                 \
+  X(kDataDropped, "data_dropped", "the control connection had no use for the data channel")
 
 enum class EndReason : uint8_t {
 #define X(name, label, text) name,
@@ -73,7 +74,8 @@ enum class EndReason : uint8_t {
   X(kPreauth, "preauth", "a backend that greets as authenticated before TLS")                  \
   X(kUntrustedProxy, "untrusted_proxy", "PROXY header from an untrusted source")               \
   X(kBadProxy, "bad_proxy", "malformed PROXY header from a trusted source")                    \
-  X(kPregreet, "pregreet", "octets before the greeting was complete")
+  X(kPregreet, "pregreet", "octets before the greeting was complete")                          \
+  X(kDataStranger, "data_stranger", "a data connection of another host")
 
 enum class Attack : uint8_t {
 #define X(name, label, text) name,

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "protocols/acap.h"
+#include "protocols/ftp.h"
 #include "protocols/http.h"
 #include "protocols/imap.h"
 #include "protocols/irc.h"
@@ -37,6 +38,10 @@ constexpr uint32_t kIrcIdle = 11 * 60;
 // and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
 // hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
 constexpr uint32_t kLdapIdle = 121 * 60;
+
+// Servers wait from five minutes (vsftpd) to ten (ProFTPD); a transfer has a connection and
+// an idle time of its own.
+constexpr uint32_t kFtpIdle = 16 * 60;
 
 // A statement may work for hours without an octet; PostgreSQL sets no limit itself.
 constexpr uint32_t kPostgresqlIdle = 24 * 60 * 60;
@@ -187,6 +192,19 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateLdap,
      .refuse = RefuseLdap,
      .create_probe = nullptr},
+    {.name = "ftp",
+     .starttls_port = 21,
+     .implicit_port = 990,
+     .alpn = "ftp",
+     .alpn_registered = true,
+     .has_starttls = true,
+     .opportunistic = false,
+     .server_first = true,
+     .idle_seconds = kFtpIdle,
+     .create = CreateFtp,
+     .refuse = RefuseFtp,
+     .create_probe = nullptr,
+     .speaks_inside = true},
     {.name = "postgresql",
      .starttls_port = 5432,
      .implicit_port = 0,

@@ -34,8 +34,8 @@ TEST(Registry, ADialogueIsThereWhereStartTlsIs) {
 }
 
 const std::set<std::string_view> kAlpnRegistered = {
-    "http", "imap",       "irc",         "managesieve", "nntp",
-    "pop3", "postgresql", "xmpp-client", "xmpp-server",
+    "ftp",  "http", "imap",       "irc",         "managesieve",
+    "nntp", "pop3", "postgresql", "xmpp-client", "xmpp-server",
 };
 
 // IANA has registered none for SMTP, LMTP and LDAP, whose own names refuse browsers (ALPACA).

@@ -23,6 +23,9 @@ inline ListenerLimits& ObjectOf(const OptionTarget& target, const ListenerLimits
 inline ListenerConfig& ObjectOf(const OptionTarget& target, const ListenerConfig*) {
   return *target.listener;
 }
+inline FtpOptions& ObjectOf(const OptionTarget& target, const FtpOptions*) {
+  return target.listener->ftp;
+}
 inline DialogueOptions& ObjectOf(const OptionTarget& target, const DialogueOptions*) {
   return target.listener->dialogue;
 }

@@ -107,6 +107,7 @@ struct GlobalLimits {
   uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
   uint32_t large_buffers = 16;      // receive, of 32 KiB, a worker
   uint32_t armed_accepts = 8;       // a listening socket
+  uint32_t data_listeners = 64;     // data channels that are waited for, a worker
   uint32_t backlog = 1'024;
   uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off
   uint32_t log_records = 4'096;              // ring between a worker and the log thread
@@ -143,6 +144,17 @@ struct BackendConfig {
   BackendTls tls;
 };
 
+// FTP's data channels.
+struct FtpOptions {
+  // Where clients are told to connect, of PASV and EPSV: any port if these are 0.
+  uint16_t first_port = 0;
+  uint16_t last_port = 0;
+  Endpoint address;  // what PASV says; kNone: the address that the client called
+  bool require_resumption = false;
+
+  bool operator==(const FtpOptions&) const = default;
+};
+
 struct ListenerConfig {
   std::string name;
   const ProtocolRow* protocol = nullptr;
@@ -154,6 +166,7 @@ struct ListenerConfig {
   std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
   ListenerLimits limits;
+  FtpOptions ftp;
   std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected
 };
 

@@ -316,6 +316,16 @@ TEST(LoaderErrors, RulesBetweenOptions) {
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},
        "2:78: read the section xmpp, expected none for protocol nntp"},
+      {"data ports that are no range",
+       {.listeners =
+            Listener("protocol: ftp, bind: \"[::1]:9\", tls: starttls, ftp: {data_ports: 9-3}")},
+       "2:89: read \"9-3\" for data_ports, expected FIRST-LAST, ports from 1024 to 65535, such as "
+       "40000-40999"},
+      {"an address that PASV cannot name",
+       {.listeners =
+            Listener("protocol: ftp, bind: \"[::1]:9\", tls: starttls, ftp: {address: \"::1\"}")},
+       "2:86: read \"::1\" for address, expected an IPv4 address, such as 203.0.113.7; with IPv6 "
+       "there is EPSV, whose reply names none"},
       {"IRC's options",
        {.listeners =
             Listener("protocol: irc, bind: \"[::1]:9\", tls: starttls, policy: opportunistic, irc: "

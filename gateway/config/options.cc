@@ -69,6 +69,8 @@ std::string_view SectionName(Section section) {
       return "a listener's xmpp";
     case Section::kHttp:
       return "a listener's http";
+    case Section::kFtp:
+      return "a listener's ftp";
     case Section::kIrc:
       return "a listener's irc";
     case Section::kBackend:
@@ -93,6 +95,8 @@ std::string_view ProtocolOf(Section section) {
       return "xmpp";
     case Section::kHttp:
       return "http";
+    case Section::kFtp:
+      return "ftp";
     case Section::kIrc:
       return "irc";
     default:

@@ -25,6 +25,7 @@ enum class Section : uint8_t {
   kListenerProxy,
   kXmpp,  // these belong to one protocol, or to its two halves
   kHttp,
+  kFtp,
   kIrc,
   kBackend,
   kBackendTls,

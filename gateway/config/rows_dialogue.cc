@@ -2,6 +2,7 @@
 #include "gateway/config/access.h"
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
+#include "gateway/config/units.h"
 
 namespace starling {
 namespace {
@@ -24,6 +25,53 @@ std::vector<Complaint> SetServedNames(const OptionTarget& target, const OptionVa
   }
   if (complaints.empty()) target.listener->dialogue.served_names = value.list;
   return complaints;
+}
+
+std::string DefaultDataPorts() { return "any port"; }
+std::string DefaultDataAddress() { return "the address that the client called"; }
+
+// "40000-40999"
+std::vector<Complaint> SetDataPorts(const OptionTarget& target, const OptionValue& value) {
+  std::vector<Complaint> complaints = {
+      {.expected = "FIRST-LAST, ports from 1024 to 65535, such as 40000-40999"}};
+  const std::string_view text = value.text;
+  const size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return complaints;
+  const std::optional<uint64_t> first = ParseNumber(text.substr(0, dash));
+  const std::optional<uint64_t> last = ParseNumber(text.substr(dash + 1));
+  constexpr uint64_t kLeast = 1'024;
+  if (!first || !last || *first < kLeast || *first > *last || *last > UINT16_MAX) {
+    return complaints;
+  }
+  target.listener->ftp.first_port = static_cast<uint16_t>(*first);
+  target.listener->ftp.last_port = static_cast<uint16_t>(*last);
+  return {};
+}
+
+std::optional<OptionValue> GetDataPorts(const OptionTarget& target) {
+  const FtpOptions& ftp = target.listener->ftp;
+  OptionValue value;
+  if (ftp.first_port == 0) return std::nullopt;
+  value.text = std::to_string(ftp.first_port) + "-" + std::to_string(ftp.last_port);
+  return value;
+}
+
+std::vector<Complaint> SetDataAddress(const OptionTarget& target, const OptionValue& value) {
+  const absl::StatusOr<SocketAddress> parsed = SocketAddress::Parse(value.text + ":1");
+  const Endpoint address = parsed.ok() ? parsed->endpoint() : Endpoint();
+  if (address.family != Endpoint::Family::kV4 || parsed->is_wildcard()) {
+    return {{.expected = "an IPv4 address, such as 203.0.113.7",
+             .hint = "with IPv6 there is EPSV, whose reply names none"}};
+  }
+  target.listener->ftp.address = address;
+  return {};
+}
+
+std::optional<OptionValue> GetDataAddress(const OptionTarget& target) {
+  OptionValue value;
+  if (target.listener->ftp.address.family == Endpoint::Family::kNone) return std::nullopt;
+  value.text = IpToString(target.listener->ftp.address);
+  return value;
 }
 
 constexpr Option kRows[] = {
@@ -63,6 +111,40 @@ constexpr Option kRows[] = {
      .default_text = DefaultServed,
      .set = SetServedNames,
      .get = GetWords<&DialogueOptions::served_names>},
+    {.section = Section::kListener,
+     .key = "ftp",
+     .type = OptionType::kSection,
+     .child = Section::kFtp,
+     .doc = "For ftp only: its data channels.",
+     .off = true},
+    {.section = Section::kFtp,
+     .key = "data_ports",
+     .type = OptionType::kText,
+     .unit = "a range of ports",
+     .doc = "Where clients are told to connect for data by PASV and EPSV, for a firewall to let "
+            "through. Each port serves one data channel at a time.",
+     .sample = "40000-40999",
+     .default_text = DefaultDataPorts,
+     .set = SetDataPorts,
+     .get = GetDataPorts},
+    {.section = Section::kFtp,
+     .key = "address",
+     .type = OptionType::kText,
+     .unit = "an IPv4 address",
+     .doc = "What the reply to PASV names, where the gateway stands behind a translation of "
+            "addresses.",
+     .sample = "203.0.113.7",
+     .default_text = DefaultDataAddress,
+     .set = SetDataAddress,
+     .get = GetDataAddress},
+    {.section = Section::kFtp,
+     .key = "require_resumption",
+     .type = OptionType::kFlag,
+     .doc = "TLS of a data channel must resume a session that the gateway knows, as that of the "
+            "control connection: a thief of the port has none. Some clients cannot, Python's "
+            "among them.",
+     .set = SetNumber<&FtpOptions::require_resumption>,
+     .get = GetNumber<&FtpOptions::require_resumption>},
     {.section = Section::kListener,
      .key = "irc",
      .type = OptionType::kSection,

@@ -140,6 +140,18 @@ void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listene
   }
 }
 
+void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
+                const BackendConfig& backend, Report& report) {
+  if (listener.protocol->name != "ftp") return;
+  const bool unix = std::ranges::any_of(
+      backend.servers, [](const SocketAddress& server) { return server.is_unix(); });
+  if (backend.proxy == ProxyOut::kNone && !backend.tls.enabled && !unix) return;
+  report.Warn(marks.MarkOf("backend"),
+              "FTP's data connections can be made only to servers that are reached by TCP, without "
+              "a PROXY header and without tls; those of backend " +
+                  backend.name + " transfer nothing");
+}
+
 // CUPS knows no PROXY header, and Apache need not take one.
 void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
                         const BackendConfig& backend, Report& report) {
@@ -196,6 +208,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
     const ListenerConfig& listener = config.listeners[i];
     WarnOfProxy(listeners[i], "backend", listener, config.backends[listener.backend], report);
     WarnOfPeerCredentials(listeners[i], listener, config.backends[listener.backend], report);
+    WarnOfData(listeners[i], listener, config.backends[listener.backend], report);
     WarnOfLocalClients(listeners[i], listener, config.backends[listener.backend], report);
     WarnOfUnknownClients(listeners[i], listener, config.backends[listener.backend], report);
     used[listener.backend] = true;

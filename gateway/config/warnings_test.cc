@@ -41,6 +41,21 @@ struct ProxyRow {
   std::string warning;  // at the name of the backend
 };
 
+TEST(Warnings, OfServersThatTransferNothing) {
+  const auto warnings = [](const std::string& backend) {
+    return Warnings(
+        {.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", protocol: ftp, "
+                      "tls: starttls}]",
+         .backends = "backends: [{name: b, " + backend + "}]"});
+  };
+  EXPECT_EQ(warnings("servers: \"127.0.0.1:21\", proxy_protocol: none"), "");
+  const std::string nothing =
+      "2:23: FTP's data connections can be made only to servers that are reached by TCP, without "
+      "a PROXY header and without tls; those of backend b transfer nothing";
+  EXPECT_EQ(warnings("servers: \"127.0.0.1:21\", proxy_protocol: v2"), nothing);
+  EXPECT_EQ(warnings("servers: \"unix:/b\", proxy_protocol: none"), nothing);
+}
+
 TEST(Warnings, OfBackendsThatDoNotLearnOfTls) {
   const std::string plain_mx =
       "protocol: smtp, tls: starttls, policy: opportunistic, "

@@ -37,7 +37,7 @@ tls:
 limits: {pre_relay: 90s, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
   idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
-  output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20,
+  output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20, data_listeners: 31,
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
   probe_retry: 26s, probe_timeout: 27s,
   certificates: 30, ticket_key_period: 60s, file_check: 100ms}
@@ -59,6 +59,8 @@ listeners:
        client_certificate: {mode: optional}}}
   - {name: web, protocol: http, bind: "127.0.0.1:80", tls: starttls, backend: b,
      http: {hosts: [a.example, b.example]}}
+  - {name: ftp, protocol: ftp, bind: "127.0.0.1:21", tls: starttls, backend: p,
+     ftp: {data_ports: 40000-40009, address: 203.0.113.7, require_resumption: true}}
   - {name: xmpp, protocol: xmpp-client, bind: "127.0.0.1:5222", tls: starttls, backend: b,
      xmpp: {domains: [example.org, example.net]}}
   - {name: chat, protocol: irc, bind: "127.0.0.1:6667", tls: starttls, backend: b,
@@ -111,6 +113,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.webirc_password_file, b.webirc_password_file);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);
+  EXPECT_EQ(a.ftp, b.ftp);
   EXPECT_EQ(a.tls_options, b.tls_options);
 }
 
@@ -170,8 +173,8 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
-            (GlobalLimits{11, 12,  13, 14, 15,  16,     17,     16,     64,     19,    20,
-                          21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
+            (GlobalLimits{11, 12, 13,  14, 15, 16,  17,     16,     64,     19,     31,
+                          20, 21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
   EXPECT_EQ(config.listeners[1].limits, (ListenerLimits{90'000, 1'000, 2'000, 3'000, 4'000, 5'000,
                                                         6'000, 8'000, 700, 8, 900, 10}));
 }

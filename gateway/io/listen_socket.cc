@@ -85,4 +85,55 @@ absl::StatusOr<int> ListenOn(const SocketAddress& address, int backlog) {
   return fd;
 }
 
+namespace {
+
+// Not SO_REUSEPORT: no other listener may share a port, another worker's least of all.
+int MakeDataSocket(int family) {
+  const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  const int on = 1;
+  const linger reset{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  // Accepted sockets inherit both.
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  return fd;
+}
+
+uint16_t BoundPort(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return 0;
+  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length).endpoint().port;
+}
+
+}  // namespace
+
+DataSocket ListenForData(const Endpoint& address, uint16_t first, uint16_t last, uint32_t* cursor) {
+  // The real client, and a few of those that are sent away.
+  constexpr int kBacklog = 8;
+  const uint32_t ports = last - first + 1u;
+  Endpoint at = address;
+  at.port = 0;
+  DataSocket result{.os_fd = MakeDataSocket(SocketAddress::From(at).family())};
+  result.error = result.os_fd < 0 ? errno : EADDRINUSE;
+  for (uint32_t tries = ports; result.os_fd >= 0 && tries > 0; --tries) {
+    if (first != 0) at.port = static_cast<uint16_t>(first + (*cursor)++ % ports);
+    const SocketAddress local = SocketAddress::From(at);
+    // Two sockets may be bound to a port of which none listens yet.
+    if (bind(result.os_fd, local.get(), local.length()) == 0 &&
+        listen(result.os_fd, kBacklog) == 0) {
+      result.port = BoundPort(result.os_fd);
+      result.error = 0;
+      return result;
+    }
+    result.error = errno;
+    close(result.os_fd);
+    const bool again = result.error == EADDRINUSE && tries > 1;
+    result.os_fd = again ? MakeDataSocket(local.family()) : -1;
+  }
+  return result;
+}
+
 }  // namespace starling

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 
 namespace starling {
@@ -44,6 +45,35 @@ TEST(ListenSocketTest, IPv6IsIPv6Only) {
   if (!fd.ok()) GTEST_SKIP() << "no IPv6 here: " << fd.status();
   EXPECT_EQ(OptionOf(*fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
   close(*fd);
+}
+
+TEST(ListenSocketTest, DataSocketsShareNoPort) {
+  const Endpoint loopback{.family = Endpoint::Family::kV4, .port = 0, .ip = {127, 0, 0, 1}};
+  uint32_t cursor = 0;
+  const DataSocket any = ListenForData(loopback, 0, 0, &cursor);
+  ASSERT_EQ(any.error, 0);
+  EXPECT_EQ(Bound(any.os_fd).endpoint().port, any.port);
+  EXPECT_EQ(cursor, 0u);
+  EXPECT_EQ(OptionOf(any.os_fd, SOL_SOCKET, SO_REUSEPORT), 0);
+  linger reset{};
+  socklen_t length = sizeof(reset);
+  ASSERT_EQ(getsockopt(any.os_fd, SOL_SOCKET, SO_LINGER, &reset, &length), 0);
+  EXPECT_TRUE(reset.l_onoff == 1 && reset.l_linger == 0);
+  // A range of this port alone is taken; one that has another beside it is not.
+  EXPECT_EQ(ListenForData(loopback, any.port, any.port, &cursor).error, EADDRINUSE);
+  close(any.os_fd);
+  const DataSocket again = ListenForData(loopback, any.port, any.port, &cursor);
+  EXPECT_EQ(again.error, 0);
+  EXPECT_EQ(again.port, any.port);
+  close(again.os_fd);
+}
+
+TEST(ListenSocketTest, ADataSocketElsewhereSaysWhy) {
+  const Endpoint foreign{.family = Endpoint::Family::kV4, .port = 0, .ip = {192, 0, 2, 1}};
+  uint32_t cursor = 0;
+  const DataSocket none = ListenForData(foreign, 40000, 40009, &cursor);
+  EXPECT_EQ(none.error, EADDRNOTAVAIL);
+  EXPECT_EQ(none.os_fd, -1);
 }
 
 TEST(ListenSocketTest, AddressInUseIsNamedWithARemedy) {

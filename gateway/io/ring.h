@@ -33,10 +33,12 @@ namespace starling {
 using Fd = int32_t;
 inline constexpr Fd kNoFd = -1;
 
-// What a completion answers. `kDown` is the client's side, `kUp` the backend's.
+// What a completion answers. `kDown` is the side that was accepted, `kUp` the one that was
+// opened: but for FTP's active data channels the client's and the backend's.
 enum class Op : uint8_t {
   kNone,
   kAccept,
+  kDataAccept,
   kDownRecv,
   kDownSend,
   kDownPeek,
@@ -79,7 +81,7 @@ struct Completion {
   int32_t result = 0;           // octets or descriptor index, or a negative errno
   BufferId buffer = kNoBuffer;  // kDownRecv, kUpRecv with result > 0
   bool more = false;            // the kernel says that more octets wait already
-  Endpoint peer{};              // kAccept: who connected (kNone for Unix)
+  Endpoint peer{};              // kAccept, kDataAccept: who connected (kNone for Unix)
   Endpoint local{};             // kAccept: the address called; kUpOpen over TCP: our own
 };
 
@@ -150,6 +152,11 @@ class Ring {
   // descriptor is free again. Not timed: Cancel() ends it.
   virtual void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                             bool want_local, Tag tag) = 0;
+
+  // The same without a header, from the address `source` (its port is not used). Closed
+  // before both sides have ended, such a connection is reset: its peer must not take
+  // what it has for the whole.
+  virtual void OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) = 0;
 
   // At most `max` octets (0 < max) into one buffer of `group`; one at a time a
   // descriptor. Result 0 is the end of data; -ENOBUFS: no buffer was free,

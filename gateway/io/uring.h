@@ -39,6 +39,7 @@ class UringRing final : public Ring {
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                     bool want_local, Tag tag) override;
+  void OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) override;
   void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
   void Peek(Fd fd, Tag tag) override;
   void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
@@ -128,6 +129,9 @@ class UringRing final : public Ring {
   void Arm(Armed kind, Tag tag);
   bool WantsOrdinarySocket(const SocketAddress& address, bool want_local) const;
   bool MakeOrdinarySocket(const SocketAddress& address, Opening* opening);
+  bool MakeDataSocket(const SocketAddress& address, const Endpoint& source, Opening* opening);
+  Opening& BeginOpening(Fd fd, Tag tag);
+  void RequestOpening(Fd fd, const SocketAddress& address, std::span<const uint8_t> header);
   void RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data);
   uint32_t CancelTargets(Tag tag, std::array<uint64_t, 4>* targets);
   void RequestCancels(std::span<const uint64_t> targets, Tag tag);

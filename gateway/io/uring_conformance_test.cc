@@ -282,6 +282,43 @@ TEST(UringTest, AnAcceptTooManyIsRefused) {
   EXPECT_EQ(second.result, -EBUSY);
 }
 
+// What was not ended is reset, from the address that it was to come from.
+TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
+  for (const bool ended : {false, true}) {
+    auto ring = Ring::Create({});
+    ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
+    const SocketAddress any = *SocketAddress::Parse("127.0.0.1:0");
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(bind(listener, any.get(), any.length()), 0);
+    ASSERT_EQ(listen(listener, 1), 0);
+    const SocketAddress address = NameOf(listener);
+    const Endpoint source{.family = Endpoint::Family::kV4, .port = 0, .ip = {127, 0, 0, 9}};
+    (*ring)->OpenData(3, address, source, {Op::kUpOpen, 3, 1});
+    ASSERT_EQ(WaitFor(**ring, Op::kUpOpen).result, 0);
+    sockaddr_storage peer{};
+    socklen_t length = sizeof(peer);
+    const int fd = accept(listener, reinterpret_cast<sockaddr*>(&peer), &length);
+    ASSERT_GE(fd, 0);
+    const auto from = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&peer), length);
+    EXPECT_EQ(IpToString(from.endpoint()), "127.0.0.9");
+    if (ended) {
+      shutdown(fd, SHUT_WR);
+      (*ring)->Recv(3, BufferGroup::kSmall, 1, {Op::kUpRecv, 3, 1});
+      EXPECT_EQ(WaitFor(**ring, Op::kUpRecv).result, 0);
+      (*ring)->ShutdownWrite(3, {Op::kUpShutdown, 3, 1});
+      EXPECT_EQ(WaitFor(**ring, Op::kUpShutdown).result, 0);
+    }
+    (*ring)->CancelAndClose(3, {Op::kUpClose, 3, 1});
+    WaitFor(**ring, Op::kUpClose);
+    char octet;
+    const ssize_t got = recv(fd, &octet, 1, 0);
+    EXPECT_EQ(got, ended ? 0 : -1);
+    if (!ended) EXPECT_EQ(errno, ECONNRESET);
+    close(fd);
+    close(listener);
+  }
+}
+
 TEST(UringTest, WakeEndsAWaitWithoutADeadline) {
   auto ring = Ring::Create({});
   ASSERT_TRUE(ring.ok());

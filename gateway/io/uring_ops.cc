@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "gateway/io/uring.h"
 #include "gateway/io/uring_compat.h"
@@ -112,24 +113,60 @@ bool UringRing::MakeOrdinarySocket(const SocketAddress& address, Opening* openin
   return true;
 }
 
-void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                             bool want_local, Tag tag) {
-  Leg& leg = LegOf(tag);
-  if (fd != static_cast<Fd>(tag.slot) || leg.in_table) {
+bool UringRing::MakeDataSocket(const SocketAddress& address, const Endpoint& source,
+                               Opening* opening) {
+  if (!MakeOrdinarySocket(address, opening)) return false;
+  const linger reset{.l_onoff = 1, .l_linger = 0};
+  setsockopt(opening->os_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  // Without this a port would be taken that no other connection could have.
+  setsockopt(opening->os_fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &kOn, sizeof(kOn));
+  Endpoint from = source;
+  from.port = 0;
+  const SocketAddress local = SocketAddress::From(from);
+  if (bind(opening->os_fd, local.get(), local.length()) == 0) return true;
+  const int error = errno;
+  close(std::exchange(opening->os_fd, -1));
+  errno = error;
+  return false;
+}
+
+UringRing::Opening& UringRing::BeginOpening(Fd fd, Tag tag) {
+  if (fd != static_cast<Fd>(tag.slot) || LegOf(tag).in_table) {
     Die("an upstream descriptor is not free", EEXIST);
   }
-  want_local = want_local && !address.is_unix();
   Opening& opening = openings_[fd];
   opening = Opening();
   opening.tag = tag;
-  opening.want_local = want_local;
-  opening.header = static_cast<int32_t>(header.size());
-  const bool ordinary = WantsOrdinarySocket(address, want_local);
-  if (ordinary && !MakeOrdinarySocket(address, &opening)) {
+  return opening;
+}
+
+void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
+                             bool want_local, Tag tag) {
+  Opening& opening = BeginOpening(fd, tag);
+  opening.want_local = want_local && !address.is_unix();
+  if (WantsOrdinarySocket(address, opening.want_local) && !MakeOrdinarySocket(address, &opening)) {
     at_once_.push_back({.tag = tag, .result = -errno});
     return;
   }
-  Arm(kOpen, tag);
+  RequestOpening(fd, address, header);
+}
+
+// An ordinary socket: what is set and bound here the table cannot.
+void UringRing::OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) {
+  Opening& opening = BeginOpening(fd, tag);
+  if (!MakeDataSocket(address, source, &opening)) {
+    at_once_.push_back({.tag = tag, .result = -errno});
+    return;
+  }
+  RequestOpening(fd, address, {});
+}
+
+void UringRing::RequestOpening(Fd fd, const SocketAddress& address,
+                               std::span<const uint8_t> header) {
+  Opening& opening = openings_[fd];
+  opening.header = static_cast<int32_t>(header.size());
+  Arm(kOpen, opening.tag);
+  Leg& leg = LegOf(opening.tag);
   leg.in_table = true;
   leg.connecting = true;
   leg.cancelled = false;
@@ -139,7 +176,7 @@ void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<cons
   // option that cannot be set (hard link) is no reason to fail.
   constexpr uint8_t kNext = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
   Reserve(4);
-  if (ordinary) {
+  if (opening.os_fd >= 0) {
     io_uring_sqe* sqe = Request(IORING_OP_FILES_UPDATE, -1, kNext, StepData(Step::kOpenSocket, fd));
     sqe->addr = Address(&opening.os_fd);
     sqe->len = 1;

@@ -138,6 +138,7 @@ void UringRing::Handle(const io_uring_cqe& cqe, std::vector<Completion>& out) {
       return;
     case Op::kNone:
     case Op::kAccept:
+    case Op::kDataAccept:
     case Op::kUpOpen:
     case Op::kWake:
     case Op::kCount:

@@ -48,7 +48,8 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "output_buffers",
                                                     "receive_buffers",
                                                     "log_records",
-                                                    "descriptors"};
+                                                    "descriptors",
+                                                    "data_listeners"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -59,6 +60,7 @@ enum class Limit : uint8_t {
   kReceiveBuffers,
   kLogRecords,
   kDescriptors,  // or memory, that an accept could not get
+  kDataListeners,
 };
 inline constexpr std::string_view kNoLabel[] = {""};
 inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};

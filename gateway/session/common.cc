@@ -161,7 +161,7 @@ void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
   if (!leg.in.empty()) max = std::min(max, leg.in.capacity() - (leg.in.end - leg.in.begin));
   if (max == 0) return;
   leg.in_flight |= kOpRecv;
-  const bool down = IsDown(session, leg);
+  const bool down = IsAccepted(session, leg);
   ctx.ring->Recv(leg.fd, group, max, MakeTag(session, down ? Op::kDownRecv : Op::kUpRecv));
 }
 
@@ -171,7 +171,7 @@ void ArmSend(WorkerContext& ctx, Session& session, Leg& leg) {
   if (leg.send_error != 0 || leg.write_ended) return;
   leg.in_flight |= kOpSend;
   leg.out.in_flight = leg.out.end - leg.out.begin;
-  const bool down = IsDown(session, leg);
+  const bool down = IsAccepted(session, leg);
   ctx.ring->Send(leg.fd, leg.out.view(), MakeTag(session, down ? Op::kDownSend : Op::kUpSend));
 }
 
@@ -184,14 +184,14 @@ void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
   }
   leg.write_ended = true;
   leg.in_flight |= kOpShutdown;
-  const bool down = IsDown(session, leg);
+  const bool down = IsAccepted(session, leg);
   ctx.ring->ShutdownWrite(leg.fd, MakeTag(session, down ? Op::kDownShutdown : Op::kUpShutdown));
 }
 
 void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg) {
   if (!leg.open() || (leg.in_flight & kOpCancel) != 0) return;
   leg.in_flight |= kOpCancel;
-  const bool down = IsDown(session, leg);
+  const bool down = IsAccepted(session, leg);
   ctx.ring->Cancel(leg.fd, MakeTag(session, down ? Op::kDownCancel : Op::kUpCancel));
 }
 
@@ -222,12 +222,14 @@ void SayAlert(WorkerContext& ctx, Session& session, uint8_t description) {
 }
 
 void SetPhase(WorkerContext& ctx, Session& session, Phase phase) {
+  if (IsOver(phase)) EndData(ctx, session);
   session.phase = phase;
   session.phase_at = ctx.now;
   SessionPhase counted = session.counted;
   switch (phase) {
     case Phase::kFree:
     case Phase::kProxyHeader:
+    case Phase::kDataWait:
     case Phase::kDialogue:
     case Phase::kUpgrade:
       counted = SessionPhase::kNegotiate;

@@ -65,6 +65,9 @@ struct WorkerContext {
   bool out_of_blocks = false;        // the session being pumped met the pool's limit
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
+  uint32_t armed_accepts = 0;        // of listeners: each may want a slot
+  uint32_t data_listeners = 0;       // data channels that are waited for
+  uint32_t data_port = 0;            // where in the range of ports the next one is looked for
   uint32_t key_operations = 0;       // private-key operations that this turn may still do
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // of this turn's: those that may want such an operation

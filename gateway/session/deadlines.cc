@@ -12,6 +12,7 @@ const ListenerLimits& Limits(const Session& session) { return session.listener->
 bool BeforeRelay(const Session& session) {
   switch (session.phase) {
     case Phase::kProxyHeader:
+    case Phase::kDataWait:
     case Phase::kDialogue:
     case Phase::kUpgrade:
     case Phase::kHandshake:
@@ -93,6 +94,9 @@ MonoTime IdleDue(const Session& session) {
   if (session.phase != Phase::kRelay && !OnPlaintextLeg(session) && !Serves(session)) {
     return kNever;
   }
+  // Its data channel has an idle time of its own.
+  const Dialogue* dialogue = session.dialogue;
+  if (dialogue != nullptr && dialogue->data_generation != 0 && !dialogue->data_kept) return kNever;
   const ListenerLimits& limits = Limits(session);
   const bool half_closed = session.reason != EndReason::kNone;
   uint32_t ms = limits.idle_ms;
@@ -114,6 +118,7 @@ bool WaitsForWords(const Session& session) {
 
 void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
   NoteReason(session, reason);
+  if (session.data != nullptr) return EndNow(ctx, session, reason);
   if (InDialogue(session)) {
     TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up});
   } else if (session.tls_up) {

@@ -1,6 +1,7 @@
 // Runs the negotiator: before TLS, on a plaintext leg between the two sides, in the
 // preamble on the fresh leg, and inside TLS. Also the PROXY header, before all of it.
 #include <cassert>
+#include <utility>
 
 #include "gateway/session/steps.h"
 #include "protocols/proxy_header.h"
@@ -72,6 +73,16 @@ uint32_t PlaintextBackend(const Session& session) {
                                        : config.backend;
 }
 
+void TellData(WorkerContext& ctx, Session& session, const DataNews& news);
+
+// A data channel that was asked for.
+void ServeData(WorkerContext& ctx, Session& session, const Step& step) {
+  Endpoint ready_at;
+  const bool ready = ServeDataAsk(ctx, session, step, ready_at);
+  if (step.data == DataAsk::kDrop) return;
+  TellData(ctx, session, {.ready_at = ready ? &ready_at : nullptr});
+}
+
 // What the verdict asks for. True: the dialogue goes on.
 bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t reply_at) {
   Dialogue& dialogue = *session.dialogue;
@@ -81,6 +92,7 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
     session.active_at = ctx.now;
     LogEstablished(ctx, session);
   }
+  if (step.data != DataAsk::kNone) ServeData(ctx, session, step);
   switch (step.verdict) {
     case Verdict::kContinue:
       dialogue.hold = false;
@@ -122,6 +134,14 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
       return false;
   }
   return false;
+}
+
+void TellData(WorkerContext& ctx, Session& session, const DataNews& news) {
+  Output out;
+  if (!MakeOutput(ctx, session, out)) return EndNow(ctx, session, EndReason::kBufferLimit);
+  const Step step = session.dialogue->negotiator->OnData(news, out);
+  TakeOutput(ctx, session, out);
+  Apply(ctx, session, step, session.down.out.end);
 }
 
 // Who begins with TLS where the protocol has both is not the dialogue's.
@@ -294,7 +314,9 @@ bool StepDialogue(WorkerContext& ctx, Session& session) {
   if (session.dialogue->handing_over) return HandOver(ctx, session);
   const Phase before = session.phase;
   bool progress = true;
-  bool any = false;
+  bool any = std::exchange(session.dialogue->data_over, false);
+  if (any) TellData(ctx, session, {.outcome = session.dialogue->data_outcome});
+  if (session.phase != before) return true;
   while (progress && session.phase == before) {
     progress = false;
     if (session.leg_state == LegState::kUp && Feed(ctx, session, session.up)) progress = true;

@@ -80,6 +80,12 @@ void RefusePlaintext(WorkerContext& ctx, Session& session, ByteView in) {
 bool FirstOctetIsTls(WorkerContext& ctx, Session& session, ByteView in) {
   if (in[0] == kHandshakeRecord) return true;
   CountFailure(ctx, session, TlsFailure::kNotTls);
+  if (session.data != nullptr) {
+    // Not a word: what follows are octets of a file.
+    CountAttack(ctx, session, Attack::kPlainOnTlsPort);
+    EndNow(ctx, session, EndReason::kPlainOnTlsPort);
+    return false;
+  }
   if (session.upgraded) {
     CountAttack(ctx, session, Attack::kPlaintextInjection);
     SayAlert(ctx, session, kUnexpectedMessage);
@@ -135,6 +141,7 @@ void Completed(WorkerContext& ctx, Session& session) {
   ctx.shard->Observe(Histogram::kHandshakeSeconds, id, static_cast<uint64_t>(took.count()));
   LeaveHandshake(ctx, session);
   if (session.upgraded) SendTicketsNow(ctx, session);
+  if (session.data != nullptr) return DataTlsUp(ctx, session);
   SetPhase(ctx, session, Phase::kOpening);
   OpenLeg(ctx, session, session.listener->config->backend);
 }

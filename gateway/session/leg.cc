@@ -276,13 +276,13 @@ void OpenAllLegs(WorkerContext& ctx, Session& session, uint32_t backend) {
 }
 
 void RecordLegOpened(WorkerContext& ctx, Session& session, const Completion& completion) {
-  Leg& up = session.up;
+  Leg& up = session.opened_leg();
   up.in_flight &= static_cast<uint8_t>(~kOpOpen);
   if (completion.result == 0) {
     const uint32_t header = up.out.in_flight;
     up.octets_out += header;
     ctx.shard->Add(Family::kBytes, session.listener->id, 3, 0, header);
-    session.upstream_port = completion.local.port;
+    session.up_local = completion.local;
   } else {
     up.send_error = static_cast<int16_t>(-completion.result);
   }
@@ -362,6 +362,7 @@ void LegClosed(WorkerContext& ctx, Session& session) {
 
 void CloseLeg(WorkerContext& ctx, Session& session) {
   Leg& up = session.up;
+  if (session.data != nullptr) return CloseDataLeg(ctx, session, up);
   if (session.leg_state == LegState::kNone || session.leg_state == LegState::kClosing) return;
   if (session.leg_state == LegState::kConnecting) {
     if ((up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, up);

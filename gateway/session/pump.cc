@@ -94,14 +94,16 @@ bool StepByPhase(WorkerContext& ctx, Session& session) {
       return false;
     case Phase::kProxyHeader:
       return StepProxyHeader(ctx, session);
+    case Phase::kDataWait:
+      return StepDataWait(ctx, session);
     case Phase::kDialogue:
       return StepLeg(ctx, session) || StepDialogue(ctx, session);
     case Phase::kUpgrade:
       return StepUpgrade(ctx, session);
     case Phase::kHandshake:
-      return StepHandshake(ctx, session);
+      return StepDataJoin(ctx, session) || StepHandshake(ctx, session);
     case Phase::kOpening:
-      return StepLeg(ctx, session);
+      return session.data != nullptr ? StepDataJoin(ctx, session) : StepLeg(ctx, session);
     case Phase::kPreamble:
       return StepPreamble(ctx, session);
     case Phase::kInside:
@@ -259,40 +261,43 @@ void Record(WorkerContext& ctx, const Completion& completion) {
   Session& session = *found;
   switch (completion.tag.op) {
     case Op::kDownRecv:
-      RecordRecv(ctx, session, session.down, completion);
+      RecordRecv(ctx, session, session.accepted_leg(), completion);
       break;
     case Op::kUpRecv:
-      RecordRecv(ctx, session, session.up, completion);
+      RecordRecv(ctx, session, session.opened_leg(), completion);
       break;
     case Op::kDownSend:
-      RecordSend(ctx, session, session.down, completion);
+      RecordSend(ctx, session, session.accepted_leg(), completion);
       break;
     case Op::kUpSend:
-      RecordSend(ctx, session, session.up, completion);
+      RecordSend(ctx, session, session.opened_leg(), completion);
       break;
     case Op::kDownPeek:
       RecordPeek(session, completion);
       break;
     case Op::kDownShutdown:
-      Finished(session.down, kOpShutdown);
+      Finished(session.accepted_leg(), kOpShutdown);
       break;
     case Op::kUpShutdown:
-      Finished(session.up, kOpShutdown);
+      Finished(session.opened_leg(), kOpShutdown);
       break;
     case Op::kDownCancel:
-      Finished(session.down, kOpCancel);
+      Finished(session.accepted_leg(), kOpCancel);
       break;
     case Op::kUpCancel:
-      Finished(session.up, kOpCancel);
+      Finished(session.opened_leg(), kOpCancel);
+      break;
+    case Op::kDataAccept:
+      RecordDataAccept(session, completion);
       break;
     case Op::kUpOpen:
       RecordLegOpened(ctx, session, completion);
       break;
     case Op::kDownClose:
-      RecordClosed(session.down);
+      RecordClosed(session.accepted_leg());
       break;
     case Op::kUpClose:
-      RecordClosed(session.up);
+      RecordClosed(session.opened_leg());
       break;
     case Op::kNone:
     case Op::kAccept:

@@ -53,13 +53,16 @@ bool ServerEnded(WorkerContext& ctx, Session& session) {
   return session.up.end_of_data && Input(ctx, session.up).empty();
 }
 
+// The end of a file is told by each side's own, never by the close.
+bool IsData(const Session& session) { return session.data != nullptr; }
+
 bool CloseNotifyOver(const Leg& leg) { return leg.tls == nullptr || leg.tls->close_notify_over; }
 
 // Passes on to the peer of `leg` that the other will say no more. Where it has ended
 // itself nothing is left to be said in either direction, and the close that follows
 // tells as much.
 void TellEnd(WorkerContext& ctx, Session& session, Leg& leg, bool ended_itself) {
-  if (!Flushed(leg) || (ended_itself && CloseNotifyOver(leg))) return;
+  if (!Flushed(leg) || (ended_itself && CloseNotifyOver(leg) && !IsData(session))) return;
   ArmShutdown(ctx, session, leg);
 }
 
@@ -73,6 +76,7 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   Leg& up = session.up;
   if (UpBroken(session)) {
+    if (IsData(session)) session.data->lost = true;
     DropInput(ctx, down);
     session.plain_pending = false;
     session.record_at = kNever;
@@ -155,6 +159,7 @@ void EndOfServer(WorkerContext& ctx, Session& session) {
 
 void StepToClient(WorkerContext& ctx, Session& session) {
   if (DownBroken(session)) {
+    if (IsData(session)) session.data->lost |= !Input(ctx, session.up).empty();
     DropInput(ctx, session.up);
     if ((session.down.in_flight & kOpSend) == 0) ReleaseBlock(ctx, session.down.out);
     return;
@@ -179,13 +184,29 @@ bool PassedOn(const Leg& leg, bool both_ended) {
 // Each direction is over when its end was passed on, or its sink is gone.
 bool ToServerOver(const Session& session, bool both_ended) {
   if (UpBroken(session)) return (session.up.in_flight & kOpSend) == 0;
-  return PassedOn(session.up, both_ended);
+  return PassedOn(session.up, both_ended && !IsData(session));
 }
 
 bool ToClientOver(const Session& session, bool both_ended) {
   if (DownBroken(session)) return (session.down.in_flight & kOpSend) == 0;
   const bool told = !session.tls_up || session.close_notify_sent || session.up.was_reset();
-  return told && PassedOn(session.down, both_ended);
+  return told && PassedOn(session.down, both_ended && !IsData(session));
+}
+
+// One side of a data channel broke off, and the other is to see that: the connection to it
+// is reset.
+bool CutOff(WorkerContext& ctx, Session& session) {
+  if (session.up.was_reset()) {
+    EndNow(ctx, session, EndReason::kBackendReset);
+    return true;
+  }
+  const bool client_gone =
+      session.down.recv_error != 0 ||
+      (session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending);
+  if (!client_gone || session.client_closed_tls || ServerEnded(ctx, session)) return false;
+  EndNow(ctx, session,
+         session.down.recv_error != 0 ? EndReason::kClientReset : EndReason::kClientTruncated);
+  return true;
 }
 
 }  // namespace
@@ -240,6 +261,7 @@ void StartRelay(WorkerContext& ctx, Session& session) {
 
 bool StepRelay(WorkerContext& ctx, Session& session) {
   if (session.down.recv_error != 0) NoteReason(session, EndReason::kClientReset);
+  if (IsData(session) && CutOff(ctx, session)) return true;
   if (!StepToServer(ctx, session)) return true;
   StepToClient(ctx, session);
   if (session.phase != Phase::kRelay) return true;

@@ -41,7 +41,7 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.worker = static_cast<uint16_t>(ctx.index);
   record.listener = session.listener->id;
   record.server = session.last_server;
-  record.upstream_port = session.upstream_port;
+  record.upstream_port = session.up_local.port;
   record.session = session.id;
   record.at = WallNow();
   record.duration_us = MicrosSince(ctx.now, session.accepted_at);
@@ -69,6 +69,8 @@ void LogEstablished(WorkerContext& ctx, Session& session) {
 void ReportEnd(WorkerContext& ctx, Session& session) {
   const ListenerId id = session.listener->id;
   ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(session.counted), 0, -1);
+  // Nobody came: there was no connection to report on.
+  if (session.data != nullptr && !session.data->accepted) return;
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));

@@ -52,6 +52,7 @@ enum LegOp : uint8_t {
   kOpCancel = 16,
   kOpClose = 32,
   kOpOpen = 64,
+  kOpAccept = 128,
 };
 
 // TLS within a leg to a server: what the steps read and write is plaintext, and what
@@ -98,6 +99,7 @@ struct Leg {
 enum class Phase : uint8_t {
   kFree,
   kProxyHeader,  // waiting for the load balancer's header
+  kDataWait,     // a data channel that is listened for
   kDialogue,     // the negotiator speaks; a plaintext leg may be open
   kUpgrade,      // the point of upgrade: look for stray octets, send the go-ahead
   kHandshake,    // from the wait for the first octet of TLS to its end
@@ -147,11 +149,36 @@ struct Dialogue {
   bool stray_octet = false;     // or it was not
   bool pregreet = false;        // the client spoke first, and that is counted
   uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
+
+  // The session that is its data channel, while there is one; generation 0: none.
+  uint32_t data_slot = 0;
+  uint32_t data_generation = 0;
+  bool data_over = false;  // it has ended so, and the negotiator has not heard of it
+  DataOutcome data_outcome = DataOutcome::kNotMade;
+  bool data_kept = false;  // of that session the server's connection is left
 };
 
 // Where its storage begins, aligned.
 inline constexpr size_t kDialogueHeader =
     (sizeof(Dialogue) + alignof(std::max_align_t) - 1) & ~(alignof(std::max_align_t) - 1);
+
+// What makes a session the data channel of another (FTP). One of its legs is accepted from a
+// listening socket of its own, the other then connected.
+struct DataChannel {
+  uint32_t control_slot = 0;
+  uint32_t control_generation = 0;
+  Fd listener = kNoFd;
+  Endpoint expected;     // the host whose connection is taken
+  SocketAddress target;  // to which the other leg is connected
+  Endpoint source;       // from there
+  int32_t accept_error = 0;
+  bool cancelled = false;  // the accept
+  bool accepted = false;   // from the right host
+  bool joined = false;     // the other leg is connected
+  bool lost = false;       // octets that were received could not be passed on
+  bool told = false;       // the control session has heard of its end, or need not
+  bool kept = false;       // the server's connection stays until the control session drops it
+};
 
 struct ListenerRuntime;
 
@@ -178,6 +205,7 @@ struct Session {
   bool established = false;    // logged as such
   bool offered = false;
   bool starving = false;  // in the list of those that wait for buffers
+  bool reversed = false;  // `up` was accepted and `down` opened: a data channel of PORT
   TlsFailure tls_failure = TlsFailure::kNone;
   UpstreamTlsOutcome upstream_tls;  // of the latest leg
   SessionPhase counted = SessionPhase::kNegotiate;
@@ -187,13 +215,14 @@ struct Session {
   TlsSession tls;
   Leg down;
   Leg up;
+  std::unique_ptr<DataChannel> data;  // null: no data channel
 
   uint64_t id = 0;
   uint64_t tried_servers = 0;         // bits, for this leg
   int32_t server = -1;                // index in its backend; -1: no leg
   uint32_t backend = 0;               // index into Config::backends
   uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
-  uint16_t upstream_port = 0;
+  Endpoint up_local;                  // our own address on the leg
   uint8_t backlog_retries = 0;
   uint32_t lingered = 0;  // octets discarded
   Endpoint peer;          // the true client
@@ -208,6 +237,9 @@ struct Session {
   MonoTime record_at = kNever;  // a TLS record was begun then
   MonoTime timer = kNever;      // what the wheel holds
   uint32_t handshake_us = 0;
+
+  Leg& accepted_leg() { return reversed ? up : down; }
+  Leg& opened_leg() { return reversed ? down : up; }
 };
 
 }  // namespace starling

@@ -72,6 +72,13 @@ void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direc
                 uint8_t description);
 void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
 inline bool IsDown(const Session& session, const Leg& leg) { return &leg == &session.down; }
+// Which of the ring's two sides it is.
+inline bool IsAccepted(const Session& session, const Leg& leg) {
+  return IsDown(session, leg) != session.reversed;
+}
+inline bool IsOver(Phase phase) {
+  return phase == Phase::kLastWords || phase == Phase::kLinger || phase == Phase::kClosing;
+}
 inline MonoTime After(MonoTime at, uint32_t ms) { return at + std::chrono::milliseconds(ms); }
 
 // --- dialogue.cc: the negotiator, before TLS, on a plaintext leg, in the preamble, inside ---
@@ -98,6 +105,23 @@ void ConsumeInside(WorkerContext& ctx, Session& session, size_t octets);
 // The dialogue is over: passes on to the server what was opened for it. True: all of
 // it, and the relay has begun.
 bool HandOver(WorkerContext& ctx, Session& session);
+
+// --- data.cc: data channels, sessions beside that of their control connection ---
+// Makes the data channel that was asked for, or drops the one there is. False: none could
+// be made; else `ready_at` is where it is listened for.
+bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoint& ready_at);
+void RecordDataAccept(Session& session, const Completion& completion);
+bool StepDataWait(WorkerContext& ctx, Session& session);
+// The connecting of the second leg.
+bool StepDataJoin(WorkerContext& ctx, Session& session);
+// TLS with the client is up.
+void DataTlsUp(WorkerContext& ctx, Session& session);
+void CloseDataLeg(WorkerContext& ctx, Session& session, Leg& leg);
+// False: an accept is still with the ring.
+bool CloseDataListener(WorkerContext& ctx, Session& session);
+// The session is over: if it is a data channel, its control session is told how that
+// ended, and if it has one, that is reset.
+void EndData(WorkerContext& ctx, Session& session);
 
 // --- upgrade.cc ---
 bool StepUpgrade(WorkerContext& ctx, Session& session);

@@ -9,6 +9,7 @@ namespace {
 
 void CloseDown(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
+  if (session.data != nullptr) return CloseDataLeg(ctx, session, down);
   if (!down.open() || (down.in_flight & kOpClose) != 0) return;
   down.in_flight |= kOpClose;
   ctx.ring->CancelAndClose(down.fd, Tag{Op::kDownClose, session.slot, session.generation});
@@ -61,6 +62,8 @@ void EndNow(WorkerContext& ctx, Session& session, EndReason reason) {
 }
 
 void EndPolitely(WorkerContext& ctx, Session& session, EndReason reason) {
+  // A close_notify would say that a file is whole.
+  if (session.data != nullptr && session.tls_up) return EndNow(ctx, session, reason);
   NoteReason(session, reason);
   LeaveHandshake(ctx, session);
   SayCloseNotify(ctx, session);
@@ -115,8 +118,10 @@ bool StepClosing(WorkerContext& ctx, Session& session) {
   DropInput(ctx, session.down);
   DropInput(ctx, session.up);
   CloseDown(ctx, session);
+  if (session.data != nullptr && session.data->kept) return false;
   CloseLeg(ctx, session);
   if (session.down.open() || session.up.open()) return false;
+  if (!CloseDataListener(ctx, session)) return false;
   if (!session.down.idle() || !session.up.idle()) return false;
   Release(ctx, session);
   return true;
@@ -134,7 +139,8 @@ void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool p
     default:
       break;
   }
-  if (!polite || session.phase == Phase::kProxyHeader || session.phase == Phase::kUpgrade) {
+  if (!polite || session.data != nullptr || session.phase == Phase::kProxyHeader ||
+      session.phase == Phase::kUpgrade) {
     EndNow(ctx, session, reason);
     return;
   }

@@ -58,7 +58,6 @@ struct Worker::Impl {
   uint32_t most_armed = 0;
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
-  uint32_t armed = 0;
   bool started = false;
   bool stopping = false;
   uint32_t departing = 0;               // sockets let go of, and not yet closed
@@ -119,7 +118,7 @@ absl::Status Worker::Start() {
 void Worker::Impl::OnAccept(const Completion& completion) {
   ListeningSocket& socket = sockets[completion.tag.slot];
   --socket.armed;
-  --armed;
+  --ctx.armed_accepts;
   const int32_t fd = completion.result;
   if (fd < 0) {
     if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
@@ -166,9 +165,9 @@ void Worker::Impl::ArmAccepts() {
     for (uint32_t i = 0; i < sockets.size(); ++i) {
       ListeningSocket& socket = sockets[i];
       if (socket.fd == kNoFd || socket.let_go || socket.armed > round) continue;
-      if (armed >= most_armed) return;
+      if (ctx.armed_accepts >= most_armed) return;
       // Each armed accept may bring a client, and each client is told something.
-      if (armed >= ctx.table.available()) {
+      if (ctx.armed_accepts >= ctx.table.available()) {
         // Once each time, not in every turn that it lasts.
         if (ctx.table.available() == 0 && !no_slots) {
           no_slots = true;
@@ -177,7 +176,7 @@ void Worker::Impl::ArmAccepts() {
         return;
       }
       ++socket.armed;
-      ++armed;
+      ++ctx.armed_accepts;
       ring->ArmAccept(socket.fd, Tag{Op::kAccept, i, 0});
     }
   }

@@ -32,6 +32,10 @@ class SimRing final : public Ring {
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                     bool want_local, Tag tag) override;
+  // The simulated network knows no source addresses, and resets no data channels.
+  void OpenData(Fd fd, const SocketAddress& address, const Endpoint& /*source*/, Tag tag) override {
+    OpenUpstream(fd, address, {}, false, tag);
+  }
   void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
   void Peek(Fd fd, Tag tag) override;
   void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
