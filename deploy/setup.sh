@@ -24,6 +24,7 @@ readonly TEST_PACKAGES=(
   gnutls-bin sslscan testssl.sh python3-cryptography iproute2 clang-format-19 clang-tidy-19 shellcheck
   fetchmail isync msmtp sieve-connect inn2 tin
   slapd ldap-utils python3-ldap3 inetutils-telnetd s3270
+  proftpd-core python3-pyftpdlib lftp
   inspircd ngircd irssi weechat-headless
   postgresql-15 postgresql-client-15 python3-psycopg2
   cups-daemon cups-client cups-ipp-utils apache2-bin

@@ -180,6 +180,14 @@ TONGUES = {
         overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", b"\x30", shown="notice", **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=b"", goodbye=b"\x30", plain_words=b"\x30", claim=NO_CLAIM, forging=NO_FORGING),
+    "ftp": Tongue(
+        greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"AUTH TLS\r\n", go_ahead=b"234 ",
+        next=b"USER injected\r\n",
+        log_in=Answer(b"USER injected\r\n", b"530 ", **LOG_IN),
+        argument=Answer(b"AUTH TLS injected\r\n", b"501 "),
+        backend=b"220 backend\r\n", goodbye=b"421 ", plain_words=b"421 ",
+        again=b"503 TLS is active already\r\n",
+        **lines(stranger=Answer(HTTP, b"421 ", **STRANGER))),
     "postgresql": Tongue(
         greeting=b"", greeting_end=b"", upgrade=database.request(database.SSL),
         go_ahead=b"S", go_ahead_end=b"S", next=database.start_up("injected"),
