@@ -19,6 +19,7 @@ struct Dialogue {
   const char* protocol;
   std::string_view client[2];  // the last is the upgrade
   std::string_view greeting;   // of the backend, swallowed after TLS
+  Verdict end = Verdict::kRelay;
 };
 
 using namespace std::string_view_literals;
@@ -69,6 +70,10 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "acap",
      .client = {"a NOOP\r\n", "b STARTTLS\r\n"},
      .greeting = "* ACAP (IMPLEMENTATION \"ACAP server\") (SASL \"CRAM-MD5\")\r\n"},
+    {.protocol = "ftp",
+     .client = {"FEAT\r\n", "AUTH TLS\r\n"},
+     .greeting = "220 ProFTPD Server (ftp.example.org) [127.0.0.1]\r\n",
+     .end = Verdict::kReadInside},
     // A request without TLS would end it, so this is all.
     {.protocol = "http",
      .client =
@@ -156,7 +161,7 @@ void StartTls(benchmark::State& state, const Dialogue& dialogue, size_t piece) {
     player.Raise(EventKind::kUpgraded, true);
     player.Raise(EventKind::kLegUp, true);
     player.Backend(dialogue.greeting, piece);
-    player.Expect(Verdict::kRelay, "no relay");
+    player.Expect(dialogue.end, "no end of the preamble");
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
 }
