@@ -22,7 +22,7 @@ struct Outcome {
   std::string to_client, to_backend, asked;
   Verdict verdict;
   EndReason reason;
-  uint32_t signals, attacks;
+  uint32_t attacks;  // not the signals: whether an offer was seen depends on how octets come
 
   bool operator==(const Outcome&) const = default;
 };
@@ -67,8 +67,8 @@ Outcome Play(uint8_t switches, std::string_view moves, size_t piece) {
     Move(kind, octets, client, play);
   }
   if (!play.over()) play.Raise(EventKind::kDrain, true);
-  return {play.TakeToClient(), play.TakeToBackend(), play.TakeAsked(), play.verdict(),
-          play.reason(),       play.signals(),       play.attacks()};
+  return {play.TakeToClient(), play.TakeToBackend(), play.TakeAsked(),
+          play.verdict(),      play.reason(),        play.attacks()};
 }
 
 }  // namespace
