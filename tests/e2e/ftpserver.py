@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 
+import mailservers
 from ports import reserve_ports
 
 READY_SECONDS = 60
@@ -92,7 +93,8 @@ class FtpServer:
     def start(self):
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=mailservers._end_with_parent)
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
