@@ -65,6 +65,7 @@ class AssetLoader {
     TlsPolicy policy;
     policy.certificates = Certificates(options.certificates);
     policy.alpn = protocol.alpn;
+    policy.second_alpn = protocol.second_alpn;
     policy.alpn_strict = options.alpn_strict && protocol.alpn_registered;
     policy.sni_strict = options.sni_strict;
     policy.tls12 = options.min_version == MinVersion::kTls12;

@@ -204,6 +204,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateFtp,
      .refuse = RefuseFtp,
      .create_probe = nullptr,
+     .second_alpn = "ftp-data",
      .speaks_inside = true},
     {.name = "postgresql",
      .starttls_port = 5432,

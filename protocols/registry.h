@@ -56,6 +56,8 @@ struct ProtocolRow {
   Probe* (*create_probe)(void* storage, const DialogueOptions& options);
   // Under `require` too, since what is offered before TLS depends on the backend.
   bool probe_under_require = false;
+  // Taken as well; of FTP's data channels, where clients name it.
+  std::string_view second_alpn = {};
   size_t storage_size = kNegotiatorSize;
   // TLS from the first octet is taken on a listener by STARTTLS too (the client speaks
   // first): the dialogue is dropped, and what is inside TLS is relayed unread.

@@ -44,13 +44,13 @@ int64_t MonotonicSeconds() {
 // ALPACA (RFC 7301 section 3.2): who asks for another protocol is refused.
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* in, unsigned in_len,
                void*) {
-  const std::string& ours = TlsContext::Impl::Of(ssl).alpn;
+  const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
   const std::string_view list(reinterpret_cast<const char*>(in), in_len);
   size_t at = 0;
   while (at < list.size()) {
     const size_t size = static_cast<uint8_t>(list[at]);
     const std::string_view name = list.substr(at + 1, size);
-    if (name == ours) {
+    if (name == context.alpn || (!name.empty() && name == context.second_alpn)) {
       *out = in + at + 1;
       *out_len = static_cast<uint8_t>(name.size());
       return SSL_TLSEXT_ERR_OK;
@@ -97,6 +97,7 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   SHA256_Update(&hash, &count, sizeof(count));
   for (const std::string_view name : names) Update(hash, name);
   Update(hash, impl.alpn);
+  Update(hash, impl.second_alpn);
   const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12,
                            static_cast<uint8_t>(impl.client_certificate)};
   SHA256_Update(&hash, flags, sizeof(flags));
@@ -269,7 +270,7 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsPolicy& 
   if (policy.certificates == nullptr || policy.certificates->credentials().empty()) {
     return absl::InvalidArgumentError("TLS needs at least one certificate");
   }
-  if (policy.alpn.size() > 255) {
+  if (policy.alpn.size() > 255 || policy.second_alpn.size() > 255) {
     return absl::InvalidArgumentError("an ALPN identifier has at most 255 octets");
   }
   if (policy.tickets == nullptr) {

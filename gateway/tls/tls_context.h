@@ -48,10 +48,11 @@ enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
 
 struct TlsPolicy {
   std::shared_ptr<const CredentialIndex> certificates;
-  std::string alpn = {};     // the protocol's identifier; empty: ALPN is not spoken
-  bool alpn_strict = false;  // who does not ask for it is refused
-  bool sni_strict = false;   // who asks for no name, or an unknown one, is refused
-  bool tls12 = true;         // false: TLS 1.3 only
+  std::string alpn = {};         // the protocol's identifier; empty: ALPN is not spoken
+  std::string second_alpn = {};  // taken as well
+  bool alpn_strict = false;      // who does not ask for it is refused
+  bool sni_strict = false;       // who asks for no name, or an unknown one, is refused
+  bool tls12 = true;             // false: TLS 1.3 only
   // Names of tls_names.h in the server's order; empty: the defaults.
   std::vector<std::string> ciphers = {};
   std::vector<std::string> groups = {};

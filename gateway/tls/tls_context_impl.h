@@ -21,6 +21,7 @@ struct TlsContext::Impl : TlsEngine {
   Impl(const TlsPolicy& from, CompiledPolicy compiled)
       : index(from.certificates),
         alpn(from.alpn),
+        second_alpn(from.second_alpn),
         alpn_strict(from.alpn_strict),
         sni_strict(from.sni_strict),
         policy(std::move(compiled)),
@@ -53,6 +54,7 @@ struct TlsContext::Impl : TlsEngine {
 
   const std::shared_ptr<const CredentialIndex> index;
   const std::string alpn;
+  const std::string second_alpn;
   const bool alpn_strict;
   const bool sni_strict;
   const CompiledPolicy policy;

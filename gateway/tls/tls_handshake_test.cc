@@ -260,6 +260,7 @@ TEST_F(HandshakeTest, Alpn) {
     std::vector<std::string> theirs;
     bool connects;
     std::string expected;
+    std::string second = {};
   } const rows[] = {
       {"imap", {}, true, ""},
       {"imap", {"imap"}, true, "imap"},
@@ -267,12 +268,16 @@ TEST_F(HandshakeTest, Alpn) {
       {"imap", {"http/1.1"}, false, ""},
       {"imap", {"imap4", "ima"}, false, ""},
       {"", {"http/1.1"}, true, ""},
+      {"ftp", {"x", "ftp-data"}, true, "ftp-data", "ftp-data"},
+      {"ftp", {"ftp"}, true, "ftp", "ftp-data"},
+      {"ftp", {"ftp-dat"}, false, "", "ftp-data"},
       {"", {}, true, ""},
   };
   for (const auto& row : rows) {
     for (const uint16_t version : {kTls12, kTls13}) {
       SCOPED_TRACE(testing::PrintToString(row.theirs));
       policy_.alpn = row.ours;
+      policy_.second_alpn = row.second;
       const auto context = Make(policy_);
       TestClientOptions options;
       options.min_version = options.max_version = version;
