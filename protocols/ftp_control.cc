@@ -11,7 +11,7 @@ namespace starling {
 
 namespace {
 
-constexpr std::array<std::string_view, 24> kOwnReplies = {
+constexpr std::array<std::string_view, 25> kOwnReplies = {
     "200 PBSZ=0\r\n",
     "501 PBSZ takes a number\r\n",
     "503 PBSZ first\r\n",
@@ -34,6 +34,7 @@ constexpr std::array<std::string_view, 24> kOwnReplies = {
     "522 Network protocol not supported, use (2)\r\n",
     "500 Unknown command\r\n",
     "504 A file ends with its connection here\r\n",
+    "530 Log in first\r\n",
     "522 TLS on the data connection failed\r\n",
     "426 Data connection closed, transfer aborted\r\n",
 };
@@ -88,10 +89,13 @@ Step FtpControl::OnClient(ByteView in, Output& out) {
 // One data channel at a time, and its transfer is bound to it when the command is read.
 bool FtpControl::MustWait(FtpVerb verb) const {
   switch (verb) {
-    case FtpVerb::kPasv:
-    case FtpVerb::kEpsv:
     case FtpVerb::kPort:
     case FtpVerb::kEprt:
+      // Log-in may be under way.
+      if (!logged_in_ && size_ > 0) return true;
+      [[fallthrough]];
+    case FtpVerb::kPasv:
+    case FtpVerb::kEpsv:
       return transfer_ || setup_ != Setup::kNone;
     case FtpVerb::kTransfer:
       return transfer_;
@@ -190,6 +194,8 @@ void FtpControl::OnPassive(FtpVerb verb, std::string_view line, std::string_view
 
 void FtpControl::OnActive(FtpVerb verb, std::string_view argument, Step& step, Output& out) {
   if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
+  // A server asks for as much before it has PASV cost anything.
+  if (!logged_in_) return Reply(Own::kLogInFirst, out);
   const auto address = verb == FtpVerb::kPort ? ParsePort(argument) : ParseEprt(argument);
   if (!address) return Reply(Own::kSyntax, out);
   if (!SameHost(*address, client_) || address->port < kFtpLeastPort) {

@@ -65,6 +65,7 @@ class FtpControl {
     kUseV6,
     kUnknown,
     kOtherMode,
+    kLogInFirst,
     kDataTls,
     kDataCut,
   };
@@ -128,6 +129,7 @@ class FtpControl {
   bool held_ = false;         // the session has a channel
   bool transfer_ = false;     // a transfer's final reply is due
   bool preliminary_ = false;  // the transfer has begun
+  bool logged_in_ = false;    // once at least
   bool buffer_size_ = false;  // PBSZ has come
   bool private_ = false;      // PROT P
   bool epsv_only_ = false;    // EPSV ALL

@@ -29,6 +29,7 @@ struct Case {
   EndReason reason = EndReason::kNone;
   std::vector<Attack> attacks = {};
   std::string client_left = {};
+  bool logged_in = true;
 };
 
 const Endpoint kV4{.family = Endpoint::Family::kV4, .port = 50000, .ip = {192, 0, 2, 1}};
@@ -76,6 +77,12 @@ void RunControl(const std::vector<Case>& cases, const Endpoint& client = kV4,
       play.ListenAt(listen);
       play.EnterTls(&client);
       play.Backend("220-ready\r\n220 ready\r\n");
+      if (c.logged_in) {
+        play.Client("PASS x\r\n");
+        play.Backend("230 in\r\n");
+        play.TakeToClient();
+        play.TakeToBackend();
+      }
       for (const Move& move : c.moves) Make(move, play);
       EXPECT_EQ(play.TakeToClient(), c.to_client);
       EXPECT_EQ(play.TakeToBackend(), c.to_backend);
@@ -88,6 +95,28 @@ void RunControl(const std::vector<Case>& cases, const Endpoint& client = kV4,
       if (c.verdict != Verdict::kClose) EXPECT_EQ(play.client_left(), c.client_left);
     }
   }
+}
+
+// A channel from the server costs a listening socket before the server has had a say.
+TEST(FtpControl, ActiveWantsLogIn) {
+  const std::string port = "PORT 192,0,2,1,100,1\r\n";
+  RunControl({
+      {.name = "before it",
+       .moves = {{C, port + "EPRT |1|192.0.2.1|25601|\r\n"}},
+       .to_client = "530 Log in first\r\n530 Log in first\r\n",
+       .logged_in = false},
+      {.name = "refused",
+       .moves = {{C, "PASS x\r\n" + port}, {B, "530 no\r\n"}},
+       .to_client = "530 no\r\n530 Log in first\r\n",
+       .to_backend = "PASS x\r\n",
+       .logged_in = false},
+      {.name = "under way",
+       .moves = {{C, "PASS x\r\n" + port}, {B, "230 in\r\n"}, {B, "200 ok\r\n"}},
+       .to_client = "230 in\r\n200 ok\r\n",
+       .to_backend = "PASS x\r\nPORT 203,0,113,7,160,0\r\n",
+       .asked = "from server, 25601;",
+       .logged_in = false},
+  });
 }
 
 TEST(FtpControl, Greeting) {

@@ -23,6 +23,8 @@ constexpr int kReady = 220;
 constexpr int kGoodbye = 221;
 constexpr int kPassive = 227;
 constexpr int kExtendedPassive = 229;
+constexpr int kLoggedIn = 230;
+constexpr int kLoggedInBySecurityData = 232;  // RFC 2228: PASS is not needed
 constexpr int kClosingDown = 421;
 
 constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
@@ -159,6 +161,7 @@ void FtpControl::OnReply(const FtpReplyLine& line, ByteView raw, Step& step, Out
   }
   if (!line.last) return;
   if (line.code == kClosingDown) return Close(step, EndReason::kBackendClosed);
+  logged_in_ |= line.code == kLoggedIn || line.code == kLoggedInBySecurityData;
   if (line.preliminary()) {
     preliminary_ = true;
     if (channel_ == Channel::kOver && held_) Drop(step);

@@ -92,7 +92,7 @@ class HttpDialogue final : public RelayedDialogue {
     const bool exposed = request.has_credentials && !(opportunistic && options_->plaintext_auth);
     if (exposed) step.Note(Attack::kPlaintextAuth);
     // Who asks for TLS in another way would get it from the backend, or not at all.
-    if (!opportunistic || exposed || request.wants_tls) {
+    if (!opportunistic || exposed || request.mentions_tls || request.tunnels) {
       Say(out, {kUpgradeRequired});
       step.offered = true;
       Close(step, EndReason::kTlsRequired);

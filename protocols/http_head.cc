@@ -42,6 +42,15 @@ bool AnyElement(std::string_view list, F is) {
   return false;
 }
 
+// Somewhere, as servers look that search for it.
+bool MentionsTls(std::string_view value) {
+  constexpr std::string_view kTls = "TLS/";
+  for (size_t at = 0; at + kTls.size() <= value.size(); ++at) {
+    if (EqualsIgnoreCase(value.substr(at, kTls.size()), kTls)) return true;
+  }
+  return false;
+}
+
 bool NamesTls(std::string_view product) {
   constexpr std::string_view kTls = "TLS/";
   return product.size() > kTls.size() && EqualsIgnoreCase(product.substr(0, kTls.size()), kTls);
@@ -70,6 +79,7 @@ class Reader {
   void EndHead(const llhttp_t& parser) {
     complete_ = true;
     request_.options_star = parser.method == HTTP_OPTIONS && target_ == "*";
+    request_.tunnels = parser.method == HTTP_CONNECT;
     request_.wants_tls = names_tls_ && names_upgrade_;
     const bool old = parser.http_major == 1 && parser.http_minor == 0;
     if (parser.http_major != 1 || parser.http_minor > 1) bad_ = true;
@@ -110,6 +120,7 @@ class Reader {
                        });
     } else if (EqualsIgnoreCase(name, kUpgradeField)) {
       names_tls_ = names_tls_ || AnyElement(value, NamesTls);
+      request_.mentions_tls |= MentionsTls(value);
     } else if (EqualsIgnoreCase(name, "Authorization") ||
                EqualsIgnoreCase(name, "Proxy-Authorization")) {
       request_.has_credentials = true;

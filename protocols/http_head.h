@@ -54,6 +54,8 @@ struct HttpRequest {
   std::string_view host;  // of the head, without its port
   bool good = false;
   bool options_star = false;  // what RFC 2817 3.2 asks for TLS with
+  bool mentions_tls = false;  // a server that is less strict might take it for such
+  bool tunnels = false;       // CONNECT: octets of anybody's protocol follow
   bool wants_tls = false;     // Upgrade names it, and Connection names Upgrade
   bool has_body = false;
   bool has_credentials = false;

@@ -275,6 +275,12 @@ TEST(Http, OpportunisticPassesNoOtherUpgradeToTls) {
           Required("by another method",
                    "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n"),
           Required("with a body", With("Content-Length: 5")),
+          Required("in HTTP/1.0",
+                   "OPTIONS * HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n"),
+          Required(
+              "for who searches for it",
+              "GET / HTTP/1.1\r\nHost: x\r\nConnection: xUpgrade\r\nUpgrade: a,xtls/1.0\r\n\r\n"),
+          Required("a tunnel", "CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n"),
       },
       CreateHttp, Opportunistic(true));
 }

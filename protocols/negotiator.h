@@ -100,8 +100,8 @@ enum class Verdict : uint8_t {
   kClose,       // send what is in `client`, then end with `reason`
   // A leg to each server of the backend, one after the other, for one message each
   // (implies kHold). kLegUp comes for each that can be reached; its leg is over when the
-  // server closes it, or has not for as long as a greeting may take, and no event says
-  // so. kLegFailed comes when no server is left.
+  // server closes it, or has not for as long as connecting may take, or at kCloseLeg, and no
+  // event says so. kLegFailed comes when no server is left.
   kOpenAllLegs,
 };
 

@@ -57,12 +57,12 @@ class PostgresqlDialogue final : public RelayedDialogue {
   explicit PostgresqlDialogue(const DialogueOptions& options) : options_(&options) {}
 
   // A server that was asked to cancel closes without a word; one that cannot says why,
-  // which clients do not read either.
+  // which clients do not read either. So whatever comes, it has had its turn.
   Step OnBackend(ByteView in, Output& out) override {
     if (cancel_size_ == 0) return RelayedDialogue::OnBackend(in, out);
     Step step;
     step.consumed = in.size();
-    step.verdict = Verdict::kHold;
+    step.verdict = Verdict::kCloseLeg;
     return step;
   }
 

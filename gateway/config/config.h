@@ -107,7 +107,7 @@ struct GlobalLimits {
   uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
   uint32_t large_buffers = 16;      // receive, of 32 KiB, a worker
   uint32_t armed_accepts = 8;       // a listening socket
-  uint32_t data_listeners = 64;     // data channels that are waited for, a worker
+  uint32_t data_listeners = 256;    // data channels that are waited for, a worker
   uint32_t backlog = 1'024;
   uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off
   uint32_t log_records = 4'096;              // ring between a worker and the log thread

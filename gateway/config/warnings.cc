@@ -143,6 +143,11 @@ void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listene
 void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
                 const BackendConfig& backend, Report& report) {
   if (listener.protocol->name != "ftp") return;
+  if (const ReadMarks* proxy = marks.Child("proxy_protocol")) {
+    report.Warn(proxy->at,
+                "a load balancer in front passes on FTP's control connections only: clients would "
+                "connect for data to its address, where nobody listens for them");
+  }
   const bool unix = std::ranges::any_of(
       backend.servers, [](const SocketAddress& server) { return server.is_unix(); });
   if (backend.proxy == ProxyOut::kNone && !backend.tls.enabled && !unix) return;

@@ -110,6 +110,20 @@ TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
             std::string("2:23: ") + kV1);
 }
 
+TEST(Warnings, OfFtpBehindALoadBalancer) {
+  const std::string text =
+      "a load balancer in front passes on FTP's control connections only: clients would connect "
+      "for data to its address, where nobody listens for them";
+  const auto ftp = [](const std::string& options) {
+    return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2121\", "
+                                  "protocol: ftp, tls: implicit" +
+                                  options + "}]",
+                     .backends = "backends: [{name: b, servers: \"127.0.0.1:21\"}]"});
+  };
+  EXPECT_EQ(ftp(""), "");
+  EXPECT_EQ(ftp(", proxy_protocol: {from: [192.0.2.1]}"), "2:106: " + text);
+}
+
 TEST(Warnings, OfDatabases) {
   const auto postgresql = [](const std::string& servers, const std::string& backend) {
     return Warnings(

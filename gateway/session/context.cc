@@ -6,9 +6,12 @@
 
 namespace starling {
 
-DialoguePool::~DialoguePool() {
-  for (const Size& size : sizes_) {
+DialoguePool::~DialoguePool() { Trim(); }
+
+void DialoguePool::Trim() {
+  for (Size& size : sizes_) {
     for (void* memory : size.free) ::operator delete(memory);
+    size.free = {};
   }
 }
 

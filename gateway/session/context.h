@@ -27,6 +27,8 @@ class DialoguePool {
   ~DialoguePool();
   Dialogue* Make(const ProtocolRow& protocol, const DialogueOptions& options);
   void Destroy(Dialogue* dialogue);
+  // Gives back what is kept.
+  void Trim();
 
  private:
   struct Size {

@@ -68,16 +68,18 @@ void Describe(const Session& control, const Step& step, Session& session) {
   session.last_server = control.last_server;
 }
 
+// Data can only be carried beside a server that is reached by TCP and sees the client as
+// we do: over a Unix socket, or one that brings a PROXY header, there is no address of ours,
+// and what goes by TLS to the server must not go without beside it. -t warns of all that.
+bool MayCarry(const Session& control) {
+  return control.local.family != Endpoint::Family::kNone && control.up.tls == nullptr &&
+         control.up_local.family != Endpoint::Family::kNone;
+}
+
 // False: no socket could be had.
 bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoint& ready_at) {
   const FtpOptions& options = control.listener->config->ftp;
   ready_at = session.reversed ? control.up_local : control.local;
-  // Over a Unix socket, or one that brings a PROXY header, there is no address of ours; and
-  // what goes by TLS to the server must not go without beside it.
-  if (ready_at.family == Endpoint::Family::kNone || control.up.tls != nullptr ||
-      control.up_local.family == Endpoint::Family::kNone) {
-    return false;
-  }
   const bool any = session.reversed;
   const DataSocket socket = ListenForData(ready_at, any ? 0 : options.first_port,
                                           any ? 0 : options.last_port, &ctx.data_port);
@@ -110,13 +112,17 @@ void Join(WorkerContext& ctx, Session& session) {
   SetPhase(ctx, session, session.reversed ? Phase::kOpening : Phase::kHandshake);
 }
 
-// The client began to end it, or the server did, and all of it has been passed on.
+// The client began to end it, or the server did, all of it has been passed on, and the other
+// has ended its side too: what the kernel has of it still may never arrive.
 bool IsWhole(const Session& session) {
   const Leg& down = session.down;
   const Leg& up = session.up;
   if (session.data->lost) return false;
   if (session.reason == EndReason::kBackendClosed) {
-    return session.close_notify_sent && down.write_ended && down.send_error == 0;
+    // What the client has sent is whole when it says so; of what it has read its end tells.
+    const bool ended = session.client_closed_tls || (down.end_of_data && up.octets_out == 0);
+    return session.close_notify_sent && down.write_ended && down.send_error == 0 &&
+           down.recv_error == 0 && ended;
   }
   return session.reason == EndReason::kClientClosed && session.client_closed_tls &&
          up.write_ended && up.end_of_data && !up.was_reset();
@@ -131,7 +137,7 @@ DataOutcome OutcomeOf(const Session& session) {
   return tls ? DataOutcome::kTlsFailed : DataOutcome::kNotMade;
 }
 
-void TellControl(WorkerContext& ctx, Session& session) {
+void TellControl(WorkerContext& ctx, Session& session, DataOutcome outcome) {
   DataChannel& data = *session.data;
   if (data.told) return;
   data.told = true;
@@ -139,7 +145,7 @@ void TellControl(WorkerContext& ctx, Session& session) {
   if (control == nullptr || DataOf(ctx, *control) != &session) return;
   Dialogue& dialogue = *control->dialogue;
   dialogue.data_over = true;
-  dialogue.data_outcome = OutcomeOf(session);
+  dialogue.data_outcome = outcome;
   // A server that has not come to accept yet might never hear of a connection that is
   // reset before, and wait for another.
   data.kept = dialogue.data_outcome != DataOutcome::kWhole && data.joined && !session.reversed;
@@ -156,6 +162,7 @@ bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoi
   // News of the one before are none of the next.
   control.dialogue->data_over = false;
   if (step.data == DataAsk::kDrop) return true;
+  if (!MayCarry(control)) return false;
   if (ctx.data_listeners >= ctx.limits.data_listeners) {
     CountLimit(ctx, Limit::kDataListeners);
     return false;
@@ -278,8 +285,20 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
   return true;
 }
 
+bool IsSentWhole(const Session& session) {
+  const Leg& down = session.down;
+  return session.data != nullptr && !session.data->told && !session.data->lost &&
+         session.phase == Phase::kRelay && session.reason == EndReason::kBackendClosed &&
+         session.close_notify_sent && down.write_ended && Flushed(down) && down.send_error == 0 &&
+         down.recv_error == 0 && session.up.octets_out == 0;
+}
+
+void TellSentWhole(WorkerContext& ctx, Session& session) {
+  TellControl(ctx, session, DataOutcome::kWhole);
+}
+
 void EndData(WorkerContext& ctx, Session& session) {
-  if (session.data != nullptr) TellControl(ctx, session);
+  if (session.data != nullptr) TellControl(ctx, session, OutcomeOf(session));
   DropData(ctx, session);
 }
 

@@ -81,7 +81,10 @@ MonoTime RetryDue(const Session& session) {
 
 MonoTime GreetingDue(const Session& session) {
   if (!WaitsForGreeting(session)) return kNever;
-  return After(session.leg_at, Limits(session).greeting_ms);
+  const ListenerLimits& limits = Limits(session);
+  // One of many that are sent one message each, and have nothing to say to it.
+  if (OpensAllLegs(session)) return After(session.leg_at, limits.connect_ms);
+  return After(session.leg_at, limits.greeting_ms);
 }
 
 MonoTime RecordDue(const Session& session) {
@@ -100,8 +103,14 @@ MonoTime IdleDue(const Session& session) {
   const ListenerLimits& limits = Limits(session);
   const bool half_closed = session.reason != EndReason::kNone;
   uint32_t ms = limits.idle_ms;
-  if (half_closed && (ms == 0 || limits.half_close_ms < ms)) ms = limits.half_close_ms;
+  // What was sent last to a slow client of a data channel is not there yet.
+  if (half_closed && session.data == nullptr && (ms == 0 || limits.half_close_ms < ms))
+    ms = limits.half_close_ms;
   return ms == 0 ? kNever : After(session.active_at, ms);
+}
+
+MonoTime SentWholeDue(const Session& session) {
+  return IsSentWhole(session) ? After(session.active_at, Limits(session).linger_ms) : kNever;
 }
 
 MonoTime LingerDue(const Session& session) {
@@ -137,7 +146,7 @@ void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, Event
 MonoTime NextDeadline(const Session& session) {
   return std::min({PreRelay(session), ProxyHeaderDue(session), HandshakeDue(session),
                    ConnectDue(session), GreetingDue(session), RecordDue(session), IdleDue(session),
-                   LingerDue(session), RetryDue(session)});
+                   LingerDue(session), RetryDue(session), SentWholeDue(session)});
 }
 
 void CheckDeadlines(WorkerContext& ctx, Session& session) {
@@ -159,6 +168,8 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
     // The step of the leg goes on when the cancelled connect has completed.
     if ((session.up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, session.up);
     if (session.leg_state == LegState::kRetryWait) session.retry_at = now;
+  } else if (now >= SentWholeDue(session)) {
+    TellSentWhole(ctx, session);
   } else if (now >= RecordDue(session)) {
     EndNow(ctx, session, EndReason::kRecordDeadline);
   } else if (now >= IdleDue(session)) {

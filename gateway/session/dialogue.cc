@@ -73,14 +73,11 @@ uint32_t PlaintextBackend(const Session& session) {
                                        : config.backend;
 }
 
-void TellData(WorkerContext& ctx, Session& session, const DataNews& news);
-
-// A data channel that was asked for.
+// A data channel that was asked for, or is not wanted any more.
 void ServeData(WorkerContext& ctx, Session& session, const Step& step) {
-  Endpoint ready_at;
-  const bool ready = ServeDataAsk(ctx, session, step, ready_at);
-  if (step.data == DataAsk::kDrop) return;
-  TellData(ctx, session, {.ready_at = ready ? &ready_at : nullptr});
+  Dialogue& dialogue = *session.dialogue;
+  dialogue.data_ready = ServeDataAsk(ctx, session, step, dialogue.data_ready_at);
+  dialogue.data_answered = step.data != DataAsk::kDrop;
 }
 
 // What the verdict asks for. True: the dialogue goes on.
@@ -136,12 +133,26 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
   return false;
 }
 
-void TellData(WorkerContext& ctx, Session& session, const DataNews& news) {
-  Output out;
-  if (!MakeOutput(ctx, session, out)) return EndNow(ctx, session, EndReason::kBufferLimit);
-  const Step step = session.dialogue->negotiator->OnData(news, out);
-  TakeOutput(ctx, session, out);
-  Apply(ctx, session, step, session.down.out.end);
+// Tells the negotiator of its data channel, when there is room for what it says: first
+// whether it can be had, then how it ended. False: it has to wait, and reads nothing.
+bool TellData(WorkerContext& ctx, Session& session) {
+  Dialogue& dialogue = *session.dialogue;
+  const Phase before = session.phase;
+  while (session.phase == before && (dialogue.data_answered || dialogue.data_over)) {
+    Output out;
+    if (!MakeOutput(ctx, session, out)) return false;
+    DataNews news;
+    if (std::exchange(dialogue.data_answered, false)) {
+      news.ready_at = dialogue.data_ready ? &dialogue.data_ready_at : nullptr;
+    } else {
+      dialogue.data_over = false;
+      news.outcome = dialogue.data_outcome;
+    }
+    const Step step = dialogue.negotiator->OnData(news, out);
+    TakeOutput(ctx, session, out);
+    Apply(ctx, session, step, session.down.out.end);
+  }
+  return true;
 }
 
 // Who begins with TLS where the protocol has both is not the dialogue's.
@@ -191,6 +202,15 @@ bool Feed(WorkerContext& ctx, Session& session, Leg& leg) {
   return progress && session.phase == before && !session.dialogue->handing_over;
 }
 
+// What a side said last may be left unread until the data channel has ended: that side's
+// end comes behind it.
+bool HasData(const Dialogue& dialogue) {
+  return dialogue.data_generation != 0 && !dialogue.data_kept;
+}
+bool HoldsForData(WorkerContext& ctx, Session& session) {
+  return HasData(*session.dialogue) && !Input(ctx, session.up).empty();
+}
+
 // The end of data of either side, once each, when what came before is consumed.
 void TellEnds(WorkerContext& ctx, Session& session) {
   Dialogue& dialogue = *session.dialogue;
@@ -202,7 +222,8 @@ void TellEnds(WorkerContext& ctx, Session& session) {
   // want of room: nothing can become of it any more.
   const bool had_room = Flushed(session.down) && (!LegIsUp(session) || Flushed(session.up));
   const bool ended = session.down.end_of_data || session.client_closed_tls;
-  if (ended && had_room && !dialogue.client_end_told && !dialogue.hold) {
+  const bool unread = HasData(dialogue) && !dialogue.opened.empty();
+  if (ended && had_room && !unread && !dialogue.client_end_told && !dialogue.hold) {
     dialogue.client_end_told = true;
     const Phase before = session.phase;
     TellNegotiator(ctx, session, {.kind = EventKind::kClientEnd});
@@ -221,7 +242,7 @@ void TellEnds(WorkerContext& ctx, Session& session) {
   // The backend's last octets are sent first, so that there is room for a last word;
   // half a line of it is nothing.
   if (session.up.end_of_data && LegIsUp(session) && !dialogue.backend_end_told &&
-      Flushed(session.down)) {
+      Flushed(session.down) && !HoldsForData(ctx, session)) {
     dialogue.backend_end_told = true;
     if (dialogue.client_end_told) {
       EndPolitely(ctx, session, EndReason::kClientClosed);
@@ -252,6 +273,7 @@ bool BrokenLeg(WorkerContext& ctx, Session& session) {
       CloseLeg(ctx, session);
       return true;
     }
+    if (HoldsForData(ctx, session)) return false;
     const Phase before = session.phase;
     NoteReason(session, EndReason::kBackendReset);
     if (!session.dialogue->backend_end_told) {
@@ -314,14 +336,17 @@ bool StepDialogue(WorkerContext& ctx, Session& session) {
   if (session.dialogue->handing_over) return HandOver(ctx, session);
   const Phase before = session.phase;
   bool progress = true;
-  bool any = std::exchange(session.dialogue->data_over, false);
-  if (any) TellData(ctx, session, {.outcome = session.dialogue->data_outcome});
+  bool any = session.dialogue->data_over || session.dialogue->data_answered;
+  if (!TellData(ctx, session)) return false;
   if (session.phase != before) return true;
   while (progress && session.phase == before) {
     progress = false;
     if (session.leg_state == LegState::kUp && Feed(ctx, session, session.up)) progress = true;
     if (session.phase != before || session.dialogue->handing_over) return true;
+    if (!TellData(ctx, session)) return false;
+    if (session.phase != before) return true;
     if (!session.dialogue->hold && Feed(ctx, session, session.down)) progress = true;
+    if (session.phase == before && !TellData(ctx, session)) return false;
     any = any || progress;
   }
   if (session.phase != before || session.dialogue->handing_over) return true;

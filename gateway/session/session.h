@@ -153,7 +153,11 @@ struct Dialogue {
   // The session that is its data channel, while there is one; generation 0: none.
   uint32_t data_slot = 0;
   uint32_t data_generation = 0;
-  bool data_over = false;  // it has ended so, and the negotiator has not heard of it
+  // News of it that the negotiator has not heard: that it can be had or not, and its end.
+  bool data_answered = false;
+  bool data_ready = false;  // at `data_ready_at`
+  Endpoint data_ready_at;
+  bool data_over = false;
   DataOutcome data_outcome = DataOutcome::kNotMade;
   bool data_kept = false;  // of that session the server's connection is left
 };

@@ -119,6 +119,11 @@ void DataTlsUp(WorkerContext& ctx, Session& session);
 void CloseDataLeg(WorkerContext& ctx, Session& session, Leg& leg);
 // False: an accept is still with the ring.
 bool CloseDataListener(WorkerContext& ctx, Session& session);
+// A download that was sent to its end, and whose client has not ended its side: after the
+// linger its control session is told so, since a client may wait for that first. The
+// connection stays until it has ended, or is idle.
+bool IsSentWhole(const Session& session);
+void TellSentWhole(WorkerContext& ctx, Session& session);
 // The session is over: if it is a data channel, its control session is told how that
 // ended, and if it has one, that is reset.
 void EndData(WorkerContext& ctx, Session& session);

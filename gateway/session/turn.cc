@@ -74,6 +74,7 @@ void TrimMemory(WorkerContext& ctx) {
   ctx.most_sessions = sessions;
   ctx.pool.Trim();
   ctx.bulk_pool.Trim();
+  ctx.dialogues.Trim();
   malloc_trim(0);
 }
 
