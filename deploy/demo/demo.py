@@ -174,7 +174,10 @@ def check(gateway, commands, servers):
     good = good and plain.returncode != 0
     for listener in ("mx", "imap"):
         name = "starling_starttls_upgrades_total"
-        moved = gateway.wait_for_metric(lambda v: v >= 1, name, listener=listener) >= 1
+        try:
+            moved = gateway.wait_for_metric(lambda v: v >= 1, name, listener=listener)
+        except AssertionError:
+            moved = 0
         print("check: {} of {} moved: {}".format(name, listener, "ok" if moved else "FAILED"))
         good = good and moved
     print("metrics that moved:")

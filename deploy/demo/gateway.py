@@ -171,13 +171,16 @@ class Gateway:
 
     def wait_for_metric(self, wanted, name, seconds=15, **labels):
         """Reads until `wanted` (a number, or a function of one that says yes)
-        holds for the sum; returns the last value."""
+        holds for the sum, which is returned; raises if it does not in time."""
         test = wanted if callable(wanted) else lambda value: value == wanted
         end = time.monotonic() + seconds
         while True:
             value = self.metrics().sum(name, **labels)
-            if test(value) or time.monotonic() > end:
+            if test(value):
                 return value
+            if time.monotonic() > end:
+                series = Metrics.text((name, labels.items()))
+                raise AssertionError("{} is {:g}".format(series, value))
             time.sleep(0.02)
 
     def signal(self, number=signal.SIGTERM):
