@@ -14,7 +14,7 @@ import unittest
 import fakes
 import harness
 from attack_rows import ROWS, Cell, Recorder
-from tongues import TONGUES, Absent
+from tongues import TONGUES, Absent, Read
 
 TOP = os.path.dirname(os.path.dirname(harness.HERE))
 TABLE = os.path.join(TOP, "tests", "ATTACKS.md")
@@ -54,7 +54,8 @@ def text_of(outcome, notes):
         return "- [{}]".format(notes.index(outcome.why) + 1)
     if isinstance(outcome, str):
         return outcome
-    said = outcome.shown or outcome.said.decode("ascii", "replace").strip()
+    said = outcome.said
+    said = said.text if isinstance(said, Read) else said.decode("ascii", "replace").strip()
     parts = ["`{}`".format(said)] if said else []
     parts += ["closed"] if outcome.reason else []
     return ", ".join(parts) or "refused"

@@ -1,9 +1,11 @@
 """What each protocol's clients say on the way to TLS, and what may go wrong with it:
-the facts behind the matrix of attacks (test_attack_matrix.py). No logic here.
+the facts behind the matrix of attacks (test_attack_matrix.py). No logic here, but for
+readers of what is not text.
 
 A cell that does not exist in a protocol is `Absent` and says why."""
 
 import dataclasses
+import re
 
 import database
 import directory
@@ -18,14 +20,22 @@ class Absent:
 
 
 @dataclasses.dataclass(frozen=True)
+class Read:
+    """What is said, where its first octets do not tell: `text` is what `reader` makes of
+    all of it."""
+    reader: object
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Answer:
-    """Octets of an attacker, how the answer to them begins, and what is counted:
-    `kind` of attack and `reason` of the session's end, where there are such."""
+    """Octets of an attacker, what is said to them (how it begins, or Read; empty: nothing
+    at all), and what is counted: `kind` of attack and `reason` of the session's end, where
+    there are such."""
     octets: bytes
-    said: bytes
+    said: object
     kind: str = ""
     reason: str = ""
-    shown: str = ""  # in the table, where `said` is not text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +54,13 @@ class Tongue:
     overlong: Answer
     stranger: Answer  # another protocol's first line
     backend: bytes  # how the server greets on the fresh leg
-    goodbye: bytes  # how the gateway ends a session before TLS
+    goodbye: object  # what the gateway says, as in Answer, to who is too slow before TLS
     claim: object  # of another identity
     forging: object  # a greeting of the server that must not be believed
     opening: bytes = b""  # what must be said before the upgrade,
     opening_end: bytes = b""  # and the end of the answer to it
     direct_tls: str = ""  # TLS from the first octet on the same port: why
-    plain_words: bytes = b""  # to who speaks it in plaintext where TLS is spoken; empty: an alert
+    plain_words: object = b""  # to who speaks it in plaintext where TLS is spoken; empty: an alert
     again: bytes = b""  # to the upgrade inside TLS, where the gateway itself answers
 
 
@@ -62,15 +72,53 @@ LOG_IN = {"kind": "plaintext_auth"}
 NO_CLAIM = Absent("no command that claims an identity")
 NO_FORGING = Absent("no greeting that says who the client is")
 NO_ARGUMENT = Absent("no argument is possible")
+EARLY = b"early backend\r\n"  # what a server might say where the client speaks first
 
 
-def lines(**more):
-    """What all protocols of lines share."""
+def stream_error(octets):
+    """XMPP: the condition of the error that is all of `octets`."""
+    if not octets.startswith(b"<stream:error>"):
+        raise AssertionError("no error: {!r}".format(octets))
+    return xmppservers.error_of(STREAM + octets)
+
+
+def upgrade_failure(octets):
+    """XMPP: the name of the element that ends a stream in which it is all of `octets`."""
+    match = re.fullmatch(rb"<([a-z]+) xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>", octets)
+    return match and match[1].decode()
+
+
+def result(octets):
+    """LDAP: the code of the answer to message 1 that is all of `octets`."""
+    [(_, content)] = directory.split(octets)
+    number, (_, operation) = directory.split(content)
+    if number != (2, b"\1"):
+        raise AssertionError("no answer: {!r}".format(octets))
+    return "result {}".format(directory.split(operation)[0][1][0])
+
+
+def notice(octets):
+    """LDAP: the code of the notice of disconnection that is all of `octets`."""
+    [code] = directory.notices(octets)
+    return "notice {}".format(code)
+
+
+def sql_state(octets):
+    """PostgreSQL: that of the error that is all of `octets`."""
+    [(state, _)] = database.errors(octets)
+    return state
+
+
+STREAM = b"<?xml version='1.0'?><stream:stream xmlns='jabber:"
+
+
+def lines(bye, **more):
+    """What all protocols of lines share. `bye`: to who is not listened to any more."""
     return {
-        "bare_lf": Answer(b"NOOP injected\n", b"", **BAD_OCTET),
-        "nul": Answer(b"NO\0OP injected\r\n", b"", **BAD_OCTET),
-        "eight_bit": Answer(b"\xc3\xa4\xc3\xb6 injected\r\n", b"", **BAD_OCTET),
-        "overlong": Answer(b"A" * 13000, b"", **LONG),
+        "bare_lf": Answer(b"NOOP injected\n", bye, **BAD_OCTET),
+        "nul": Answer(b"NO\0OP injected\r\n", bye, **BAD_OCTET),
+        "eight_bit": Answer(b"\xc3\xa4\xc3\xb6 injected\r\n", bye, **BAD_OCTET),
+        "overlong": Answer(b"A" * 13000, bye, **LONG),
         "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", **more}
 
 
@@ -82,7 +130,7 @@ def mail(verb, log_in):
         log_in=log_in, argument=Answer(b"STARTTLS injected\r\n", b"501 5.5.4 "),
         backend=b"220 backend\r\n", goodbye=b"421 4.4.2 ", plain_words=b"554 5.7.10 ",
         **lines(
-            stranger=Answer(HTTP, b"221 2.7.0 ", **STRANGER),
+            b"500 5.5.2 ", stranger=Answer(HTTP, b"221 2.7.0 ", **STRANGER),
             claim=Answer(b"XCLIENT NAME=injected\r\n", b"530 5.7.0 ", kind="identity_claim")))
 
 
@@ -94,19 +142,16 @@ def stream(protocol):
         go_ahead=xmppservers.PROCEED, go_ahead_end=xmppservers.PROCEED,
         next=b"<message to='injected'/>",
         log_in=Answer(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>injected</auth>",
-                      b"<stream:error><policy-violation ", reason="tls_required",
-                      shown="policy-violation", **LOG_IN),
+                      Read(stream_error, "policy-violation"), reason="tls_required", **LOG_IN),
         argument=Answer(xmppservers.START_TLS.replace(b"/>", b"><injected/></starttls>"),
-                        b"<failure ", shown="failure", **BAD_OCTET),
+                        Read(upgrade_failure, "failure"), **BAD_OCTET),
         bare_lf=Absent("no lines: white space is white space"),
-        nul=Answer(b"<star\0ttls injected", b"<stream:error><not-well-formed ",
-                   shown="not-well-formed", **BAD_OCTET),
-        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 injected", b"<stream:error><bad-format ",
-                         shown="bad-format", **BAD_OCTET),
-        overlong=Answer(b"<" + b"A" * 13000, b"<stream:error><policy-violation ",
-                        shown="policy-violation", **LONG),
-        stranger=Answer(HTTP, b"<stream:error><bad-format ", shown="bad-format", **BAD_OCTET),
-        backend=b"", goodbye=b"<?xml ", plain_words=b"<?xml ", claim=NO_CLAIM, forging=NO_FORGING)
+        nul=Answer(b"<star\0ttls injected", Read(stream_error, "not-well-formed"), **BAD_OCTET),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 injected", Read(stream_error, "bad-format"), **BAD_OCTET),
+        overlong=Answer(b"<" + b"A" * 13000, Read(stream_error, "policy-violation"), **LONG),
+        stranger=Answer(HTTP, Read(stream_error, "bad-format"), **BAD_OCTET),
+        backend=EARLY, goodbye=Read(xmppservers.error_of, "connection-timeout"),
+        plain_words=Read(xmppservers.error_of, "policy-violation"), claim=NO_CLAIM, forging=NO_FORGING)
 
 
 TONGUES = {
@@ -119,7 +164,7 @@ TONGUES = {
         argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
         backend=b"* OK backend\r\n", goodbye=b"* BYE ", plain_words=b"* BYE [PRIVACYREQUIRED] ",
         **lines(
-            stranger=Answer(HTTP, b"* BYE ", **STRANGER),
+            b"* BYE ", stranger=Answer(HTTP, b"* BYE ", **STRANGER),
             forging=Answer(b"* PREAUTH injected\r\n", b"* BYE ", kind="preauth",
                            reason="backend_preauth"))),
     "pop3": Tongue(
@@ -128,7 +173,7 @@ TONGUES = {
         log_in=Answer(b"USER injected\r\n", b"-ERR [SYS/PERM] ", **LOG_IN),
         argument=Answer(b"STLS injected\r\n", b"-ERR "),
         backend=b"+OK backend\r\n", goodbye=b"-ERR ", plain_words=b"-ERR [SYS/PERM] ",
-        **lines(stranger=Answer(HTTP, b"-ERR ", **STRANGER),
+        **lines(b"-ERR ", stranger=Answer(HTTP, b"-ERR ", **STRANGER),
                 claim=Answer(b"XCLIENT ADDR=injected\r\n", b"-ERR ", kind="identity_claim"))),
     "managesieve": Tongue(
         greeting=b'"IMPLEMENTATION"', greeting_end=b'OK "', upgrade=b"STARTTLS\r\n",
@@ -137,7 +182,7 @@ TONGUES = {
         argument=Answer(b"STARTTLS injected\r\n", b"NO "),
         backend=b'"IMPLEMENTATION" "backend"\r\nOK "backend"\r\n', goodbye=b"BYE ",
         plain_words=b"BYE (ENCRYPT-NEEDED) ",
-        **lines(stranger=Answer(HTTP, b"BYE ", **STRANGER),
+        **lines(b"BYE ", stranger=Answer(HTTP, b"BYE ", **STRANGER),
                 claim=Answer(b'XCLIENT "injected"\r\n', b"NO ", kind="identity_claim"))),
     "nntp": Tongue(
         greeting=b"200 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n", go_ahead=b"382 ",
@@ -145,7 +190,7 @@ TONGUES = {
         log_in=Answer(b"AUTHINFO USER injected\r\n", b"483 ", **LOG_IN),
         argument=Answer(b"STARTTLS injected\r\n", b"501 "),
         backend=b"200 backend\r\n", goodbye=b"400 ", plain_words=b"502 ",
-        **lines(stranger=Answer(HTTP, b"400 ", **STRANGER))),
+        **lines(b"400 ", stranger=Answer(HTTP, b"400 ", **STRANGER))),
     "xmpp-client": stream("xmpp-client"),
     "xmpp-server": stream("xmpp-server"),
     "acap": Tongue(
@@ -155,14 +200,14 @@ TONGUES = {
         argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
         backend=b'* ACAP (IMPLEMENTATION "backend")\r\n', goodbye=b"* BYE ",
         plain_words=b"* BYE (ENCRYPT-NEEDED) ",
-        **lines(stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
+        **lines(b"* BYE ", stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
     "irc": Tongue(
         greeting=b"", greeting_end=b"", upgrade=b"STARTTLS\r\n", go_ahead=b":mail.example.org 670 ",
         next=b"NICK injected\r\n",
         log_in=Answer(b"OPER injected x\r\n", b":mail.example.org 451 ", **LOG_IN),
         argument=Answer(b"STARTTLS injected\r\n", b":mail.example.org 691 "),
         backend=b":backend 001 demo :Welcome\r\n", goodbye=b"ERROR :", plain_words=b"ERROR :",
-        **lines(stranger=Answer(HTTP, b"ERROR :", **STRANGER),
+        **lines(b"ERROR :", stranger=Answer(HTTP, b"ERROR :", **STRANGER),
                 claim=Answer(b"WEBIRC injected x 127.0.0.1 127.0.0.1\r\n", b":mail.example.org 451 ",
                              kind="identity_claim"))),
     "ldap": Tongue(
@@ -172,14 +217,15 @@ TONGUES = {
         go_ahead_end=bytes.fromhex("0a010004000400"),
         next=directory.message(directory.bind("cn=injected", "injected"), 2),
         log_in=Answer(directory.message(directory.bind("cn=injected", "injected")),
-                      b"\x30", shown="result 13", **LOG_IN),
+                      Read(result, "result 13"), **LOG_IN),
         argument=Answer(directory.message(directory.extended(directory.START_TLS, b"injected")),
-                        b"\x30", shown="result 2"),
+                        Read(result, "result 2")),
         bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
         eight_bit=Absent("binary"),
-        overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", b"\x30", shown="notice", **LONG),
+        overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", Read(notice, "notice 2"), **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
-        backend=b"", goodbye=b"\x30", plain_words=b"\x30", claim=NO_CLAIM, forging=NO_FORGING),
+        backend=EARLY, goodbye=Read(notice, "notice 52"), plain_words=Read(notice, "notice 13"),
+        claim=NO_CLAIM, forging=NO_FORGING),
     "ftp": Tongue(
         greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"AUTH TLS\r\n", go_ahead=b"234 ",
         next=b"USER injected\r\n",
@@ -187,19 +233,19 @@ TONGUES = {
         argument=Answer(b"AUTH TLS injected\r\n", b"501 "),
         backend=b"220 backend\r\n", goodbye=b"421 ", plain_words=b"421 ",
         again=b"503 TLS is active already\r\n",
-        **lines(stranger=Answer(HTTP, b"421 ", **STRANGER))),
+        **lines(b"421 ", stranger=Answer(HTTP, b"421 ", **STRANGER))),
     "postgresql": Tongue(
         greeting=b"", greeting_end=b"", upgrade=database.request(database.SSL),
         go_ahead=b"S", go_ahead_end=b"S", next=database.start_up("injected"),
-        log_in=Answer(database.start_up("injected"), b"E", shown="28000", kind="plaintext_auth",
-                      reason="tls_required"),
-        argument=Answer(database.request(database.SSL, b"injected"), b"E", shown="08P01",
+        log_in=Answer(database.start_up("injected"), Read(sql_state, "28000"),
+                      reason="tls_required", **LOG_IN),
+        argument=Answer(database.request(database.SSL, b"injected"), Read(sql_state, "08P01"),
                         **BAD_OCTET),
         bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
         eight_bit=Absent("binary"),
-        overlong=Answer(b"\x7f\xff\xff\xff", b"E", shown="08P01", **LONG),
+        overlong=Answer(b"\x7f\xff\xff\xff", Read(sql_state, "08P01"), **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
-        backend=b"", goodbye=b"E", claim=NO_CLAIM, forging=NO_FORGING,
+        backend=EARLY, goodbye=Read(sql_state, "57P05"), claim=NO_CLAIM, forging=NO_FORGING,
         direct_tls="it is taken from who names the protocol by ALPN"),
     "http": Tongue(
         greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=b"HTTP/1.1 101 ",
@@ -210,7 +256,7 @@ TONGUES = {
                         reason="tls_required"),
         overlong=Answer(b"A" * 13000, b"HTTP/1.1 431 ", **LONG),
         stranger=Answer(b"EHLO injected.example\r\n", b"", **STRANGER),
-        backend=b"", goodbye=b"HTTP/1.1 408 ", plain_words=b"HTTP/1.1 400 ",
+        backend=EARLY, goodbye=b"HTTP/1.1 408 ", plain_words=b"HTTP/1.1 400 ",
         claim=Answer(webservers.request(fields="X-Forwarded-For: injected\r\n"), b"HTTP/1.1 426 ",
                      reason="tls_required"),
         forging=NO_FORGING, direct_tls="the port takes TLS from the first octet too",
@@ -223,7 +269,9 @@ TONGUES = {
         log_in=Absent("what is typed before TLS is no command"), argument=NO_ARGUMENT,
         bare_lf=Absent("no lines"), nul=Absent("NUL is an octet like others"),
         eight_bit=Absent("octets of 8 bits are Telnet's own"),
-        overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\n", reason="too_many_errors"),
-        stranger=Answer(HTTP, b"", **STRANGER),
-        backend=b"", goodbye=b"\r\n", plain_words=b"\r\n", claim=NO_CLAIM, forging=NO_FORGING),
+        overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\nToo much without TLS\r\n",
+                        reason="too_many_errors"),
+        stranger=Answer(HTTP, b"\r\nAnother protocol ", **STRANGER),
+        backend=EARLY, goodbye=b"\r\nDisconnected ",
+        plain_words=b"\r\nTLS is spoken here ", claim=NO_CLAIM, forging=NO_FORGING),
 }
