@@ -8,13 +8,15 @@ import socket
 import ssl
 import time
 
+import harness
 import wire
 from tongues import TONGUES, Absent, Read
 from wire import Wire
 
 CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
 SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + b"x" * 25
-ESCAPES = b"\x1b[2J\x1b]0;injected\x07\r\n"
+ESCAPES = 'a" \x1b[2J\x1b]0;injected\x07\r\n'
+MARKER = b"NOOP marker\r\n"  # inside TLS; what it is told is not looked at
 PROXY = b"PROXY TCP4 203.0.113.7 203.0.113.8 4242 25\r\n"
 ALERT = re.compile(rb"\A\x15\x03.\0\x02\x02.\Z", re.DOTALL)  # a fatal one
 
@@ -146,17 +148,29 @@ def told(field):
 def fresh_leg(cell):
     """What was said before TLS never reaches the server, nor what the server says
     before TLS the client."""
-    before = len(cell.backend.proxied)
+    log_in, tongue = cell.tongue.log_in, cell.tongue
+    before, begin = len(cell.backend.proxied), len(cell.recorder.octets)
+    first = tongue.next if isinstance(log_in, Absent) else log_in.octets
+    ends = not isinstance(log_in, Absent) and log_in.reason
+    if ends:  # where a log-in is the end, the upgrade needs a session of its own
+        with cell.session() as client:
+            cell.case.assertNotIn(b"backend", client.send(first).rest())
     with cell.session() as client:
-        if not isinstance(cell.tongue.log_in, Absent):
-            client.send(cell.tongue.log_in.octets)
-            cell.case.assertNotIn(b"backend", client.socket.recv(65536, socket.MSG_PEEK))
+        client.send((b"" if ends else first) + tongue.upgrade)
+        said = client.until(tongue.go_ahead)
+        if not tongue.go_ahead.endswith(tongue.go_ahead_end):
+            said += client.until(tongue.go_ahead_end)
+        cell.case.assertNotIn(b"backend", said)
         cell.case.assertEqual(len(cell.backend.proxied), before)
-    with cell.session() as client:
-        cell.upgrade(client)
         client.start_tls()
-        cell.case.assertNotIn(b"injected", cell.recorder.octets)
-        cell.until(lambda: len(cell.backend.proxied) > before)
+        if not tongue.greeting:
+            cell.case.assertEqual(client.exactly(len(tongue.backend)), tongue.backend)
+        client.send(MARKER)
+        cell.until(lambda: MARKER in cell.recorder.octets[begin:])
+        brought = cell.recorder.octets[begin:]
+    cell.case.assertTrue(brought.endswith(MARKER), brought)
+    cell.case.assertNotIn(b"injected", brought)
+    cell.case.assertEqual(len(cell.backend.proxied), before + 1)
     return "a fresh connection"
 
 
@@ -198,6 +212,12 @@ def plaintext_first(cell):
         return "its own words"
     cell.case.assertRegex(said, ALERT)
     return "an alert"
+
+
+def proxy_header(cell):
+    """Who the client is, nobody believes the client: who did would wait for TLS behind it."""
+    refused_on_tls_port(cell, PROXY)
+    return "not believed"
 
 
 def slow(cell):
@@ -262,27 +282,16 @@ def forging(cell):
 
 
 def escapes(cell):
-    with cell.session() as client:
-        client.send(ESCAPES)
-        with contextlib.suppress(OSError):
-            client.socket.shutdown(socket.SHUT_WR)
-        client.rest()
-    printed = "\n".join(cell.gateway.lines)
-    cell.case.assertNotRegex(printed, "[\x1b\x07]")
+    """As the name of a hello, which the line of the session's end has."""
+    name = "tls-" + cell.protocol
+    after = len(cell.gateway.lines)
+    harness.run(["openssl", "s_client", "-servername", ESCAPES, "-connect",
+                 "127.0.0.1:{}".format(cell.gateway.ports[name])])
+    line = cell.gateway.wait_for_line("session ended", "listener=" + name, after=after)
+    cell.case.assertIn(r'sni="a\" \x1b[2j', line)
+    for line in cell.gateway.lines:
+        cell.case.assertNotRegex(line, "[\x00-\x1f\x7f]")
     return "not in the log"
-
-
-def proxy_header(cell):
-    """Who the client is, nobody believes the client."""
-    before = len(cell.backend.proxied)
-    with Wire(cell.gateway.ports["in-" + cell.protocol]) as client:
-        cell.read_until(client, cell.tongue.greeting_end)
-        client.send(PROXY)
-        with contextlib.suppress(OSError):
-            client.socket.shutdown(socket.SHUT_WR)
-        client.rest()
-    cell.case.assertEqual(len(cell.backend.proxied), before)
-    return "not believed"
 
 
 ROWS = (
