@@ -20,29 +20,74 @@ TOP = os.path.dirname(os.path.dirname(harness.HERE))
 TABLE = os.path.join(TOP, "tests", "ATTACKS.md")
 KNOWN_PROTOCOLS = re.compile(r'expected one of ([a-z0-9, -]+)')
 
-# What no protocol has a part in, the same code before all of them, and where it is tried:
-# a file below the top, and a test in it.
+# What these conversations do not try, most of it the same code before all protocols, and
+# where it is tried: a file below the top, and a test in it (in C++ with its suite).
 SHARED = (
     ("a name in a client certificate that was not verified", "tests/e2e/test_client_certificates.py",
      "test_who_comes_in"),
     ("heartbeat, early CCS, ticket bleed, ROBOT, old suites", "tests/e2e/test_scanners.py",
      "test_implicit"),
     ("renegotiation", "tests/e2e/test_attacks.py", "test_renegotiation_refused"),
-    ("early data (0-RTT)", "gateway/tls/tls_handshake_test.cc", "ticket_allows_early_data"),
-    ("a foreign SNI where `sni: strict`", "tests/e2e/test_certificates.py", '"sni": "strict"'),
-    ("floods of KeyUpdate", "gateway/tls/tls_session_test.cc", "KeyUpdateIsAnsweredButNotAFlood"),
-    ("records that are too long", "gateway/tls/tls_session_test.cc", "2^14 + 2048 + 1"),
-    ("an octet of a record at a time", "tests/sim/deadline_test.cc", "IsNotExtendedByOctets"),
-    ("floods of hellos", "tests/sim/turn_test.cc", "DoesAsManyKeyOperationsAsItMay"),
+    ("early data (0-RTT)", "gateway/tls/tls_handshake_test.cc", "HandshakeTable.ConnectsAndResumes"),
+    ("a foreign SNI where `sni: strict`", "tests/e2e/test_certificates.py",
+     "test_strict_refuses_unknown_and_absent_names"),
+    ("floods of KeyUpdate", "gateway/tls/tls_session_test.cc",
+     "SessionLimits.KeyUpdateIsAnsweredButNotAFlood"),
+    ("records that are too long", "gateway/tls/tls_session_test.cc",
+     "SessionTest.OverlongRecordsAreRefusedByTheirHeader"),
+    ("an octet of a record at a time", "tests/sim/deadline_test.cc",
+     "RecordDeadline.IsNotExtendedByOctets"),
+    ("floods of hellos", "tests/sim/turn_test.cc", "Turn.DoesAsManyKeyOperationsAsItMay"),
     ("a full session table", "tests/e2e/test_limits.py", "test_refused_with_the_protocols_words"),
     ("too few buffers, readers that do not read", "tests/sim/simulation_test.cc",
-     "HoldsItsInvariantsAndIsReproducible"),
-    ("PROXY headers from the wrong source", "tests/e2e/test_attacks.py", "class ProxyHeaderIn"),
-    ("trust in the loopback address", "tests/e2e/test_identity.py", "test_in_plaintext_and_in_tls"),
-    ("SMTP's plaintext leg: log-in, upgrade in a transaction, a server that injects",
-     "protocols/smtp_leg_test.cc", "kUpgradeInTransaction"),
-    ("IMAP's: forged mailboxes, PREAUTH, referrals", "protocols/imap_leg_test.cc", "REFERRAL"),
-    ("POP3's and ManageSieve's, and servers that forge", "tests/e2e/test_opportunistic.py", "forge"),
+     "Simulation.HoldsItsInvariantsAndIsReproducible"),
+    ("PROXY headers from the wrong source", "tests/e2e/test_attacks.py", "test_from_a_stranger"),
+    ("trust in the loopback address: SMTP's relaying", "tests/e2e/test_identity.py",
+     "test_in_plaintext_and_in_tls"),
+    ("trust in the loopback address: IRC's operators", "tests/e2e/test_irc.py",
+     "test_trust_in_the_loopback_address"),
+    ("SMTP's plaintext leg: log-in", "protocols/smtp_leg_test.cc", "SmtpLeg.WhatNeverPasses"),
+    ("SMTP's plaintext leg: the upgrade in a transaction", "protocols/smtp_leg_test.cc",
+     "SmtpLeg.Upgrade"),
+    ("SMTP's plaintext leg: a server that injects", "protocols/smtp_leg_test.cc",
+     "SmtpLeg.BackendsThatBreakTheProtocol"),
+    ("IMAP's plaintext leg: log-in", "protocols/imap_leg_test.cc",
+     "ImapLeg.LogInIsRefusedAtEveryPoint"),
+    ("IMAP's plaintext leg: forged mailboxes, PREAUTH, referrals", "protocols/imap_leg_test.cc",
+     "ImapLeg.NothingOfAMailboxPassesBeforeLogIn"),
+    ("IMAP's plaintext leg: forged mailboxes, by a whole gateway", "tests/e2e/test_opportunistic.py",
+     "test_forged_mailbox"),
+    ("POP3's plaintext leg: log-in", "protocols/pop3_leg_test.cc",
+     "Pop3Leg.LogInIsRefusedAtEveryPoint"),
+    ("POP3's plaintext leg: a server that forges", "protocols/pop3_leg_test.cc",
+     "Pop3Leg.WhatABackendMayNotSay"),
+    ("ManageSieve's plaintext leg: log-in", "protocols/managesieve_leg_test.cc",
+     "ManageSieveLeg.LogInIsRefusedAtEveryPoint"),
+    ("ManageSieve's plaintext leg: a server that forges", "protocols/managesieve_leg_test.cc",
+     "ManageSieveLeg.WhatABackendMayNotSay"),
+    ("HTTP's plaintext leg: an upgrade that is not answered here", "protocols/http_test.cc",
+     "Http.OpportunisticPassesNoOtherUpgradeToTls"),
+    ("HTTP's plaintext leg: log-in", "tests/e2e/test_http.py", "test_password_without_tls"),
+    ("HTTP's heads that two servers might read differently", "protocols/http_head_test.cc",
+     "HttpRequest.WhatTwoServersMightReadDifferently"),
+    ("HTTP's heads, before a whole gateway", "tests/e2e/test_http_attacks.py", "test_each"),
+    ("HTTP's upgrade that one field of the two has", "protocols/http_head_test.cc",
+     "HttpRequest.TwoFieldsMustAgree"),
+    ("FTP's data channels: strangers", "tests/e2e/test_ftp_data.py",
+     "test_only_the_clients_host_is_served"),
+    ("FTP's data channels: success without TLS", "tests/e2e/test_ftp_data.py",
+     "test_no_success_without_tls"),
+    ("FTP's data channels: another TLS session, where resumption is demanded",
+     "tests/e2e/test_ftp_data.py", "test_resumption_demanded"),
+    ("PostgreSQL's cancel: to each server, once", "tests/e2e/test_postgresql_attacks.py",
+     "test_every_server_gets_it_once"),
+    ("PostgreSQL's cancel: by a wrong key", "tests/e2e/test_postgresql.py",
+     "test_a_wrong_key_cancels_nothing"),
+    ("WEBIRC by a client, in plaintext", "tests/e2e/test_irc.py",
+     "test_log_in_and_claims_in_plaintext"),
+    ("WEBIRC by a client, inside TLS", "tests/e2e/test_irc.py", "test_a_claim_inside_tls"),
+    ("WEBIRC's password in what is printed", "tests/e2e/test_irc.py",
+     "test_the_password_is_never_printed"),
 )
 
 
@@ -73,9 +118,9 @@ def table_of(cells):
         texts = [text_of(cells[name, protocol], notes) for protocol in TONGUES]
         text.append("| {} | {} |".format(name, " | ".join(texts)))
     text += [""] + ["[{}] {}".format(number, why) for number, why in enumerate(notes, 1)]
-    text += ["", "What no protocol has a part in, and what others than these conversations try:", "",
+    text += ["", "What other tests try, most of it the same before all protocols:", "",
              "| attack | tried in |", "|---|---|"]
-    text += ["| {} | `{}` |".format(name, file) for name, file, _ in SHARED]
+    text += ["| {} | `{}`: `{}` |".format(*row) for row in SHARED]
     return "\n".join(text) + "\n"
 
 
@@ -132,9 +177,10 @@ class Matrix(unittest.TestCase):
         self.assertEqual(known - {"tcp"}, set(TONGUES))
 
     def test_what_is_shared_is_tried(self):
-        for _, file, text in SHARED:
-            with open(os.path.join(TOP, file), encoding="utf-8") as f:
-                self.assertIn(text, f.read(), file)
+        for _, file, test in SHARED:
+            form = r"^TEST(_F|_P)?\({}, {}\) {{" if "." in test else r"^    def {}\(self"
+            with self.subTest(test), open(os.path.join(TOP, file), encoding="utf-8") as f:
+                self.assertRegex(f.read(), re.compile(form.format(*test.split(".")), re.MULTILINE))
 
 
 def write():
