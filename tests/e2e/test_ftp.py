@@ -12,6 +12,7 @@ import unittest
 import ftpserver
 import harness
 import wire
+from ports import reserve_ports
 
 env = None
 server = None
@@ -34,11 +35,22 @@ def setUpModule():
     listeners = {name: {"protocol": "ftp", "tls": tls, "backend": "proftpd"}
                  for name, tls in LISTENERS.items()}
     listeners["other"] = {"protocol": "ftp", "tls": "starttls", "backend": "other"}
-    listeners["six"] = {"protocol": "ftp", "tls": "starttls", "backend": "six"}
+    ports = reserve_ports([*listeners, "six"])
+    listeners["six"] = {"protocol": "ftp", "tls": "starttls", "backend": "six",
+                        "bind": ["[::1]:{}".format(ports["six"])]}
     gateway = unittest.enterModuleContext(env.gateway(listeners, {
         "proftpd": {"servers": [server.address], "proxy_protocol": "none"},
         "other": {"servers": [other.address], "proxy_protocol": "none"},
-        "six": {"servers": [server6.address], "proxy_protocol": "none"}}))
+        "six": {"servers": [server6.address], "proxy_protocol": "none"}}, ports))
+
+
+def host(listener):
+    return "::1" if listener == "six" else "127.0.0.1"
+
+
+def behind(listener):
+    """The server that a listener leads to."""
+    return {"other": other, "six": server6}.get(listener, server)
 
 
 class Implicit(ftplib.FTP_TLS):
@@ -65,7 +77,7 @@ def log_in(listener="ftp", passive=True, login=True):
     """A client inside TLS whose data is private."""
     kind = Implicit if LISTENERS.get(listener) == "implicit" else Explicit
     client = kind(context=wire.context(env.ca))
-    client.connect("127.0.0.1", gateway.ports[listener], timeout=wire.TIMEOUT)
+    client.connect(host(listener), gateway.ports[listener], timeout=wire.TIMEOUT)
     client.host = "mail.example.org"
     client.set_pasv(passive)
     if login:
@@ -83,7 +95,7 @@ def fetch(client, name, **more):
 
 class Ftplib(unittest.TestCase):
     def test_files_both_ways(self):
-        for listener in ("ftp", "ftps", "other"):
+        for listener in ("ftp", "ftps", "other", "six"):
             for passive in (True, False):
                 with self.subTest(listener, passive=passive), log_in(listener, passive) as client:
                     self.assertEqual(fetch(client, "big"), BIG)
@@ -91,8 +103,7 @@ class Ftplib(unittest.TestCase):
                     name = "up-{}-{}".format(listener, passive)
                     with open(server.path("big"), "rb") as f:
                         client.storbinary("STOR " + name, f)
-                    behind = other if listener == "other" else server
-                    self.assertEqual(behind.get(name), BIG)
+                    self.assertEqual(behind(listener).get(name), BIG)
                     self.assertIn(name, client.nlst())
                     self.assertIn(name, [entry for entry, _ in client.mlsd()])
 
@@ -150,54 +161,67 @@ class Ftplib(unittest.TestCase):
 
 
 class OtherClients(unittest.TestCase):
+    """Each verifies the certificate."""
+
     def url(self, listener, name=""):
         scheme = "ftps" if LISTENERS.get(listener) == "implicit" else "ftp"
-        return "{}://127.0.0.1:{}/{}".format(scheme, gateway.ports[listener], name)
+        return "{}://mail.example.org:{}/{}".format(scheme, gateway.ports[listener], name)
 
     def curl(self, listener, *options):
-        return harness.run(
-            ["curl", "-sS", "--insecure", "--ssl-reqd", "-u", "demo:secret words", *options])
+        at = "mail.example.org:{}:[{}]".format(gateway.ports[listener], host(listener))
+        return harness.run(["curl", "-sS", "--cacert", env.ca, "--resolve", at, "--ssl-reqd",
+                            "-u", "demo:secret words", *options])
 
     def test_curl(self):
-        for listener in ("ftp", "ftps", "other"):
+        for listener in ("ftp", "ftps", "other", "six"):
             # Passive only: bookworm's curl 7.88 begins no TLS on an active data connection.
-            for active in ([], ["--disable-epsv"]):
-                with self.subTest(listener, active=active):
-                    got = env.write("got", "")
-                    code, output = self.curl(listener, *active, "-o", got, self.url(listener, "big"))
+            # Over IPv6 it says EPSV whatever it is told.
+            for options in ([], ["--disable-epsv"]) if listener != "six" else ([],):
+                with self.subTest(listener, options=options):
+                    name = "-".join(["from-curl", listener, *options])
+                    got = os.path.join(env.dir, name)
+                    code, output = self.curl(listener, *options, "-o", got, self.url(listener, "big"))
                     self.assertEqual(code, 0, output)
                     with open(got, "rb") as f:
                         self.assertEqual(hashlib.sha256(f.read()).digest(),
                                          hashlib.sha256(BIG).digest())
                     code, output = self.curl(
-                        listener, *active, "-T", got, self.url(listener, "from-curl"))
+                        listener, *options, "-T", got, self.url(listener, name))
                     self.assertEqual(code, 0, output)
-                    behind = other if listener == "other" else server
-                    self.assertEqual(behind.get("from-curl"), BIG)
+                    self.assertEqual(behind(listener).get(name), BIG)
 
     def lftp(self, listener, *commands, passive=True, sync=True):
-        settings = ["set ftp:ssl-force true", "set ftp:ssl-protect-data true",
-                    "set ssl:verify-certificate no", "set net:max-retries 2", "set net:timeout 20",
+        # It knows no --resolve; the address is among the certificate's names.
+        at = "{}://127.0.0.1:{}".format(
+            "ftps" if LISTENERS[listener] == "implicit" else "ftp", gateway.ports[listener])
+        settings = ["set cmd:fail-exit true", "set ftp:ssl-force true",
+                    "set ftp:ssl-protect-data true", "set ssl:verify-certificate true",
+                    "set ssl:ca-file " + env.ca, "set net:max-retries 2", "set net:timeout 20",
                     "set ftp:passive-mode {}".format("on" if passive else "off"),
                     "set ftp:sync-mode {}".format("on" if sync else "off"),
-                    "open -u demo,'secret words' " + self.url(listener)]
+                    "open -u demo,'secret words' " + at]
         return harness.run(["lftp", "-c", "; ".join([*settings, *commands])])
 
     def test_lftp(self):
-        for listener in ("ftp", "ftps"):
+        for listener in LISTENERS:
             for passive in (True, False):
                 for sync in (True, False):
                     with self.subTest(listener, passive=passive, sync=sync):
-                        got = os.path.join(env.dir, "lftp-got")
+                        name = "from-lftp-{}-{}-{}".format(listener, passive, sync)
+                        got = os.path.join(env.dir, name)
                         code, output = self.lftp(
-                            listener, "get -c big -o " + got, "put {} -o from-lftp".format(got),
+                            listener, "get big -o " + got, "put {} -o {}".format(got, name),
                             "cls", passive=passive, sync=sync)
                         self.assertEqual(code, 0, output)
                         with open(got, "rb") as f:
                             self.assertEqual(f.read(), BIG)
-                        os.unlink(got)
-                        self.assertEqual(server.get("from-lftp"), BIG)
-                        self.assertIn("from-lftp", output)
+                        self.assertEqual(server.get(name), BIG)
+                        self.assertIn(name, output)
+
+    def test_lftp_says_what_fails(self):
+        """Also where a command behind it does not."""
+        code, output = self.lftp("ftp", "put {} -o missing/file".format(env.ca), "cls")
+        self.assertNotEqual(code, 0, output)
 
     def test_s_client(self):
         for listener, options in (("ftp", ["-starttls", "ftp"]), ("ftps", [])):
