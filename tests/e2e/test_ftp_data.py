@@ -3,6 +3,7 @@ off by either side, aborted ones; and their options, the goodbye and the killed 
 
 import ftplib
 import os
+import random
 import socket
 import socketserver
 import ssl
@@ -13,19 +14,21 @@ import unittest
 import ftpserver
 import harness
 import wire
-from ports import reserve_ports
+from ports import HIGHEST, is_free, reserve_ports
 from test_ftp import Explicit, fetch
 from wire import Wire
 
 env = None
 server = None
+scripted = None
 gateway = None
 BIG = os.urandom(1024) * 20000
 RESET = struct.pack("ii", 1, 0)
 
 
 class Scripted(socketserver.ThreadingTCPServer):
-    """A server that breaks off every download, and says that it was whole."""
+    """A server that breaks off every download, and says that it was whole. What it was
+    told is in `lines`."""
     daemon_threads = True
 
     class Handler(socketserver.StreamRequestHandler):
@@ -33,6 +36,7 @@ class Scripted(socketserver.ThreadingTCPServer):
             self.say("220 scripted")
             data = None
             for line in self.rfile:
+                self.server.lines.append(line)
                 verb = line.split()[0].upper()
                 if verb == b"PASV":
                     data = socket.create_server(("127.0.0.1", 0))
@@ -52,6 +56,7 @@ class Scripted(socketserver.ThreadingTCPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), self.Handler)
+        self.lines = []
         self.address = "127.0.0.1:{}".format(self.server_address[1])
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -60,8 +65,17 @@ class Scripted(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
+def free_range(count):
+    """The first of `count` free ports in a row, where neither reserve_ports() nor the kernel
+    takes any for others."""
+    firsts = list(range(HIGHEST, 32768 - count))
+    random.shuffle(firsts)
+    return next(first for first in firsts
+                if all(is_free(port) for port in range(first, first + count)))
+
+
 def setUpModule():
-    global env, server, gateway
+    global env, server, scripted, gateway
     env = harness.Environment(servers=False)
     server = unittest.enterModuleContext(ftpserver.ProFtpd())
     server.put("big", BIG)
@@ -70,7 +84,7 @@ def setUpModule():
     server6.put("big", BIG[:100000])
     scripted = unittest.enterModuleContext(Scripted())
     six = reserve_ports(["six"])["six"]
-    ports = reserve_ports(["first"])["first"]
+    ports = free_range(8)
     keys = {"protocol": "ftp", "tls": "starttls", "backend": "proftpd"}
     gateway = unittest.enterModuleContext(env.gateway({
         "ftp": keys,
@@ -141,10 +155,19 @@ class Strangers(unittest.TestCase):
             client.voidresp()
 
     def test_log_in_in_plaintext(self):
-        with Wire(gateway.ports["ftp"]) as client:
-            client.line()
-            self.assertEqual(client.send(b"USER demo\r\n").line()[:4], b"530 ")
-            self.assertEqual(client.send(b"PASS x\r\n").line()[:4], b"530 ")
+        """It is refused, and the server hears nothing of it after the upgrade either."""
+        for listener, inside in (("scripted", b"200 "), ("ftp", b"503 ")):
+            with self.subTest(listener), Wire(gateway.ports[listener]) as client:
+                scripted.lines.clear()
+                client.line()
+                self.assertEqual(client.send(b"USER demo\r\n").line()[:4], b"530 ")
+                self.assertEqual(client.send(b"PASS early\r\n").line()[:4], b"530 ")
+                self.assertEqual(client.send(b"AUTH TLS\r\n").line()[:4], b"234 ")
+                client.start_tls(wire.context(env.ca))
+                # ProFTPD's answer where no USER came before.
+                self.assertEqual(client.send(b"PASS inside\r\n").line()[:4], inside)
+                if listener == "scripted":
+                    self.assertEqual(scripted.lines, [b"PASS inside\r\n"])
 
     def test_injection(self):
         with Wire(gateway.ports["ftp"]) as client:
