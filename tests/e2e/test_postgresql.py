@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -256,7 +257,10 @@ class Psycopg(unittest.TestCase):
     def test_nothing_secret_in_the_log(self):
         with connect() as client:
             ask(client, "select 'secret-statement'")
-        self.assertIsNotNone(gateway.wait_for_line("session established", "listener=postgresql"))
+            with socket.socket(fileno=os.dup(client.fileno())) as s:
+                peer = "peer={}:{} ".format(*s.getsockname())
+        for event in ("session established", "session ended"):
+            self.assertIsNotNone(gateway.wait_for_line(event, peer), event)
         lines = "\n".join(gateway.lines)
         for secret in (server.password, "secret-statement", server.user):
             self.assertNotIn(secret, lines)
