@@ -133,7 +133,8 @@ class Injection(unittest.TestCase):
                 self.assertEqual(client.exactly(1), b"S")
                 client.start_tls(wire.context(env.ca)).send(b"inside")
                 self.assertIsNotNone(gateway.wait_for_line("session established", "listener=in"))
-                gateway.wait_for_metric(lambda v: v >= 6, "starling_bytes_total")
+                self.assertEqual(gateway.wait_for_metric(
+                    6, "starling_bytes_total", direction="upstream_out"), 6)
             self.assertEqual(gateway.wait_for_metric(0, "starling_sessions"), 0)
             self.assertEqual(recorder.octets, b"inside")
             self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total"), 0)
