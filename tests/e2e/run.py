@@ -6,6 +6,8 @@
 
 The binary is bazel-bin/gateway/starling, or what STARLING_BINARY names. Must be
 run as root, since the mail servers must be. Ends with "N passed, N failed".
+A test that is skipped is named, and counts as failed unless STARLING_ALLOW_SKIPS is set;
+then the last line ends with ", N skipped" if there are any.
 """
 
 import glob
@@ -23,7 +25,9 @@ import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILE_SECONDS = 600
-_RESULT = re.compile(r"^RESULT (\d+) (\d+)$", re.MULTILINE)
+ALLOW_SKIPS = bool(os.environ.get("STARLING_ALLOW_SKIPS"))
+_RESULT = re.compile(r"^RESULT (\d+) (\d+) (\d+)$", re.MULTILINE)
+_SKIPPED = re.compile(r"^SKIPPED .*$", re.MULTILINE)
 
 
 def run_here(name):
@@ -32,14 +36,25 @@ def run_here(name):
     total = suite.countTestCases()
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     bad = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
+    missed = total - result.testsRun
     # Several failing subtests are one failing test; one in setUpModule fails all.
-    failed = min(total, bad) if result.testsRun == total else max(bad, total - result.testsRun)
-    print("RESULT {} {}".format(total - min(total, failed), max(failed, 1 if bad else 0)), flush=True)
-    return 1 if bad else 0
+    failed = max(1, bad, missed) if missed else min(total, bad)
+    # A skipped subtest stands for its whole test, a skipped module for all of its tests.
+    skips = {getattr(test, "test_case", test).id(): why for test, why in result.skipped}
+    for test, why in skips.items():
+        print("SKIPPED {}: {}".format(test, why))
+    skipped = len(skips)
+    if missed and not bad:
+        skipped, failed = max(skipped, missed), 0
+    if not ALLOW_SKIPS:
+        failed = min(total, failed + skipped)
+    passed = max(0, total - failed - (skipped if ALLOW_SKIPS else 0))
+    print("RESULT {} {} {}".format(passed, failed, skipped), flush=True)
+    return 1 if failed else 0
 
 
 def run_file(path):
-    """(passed, failed, what it printed) of one file. Its temporary files are in a
+    """(passed, failed, skipped, what it printed) of one file. Its temporary files are in a
     folder of its own, which is removed even if it had to be killed."""
     name = os.path.splitext(os.path.basename(path))[0]
     folder = tempfile.mkdtemp(prefix="e2e-")
@@ -61,8 +76,13 @@ def run_file(path):
     output = output.decode("utf-8", "replace")
     match = _RESULT.search(output)
     if not match:
-        return 0, 1, output
-    return int(match.group(1)), int(match.group(2)), output
+        return 0, 1, 0, output
+    return (*map(int, match.groups()), output)
+
+
+def counts(passed, failed, skipped):
+    return "{} passed, {} failed".format(passed, failed) + (
+        ", {} skipped".format(skipped) if skipped else "")
 
 
 def main(arguments):
@@ -76,16 +96,18 @@ def main(arguments):
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     files = arguments or sorted(glob.glob(os.path.join(HERE, "test_*.py")))
-    passed = failed = 0
+    passed = failed = skipped = 0
     for path in files:
         begin = time.monotonic()
-        good, bad, output = run_file(path)
-        passed, failed = passed + good, failed + bad
-        print("{}: {} passed, {} failed ({:.0f} s)".format(
-            os.path.basename(path), good, bad, time.monotonic() - begin), flush=True)
+        good, bad, left_out, output = run_file(path)
+        passed, failed, skipped = passed + good, failed + bad, skipped + left_out
+        print("{}: {} ({:.0f} s)".format(
+            os.path.basename(path), counts(good, bad, left_out), time.monotonic() - begin), flush=True)
         if bad:
             print(output, flush=True)
-    print("{} passed, {} failed".format(passed, failed))
+        elif left_out:
+            print("\n".join(_SKIPPED.findall(output)), flush=True)
+    print(counts(passed, failed, skipped))
     return 1 if failed or not passed else 0
 
 
