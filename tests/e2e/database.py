@@ -55,13 +55,15 @@ SSL, GSSENC, CANCEL, VERSION = 80877103, 80877104, 80877102, 3 << 16
 
 class Database:
     """The server; a context manager. `access`: lines before those of the recipe;
-    `sockets`: lines for a Unix socket, which there is with these alone."""
+    `sockets`: lines for a Unix socket, which there is with these alone; `certificate`:
+    (file, key), by which it speaks TLS itself."""
 
     user = "demo"
     password = "correct-horse"
 
-    def __init__(self, access="", sockets=""):
+    def __init__(self, access="", sockets="", certificate=None):
         self._access = access
+        self._certificate = certificate
         self._sockets = sockets
         self._child = None
         self.dir = None
@@ -101,6 +103,13 @@ class Database:
             check=True, capture_output=True, **self._options())
         self._write("postgresql.conf", "a", SETTINGS.format(
             port=self.port, sockets=self.dir if self._sockets else ""))
+        if self._certificate:
+            for name, source in zip(("server.crt", "server.key"), self._certificate, strict=True):
+                with open(source, encoding="ascii") as f:
+                    self._write(name, "w", f.read())
+                os.chmod(self.data + "/" + name, 0o640)  # root's, as postgres reads it
+                shutil.chown(self.data + "/" + name, 0, pwd.getpwnam(UNIX_USER).pw_gid)
+            self._write("postgresql.conf", "a", "ssl = on\n")
         self._write("pg_hba.conf", "w", self._access + ACCESS + self._sockets)
         subprocess.run(
             [PROGRAMS + "postgres", "--single", "-D", self.data, "postgres"], check=True,

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -344,6 +345,18 @@ class Recipe(unittest.TestCase):
             client.start_tls(wire.context(env.ca))
             self.assertEqual(client.send(request(SSL)).exactly(1), b"N")
 
+    def test_a_server_with_tls_offers_it_inside_tls(self):
+        """Which no client takes: it has TLS already."""
+        with Database(certificate=env.certificates["pairs"][0]) as with_tls, \
+                running(with_tls) as before:
+            with Wire(before.ports["postgresql"]) as client:
+                self.assertEqual(client.send(request(SSL)).exactly(1), b"S")
+                client.start_tls(wire.context(env.ca))
+                self.assertEqual(client.send(request(SSL)).exactly(1), b"S")
+            with connect(before) as client:
+                self.assertFalse(ask(
+                    client, "select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
+
     def test_what_trusts_the_gateways_address_trusts_everybody(self):
         """Why the recipe has no such line."""
         with Database(access="host all all 127.0.0.1/32 trust\n") as trusting:
@@ -357,6 +370,20 @@ class Recipe(unittest.TestCase):
                 self.assertEqual(ask(client, "select 1"), 1)  # by the line behind it
                 with self.assertRaisesRegex(psycopg2.OperationalError, "authentication failed"):
                     psycopg2.connect(**settings(before, password="wrong"))
+
+    def test_peer_makes_everybody_the_gateways_user(self):
+        own = pwd.getpwuid(os.getuid()).pw_name
+        with Database("host all postgres 127.0.0.1/32 trust\n", "local all all peer\n") as local:
+            keys = {"servers": ["unix:" + local.socket], "proxy_protocol": "none"}
+            with running(local) as before, connect(
+                    before, user="postgres", dbname="postgres", password="") as client:
+                with client.cursor() as cursor:
+                    cursor.execute('create role "{}" login'.format(own))
+            with env.gateway(LISTENERS, {"one": keys}, ready="/readyz") as before:
+                with connect(before, user=own, dbname="postgres", password="") as client:
+                    self.assertEqual(ask(client, "select current_user"), own)
+                with self.assertRaisesRegex(psycopg2.OperationalError, "Peer authentication failed"):
+                    psycopg2.connect(**settings(before, user="postgres", dbname="postgres"))
 
     def test_unix_socket_knows_the_gateway_alone(self):
         """Why -t warns of it."""
