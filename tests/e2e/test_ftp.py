@@ -34,6 +34,8 @@ def setUpModule():
         each.put("empty", b"")
     listeners = {name: {"protocol": "ftp", "tls": tls, "backend": "proftpd"}
                  for name, tls in LISTENERS.items()}
+    listeners["resume"] = {"protocol": "ftp", "tls": "starttls", "backend": "proftpd",
+                           "ftp": {"require_resumption": True}}
     listeners["other"] = {"protocol": "ftp", "tls": "starttls", "backend": "other"}
     ports = reserve_ports([*listeners, "six"])
     listeners["six"] = {"protocol": "ftp", "tls": "starttls", "backend": "six",
@@ -173,7 +175,7 @@ class OtherClients(unittest.TestCase):
                             "-u", "demo:secret words", *options])
 
     def test_curl(self):
-        for listener in ("ftp", "ftps", "other", "six"):
+        for listener in ("ftp", "ftps", "resume", "other", "six"):
             # Passive only: bookworm's curl 7.88 begins no TLS on an active data connection.
             # Over IPv6 it says EPSV whatever it is told.
             for options in ([], ["--disable-epsv"]) if listener != "six" else ([],):
@@ -193,7 +195,7 @@ class OtherClients(unittest.TestCase):
     def lftp(self, listener, *commands, passive=True, sync=True):
         # It knows no --resolve; the address is among the certificate's names.
         at = "{}://127.0.0.1:{}".format(
-            "ftps" if LISTENERS[listener] == "implicit" else "ftp", gateway.ports[listener])
+            "ftps" if LISTENERS.get(listener) == "implicit" else "ftp", gateway.ports[listener])
         settings = ["set cmd:fail-exit true", "set ftp:ssl-force true",
                     "set ftp:ssl-protect-data true", "set ssl:verify-certificate true",
                     "set ssl:ca-file " + env.ca, "set net:max-retries 2", "set net:timeout 20",
@@ -203,7 +205,7 @@ class OtherClients(unittest.TestCase):
         return harness.run(["lftp", "-c", "; ".join([*settings, *commands])])
 
     def test_lftp(self):
-        for listener in LISTENERS:
+        for listener in (*LISTENERS, "resume"):
             for passive in (True, False):
                 for sync in (True, False):
                     with self.subTest(listener, passive=passive, sync=sync):
