@@ -31,15 +31,19 @@ INSPIRCD = """
 <bind address="127.0.0.1" port="{port}" type="clients" hook="haproxy">
 <bind address="127.0.0.1" port="{plain}" type="clients">
 <module name="haproxy"><module name="sslinfo"><module name="cap">
-<connect name="tls" allow="*" requiressl="yes" localmax="3" globalmax="3" resolvehostnames="no"
-         useident="no" timeout="60" pingfreq="2m">
-<connect name="pre" allow="*" password="{random}" resolvehostnames="no" useident="no" timeout="60"
-         pingfreq="2m">
+{classes}
 <class name="all" commands="*" privs="*" usermodes="*" chanmodes="*">
 <type name="NetAdmin" classes="all">
 <oper name="o" password="{oper}" host="*@*" sslonly="yes" type="NetAdmin">
 <oper name="trusting" password="{oper}" host="*@127.0.0.1" type="NetAdmin">
 <log method="file" type="*" level="default" target="{dir}/log">
+"""
+
+CLASSES = """
+<connect name="tls" allow="*" requiressl="yes" localmax="3" globalmax="3" resolvehostnames="no"
+         useident="no" timeout="60" pingfreq="2m">
+<connect name="pre" allow="*" password="{random}" resolvehostnames="no" useident="no" timeout="60"
+         pingfreq="2m">
 """
 
 NGIRCD = """
@@ -52,7 +56,7 @@ ServerUID = {uid}
 ServerGID = {gid}
 MotdPhrase = "hello"
 [Limits]
-MaxConnectionsIP = 0
+MaxConnectionsIP = {most}
 [Options]
 Ident = no
 DNS = no
@@ -130,26 +134,31 @@ class Server:
 
 
 class Inspircd(Server):
-    """`settings`: more lines of its configuration."""
+    """`settings`: more lines of its configuration; `classes`: instead of CLASSES."""
 
-    def __init__(self, settings=""):
+    def __init__(self, settings="", classes=CLASSES):
         super().__init__(["port", "plain"])
         self.plain = "127.0.0.1:{}".format(self.ports["plain"])
         self._settings = settings
+        self._classes = classes
 
     def command(self):
         config = self.write("inspircd.conf", self._settings + INSPIRCD.format(
-            dir=self.dir, oper=OPER_PASSWORD, random=os.urandom(16).hex(), **self.ports))
+            dir=self.dir, oper=OPER_PASSWORD, **self.ports,
+            classes=self._classes.format(random=os.urandom(16).hex())))
         return ["inspircd", "--config", config, "--nofork", "--nopid", "--runasroot"]
 
 
 class Ngircd(Server):
-    def __init__(self):
+    """`most`: sessions of one address, or 0 for any number."""
+
+    def __init__(self, most=0):
         super().__init__(["port"])
+        self._most = most
 
     def command(self):
         config = self.write("ngircd.conf", NGIRCD.format(
             uid=os.getuid() or 65534, gid=os.getgid() or 65534, oper=OPER_PASSWORD,
-            webirc=WEBIRC_PASSWORD, **self.ports))
+            webirc=WEBIRC_PASSWORD, most=self._most, **self.ports))
         os.chmod(self.dir, 0o755)
         return ["ngircd", "--nodaemon", "--config", config]

@@ -473,6 +473,32 @@ class Recipe(unittest.TestCase):
             while b" 001 x " not in client.line():
                 pass
 
+    def test_inspircds_classes(self):
+        """One for the time before the header has been read, in whatever place."""
+        tls, pre = ["<connect" + row for row in chatservers.CLASSES.split("<connect")[1:]]
+        for classes, header, served in (
+                (pre + tls, proxy_v2.header(), True), (pre + tls, proxy_v2.header(tls=False), False),
+                (tls, proxy_v2.header(), False)):
+            with self.subTest(classes, served=served), \
+                    chatservers.Inspircd(classes=classes) as server, Wire(server.port) as client:
+                client.send(header + b"NICK x\r\nUSER x 0 * :x\r\n")
+                if served:
+                    client.until(b" 001 x ")
+                else:
+                    self.assertNotIn(b" 001 x ", client.rest())
+
+    def test_ngircd_counts_sessions_by_the_gateways_address(self):
+        password = env.write("webirc6", chatservers.WEBIRC_PASSWORD)
+        os.chmod(password, 0o600)
+        with chatservers.Ngircd(most=1) as crowded, one(
+                crowded.address, irc={"webirc_password_file": password}) as gateway_:
+            with Client("ngircd", "127.0.0.44", gateway_.ports["in"]) as first, \
+                    Client("ngircd", "127.0.0.45", gateway_.ports["in"]) as second:
+                first.enter_tls().register()
+                with self.assertRaises(EOFError):
+                    second.enter_tls()
+            self.assertIn("Refused connection from 127.0.0.1", crowded.log())
+
     def test_inspircd_cannot_tell_how_long_tls_is_the_only_way(self):
         server = chatservers.Inspircd(
             '<module name="ircv3_sts"><sts host="*" duration="1d" port="6697">\n')
