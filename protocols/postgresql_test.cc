@@ -209,8 +209,9 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
       driver.Event(EventKind::kLegUp);
       EXPECT_EQ(driver.verdict(), Verdict::kHold);
       EXPECT_EQ(driver.TakeSaidToBackend(), kCancelRequest);
+      // Who has anything to say has had its turn.
       driver.Backend(Error("53300", "sorry, too many clients already"), piece);
-      EXPECT_EQ(driver.verdict(), Verdict::kHold);
+      EXPECT_EQ(driver.verdict(), Verdict::kCloseLeg);
       EXPECT_EQ(driver.backend_left(), "");
     }
     driver.Event(EventKind::kLegFailed);
