@@ -107,6 +107,8 @@ step_e2e() {
 step_bench() {
   bench/compare.py --check
   count $? "bench"
+  bench/ftp_data.py --octets 200000000 --rounds 1
+  count $? "bench: ftp_data"
 }
 
 step_demo() {
