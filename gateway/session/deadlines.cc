@@ -103,9 +103,10 @@ MonoTime IdleDue(const Session& session) {
   const ListenerLimits& limits = Limits(session);
   const bool half_closed = session.reason != EndReason::kNone;
   uint32_t ms = limits.idle_ms;
-  // What was sent last to a slow client of a data channel is not there yet.
-  if (half_closed && session.data == nullptr && (ms == 0 || limits.half_close_ms < ms))
-    ms = limits.half_close_ms;
+  // What was sent last to a slow client of a data channel is not there yet, so that one has
+  // the time of all that is idle, where there is such a limit.
+  const bool shorter = session.data == nullptr && limits.half_close_ms < ms;
+  if (half_closed && (ms == 0 || shorter)) ms = limits.half_close_ms;
   return ms == 0 ? kNever : After(session.active_at, ms);
 }
 
