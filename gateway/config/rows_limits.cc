@@ -266,7 +266,8 @@ constexpr Option kRows[] = {
      .max = 16'384,
      .applies = Applies::kRestart,
      .doc = "Data channels of FTP that are waited for at once, between PASV or PORT and the "
-            "connection. Each has a session of the limit above from then to its end.",
+            "connection. One client has a quarter of them at most. Each has a session of the limit "
+            "above from then to its end.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},
     {.section = Section::kLimits,

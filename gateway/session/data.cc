@@ -4,6 +4,7 @@
 // only when the server has said that it sends.
 //
 // Not for: which commands want one, and what its end means (protocols/ftp_control.h).
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <memory>
@@ -93,6 +94,19 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
   return true;
 }
 
+// Of the places that a worker has for channels that are waited for, one client has a quarter:
+// so none can take them from all others.
+bool HasItsShare(WorkerContext& ctx, const Session& control) {
+  const uint32_t share = std::max(1u, ctx.limits.data_listeners / 4);
+  if (ctx.data_listeners < share) return false;
+  uint32_t waiting = 0;
+  for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
+    const Session& session = ctx.table.At(slot);
+    if (session.phase == Phase::kDataWait && SameHost(session.peer, control.peer)) ++waiting;
+  }
+  return waiting >= share;
+}
+
 void CountLimit(WorkerContext& ctx, Limit limit) {
   ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
 }
@@ -163,7 +177,7 @@ bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoi
   control.dialogue->data_over = false;
   if (step.data == DataAsk::kDrop) return true;
   if (!MayCarry(control)) return false;
-  if (ctx.data_listeners >= ctx.limits.data_listeners) {
+  if (ctx.data_listeners >= ctx.limits.data_listeners || HasItsShare(ctx, control)) {
     CountLimit(ctx, Limit::kDataListeners);
     return false;
   }

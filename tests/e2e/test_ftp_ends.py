@@ -169,6 +169,19 @@ class Ends(unittest.TestCase):
 
 
 class WhoHasAChannel(unittest.TestCase):
+    def test_a_quarter_for_one_client(self):
+        with gateway(workers=1, limits={"data_listeners": 8}) as running, \
+                contextlib.ExitStack() as stack:
+            def passive(source):
+                client = stack.enter_context(Wire(running.ports["ftps"], source))
+                client.start_tls(wire.context(env.ca)).line()
+                return client.send(b"PASV\r\n").line()[:4]
+
+            self.assertEqual([passive("127.0.0.1") for _ in range(4)], [b"227 "] * 2 + [b"425 "] * 2)
+            self.assertEqual(passive("127.0.0.2"), b"227 ")
+            self.assertEqual(running.metrics().sum(
+                "starling_limit_reached_total", limit="data_listeners"), 2)
+
     def test_only_who_is_logged_in(self):
         port = b"PORT 127,0,0,1,100,1\r\n"
         with gateway() as running:
