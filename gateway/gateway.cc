@@ -35,9 +35,9 @@ RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, si
   RingOptions options;
   const GlobalLimits& limits = config.limits;
   options.sessions = limits.sessions + limits.refusals;
-  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + limits.data_listeners;
-  options.accepts =
-      static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + limits.data_listeners;
+  const uint32_t data = DataListeners(config);
+  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + data;
+  options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + data;
   options.small_buffers = limits.small_buffers;
   options.large_buffers = limits.large_buffers;
   options.features = features;
@@ -103,7 +103,7 @@ absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings)
 absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
                                         const Blueprint& blueprint) {
   // The others are for those who were told to come.
-  const uint32_t accepts = ring_options.accepts - config->limits.data_listeners;
+  const uint32_t accepts = ring_options.accepts - DataListeners(*config);
   for (uint32_t i = 0; i < config->workers; ++i) {
     absl::StatusOr<std::unique_ptr<Generation>> made = Generation::Make(blueprint);
     if (!made.ok()) return made.status();

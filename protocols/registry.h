@@ -66,6 +66,8 @@ struct ProtocolRow {
   // The dialogue speaks inside TLS on implicit listeners as well. It is made when the
   // leg is up, and kLegUp is its first event.
   bool speaks_inside = false;
+  // It asks for connections beside its own, for which workers keep places.
+  bool data_channels = false;
 };
 
 std::span<const ProtocolRow> AllProtocols();

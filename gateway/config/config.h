@@ -198,4 +198,7 @@ struct Config {
   GlobalLimits limits;
 };
 
+// Data channels that a worker waits for at most: none where no listener has any.
+uint32_t DataListeners(const Config& config);
+
 }  // namespace starling

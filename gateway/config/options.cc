@@ -1,5 +1,7 @@
 #include "gateway/config/options.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
@@ -171,6 +173,13 @@ std::string ExpectedText(const Option& option) {
   return "";
 }
 
+uint32_t DataListeners(const Config& config) {
+  const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
+    return listener.protocol != nullptr && listener.protocol->data_channels;
+  });
+  return any ? config.limits.data_listeners : 0;
+}
+
 std::vector<std::string> NeedRestart(const Config& before, const Config& after) {
   // The table's targets are those of the loader, not const.
   Config old = before;
@@ -184,6 +193,11 @@ std::vector<std::string> NeedRestart(const Config& before, const Config& after) 
       name = absl::StrCat(std::string(SectionName(option.section)), ".", name);
     }
     changed.push_back(std::move(name));
+  }
+  // The first listener that has data channels wants places for them.
+  const bool listed = before.limits.data_listeners != after.limits.data_listeners;
+  if (!listed && DataListeners(before) < DataListeners(after)) {
+    changed.emplace_back("limits.data_listeners");
   }
   return changed;
 }

@@ -265,9 +265,11 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 16'384,
      .applies = Applies::kRestart,
-     .doc = "Data channels of FTP that are waited for at once, between PASV or PORT and the "
-            "connection. One client has a quarter of them at most. Each has a session of the limit "
-            "above from then to its end.",
+     .doc =
+         "Data channels of FTP that are waited for at once, between PASV or PORT and the "
+         "connection. One client has a quarter of them at most. Each has a session of the limit "
+         "above from then to its end. Places are kept only where a listener has such channels, so "
+         "the first one needs a restart.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},
     {.section = Section::kLimits,

@@ -202,6 +202,13 @@ TEST(OptionTable, RestartIsNeededForWhatItSays) {
   after.listeners.pop_back();
   after.limits.drain_ms++;
   EXPECT_TRUE(NeedRestart(before, after).empty());
+  Config none = before;
+  none.listeners.clear();
+  Config ftp = none;
+  ftp.listeners.emplace_back().protocol = FindProtocol("ftp");
+  EXPECT_EQ(NeedRestart(none, ftp), std::vector<std::string>{"limits.data_listeners"});
+  EXPECT_TRUE(NeedRestart(ftp, none).empty());
+  EXPECT_TRUE(NeedRestart(ftp, ftp).empty());
   after.workers++;
   after.limits.sessions++;
   after.metrics_bind = SocketAddress();
