@@ -11,6 +11,7 @@ Runs by the system's own Python, which is the one that Debian's matplotlib is fo
 import argparse
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -22,7 +23,6 @@ import time
 
 import house as common
 import peers
-import report
 import works
 
 BENCH = os.path.join(common.TOP, "bench")
@@ -207,6 +207,17 @@ def choose(text, known, what):
     return chosen
 
 
+def reporter():
+    """The module that writes pages and plots. It needs matplotlib, which prepare() may have
+    installed a moment ago, so nothing imports it earlier."""
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module("report")
+    except ModuleNotFoundError as missing:
+        raise SystemExit("compare: Python has no module {}; deploy/setup.sh bench installs it".format(
+            missing.name)) from missing
+
+
 @contextlib.contextmanager
 def furnished(binaries):
     folder = tempfile.mkdtemp(prefix="starling-bench-")
@@ -222,12 +233,14 @@ def main():
     options = arguments()
     if options.render:
         with open(options.render, encoding="utf-8") as f:
-            report.publish(json.load(f), BENCH)
+            reporter().publish(json.load(f), BENCH)
         return 0
     names = choose(options.peers, [peer.name for peer in peers.ALL], "peer")
     chosen = choose(options.works, [work.key for work in works.WORKS] +
                     [works.STARTUP, works.TAKEOVER, works.WORKERS], "work")
-    with furnished(prepare(options)) as house:
+    binaries = prepare(options)
+    report = reporter()  # before an hour of measuring, not after it
+    with furnished(binaries) as house:
         servers = [peer(house) for peer in peers.ALL if peer.name in names]
         if options.baseline:
             servers.append(peers.Starling(

@@ -126,7 +126,10 @@ fetch_boringssl() {
 case $purpose in
   build) install_packages "${BUILD_PACKAGES[@]}" ;;
   demo) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
-  test) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" ;;
+  test)
+    install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" \
+      "${BENCH_PACKAGES[@]}"
+    ;;
   bench) install_packages "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}" ;;
   *) die "unknown purpose '$purpose' (expected build, demo, test or bench)" ;;
 esac
