@@ -4,6 +4,7 @@
 # with sudo. Running it again does nothing that is already done.
 #
 #   deploy/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
+#   deploy/setup.sh --list PURPOSE            only prints the packages for it
 #
 # Servers are installed without being started: no port is opened by this.
 set -euo pipefail
@@ -28,7 +29,8 @@ readonly TEST_PACKAGES=(
   inspircd ngircd irssi weechat-headless
   postgresql-15 postgresql-client-15 python3-psycopg2
   cups-daemon cups-client cups-ipp-utils apache2-bin
-  prosody ejabberd python3-slixmpp profanity-light)
+  prosody ejabberd python3-slixmpp profanity-light
+  shfmt)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
@@ -109,7 +111,7 @@ fetch_boringssl() {
   printf '[package]\nname="fetch"\nversion="0.0.0"\nedition="2021"\n[lib]\npath="lib.rs"\n[dependencies]\nboring-sys="=%s"\n' \
     "$BORING_VERSION" >"$work/Cargo.toml"
   : >"$work/lib.rs"
-  (cd "$work" && "$cargo" vendor --versioned-dirs vendor >/dev/null 2>"$work/log") ||
+  (cd "$work" && "$cargo" vendor --versioned-dirs vendor >/dev/null 2>"$work/log") || # runs: cargo
     { cat "$work/log" >&2; die "cargo could not fetch boring-sys $BORING_VERSION"; }
   crate=$work/vendor/boring-sys-$BORING_VERSION
   grep -q "\"package\":\"$BORING_CHECKSUM\"" "$crate/.cargo-checksum.json" ||
@@ -123,14 +125,24 @@ fetch_boringssl() {
   rm -rf "$work"
 }
 
-case $purpose in
-  build) install_packages "${BUILD_PACKAGES[@]}" ;;
-  demo) install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
-  test)
-    install_packages "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" \
-      "${BENCH_PACKAGES[@]}"
-    ;;
-  bench) install_packages "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}" ;;
-  *) die "unknown purpose '$purpose' (expected build, demo, test or bench)" ;;
-esac
+packages_for() {  # packages_for PURPOSE: one a line
+  case $1 in
+    build) printf '%s\n' "${BUILD_PACKAGES[@]}" ;;
+    demo) printf '%s\n' "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
+    bench) printf '%s\n' "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}" ;;
+    test)
+      printf '%s\n' "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" \
+        "${BENCH_PACKAGES[@]}"
+      ;;
+    *) die "unknown purpose '$1' (expected build, demo, test or bench)" ;;
+  esac
+}
+
+if [ "$purpose" = --list ]; then
+  packages_for "${2:-test}"
+  exit
+fi
+packages=$(packages_for "$purpose")
+mapfile -t packages <<<"$packages"
+install_packages "${packages[@]}"
 fetch_boringssl

@@ -3,7 +3,7 @@
 # end-to-end tests start Postfix). Ends with a line "N passed, N failed".
 #
 #   deploy/test.sh           everything
-#   deploy/test.sh STEP...   some of: format lint unit asan tsan fuzz e2e bench demo
+#   deploy/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -47,6 +47,14 @@ step_format() {
   count $? "clang-format"
   git ls-files '*.sh' .ci/run | xargs shellcheck
   count $? "shellcheck"
+}
+
+# Set-up names a package for all that scripts and tests use, whatever else this machine has.
+step_needs() {
+  tests/needs/check.py
+  count $? "needs"
+  tests/needs/test_check.py
+  count $? "needs: its own tests"
 }
 
 step_lint() {
@@ -117,7 +125,7 @@ step_demo() {
 }
 
 deploy/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
-[ $# -gt 0 ] || set -- format lint unit asan tsan fuzz e2e bench demo
+[ $# -gt 0 ] || set -- format needs lint unit asan tsan fuzz e2e bench demo
 for step in "$@"; do
   headline "$step"
   "step_$step"

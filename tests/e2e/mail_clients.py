@@ -92,5 +92,5 @@ def sieve_connect(env, port, *action):
                "--tlscafile", env.ca, "--user", env.servers.user, "--authmech", "PLAIN",
                "--passwordfd", "3", *action]
     password = _write(folder, "password", env.servers.password + "\n")
-    return harness.run(_as_home(folder, [
+    return harness.run(_as_home(folder, [  # runs: sieve-connect
         "/bin/sh", "-c", "exec {} 3<{}".format(shlex.join(command), shlex.quote(password))]))

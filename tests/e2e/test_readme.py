@@ -37,7 +37,7 @@ def blocks(title, language=""):
 
 
 def shell(commands, place):
-    code, output = harness.run(["bash", "-ec", "cd '{}'\n{}".format(place, commands)])
+    code, output = harness.run(["bash", "-ec", "cd '{}'\n{}".format(place, commands)])  # runs: bash
     assert code == 0, output
 
 
