@@ -45,7 +45,7 @@ TEST(Acap, Answers) {
           {"its octets are no command", {"a STORE {12+}\r\na STARTTLS\r\n\r\n"}, kLiteral},
           {"too large",
            {"a STORE {8193+}\r\n"},
-           "* BYE \"Line too long\"\r\n",
+           "* BYE \"Literal too long\"\r\n",
            Verdict::kClose,
            EndReason::kLineTooLong,
            "",
@@ -103,17 +103,18 @@ TEST(Acap, NoLogInInPlaintext) {
 }
 
 TEST(Acap, WhatIsNoCommand) {
-  const std::string octet = "* BYE \"Octet not allowed\"\r\n";
-  auto refused = [&](std::string name, std::string octets) {
-    return DialogueCase{name, {octets},           octet, Verdict::kClose, EndReason::kBadOctet, "",
-                        {},   {Attack::kBadOctet}};
+  auto refused = [&](std::string name, std::string octets, std::string what) {
+    return DialogueCase{
+        name, {octets}, "* BYE \"" + what + "\"\r\n", Verdict::kClose, EndReason::kBadOctet,
+        "",   {},       {Attack::kBadOctet}};
   };
   RunCases(
       {
-          refused("bare LF", "a STARTTLS\n"),
-          refused("NUL", std::string("a STAR\0TTLS\r\n", 13)),
-          refused("8-bit verb", "a \xc3\xa4\r\n"),
-          refused("8-bit tag", "\xc3\xa4 NOOP\r\n"),
+          refused("bare LF", "a STARTTLS\n", "Bare <LF> received"),
+          refused("bare CR", "STAR\rTTLS\r\n", "Bare <CR> received"),
+          refused("NUL", std::string("a STAR\0TTLS\r\n", 13), "NUL received"),
+          refused("8-bit verb", "a \xc3\xa4\r\n", "8-bit octet in a command"),
+          refused("8-bit tag", "\xc3\xa4 NOOP\r\n", "8-bit octet in a command"),
           {"bare LF where allowed",
            {"a STARTTLS\n"},
            kBegin,

@@ -164,12 +164,19 @@ TEST(Ftp, Strangers) {
 }
 
 TEST(Ftp, BadOctetsAndLongLines) {
-  const char kBad[] = "421 Octet not allowed\r\n";
-  for (const std::string& line : {std::string("AUTH TLS\n"), std::string("AU\0TH TLS\r\n", 11),
-                                  std::string("\xc3\xa9 x\r\n"), std::string("AUTH\rTLS\r\n")}) {
+  struct {
+    std::string line;
+    const char* said;
+  } const bad[] = {
+      {"AUTH TLS\n", "421 Bare <LF> received\r\n"},
+      {std::string("AU\0TH TLS\r\n", 11), "421 NUL received\r\n"},
+      {"\xc3\xa9 x\r\n", "421 8-bit octet in a command\r\n"},
+      {"AUTH\rTLS\r\n", "421 Bare <CR> received\r\n"},
+  };
+  for (const auto& c : bad) {
     RunCases({{"refused",
-               {line},
-               kBad,
+               {c.line},
+               c.said,
                Verdict::kClose,
                EndReason::kBadOctet,
                {},

@@ -250,7 +250,7 @@ TEST(ImapLeg, LogInWhereAllowed) {
            "a LOGIN {99}\r\n"},
           {"literal too long",
            {{'c', "a LOGIN {8193+}\r\n"}, {'b', kHello}},
-           "* BYE Line too long\r\n",
+           "* BYE Literal too long\r\n",
            "",
            Verdict::kClose,
            EndReason::kLineTooLong,

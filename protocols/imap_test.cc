@@ -143,7 +143,7 @@ TEST(Imap, NoLogInInPlaintext) {
 
 TEST(Imap, Literals) {
   const std::string full(8192, 'x');
-  const std::string bye = "* BYE Line too long\r\n";
+  const std::string bye = "* BYE Literal too long\r\n";
   const std::string no = std::string("a") + kNoLiterals;
   RunCases(
       {
@@ -187,7 +187,7 @@ TEST(Imap, Literals) {
           {"not a number", {"a X {y+}\r\n" + kGoOn}, std::string("a") + kNotHere + kWentOn},
           {"NUL within",
            {std::string("a X {2+}\r\nx\0", 12)},
-           "* BYE Octet not allowed\r\n",
+           "* BYE NUL received\r\n",
            Verdict::kClose,
            EndReason::kBadOctet,
            "",
@@ -198,19 +198,19 @@ TEST(Imap, Literals) {
 }
 
 TEST(Imap, WhatIsNoCommand) {
-  const std::string octet = "* BYE Octet not allowed\r\n";
   const std::vector<Attack> bad_octet = {Attack::kBadOctet};
-  auto refused = [&](std::string name, std::string octets) {
-    return DialogueCase{name, {octets}, octet,    Verdict::kClose, EndReason::kBadOctet,
-                        "",   {},       bad_octet};
+  auto refused = [&](std::string name, std::string octets, std::string what) {
+    return DialogueCase{
+        name, {octets}, "* BYE " + what + "\r\n", Verdict::kClose, EndReason::kBadOctet, "",
+        {},   bad_octet};
   };
   RunCases(
       {
-          refused("bare LF", "a STARTTLS\n"),
-          refused("NUL", std::string("a STAR\0TTLS\r\n", 13)),
-          refused("stray CR", "a NO\rOP\r\n"),
-          refused("8-bit verb", "a \xc3\xa4\r\n"),
-          refused("8-bit tag", "\xc3\xa4 NOOP\r\n"),
+          refused("bare LF", "a STARTTLS\n", "Bare <LF> received"),
+          refused("NUL", std::string("a STAR\0TTLS\r\n", 13), "NUL received"),
+          refused("stray CR", "a NO\rOP\r\n", "Bare <CR> received"),
+          refused("8-bit verb", "a \xc3\xa4\r\n", "8-bit octet in a command"),
+          refused("8-bit tag", "\xc3\xa4 NOOP\r\n", "8-bit octet in a command"),
           {"8-bit argument", {"a ID (\"\xc3\xa4\" \"\")\r\n"}, "* ID NIL\r\na OK ID completed\r\n"},
           {"bare LF where allowed",
            {"a STARTTLS\n"},

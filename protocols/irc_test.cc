@@ -190,17 +190,17 @@ TEST(Irc, SignsOfADowngrade) {
 }
 
 TEST(Irc, WhatIsNoCommand) {
-  const std::string octet = "ERROR :Octet not allowed\r\n";
-  auto bad = [&](std::string name, std::string octets) {
-    return Closes(name, octets, octet, EndReason::kBadOctet, {Attack::kBadOctet});
+  auto bad = [&](std::string name, std::string octets, std::string what) {
+    return Closes(name, octets, "ERROR :" + what + "\r\n", EndReason::kBadOctet,
+                  {Attack::kBadOctet});
   };
   RunCases(
       {
-          bad("bare LF", "STARTTLS\n"),
-          bad("bare CR", "STARTTLS\rx\r\n"),
-          bad("NUL", std::string("STAR\0TTLS\r\n", 11)),
-          bad("8-bit verb", "\xc3\xa4\r\n"),
-          bad("binary junk", std::string("\x01\xff\xfe\n\x03", 5)),
+          bad("bare LF", "STARTTLS\n", "Bare <LF> received"),
+          bad("bare CR", "STARTTLS\rx\r\n", "Bare <CR> received"),
+          bad("NUL", std::string("STAR\0TTLS\r\n", 11), "NUL received"),
+          bad("8-bit verb", "\xc3\xa4\r\n", "8-bit octet in a command"),
+          bad("binary junk", std::string("\x01\xff\xfe\n\x03", 5), "Bare <LF> received"),
           {"bare LF where allowed",
            {"STARTTLS\n"},
            kGoAhead,

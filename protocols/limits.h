@@ -22,11 +22,14 @@ inline constexpr size_t kSmtpMaxCommandLine = kMinOutputRoom;
 // A line of a SASL exchange with CRLF: RFC 4954 section 4, item 3.
 inline constexpr size_t kSmtpMaxAuthLine = 12'288;
 
-// A line of a backend's reply with CRLF. RFC 5321 4.5.3.1.5 says 512; servers
-// that quote addresses and URLs in refusals go beyond it.
+// A line of a backend's reply with CRLF that is read whole; a longer one is passed on in
+// pieces. RFC 5321 4.5.3.1.5 says 512, and servers that quote addresses and URLs go beyond it.
+// Nothing is cut off: a client can have the reply without the gateway as well, and of a
+// challenge (334) it needs every octet.
 inline constexpr size_t kSmtpMaxReplyLine = 1'024;
 
-// All lines of a backend's greeting, or of its answer to the replayed EHLO.
+// What is swallowed of a backend's greeting, or of its answer to the replayed EHLO. A refusal
+// is passed on instead, however long.
 inline constexpr size_t kSmtpMaxSwallowed = 16'384;
 
 // The argument of EHLO, HELO or LHLO that is kept to be replayed: a domain

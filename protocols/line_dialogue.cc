@@ -15,10 +15,10 @@ std::string_view GoodbyeText(EndReason reason) {
   switch (reason) {
     case EndReason::kCrossProtocol:
       return "Another protocol is spoken here";
-    case EndReason::kLineTooLong:
-      return "Line too long";
     case EndReason::kBadOctet:
-      return "Octet not allowed";
+      return "8-bit octet in a command";
+    case EndReason::kLineTooLong:
+      return "Literal too long";
     case EndReason::kTooManyErrors:
       return "Too many commands without TLS";
     case EndReason::kBackendPreauth:
@@ -72,6 +72,12 @@ void LineDialogue::Abort(EndReason reason, Step& step, Writer& out) {
   Close(step, reason);
 }
 
+void LineDialogue::AbortFor(LineReader::Status fault, Step& step, Writer& out) {
+  SayGoodbye(FaultOf(fault), out);
+  const bool too_long = fault == LineReader::Status::kTooLong;
+  Close(step, too_long ? EndReason::kLineTooLong : EndReason::kBadOctet);
+}
+
 LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, Step& step,
                                              Writer& out) {
   if (first) literal_total_ = 0;
@@ -89,18 +95,10 @@ LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, 
 
 bool LineDialogue::NextLine(ByteView rest, std::string_view& line, Step& step, Writer& out) {
   LineReader::Line next = client_lines_.Next(rest);
-  switch (next.status) {
-    case LineReader::Status::kNeedMore:
-      return false;
-    case LineReader::Status::kTooLong:
-      Abort(EndReason::kLineTooLong, step, out);
-      return false;
-    case LineReader::Status::kBareLf:
-    case LineReader::Status::kBadOctet:
-      Abort(EndReason::kBadOctet, step, out);
-      return false;
-    case LineReader::Status::kLine:
-      break;
+  if (next.status == LineReader::Status::kNeedMore) return false;
+  if (next.status != LineReader::Status::kLine) {
+    AbortFor(next.status, step, out);
+    return false;
   }
   line = next.text;
   step.consumed += next.consumed;
@@ -141,7 +139,7 @@ void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
   size_t count = std::min(to_drop_, rest.size());
   to_drop_ -= count;
   step.consumed += count;
-  if (std::memchr(rest.data(), 0, count) != nullptr) Abort(EndReason::kBadOctet, step, out);
+  if (std::memchr(rest.data(), 0, count) != nullptr) AbortFor(LineReader::Status::kNul, step, out);
 }
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {

@@ -116,7 +116,8 @@ class LineDialogue : public Negotiator {
   static void NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step);
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
-  // Ends the session for `reason`, with the protocol's goodbye.
+  // Ends the session for `reason`, with the protocol's goodbye. kBadOctet is for 8-bit octets
+  // where a command has none, kLineTooLong for a literal; lines themselves are judged here.
   void Abort(EndReason reason, Step& step, Writer& out);
   // Looks for a literal at the end of `line`, and begins to drop what it announces.
   // All literals of one command together may have kMaxLiteral octets; `first` says
@@ -133,6 +134,8 @@ class LineDialogue : public Negotiator {
     kPreamble,     // the fresh leg is up, its greeting is awaited
   };
 
+  // The same for a line, or for NUL in a literal.
+  void AbortFor(LineReader::Status fault, Step& step, Writer& out);
   void DropLiteral(ByteView rest, Step& step, Writer& out);
   void ReadPreamble(ByteView rest, Step& step, Output& out);
   // Takes one line off `rest`. False: there is none, or the session ends.

@@ -21,9 +21,11 @@ LineReader::Line LineReader::Next(ByteView in) {
   size_t from = std::min(scanned_, end);
   if (from == end && end < max_) return {};
   size_t lf = Find(in, from, end, '\n');
-  if (Find(in, from, lf, '\0') != lf) return Line{Status::kBadOctet, {}, 0};
+  // A CR that has been followed by something is told of first, whatever came behind.
   size_t cr = Find(in, from, lf, '\r');
-  if (cr + 1 < lf) return Line{Status::kBadOctet, {}, 0};
+  size_t nul = Find(in, from, lf, '\0');
+  if (cr + 1 < lf) return Line{nul < cr ? Status::kNul : Status::kBareCr, {}, 0};
+  if (nul != lf) return Line{Status::kNul, {}, 0};
   if (lf < end) {
     bool has_cr = cr < lf;
     if (!has_cr && !accept_bare_lf_) return Line{Status::kBareLf, {}, 0};
@@ -33,6 +35,23 @@ LineReader::Line LineReader::Next(ByteView in) {
   if (end == max_) return Line{Status::kTooLong, {}, 0};
   // A last CR is looked at again with what follows it.
   scanned_ = cr < lf ? cr : end;
+  return {};
+}
+
+std::string_view FaultOf(LineReader::Status status) {
+  switch (status) {
+    case LineReader::Status::kTooLong:
+      return "Line too long";
+    case LineReader::Status::kBareLf:
+      return "Bare <LF> received";
+    case LineReader::Status::kBareCr:
+      return "Bare <CR> received";
+    case LineReader::Status::kNul:
+      return "NUL received";
+    case LineReader::Status::kLine:
+    case LineReader::Status::kNeedMore:
+      break;
+  }
   return {};
 }
 

@@ -19,7 +19,8 @@ class LineReader {
     kNeedMore,  // no end of line yet, and still within the limit
     kTooLong,   // more than `max` octets without an end
     kBareLf,    // LF without CR, and those are not accepted
-    kBadOctet,  // NUL, or a CR that no LF follows
+    kBareCr,    // CR that no LF follows
+    kNul,
   };
   struct Line {
     Status status = Status::kNeedMore;
@@ -43,5 +44,8 @@ class LineReader {
   size_t scanned_ = 0;
   bool accept_bare_lf_;
 };
+
+// What is wrong with a line, in words for who has sent it; empty where nothing is.
+std::string_view FaultOf(LineReader::Status status);
 
 }  // namespace starling

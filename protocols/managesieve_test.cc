@@ -148,7 +148,7 @@ TEST(ManageSieve, Literals) {
           {"at the limit", {"X {8192+}\r\n" + full + "\r\nNOOP\r\n"}, no + kWentOn},
           {"over the limit",
            {"X {8193+}\r\n"},
-           "BYE \"Line too long\"\r\n",
+           "BYE \"Literal too long\"\r\n",
            Verdict::kClose,
            EndReason::kLineTooLong,
            "",
@@ -159,21 +159,17 @@ TEST(ManageSieve, Literals) {
 }
 
 TEST(ManageSieve, WhatIsNoCommand) {
-  auto refused = [&](std::string name, std::string octets) {
-    return DialogueCase{name,
-                        {octets},
-                        "BYE \"Octet not allowed\"\r\n",
-                        Verdict::kClose,
-                        EndReason::kBadOctet,
-                        "",
-                        {},
-                        {Attack::kBadOctet}};
+  auto refused = [&](std::string name, std::string octets, std::string what) {
+    return DialogueCase{
+        name, {octets}, "BYE \"" + what + "\"\r\n", Verdict::kClose, EndReason::kBadOctet,
+        "",   {},       {Attack::kBadOctet}};
   };
   RunCases(
       {
-          refused("bare LF", "STARTTLS\n"),
-          refused("NUL", std::string("STAR\0TTLS\r\n", 11)),
-          refused("8-bit verb", "\xc3\xa4\r\n"),
+          refused("bare LF", "STARTTLS\n", "Bare <LF> received"),
+          refused("bare CR", "STAR\rTTLS\r\n", "Bare <CR> received"),
+          refused("NUL", std::string("STAR\0TTLS\r\n", 11), "NUL received"),
+          refused("8-bit verb", "\xc3\xa4\r\n", "8-bit octet in a command"),
           {"8-bit tag", {"NOOP \"\xc3\xa4\"\r\n"}, "OK (TAG \"\xc3\xa4\") \"NOOP completed.\"\r\n"},
           {"bare LF where allowed",
            {"STARTTLS\n"},

@@ -142,16 +142,17 @@ TEST(Nntp, NoLogInInPlaintext) {
 }
 
 TEST(Nntp, WhatIsNoCommand) {
-  const std::string octet = "400 Octet not allowed\r\n";
-  auto refused = [&](std::string name, std::string octets) {
-    return DialogueCase{name, {octets},           octet, Verdict::kClose, EndReason::kBadOctet, "",
-                        {},   {Attack::kBadOctet}};
+  auto refused = [&](std::string name, std::string octets, std::string what) {
+    return DialogueCase{
+        name, {octets}, "400 " + what + "\r\n", Verdict::kClose, EndReason::kBadOctet,
+        "",   {},       {Attack::kBadOctet}};
   };
   RunCases(
       {
-          refused("bare LF", "STARTTLS\n"),
-          refused("NUL", std::string("STAR\0TTLS\r\n", 11)),
-          refused("8-bit verb", "\xc3\xa4\r\n"),
+          refused("bare LF", "STARTTLS\n", "Bare <LF> received"),
+          refused("bare CR", "STAR\rTTLS\r\n", "Bare <CR> received"),
+          refused("NUL", std::string("STAR\0TTLS\r\n", 11), "NUL received"),
+          refused("8-bit verb", "\xc3\xa4\r\n", "8-bit octet in a command"),
           {"bare LF where allowed",
            {"STARTTLS\n"},
            kBegin,

@@ -118,16 +118,17 @@ TEST(Pop3, AnOfferNotYetSeenIsNotRefused) {
 }
 
 TEST(Pop3, WhatIsNoCommand) {
-  const std::string octet = "-ERR Octet not allowed\r\n";
-  auto refused = [&](std::string name, std::string octets) {
-    return DialogueCase{name, {octets},           octet, Verdict::kClose, EndReason::kBadOctet, "",
-                        {},   {Attack::kBadOctet}};
+  auto refused = [&](std::string name, std::string octets, std::string what) {
+    return DialogueCase{
+        name, {octets}, "-ERR " + what + "\r\n", Verdict::kClose, EndReason::kBadOctet,
+        "",   {},       {Attack::kBadOctet}};
   };
   RunCases(
       {
-          refused("bare LF", "STLS\n"),
-          refused("NUL", std::string("ST\0LS\r\n", 7)),
-          refused("8-bit verb", "\xc3\xa4\r\n"),
+          refused("bare LF", "STLS\n", "Bare <LF> received"),
+          refused("bare CR", "ST\rLS\r\n", "Bare <CR> received"),
+          refused("NUL", std::string("ST\0LS\r\n", 7), "NUL received"),
+          refused("8-bit verb", "\xc3\xa4\r\n", "8-bit octet in a command"),
           {"bare LF where allowed",
            {"STLS\n"},
            kBegin,

@@ -90,6 +90,7 @@ Step Smtp::End(EventKind kind, Output& out) {
   if (kind == EventKind::kBackendEnd && phase_ == Phase::kLeg && leg_.established()) {
     reason = EndReason::kBackendClosed;
   }
+  leg_.EndOpenLine(out.client);
   RefuseSmtp(RefusalOf(kind), options_, out.client);
   Close(step, reason);
   return step;
@@ -159,8 +160,7 @@ bool Smtp::PassOpaque(ByteView in, Output& out, Step& step) {
       blocked_ = true;
       return false;
     }
-    bool long_line = passed.error == EndReason::kLineTooLong;
-    Say(out.client, {Text(long_line ? SmtpReply::kLineTooLong : SmtpReply::kBadOctet)});
+    Say(out.client, {Text(passed.words)});
     Close(step, passed.error);
   }
   return passed.consumed > 0;
@@ -182,8 +182,10 @@ bool Smtp::TakeLine(ByteView in, Output& out, Step& step) {
       return Goodbye(SmtpReply::kLineTooLong, EndReason::kLineTooLong, out, step);
     case LineReader::Status::kBareLf:
       return Goodbye(SmtpReply::kBareLf, EndReason::kBadOctet, out, step);
-    case LineReader::Status::kBadOctet:
-      return Goodbye(SmtpReply::kBadOctet, EndReason::kBadOctet, out, step);
+    case LineReader::Status::kBareCr:
+      return Goodbye(SmtpReply::kBareCr, EndReason::kBadOctet, out, step);
+    case LineReader::Status::kNul:
+      return Goodbye(SmtpReply::kNul, EndReason::kBadOctet, out, step);
     case LineReader::Status::kLine:
       break;
   }
@@ -198,7 +200,7 @@ bool Smtp::Handle(const SmtpCommand& command, std::string_view line, Output& out
   offer_is_last_ = false;
   if (leg_.TakeAnswered()) return true;
   if (Has8Bit(command.word)) {
-    return Goodbye(SmtpReply::kBadOctet, EndReason::kBadOctet, out, step);
+    return Goodbye(SmtpReply::kEightBit, EndReason::kBadOctet, out, step);
   }
   if (LooksLikeHttp(line) || LooksLikeHeader(line)) {
     return Goodbye(SmtpReply::kCrossProtocol, EndReason::kCrossProtocol, out, step);

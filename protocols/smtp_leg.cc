@@ -19,11 +19,14 @@ static_assert(kRoomForReply <= kMinOutputRoom);
 static_assert(kSmtpMaxOutstanding <= UINT8_MAX);
 static_assert(kSmtpReplyCount < 0x80);
 
-constexpr int kServiceReady = 220;
-constexpr int kCompleted = 250;
-constexpr int kAuthGoAhead = 334;
-constexpr int kDataGoAhead = 354;
-constexpr int kClosingDown = 421;
+constexpr std::string_view kTooLong =
+    " The mail server's greeting is longer than this gateway allows\r\n";
+
+// True as long as `octets` may turn out to be a reply of 421.
+bool MayBeGoodbye(std::string_view octets) {
+  constexpr std::string_view kCode = "421";
+  return kCode.starts_with(octets.substr(0, kCode.size()));
+}
 
 // Room for what was checked before: never fails.
 void Copy(ByteView bytes, Writer& out) { Say(out, {AsText(bytes)}); }
@@ -60,35 +63,11 @@ bool SmtpLeg::TakeAnswered() { return std::exchange(answered_, false); }
 
 bool SmtpLeg::TakeOffered() { return std::exchange(offered_, false); }
 
-SmtpLeg::Due SmtpLeg::DueFor(SmtpVerb verb) {
-  switch (verb) {
-    case SmtpVerb::kEhlo:
-    case SmtpVerb::kLhlo:
-      return Due::kEhlo;
-    case SmtpVerb::kHelo:
-      return Due::kHelo;
-    case SmtpVerb::kMail:
-      return Due::kMail;
-    case SmtpVerb::kRcpt:
-      return Due::kRcpt;
-    case SmtpVerb::kData:
-      return Due::kData;
-    case SmtpVerb::kReset:
-      return Due::kReset;
-    case SmtpVerb::kAuth:
-      return Due::kAuth;
-    case SmtpVerb::kQuit:
-      return Due::kQuit;
-    default:
-      return Due::kAny;
-  }
-}
-
 void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
   Say(backend, {line, "\r\n"});
-  Due due = DueFor(verb);
+  const SmtpDue due = DueFor(verb);
   Push(static_cast<uint8_t>(due));
-  if (due == Due::kData || due == Due::kAuth) stage_ = Stage::kAwaitGoAhead;
+  if (due == SmtpDue::kData || due == SmtpDue::kAuth) stage_ = Stage::kAwaitGoAhead;
 }
 
 void SmtpLeg::Reply(SmtpReply reply, Writer& client) {
@@ -137,14 +116,14 @@ SmtpLeg::Passed SmtpLeg::PassData(ByteView in, Writer& backend) {
   if (data_end_.found()) {
     stage_ = Stage::kCommands;
     finals_ = lmtp_ ? recipients_ : 1;
-    Push(static_cast<uint8_t>(Due::kFinal));
+    Push(static_cast<uint8_t>(SmtpDue::kFinal));
   }
-  return {consumed, consumed == 0, EndReason::kNone};
+  return {.consumed = consumed, .blocked = consumed == 0};
 }
 
 SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
   constexpr std::string_view kEnd = "\r\n";
-  if (backend.room() <= kEnd.size()) return {0, true, EndReason::kNone};
+  if (backend.room() <= kEnd.size()) return {.blocked = true};
   std::string_view text = AsText(in.first(std::min(in.size(), backend.room() - kEnd.size())));
   text = text.substr(0, text.find_first_of(std::string_view("\r\n\0", 3)));
   const size_t most = kSmtpMaxAuthLine - kEnd.size() - auth_octets_;
@@ -152,9 +131,10 @@ SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
   text = text.substr(0, most);
   Say(backend, {text});
   auth_octets_ += text.size();
-  Passed passed{text.size(), false, EndReason::kNone};
+  Passed passed{.consumed = text.size()};
   if (too_long) {
     passed.error = EndReason::kLineTooLong;
+    passed.words = SmtpReply::kLineTooLong;
     return passed;
   }
   std::string_view rest = AsText(in).substr(text.size());
@@ -164,12 +144,15 @@ SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
   const bool bare_lf = rest[0] == '\n' && options_->accept_bare_lf;
   if (!bare_lf && !rest.starts_with(kEnd)) {
     passed.error = EndReason::kBadOctet;
+    passed.words = rest[0] == '\n'   ? SmtpReply::kBareLf
+                   : rest[0] == '\r' ? SmtpReply::kBareCr
+                                     : SmtpReply::kNul;
     return passed;
   }
   Say(backend, {kEnd});
   passed.consumed += bare_lf ? 1 : kEnd.size();
   auth_octets_ = 0;
-  Push(static_cast<uint8_t>(Due::kAuth));
+  Push(static_cast<uint8_t>(SmtpDue::kAuth));
   stage_ = Stage::kAwaitGoAhead;
   return passed;
 }
@@ -178,41 +161,102 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
   Step step;
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
     if (out.client.room() < kRoomForReply) break;
-    // Data has no reply before its end: such a backend took something in the
-    // data for the end, and for commands what came after it.
-    if (stage_ == Stage::kData) {
-      Fail(out, step);
-      break;
-    }
     ByteView rest = in.subspan(step.consumed);
-    LineReader::Line line = reader_.Next(rest);
-    if (line.status == LineReader::Status::kNeedMore) break;
-    SmtpReplyLine reply;
-    if (line.status == LineReader::Status::kLine) reply = ParseSmtpReplyLine(line.text);
-    if (reply.code == 0) {
-      Fail(out, step);
+    // Data has no reply before its end: such a backend took something in the data for
+    // the end, and for commands what came after it. Not even the line's end is awaited.
+    if (stage_ == Stage::kData && !lines_.amid_line() && !MayBeGoodbye(AsText(rest))) {
+      Fail(EndReason::kBackendProtocol, out, step);
       break;
     }
-    ByteView raw = rest.first(line.consumed);
-    step.consumed += line.consumed;
-    if (stage_ == Stage::kGreeting) {
-      OnGreeting(reply, raw, out, step);
-    } else if (stage_ == Stage::kReplay) {
-      OnReplay(reply, raw, out, step);
-    } else {
-      OnReply(reply, raw, out, step);
+    const ServerLines::Piece piece = lines_.Next(rest);
+    if (piece.status == ServerLines::Status::kNeedMore) break;
+    step.consumed += piece.consumed;
+    if (piece.status == ServerLines::Status::kBroken || (piece.first && !BeginLine(piece, step))) {
+      Fail(EndReason::kBackendProtocol, out, step);
+      break;
     }
+    OnPiece(piece, out, step);
   }
   return step;
 }
 
-void SmtpLeg::OnGreeting(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step) {
-  swallowed_ += raw.size();
-  if (swallowed_ > kSmtpMaxSwallowed) return Fail(out, step);
-  // Each line by its own code: a "220-" teaser may be followed by a refusal.
-  if (reply.code != kServiceReady) Copy(raw, out.client);
-  if (!reply.last) return;
-  if (reply.code != kServiceReady) return Close(step, EndReason::kBackendRefused);
+SmtpDue SmtpLeg::due() const {
+  if (stage_ == Stage::kGreeting) return SmtpDue::kGreeting;
+  if (stage_ == Stage::kReplay) return SmtpDue::kEhlo;
+  return idle() ? SmtpDue::kNothing : static_cast<SmtpDue>(queue_[head_]);
+}
+
+bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
+  if (line.code == 0) return false;
+  if (line.code == kSmtpClosing) return true;
+  if (code_ != 0) return line.code == code_ || MayFollow(due(), code_, line.code);
+  // LMTP owes a reply a recipient, so without one data would have no answer.
+  const bool no_recipient = lmtp_ && recipients_ == 0 && line.code == kSmtpDataGoAhead;
+  return MayAnswer(due(), line.code) && !no_recipient;
+}
+
+bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
+  const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
+  if (!MayCome(line)) {
+    const bool unasked = due() == SmtpDue::kNothing && stage_ != Stage::kData;
+    if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
+    return false;
+  }
+  const bool begins = code_ == 0;
+  code_ = line.code;
+  last_line_ = line.last;
+  const bool ehlo = due() == SmtpDue::kEhlo && line.code == kSmtpCompleted;
+  // What the client has had from the gateway is swallowed, and the answer to its own
+  // EHLO is made anew.
+  passes_ = !ehlo && !(stage_ == Stage::kGreeting && line.code == kSmtpReady);
+  if (!ehlo || stage_ == Stage::kReplay) return true;
+  if (begins) {
+    keywords_ = lmtp_ ? kSmtpDefaultCapabilities : 0;
+  } else {
+    AddSmtpKeyword(line.text, keywords_);
+  }
+  return true;
+}
+
+void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) {
+  if (passes_) {
+    Say(out.client, {piece.text, piece.last ? "\r\n" : ""});
+    line_open_ = !piece.last;
+  } else if (!established()) {
+    swallowed_ += piece.consumed;
+    if (swallowed_ > kSmtpMaxSwallowed) return Fail(EndReason::kBackendTooLong, out, step);
+  }
+  if (piece.last && last_line_) EndReply(out, step);
+}
+
+void SmtpLeg::EndReply(Output& out, Step& step) {
+  if (stage_ == Stage::kGreeting) return EndGreeting(out, step);
+  if (code_ == kSmtpClosing) {
+    // The one thing that a server may say unasked (RFC 5321 section 3.8).
+    return Close(step, established() ? EndReason::kBackendClosed : EndReason::kBackendRefused);
+  }
+  if (stage_ == Stage::kReplay) {
+    // The client had its answer to EHLO from the gateway. A refusal now is told
+    // as the answer to the command that opened the leg.
+    answered_ = code_ != kSmtpCompleted;
+    stage_ = Stage::kCommands;
+    code_ = 0;
+    return;
+  }
+  const SmtpDue due = this->due();
+  if (due == SmtpDue::kEhlo && code_ == kSmtpCompleted) {
+    WriteEhloReply(*options_, keywords_, out.client);
+  }
+  if (Settle(due, step)) {
+    Pop();
+    Flush(out.client, step);
+  }
+  code_ = 0;
+}
+
+void SmtpLeg::EndGreeting(Output& out, Step& step) {
+  if (code_ != kSmtpReady) return Close(step, EndReason::kBackendRefused);
+  code_ = 0;
   swallowed_ = 0;
   if (inside_tls_) {
     step.verdict = Verdict::kRelay;
@@ -224,96 +268,58 @@ void SmtpLeg::OnGreeting(const SmtpReplyLine& reply, ByteView raw, Output& out, 
   }
 }
 
-void SmtpLeg::OnReplay(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step) {
-  swallowed_ += raw.size();
-  if (swallowed_ > kSmtpMaxSwallowed) return Fail(out, step);
-  // The client had its answer to EHLO from the gateway. A refusal now is told
-  // as the answer to the command that opened the leg.
-  if (!reply.ok()) Copy(raw, out.client);
-  if (!reply.last) return;
-  if (reply.code == kClosingDown) return Close(step, EndReason::kBackendRefused);
-  answered_ = !reply.ok();
-  stage_ = Stage::kCommands;
-}
-
-void SmtpLeg::OnReply(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step) {
-  if (idle()) {
-    // The one thing a server may say unasked (RFC 5321 section 3.8).
-    if (reply.code != kClosingDown) {
-      step.Note(Attack::kBackendInjection);
-      return Fail(out, step);
-    }
-    Copy(raw, out.client);
-    if (reply.last) Close(step, EndReason::kBackendClosed);
-    return;
-  }
-  const Due due = static_cast<Due>(queue_[head_]);
-  const bool is_first = std::exchange(first_line_, reply.last);
-  if (due == Due::kEhlo && reply.code == kCompleted) {
-    if (is_first) {
-      keywords_ = lmtp_ ? kSmtpDefaultCapabilities : 0;
-    } else {
-      AddSmtpKeyword(reply.text, keywords_);
-    }
-    if (reply.last) WriteEhloReply(*options_, keywords_, out.client);
-  } else if (reply.code / 100 != 3 || IsGoAhead(due, reply.code)) {
-    Copy(raw, out.client);
-  } else {
-    return Fail(out, step);
-  }
-  if (!reply.last) return;
-  if (reply.code == kClosingDown) return Close(step, EndReason::kBackendClosed);
-  if (!Settle(due, reply, step)) return;
-  Pop();
-  Flush(out.client, step);
-}
-
-bool SmtpLeg::IsGoAhead(Due due, int code) const {
-  if (due == Due::kAuth) return code == kAuthGoAhead;
-  // LMTP owes a reply a recipient, so without one data would have no answer.
-  return due == Due::kData && code == kDataGoAhead && (!lmtp_ || recipients_ > 0);
-}
-
-bool SmtpLeg::Settle(Due due, const SmtpReplyLine& reply, Step& step) {
+bool SmtpLeg::Settle(SmtpDue due, Step& step) {
+  const bool ok = code_ / 100 == 2;
   switch (due) {
-    case Due::kEhlo:
-      offered_ = offered_ || reply.ok();
+    case SmtpDue::kEhlo:
+      offered_ = offered_ || ok;
       [[fallthrough]];
-    case Due::kHelo:
-    case Due::kReset:
-      if (reply.ok()) transaction_ = false;
+    case SmtpDue::kHelo:
+    case SmtpDue::kReset:
+      if (ok) transaction_ = false;
       break;
-    case Due::kMail:
-      if (!reply.ok()) break;
+    case SmtpDue::kMail:
+      if (!ok) break;
       transaction_ = true;
       recipients_ = 0;
       break;
-    case Due::kRcpt:
-      if (reply.ok()) ++recipients_;
+    case SmtpDue::kRcpt:
+      if (ok) ++recipients_;
       break;
-    case Due::kData:
-      stage_ = IsGoAhead(due, reply.code) ? Stage::kData : Stage::kCommands;
+    case SmtpDue::kData:
+      stage_ = code_ == kSmtpDataGoAhead ? Stage::kData : Stage::kCommands;
       data_end_.Reset();
       break;
-    case Due::kFinal:
+    case SmtpDue::kFinal:
       if (--finals_ > 0) return false;
       transaction_ = false;
       break;
-    case Due::kAuth:
-      stage_ = IsGoAhead(due, reply.code) ? Stage::kAuthLine : Stage::kCommands;
+    case SmtpDue::kAuth:
+      stage_ = code_ == kSmtpAuthGoAhead ? Stage::kAuthLine : Stage::kCommands;
       break;
-    case Due::kQuit:
+    case SmtpDue::kQuit:
       Close(step, EndReason::kClientClosed);
       break;
-    case Due::kAny:
+    case SmtpDue::kOther:
+    case SmtpDue::kGreeting:
+    case SmtpDue::kNothing:
       break;
   }
   return true;
 }
 
-void SmtpLeg::Fail(Output& out, Step& step) const {
-  RefuseSmtp(Refusal::kUnavailable, *options_, out.client);
-  Close(step, EndReason::kBackendProtocol);
+void SmtpLeg::EndOpenLine(Writer& client) {
+  if (std::exchange(line_open_, false)) Say(client, {"\r\n"});
+}
+
+void SmtpLeg::Fail(EndReason reason, Output& out, Step& step) {
+  EndOpenLine(out.client);
+  if (reason == EndReason::kBackendTooLong) {
+    Say(out.client, {"421 4.3.0 ", options_->hostname, kTooLong});
+  } else {
+    RefuseSmtp(Refusal::kUnavailable, *options_, out.client);
+  }
+  Close(step, reason);
 }
 
 }  // namespace starling

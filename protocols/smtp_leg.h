@@ -4,8 +4,9 @@
 // command of the client is always seen as one. The greeting of the fresh leg
 // inside TLS is swallowed here too.
 //
-// Not for: what a client may say (smtp.h). Replies wait in one bounded queue;
-// those of the gateway's own stand among them, so the client reads all in order.
+// Not for: what a client may say (smtp.h), nor what a reply may be (smtp_replies.h).
+// Replies wait in one bounded queue; those of the gateway's own stand among them, so
+// the client reads all in order.
 // RFC 5321, 2920 (pipelining), 2033 (a reply a recipient after LMTP's data).
 #pragma once
 
@@ -15,8 +16,9 @@
 #include <string_view>
 
 #include "protocols/limits.h"
-#include "protocols/line_reader.h"
 #include "protocols/negotiator.h"
+#include "protocols/server_lines.h"
+#include "protocols/smtp_replies.h"
 #include "protocols/smtp_wire.h"
 
 namespace starling {
@@ -50,7 +52,9 @@ class SmtpLeg {
 
   // A command can be passed on, or a reply queued, now.
   bool ready() const {
-    return stage_ == Stage::kCommands && size_ < queue_.size() && own_ < kSmtpMaxOwnOutstanding;
+    const bool unasked = idle() && code_ != 0;  // the server is saying goodbye
+    return stage_ == Stage::kCommands && size_ < queue_.size() && own_ < kSmtpMaxOwnOutstanding &&
+           !unasked;
   }
   // Octets of the client are data or a line of a SASL exchange.
   bool opaque() const { return stage_ == Stage::kData || stage_ == Stage::kAuthLine; }
@@ -78,6 +82,7 @@ class SmtpLeg {
     size_t consumed = 0;
     bool blocked = false;                // for want of room
     EndReason error = EndReason::kNone;  // the line breaks a rule
+    SmtpReply words = SmtpReply::kOk;    // and the client is told so
   };
   // Requires opaque().
   Passed PassOpaque(ByteView in, Writer& backend);
@@ -85,6 +90,9 @@ class SmtpLeg {
   // --- the backend's side ---
 
   Step OnBackend(ByteView in, Output& out);
+  // Before words of the gateway's own that end the session: ends the line that the client
+  // has a part of.
+  void EndOpenLine(Writer& client);
 
  private:
   enum class Stage : uint8_t {
@@ -96,23 +104,10 @@ class SmtpLeg {
     kAuthLine,
     kClosing,  // the last reply is queued
   };
-  // What is due at a place of the queue: the reply to a command ...
-  enum class Due : uint8_t {
-    kAny,
-    kEhlo,
-    kHelo,
-    kMail,
-    kRcpt,
-    kReset,
-    kData,
-    kFinal,
-    kAuth,
-    kQuit
-  };
+  // What is due at a place of the queue: the reply to a command, an SmtpDue ...
   // ... or, with this bit, an SmtpReply.
   static constexpr uint8_t kOwn = 0x80;
 
-  static Due DueFor(SmtpVerb verb);
   Passed PassData(ByteView in, Writer& backend);
   Passed PassAuthLine(ByteView in, Writer& backend);
   void Push(uint8_t entry);
@@ -120,18 +115,21 @@ class SmtpLeg {
   // Gives those replies of the gateway's own that have come to the head.
   void Flush(Writer& client, Step& step);
 
-  void OnGreeting(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step);
-  void OnReplay(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step);
-  void OnReply(const SmtpReplyLine& reply, ByteView raw, Output& out, Step& step);
-  bool IsGoAhead(Due due, int code) const;
-  // The last line of the reply at the head; true if that place is done with.
-  bool Settle(Due due, const SmtpReplyLine& reply, Step& step);
-  // The backend broke the protocol.
-  void Fail(Output& out, Step& step) const;
+  SmtpDue due() const;
+  void OnPiece(const ServerLines::Piece& piece, Output& out, Step& step);
+  // The line that `piece` begins. False: no such line may come here.
+  bool BeginLine(const ServerLines::Piece& piece, Step& step);
+  bool MayCome(const SmtpReplyLine& line) const;
+  void EndReply(Output& out, Step& step);
+  void EndGreeting(Output& out, Step& step);
+  // The reply at the head is complete; true if that place is done with.
+  bool Settle(SmtpDue due, Step& step);
+  // Ends the session because of the backend.
+  void Fail(EndReason reason, Output& out, Step& step);
 
   const DialogueOptions* options_;
   std::string_view hello_;
-  LineReader reader_{kSmtpMaxReplyLine};
+  ServerLines lines_{kSmtpMaxReplyLine};
   size_t swallowed_ = 0;
   size_t auth_octets_ = 0;
   uint64_t keywords_ = 0;    // of the EHLO reply being read
@@ -144,7 +142,10 @@ class SmtpLeg {
   bool transaction_ = false;
   bool answered_ = false;
   bool offered_ = false;
-  bool first_line_ = true;  // of a reply
+  uint16_t code_ = 0;       // of the reply being read; 0: none is
+  bool last_line_ = false;  // of it, at hand
+  bool passes_ = false;     // the line at hand goes to the client
+  bool line_open_ = false;  // which has a part of it
   SmtpDataEnd data_end_;
   uint8_t own_ = 0;  // places of the queue that are the gateway's own
   uint8_t head_ = 0;

@@ -3,8 +3,9 @@
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
-#include "protocols/line_reader.h"
+#include "protocols/server_lines.h"
 #include "protocols/smtp.h"
+#include "protocols/smtp_replies.h"
 #include "protocols/smtp_wire.h"
 
 namespace starling {
@@ -18,45 +19,50 @@ class SmtpProbe final : public Probe {
   ProbeResult OnBackend(ByteView in, Output& out) override {
     ProbeResult result;
     while (result.consumed < in.size() && result.status == ProbeResult::Status::kNeedMore) {
-      LineReader::Line line = reader_.Next(in.subspan(result.consumed));
-      if (line.status == LineReader::Status::kNeedMore) break;
-      SmtpReplyLine reply;
-      if (line.status == LineReader::Status::kLine) reply = ParseSmtpReplyLine(line.text);
-      result.consumed += line.consumed;
-      octets_ += line.consumed;
-      result.status = OnLine(reply, out);
+      const ServerLines::Piece piece = lines_.Next(in.subspan(result.consumed));
+      if (piece.status == ServerLines::Status::kNeedMore) break;
+      result.consumed += piece.consumed;
+      octets_ += piece.consumed;
+      result.status = piece.status == ServerLines::Status::kPiece ? OnPiece(piece, out)
+                                                                  : ProbeResult::Status::kBad;
     }
     if (result.status == ProbeResult::Status::kDone) result.capabilities = capabilities_;
     return result;
   }
 
  private:
-  static constexpr int kServiceReady = 220;
-  static constexpr int kCompleted = 250;
-
-  ProbeResult::Status OnLine(const SmtpReplyLine& reply, Output& out) {
-    if (octets_ > kSmtpMaxSwallowed) return ProbeResult::Status::kBad;
-    if (reply.code != (greeted_ ? kCompleted : kServiceReady)) return ProbeResult::Status::kBad;
-    // The first line of the EHLO reply is the server's name, not a keyword.
-    if (greeted_ && named_) AddSmtpKeyword(reply.text, capabilities_);
-    named_ = greeted_;
-    if (!reply.last) return ProbeResult::Status::kNeedMore;
-    if (greeted_) {
-      Say(out.backend, {"QUIT\r\n"});
-      return ProbeResult::Status::kDone;
+  ProbeResult::Status OnPiece(const ServerLines::Piece& piece, Output& out) {
+    if (piece.first) {
+      const SmtpReplyLine reply = ParseSmtpReplyLine(WholeWords(piece));
+      if (reply.code != (greeted_ ? kSmtpCompleted : kSmtpReady)) return ProbeResult::Status::kBad;
+      // The first line of the EHLO reply is the server's name, not a keyword.
+      if (greeted_ && named_) AddSmtpKeyword(reply.text, capabilities_);
+      named_ = greeted_;
+      last_line_ = reply.last;
     }
+    // How much is read is the gateway's limit. The server answers, and is up.
+    if (octets_ > kSmtpMaxSwallowed) return Done(out);
+    if (!piece.last || !last_line_) return ProbeResult::Status::kNeedMore;
+    if (greeted_) return Done(out);
     Say(out.backend, {lmtp_ ? "LHLO " : "EHLO ", options_.hostname, "\r\n"});
     greeted_ = true;
     return ProbeResult::Status::kNeedMore;
   }
 
+  ProbeResult::Status Done(Output& out) {
+    if (!greeted_) capabilities_ = 0;  // it was not asked
+    Say(out.backend, {"QUIT\r\n"});
+    return ProbeResult::Status::kDone;
+  }
+
   const DialogueOptions& options_;
-  LineReader reader_{kSmtpMaxReplyLine};
+  ServerLines lines_{kSmtpMaxReplyLine};
   uint64_t capabilities_ = kSmtpKnown;
   size_t octets_ = 0;
   bool lmtp_;
   bool greeted_ = false;
   bool named_ = false;
+  bool last_line_ = false;
 };
 
 static_assert(sizeof(SmtpProbe) <= kNegotiatorSize);

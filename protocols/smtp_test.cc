@@ -130,14 +130,19 @@ TEST(Smtp, PointOfUpgrade) {
              {},
              {Attack::kBadOctet}},
             {"nul",
-             {C("STAR\0TTLS\r\n"s), ToC("500 5.5.2 Octet not allowed in a command, goodbye\r\n")},
+             {C("STAR\0TTLS\r\n"s), ToC("500 5.5.2 NUL received, goodbye\r\n")},
+             Verdict::kClose,
+             EndReason::kBadOctet,
+             {},
+             {Attack::kBadOctet}},
+            {"bare cr",
+             {C("STAR\rTTLS\r\n"), ToC("500 5.5.2 Bare <CR> received, goodbye\r\n")},
              Verdict::kClose,
              EndReason::kBadOctet,
              {},
              {Attack::kBadOctet}},
             {"8-bit",
-             {C("\xc3\xa4STARTTLS\r\n"),
-              ToC("500 5.5.2 Octet not allowed in a command, goodbye\r\n")},
+             {C("\xc3\xa4STARTTLS\r\n"), ToC("500 5.5.2 8-bit octet in a command, goodbye\r\n")},
              Verdict::kClose,
              EndReason::kBadOctet,
              {},
@@ -332,8 +337,7 @@ TEST(Smtp, PreambleSwallowsTheGreeting) {
        EndReason::kBackendRefused, "521 no\r\n"},
       {"no reply line", "SSH-2.0-x\r\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
       {"bare lf", "220 x\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
-      {"overlong line", "220 " + std::string(1024, 'x') + "\r\n", Verdict::kClose,
-       EndReason::kBackendProtocol, broken},
+      {"long line", "220 " + std::string(1024, 'x') + "\r\n", Verdict::kRelay},
   };
   for (const PreambleCase& c : cases) {
     for (size_t piece : {std::string::npos, size_t{1}, size_t{3}}) {
@@ -380,7 +384,10 @@ TEST(Smtp, AnEndlessGreetingEnds) {
   play.EnterTls();
   for (int i = 0; i < 10'000 && !play.over(); ++i) play.Backend("220-more\r\n");
   EXPECT_EQ(play.verdict(), Verdict::kClose);
-  EXPECT_EQ(play.reason(), EndReason::kBackendProtocol);
+  // The limit is the gateway's.
+  EXPECT_EQ(play.reason(), EndReason::kBackendTooLong);
+  EXPECT_TRUE(play.TakeToClient().ends_with(
+      "421 4.3.0 mx.example The mail server's greeting is longer than this gateway allows\r\n"));
 }
 
 TEST(Smtp, EventsThatEndIt) {

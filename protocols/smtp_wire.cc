@@ -117,7 +117,8 @@ SmtpReplyLine ParseSmtpReplyLine(std::string_view line) {
   SmtpReplyLine reply;
   reply.last = line.size() == 3 || line[3] == ' ';
   if (!reply.last && line[3] != '-') return {};
-  reply.code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
+  reply.code =
+      static_cast<uint16_t>((line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0'));
   if (line.size() > 4) reply.text = line.substr(4);
   return reply;
 }

@@ -44,7 +44,7 @@ SmtpCommand ParseSmtpCommand(std::string_view line);
 
 // A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2).
 struct SmtpReplyLine {
-  int code = 0;  // 0: no reply line at all
+  uint16_t code = 0;  // 0: no reply line at all
   bool last = false;
   std::string_view text;
 
@@ -62,8 +62,10 @@ SmtpReplyLine ParseSmtpReplyLine(std::string_view line);
   X(kTooManyCommands, "421 4.7.0 Too many commands, goodbye")                               \
   X(kUnknown, "500 5.5.2 Command not recognized")                                           \
   X(kLineTooLong, "500 5.5.2 Line too long, goodbye")                                       \
-  X(kBadOctet, "500 5.5.2 Octet not allowed in a command, goodbye")                         \
   X(kBareLf, "500 5.5.2 Bare <LF> received, goodbye")                                       \
+  X(kBareCr, "500 5.5.2 Bare <CR> received, goodbye")                                       \
+  X(kNul, "500 5.5.2 NUL received, goodbye")                                                \
+  X(kEightBit, "500 5.5.2 8-bit octet in a command, goodbye")                               \
   X(kHeloArgument, "501 5.5.4 One host name expected")                                      \
   X(kBdatArgument, "501 5.5.4 Chunk size expected, goodbye")                                \
   X(kStartTlsArgument, "501 5.5.4 STARTTLS takes no argument")                              \
