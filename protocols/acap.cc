@@ -37,12 +37,14 @@ class AcapDialogue final : public LineDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseAcap(refusal, options(), out); }
 
-  // A BYE whose text is a literal has more lines, and ends the relay by itself.
+  // A refusal of more lines, or of which the end is not here yet, ends the relay by itself.
   Greeting Judge(std::string_view line) const override {
     std::string_view rest = line;
-    TakeWord(rest);
-    bool bye = EqualsIgnoreCase(TakeWord(rest), "BYE") && !line.ends_with('}');
-    return bye ? Greeting::kRefusal : Greeting::kPassOn;
+    if (TakeWord(rest) != "*") return Greeting::kBroken;
+    const std::string_view status = TakeWord(rest);
+    if (EqualsIgnoreCase(status, "ACAP")) return Greeting::kPassOn;
+    if (!EqualsIgnoreCase(status, "BYE")) return Greeting::kBroken;
+    return is_whole() && !line.ends_with('}') ? Greeting::kRefusal : Greeting::kPassOn;
   }
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {

@@ -43,9 +43,6 @@ class FtpBeforeTls final : public LineDialogue {
   void SayGoodbye(std::string_view text, Writer& out) override { Say(out, {"421 ", text, "\r\n"}); }
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseFtp(refusal, options(), out); }
 
-  // The fresh leg's greeting is FtpControl's.
-  Greeting Judge(std::string_view /*line*/) const override { return Greeting::kRefusal; }
-
   void OnLine(std::string_view line, Step& step, Writer& out) override {
     std::string_view argument = StripTelnet(line);
     const std::string_view verb = TakeWord(argument);

@@ -44,14 +44,6 @@ class ImapDialogue final : public LineDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseImap(refusal, options(), out); }
 
-  Greeting Judge(std::string_view line) const override {
-    std::string_view rest = line;
-    if (TakeWord(rest) != "*") return Greeting::kRefusal;
-    std::string_view status = TakeWord(rest);
-    if (EqualsIgnoreCase(status, "OK")) return Greeting::kSuccess;
-    return EqualsIgnoreCase(status, "PREAUTH") ? Greeting::kPreauth : Greeting::kRefusal;
-  }
-
   void OnLine(std::string_view line, Step& step, Writer& out) override {
     bool first = !amid_command_;
     std::string_view command = line;
@@ -71,13 +63,17 @@ class ImapDialogue final : public LineDialogue {
         PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
         return;
       }
-      if (IsLogin(verb)) NoteLogin(step);
+      is_login_ = IsLogin(verb);
+      if (is_login_) NoteLogin(step);
     }
     Tail tail = TakeLiteral(line, first, step, out);
     if (tail == Tail::kTooLong) return;
     amid_command_ = tail == Tail::kSkipped;
     if (amid_command_) return;
-    if (!first || tail == Tail::kSync) {
+    if (is_login_ && !tag_.none()) {
+      // Whichever way its arguments are written: a literal that waits is not called for.
+      Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
+    } else if (!first || tail == Tail::kSync) {
       Answer("BAD", "Literals are not accepted before STARTTLS", out);
     } else if (tag_.none()) {
       Answer("BAD", "Invalid tag", out);
@@ -98,8 +94,6 @@ class ImapDialogue final : public LineDialogue {
       }
       Answer("OK", "Begin TLS negotiation now", out);
       Upgrade(step);
-    } else if (IsLogin(verb)) {
-      Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
     } else if (EqualsIgnoreCase(verb, "ID") && !bare) {
       Say(out, {"* ID NIL\r\n"});
       Answer("OK", "ID completed", out);
@@ -129,46 +123,40 @@ class ImapDialogue final : public LineDialogue {
 
   // Before log-in there are no mailboxes: what tells of one is forged, or is not for
   // a client whose octets anybody may have written.
-  LegLine OnLegLine(std::string_view line, Step& step, Writer& out) override {
+  LegLine Read(std::string_view line) const override {
+    const bool greets = due() == Due::kGreeting;
     std::string_view rest = line;
     const std::string_view first = TakeWord(rest);
     const std::string_view status = TakeWord(rest);
-    if (first == "+") {
-      if (!may_go_ahead()) return LegLine::kForbidden;
-      Say(out, {line, "\r\n"});
-      return LegLine::kGoAhead;
-    }
+    if (first == "+") return LegLine::kGoOn;
     const bool ok = EqualsIgnoreCase(status, "OK");
-    const bool known = ok || EqualsIgnoreCase(status, "NO") || EqualsIgnoreCase(status, "BAD");
+    const bool no = EqualsIgnoreCase(status, "NO") || EqualsIgnoreCase(status, "BAD");
     if (first == "*") {
       if (EqualsIgnoreCase(status, "PREAUTH")) return LegLine::kPreauth;
-      const bool bye = EqualsIgnoreCase(status, "BYE");
-      if (EqualsIgnoreCase(status, "CAPABILITY")) {
-        Say(out, {"* "});
-        PassCapabilities(rest, /*offer=*/true, out);
-        Say(out, {"\r\n"});
-      } else if (known || bye) {
-        PassStatus(first, status, rest, /*offer=*/true, step, out);
-      } else {
-        return LegLine::kForbidden;
-      }
-      return bye ? LegLine::kBye : LegLine::kMore;
+      if (EqualsIgnoreCase(status, "BYE")) return LegLine::kBye;
+      if (greets) return ok ? LegLine::kYes : LegLine::kOther;
+      return ok || no || EqualsIgnoreCase(status, "CAPABILITY") ? LegLine::kWord : LegLine::kOther;
     }
-    if (due() == Due::kNothing || first != tag_.text() || !known) return LegLine::kForbidden;
-    const bool logged_in = ok && (due() == Due::kLogin || due() == Due::kSasl);
-    // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered.
-    PassStatus(first, status, rest, /*offer=*/!logged_in, step, out);
-    return logged_in ? LegLine::kLoggedIn : LegLine::kDone;
+    if (greets || first != tag_.text()) return LegLine::kOther;
+    return ok ? LegLine::kYes : no ? LegLine::kNo : LegLine::kOther;
   }
 
-  LegLine OnLegGreeting(std::string_view line, Step& step, Writer& out) override {
-    if (Judge(line) != Greeting::kRefusal) return LineDialogue::OnLegGreeting(line, step, out);
+  void Give(LegLine what, std::string_view line, Step& step, Writer& out) override {
+    if (what == LegLine::kGoOn) return GiveLine({line}, out);
     std::string_view rest = line;
     const std::string_view first = TakeWord(rest);
     const std::string_view status = TakeWord(rest);
-    if (first != "*" || !EqualsIgnoreCase(status, "BYE")) return LegLine::kForbidden;
-    PassStatus(first, status, rest, /*offer=*/false, step, out);
-    return LegLine::kBye;
+    if (EqualsIgnoreCase(status, "CAPABILITY")) {
+      Say(out, {"* "});
+      // The last word of a line's begin may go on.
+      PassCapabilities(is_whole() ? rest : rest.substr(0, rest.rfind(' ')), /*offer=*/true, out);
+      Say(out, {"\r\n"});
+      return;
+    }
+    // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered; nor
+    // where there is nobody to take it.
+    const bool logged_in = what == LegLine::kYes && (due() == Due::kLogin || due() == Due::kSasl);
+    PassStatus(first, status, rest, /*offer=*/!logged_in && due() != Due::kGreeting, step, out);
   }
 
   // `text` begins with a code or not. A referral (RFC 2221) is left out: it would send
@@ -186,13 +174,17 @@ class ImapDialogue final : public LineDialogue {
         text.remove_prefix(end);
       } else if (EqualsIgnoreCase(code, "REFERRAL")) {
         step.Note(Attack::kBackendInjection);
-        text = "Not available here";
+        return SayText("Not available here", out);
       }
     } else if (text.starts_with('[')) {
-      text = "Not available here";  // a code without an end
+      // A code without an end, or too long to be looked at whole.
+      return SayText(EqualsIgnoreCase(status, "OK") ? "Completed" : "Not available here", out);
     }
-    Say(out, {text, "\r\n"});
+    GiveLine({text}, out);
   }
+
+  // In place of the backend's.
+  static void SayText(std::string_view text, Writer& out) { Say(out, {text, "\r\n"}); }
 
   // A list with the gateway's upgrade in place of the backend's.
   void PassCapabilities(std::string_view list, bool offer, Writer& out) {
@@ -227,6 +219,7 @@ class ImapDialogue final : public LineDialogue {
 
   Tag<kImapMaxTag> tag_;       // of the command at hand
   bool amid_command_ = false;  // a dropped literal came; the command goes on
+  bool is_login_ = false;      // the command at hand
 };
 
 static_assert(sizeof(ImapDialogue) <= kNegotiatorSize);

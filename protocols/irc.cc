@@ -11,7 +11,6 @@
 #include "protocols/endpoint.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
-#include "protocols/line_reader.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -43,6 +42,11 @@ std::string_view CommandOf(std::string_view message) {
   if (word.starts_with('@')) word = TakeWord(rest);
   if (word.starts_with(':')) word = TakeWord(rest);
   return word;
+}
+
+// Letters, or the digits of a numeric.
+bool IsCommand(std::string_view word) {
+  return IsVerb(word) && word.find('-') == std::string_view::npos;
 }
 
 // What shows a log-in, of the server (PASS), an operator (OPER) or an account (SASL).
@@ -103,13 +107,13 @@ class IrcDialogue final : public LineDialogue {
 
   Greeting Judge(std::string_view line) const override;
   void BeginRegistration(const Event& event, Step& step, Output& out);
+  void BeginLine(std::string_view line, Step& step, Writer& out);
   void SayWebirc(const Endpoint& client, Writer& backend) const;
   // 464 is for a wrong password; a client's own wrong one ends the connection anyway.
   bool RefusesWebirc(std::string_view line) const {
     return !options().irc_webirc_password.empty() && CommandOf(line) == "464";
   }
 
-  LineReader server_lines_{kIrcMaxServerLine, /*accept_bare_lf=*/true};
   uint16_t cap_version_ = 0;  // of the last CAP LS; 0: none was given
   bool cap_open_ = false;     // CAP LS was sent and CAP END was not; carried over the upgrade
   bool registering_ = false;  // the fresh leg is up
@@ -215,6 +219,7 @@ void IrcDialogue::OnPing(std::string_view token, Writer& out) {
 LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
   const std::string_view command = CommandOf(line);
   if (command == "001") return Greeting::kSuccess;
+  if (!line.empty() && !IsCommand(command)) return Greeting::kBroken;
   return EqualsIgnoreCase(command, "ERROR") ? Greeting::kRefusal : Greeting::kPassOn;
 }
 
@@ -230,28 +235,34 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
   if (!registering_) return LineDialogue::OnBackend(in, out);
   Step step;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
-    const ByteView rest = in.subspan(step.consumed);
-    const LineReader::Line line = server_lines_.Next(rest);
-    if (line.status == LineReader::Status::kNeedMore) break;
-    if (line.status != LineReader::Status::kLine) {
+    if (out.client.room() < kMinOutputRoom) break;
+    const ServerLines::Piece piece = server_lines().Next(in.subspan(step.consumed));
+    if (piece.status == ServerLines::Status::kNeedMore) break;
+    if (piece.status == ServerLines::Status::kBroken) {
       Abort(EndReason::kBackendProtocol, step, out.client);
       break;
     }
-    const Greeting what = Judge(line.text);
-    if (RefusesWebirc(line.text)) {
-      // It would go on, and take the client for the gateway itself.
-      SayRefusal(Refusal::kUnavailable, out.client);
-      Close(step, EndReason::kBackendRefused);
-    } else if (what == Greeting::kSuccess) {
-      step.verdict = Verdict::kRelay;
-    } else if (out.client.Append(rest.first(line.consumed))) {
-      step.consumed += line.consumed;
-      refused_ = what == Greeting::kRefusal;
-    } else {
-      break;
-    }
+    if (piece.first) BeginLine(piece.text, step, out.client);
+    if (step.verdict != Verdict::kContinue) break;
+    GivePiece(piece, out.client);
+    step.consumed += piece.consumed;
   }
   return step;
+}
+
+void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
+  const Greeting what = Judge(line);
+  if (RefusesWebirc(line)) {
+    // It would go on, and take the client for the gateway itself.
+    SayRefusal(Refusal::kUnavailable, out);
+    Close(step, EndReason::kBackendRefused);
+  } else if (what == Greeting::kSuccess) {
+    step.verdict = Verdict::kRelay;
+  } else if (what == Greeting::kBroken) {
+    Abort(EndReason::kBackendProtocol, step, out);
+  } else {
+    refused_ = what == Greeting::kRefusal;
+  }
 }
 
 Step IrcDialogue::OnEvent(const Event& event, Output& out) {

@@ -388,7 +388,8 @@ TEST(Irc, AServerThatDoesNotTakeTheGatewaysWordForTheClient) {
 
 TEST(Irc, AServerThatBreaksTheProtocol) {
   for (const std::string& octets :
-       {std::string(2049, 'x'), std::string(":x NOTICE * :\0\r\n", 16), std::string("a\rb\r\n")}) {
+       {std::string("* OK IMAP\r\n"), std::string("HTTP/1.1 400 Bad Request\r\n"),
+        std::string(":x NOTICE * :\0\r\n", 16), std::string("a\rb\r\n")}) {
     InPieces(DialogueOptions(), [&](SessionPlay& play) {
       EnterTls(play);
       play.Backend(octets);

@@ -52,16 +52,12 @@ inline constexpr uint64_t kSmtpMaxSizeValue = (uint64_t{1} << 40) - 1;
 
 // --- IMAP, POP3, ManageSieve, NNTP, ACAP ---
 
-// The first line of a backend's greeting with its end; one that is passed on to
-// the client, where CRLF takes the place of a bare LF, must fit into what room is
-// guaranteed.
-inline constexpr size_t kMaxBackendGreeting = kMinOutputRoom - 1;
+// A line of a backend with its end that is read whole; a longer one is passed on in pieces,
+// or dropped but for its begin. Edited (the upgrade is added to a list of capabilities) it
+// must still fit into what room is guaranteed.
+inline constexpr size_t kMaxServerLine = kMinOutputRoom - 64;
 
-// A line of a backend on the plaintext leg with its end. Edited (the upgrade is
-// added to a list of capabilities) it must still fit into what room is guaranteed.
-inline constexpr size_t kMaxLegLine = kMinOutputRoom - 64;
-
-// All of a backend's greeting on the plaintext leg, which is swallowed.
+// What is swallowed of a backend's greeting. A refusal is passed on instead, however long.
 inline constexpr size_t kMaxLegGreeting = 16'384;
 
 // Octets of all literals of one command before TLS, which are dropped, or passed to
@@ -87,10 +83,6 @@ inline constexpr size_t kNntpMaxProbeLines = 256;
 // What is sent back of a PING or of a refused CAP REQ. RFC 1459 section 2.3 gives a line
 // 510 octets in all; clients send a word, or a list of some capabilities.
 inline constexpr size_t kIrcMaxEcho = 400;
-
-// A line of a server with its end, until the client is registered: RFC 1459 section 2.3
-// has 512, and tags come before that (IRCv3 message tags). It is passed on whole.
-inline constexpr size_t kIrcMaxServerLine = kMinOutputRoom;
 
 // The password of WEBIRC, which is a parameter of a line of 512 octets.
 inline constexpr size_t kIrcMaxWebircPassword = 128;

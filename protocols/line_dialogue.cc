@@ -24,6 +24,8 @@ std::string_view GoodbyeText(EndReason reason) {
     case EndReason::kBackendPreauth:
     case EndReason::kBackendProtocol:
       return "Server broken, try again later";
+    case EndReason::kBackendTooLong:
+      return "The server's greeting is longer than this gateway allows";
     default:
       return "Goodbye";
   }
@@ -41,8 +43,7 @@ size_t MaxLine(const DialogueOptions& options) {
 LineDialogue::LineDialogue(const DialogueOptions& options)
     : options_(&options),
       client_lines_(MaxLine(options), options.accept_bare_lf),
-      backend_lines_(kMaxBackendGreeting, /*accept_bare_lf=*/true),
-      leg_lines_(kMaxLegLine, /*accept_bare_lf=*/true) {}
+      server_lines_(kMaxServerLine, /*accept_bare_lf=*/true) {}
 
 void LineDialogue::NoteOffer() { offer_written_ = offer_is_last_ = true; }
 
@@ -68,6 +69,7 @@ void LineDialogue::Upgrade(Step& step) {
 }
 
 void LineDialogue::Abort(EndReason reason, Step& step, Writer& out) {
+  EndOpenLine(out);
   SayGoodbye(GoodbyeText(reason), out);
   Close(step, reason);
 }
@@ -144,7 +146,7 @@ void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {
   Step step;
-  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || waits_) {
+  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || waits_ || amid_line()) {
     step.verdict = Verdict::kHold;
     return step;
   }
@@ -189,9 +191,22 @@ Step LineDialogue::OnBackend(ByteView in, Output& out) {
   return step;
 }
 
+LineDialogue::Greeting LineDialogue::Judge(std::string_view line) const {
+  switch (Read(line)) {
+    case LegLine::kYes:
+      return Greeting::kSuccess;
+    case LegLine::kBye:
+      return Greeting::kRefusal;
+    case LegLine::kPreauth:
+      return Greeting::kPreauth;
+    default:
+      return Greeting::kBroken;
+  }
+}
+
 Step LineDialogue::OnPreamble(ByteView in, Output& out) {
   Step step;
-  // Again only after kReplay, which Judge says once at most.
+  // Again for each piece of a long line, and after kReplay, which Judge says once at most.
   size_t before = 0;
   do {
     before = step.consumed;
@@ -202,30 +217,68 @@ Step LineDialogue::OnPreamble(ByteView in, Output& out) {
 }
 
 void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
-  LineReader::Line line = backend_lines_.Next(rest);
-  if (line.status == LineReader::Status::kNeedMore) return;
-  if (line.status != LineReader::Status::kLine) {
+  if (out.client.room() < kMinOutputRoom) return;
+  const ServerLines::Piece piece = server_lines_.Next(rest);
+  if (piece.status == ServerLines::Status::kNeedMore) return;
+  if (piece.status == ServerLines::Status::kBroken) {
     Abort(EndReason::kBackendProtocol, step, out.client);
     return;
   }
-  Greeting greeting = Judge(line.text);
-  if (greeting != Greeting::kPassOn) step.consumed += line.consumed;
-  switch (greeting) {
-    case Greeting::kSuccess:
+  whole_ = piece.whole();
+  if (piece.first) greeting_ = Judge(piece.text);
+  if (greeting_ != Greeting::kPassOn) step.consumed += piece.consumed;
+  OnGreeting(piece, step, out);
+}
+
+void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out) {
+  switch (greeting_) {
     case Greeting::kPassOn:
       step.verdict = Verdict::kRelay;
       break;
+    case Greeting::kSuccess:
     case Greeting::kReplay:
-      SayAgain(out.backend);
+      if (!Swallow(piece.consumed, step, out.client) || !piece.last) break;
+      if (greeting_ == Greeting::kReplay) {
+        SayAgain(out.backend);
+      } else {
+        step.verdict = Verdict::kRelay;
+      }
+      break;
+    case Greeting::kRefusal:
+      GivePiece(piece, out.client);
+      if (piece.last) Close(step, EndReason::kBackendRefused);
       break;
     case Greeting::kPreauth:
       Abort(EndReason::kBackendPreauth, step, out.client);
       break;
-    case Greeting::kRefusal:
-      Say(out.client, {line.text, "\r\n"});
-      Close(step, EndReason::kBackendRefused);
+    case Greeting::kBroken:
+      Abort(EndReason::kBackendProtocol, step, out.client);
       break;
   }
+}
+
+bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {
+  swallowed_ += octets;
+  if (swallowed_ <= kMaxLegGreeting) return true;
+  Abort(EndReason::kBackendTooLong, step, out);
+  return false;
+}
+
+void LineDialogue::GiveLine(std::initializer_list<std::string_view> parts, Writer& out) {
+  Say(out, parts);
+  if (whole_) Say(out, {"\r\n"});
+  gives_ = true;
+  line_open_ = !whole_;
+}
+
+void LineDialogue::GivePiece(const ServerLines::Piece& piece, Writer& out) {
+  Say(out, {piece.text, piece.last ? "\r\n" : ""});
+  line_open_ = !piece.last;
+}
+
+void LineDialogue::EndOpenLine(Writer& out) {
+  if (line_open_) Say(out, {"\r\n"});
+  line_open_ = false;
 }
 
 Step LineDialogue::OnEvent(const Event& event, Output& out) {
@@ -243,6 +296,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kLegUp:
       if (phase_ == Phase::kUpgrading && event.inside_tls) phase_ = Phase::kPreamble;
       if (phase_ == Phase::kOpening && !event.inside_tls) phase_ = Phase::kLegGreeting;
+      due_ = Due::kGreeting;
       return step;
     case EventKind::kClientEnd:
       // Only the offer was looked at: nothing has come since.
@@ -253,6 +307,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kDeadline:
     case EventKind::kDrain:
     case EventKind::kBackendEnd:
+      EndOpenLine(out.client);
       SayRefusal(RefusalOf(event.kind), out.client);
       break;
   }

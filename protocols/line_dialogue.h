@@ -14,11 +14,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "protocols/dialogue.h"
 #include "protocols/line_reader.h"
 #include "protocols/negotiator.h"
+#include "protocols/server_lines.h"
 
 namespace starling {
 
@@ -38,6 +40,7 @@ class LineDialogue : public Negotiator {
     kPassOn,   // the protocol asks for a second greeting: this line and all after it
     kPreauth,  // already authenticated: never passed on
     kRefusal,  // passed on inside TLS, then the session ends
+    kBroken,   // no greeting of the protocol: never passed on
   };
 
   // What a line ends with, where the protocol has literals (RFC 3501 4.3, RFC
@@ -49,25 +52,27 @@ class LineDialogue : public Negotiator {
     kTooLong,  // more than kMaxLiteral: the session has been ended
   };
 
-  // What the reply of a backend on the plaintext leg will be.
+  // What a backend on the plaintext leg owes. What it may say is a row of the table in
+  // line_leg.cc for each.
   enum class Due : uint8_t {
     kNothing,
+    kGreeting,
     kReply,  // to a command that changes nothing here
     kList,   // capabilities
     kLogin,  // its success logs in
     kSasl,   // the same, after any number of challenges
   };
 
-  // What a line of that backend was. The protocol has written to the client what
-  // may be passed on of it; nothing before one of the last four.
+  // What a line of that backend is, in any of the protocols.
   enum class LegLine : uint8_t {
-    kMore,       // the reply goes on
-    kDone,       // the reply (or the greeting) is complete
-    kGoAhead,    // the client goes on with its command
-    kLoggedIn,   // the reply is complete, and from here on all is opaque
-    kBye,        // passed on; the backend ends the session
-    kPreauth,    // already authenticated: never passed on
-    kForbidden,  // no line that may come here
+    kYes,      // success: of the greeting, or the end of a reply
+    kNo,       // refusal: the end of a reply
+    kGoOn,     // a challenge, or a call for a literal: the client goes on with its command
+    kList,     // a line of a list of capabilities
+    kWord,     // what a server may say at any time
+    kBye,      // it ends the session, or will not have it
+    kPreauth,  // already authenticated: never passed on
+    kOther,    // no line that may come before log-in
   };
 
   // `options` outlives the dialogue.
@@ -80,15 +85,21 @@ class LineDialogue : public Negotiator {
   // A line of the client, without its end, possibly empty. Leaves step.verdict at
   // kContinue, or uses one of the helpers below.
   virtual void OnLine(std::string_view line, Step& step, Writer& out) = 0;
-  virtual Greeting Judge(std::string_view line) const = 0;
+  // The first line of the greeting on the fresh leg, or its begin. By default it is what
+  // `Read` says of a greeting.
+  virtual Greeting Judge(std::string_view line) const;
   // At kStart, before the greeting: what the backend was last seen to offer.
   virtual void Learn(uint64_t /*capabilities*/) {}
   // After kReplay: writes one whole line to the backend.
   virtual void SayAgain(Writer& /*backend*/) {}
-  // A line of the backend on the plaintext leg, in the greeting and after it. Only
-  // protocols that call PassOn need these.
-  virtual LegLine OnLegGreeting(std::string_view line, Step& step, Writer& out);
-  virtual LegLine OnLegLine(std::string_view line, Step& step, Writer& out);
+  // A line of the backend on the plaintext leg, or the begin of a long one; due() says what
+  // for. Only protocols that call PassOn need these two.
+  virtual LegLine Read(std::string_view /*line*/) const { return LegLine::kOther; }
+  // The same line, which may come: writes to the client what may be passed on of it, by
+  // GiveLine where the line goes on as it is.
+  virtual void Give(LegLine /*what*/, std::string_view /*line*/, Step& /*step*/, Writer& /*out*/) {}
+  // Lines of the backend may end in a literal, and then go on behind it.
+  virtual bool has_literals() const { return false; }
 
   const DialogueOptions& options() const { return *options_; }
   bool opportunistic() const { return options_->policy == Policy::kOpportunistic; }
@@ -96,16 +107,18 @@ class LineDialogue : public Negotiator {
   bool may_log_in() const { return opportunistic() && options_->plaintext_auth; }
   bool on_leg() const { return phase_ == Phase::kLeg; }
   Due due() const { return due_; }
-  // A challenge, or a call for a literal, may come now.
-  bool may_go_ahead() const { return waits_ && (due_ == Due::kSasl || call_due_); }
+  // The backend's line at hand is all here.
+  bool is_whole() const { return whole_; }
+  // Writes `parts` in place of the backend's line at hand, and behind them what is still to
+  // come of it. Without this what is to come is dropped.
+  void GiveLine(std::initializer_list<std::string_view> parts, Writer& out);
+  // A further piece of it, or one of a line that is passed on in another way.
+  void GivePiece(const ServerLines::Piece& piece, Writer& out);
+  ServerLines& server_lines() { return server_lines_; }
 
   // The line at hand is the backend's, whose reply is `due`; opens the leg first
   // where there is none. `literals`: what the line ends with may be one.
   void PassOn(Due due, bool literals = false);
-  // A line of the backend announces a literal: true, and its octets are passed on
-  // (in the greeting: dropped) before the next line, which continues this one.
-  bool TakeBackendLiteral(std::string_view line);
-
   // The upgrade was listed in what has just been written.
   void NoteOffer();
   // Log-in was attempted before TLS, and is being refused.
@@ -142,7 +155,15 @@ class LineDialogue : public Negotiator {
   bool NextLine(ByteView rest, std::string_view& line, Step& step, Writer& out);
   void ReadLine(ByteView rest, Step& step, Output& out);
   Step OnPreamble(ByteView in, Output& out);
+  void OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out);
+  // Counts octets of a greeting; false, and the session ends, where they are too many.
+  bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(EventKind kind) const;
+  // Ends the line of the backend that the client has a part of, before words of the
+  // gateway's own.
+  void EndOpenLine(Writer& out);
+  // The client has a part of what the backend says and must have the rest first.
+  bool amid_line() const { return line_open_ || backend_literal_ > 0; }
 
   // --- the plaintext leg (line_leg.cc) ---
 
@@ -154,13 +175,19 @@ class LineDialogue : public Negotiator {
   void PassOpaque(ByteView rest, Step& step, Output& out);
   Step OnLeg(ByteView in, Output& out);
   void PassBackendLiteral(ByteView rest, Step& step, Writer& out);
+  void OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out);
+  // The begin of a line that continues no other. False: it may not come, and the session ends.
+  bool BeginLegLine(std::string_view line, Step& step, Writer& out);
+  // The line announces a literal, which comes before the rest of it.
+  bool TakeBackendLiteral(std::string_view line, Step& step, Writer& out);
+  bool MayCome(LegLine what) const;
+  bool LogsIn(LegLine what) const;
   bool AnsweredEarly() const;
-  void Act(LegLine what, Step& step, Writer& out);
+  void Act(Step& step, Writer& out);
   void Forget();
 
   const DialogueOptions* options_;
   LineReader client_lines_;
-  LineReader backend_lines_;
   size_t to_drop_ = 0;        // octets of a literal still to come
   size_t literal_total_ = 0;  // octets of literals in this command
   uint32_t lines_ = 0;        // answered before TLS
@@ -170,18 +197,24 @@ class LineDialogue : public Negotiator {
   bool offer_is_last_ = false;  // no command has come since
   bool not_taken_ = false;      // the signal was given
 
-  LineReader leg_lines_;
+  ServerLines server_lines_;
   size_t to_pass_ = 0;          // octets of a client's literal still to come
   size_t called_for_ = 0;       // octets of one that the backend has not called for yet
   size_t backend_literal_ = 0;  // octets of a backend's literal still to come
-  size_t swallowed_ = 0;        // octets of the leg's greeting
+  size_t swallowed_ = 0;        // octets of a greeting
   Due due_ = Due::kNothing;
-  bool pass_ = false;       // the line at hand is the backend's
-  bool literals_ = false;   // the command at hand may have some
+  LegLine said_ = LegLine::kOther;         // the line at hand of the backend
+  Greeting greeting_ = Greeting::kBroken;  // that of the fresh leg
+  bool pass_ = false;                      // the line at hand is the backend's
+  bool literals_ = false;                  // the command at hand may have some
   bool replayed_ = false;   // the line at hand has opened the leg and was seen before
   bool waits_ = false;      // for the backend: the client is not read
   bool call_due_ = false;   // `called_for_` counts
   bool continues_ = false;  // the client's next line continues its command
+  bool whole_ = true;       // the backend's line at hand
+  bool gives_ = false;      // its rest goes to the client
+  bool line_open_ = false;  // which has a part of it
+  bool in_tail_ = false;    // a literal came, and its line goes on
 };
 
 }  // namespace starling

@@ -9,25 +9,41 @@
 
 namespace starling {
 
-LineDialogue::LegLine LineDialogue::OnLegGreeting(std::string_view line, Step& /*step*/,
-                                                  Writer& out) {
-  switch (Judge(line)) {
-    case Greeting::kSuccess:
-    case Greeting::kPassOn:
-    case Greeting::kReplay:  // there is nothing to be said again: no upgrade was before this
-      return LegLine::kDone;
-    case Greeting::kPreauth:
-      return LegLine::kPreauth;
-    case Greeting::kRefusal:
+namespace {
+
+constexpr uint64_t kMaxNumber = UINT32_MAX;  // RFC 3501 section 9, RFC 5804 section 4
+
+constexpr uint8_t Bit(auto what) { return static_cast<uint8_t>(1u << static_cast<unsigned>(what)); }
+
+}  // namespace
+
+// Which lines may come, by what is due. Beside these a call for a literal that was announced
+// may; a success may not where the rest of the command is still to come.
+bool LineDialogue::MayCome(LegLine what) const {
+  constexpr uint8_t kAny = Bit(LegLine::kWord) | Bit(LegLine::kBye);
+  constexpr uint8_t kEnd = Bit(LegLine::kYes) | Bit(LegLine::kNo);
+  uint8_t may_be = 0;
+  switch (due_) {
+    case Due::kNothing:
+      may_be = kAny;
+      break;
+    case Due::kGreeting:
+      may_be = Bit(LegLine::kYes) | Bit(LegLine::kList) | Bit(LegLine::kBye);
+      break;
+    case Due::kReply:
+    case Due::kLogin:
+      may_be = kAny | kEnd;
+      break;
+    case Due::kList:
+      may_be = kAny | kEnd | Bit(LegLine::kList);
+      break;
+    case Due::kSasl:
+      may_be = kAny | kEnd | (waits_ ? Bit(LegLine::kGoOn) : 0);
       break;
   }
-  Say(out, {line, "\r\n"});
-  return LegLine::kBye;
-}
-
-LineDialogue::LegLine LineDialogue::OnLegLine(std::string_view /*line*/, Step& /*step*/,
-                                              Writer& /*out*/) {
-  return LegLine::kForbidden;
+  if (waits_ && call_due_) may_be |= Bit(LegLine::kGoOn);
+  if (what == LegLine::kYes && AnsweredEarly()) return false;
+  return (may_be & Bit(what)) != 0;
 }
 
 // --- the client's side ---
@@ -77,21 +93,27 @@ void LineDialogue::PassOpaque(ByteView rest, Step& step, Output& out) {
 
 // --- the backend's side ---
 
-bool LineDialogue::TakeBackendLiteral(std::string_view line) {
+bool LineDialogue::TakeBackendLiteral(std::string_view line, Step& step, Writer& out) {
+  // Behind a log-in all is opaque, a literal of the same line too.
+  if (!has_literals() || LogsIn(said_)) return false;
   const Literal literal = ParseLiteral(line);
-  // One that is too long is no literal; the line that follows is then out of place.
-  if (!literal.present || literal.size > kMaxLiteral) return false;
+  if (!literal.present) return false;
+  if (literal.size > kMaxNumber) {
+    Abort(EndReason::kBackendProtocol, step, out);
+    return true;
+  }
   backend_literal_ = literal.size;
+  in_tail_ = true;
   return true;
 }
 
 void LineDialogue::PassBackendLiteral(ByteView rest, Step& step, Writer& out) {
   size_t count = std::min(backend_literal_, rest.size());
-  if (phase_ == Phase::kLegGreeting) {
-    swallowed_ += count;
-  } else {
+  if (gives_) {
     count = std::min(count, out.room());
     Say(out, {AsText(rest.first(count))});
+  } else if (due_ == Due::kGreeting && !Swallow(count, step, out)) {
+    return;
   }
   backend_literal_ -= count;
   step.consumed += count;
@@ -99,7 +121,6 @@ void LineDialogue::PassBackendLiteral(ByteView rest, Step& step, Writer& out) {
 
 Step LineDialogue::OnLeg(ByteView in, Output& out) {
   Step step;
-  const bool greets = phase_ == Phase::kLegGreeting;
   bool client_is_next = false;
   // A complete reply ends the call: commands that the client has sent already come
   // before what the backend says next, or it would depend on how octets were cut.
@@ -110,27 +131,54 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
       PassBackendLiteral(rest, step, out.client);
       continue;
     }
-    LineReader::Line line = leg_lines_.Next(rest);
-    if (line.status == LineReader::Status::kNeedMore) break;
-    if (line.status != LineReader::Status::kLine) {
+    const ServerLines::Piece piece = server_lines_.Next(rest);
+    if (piece.status == ServerLines::Status::kNeedMore) break;
+    step.consumed += piece.consumed;
+    if (piece.status == ServerLines::Status::kBroken) {
       Abort(EndReason::kBackendProtocol, step, out.client);
       break;
     }
-    step.consumed += line.consumed;
-    if (greets) swallowed_ += line.consumed;
-    if (swallowed_ > kMaxLegGreeting) {
-      Abort(EndReason::kBackendProtocol, step, out.client);
-      break;
-    }
-    const LegLine what = greets ? OnLegGreeting(line.text, step, out.client)
-                                : OnLegLine(line.text, step, out.client);
-    Act(what, step, out.client);
-    client_is_next = what == LegLine::kDone || what == LegLine::kGoAhead;
+    OnLegPiece(piece, step, out.client);
+    client_is_next = piece.last && !in_tail_ &&
+                     (said_ == LegLine::kYes || said_ == LegLine::kNo || said_ == LegLine::kGoOn);
   }
-  const bool held = waits_ || phase_ == Phase::kLegGreeting;
+  const bool held = waits_ || phase_ == Phase::kLegGreeting || amid_line();
   if (step.verdict == Verdict::kContinue && held) step.verdict = Verdict::kHold;
   step.offered = offer_written_;
   return step;
+}
+
+void LineDialogue::OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out) {
+  const bool begins = piece.first && !in_tail_;
+  whole_ = piece.whole();
+  if (begins && !BeginLegLine(piece.text, step, out)) return;
+  if (!begins && gives_) GivePiece(piece, out);
+  if (due_ == Due::kGreeting && !gives_ && !Swallow(piece.consumed, step, out)) return;
+  if (!piece.last) return;
+  in_tail_ = false;
+  // The last piece of a long line has the literal that it ends with.
+  if (!TakeBackendLiteral(piece.text, step, out)) Act(step, out);
+}
+
+bool LineDialogue::BeginLegLine(std::string_view line, Step& step, Writer& out) {
+  said_ = Read(line);
+  gives_ = false;
+  if (said_ == LegLine::kPreauth) {
+    Abort(EndReason::kBackendPreauth, step, out);
+    return false;
+  }
+  if (!MayCome(said_)) {
+    step.Note(Attack::kBackendInjection);
+    Abort(EndReason::kBackendProtocol, step, out);
+    return false;
+  }
+  // The client has had a greeting from the gateway.
+  if (due_ != Due::kGreeting || said_ == LegLine::kBye) Give(said_, line, step, out);
+  return true;
+}
+
+bool LineDialogue::LogsIn(LegLine what) const {
+  return what == LegLine::kYes && (due_ == Due::kLogin || due_ == Due::kSasl);
 }
 
 // The rest of the command would be taken for others. Only a challenge may be answered
@@ -139,41 +187,32 @@ bool LineDialogue::AnsweredEarly() const {
   return to_pass_ > 0 || (continues_ && !waits_ && due_ != Due::kSasl);
 }
 
-void LineDialogue::Act(LegLine what, Step& step, Writer& out) {
-  switch (what) {
-    case LegLine::kMore:
-      break;
-    case LegLine::kDone:
+void LineDialogue::Act(Step& step, Writer& out) {
+  switch (said_) {
+    case LegLine::kYes:
+      if (LogsIn(said_)) {
+        step.verdict = Verdict::kRelay;
+        break;
+      }
+      [[fallthrough]];
+    case LegLine::kNo:
       if (AnsweredEarly()) {
-        Close(step, EndReason::kBackendProtocol);
+        Abort(EndReason::kBackendProtocol, step, out);
         break;
       }
       phase_ = Phase::kLeg;
       due_ = Due::kNothing;
       waits_ = call_due_ = continues_ = false;
       break;
-    case LegLine::kGoAhead:
+    case LegLine::kGoOn:
       if (call_due_) to_pass_ = called_for_;
       waits_ = call_due_ = false;
       continues_ = true;
       break;
-    case LegLine::kLoggedIn:
-      if (AnsweredEarly()) {
-        Close(step, EndReason::kBackendProtocol);
-        break;
-      }
-      step.verdict = Verdict::kRelay;
-      break;
     case LegLine::kBye:
-      Close(step,
-            phase_ == Phase::kLegGreeting ? EndReason::kBackendRefused : EndReason::kBackendClosed);
+      Close(step, due_ == Due::kGreeting ? EndReason::kBackendRefused : EndReason::kBackendClosed);
       break;
-    case LegLine::kPreauth:
-      Abort(EndReason::kBackendPreauth, step, out);
-      break;
-    case LegLine::kForbidden:
-      step.Note(Attack::kBackendInjection);
-      Abort(EndReason::kBackendProtocol, step, out);
+    default:
       break;
   }
 }
@@ -182,10 +221,11 @@ void LineDialogue::Act(LegLine what, Step& step, Writer& out) {
 void LineDialogue::Forget() {
   phase_ = Phase::kUpgrading;
   client_lines_.Reset();
-  leg_lines_.Reset();
+  server_lines_.Reset();
   to_drop_ = to_pass_ = called_for_ = backend_literal_ = swallowed_ = 0;
   due_ = Due::kNothing;
   pass_ = replayed_ = waits_ = call_due_ = continues_ = false;
+  gives_ = line_open_ = in_tail_ = false;
 }
 
 }  // namespace starling

@@ -1,7 +1,6 @@
 #include "protocols/managesieve.h"
 
 #include <new>
-#include <utility>
 
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
@@ -46,10 +45,12 @@ class ManageSieveDialogue final : public LineDialogue {
     RefuseManageSieve(refusal, options(), out);
   }
 
-  // A BYE whose text is a literal has more lines, and ends the relay by itself.
+  // A list of capabilities that begins; a refusal of more lines, or of which the end is not
+  // here yet, ends the relay by itself.
   Greeting Judge(std::string_view line) const override {
-    std::string_view rest = line;
-    bool bye = EqualsIgnoreCase(TakeWord(rest), "BYE") && !line.ends_with('}');
+    const LegLine what = Read(line);
+    if (what == LegLine::kOther) return Greeting::kBroken;
+    const bool bye = what == LegLine::kBye && is_whole() && !line.ends_with('}');
     return bye ? Greeting::kRefusal : Greeting::kPassOn;
   }
 
@@ -83,71 +84,55 @@ class ManageSieveDialogue final : public LineDialogue {
     }
   }
 
-  // All of the backend's list is swallowed: the client has had one.
-  LegLine OnLegGreeting(std::string_view line, Step& step, Writer& out) override {
-    if (std::exchange(in_tail_, false)) {
-      in_tail_ = TakeBackendLiteral(line);
-      return LegLine::kMore;
-    }
-    if (line.starts_with('"')) {
-      in_tail_ = TakeBackendLiteral(line);
-      return LegLine::kMore;
+  bool has_literals() const override { return true; }
+
+  LegLine Read(std::string_view line) const override {
+    if (line.starts_with('"') || line.starts_with('{')) {
+      if (due() == Due::kSasl) return LegLine::kGoOn;
+      return line.starts_with('"') ? LegLine::kList : LegLine::kOther;
     }
     std::string_view rest = line;
     const std::string_view status = TakeWord(rest);
-    if (EqualsIgnoreCase(status, "OK")) return LegLine::kDone;
-    const bool refused = EqualsIgnoreCase(status, "BYE") || EqualsIgnoreCase(status, "NO");
-    if (!refused) return LegLine::kForbidden;
-    PassStatus(line, status, rest, step, out);
-    return LegLine::kBye;
+    if (EqualsIgnoreCase(status, "OK")) return LegLine::kYes;
+    if (EqualsIgnoreCase(status, "BYE")) return LegLine::kBye;
+    if (!EqualsIgnoreCase(status, "NO")) return LegLine::kOther;
+    return due() == Due::kGreeting ? LegLine::kBye : LegLine::kNo;
   }
 
-  LegLine OnLegLine(std::string_view line, Step& step, Writer& out) override {
-    if (in_tail_) {
-      Say(out, {line, "\r\n"});
-      return EndOr(tail_of_, line);
-    }
-    if (line.starts_with('"') || line.starts_with('{')) return OnString(line, out);
+  void Give(LegLine what, std::string_view line, Step& step, Writer& out) override {
+    if (what == LegLine::kGoOn) return GiveLine({line}, out);
+    if (what == LegLine::kList) return GiveListLine(line, out);
     std::string_view rest = line;
     const std::string_view status = TakeWord(rest);
-    const bool ok = EqualsIgnoreCase(status, "OK");
-    const bool bye = EqualsIgnoreCase(status, "BYE");
-    if (!ok && !bye && !EqualsIgnoreCase(status, "NO")) return LegLine::kForbidden;
-    if (due() == Due::kNothing && !bye) return LegLine::kForbidden;
-    if (ok && due() == Due::kList) {
+    if (what == LegLine::kYes && due() == Due::kList) {
       Say(out, {"\"STARTTLS\"\r\n"});
       NoteOffer();
     }
-    if (!PassStatus(line, status, rest, step, out)) return bye ? LegLine::kBye : LegLine::kDone;
-    // What follows is opaque, a literal of this line too.
-    if (ok && due() == Due::kSasl) return LegLine::kLoggedIn;
-    return EndOr(bye ? LegLine::kBye : LegLine::kDone, line);
+    // A referral (section 1.3) is replaced: it would send the client, with its password,
+    // to where anybody likes.
+    constexpr std::string_view kReferral = "(REFERRAL";
+    if (EqualsIgnoreCase(rest.substr(0, kReferral.size()), kReferral)) {
+      step.Note(Attack::kBackendInjection);
+      Say(out, {status, " \"Not available here.\"\r\n"});
+      return;
+    }
+    GiveLine({line}, out);
   }
 
-  // A challenge, or a line of the list.
-  LegLine OnString(std::string_view line, Writer& out) {
-    if (may_go_ahead()) {
-      Say(out, {line, "\r\n"});
-      return EndOr(LegLine::kGoAhead, line);
-    }
-    if (due() != Due::kList || !line.starts_with('"')) return LegLine::kForbidden;
+  void GiveListLine(std::string_view line, Writer& out) {
     std::string_view value = line;
     const std::string_view name = TakeWord(value);
-    if (EqualsIgnoreCase(name, "\"STARTTLS\"") || EqualsIgnoreCase(name, "\"XCLIENT\"")) {
-      return LegLine::kMore;
-    }
-    if (EqualsIgnoreCase(name, "\"SASL\"")) {
-      PassMechanisms(value, out);
-      return LegLine::kMore;
-    }
-    Say(out, {line, "\r\n"});
-    return EndOr(LegLine::kMore, line);
+    if (EqualsIgnoreCase(name, "\"STARTTLS\"") || EqualsIgnoreCase(name, "\"XCLIENT\"")) return;
+    if (EqualsIgnoreCase(name, "\"SASL\"")) return PassMechanisms(value, out);
+    GiveLine({line}, out);
   }
 
   // Those that the gateway lets pass, and that work without the client's TLS.
   void PassMechanisms(std::string_view value, Writer& out) {
     if (value.starts_with('"')) value.remove_prefix(1);
     value = value.substr(0, value.find('"'));
+    // The last word of a line's begin may go on.
+    if (!is_whole()) value = value.substr(0, value.rfind(' '));
     Say(out, {"\"SASL\" \""});
     std::string_view space;
     while (may_log_in() && !value.empty()) {
@@ -157,27 +142,6 @@ class ManageSieveDialogue final : public LineDialogue {
       space = " ";
     }
     Say(out, {"\"\r\n"});
-  }
-
-  // A referral (section 1.3) is replaced: it would send the client, with its password,
-  // to where anybody likes. False: it was one.
-  bool PassStatus(std::string_view line, std::string_view status, std::string_view rest, Step& step,
-                  Writer& out) {
-    constexpr std::string_view kReferral = "(REFERRAL";
-    if (EqualsIgnoreCase(rest.substr(0, kReferral.size()), kReferral)) {
-      step.Note(Attack::kBackendInjection);
-      Say(out, {status, " \"Not available here.\"\r\n"});
-      return false;
-    }
-    Say(out, {line, "\r\n"});
-    return true;
-  }
-
-  // What a line was, or that its literal comes first.
-  LegLine EndOr(LegLine what, std::string_view line) {
-    in_tail_ = TakeBackendLiteral(line);
-    tail_of_ = what;
-    return in_tail_ ? LegLine::kMore : what;
   }
 
   void OnCommand(std::string_view line, Step& step, Writer& out) {
@@ -236,8 +200,6 @@ class ManageSieveDialogue final : public LineDialogue {
 
   bool amid_command_ = false;  // a dropped literal came; the command goes on
   bool is_login_ = false;      // the command at hand
-  bool in_tail_ = false;       // a backend's literal came; its line goes on
-  LegLine tail_of_ = LegLine::kMore;
 };
 
 static_assert(sizeof(ManageSieveDialogue) <= kNegotiatorSize);

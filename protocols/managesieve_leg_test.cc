@@ -95,10 +95,10 @@ TEST(ManageSieveLeg, OpensAtTheFirstCommandThatIsNotAnsweredHere) {
   for (int i = 0; i < 2000; ++i) endless += "\"X\" \"y\"\r\n";
   RunLegCases({{"endless greeting",
                 {kOpen, {'b', endless}},
-                kBroken,
+                "BYE \"The server's greeting is longer than this gateway allows\"\r\n",
                 "",
                 Verdict::kClose,
-                EndReason::kBackendProtocol}},
+                EndReason::kBackendTooLong}},
               CreateManageSieve, Options(false));
 }
 
@@ -126,11 +126,11 @@ TEST(ManageSieveLeg, WhatABackendMayNotSay) {
                 "NO \"Not available here.\"\r\n", Verdict::kContinue, EndReason::kNone, attack),
           OnLeg("a text as a literal", "LISTSCRIPTS\r\n", "NO {7}\r\nOK\r\nno!\r\n",
                 "NO {7}\r\nOK\r\nno!\r\n"),
-          OnLeg("a huge one", "LISTSCRIPTS\r\n", "NO {99999}\r\nOK\r\n",
-                std::string("NO {99999}\r\n") + kBroken, close, bad, attack),
+          OnLeg("a huge one", "LISTSCRIPTS\r\n", "NO {99999}\r\nOK\r\n", "NO {99999}\r\nOK\r\n",
+                Verdict::kHold),
           OnLeg("its goodbye", "", "BYE \"idle\"\r\n", "BYE \"idle\"\r\n", close,
                 EndReason::kBackendClosed),
-          OnLeg("overlong", "LISTSCRIPTS\r\n", std::string(3000, 'O'), kBroken, close, bad),
+          OnLeg("overlong", "LISTSCRIPTS\r\n", std::string(3000, 'O'), kBroken, close, bad, attack),
       },
       CreateManageSieve, Options(false));
 }

@@ -226,8 +226,10 @@ TEST(ManageSieve, Preamble) {
            "BYE \"busy\"\r\n"},
           {"busy, by a literal", "BYE {4}\r\nbusy\r\n", Verdict::kRelay, EndReason::kNone, "",
            "BYE {4}\r\nbusy\r\n"},
-          {"endless", std::string(5000, '"'), Verdict::kClose, EndReason::kBackendProtocol,
+          {"another protocol", "* OK IMAP\r\n", Verdict::kClose, EndReason::kBackendProtocol,
            "BYE \"Server broken, try again later\"\r\n"},
+          {"a long line", "\"X\" \"" + std::string(5000, 'y'), Verdict::kRelay, EndReason::kNone,
+           "", "\"X\" \"" + std::string(5000, 'y')},
       },
       "STARTTLS\r\n", CreateManageSieve, Options());
 }

@@ -7,7 +7,7 @@
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
-#include "protocols/line_reader.h"
+#include "protocols/server_lines.h"
 
 namespace starling {
 
@@ -27,7 +27,11 @@ bool NeedsTls(std::string_view verb) {
                      [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
 }
 
-// The three digits that a reply begins with, or nothing.
+bool IsDigits(std::string_view word) {
+  return std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// The three octets that a reply begins with as a word, or nothing.
 std::string_view Code(std::string_view line) {
   constexpr size_t kDigits = 3;
   std::string_view rest = line;
@@ -39,6 +43,11 @@ std::string_view Code(std::string_view line) {
 bool IsWelcome(std::string_view line) {
   std::string_view code = Code(line);
   return code == "200" || code == "201";
+}
+
+bool IsRefusal(std::string_view line) {
+  std::string_view code = Code(line);
+  return (code.starts_with('4') || code.starts_with('5')) && IsDigits(code);
 }
 
 class NntpDialogue final : public LineDialogue {
@@ -61,8 +70,10 @@ class NntpDialogue final : public LineDialogue {
   // that see READER leave it out, whereupon innd does not serve them.
   void Learn(uint64_t capabilities) override { reader_ = (capabilities & kNntpReader) != 0; }
 
+  // Of the greeting (RFC 3977 section 5.1) and of the answer to MODE READER (section 5.3).
   Greeting Judge(std::string_view line) const override {
-    if (!IsWelcome(line)) return Greeting::kRefusal;
+    if (IsRefusal(line)) return Greeting::kRefusal;
+    if (!IsWelcome(line)) return Greeting::kBroken;
     return mode_reader_ && !said_again_ ? Greeting::kReplay : Greeting::kSuccess;
   }
 
@@ -162,14 +173,16 @@ class NntpProbe final : public Probe {
   ProbeResult OnBackend(ByteView in, Output& out) override {
     ProbeResult result;
     while (result.consumed < in.size() && result.status == ProbeResult::Status::kNeedMore) {
-      LineReader::Line line = reader_.Next(in.subspan(result.consumed));
-      if (line.status == LineReader::Status::kNeedMore) break;
-      if (line.status != LineReader::Status::kLine || ++lines_ > kNntpMaxProbeLines) {
+      const ServerLines::Piece piece = lines_.Next(in.subspan(result.consumed));
+      if (piece.status == ServerLines::Status::kNeedMore) break;
+      if (piece.status == ServerLines::Status::kBroken) {
         result.status = ProbeResult::Status::kBad;
         break;
       }
-      result.consumed += line.consumed;
-      result.status = OnLine(line.text, out);
+      result.consumed += piece.consumed;
+      if (!piece.first) continue;
+      // How much is read is the gateway's limit. The server answers, and is up.
+      result.status = ++count_ > kNntpMaxProbeLines ? Done(out) : OnLine(piece.text, out);
     }
     if (result.status == ProbeResult::Status::kDone) result.capabilities = capabilities_;
     return result;
@@ -177,7 +190,7 @@ class NntpProbe final : public Probe {
 
  private:
   ProbeResult::Status OnLine(std::string_view line, Output& out) {
-    switch (lines_) {
+    switch (count_) {
       case 1:
         if (!IsWelcome(line)) return ProbeResult::Status::kBad;
         Say(out.backend, {"CAPABILITIES\r\n"});
@@ -197,9 +210,9 @@ class NntpProbe final : public Probe {
     return ProbeResult::Status::kDone;
   }
 
-  LineReader reader_{kMaxBackendGreeting};
+  ServerLines lines_{kMaxServerLine};
   uint64_t capabilities_ = kNntpKnown;
-  size_t lines_ = 0;
+  size_t count_ = 0;
 };
 
 static_assert(sizeof(NntpDialogue) <= kNegotiatorSize);

@@ -245,8 +245,7 @@ TEST(Nntp, Preamble) {
           {"no permission", "502 You have no permission to talk\r\n", Verdict::kClose,
            EndReason::kBackendRefused, "502 You have no permission to talk\r\n"},
           {"busy", "400 load\r\n", Verdict::kClose, EndReason::kBackendRefused, "400 load\r\n"},
-          {"another protocol", "2000 x\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "2000 x\r\n"},
+          {"another protocol", "2000 x\r\n", Verdict::kClose, EndReason::kBackendProtocol, kGone},
           {"endless", std::string(5000, '2'), Verdict::kClose, EndReason::kBackendProtocol, kGone},
       },
       "STARTTLS\r\n", CreateNntp, Options());
@@ -368,9 +367,11 @@ TEST(NntpProbe, TellsReadersFromThoseThatSwitch) {
            Case{"200 old\r\n500 What?\r\n", kDone, kNntpKnown, all},
            Case{"200 slow\r\n101 list\r\nREADER\r\n", kNeedMore, 0, ask},
            Case{"502 no permission\r\n", kBad, 0, ""},
-           Case{"200 " + std::string(5000, 'x'), kBad, 0, ""},
+           Case{"200 " + std::string(5000, 'x') + "\r\n500 What?\r\n", kDone, kNntpKnown, all},
+           Case{"200 x\r\n101 x\r\nREADER " + std::string(5000, 'x') + "\r\n.\r\n", kDone,
+                kNntpKnown, all},
            Case{std::string("\xff\0\n", 3), kBad, 0, ""},
-           Case{endless, kBad, 0, ask},
+           Case{endless, kDone, kNntpKnown, all},
        }) {
     for (size_t piece : {std::string::npos / 2, size_t{1}}) {
       SCOPED_TRACE(c.backend.substr(0, 20));

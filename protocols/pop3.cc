@@ -49,46 +49,39 @@ class Pop3Dialogue final : public LineDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefusePop3(refusal, options(), out); }
 
-  Greeting Judge(std::string_view line) const override {
-    std::string_view rest = line;
-    return TakeWord(rest) == "+OK" ? Greeting::kSuccess : Greeting::kRefusal;
-  }
-
-  LegLine OnLegLine(std::string_view line, Step& /*step*/, Writer& out) override {
-    if (in_list_) return OnListLine(line, out);
+  LegLine Read(std::string_view line) const override {
+    if (in_list_) return line == "." ? LegLine::kYes : LegLine::kList;
     std::string_view rest = line;
     const std::string_view status = TakeWord(rest);
-    const bool ok = status == "+OK";
-    if (status == "+" && may_go_ahead()) {
-      Say(out, {line, "\r\n"});
-      return LegLine::kGoAhead;
-    }
+    if (status == "+") return LegLine::kGoOn;
+    if (status == "+OK") return due() == Due::kList ? LegLine::kList : LegLine::kYes;
+    if (status != "-ERR") return LegLine::kOther;
     // Unasked, a server says only that it ends the session.
-    if (!ok && status != "-ERR") return LegLine::kForbidden;
-    if (ok && due() == Due::kNothing) return LegLine::kForbidden;
-    Say(out, {line, "\r\n"});
-    if (due() == Due::kNothing) return LegLine::kBye;
-    if (!ok || due() == Due::kReply) return LegLine::kDone;
-    in_list_ = due() == Due::kList;
-    return in_list_ ? LegLine::kMore : LegLine::kLoggedIn;
+    const bool bye = due() == Due::kNothing || due() == Due::kGreeting;
+    return bye ? LegLine::kBye : LegLine::kNo;
+  }
+
+  void Give(LegLine /*what*/, std::string_view line, Step& /*step*/, Writer& out) override {
+    if (in_list_) return GiveListLine(line, out);
+    GiveLine({line}, out);
+    in_list_ = due() == Due::kList && line.starts_with('+');
   }
 
   // CAPA with the gateway's upgrade in place of the backend's, and without what the
   // gateway refuses.
-  LegLine OnListLine(std::string_view line, Writer& out) {
+  void GiveListLine(std::string_view line, Writer& out) {
     if (line == ".") {
       in_list_ = false;
       Say(out, {"STLS\r\n.\r\n"});
       NoteOffer();
-      return LegLine::kDone;
+      return;
     }
-    std::string_view rest = line;
+    // The last word of a line's begin may go on.
+    std::string_view rest = is_whole() ? line : line.substr(0, line.rfind(' '));
     const std::string_view word = TakeWord(rest);
-    if (EqualsIgnoreCase(word, kUpgradeVerb) || EqualsIgnoreCase(word, "XCLIENT")) {
-      return LegLine::kMore;
-    }
+    if (EqualsIgnoreCase(word, kUpgradeVerb) || EqualsIgnoreCase(word, "XCLIENT")) return;
     const bool sasl = EqualsIgnoreCase(word, "SASL");
-    if (!may_log_in() && (sasl || EqualsIgnoreCase(word, "USER"))) return LegLine::kMore;
+    if (!may_log_in() && (sasl || EqualsIgnoreCase(word, "USER"))) return;
     Say(out, {word});
     while (!rest.empty()) {
       const std::string_view next = TakeWord(rest);
@@ -96,7 +89,6 @@ class Pop3Dialogue final : public LineDialogue {
       if (!sasl || !EndsInPlus(next)) Say(out, {" ", next});
     }
     Say(out, {"\r\n"});
-    return LegLine::kMore;
   }
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {

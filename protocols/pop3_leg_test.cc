@@ -152,7 +152,7 @@ TEST(Pop3Leg, WhatABackendMayNotSay) {
           OnLeg("its goodbye", "", "-ERR idle\r\n", "-ERR idle\r\n", close,
                 EndReason::kBackendClosed),
           OnLeg("NUL", "STAT\r\n", std::string("+O\0K\r\n", 6), kBroken, close, bad),
-          OnLeg("overlong", "STAT\r\n", std::string(3000, '+'), kBroken, close, bad),
+          OnLeg("overlong", "STAT\r\n", std::string(3000, '+'), kBroken, close, bad, attack),
       },
       CreatePop3, Options(false));
 }
