@@ -39,7 +39,7 @@ class FtpBeforeTls final : public LineDialogue {
   explicit FtpBeforeTls(const DialogueOptions& options) : LineDialogue(options) {}
 
  private:
-  void SayGreeting(Writer& out) override { Say(out, {"220 ", options().hostname, " FTP\r\n"}); }
+  void SayGreeting(Writer& out) override { Say(out, {"220 ", options().hostname, " FTP ready\r\n"}); }
   void SayGoodbye(std::string_view text, Writer& out) override { Say(out, {"421 ", text, "\r\n"}); }
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseFtp(refusal, options(), out); }
 

@@ -40,7 +40,7 @@ class Pop3Dialogue final : public LineDialogue {
 
  private:
   void SayGreeting(Writer& out) override {
-    Say(out, {"+OK ", options().hostname, " POP3 ready\r\n"});
+    Say(out, {"+OK POP3 ready at ", options().hostname, "\r\n"});
   }
 
   void SayGoodbye(std::string_view text, Writer& out) override {

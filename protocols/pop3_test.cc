@@ -25,7 +25,7 @@ TEST(Pop3, GreetingHasNoStamp) {
   DialogueDriver driver(CreatePop3, options);
   driver.Event(EventKind::kStart);
   std::string said = driver.TakeSaid();
-  EXPECT_EQ(said, "+OK mail.example.org POP3 ready\r\n");
+  EXPECT_EQ(said, "+OK POP3 ready at mail.example.org\r\n");
   EXPECT_EQ(said.find('<'), std::string::npos);
 }
 

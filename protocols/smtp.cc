@@ -62,7 +62,7 @@ void Smtp::Start(const Event& event, Output& out) {
   if (!require() && (event.capabilities & kSmtpKnown) != 0) capabilities_ = event.capabilities;
   // RFC 2033 section 5: LMTP servers must have both.
   if (lmtp_) capabilities_ |= kSmtpDefaultCapabilities;
-  Say(out.client, {"220 ", options_.hostname, lmtp_ ? " LMTP\r\n" : " ESMTP\r\n"});
+  Say(out.client, {"220 ", options_.hostname, lmtp_ ? " LMTP ready\r\n" : " ESMTP ready\r\n"});
 }
 
 // Nothing that was said in plaintext counts inside TLS.

@@ -38,7 +38,8 @@ TEST(Smtp, Greets) {
     SmtpSetting setting = Setting(Policy::kRequire, lmtp);
     SmtpPlay play(setting.options, lmtp);
     play.Raise(EventKind::kStart);
-    EXPECT_EQ(play.TakeToClient(), lmtp ? "220 mx.example LMTP\r\n" : "220 mx.example ESMTP\r\n");
+    EXPECT_EQ(play.TakeToClient(),
+              lmtp ? "220 mx.example LMTP ready\r\n" : "220 mx.example ESMTP ready\r\n");
     EXPECT_EQ(play.verdict(), Verdict::kContinue);
   }
 }
