@@ -30,6 +30,7 @@ readonly TEST_PACKAGES=(
   postgresql-15 postgresql-client-15 python3-psycopg2
   cups-daemon cups-client cups-ipp-utils apache2-bin
   prosody ejabberd python3-slixmpp profanity-light
+  prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard
   shfmt)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
