@@ -57,12 +57,13 @@ async def read_proxy(reader):
 class Backend:
     """A context manager. `handler(reader, writer)` is a coroutine function; the
     connection is closed when it returns. `proxied` has the headers of clients'
-    sessions; the gateway's own checks say LOCAL."""
+    sessions; the gateway's own checks say LOCAL, and get `checked` if there is one."""
 
-    def __init__(self, handler, proxy=True, backlog=4096, unix=None):
+    def __init__(self, handler, proxy=True, backlog=4096, unix=None, checked=None):
         self.port = None
         self.proxied = []
         self._handler = handler
+        self._checked = checked or handler
         self._proxy = proxy
         self._backlog = backlog
         self._unix = unix
@@ -112,12 +113,15 @@ class Backend:
     async def _serve(self, reader, writer):
         task = asyncio.current_task()
         self._tasks.add(task)
+        handler = self._handler
         try:
             if self._proxy:
                 header = await read_proxy(reader)
-                if not header.local:
+                if header.local:
+                    handler = self._checked
+                else:
                     self.proxied.append(header)
-            await self._handler(reader, writer)
+            await handler(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
