@@ -44,12 +44,12 @@ class FtpBeforeTls final : public LineDialogue {
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseFtp(refusal, options(), out); }
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {
-    std::string_view argument = StripTelnet(line);
-    const std::string_view verb = TakeWord(argument);
+    const FtpCommand command = ParseFtpCommand(line);
+    const std::string_view verb = command.word;
     if (Has8Bit(verb)) {
       Abort(EndReason::kBadOctet, step, out);
     } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
-      OnAuth(argument, step, out);
+      OnAuth(command.argument, step, out);
     } else if (EqualsIgnoreCase(verb, "FEAT")) {
       Say(out, {"211-Features:\r\n AUTH TLS\r\n PBSZ\r\n PROT\r\n211 End\r\n"});
       NoteOffer();
@@ -69,7 +69,7 @@ class FtpBeforeTls final : public LineDialogue {
   // RFC 4217 section 17 has TLS and TLS-C; SSL is what some clients try first.
   void OnAuth(std::string_view mechanism, Step& step, Writer& out) {
     static constexpr std::array<std::string_view, 3> kTls = {"TLS", "TLS-C", "SSL"};
-    if (mechanism.empty() || mechanism.find(' ') != std::string_view::npos) {
+    if (mechanism.empty() || mechanism.find_first_of(" \t") != std::string_view::npos) {
       Say(out, {"501 AUTH takes one argument\r\n"});
     } else if (std::ranges::any_of(kTls, [mechanism](std::string_view known) {
                  return EqualsIgnoreCase(mechanism, known);
@@ -128,11 +128,18 @@ class FtpDialogue final : public Negotiator {
  private:
   Step OnEnd(EventKind kind, Output& out) const {
     Step step;
-    if (kind != EventKind::kClientEnd) RefuseFtp(RefusalOf(kind), *options_, out.client);
     EndReason reason = ReasonOf(kind);
+    control_.EndLine(out.client);
+    // Who has said goodbye has said the last word.
+    const bool goodbye = kind == EventKind::kBackendEnd && control_.quitting();
+    if (kind != EventKind::kClientEnd && !goodbye) {
+      RefuseFtp(RefusalOf(kind), *options_, out.client);
+    }
     if (control_.greeted()) {
       if (kind == EventKind::kClientEnd) reason = EndReason::kClientClosed;
-      if (kind == EventKind::kBackendEnd) reason = EndReason::kBackendClosed;
+      if (kind == EventKind::kBackendEnd) {
+        reason = goodbye ? EndReason::kClientClosed : EndReason::kBackendClosed;
+      }
       if (kind == EventKind::kDeadline) reason = EndReason::kIdleDeadline;
     }
     Close(step, reason);

@@ -11,7 +11,7 @@ namespace starling {
 
 namespace {
 
-constexpr std::array<std::string_view, 25> kOwnReplies = {
+constexpr std::array<std::string_view, 28> kOwnReplies = {
     "200 PBSZ=0\r\n",
     "501 PBSZ takes a number\r\n",
     "503 PBSZ first\r\n",
@@ -37,24 +37,38 @@ constexpr std::array<std::string_view, 25> kOwnReplies = {
     "530 Log in first\r\n",
     "522 TLS on the data connection failed\r\n",
     "426 Data connection closed, transfer aborted\r\n",
+    "500 Line too long\r\n",
+    "500 The server's reply is too long for the gateway\r\n",
+    "425 The server's reply names an address that was not asked for\r\n",
 };
 
 static_assert(std::ranges::all_of(kOwnReplies, [](std::string_view text) {
   return text.size() <= kFtpMaxOwnReply;
 }));
 
+// Room that a piece of the client's line may need behind it.
+constexpr size_t kEndOfLine = 2;
+// What one command writes at once, and a piece that is worth its while.
+constexpr size_t kRoomForCommand = 1'024;
+static_assert(kFtpMaxVerb + kFtpMaxOwnArgument + 3 <= kRoomForCommand &&
+              kRoomForCommand <= kMinOutputRoom);
+
 }  // namespace
 
 FtpControl::FtpControl(const DialogueOptions& options)
-    : client_lines_(std::min<size_t>(options.max_line, kMinOutputRoom - 1),
-                    options.accept_bare_lf) {}
+    : client_lines_(kFtpMaxLine, options.accept_bare_lf), accept_bare_lf_(options.accept_bare_lf) {}
 
 void FtpControl::Open(const Endpoint& client, bool greets) {
   client_ = client;
   passes_greeting_ = private_ = buffer_size_ = greets;
 }
 
-void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Output& out) {
+void FtpControl::EndLine(Writer& out) const {
+  if (fate_ == Fate::kPass && !begins_line_) Say(out, {"\r\n"});
+}
+
+void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Output& out) const {
+  EndLine(out.client);
   Say(out.client, {"421 ", text, "\r\n"});
   Close(step, reason);
 }
@@ -66,24 +80,56 @@ Step FtpControl::OnClient(ByteView in, Output& out) {
   if (!greeted_) return step;  // it is not asked before
   while (step.verdict == Verdict::kContinue && step.data == DataAsk::kNone &&
          step.consumed < in.size()) {
-    if (size_ == queue_.size() || own_ == kFtpMaxOwnOutstanding) break;
-    if (out.client.room() < kReplyRoom || out.backend.room() < kMinOutputRoom) break;
-    const LineReader::Line line = client_lines_.Next(in.subspan(step.consumed));
-    if (line.status == LineReader::Status::kNeedMore) break;
-    if (line.status == LineReader::Status::kTooLong) {
-      Abort(EndReason::kLineTooLong, "Line too long", step, out);
-      break;
-    }
-    if (line.status != LineReader::Status::kLine) {
-      Abort(EndReason::kBadOctet, "Octet not allowed", step, out);
-      break;
-    }
-    const std::string_view text = StripTelnet(line.text);
-    if (MustWait(FindFtpVerb(text.substr(0, text.find(' '))))) break;
-    step.consumed += line.consumed;
-    OnCommand(text, step, out);
+    if (out.client.room() < kReplyRoom || out.backend.room() < kRoomForCommand) break;
+    const ByteView rest = in.subspan(step.consumed);
+    const bool more = client_fate_ == Fate::kNone ? ReadCommand(rest, step, out)
+                                                  : ReadRestOfCommand(rest, step, out);
+    if (!more) break;
   }
   return step;
+}
+
+bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
+  if (queue_.full()) return false;
+  const LineReader::Line line = client_lines_.Next(rest);
+  if (line.status == LineReader::Status::kNeedMore) return false;
+  const bool cut = line.status == LineReader::Status::kTooLong;
+  if (line.status != LineReader::Status::kLine && !cut) {
+    Abort(EndReason::kBadOctet, "Octet not allowed", step, out);
+    return false;
+  }
+  const std::string_view text = cut ? AsText(rest.first(kFtpMaxLine)) : line.text;
+  const FtpCommand command = ParseFtpCommand(text);
+  if (MustWait(command.verb)) return false;
+  client_lines_.Reset();
+  if (cut && !command.blanks_count) {
+    Reply(Own::kLineTooLong, out);
+  } else {
+    OnCommand(command, step, out);
+  }
+  if (client_fate_ == Fate::kPass) {
+    step.consumed += static_cast<size_t>(command.argument.data() - text.data());
+  } else if (cut) {
+    client_fate_ = Fate::kDrop;
+  } else {
+    step.consumed += line.consumed;
+  }
+  return true;
+}
+
+bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
+  const bool pass = client_fate_ == Fate::kPass;
+  const size_t room = pass ? out.backend.room() - kEndOfLine : rest.size();
+  const LinePiece piece = NextPiece(rest, room, accept_bare_lf_);
+  step.consumed += piece.consumed;
+  if (pass) Say(out.backend, {piece.text});
+  if (piece.status == LinePiece::Status::kBad) {
+    Abort(EndReason::kBadOctet, "Octet not allowed", step, out);
+  } else if (piece.status == LinePiece::Status::kEnd) {
+    if (pass) Say(out.backend, {"\r\n"});
+    client_fate_ = Fate::kNone;
+  }
+  return piece.consumed > 0;
 }
 
 // One data channel at a time, and its transfer is bound to it when the command is read.
@@ -92,69 +138,72 @@ bool FtpControl::MustWait(FtpVerb verb) const {
     case FtpVerb::kPort:
     case FtpVerb::kEprt:
       // Log-in may be under way.
-      if (!logged_in_ && size_ > 0) return true;
+      if (!logged_in_ && !queue_.empty()) return true;
       [[fallthrough]];
     case FtpVerb::kPasv:
     case FtpVerb::kEpsv:
-      return transfer_ || setup_ != Setup::kNone;
-    case FtpVerb::kTransfer:
-      return transfer_;
+      return queue_.transfer() || setup_ != Setup::kNone;
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+      return queue_.transfer();
     default:
       return false;
   }
 }
 
-void FtpControl::OnCommand(std::string_view line, Step& step, Output& out) {
-  std::string_view argument = line;
-  const FtpVerb verb = FindFtpVerb(TakeWord(argument));
-  switch (verb) {
+void FtpControl::OnCommand(const FtpCommand& command, Step& step, Output& out) {
+  const bool streams = command.verb == FtpVerb::kOther || command.verb == FtpVerb::kNoop ||
+                       command.verb == FtpVerb::kRetrieve || command.verb == FtpVerb::kStore ||
+                       command.verb == FtpVerb::kUnknown;
+  if (!streams && command.argument.size() > kFtpMaxOwnArgument) {
+    return Reply(Own::kLineTooLong, out);
+  }
+  switch (command.verb) {
     case FtpVerb::kUnknown:
       return Reply(Own::kUnknown, out);
     case FtpVerb::kOther:
-      return Pass(Due::kAny, line, out);
-    case FtpVerb::kTransfer:
-      return OnTransfer(line, out);
+      return Pass(Due::kAny, command, out);
+    case FtpVerb::kNoop:
+      return Pass(Due::kNoop, command, out);
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+      return OnTransfer(command, out);
     case FtpVerb::kAbor:
-      // It must overtake nothing: the backend has the transfer already.
-      Pass(Due::kAny, line, out);
-      if (transfer_ && held_) {
-        channel_ = Channel::kOver;
-        outcome_ = DataOutcome::kCut;
-        Drop(step);
-      }
-      return;
+      return OnAbort(command, step, out);
     case FtpVerb::kQuit:
-      return Pass(Due::kQuit, line, out);
+      return Pass(Due::kQuit, command, out);
     case FtpVerb::kFeat:
-      return Pass(Due::kFeat, line, out);
+      return Pass(Due::kFeat, command, out);
     case FtpVerb::kPasv:
     case FtpVerb::kEpsv:
-      return OnPassive(verb, line, argument, out);
+      return OnPassive(command, out);
     case FtpVerb::kPort:
     case FtpVerb::kEprt:
-      return OnActive(verb, argument, step, out);
+      return OnActive(command, step, out);
     case FtpVerb::kMode:
       // In block and compressed mode a file's end is not the connection's.
-      if (EqualsIgnoreCase(argument, "B") || EqualsIgnoreCase(argument, "C")) {
+      if (EqualsIgnoreCase(command.argument, "B") || EqualsIgnoreCase(command.argument, "C")) {
         return Reply(Own::kOtherMode, out);
       }
-      return Pass(Due::kAny, line, out);
+      return Pass(Due::kAny, command, out);
     case FtpVerb::kAuth:
       return Reply(Own::kTlsActive, out);
-    case FtpVerb::kPbsz: {
-      const bool digits = !argument.empty() && std::ranges::all_of(argument, [](char c) {
-        return c >= '0' && c <= '9';
-      });
-      buffer_size_ |= digits;
-      return Reply(digits ? Own::kPbsz : Own::kPbszBad, out);
-    }
+    case FtpVerb::kPbsz:
+      return OnPbsz(command.argument, out);
     case FtpVerb::kProt:
-      return OnProt(argument, out);
+      return OnProt(command.argument, out);
     case FtpVerb::kCcc:
       return Reply(Own::kNoClear, out);
     case FtpVerb::kRefused:
       return Reply(Own::kNotHere, out);
   }
+}
+
+void FtpControl::OnPbsz(std::string_view argument, Output& out) {
+  const bool digits = !argument.empty() &&
+                      std::ranges::all_of(argument, [](char c) { return c >= '0' && c <= '9'; });
+  buffer_size_ |= digits;
+  Reply(digits ? Own::kPbsz : Own::kPbszBad, out);
 }
 
 void FtpControl::OnProt(std::string_view argument, Output& out) {
@@ -172,31 +221,32 @@ void FtpControl::OnProt(std::string_view argument, Output& out) {
   }
 }
 
-void FtpControl::OnPassive(FtpVerb verb, std::string_view line, std::string_view argument,
-                           Output& out) {
+void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
   const bool v4 = client_.family == Endpoint::Family::kV4;
-  if (verb == FtpVerb::kPasv) {
+  FtpCommand passed = command;
+  if (command.verb == FtpVerb::kPasv) {
     if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
     if (!v4) return Reply(Own::kUseEpsv, out);
-  } else if (EqualsIgnoreCase(argument, "ALL")) {
+  } else if (EqualsIgnoreCase(command.argument, "ALL")) {
     epsv_only_ = true;
     return Reply(Own::kEpsvAll, out);
-  } else if (!argument.empty() && argument != (v4 ? "1" : "2")) {
+  } else if (!command.argument.empty() && command.argument != (v4 ? "1" : "2")) {
     return Reply(v4 ? Own::kUseV4 : Own::kUseV6, out);
   } else {
     // Which protocol the backend is reached by is another matter.
-    line = line.substr(0, line.find(' '));
+    passed.argument = {};
   }
   setup_ = Setup::kReply;
   channel_ = Channel::kComing;
-  Pass(verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, line, out);
+  Pass(command.verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, passed, out);
 }
 
-void FtpControl::OnActive(FtpVerb verb, std::string_view argument, Step& step, Output& out) {
+void FtpControl::OnActive(const FtpCommand& command, Step& step, Output& out) {
   if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
   // A server asks for as much before it has PASV cost anything.
   if (!logged_in_) return Reply(Own::kLogInFirst, out);
-  const auto address = verb == FtpVerb::kPort ? ParsePort(argument) : ParseEprt(argument);
+  const auto address =
+      command.verb == FtpVerb::kPort ? ParsePort(command.argument) : ParseEprt(command.argument);
   if (!address) return Reply(Own::kSyntax, out);
   if (!SameHost(*address, client_) || address->port < kFtpLeastPort) {
     return Reply(Own::kForeign, out);
@@ -206,27 +256,46 @@ void FtpControl::OnActive(FtpVerb verb, std::string_view argument, Step& step, O
   step.data_port = address->port;
 }
 
-void FtpControl::OnTransfer(std::string_view line, Output& out) {
+void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
   const bool usable = channel_ == Channel::kComing || channel_ == Channel::kOpen;
   if (!private_) return Reply(Own::kProtFirst, out);
   if (!usable) {
     channel_ = Channel::kNone;
     return Reply(Own::kNoChannel, out);
   }
-  transfer_ = true;
-  preliminary_ = false;
-  Pass(Due::kTransfer, line, out);
+  Pass(command.verb == FtpVerb::kStore ? Due::kStore : Due::kRetrieve, command, out);
 }
 
-void FtpControl::Pass(Due due, std::string_view line, Output& out) {
-  Say(out.backend, {line, "\r\n"});
-  Push(static_cast<uint8_t>(due));
+// It must overtake nothing: the backend has the transfer already.
+void FtpControl::OnAbort(const FtpCommand& command, Step& step, Output& out) {
+  Pass(Due::kAbor, command, out);
+  if (!queue_.transfer() || !held_) return;
+  channel_ = Channel::kOver;
+  outcome_ = DataOutcome::kCut;
+  Drop(step);
+}
+
+// What is passed on has one space before its argument, so that the backend reads the same
+// command as the gateway.
+void FtpControl::Pass(Due due, const FtpCommand& command, Output& out) {
+  queue_.Push(due);
+  if (command.argument.empty()) {
+    Say(out.backend, {command.word, "\r\n"});
+  } else if (!command.blanks_count && command.argument.size() <= kFtpMaxOwnArgument) {
+    Say(out.backend, {command.word, " ", command.argument, "\r\n"});
+  } else {
+    Say(out.backend, {command.word, " "});
+    client_fate_ = Fate::kPass;
+  }
 }
 
 void FtpControl::Reply(Own own, Output& out) {
-  if (size_ == 0) return SayOwn(own, out);
-  Push(static_cast<uint8_t>(own) | kOwn);
-  ++own_;
+  const bool amid_reply = fate_ != Fate::kNone || replies_.InReply();
+  if (amid_reply || !queue_.OnlyDoubtful()) return queue_.PushOwn(static_cast<uint8_t>(own));
+  while (const auto before = queue_.TakeOwnBehindDoubtful()) {
+    SayOwn(static_cast<Own>(*before), out);
+  }
+  SayOwn(own, out);
 }
 
 void FtpControl::SayOwn(Own own, Output& out) {
@@ -238,24 +307,13 @@ void FtpControl::Drop(Step& step) {
   step.data = DataAsk::kDrop;
 }
 
-void FtpControl::Push(uint8_t entry) {
-  queue_[(head_ + size_) % queue_.size()] = entry;
-  ++size_;
-}
-
 void FtpControl::Pop(Output& out) {
-  head_ = static_cast<uint8_t>((head_ + 1) % queue_.size());
-  --size_;
+  queue_.Pop();
   Flush(out);
 }
 
 void FtpControl::Flush(Output& out) {
-  while (size_ > 0 && (queue_[head_] & kOwn) != 0) {
-    Say(out.client, {kOwnReplies[queue_[head_] & ~kOwn]});
-    --own_;
-    head_ = static_cast<uint8_t>((head_ + 1) % queue_.size());
-    --size_;
-  }
+  while (const auto own = queue_.TakeOwnAtHead()) SayOwn(static_cast<Own>(*own), out);
 }
 
 // --- the data channel ---
@@ -272,7 +330,7 @@ Step FtpControl::OnData(const DataNews& news, Output& out) {
     channel_ = Channel::kOpen;
     setup_ = Setup::kReply;
     SayPortCommand(*news.ready_at, out.backend);
-    Push(static_cast<uint8_t>(Due::kPort));
+    queue_.Push(Due::kPort);
   } else if (setup == Setup::kActive) {
     channel_ = Channel::kNone;
     Reply(Own::kCannotOpen, out);
@@ -293,12 +351,12 @@ void FtpControl::OnDataOver(DataOutcome outcome, Step& step) {
     outcome_ = outcome;
   }
   if (outcome == DataOutcome::kWhole) return;
-  held_ = bound && transfer_ && !preliminary_;
+  held_ = bound && queue_.transfer() && !queue_.begun();
   if (!held_) Drop(step);
 }
 
 void FtpControl::SayPassive(const Endpoint& address, Output& out) {
-  if (head() == Due::kPasv) {
+  if (queue_.head() == Due::kPasv) {
     Say(out.client, {"227 Entering Passive Mode ("});
     SayHostPort(address, out.client);
     return Say(out.client, {").\r\n"});

@@ -2,9 +2,13 @@
 // 2428, 4217): which reply belongs to which command, where a data channel is wanted, and
 // what its end means for the reply. A data channel always speaks TLS with the client.
 //
-// Replies wait in one bounded queue; those of the gateway's own stand among them, so the
-// client reads all in order. There is one data channel at a time: what would make another
-// waits, unread, until the transfer before it is over.
+// Commands wait for their replies in one bounded queue (ftp_queue.h); replies of the gateway's
+// own stand among them, so the client reads all in order. There is one data channel at a time:
+// what would make another waits, unread, until the transfer before it is over.
+//
+// A line is judged by its beginning, and what may be passed on of it follows piece by piece,
+// however long it is. Two things are never passed on: a second data channel's command while
+// one is in use, and a reply that tells the client to connect to anything but the gateway.
 //
 // Not for: the sockets of the data channel (gateway/session/data.cc), or what comes
 // before TLS (ftp.cc).
@@ -16,6 +20,7 @@
 #include <string_view>
 
 #include "protocols/endpoint.h"
+#include "protocols/ftp_queue.h"
 #include "protocols/ftp_wire.h"
 #include "protocols/limits.h"
 #include "protocols/line_reader.h"
@@ -36,12 +41,19 @@ class FtpControl {
   Step OnData(const DataNews& news, Output& out);
   // The client may be read.
   bool greeted() const { return greeted_; }
+  // The server has said goodbye already; it closes when the transfer is over.
+  bool quitting() const { return quitting_; }
+  // Before the gateway's own last word: ends the line of the server that it stands amid.
+  void EndLine(Writer& out) const;
 
  private:
-  // What is due at a place of the queue: the reply to a command ...
-  enum class Due : uint8_t { kAny, kTransfer, kPasv, kEpsv, kPort, kFeat, kQuit };
-  // ... or, with this bit, one of the gateway's own (kOwnReplies).
-  static constexpr uint8_t kOwn = 0x80;
+  using Due = FtpQueue::Due;
+  // What becomes of the rest of a line whose beginning has been judged.
+  enum class Fate : uint8_t {
+    kNone,  // no line has been begun
+    kPass,
+    kDrop,
+  };
   enum class Own : uint8_t {
     kPbsz,
     kPbszBad,
@@ -68,6 +80,9 @@ class FtpControl {
     kLogInFirst,
     kDataTls,
     kDataCut,
+    kLineTooLong,
+    kReplyTooLong,
+    kMisplaced,
   };
 
   enum class Channel : uint8_t {
@@ -84,59 +99,75 @@ class FtpControl {
     kActive,   // OnData, and then the command to the backend
   };
 
-  void OnCommand(std::string_view line, Step& step, Output& out);
+  // A line of the client. False: it cannot be read now, or not at all.
+  bool ReadCommand(ByteView rest, Step& step, Output& out);
+  bool ReadRestOfCommand(ByteView rest, Step& step, Output& out);
+  void OnCommand(const FtpCommand& command, Step& step, Output& out);
   bool MustWait(FtpVerb verb) const;
-  void Pass(Due due, std::string_view line, Output& out);
+  void Pass(Due due, const FtpCommand& command, Output& out);
   void Reply(Own own, Output& out);
-  void OnPassive(FtpVerb verb, std::string_view line, std::string_view argument, Output& out);
-  void OnActive(FtpVerb verb, std::string_view argument, Step& step, Output& out);
-  void OnTransfer(std::string_view line, Output& out);
+  void OnPassive(const FtpCommand& command, Output& out);
+  void OnActive(const FtpCommand& command, Step& step, Output& out);
+  void OnTransfer(const FtpCommand& command, Output& out);
+  void OnAbort(const FtpCommand& command, Step& step, Output& out);
   void OnDataOver(DataOutcome outcome, Step& step);
+  void OnPbsz(std::string_view argument, Output& out);
   void OnProt(std::string_view argument, Output& out);
   static void SayOwn(Own own, Output& out);
   void SayPassive(const Endpoint& address, Output& out);
   void Drop(Step& step);
 
-  void OnGreeting(const FtpReplyLine& line, ByteView raw, Step& step, Output& out);
-  static void OnUnasked(const FtpReplyLine& line, ByteView raw, Step& step, Output& out);
-  void OnReply(const FtpReplyLine& line, ByteView raw, Step& step, Output& out);
+  // A line of the backend: what becomes of it, by its beginning ...
+  bool ReadReply(ByteView rest, Step& step, Output& out);
+  bool ReadRestOfReply(ByteView rest, Step& step, Output& out);
+  Fate Judge(const FtpReplyLine& line, Step& step, Output& out);
+  Fate JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out);
+  Fate JudgeReply(const FtpReplyLine& line, Output& out);
+  Fate JudgeFeature(const FtpReplyLine& line, Output& out);
   bool MustReplace(const FtpReplyLine& line) const;
+  void LookForPort(const FtpReplyLine& line);
+  // ... and, when it is over, what it leads to.
+  void OnLineOver(Step& step, Output& out);
+  void OnReplyOver(const FtpReplyLine& line, Step& step, Output& out);
   void SayInstead(Output& out);
-  void PassFeatReply(const FtpReplyLine& line, ByteView raw, Output& out);
-  // The last line of the reply at the head has been passed on.
+  // The reply at the head has been passed on.
   void Settle(const FtpReplyLine& line, Step& step);
+  void DropChannel(const FtpReplyLine& line, Step& step);
   bool MustHold(const FtpReplyLine& line) const;
-  void LetOvertake(const FtpReplyLine& line, Output& out);
+  void Align(const FtpReplyLine& line, Output& out);
 
-  Due head() const { return static_cast<Due>(queue_[head_]); }
-  void Push(uint8_t entry);
+  bool IsPassiveHead() const {
+    return !queue_.empty() && (queue_.head() == Due::kPasv || queue_.head() == Due::kEpsv);
+  }
   void Pop(Output& out);
   // Gives those of the gateway's own that have come to the head.
   void Flush(Output& out);
-  static void Abort(EndReason reason, std::string_view text, Step& step, Output& out);
+  void Abort(EndReason reason, std::string_view text, Step& step, Output& out) const;
 
   LineReader client_lines_;
   FtpReplyReader replies_;
+  FtpQueue queue_;
+  FtpReplyLine line_;  // the backend's at hand; its text is gone
   Endpoint client_;
-  uint32_t swallowed_ = 0;  // octets of the backend's greeting
+  uint16_t port_ = 0;        // that the reply to PASV or EPSV names
+  Fate fate_ = Fate::kNone;  // of the line at hand
+  Fate client_fate_ = Fate::kNone;
   Channel channel_ = Channel::kNone;
   Setup setup_ = Setup::kNone;
   DataOutcome outcome_ = DataOutcome::kWhole;
-  bool greeted_ = false;  // the backend's greeting is over
+  const bool accept_bare_lf_;  // of the client
+  bool greeted_ = false;       // the backend's greeting is over
   bool passes_greeting_ = false;
   bool replaced_ = false;     // the reply at the head is swallowed: another is given for it
+  bool too_long_ = false;     // because it cannot be read whole
+  bool begins_line_ = false;  // nothing of the line at hand has been passed on
   bool holding_ = false;      // the backend's next line was judged, and waits for the data channel
   bool held_ = false;         // the session has a channel
-  bool transfer_ = false;     // a transfer's final reply is due
-  bool preliminary_ = false;  // the transfer has begun
+  bool quitting_ = false;
   bool logged_in_ = false;    // once at least
   bool buffer_size_ = false;  // PBSZ has come
   bool private_ = false;      // PROT P
   bool epsv_only_ = false;    // EPSV ALL
-  uint8_t own_ = 0;           // places of the queue that are the gateway's own
-  uint8_t head_ = 0;
-  uint8_t size_ = 0;
-  std::array<uint8_t, kFtpMaxOutstanding> queue_{};
 };
 
 // Words for a refusal: RFC 959's 421 ends the control connection.

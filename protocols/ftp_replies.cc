@@ -11,11 +11,11 @@ namespace starling {
 
 namespace {
 
-// Room that one line of the backend may need: itself, what is added to it, and all
-// replies of the gateway's own behind it.
-constexpr size_t kAdded = 64;
-constexpr size_t kRoomForReply =
-    kFtpMaxReplyLine + kAdded + kFtpMaxOwnOutstanding * kFtpMaxOwnReply;
+// What may have to be said when a line is over: another reply in its place, and all of the
+// gateway's own behind it.
+constexpr size_t kRoomBehind = (kFtpMaxOwnOutstanding + 2) * kFtpMaxOwnReply;
+// And with a piece of the line that is worth its while.
+constexpr size_t kRoomForReply = kRoomBehind + 256;
 static_assert(kRoomForReply <= kMinOutputRoom);
 
 constexpr int kFeatures = 211;
@@ -45,15 +45,6 @@ bool IsForeignFeature(std::string_view line) {
   }
 }
 
-// Codes that a transfer does not end with, so that they answer what came behind it:
-// servers that read commands while they send data answer them at once.
-bool IsNoTransferReply(int code) {
-  constexpr int kDone[] = {225, 226, 250};
-  return code / 100 == 2 && std::ranges::find(kDone, code) == std::end(kDone);
-}
-
-void Copy(ByteView bytes, Writer& out) { Say(out, {AsText(bytes)}); }
-
 }  // namespace
 
 Step FtpControl::OnBackend(ByteView in, Output& out) {
@@ -62,150 +53,241 @@ Step FtpControl::OnBackend(ByteView in, Output& out) {
          step.consumed < in.size()) {
     if (out.client.room() < kRoomForReply) break;
     const ByteView rest = in.subspan(step.consumed);
-    const FtpReplyLine line = replies_.Next(rest);
-    if (line.status == LineReader::Status::kNeedMore) break;
-    if (line.code == 0) {
-      Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
-      break;
-    }
-    const bool awaited = greeted_ && size_ > 0;
-    if (awaited && !holding_) LetOvertake(line, out);
-    holding_ = awaited && MustHold(line);
-    if (holding_) break;
-    replies_.Take(line);
-    step.consumed += line.consumed;
-    const ByteView raw = rest.first(line.consumed);
-    if (!greeted_) {
-      OnGreeting(line, raw, step, out);
-    } else if (size_ == 0) {
-      OnUnasked(line, raw, step, out);
-    } else {
-      OnReply(line, raw, step, out);
-    }
+    const bool more =
+        fate_ == Fate::kNone ? ReadReply(rest, step, out) : ReadRestOfReply(rest, step, out);
+    if (!more) break;
   }
   return step;
 }
 
-void FtpControl::OnGreeting(const FtpReplyLine& line, ByteView raw, Step& step, Output& out) {
-  swallowed_ += static_cast<uint32_t>(raw.size());
-  if (swallowed_ > kFtpMaxGreeting) {
-    return Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
+  const FtpReplyLine line = replies_.Next(rest);
+  if (line.status == LineReader::Status::kNeedMore) return false;
+  if (line.code == 0) {
+    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+    return false;
   }
-  const bool welcome = line.code == kReady;
-  if (passes_greeting_ || !(welcome || line.preliminary())) Copy(raw, out.client);
-  if (!line.last || line.preliminary()) return;
-  greeted_ = welcome;
-  if (!welcome) return Close(step, EndReason::kBackendRefused);
-  step.verdict = Verdict::kReadInside;
-  step.established = true;
+  const bool awaited = greeted_ && !queue_.empty();
+  if (awaited && line.first && !holding_) Align(line, out);
+  holding_ = awaited && MustHold(line);
+  if (holding_) return false;
+  replies_.Take(line);
+  line_ = line;
+  line_.text = {};
+  begins_line_ = true;
+  fate_ = Judge(line, step, out);
+  return true;
+}
+
+bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
+  const bool pass = fate_ == Fate::kPass;
+  const size_t room = pass ? out.client.room() - kRoomBehind : rest.size();
+  const LinePiece piece = NextPiece(rest, room, /*accept_bare_lf=*/true);
+  step.consumed += piece.consumed;
+  if (pass && !piece.text.empty()) {
+    Say(out.client, {piece.text});
+    begins_line_ = false;
+  }
+  if (piece.status == LinePiece::Status::kBad) {
+    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  } else if (piece.status == LinePiece::Status::kEnd) {
+    if (pass) Say(out.client, {"\r\n"});
+    fate_ = Fate::kNone;
+    OnLineOver(step, out);
+  }
+  return piece.consumed > 0;
+}
+
+FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output& out) {
+  Fate fate = Fate::kPass;
+  if (!greeted_) {
+    const bool welcome = line.code == kReady || line.preliminary();
+    if (welcome && !passes_greeting_) fate = Fate::kDrop;
+    if (IsPassiveCode(line.code)) fate = Fate::kDrop;
+  } else if (queue_.empty()) {
+    fate = JudgeUnasked(line, step, out);
+  } else {
+    fate = JudgeReply(line, out);
+  }
+  // Within a reply it is no reply, but a client may take it for one.
+  if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text)) {
+    Say(out.client, {" (an address of the server's)\r\n"});
+    fate = Fate::kDrop;
+  }
+  return fate;
 }
 
 // The one thing that a server says unasked is that it closes (RFC 959 section 5.4).
-void FtpControl::OnUnasked(const FtpReplyLine& line, ByteView raw, Step& step, Output& out) {
-  if (line.code != kClosingDown) {
-    step.Note(Attack::kBackendInjection);
-    return Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
+  replaced_ = false;
+  if (line.code == kClosingDown) return Fate::kPass;
+  step.Note(Attack::kBackendInjection);
+  step.reply = static_cast<uint16_t>(line.code);
+  Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  return Fate::kDrop;
+}
+
+FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
+  if (line.first) {
+    replaced_ = MustReplace(line);
+    too_long_ = false;
+    port_ = 0;
   }
-  Copy(raw, out.client);
-  if (line.last) Close(step, EndReason::kBackendClosed);
+  if (replaced_) return Fate::kDrop;
+  if (IsPassiveHead() && line.ok()) {
+    LookForPort(line);
+    return Fate::kDrop;
+  }
+  if (queue_.head() == Due::kFeat && line.code == kFeatures) return JudgeFeature(line, out);
+  return Fate::kPass;
+}
+
+FtpControl::Fate FtpControl::JudgeFeature(const FtpReplyLine& line, Output& out) {
+  if (line.first && line.last) {
+    Say(out.client, {"211-Features:\r\n", kOwnFeatures, "211 End\r\n"});
+    return Fate::kDrop;
+  }
+  if (line.last) Say(out.client, {kOwnFeatures});
+  const bool foreign = !line.first && !line.last && IsForeignFeature(line.text);
+  return foreign ? Fate::kDrop : Fate::kPass;
+}
+
+void FtpControl::OnLineOver(Step& step, Output& out) {
+  const FtpReplyLine line = line_;
+  if (!line.last) return;
+  if (line.code == kClosingDown) {
+    step.reply = kClosingDown;
+    return Close(step, greeted_ ? EndReason::kBackendClosed : EndReason::kBackendRefused);
+  }
+  if (greeted_) return OnReplyOver(line, step, out);
+  if (line.preliminary()) return;
+  greeted_ = line.code == kReady;
+  if (!greeted_) {
+    step.reply = static_cast<uint16_t>(line.code);
+    return Close(step, EndReason::kBackendRefused);
+  }
+  step.verdict = Verdict::kReadInside;
+  step.established = true;
 }
 
 // A transfer has succeeded when its data channel has: backends say 226 to one whose
 // client could not read a thing.
 bool FtpControl::MustHold(const FtpReplyLine& line) const {
-  return head() == Due::kTransfer && line.ok() && channel_ == Channel::kOpen;
+  return queue_.TransferIsHead() && line.ok() && channel_ == Channel::kOpen;
 }
 
+// Whatever command it stands for, a reply that tells the client where to connect is the one
+// that was asked for, and is made anew; or another is given for it.
 bool FtpControl::MustReplace(const FtpReplyLine& line) const {
-  if (!line.ok()) return false;
-  switch (head()) {
+  switch (queue_.head()) {
     case Due::kPasv:
-      return !line.last || line.code != kPassive || !PortOf227(line.text);
-    case Due::kEpsv:
-      return !line.last || line.code != kExtendedPassive || !PortOf229(line.text);
-    case Due::kTransfer:
-      return channel_ != Channel::kOver || outcome_ != DataOutcome::kWhole;
+    case Due::kEpsv: {
+      const int wanted = queue_.head() == Due::kPasv ? kPassive : kExtendedPassive;
+      const bool refusal = line.code / 100 == 4 || line.code / 100 == 5;
+      return !refusal && line.code != wanted;
+    }
+    case Due::kRetrieve:
+    case Due::kStore:
+      if (line.ok() && (channel_ != Channel::kOver || outcome_ != DataOutcome::kWhole)) return true;
+      break;
+    case Due::kAborted:
+      if (line.ok()) return true;
+      break;
     default:
-      return false;
+      break;
   }
+  return IsPassiveCode(line.code);
 }
 
-void FtpControl::LetOvertake(const FtpReplyLine& line, Output& out) {
-  if (!line.first || head() != Due::kTransfer || !preliminary_) return;
-  if (!IsNoTransferReply(line.code)) return;
-  const auto place = [this](uint8_t i) -> uint8_t& { return queue_[(head_ + i) % queue_.size()]; };
-  uint8_t next = 1;
-  while (next < size_ && (place(next) & kOwn) != 0) ++next;
-  if (next >= size_) return;
-  for (uint8_t i = 0; i < next; ++i) place(i) = place(i + 1);
-  place(next) = static_cast<uint8_t>(Due::kTransfer);
+void FtpControl::LookForPort(const FtpReplyLine& line) {
+  too_long_ |= line.cut;
+  if (port_ != 0 || line.cut) return;
+  const auto port = queue_.head() == Due::kPasv ? PortOf227(line.text) : PortOf229(line.text);
+  port_ = port.value_or(0);
+}
+
+void FtpControl::Align(const FtpReplyLine& line, Output& out) {
+  for (uint8_t skip = queue_.Align(line.code); skip > 0; --skip) {
+    // What set up a data channel and was never answered: only PORT's may have come about.
+    const bool passive = IsPassiveHead();
+    if (passive) channel_ = Channel::kNone;
+    if (passive || queue_.head() == Due::kPort) setup_ = Setup::kNone;
+    if (queue_.head() == Due::kOwn) {
+      SayOwn(static_cast<Own>(*queue_.TakeOwnAtHead()), out);
+    } else {
+      queue_.Pop();
+    }
+  }
   Flush(out);
 }
 
-void FtpControl::OnReply(const FtpReplyLine& line, ByteView raw, Step& step, Output& out) {
-  if (line.first) replaced_ = MustReplace(line);
-  const bool passive = head() == Due::kPasv || head() == Due::kEpsv;
-  if (passive && line.ok() && !replaced_) {
-    const auto port = head() == Due::kPasv ? PortOf227(line.text) : PortOf229(line.text);
-    setup_ = Setup::kPassive;
-    step.data = DataAsk::kFromClient;
-    step.data_port = *port;
-    return;
+void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) {
+  if (IsPassiveHead() && line.ok() && !replaced_) {
+    if (port_ != 0) {
+      setup_ = Setup::kPassive;
+      step.data = DataAsk::kFromClient;
+      step.data_port = port_;
+      return;
+    }
+    replaced_ = true;
   }
-  if (replaced_) {
-    if (line.last) SayInstead(out);
-  } else if (head() == Due::kFeat && line.code == kFeatures) {
-    PassFeatReply(line, raw, out);
-  } else {
-    Copy(raw, out.client);
-  }
-  if (!line.last) return;
-  if (line.code == kClosingDown) return Close(step, EndReason::kBackendClosed);
-  logged_in_ |= line.code == kLoggedIn || line.code == kLoggedInBySecurityData;
   if (line.preliminary()) {
-    preliminary_ = true;
+    if (!queue_.TransferIsHead()) return;
+    queue_.Begin();
     if (channel_ == Channel::kOver && held_) Drop(step);
     return;
   }
+  if (replaced_) SayInstead(out);
+  logged_in_ |= line.code == kLoggedIn || line.code == kLoggedInBySecurityData;
   Settle(line, step);
   Pop(out);
 }
 
 void FtpControl::SayInstead(Output& out) {
-  const bool ended = head() == Due::kTransfer && channel_ == Channel::kOver;
-  if (ended && outcome_ == DataOutcome::kTlsFailed) return SayOwn(Own::kDataTls, out);
-  if (ended && outcome_ != DataOutcome::kNotMade) return SayOwn(Own::kDataCut, out);
-  SayOwn(Own::kCannotOpen, out);
-}
-
-void FtpControl::PassFeatReply(const FtpReplyLine& line, ByteView raw, Output& out) {
-  if (line.first && line.last) {
-    return Say(out.client, {"211-Features:\r\n", kOwnFeatures, "211 End\r\n"});
-  }
-  if (line.last) Say(out.client, {kOwnFeatures});
-  if (line.first || line.last || !IsForeignFeature(line.text)) Copy(raw, out.client);
+  const bool transfer = queue_.TransferIsHead() && channel_ == Channel::kOver;
+  if (queue_.head() == Due::kAborted) return SayOwn(Own::kDataCut, out);
+  if (IsPassiveHead()) return SayOwn(too_long_ ? Own::kReplyTooLong : Own::kCannotOpen, out);
+  if (!queue_.TransferIsHead()) return SayOwn(Own::kMisplaced, out);
+  if (!transfer || outcome_ == DataOutcome::kNotMade) return SayOwn(Own::kCannotOpen, out);
+  if (outcome_ == DataOutcome::kTlsFailed) return SayOwn(Own::kDataTls, out);
+  SayOwn(outcome_ == DataOutcome::kWhole ? Own::kMisplaced : Own::kDataCut, out);
 }
 
 void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
   const bool failed = replaced_ || !line.ok();
-  switch (head()) {
+  switch (queue_.head()) {
     case Due::kPasv:
     case Due::kEpsv:
     case Due::kPort:
       setup_ = Setup::kNone;
       if (!failed) return;
-      break;
-    case Due::kTransfer:
-      transfer_ = false;
-      break;
+      return DropChannel(line, step);
+    case Due::kRetrieve:
+    case Due::kStore:
+      DropChannel(line, step);
+      if (quitting_) Close(step, EndReason::kClientClosed);
+      return;
+    case Due::kAbor:
+      // Of the transfer nothing more need come.
+      if (!queue_.transfer() || failed) return;
+      queue_.GiveUpTransfer();
+      return DropChannel(line, step);
     case Due::kQuit:
-      if (line.code == kGoodbye) Close(step, EndReason::kClientClosed);
+      // RFC 959 section 4.1.1: a transfer that is under way still has its result.
+      if (line.code != kGoodbye) return;
+      quitting_ = queue_.transfer();
+      if (!quitting_) Close(step, EndReason::kClientClosed);
       return;
     default:
       return;
   }
+}
+
+void FtpControl::DropChannel(const FtpReplyLine& line, Step& step) {
   channel_ = Channel::kNone;
-  if (held_) Drop(step);
+  if (!held_) return;
+  Drop(step);
+  step.reply = static_cast<uint16_t>(line.code);
 }
 
 }  // namespace starling

@@ -19,18 +19,39 @@ struct KnownVerb {
   FtpVerb verb;
 };
 
-constexpr std::array<KnownVerb, 29> kVerbs = {{
-    {"APPE", FtpVerb::kTransfer}, {"LIST", FtpVerb::kTransfer}, {"MLSD", FtpVerb::kTransfer},
-    {"NLST", FtpVerb::kTransfer}, {"RETR", FtpVerb::kTransfer}, {"STOR", FtpVerb::kTransfer},
-    {"STOU", FtpVerb::kTransfer}, {"ABOR", FtpVerb::kAbor},     {"QUIT", FtpVerb::kQuit},
-    {"FEAT", FtpVerb::kFeat},     {"PASV", FtpVerb::kPasv},     {"EPSV", FtpVerb::kEpsv},
-    {"PORT", FtpVerb::kPort},     {"EPRT", FtpVerb::kEprt},     {"MODE", FtpVerb::kMode},
-    {"AUTH", FtpVerb::kAuth},     {"PBSZ", FtpVerb::kPbsz},     {"PROT", FtpVerb::kProt},
-    {"CCC", FtpVerb::kCcc},       {"LPRT", FtpVerb::kRefused},  {"LPSV", FtpVerb::kRefused},
-    {"CPSV", FtpVerb::kRefused},  {"SSCN", FtpVerb::kRefused},  {"REIN", FtpVerb::kRefused},
-    {"ADAT", FtpVerb::kRefused},  {"CONF", FtpVerb::kRefused},  {"ENC", FtpVerb::kRefused},
-    {"MIC", FtpVerb::kRefused},   {"SMNT", FtpVerb::kRefused},
+// SPSV names a port only, P@SW (which is no plain word) is PASV by another name.
+constexpr std::array<KnownVerb, 31> kVerbs = {{
+    {"APPE", FtpVerb::kStore},    {"LIST", FtpVerb::kRetrieve}, {"MLSD", FtpVerb::kRetrieve},
+    {"NLST", FtpVerb::kRetrieve}, {"RETR", FtpVerb::kRetrieve}, {"STOR", FtpVerb::kStore},
+    {"STOU", FtpVerb::kStore},    {"NOOP", FtpVerb::kNoop},     {"ABOR", FtpVerb::kAbor},
+    {"QUIT", FtpVerb::kQuit},     {"FEAT", FtpVerb::kFeat},     {"PASV", FtpVerb::kPasv},
+    {"EPSV", FtpVerb::kEpsv},     {"PORT", FtpVerb::kPort},     {"EPRT", FtpVerb::kEprt},
+    {"MODE", FtpVerb::kMode},     {"AUTH", FtpVerb::kAuth},     {"PBSZ", FtpVerb::kPbsz},
+    {"PROT", FtpVerb::kProt},     {"CCC", FtpVerb::kCcc},       {"LPRT", FtpVerb::kRefused},
+    {"LPSV", FtpVerb::kRefused},  {"SPSV", FtpVerb::kRefused},  {"CPSV", FtpVerb::kRefused},
+    {"SSCN", FtpVerb::kRefused},  {"REIN", FtpVerb::kRefused},  {"ADAT", FtpVerb::kRefused},
+    {"CONF", FtpVerb::kRefused},  {"ENC", FtpVerb::kRefused},   {"MIC", FtpVerb::kRefused},
+    {"SMNT", FtpVerb::kRefused},
 }};
+
+// Of what is passed on, the commands whose arguments are no paths, names or secrets.
+constexpr std::array<std::string_view, 12> kBlanksMeanNothing = {
+    "ALLO", "CDUP", "HELP", "LANG", "OPTS", "PWD", "REST", "STRU", "SYST", "TYPE", "XCUP", "XPWD"};
+
+bool BlanksCount(FtpVerb verb, std::string_view word) {
+  switch (verb) {
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+    case FtpVerb::kUnknown:
+      return true;
+    case FtpVerb::kOther:
+      return std::ranges::none_of(kBlanksMeanNothing, [word](std::string_view known) {
+        return EqualsIgnoreCase(word, known);
+      });
+    default:
+      return false;
+  }
+}
 
 // All of `text` as a decimal number of at most `most`.
 std::optional<uint32_t> Number(std::string_view text, uint32_t most) {
@@ -62,6 +83,14 @@ std::optional<uint16_t> NotZero(uint16_t port) {
   return port == 0 ? std::nullopt : std::optional<uint16_t>(port);
 }
 
+constexpr std::string_view kBlanks = " \t";
+constexpr std::string_view kNotInLines("\r\n\0", 3);
+
+std::string_view Trimmed(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
+}
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
 
@@ -86,10 +115,23 @@ bool ParseIp(std::string_view text, Endpoint& endpoint) {
 }  // namespace
 
 FtpVerb FindFtpVerb(std::string_view word) {
-  if (!IsVerb(word)) return FtpVerb::kUnknown;
+  if (word.size() > kFtpMaxVerb || !IsVerb(word)) return FtpVerb::kUnknown;
   const auto* const found = std::ranges::find_if(
       kVerbs, [word](const KnownVerb& known) { return EqualsIgnoreCase(word, known.word); });
   return found == kVerbs.end() ? FtpVerb::kOther : found->verb;
+}
+
+FtpCommand ParseFtpCommand(std::string_view line) {
+  line = StripTelnet(line);
+  const size_t end = line.find_first_of(kBlanks);
+  FtpCommand command;
+  command.word = line.substr(0, end);
+  command.verb = FindFtpVerb(command.word);
+  command.blanks_count = BlanksCount(command.verb, command.word);
+  if (end == std::string_view::npos) return command;
+  command.argument = line.substr(end + 1);
+  if (!command.blanks_count) command.argument = Trimmed(command.argument);
+  return command;
 }
 
 std::string_view StripTelnet(std::string_view line) {
@@ -98,12 +140,16 @@ std::string_view StripTelnet(std::string_view line) {
 }
 
 FtpReplyLine FtpReplyReader::Next(ByteView in) {
-  static_assert(kMax == kFtpMaxReplyLine);
   const LineReader::Line line = lines_.Next(in);
-  FtpReplyLine reply{.status = line.status, .text = line.text, .consumed = line.consumed};
-  if (line.status != LineReader::Status::kLine) return reply;
+  FtpReplyLine reply{.status = line.status, .text = line.text};
+  if (line.status == LineReader::Status::kTooLong) {
+    reply.status = LineReader::Status::kLine;
+    reply.cut = true;
+    reply.text = AsText(in.first(kFtpMaxLine));
+  }
+  if (reply.status != LineReader::Status::kLine) return reply;
   constexpr size_t kDigits = 3;
-  const std::string_view text = line.text;
+  const std::string_view text = reply.text;
   int code = 0;
   if (text.size() >= kDigits && std::ranges::all_of(text.substr(0, kDigits), IsDigit)) {
     code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
@@ -120,6 +166,43 @@ FtpReplyLine FtpReplyReader::Next(ByteView in) {
   reply.first = true;
   reply.last = ends;
   return reply;
+}
+
+void FtpReplyReader::Take(const FtpReplyLine& line) {
+  code_ = line.last ? 0 : line.code;
+  lines_.Reset();
+}
+
+LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf) {
+  LinePiece piece;
+  const std::string_view text = AsText(in.first(std::min(in.size(), room)));
+  piece.consumed = std::min(text.find_first_of(kNotInLines), text.size());
+  piece.text = text.substr(0, piece.consumed);
+  // What ends a line, or must not stand in it, comes with the next call.
+  if (piece.consumed > 0 || in.empty()) return piece;
+  const auto end_with = [&piece](size_t octets) {
+    piece.status = LinePiece::Status::kEnd;
+    piece.consumed = octets;
+  };
+  if (in[0] == '\n' && accept_bare_lf) {
+    end_with(1);
+  } else if (in[0] == '\r' && in.size() > 1 && in[1] == '\n') {
+    end_with(2);
+  } else if (in[0] == '\n' || in[0] == '\0' || (in[0] == '\r' && in.size() > 1)) {
+    piece.status = LinePiece::Status::kBad;
+  }
+  return piece;
+}
+
+bool NamesDataAddress(std::string_view line) {
+  constexpr size_t kDigits = 3;
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  const uint32_t code = Number(line.substr(0, kDigits), UINT16_MAX).value_or(0);
+  if (line.size() <= kDigits || !IsPassiveCode(static_cast<int>(code)) || IsDigit(line[kDigits])) {
+    return false;
+  }
+  line.remove_prefix(kDigits);
+  return line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
 }
 
 // RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not.

@@ -12,13 +12,79 @@ namespace {
 using Family = Endpoint::Family;
 
 TEST(FtpWire, Verbs) {
-  EXPECT_EQ(FindFtpVerb("retr"), FtpVerb::kTransfer);
+  EXPECT_EQ(FindFtpVerb("retr"), FtpVerb::kRetrieve);
+  EXPECT_EQ(FindFtpVerb("APPE"), FtpVerb::kStore);
   EXPECT_EQ(FindFtpVerb("ABOR"), FtpVerb::kAbor);
   EXPECT_EQ(FindFtpVerb("CPSV"), FtpVerb::kRefused);
   EXPECT_EQ(FindFtpVerb("XSHA1"), FtpVerb::kOther);
   EXPECT_EQ(FindFtpVerb(""), FtpVerb::kUnknown);
   EXPECT_EQ(FindFtpVerb("RETR\t"), FtpVerb::kUnknown);
   EXPECT_EQ(FindFtpVerb("R\xc3\xa9TR"), FtpVerb::kUnknown);
+  EXPECT_EQ(FindFtpVerb(std::string(kFtpMaxVerb + 1, 'x')), FtpVerb::kUnknown);
+}
+
+TEST(FtpWire, Commands) {
+  const struct {
+    std::string line, word, argument;
+  } cases[] = {
+      {"NOOP", "NOOP", ""},
+      {"TYPE  I ", "TYPE", "I"},
+      {"TYPE\tA N\t", "TYPE", "A N"},
+      {"RETR  a ", "RETR", " a "},
+      {"CWD\ta", "CWD", "a"},
+      {"PASS a b ", "PASS", "a b "},
+      {"\xff\xf4\xff\xf2"
+       "ABOR ",
+       "ABOR", ""},
+      {" NOOP", "", "NOOP"},
+  };
+  for (const auto& c : cases) {
+    const FtpCommand command = ParseFtpCommand(c.line);
+    EXPECT_EQ(command.word, c.word) << c.line;
+    EXPECT_EQ(command.argument, c.argument) << c.line;
+  }
+}
+
+TEST(FtpWire, PiecesOfLines) {
+  using Status = LinePiece::Status;
+  const struct {
+    std::string in;
+    size_t room;
+    bool bare_lf;
+    Status status;
+    std::string text;
+    size_t consumed;
+  } cases[] = {
+      {"abc\r\nd", 9, false, Status::kMore, "abc", 3},
+      {"abc", 2, false, Status::kMore, "ab", 2},
+      {"abc", 0, false, Status::kMore, "", 0},
+      {"", 9, false, Status::kMore, "", 0},
+      {"\r\nd", 9, false, Status::kEnd, "", 2},
+      {"\r\nd", 0, false, Status::kEnd, "", 2},
+      {"\r", 9, false, Status::kMore, "", 0},
+      {"\rd", 9, false, Status::kBad, "", 0},
+      {"\nd", 9, false, Status::kBad, "", 0},
+      {"\nd", 9, true, Status::kEnd, "", 1},
+      {std::string("a\0", 2), 9, true, Status::kMore, "a", 1},
+      {std::string("\0", 1), 9, true, Status::kBad, "", 0},
+  };
+  for (const auto& c : cases) {
+    const LinePiece piece = NextPiece(AsBytes(c.in), c.room, c.bare_lf);
+    EXPECT_EQ(piece.status, c.status) << c.in;
+    EXPECT_EQ(piece.text, c.text) << c.in;
+    EXPECT_EQ(piece.consumed, c.consumed) << c.in;
+  }
+}
+
+TEST(FtpWire, LinesThatNameAnAddress) {
+  for (const char* line :
+       {"227 Entering (1,2,3,4,5,6)", "227-1,2,3,4,5,6", "\t228 (4,4,1,2)", "229 (|||5|)"}) {
+    EXPECT_TRUE(NamesDataAddress(line)) << line;
+  }
+  for (const char* line :
+       {"", "22", "227", "227 x", "226 (1,2,3,4,5,6)", "2271 (1,2)", "x 227 (1)"}) {
+    EXPECT_FALSE(NamesDataAddress(line)) << line;
+  }
 }
 
 TEST(FtpWire, TelnetBeforeAbor) {
@@ -104,7 +170,7 @@ std::vector<Read> ReadAll(const std::string& text, size_t piece) {
       result.push_back({line.code, line.first, line.last});
       if (line.code == 0) return result;
       reader.Take(line);
-      held.erase(0, line.consumed);
+      held.erase(0, held.find('\n') + 1);
     }
   }
   return result;
@@ -133,7 +199,7 @@ TEST(FtpWire, LinesOfReplies) {
       {"600 x\r\n", {{0, false, false}}},
       {"220x\r\n", {{0, false, false}}},
       {std::string("220 \0\r\n", 7), {{0, false, false}}},
-      {"220 " + std::string(2000, 'x'), {{0, false, false}}},
+      {"220 " + std::string(2000, 'x') + "\r\n", {{220, true, true}}},
   };
   for (const auto& c : cases) {
     for (const size_t piece : {c.text.size(), size_t{1}, size_t{3}}) {

@@ -96,12 +96,16 @@ inline constexpr size_t kLdapMaxMessage = 8'192;
 
 // --- FTP ---
 
-// A line of a backend's reply with its end. RFC 959 has no bound. Beside it the gateway's
-// own replies that wait behind it must fit into what room is guaranteed.
-inline constexpr size_t kFtpMaxReplyLine = 1'280;
+// So much of a line of either side is looked at before it is judged; RFC 959 has no bound. It
+// holds what a server says of the longest path (PATH_MAX, 4,096, with each quote doubled). Of
+// a longer line the beginning is judged, and the rest follows unread, or is dropped. It fits
+// into one block, in which a session keeps what it has not consumed.
+inline constexpr size_t kFtpMaxLine = 16'384;
 
-// All lines of a backend's greeting.
-inline constexpr size_t kFtpMaxGreeting = 16'384;
+// The longest word that is a command, and the argument of a command that the gateway itself
+// acts on, or writes anew: an address or a number.
+inline constexpr size_t kFtpMaxVerb = 32;
+inline constexpr size_t kFtpMaxOwnArgument = 512;
 
 // Commands not answered yet. RFC 959 section 5.4 has one at a time; lftp sends some more.
 inline constexpr size_t kFtpMaxOutstanding = 32;

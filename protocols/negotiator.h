@@ -135,6 +135,7 @@ struct Step {
   bool established = false;             // inside TLS: from now on only idleness bounds the session
   DataAsk data = DataAsk::kNone;        // OnData comes before any other call
   uint16_t data_port = 0;
+  uint16_t reply = 0;  // with kClose or kDrop: the code of the backend's reply that led to it
 
   void Note(Signal s) { signals |= 1u << static_cast<unsigned>(s); }
   void Note(Attack a) { attacks |= 1u << static_cast<unsigned>(a); }

@@ -1,0 +1,161 @@
+#include "protocols/ftp_queue.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace starling {
+
+namespace {
+
+using Due = FtpQueue::Due;
+
+constexpr int kGoodbye = 221;
+constexpr int kFeatures = 211;
+constexpr int kPassive = 227;
+constexpr int kExtendedPassive = 229;
+constexpr int kClosing = 421;
+
+bool IsPreliminary(int code) { return code / 100 == 1; }
+bool IsSuccess(int code) { return code / 100 == 2; }
+// "File system": of the failures that concern a file (RFC 959 section 4.2.1).
+bool IsOfFiles(int code) { return code / 100 >= 4 && code / 10 % 10 == 5; }
+
+bool IsPasv(Due due) { return due == Due::kPasv; }
+bool IsEpsv(Due due) { return due == Due::kEpsv; }
+bool IsQuit(Due due) { return due == Due::kQuit; }
+bool IsCommand(Due due) { return due != Due::kOwn; }
+
+// RFC 959 section 5.4 of the commands that use a data connection, from 125 or 150 on.
+bool EndsTransfer(Due due, int code) {
+  constexpr int kAll[] = {226, 250, 425, 426, 451};
+  constexpr int kOfStores[] = {551, 552};
+  if (std::ranges::find(kAll, code) != std::end(kAll)) return true;
+  return due == Due::kStore && std::ranges::find(kOfStores, code) != std::end(kOfStores);
+}
+
+// Before that any failure may be the transfer's, and of successes those alone.
+bool MayAnswerTransfer(Due due, int code, bool begun) {
+  if (begun || IsSuccess(code)) return EndsTransfer(due, code);
+  return true;
+}
+
+// Where a command may have stayed unanswered: whether the reply can be its own.
+bool MayAnswer(Due due, int code) {
+  if (due == Due::kAny) return true;
+  if (code / 100 == 3 || (due == Due::kNoop && IsOfFiles(code))) return false;
+  if (!IsSuccess(code)) return true;
+  switch (due) {
+    case Due::kNoop:
+      return code == 200;
+    case Due::kAbor:
+    case Due::kAborted:
+      return code == 225 || code == 226;
+    case Due::kQuit:
+      return code == kGoodbye;
+    case Due::kFeat:
+      return code == kFeatures;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+void FtpQueue::Push(const Place& place) {
+  At(size_) = place;
+  ++size_;
+}
+
+void FtpQueue::Push(Due due) {
+  Push({.due = due, .amid = transfer_});
+  if (!IsTransfer(due)) return;
+  transfer_ = true;
+  begun_ = false;
+}
+
+void FtpQueue::PushOwn(uint8_t reply) {
+  Push({.due = Due::kOwn, .own = reply, .amid = transfer_});
+  ++own_;
+}
+
+void FtpQueue::Pop() {
+  if (IsTransfer(head())) transfer_ = false;
+  Remove(0);
+}
+
+void FtpQueue::Remove(size_t i) {
+  if (At(i).due == Due::kOwn) --own_;
+  for (; i > 0; --i) At(i) = At(i - 1);
+  head_ = static_cast<uint8_t>((head_ + 1) % places_.size());
+  --size_;
+}
+
+std::optional<uint8_t> FtpQueue::TakeOwnAtHead() {
+  if (empty() || head() != Due::kOwn) return std::nullopt;
+  const uint8_t own = At(0).own;
+  Remove(0);
+  return own;
+}
+
+bool FtpQueue::OnlyDoubtful() const {
+  for (uint8_t i = 0; i < size_; ++i) {
+    if (!IsDoubtful(At(i))) return false;
+  }
+  return true;
+}
+
+std::optional<uint8_t> FtpQueue::TakeOwnBehindDoubtful() {
+  if (own_ == 0 || !OnlyDoubtful()) return std::nullopt;
+  uint8_t i = 0;
+  while (At(i).due != Due::kOwn) ++i;
+  const uint8_t own = At(i).own;
+  Remove(i);
+  return own;
+}
+
+void FtpQueue::GiveUpTransfer() {
+  for (uint8_t i = 0; i < size_; ++i) {
+    if (IsTransfer(At(i).due)) At(i) = {.due = Due::kAborted, .amid = true};
+  }
+  transfer_ = false;
+}
+
+// The first such place from there on; `size_` where there is none.
+uint8_t FtpQueue::Find(bool (*wanted)(Due due), uint8_t from) const {
+  while (from < size_ && !wanted(At(from).due)) ++from;
+  return from;
+}
+
+uint8_t FtpQueue::PlaceOf(int code) const {
+  uint8_t only = size_;  // the one command that has such a reply
+  if (code == kPassive) only = Find(IsPasv, 0);
+  if (code == kExtendedPassive) only = Find(IsEpsv, 0);
+  if (code == kGoodbye) only = Find(IsQuit, 0);
+  const bool begins = IsPreliminary(code) || (head() == Due::kPort && IsOfFiles(code));
+  if (begins && transfer_) only = Find(IsTransfer, 0);
+  if (only < size_) return only;
+  if (code == kClosing || IsPreliminary(code)) return 0;
+  const uint8_t next = Find(IsCommand, 1);
+  if (next == size_) return 0;
+  if (IsTransfer(head())) return MayAnswerTransfer(head(), code, begun_) ? 0 : next;
+  uint8_t place = 0;
+  while (IsDoubtful(At(place)) && !MayAnswer(At(place).due, code)) {
+    const uint8_t later = Find(IsCommand, static_cast<uint8_t>(place + 1));
+    if (later == size_) break;
+    place = later;
+  }
+  return place;
+}
+
+uint8_t FtpQueue::Align(int code) {
+  if (empty()) return 0;
+  const uint8_t place = PlaceOf(code);
+  if (place == 0 || !IsTransfer(head())) return place;
+  // The transfer's own reply is still to come, behind this one.
+  const Place transfer = At(0);
+  for (uint8_t i = 0; i < place; ++i) At(i) = At(i + 1);
+  At(place) = transfer;
+  return static_cast<uint8_t>(place - 1);
+}
+
+}  // namespace starling

@@ -1,0 +1,91 @@
+// Which command of FTP's control connection a reply answers. RFC 959 section 5.4 has one
+// command at a time, but clients send some amid a transfer (NOOP, STAT, ABOR), and servers
+// answer those as they like: at once (pyftpdlib, ProFTPD amid an upload), when the transfer is
+// over (vsftpd, ProFTPD amid a download), with an error though they go on (pure-ftpd answers
+// NOOP by 500), or never.
+//
+// So commands stand here in order, with the gateway's own replies among them, and the code of
+// a reply says which of them it may belong to. What is left unanswered when a reply comes that
+// belongs to a later command only is taken for unanswered for good.
+//
+// Not for: what a reply leads to (ftp_control.h).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "protocols/limits.h"
+
+namespace starling {
+
+class FtpQueue {
+ public:
+  // What is due at a place: the reply to a command, or one of the gateway's own.
+  enum class Due : uint8_t {
+    kAny,
+    kNoop,
+    kAbor,
+    kRetrieve,
+    kStore,
+    kAborted,  // of a transfer: ABOR was answered before it, so it may never come
+    kPasv,
+    kEpsv,
+    kPort,
+    kFeat,
+    kQuit,
+    kOwn,
+  };
+
+  bool empty() const { return size_ == 0; }
+  bool full() const { return size_ == places_.size() || own_ == kFtpMaxOwnOutstanding; }
+  Due head() const { return places_[head_].due; }
+  bool TransferIsHead() const { return !empty() && IsTransfer(head()); }
+  // A transfer's final reply is due.
+  bool transfer() const { return transfer_; }
+  // It has begun: 125 or 150 has come.
+  bool begun() const { return begun_; }
+  void Begin() { begun_ = true; }
+
+  void Push(Due due);
+  void PushOwn(uint8_t reply);
+  void Pop();
+  // One of the gateway's own at the head, which is thereby taken.
+  std::optional<uint8_t> TakeOwnAtHead();
+  // One that stands behind nothing but commands which were sent amid a transfer that is over
+  // by now, and which may never be answered: the client has gone on without.
+  std::optional<uint8_t> TakeOwnBehindDoubtful();
+  bool OnlyDoubtful() const;
+  // The transfer is over for the client, whatever is said of it yet.
+  void GiveUpTransfer();
+
+  // Puts at the head the command that a reply of this code belongs to, if the transfer at the
+  // head is answered later. Else: how many must be skipped for it to be there.
+  uint8_t Align(int code);
+
+ private:
+  struct Place {
+    Due due = Due::kAny;
+    uint8_t own = 0;    // which, with kOwn
+    bool amid = false;  // it came amid a transfer
+  };
+  static bool IsTransfer(Due due) { return due == Due::kRetrieve || due == Due::kStore; }
+
+  Place& At(size_t i) { return places_[(head_ + i) % places_.size()]; }
+  const Place& At(size_t i) const { return places_[(head_ + i) % places_.size()]; }
+  void Push(const Place& place);
+  void Remove(size_t i);
+  uint8_t Find(bool (*wanted)(Due due), uint8_t from) const;
+  uint8_t PlaceOf(int code) const;
+  bool IsDoubtful(const Place& place) const { return place.amid && !transfer_; }
+
+  uint8_t head_ = 0;
+  uint8_t size_ = 0;
+  uint8_t own_ = 0;
+  bool transfer_ = false;
+  bool begun_ = false;
+  std::array<Place, kFtpMaxOutstanding> places_{};
+};
+
+}  // namespace starling
