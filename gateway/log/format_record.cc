@@ -98,6 +98,7 @@ std::string FormatRecord(const SessionRecord& record, const Log::Options& option
     line.AddNumber("upstream_in", record.upstream_in);
     line.AddNumber("upstream_out", record.upstream_out);
     line.Add("reason", Label(record.reason));
+    if (record.reply != 0) line.AddNumber("reply", record.reply);
   }
   return options.style == LogStyle::kJson ? line.Json() : line.Logfmt();
 }

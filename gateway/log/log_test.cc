@@ -66,6 +66,14 @@ TEST(FormatRecord, AllFields) {
             "downstream_in=1 downstream_out=2 upstream_in=3 upstream_out=4 reason=client_closed");
 }
 
+TEST(FormatRecord, ReplyThatEndedIt) {
+  SessionRecord record;
+  record.reason = EndReason::kDataDropped;
+  record.reply = 550;
+  const std::string line = FormatRecord(record, Names());
+  EXPECT_TRUE(line.ends_with(" reason=data_dropped reply=550")) << line;
+}
+
 TEST(FormatRecord, TlsWithServers) {
   SessionRecord record;
   record.upstream_tls = {.up = true, .resumed = true, .version = 1, .cipher = 0};

@@ -48,6 +48,7 @@ struct SessionRecord {
   uint32_t listener = 0;         // index into the log's table of names
   uint32_t server = UINT32_MAX;  // the same; UINT32_MAX: no leg was opened
   uint16_t upstream_port = 0;    // our own towards a backend without PROXY; 0: Unix
+  uint16_t reply = 0;            // code of the server's reply that ended it; 0: none did
   uint64_t session = 0;          // unique in the process
   WallMicros at = 0;             // of this event
   int64_t duration_us = 0;       // since accept

@@ -31,14 +31,17 @@ Session* DataOf(WorkerContext& ctx, Session& control) {
   return ctx.table.Find(dialogue->data_slot, dialogue->data_generation);
 }
 
-void DropData(WorkerContext& ctx, Session& control) {
+void DropData(WorkerContext& ctx, Session& control, uint16_t reply = 0) {
   Session* const session = DataOf(ctx, control);
   if (session == nullptr) return;
   control.dialogue->data_generation = 0;
   control.dialogue->data_kept = false;
   session->data->told = true;
   session->data->kept = false;
-  if (!IsOver(session->phase)) EndNow(ctx, *session, EndReason::kDataDropped);
+  if (!IsOver(session->phase)) {
+    session->reply = reply;
+    EndNow(ctx, *session, EndReason::kDataDropped);
+  }
   ctx.again.push_back(session->slot);
 }
 
@@ -172,7 +175,7 @@ void TellControl(WorkerContext& ctx, Session& session, DataOutcome outcome) {
 }  // namespace
 
 bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoint& ready_at) {
-  DropData(ctx, control);
+  DropData(ctx, control, step.reply);
   // News of the one before are none of the next.
   control.dialogue->data_over = false;
   if (step.data == DataAsk::kDrop) return true;

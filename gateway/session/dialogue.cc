@@ -125,6 +125,7 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
       SetPhase(ctx, session, Phase::kInside);
       return true;
     case Verdict::kClose:
+      session.reply = step.reply;
       // Who began with TLS understands nothing else.
       if (step.reason == EndReason::kTlsOnPlainPort) SayAlert(ctx, session, kUnexpectedMessage);
       EndPolitely(ctx, session, step.reason);

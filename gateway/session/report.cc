@@ -42,6 +42,7 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.listener = session.listener->id;
   record.server = session.last_server;
   record.upstream_port = session.up_local.port;
+  record.reply = session.reply;
   record.session = session.id;
   record.at = WallNow();
   record.duration_us = MicrosSince(ctx.now, session.accepted_at);

@@ -228,6 +228,7 @@ struct Session {
   uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
   Endpoint up_local;                  // our own address on the leg
   uint8_t backlog_retries = 0;
+  uint16_t reply = 0;     // code of the server's reply that ended it, for the log
   uint32_t lingered = 0;  // octets discarded
   Endpoint peer;          // the true client
   Endpoint local;         // the address it called
