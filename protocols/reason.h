@@ -20,6 +20,7 @@ namespace starling {
   X(kGoodbye, "goodbye", "the client said goodbye to the gateway itself (QUIT, LOGOUT)")         \
   X(kClientLeftEarly, "client_left_early", "the client closed before it was established")        \
   X(kClientTruncated, "client_truncated", "TCP end without close_notify from the client")        \
+  X(kClientBareEnd, "client_bare_end", "the same, taken for the end of an upload (data_close)")  \
   X(kClientReset, "client_reset", "the client's connection was reset")                           \
   X(kBackendTruncated, "backend_truncated", "the backend ended TCP without ending TLS")          \
   X(kBackendReset, "backend_reset", "the backend's connection was reset")                        \

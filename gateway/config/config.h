@@ -151,6 +151,7 @@ struct FtpOptions {
   uint16_t last_port = 0;
   Endpoint address;  // what PASV says; kNone: the address that the client called
   bool require_resumption = false;
+  bool lenient_close = false;  // a TCP end without close_notify ends an upload
 
   bool operator==(const FtpOptions&) const = default;
 };

@@ -27,6 +27,8 @@ std::vector<Complaint> SetServedNames(const OptionTarget& target, const OptionVa
   return complaints;
 }
 
+constexpr std::string_view kDataClose[] = {"strict", "lenient"};
+
 std::string DefaultDataPorts() { return "any port"; }
 std::string DefaultDataAddress() { return "the address that the client called"; }
 
@@ -145,6 +147,18 @@ constexpr Option kRows[] = {
             "among them.",
      .set = SetNumber<&FtpOptions::require_resumption>,
      .get = GetNumber<&FtpOptions::require_resumption>},
+    {.section = Section::kFtp,
+     .key = "data_close",
+     .type = OptionType::kChoice,
+     .choices = kDataClose,
+     .doc =
+         "How a client ends an upload. strict: by close_notify, as TLS wants it; without one the "
+         "file was cut off, the server's connection is reset and the client told 426. lenient: "
+         "the end of TCP is enough (a reset is not), which .NET's clients need; but then who "
+         "can cut a connection can cut a file, and it is stored as if it were whole. Such ends "
+         "are logged and counted as client_bare_end.",
+     .set = SetNumber<&FtpOptions::lenient_close>,
+     .get = GetNumber<&FtpOptions::lenient_close>},
     {.section = Section::kListener,
      .key = "irc",
      .type = OptionType::kSection,

@@ -148,6 +148,11 @@ void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
                 "a load balancer in front passes on FTP's control connections only: clients would "
                 "connect for data to its address, where nobody listens for them");
   }
+  if (listener.ftp.lenient_close) {
+    report.Warn(marks.Child("ftp")->MarkOf("data_close"),
+                "data_close: lenient takes an upload that was cut off for a whole one: the server "
+                "keeps what has come of the file, and the client is told of no error");
+  }
   const bool unix = std::ranges::any_of(
       backend.servers, [](const SocketAddress& server) { return server.is_unix(); });
   if (backend.proxy == ProxyOut::kNone && !backend.tls.enabled && !unix) return;

@@ -110,6 +110,19 @@ TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
             std::string("2:23: ") + kV1);
 }
 
+TEST(Warnings, OfLenientEnds) {
+  const auto ftp = [](const std::string& options) {
+    return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2121\", "
+                                  "protocol: ftp, tls: implicit" +
+                                  options + "}]",
+                     .backends = "backends: [{name: b, servers: \"127.0.0.1:21\"}]"});
+  };
+  EXPECT_EQ(ftp(", ftp: {data_close: strict}"), "");
+  EXPECT_EQ(ftp(", ftp: {data_close: lenient}"),
+            "2:101: data_close: lenient takes an upload that was cut off for a whole one: the "
+            "server keeps what has come of the file, and the client is told of no error");
+}
+
 TEST(Warnings, OfFtpBehindALoadBalancer) {
   const std::string text =
       "a load balancer in front passes on FTP's control connections only: clients would connect "

@@ -60,7 +60,8 @@ listeners:
   - {name: web, protocol: http, bind: "127.0.0.1:80", tls: starttls, backend: b,
      http: {hosts: [a.example, b.example]}}
   - {name: ftp, protocol: ftp, bind: "127.0.0.1:21", tls: starttls, backend: p,
-     ftp: {data_ports: 40000-40009, address: 203.0.113.7, require_resumption: true}}
+     ftp: {data_ports: 40000-40009, address: 203.0.113.7, require_resumption: true,
+           data_close: lenient}}
   - {name: xmpp, protocol: xmpp-client, bind: "127.0.0.1:5222", tls: starttls, backend: b,
      xmpp: {domains: [example.org, example.net]}}
   - {name: chat, protocol: irc, bind: "127.0.0.1:6667", tls: starttls, backend: b,

@@ -141,8 +141,11 @@ bool IsWhole(const Session& session) {
     return session.close_notify_sent && down.write_ended && down.send_error == 0 &&
            down.recv_error == 0 && ended;
   }
-  return session.reason == EndReason::kClientClosed && session.client_closed_tls &&
-         up.write_ended && up.end_of_data && !up.was_reset();
+  // Who has received something has not only sent a file.
+  const bool ended = session.reason == EndReason::kClientClosed
+                         ? session.client_closed_tls
+                         : session.reason == EndReason::kClientBareEnd && up.octets_in == 0;
+  return ended && up.write_ended && up.end_of_data && !up.was_reset();
 }
 
 DataOutcome OutcomeOf(const Session& session) {

@@ -41,11 +41,15 @@ void CopyInput(WorkerContext& ctx, Leg& from, Leg& to) {
   }
 }
 
+bool ClientGone(WorkerContext& ctx, Session& session) {
+  const Leg& down = session.down;
+  if (down.recv_error != 0) return true;
+  return down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
+}
+
 // The client will send no more, and all of it has been handed on.
 bool ClientEnded(WorkerContext& ctx, Session& session) {
-  if (session.client_closed_tls) return true;
-  if (session.down.recv_error != 0) return true;
-  return session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending;
+  return session.client_closed_tls || ClientGone(ctx, session);
 }
 
 bool ServerEnded(WorkerContext& ctx, Session& session) {
@@ -94,7 +98,9 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     DropInput(ctx, down);
   }
   if (ClientEnded(ctx, session)) {
-    if (down.recv_error != 0) {
+    if (IsData(session) && session.data->bare_end) {
+      NoteReason(session, EndReason::kClientBareEnd);
+    } else if (down.recv_error != 0) {
       NoteReason(session, EndReason::kClientReset);
       WithholdClose(up);
     } else if (session.tls_up && !session.client_closed_tls) {
@@ -193,6 +199,15 @@ bool ToClientOver(const Session& session, bool both_ended) {
   return told && PassedOn(session.down, both_ended && !IsData(session));
 }
 
+// Some clients (.NET's) end an upload by closing TCP, without a close_notify before it. That
+// is also how an attacker, or a broken network, cuts a file short: so this is for those who
+// want it, and a record that was begun, a reset, or a server that has sent something is no
+// end of an upload all the same.
+bool MayEndBare(const Session& session) {
+  return session.listener->config->ftp.lenient_close && session.down.recv_error == 0 &&
+         session.up.octets_in == 0 && !session.tls.MidRecord();
+}
+
 // One side of a data channel broke off, and the other is to see that: the connection to it
 // is reset.
 bool CutOff(WorkerContext& ctx, Session& session) {
@@ -200,10 +215,10 @@ bool CutOff(WorkerContext& ctx, Session& session) {
     EndNow(ctx, session, EndReason::kBackendReset);
     return true;
   }
-  const bool client_gone =
-      session.down.recv_error != 0 ||
-      (session.down.end_of_data && Input(ctx, session.down).empty() && !session.plain_pending);
-  if (!client_gone || session.client_closed_tls || ServerEnded(ctx, session)) return false;
+  if (session.data->bare_end || !ClientGone(ctx, session)) return false;
+  if (session.client_closed_tls || ServerEnded(ctx, session)) return false;
+  session.data->bare_end = MayEndBare(session);
+  if (session.data->bare_end) return false;
   EndNow(ctx, session,
          session.down.recv_error != 0 ? EndReason::kClientReset : EndReason::kClientTruncated);
   return true;

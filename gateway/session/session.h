@@ -180,6 +180,7 @@ struct DataChannel {
   bool accepted = false;   // from the right host
   bool joined = false;     // the other leg is connected
   bool lost = false;       // octets that were received could not be passed on
+  bool bare_end = false;   // the client's TCP end was taken for the end of its file
   bool told = false;       // the control session has heard of its end, or need not
   bool kept = false;       // the server's connection stays until the control session drops it
 };
