@@ -25,13 +25,16 @@ readonly TEST_PACKAGES=(
   gnutls-bin sslscan testssl.sh python3-cryptography iproute2 clang-format-19 clang-tidy-19 shellcheck
   fetchmail isync msmtp sieve-connect inn2 tin
   slapd ldap-utils python3-ldap3 inetutils-telnetd s3270
-  proftpd-core python3-pyftpdlib lftp
+  proftpd-core python3-pyftpdlib lftp libsodium23 libwrap0
   inspircd ngircd irssi weechat-headless
   postgresql-15 postgresql-client-15 python3-psycopg2
   cups-daemon cups-client cups-ipp-utils apache2-bin
   prosody ejabberd python3-slixmpp profanity-light
   prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard
   shfmt)
+# Debian installs one FTP server at most; these are only unpacked, into .deps/servers, and the
+# tests run them from there. Their libraries are among the packages above.
+readonly UNPACKED_PACKAGES=(pure-ftpd pure-ftpd-common vsftpd)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
@@ -87,6 +90,22 @@ install_packages() {
   rm -f "$inn_config"
   [ -z "$ours" ] || as_root rm -f "$policy"
   [ "$result" = 0 ] || die "apt-get could not install the packages above (status $result)"
+}
+
+unpack_packages() {
+  local target=$top/.deps/servers work package
+  [ "$(cat "$target/.packages" 2>/dev/null)" != "$*" ] || return 0
+  say "unpacking $*"
+  work=$(mktemp -d)
+  if ! (cd "$work" && apt-get download -qq "$@" 2>/dev/null); then
+    as_root apt-get update -qq || die "apt-get could not update its lists"
+    (cd "$work" && apt-get download -qq "$@") || die "apt-get could not download $*"
+  fi
+  rm -rf "$target"
+  mkdir -p "$target"
+  for package in "$work"/*.deb; do dpkg -x "$package" "$target"; done
+  printf '%s\n' "$*" >"$target/.packages"
+  rm -rf "$work"
 }
 
 cargo_command() {
@@ -146,4 +165,5 @@ fi
 packages=$(packages_for "$purpose")
 mapfile -t packages <<<"$packages"
 install_packages "${packages[@]}"
+[ "$purpose" != test ] || unpack_packages "${UNPACKED_PACKAGES[@]}"
 fetch_boringssl

@@ -1,4 +1,4 @@
-"""FTP servers in a private folder: ProFTPD, and pyftpdlib beside it.
+"""FTP servers in a private folder: ProFTPD, pyftpdlib, pure-ftpd, vsftpd, and a scripted one.
 
     with ProFtpd() as server:
         server.address, server.files
@@ -6,17 +6,20 @@
 Each listens on a free port of one loopback address, with the settings that a server
 behind the gateway needs (deploy/RECIPES.md): no TLS, no masquerade, data connections
 only with the host of the control connection. There is one user, whose files are in
-`files`. On leaving all is stopped and removed.
+`files`; uploads go below `uploads`. On leaving all is stopped and removed.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import mailservers
@@ -24,6 +27,8 @@ from ports import reserve_ports
 
 READY_SECONDS = 60
 PROFTPD = "/usr/sbin/proftpd"
+# Those that Debian installs only in the place of ProFTPD: deploy/setup.sh unpacks them.
+UNPACKED = os.path.join(os.path.dirname(__file__), "..", "..", ".deps", "servers")
 # A user without rights: ProFTPD lets none of id 0 log in.
 NOBODY = pwd.getpwnam("nobody")
 
@@ -69,8 +74,26 @@ FTPServer(("{host}", {port}), FTPHandler).serve_forever()
 """
 
 
+VSFTPD_CONF = """listen=YES
+listen_address={host}
+listen_port={port}
+background=NO
+anonymous_enable=YES
+local_enable=NO
+write_enable=YES
+anon_upload_enable=YES
+anon_root={files}
+ftp_username=games
+nopriv_user=nobody
+secure_chroot_dir={dir}/empty
+seccomp_sandbox=NO
+xferlog_enable=NO
+"""
+
+
 class FtpServer:
     name, password = "demo", "secret words"
+    uploads = ""
 
     def __init__(self, host="127.0.0.1"):
         self.host = host
@@ -176,3 +199,116 @@ class PyFtpd(FtpServer):
         return [sys.executable, "-W", "ignore", "-c", PYFTPD.format(
             name=self.name, password=self.password, files=self.files, host=self.host,
             port=self.port)]
+
+
+class PureFtpd(FtpServer):
+    """Answers nearly every command amid a transfer by 500, and goes on."""
+
+    def __init__(self, host="127.0.0.1"):
+        super().__init__(host)
+        os.chown(self.files, NOBODY.pw_uid, NOBODY.pw_gid)
+        self._users = os.path.join(self.dir, "users")
+        tool = [os.path.join(UNPACKED, "usr/bin/pure-pw")]
+        subprocess.run([*tool, "useradd", self.name, "-f", self._users, "-u", str(NOBODY.pw_uid),
+                        "-g", str(NOBODY.pw_gid), "-d", self.files],
+                       input=(self.password + "\n").encode() * 2, stdout=subprocess.DEVNULL,
+                       check=True)
+        subprocess.run([*tool, "mkdb", self._users + ".pdb", "-f", self._users], check=True)
+
+    def command(self):
+        return [os.path.join(UNPACKED, "usr/sbin/pure-ftpd"), "-H", "-E", "-u", "1",
+                "-S", "{},{}".format(self.host, self.port), "-l", "puredb:" + self._users + ".pdb",
+                "-g", os.path.join(self.dir, "pid")]
+
+
+class Vsftpd(FtpServer):
+    """Reads no command amid a transfer. Its users would be the machine's: it is anonymous."""
+    name = "anonymous"
+    uploads = "incoming/"
+
+    def __init__(self, host="127.0.0.1"):
+        super().__init__(host)
+        os.mkdir(os.path.join(self.dir, "empty"))
+        os.mkdir(self.path("incoming"))
+        os.chmod(self.path("incoming"), 0o777)
+        self._conf = os.path.join(self.dir, "conf")
+        with open(self._conf, "w", encoding="utf-8") as f:
+            f.write(VSFTPD_CONF.format(host=host, port=self.port, files=self.files, dir=self.dir))
+
+    def command(self):
+        return [os.path.join(UNPACKED, "usr/sbin/vsftpd"), self._conf]
+
+
+class Scripted(socketserver.ThreadingTCPServer):
+    """A server that does as the test says. Of a download it sends half; then it reads one
+    command, answers it at once (`early`), behind the final reply (`late`), or not at all, and
+    sends the rest. Of an upload it reads the command, and then all. Only for files with
+    "beside" in their names. `replies` has what it says to any verb; what it was told is in
+    `lines`, and what it received in `stored`, or None if it was cut off."""
+    daemon_threads = True
+    allow_reuse_address = True
+    FILE = bytes(range(256)) * 400
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.say(self.server.greeting)
+            self.data = None
+            while line := self.command():
+                verb = line.split()[0].upper()
+                if verb == b"PASV" and verb not in self.server.replies:
+                    self.data = socket.create_server(("127.0.0.1", 0))
+                    port = self.data.getsockname()[1]
+                    self.say(b"227 Entering (127,0,0,1,%d,%d)\r\n" % (port >> 8, port & 255))
+                elif verb in (b"RETR", b"STOR"):
+                    self.transfer(verb, beside=b"beside" in line)
+                else:
+                    self.say(self.reply(verb))
+
+        def transfer(self, verb, beside):
+            server = self.server
+            self.say(b"150 go\r\n")
+            with self.data, self.data.accept()[0] as connection:
+                if verb == b"RETR":
+                    connection.sendall(server.FILE[:len(server.FILE) // 2])
+                command = self.command().split()[0].upper() if beside else b""
+                if beside and server.when == "early":
+                    self.say(self.reply(command))
+                if verb == b"RETR":
+                    with contextlib.suppress(OSError):
+                        connection.sendall(server.FILE[len(server.FILE) // 2:])
+                else:
+                    server.stored = self.read_all(connection)
+            self.say(b"226 done\r\n")
+            if beside and server.when == "late":
+                self.say(self.reply(command))
+
+        def read_all(self, connection):
+            parts = []
+            try:
+                while part := connection.recv(65536):
+                    parts.append(part)
+            except ConnectionResetError:
+                return None
+            return b"".join(parts)
+
+        def command(self):
+            line = self.rfile.readline()
+            self.server.lines.append(line)
+            return line
+
+        def reply(self, verb):
+            return self.server.replies.get(verb, b"230 ok\r\n" if verb == b"PASS" else b"200 ok\r\n")
+
+        def say(self, octets):
+            self.wfile.write(octets)
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.lines, self.replies, self.when, self.stored = [], {}, "early", None
+        self.greeting = b"220 scripted\r\n"
+        self.address = "127.0.0.1:{}".format(self.server_address[1])
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
