@@ -46,9 +46,8 @@ static_assert(std::ranges::all_of(kOwnReplies, [](std::string_view text) {
   return text.size() <= kFtpMaxOwnReply;
 }));
 
-// Room that a piece of the client's line may need behind it.
-constexpr size_t kEndOfLine = 2;
-// What one command writes at once, and a piece that is worth its while.
+// What one command writes at once. A piece of a long one may take all the room there is,
+// since its end comes with the next look.
 constexpr size_t kRoomForCommand = 1'024;
 static_assert(kFtpMaxVerb + kFtpMaxOwnArgument + 3 <= kRoomForCommand &&
               kRoomForCommand <= kMinOutputRoom);
@@ -119,7 +118,7 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
 
 bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
   const bool pass = client_fate_ == Fate::kPass;
-  const size_t room = pass ? out.backend.room() - kEndOfLine : rest.size();
+  const size_t room = pass ? out.backend.room() : rest.size();
   const LinePiece piece = NextPiece(rest, room, accept_bare_lf_);
   step.consumed += piece.consumed;
   if (pass) Say(out.backend, {piece.text});

@@ -11,11 +11,10 @@ namespace starling {
 
 namespace {
 
-// What may have to be said when a line is over: another reply in its place, and all of the
-// gateway's own behind it.
-constexpr size_t kRoomBehind = (kFtpMaxOwnOutstanding + 2) * kFtpMaxOwnReply;
-// And with a piece of the line that is worth its while.
-constexpr size_t kRoomForReply = kRoomBehind + 256;
+// What may have to be said when a line begins or is over: another reply in its place, or
+// features, and all of the gateway's own behind it. A piece of the line may take all the room
+// there is, since its end comes with the next look.
+constexpr size_t kRoomForReply = (kFtpMaxOwnOutstanding + 4) * kFtpMaxOwnReply;
 static_assert(kRoomForReply <= kMinOutputRoom);
 
 constexpr int kFeatures = 211;
@@ -81,7 +80,7 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
 
 bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
   const bool pass = fate_ == Fate::kPass;
-  const size_t room = pass ? out.client.room() - kRoomBehind : rest.size();
+  const size_t room = pass ? out.client.room() : rest.size();
   const LinePiece piece = NextPiece(rest, room, /*accept_bare_lf=*/true);
   step.consumed += piece.consumed;
   if (pass && !piece.text.empty()) {
