@@ -171,6 +171,11 @@ class Ring {
 
   virtual void ShutdownWrite(Fd fd, Tag tag) = 0;
 
+  // Acknowledges what has come on `fd`, a TCP socket, at once; the kernel would wait up to
+  // 40 ms for an answer to send with it. Completes with nothing: it is done when it has been
+  // submitted. Without RingFeatures::socket_options the kernel waits.
+  virtual void Acknowledge(Fd fd) = 0;
+
   // Ends all that is armed on `fd`; each ends with its own completion
   // (-ECANCELED, or its result if it was faster), then this one with 0. One at
   // a time a descriptor; nothing is armed on it until this has completed.

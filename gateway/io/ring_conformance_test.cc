@@ -319,6 +319,33 @@ TEST_P(RingStreams, ManyConnectionsAtOnceKeepTheirOctetsApart) {
   }
 }
 
+// Behind an answer the kernel waits with the next acknowledgement, for another answer to send
+// with it. By itself it stops waiting after a while, so that one round may miss a ring that
+// does nothing; all of them do not.
+TEST_P(RingStreams, AcknowledgesWithoutAnAnswer) {
+  StartRing();
+  constexpr int kRounds = 10;
+  for (Side side : kSides) {
+    const Conn conn = Connected(side, 1);
+    int acknowledged = 0;
+    for (int round = 0; round < kRounds; ++round) {
+      harness_->Write(conn.peer, "question");
+      EXPECT_EQ(Receive(conn), "question");
+      EXPECT_EQ(SendAll(conn, "answer"), 6);
+      EXPECT_EQ(harness_->Read(conn.peer, 6), "answer");
+      harness_->Write(conn.peer, "statement");
+      EXPECT_EQ(Receive(conn), "statement");
+      ring_->Acknowledge(conn.fd);
+      ring_->Submit();
+      acknowledged += harness_->Acknowledged(conn.peer);
+    }
+    if (ring_->features().socket_options) EXPECT_EQ(acknowledged, kRounds);
+    EXPECT_FALSE(Came({})) << "it completes with nothing";
+    EXPECT_TRUE(come_.empty());
+    Close(conn);
+  }
+}
+
 TEST_P(RingStreams, ATurnWithAPastDeadlineReturns) {
   StartRing();
   std::vector<Completion> out;

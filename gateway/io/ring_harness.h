@@ -58,6 +58,8 @@ class RingHarness {
   // True when the other side has ended its direction (all data has been read).
   // Waits for it as Read() does; false if it has not, or was reset.
   virtual bool AtEnd(PeerId peer) = 0;
+  // Whether all that the peer has written (TCP) is acknowledged now.
+  virtual bool Acknowledged(PeerId peer) = 0;
   virtual void ShutdownWrite(PeerId peer) = 0;
   // A plain close: end of data for the other side. Also closes listening sockets.
   virtual void Close(PeerId peer) = 0;

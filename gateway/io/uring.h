@@ -44,6 +44,7 @@ class UringRing final : public Ring {
   void Peek(Fd fd, Tag tag) override;
   void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
   void ShutdownWrite(Fd fd, Tag tag) override;
+  void Acknowledge(Fd fd) override;
   void Cancel(Fd fd, Tag tag) override;
   void CancelAndClose(Fd fd, Tag tag) override;
   std::span<uint8_t> Buffer(BufferId id) override;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -103,6 +104,13 @@ class SocketHarness final : public RingHarness {
     pollfd ready{peer, POLLIN, 0};
     poll(&ready, 1, kPatience);
     return recv(peer, &octet, 1, MSG_PEEK) == 0;
+  }
+
+  bool Acknowledged(PeerId peer) override {
+    tcp_info info{};
+    socklen_t length = sizeof(info);
+    EXPECT_EQ(getsockopt(peer, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info.tcpi_unacked == 0;
   }
 
   void ShutdownWrite(PeerId peer) override { shutdown(peer, SHUT_WR); }

@@ -63,6 +63,8 @@ class SimHarness final : public RingHarness {
     return all;
   }
 
+  bool Acknowledged(PeerId peer) override { return !world_.Unacknowledged(peers_.at(peer).socket); }
+
   bool AtEnd(PeerId peer) override { return world_.AtEnd(peers_.at(peer).socket); }
   void ShutdownWrite(PeerId peer) override { world_.ShutdownWrite(peers_.at(peer).socket); }
   void Reset(PeerId peer) override { world_.Reset(peers_.at(peer).socket); }

@@ -149,6 +149,13 @@ void SimRing::ShutdownWrite(Fd fd, Tag tag) {
   Ask(Kind::kShutdown, fd, tag);
 }
 
+void SimRing::Acknowledge(Fd fd) {
+  if (!options_.features.socket_options || !CheckOpen(fd, "Acknowledge")) return;
+  ++acknowledged_;
+  world_.Trace("ACKNOWLEDGE", fd);
+  world_.Acknowledge(At(fd).socket);
+}
+
 void SimRing::Cancel(Fd fd, Tag tag) {
   if (IsOpening(fd) || CheckOpen(fd, "Cancel")) Ask(Kind::kCancel, fd, tag);
 }
@@ -250,6 +257,7 @@ uint32_t SimRing::DescriptorsInUse() const {
 std::vector<std::pair<std::string, uint64_t>> SimRing::OperationCounts() const {
   std::vector<std::pair<std::string, uint64_t>> counts;
   for (size_t i = 0; i < counts_.size(); ++i) counts.emplace_back(kKindNames[i], counts_[i]);
+  counts.emplace_back("ACKNOWLEDGE", acknowledged_);
   return counts;
 }
 

@@ -40,6 +40,7 @@ class SimRing final : public Ring {
   void Peek(Fd fd, Tag tag) override;
   void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
   void ShutdownWrite(Fd fd, Tag tag) override;
+  void Acknowledge(Fd fd) override;
   void Cancel(Fd fd, Tag tag) override;
   void CancelAndClose(Fd fd, Tag tag) override;
   std::span<uint8_t> Buffer(BufferId id) override;
@@ -153,6 +154,7 @@ class SimRing final : public Ring {
   uint64_t seen_changes_ = ~uint64_t{0};
   bool asked_ = false;
   std::array<uint64_t, static_cast<size_t>(Kind::kCount)> counts_{};
+  uint64_t acknowledged_ = 0;
 };
 
 }  // namespace starling::sim

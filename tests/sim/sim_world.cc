@@ -214,6 +214,8 @@ int World::Write(SocketId id, std::span<const uint8_t> data) {
     peer.head = 0;
   }
   peer.rx.append(reinterpret_cast<const char*>(data.data()), size);
+  socket.unacknowledged = true;
+  peer.unacknowledged = false;
   Changed(socket.peer);
   return static_cast<int>(size);
 }
@@ -266,6 +268,7 @@ int World::ShutdownWrite(SocketId id) {
   Socket& peer = sockets_[socket.peer];
   if (peer.open) {
     peer.ended = true;
+    peer.unacknowledged = false;
     Changed(socket.peer);
   }
   return 0;

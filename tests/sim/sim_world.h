@@ -103,6 +103,11 @@ class World {
   bool Writable(SocketId id) const;  // Write() would not be -EAGAIN
   size_t Waiting(SocketId id) const { return sockets_[id].Size(); }
   int ShutdownWrite(SocketId id);
+  // What came is acknowledged with the next octets or the end that the socket sends, or by
+  // this. Nothing here does it after a while, as a kernel would.
+  void Acknowledge(SocketId id) { sockets_[sockets_[id].peer].unacknowledged = false; }
+  // A client with Nagle's algorithm on would now send nothing small.
+  bool Unacknowledged(SocketId id) const { return sockets_[id].unacknowledged; }
   void Close(SocketId id);  // resets when input is unread or it is TCP's abortive kind
   void Reset(SocketId id);  // closes with RST
   void Break(SocketId id);  // the network between the two ends is gone: both are reset
@@ -130,6 +135,7 @@ class World {
     int error = 0;        // reported once, after what was received before
     bool broken = false;  // by Break()
     bool wake_queued = false;
+    bool unacknowledged = false;  // something that was sent
     SocketId peer = kNoSocket;
     size_t capacity = 0;
     size_t head = 0;
