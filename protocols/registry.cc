@@ -257,7 +257,8 @@ constexpr ProtocolRow kRows[] = {
      .idle_seconds = 0,
      .create = nullptr,
      .refuse = nullptr,
-     .create_probe = nullptr},
+     .create_probe = nullptr,
+     .client_may_only_write = true},
 };
 
 }  // namespace

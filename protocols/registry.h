@@ -68,6 +68,9 @@ struct ProtocolRow {
   bool speaks_inside = false;
   // It asks for connections beside its own, for which workers keep places.
   bool data_channels = false;
+  // A client may write, read nothing and close. So it is sent no ticket before the server has
+  // said something: closing with octets unread resets the connection. Data channels are alike.
+  bool client_may_only_write = false;
 };
 
 std::span<const ProtocolRow> AllProtocols();

@@ -170,6 +170,7 @@ void ArmSend(WorkerContext& ctx, Session& session, Leg& leg) {
   if (!leg.open() || (leg.in_flight & (kOpSend | kOpOpen)) != 0 || leg.out.empty()) return;
   if (leg.send_error != 0 || leg.write_ended) return;
   leg.in_flight |= kOpSend;
+  if (leg.acknowledge == Acknowledge::kUnlessSent) leg.acknowledge = Acknowledge::kNo;
   leg.out.in_flight = leg.out.end - leg.out.begin;
   const bool down = IsAccepted(session, leg);
   ctx.ring->Send(leg.fd, leg.out.view(), MakeTag(session, down ? Op::kDownSend : Op::kUpSend));
@@ -186,6 +187,15 @@ void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
   leg.in_flight |= kOpShutdown;
   const bool down = IsAccepted(session, leg);
   ctx.ring->ShutdownWrite(leg.fd, MakeTag(session, down ? Op::kDownShutdown : Op::kUpShutdown));
+}
+
+void ArmAcknowledge(WorkerContext& ctx, Session& session, Leg& leg) {
+  // An answer to a hello that waits is what its sender waits for too.
+  if (leg.acknowledge == Acknowledge::kNo || !Flushed(leg) || session.waiting_admission) return;
+  leg.acknowledge = Acknowledge::kNo;
+  if (leg.tcp && leg.open() && (leg.in_flight & (kOpOpen | kOpClose)) == 0) {
+    ctx.ring->Acknowledge(leg.fd);
+  }
 }
 
 void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg) {

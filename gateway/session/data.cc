@@ -195,6 +195,7 @@ bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoi
     return false;
   }
   session->data = std::make_unique<DataChannel>();
+  session->down.tcp = session->up.tcp = true;
   Describe(control, step, *session);
   if (!Listen(ctx, control, *session, ready_at)) {
     CountLimit(ctx, Limit::kDataListeners);

@@ -113,9 +113,15 @@ void Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
   EndPolitely(ctx, session, EndReason::kHandshakeFailed);
 }
 
-// The library keeps TLS 1.3's ticket for the first octets it is given to send. After
-// STARTTLS the client speaks next, and one that does not switch Nagle's algorithm
-// off waits for an acknowledgement of its Finished, which would be delayed.
+// The library keeps TLS 1.3's ticket for the first octets it is given to send. Sent now, it
+// reaches a client that says nothing, and acknowledges the Finished behind which a client may
+// hold its request back. But one that only writes and then closes, with the ticket unread,
+// has its own kernel reset the connection and forget what is on its way: there it is sent
+// with the server's first octet, or with close_notify.
+bool MayHaveTicketNow(const Session& session) {
+  return session.data == nullptr && !session.listener->config->protocol->client_may_only_write;
+}
+
 void SendTicketsNow(WorkerContext& ctx, Session& session) {
   const std::span<uint8_t> room = OutRoom(ctx, session.down, 1024);
   if (room.empty()) return;
@@ -123,6 +129,11 @@ void SendTicketsNow(WorkerContext& ctx, Session& session) {
   session.tls.SendTickets(io);
   Produced(session.down, io.written);
   ReleaseIfEmpty(ctx, session.down.out);
+}
+
+// Perhaps by several small writes: a head and a body, or a file's octets and close_notify.
+bool ClientSpeaksFirst(const Session& session) {
+  return session.data != nullptr || !session.listener->config->protocol->server_first;
 }
 
 void Completed(WorkerContext& ctx, Session& session) {
@@ -140,7 +151,8 @@ void Completed(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kClientCertificates, id, static_cast<size_t>(facts.client_certificate));
   ctx.shard->Observe(Histogram::kHandshakeSeconds, id, static_cast<uint64_t>(took.count()));
   LeaveHandshake(ctx, session);
-  if (session.upgraded) SendTicketsNow(ctx, session);
+  if (MayHaveTicketNow(session)) SendTicketsNow(ctx, session);
+  if (ClientSpeaksFirst(session)) session.down.acknowledge = Acknowledge::kAnyway;
   if (session.data != nullptr) return DataTlsUp(ctx, session);
   SetPhase(ctx, session, Phase::kOpening);
   OpenLeg(ctx, session, session.listener->config->backend);

@@ -80,6 +80,7 @@ void Connect(WorkerContext& ctx, Session& session) {
   const Server& server = backends.server(backends.IdOf(session.backend, session.server));
   session.leg_state = LegState::kConnecting;
   session.up.fd = static_cast<Fd>(session.slot);
+  session.up.tcp = !server.address.is_unix();
   session.up.in_flight |= kOpOpen;
   const ByteView header = session.up.out.data == nullptr ? ByteView{} : session.up.out.view();
   session.up.out.in_flight = static_cast<uint32_t>(header.size());

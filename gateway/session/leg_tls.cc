@@ -58,6 +58,7 @@ ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
     const TlsResult result = tls.tls.Read(io, room, got);
     RawConsume(ctx, leg, io.consumed);
     tls.in.end += static_cast<uint32_t>(got);
+    tls.spoken |= got > 0;
     tls.reply.append(reinterpret_cast<const char*>(reply), io.written);
     tls.pending = result == TlsResult::kOk && got == room.size();
     if (result == TlsResult::kClosed) leg.end_of_data = true;

@@ -18,6 +18,17 @@ void Finished(Leg& leg, LegOp op) {
   leg.in_flight &= static_cast<uint8_t>(~op);
 }
 
+// A peer that does not switch Nagle's algorithm off sends a small segment when the one before
+// is acknowledged, and the kernel waits up to 40 ms for an answer to acknowledge it with. Here
+// it may have to: until TLS is up (a handshake's last words, or some of them, or a PROXY header,
+// come before what is answered), and behind a server's ticket. What comes later is relayed,
+// and acknowledged as without the gateway.
+bool MayHoldBack(const Session& session, const Leg& leg) {
+  if (!IsDown(session, leg)) return leg.tls != nullptr && !leg.tls->spoken;
+  return session.phase == Phase::kProxyHeader || session.phase == Phase::kHandshake ||
+         (session.phase == Phase::kDialogue && session.leg_state == LegState::kNone);
+}
+
 void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion& completion) {
   Finished(leg, kOpRecv);
   const int32_t n = completion.result;
@@ -36,6 +47,9 @@ void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion
       leg.large = kLargeReceives;
     } else if (leg.large > 0) {
       --leg.large;
+    }
+    if (leg.acknowledge == Acknowledge::kNo && MayHoldBack(session, leg)) {
+      leg.acknowledge = Acknowledge::kUnlessSent;
     }
     session.active_at = ctx.now;
     ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
@@ -210,6 +224,7 @@ void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
   session.listener->generation->Use();
   session.id = ctx.next_session++;
   session.down.fd = fd;
+  session.down.tcp = peer.family != Endpoint::Family::kNone;
   session.peer = peer;
   session.local = local;
   session.accepted_at = session.phase_at = session.active_at = ctx.now;
@@ -326,6 +341,8 @@ void Pump(WorkerContext& ctx, Session& session) {
   StashChunk(ctx, session.up);
   ArmReceives(ctx, session);
   ArmSends(ctx, session);
+  ArmAcknowledge(ctx, session, session.down);
+  ArmAcknowledge(ctx, session, session.up);
   if (ctx.out_of_blocks) {
     ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
     ctx.starved_at = std::max(ctx.starved_at, ctx.BlocksOut());

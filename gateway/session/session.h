@@ -65,10 +65,18 @@ struct LegTls {
   bool pending = false;    // the library holds opened octets that found no room
   bool tcp_ended = false;  // without a close_notify that is a truncation
   bool close_notify_over = false;  // sent, or not to be
+  bool spoken = false;             // the server has said something inside it
 };
 
 // What is wrong with a leg when TLS in it is: an errno that no socket gives here.
 inline constexpr int16_t kLegTlsError = EPROTO;
+
+// Whether the kernel is to be told not to wait with its acknowledgement.
+enum class Acknowledge : uint8_t {
+  kNo,
+  kUnlessSent,  // for octets that have come, which all that is sent acknowledges as well
+  kAnyway,      // for what comes next, too
+};
 
 struct Leg {
   Fd fd = kNoFd;
@@ -77,7 +85,9 @@ struct Leg {
   bool write_ended = false;  // we have shut our half down, or asked for it
   uint8_t large = 0;         // so many of the next receives use large buffers
   bool starved = false;      // a receive found no buffer; again next turn
-  int16_t recv_error = 0;    // positive errno
+  bool tcp = false;          // not a Unix socket
+  Acknowledge acknowledge = Acknowledge::kNo;
+  int16_t recv_error = 0;  // positive errno
   int16_t send_error = 0;
   BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
   uint32_t chunk_begin = 0;    // what of it has not been consumed

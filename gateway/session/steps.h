@@ -53,6 +53,8 @@ TlsResult StepLegHandshake(WorkerContext& ctx, Leg& leg);
 void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmSend(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg);
+// Where that is asked for, and as soon as nothing is being sent.
+void ArmAcknowledge(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg);
 
 // Plaintext for the client, through TLS where it is up. False: no room now, and

@@ -86,9 +86,7 @@ class TlsSession {
   // to be given again (same octets) when `out` has room.
   TlsResult Write(Io& io, std::span<const uint8_t> plain, size_t& taken);
   // After the handshake: appends what otherwise rides on the first Write, the session
-  // ticket. For when the client speaks next: it may wait for an acknowledgement of its
-  // Finished (Nagle), or leave before an answer. kNeedRoom: call again, or leave the
-  // rest to Write.
+  // ticket. kNeedRoom: call again, or leave the rest to Write.
   TlsResult SendTickets(Io& io);
   // Appends close_notify, once; nothing before the end of the handshake. kNeedRoom:
   // call again. Reading goes on.

@@ -169,11 +169,18 @@ inline void RunInThread(const std::function<void()>& body) { GatewayFixture::InF
 // The planned session's client, by hand, with TLS up; its records come as a test cuts them.
 class HandClient {
  public:
-  explicit HandClient(OneSession& session) : session_(session), tls_(TestClientOptions{}) {
-    const SessionPlan& plan = session.plan();
-    EXPECT_EQ(session.world().Connect(plan.listener->address, plan.endpoint, &socket_), 0);
+  explicit HandClient(OneSession& session, const TestClientOptions& options = {})
+      : HandClient(session, options, {}) {
     Exchange();
     EXPECT_TRUE(tls_.connected());
+  }
+  // Only connected, with `first` sent.
+  HandClient(OneSession& session, const TestClientOptions& options, std::string_view first)
+      : session_(session), tls_(options) {
+    const SessionPlan& plan = session.plan();
+    EXPECT_EQ(session.world().Connect(plan.listener->address, plan.endpoint, &socket_), 0);
+    Put(first);
+    session.RunFor(std::chrono::milliseconds(1));
   }
 
   // Carries what both have to say until there is no more, and plaintext from the gateway.
@@ -201,6 +208,9 @@ class HandClient {
     tls_.Write(plain);
     return std::exchange(tls_.output, {});
   }
+  TestClient& tls() { return tls_; }
+  // Nothing that it has sent would keep Nagle's algorithm from sending more.
+  bool MaySend() const { return !session_.world().Unacknowledged(socket_); }
 
  private:
   OneSession& session_;
