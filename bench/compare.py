@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import first_stor
 import house as common
 import peers
 import works
@@ -47,7 +48,8 @@ class Run:
         shown = "  ".join("{}={}".format(n, v if isinstance(v, str) else "{:.6g}".format(v))
                           for n, v in values.items()
                           if n in ("gateway_us", "gateway_ms_per_gb", "per_second", "limit", "seconds",
-                                   "pss_session_kib", "latency_p99_us", "handshake_p99_ms", "full_us"))
+                                   "pss_session_kib", "latency_p99_us", "handshake_p99_ms", "full_us",
+                                   "tls13_full_p50_ms"))
         say("round {} {:18} {:9} {}".format(self.round, work, peer, rejected or shown))
 
     def values(self, work, peer, name):
@@ -109,6 +111,9 @@ class Run:
                     self.house, lambda: peers.Starling(self.house), self.sizes["seconds"] + 1, takeover)
                 self.add(works.TAKEOVER, name, values,
                          "{:.0f} connections lost".format(values["lost"]) if values["lost"] else None)
+        if works.FIRST_STOR in self.chosen:
+            for peer, values in first_stor.measure(self.house, self.sizes["seconds"]).items():
+                self.add(works.FIRST_STOR, peer, values)
         if works.WORKERS in self.chosen and self.house.cpus.two_servers:
             for workers in (1, 2):
                 self.add(works.WORKERS, str(workers), works.measure_workers(
@@ -146,9 +151,9 @@ def check(run):
     for work in run.selected():
         wrong += ["{} {}: not run".format(work.key, peer.name) for peer in run.able(work)
                   if (work.key, peer.name) not in done]
-    counts = ("handshakes", "visits", "round_trips", "gigabytes", "sessions")
+    counts = ("handshakes", "visits", "round_trips", "gigabytes", "sessions", "answers")
     for r in run.runs:
-        if r["work"] in works.BY_KEY and not r["rejected"] and not any(
+        if r["work"] in (*works.BY_KEY, works.FIRST_STOR) and not r["rejected"] and not any(
                 r["values"].get(name, 0) > 0 for name in counts):
             wrong.append("{work} {peer}: nothing was done".format(**r))
     return wrong
@@ -165,7 +170,7 @@ def arguments():
     parser.add_argument("--peers", help="only these, with commas: " + ",".join(
         peer.name for peer in peers.ALL))
     parser.add_argument("--works", help="only these, with commas: " + ",".join(
-        [work.key for work in works.WORKS] + [works.STARTUP, works.TAKEOVER, works.WORKERS]))
+        [work.key for work in works.WORKS] + list(works.OTHERS)))
     parser.add_argument("--baseline", metavar="FOLDER",
                         help="another build of Starling (like bazel-bin), as a peer called baseline")
     parser.add_argument("--binaries", metavar="FOLDER",
@@ -180,6 +185,11 @@ def arguments():
         options.rounds, options.seconds = 1, 0.2
         options.sessions, options.churn, options.idle, options.certificates = 50, 100, 200, 20
     return options
+
+
+def load(path):
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
 
 
 def prepare(options):
@@ -232,12 +242,13 @@ def furnished(binaries):
 def main():
     options = arguments()
     if options.render:
-        with open(options.render, encoding="utf-8") as f:
-            reporter().publish(json.load(f), BENCH)
+        report = reporter()
+        part = os.path.join(BENCH, report.FIRST_ANSWER_PART)
+        report.publish(load(options.render), BENCH, load(part) if os.path.exists(part) else None)
         return 0
     names = choose(options.peers, [peer.name for peer in peers.ALL], "peer")
     chosen = choose(options.works, [work.key for work in works.WORKS] +
-                    [works.STARTUP, works.TAKEOVER, works.WORKERS], "work")
+                    list(works.OTHERS), "work")
     binaries = prepare(options)
     report = reporter()  # before an hour of measuring, not after it
     with furnished(binaries) as house:

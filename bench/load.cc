@@ -26,6 +26,10 @@ constexpr char kHelp[] =
     "  mail ADDRESS        the same with mail in between\n"
     "    --protocol P      imap (default): log in, select, idle, fetch, log out;\n"
     "                      smtp: EHLO, AUTH, one mail of 4 KiB, QUIT\n"
+    "  first-answer ADDRESS  from the end of a handshake to the first answer, one connection\n"
+    "                      after the other, with Nagle's algorithm on: TLS 1.3 and 1.2, full\n"
+    "                      and resumed, a quarter of the seconds each\n"
+    "    --alpn NAME       named by the client\n"
     "  echo ADDRESS        messages there and back on sessions that stay\n"
     "    --octets N        of a message, 1 to 16384 (512)\n"
     "    --idle N          so many further sessions are opened first and stay idle (0)\n"
@@ -58,9 +62,9 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"backend", true, RunBackend}, {"handshakes", true, RunHandshakes},
-    {"mail", true, RunMail},       {"echo", true, RunEcho},
-    {"bulk", true, RunBulk},       {"idle", true, RunIdle},
-    {"floor", false, RunFloor},
+    {"mail", true, RunMail},       {"first-answer", true, RunFirstAnswer},
+    {"echo", true, RunEcho},       {"bulk", true, RunBulk},
+    {"idle", true, RunIdle},       {"floor", false, RunFloor},
 };
 
 int Misused(const std::string& what) {

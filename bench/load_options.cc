@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kMostNumber = 1e9;
 constexpr size_t kMaxOctets = 16'384;  // one record
+constexpr size_t kMaxAlpn = 255;       // of one name
 
 template <typename Value>
 using Word = std::pair<std::string_view, Value>;
@@ -92,6 +93,10 @@ bool SetOption(LoadOptions& options, std::string_view name, std::string_view val
   if (name == "--starttls") return Choose<std::string_view>(kStartTls, value, options.starttls);
   if (name == "--protocol") {
     return Choose<std::string_view>(kMailProtocols, value, options.protocol);
+  }
+  if (name == "--alpn") {
+    options.alpn = value;
+    return !value.empty() && value.size() <= kMaxAlpn;
   }
   if (name == "--pid") return Pids(value, options.pids);
   double number = 0;

@@ -35,6 +35,7 @@ struct LoadOptions {
   double rate = 0;          // a second, of an open loop; 0: closed loop
   bool resume = false;      // handshakes by ticket
   bool proxy = false;       // the backend swallows a PROXY v2 header
+  bool nagle = false;       // what is small waits for an acknowledgement of what went before
   uint16_t tls = TLS1_3_VERSION;
   uint16_t group = SSL_GROUP_X25519;
   Key key = Key::kAny;
@@ -42,6 +43,7 @@ struct LoadOptions {
   Direction direction = Direction::kUp;
   std::string starttls;           // the protocol; empty: TLS from the first octet
   std::string protocol = "imap";  // of `mail`
+  std::string alpn;               // named by clients; empty: none
   std::vector<pid_t> pids;        // of the gateway; none: its CPU and memory are not read
   pid_t backend_pid = 0;          // of the backend, which counts as load; 0: not read
 };
@@ -54,6 +56,7 @@ int RunBackend(const LoadOptions& options);
 int RunHandshakes(const LoadOptions& options);
 int RunMail(const LoadOptions& options);
 int RunEcho(const LoadOptions& options);
+int RunFirstAnswer(const LoadOptions& options);
 int RunBulk(const LoadOptions& options);
 int RunIdle(const LoadOptions& options);
 int RunFloor(const LoadOptions& options);

@@ -36,13 +36,16 @@ class NotStarted(Exception):
 class Setup:
     """What a server is to do: which key, which listener, which backend."""
 
-    def __init__(self, backend, key="ec", starttls=None, folder=None, bulk=False, workers=1):
+    def __init__(self, backend, key="ec", starttls=None, folder=None, bulk=False, workers=1,
+                 protocol="tcp", alpn=None):
         self.backend = backend    # path of the Unix socket
         self.key = key            # "ec" or "rsa"
         self.starttls = starttls  # None: TLS from the first octet; else the protocol
         self.folder = folder      # of certificates, instead of one
         self.bulk = bulk          # buffers for throughput, where that is an option
         self.workers = workers
+        self.protocol = protocol  # inside TLS from the first octet, for who knows more than one
+        self.alpn = alpn          # the clients' word for it
 
 
 class Peer:
@@ -95,7 +98,7 @@ class Peer:
         with common.pinned(cpus or self.house.cpus.server):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=self.output(), stderr=self.log)
-        while not self.answers(setup.starttls):
+        while not self.answers(setup):
             if self.process.poll() is not None or time.monotonic() - began > READY_SECONDS:
                 self.log.seek(0)
                 said = self.log.read().decode("utf-8", "replace")
@@ -107,14 +110,16 @@ class Peer:
     def output(self):
         return self.log
 
-    def answers(self, starttls):
+    def answers(self, setup):
         """Whether a client gets through a handshake; of a server with STARTTLS, the greeting."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        if setup.alpn:
+            context.set_alpn_protocols([setup.alpn])
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as raw:
-                if starttls:
+                if setup.starttls:
                     return raw.recv(1) != b""
                 with context.wrap_socket(raw, server_hostname="mail.example.org"):
                     return True
@@ -175,8 +180,9 @@ class Starling(Peer):
         self.metrics = "127.0.0.1:{}".format(common.reserve_ports(["any"])["any"])
         text = common.config_text(
             {"pairs": []},
-            [{"name": "bench", "protocol": setup.starttls or "tcp", "bind": [self.address],
-              "tls": "starttls" if setup.starttls else "implicit", "backend": "bench",
+            [{"name": "bench", "protocol": setup.starttls or setup.protocol, "bind": [self.address],
+              "tls": "starttls" if setup.starttls or setup.protocol == "postgresql" else "implicit",
+              "backend": "bench",
               **({"policy": "require"} if setup.starttls else {})}],
             [{"name": "bench", "servers": ["unix:" + setup.backend]}],
             self.metrics, tls=tls, workers=setup.workers, log={"sessions": "none"},
@@ -186,11 +192,11 @@ class Starling(Peer):
     def output(self):
         return subprocess.DEVNULL
 
-    def answers(self, starttls):
+    def answers(self, setup):
         """Its own word too: the handshake may have been another process's on the same port."""
         try:
             with urllib.request.urlopen("http://{}/readyz".format(self.metrics), timeout=5):
-                return super().answers(starttls)
+                return super().answers(setup)
         except OSError:
             return False
 

@@ -10,6 +10,11 @@ from outcome import Figures, number
 
 SOURCE = "[bench/README.md](README.md)"
 LATENCIES = ("latency-handshake", "latency-echo", "latency-flood")
+FIRST_ANSWER_PART = "results/first-answer.json"
+FIRST_ANSWER_TEXT = (
+    "From the end of a client's handshake to the first octet of an answer, one connection after the other, Nagle's "
+    "algorithm on: what the client says waits until its last word of the handshake is acknowledged. Behind TLS all "
+    "protocols are alike to the others, so they are measured once; FTP's STOR is compared with ProFTPD's own TLS.\n\n")
 MEMORY = ("pss_session_kib", "kernel_session_kib")
 
 
@@ -22,7 +27,7 @@ def _costs(figures):
     """CPU for a unit, and how many times Starling's that is."""
     rows = []
     for work in works.WORKS:
-        if work.key in LATENCIES or work.key == "idle":
+        if work.key in (*LATENCIES, *works.FIRST_ANSWERS) or work.key == "idle":
             continue
         for peer in figures.peers_of(work.key):
             cost = figures.cost(work.key, peer)
@@ -84,6 +89,29 @@ def _latencies(figures):
                 "not valid: " + limit if limit in ("load", "others") else ""))
     return table(("work", "server", "a second", "p50", "p99", "p99.9", "flood, handshakes a second", ""),
                  rows)
+
+
+FIRST_ANSWERS = [("{}_{}_p50_ms".format(version, kind), "{}, {}".format(title, kind))
+                 for version, title in (("tls13", "TLS 1.3"), ("tls12", "TLS 1.2"))
+                 for kind in ("full", "resumed")]
+
+
+def _first_answers(figures):
+    """Of each protocol, and how many times Starling's the others need in the same round."""
+    rows = []
+    titles = [(key, works.BY_KEY[key].title) for key in works.FIRST_ANSWERS]
+    for key, title in (*titles, (works.FIRST_STOR, "1 kB by FTP's STOR, to its 226")):
+        for peer in (*figures.names, "ProFTPD"):
+            found = [figures.spread(key, peer, name) for name, _ in FIRST_ANSWERS]
+            if None in found:
+                continue
+            ratio = figures.ratio(key, peer, "Starling", FIRST_ANSWERS[0][0])
+            rows.append((title, "**Starling**" if peer == "Starling" else peer,
+                         *(spread.text() for spread in found),
+                         ratio.text(" x") if ratio and peer != "Starling" else ""))
+            title = ""
+    return table(("work, ms", "server", *(title for _, title in FIRST_ANSWERS),
+                  "TLS 1.3, full: times Starling's"), rows)
 
 
 def _memory(figures):
@@ -161,7 +189,7 @@ def _rejected(figures):
     return "\n".join(rows) or "None."
 
 
-def _sections(figures):
+def _sections(figures, newer=None):
     yield "Where it must arrive", table(
         ("goal", "measured", "reached"), targets.rows(figures))
     yield "CPU of the server", (
@@ -175,6 +203,14 @@ def _sections(figures):
     yield "Latency at half the capacity of the slowest", (
         "Each message or handshake is due at its time, from which its latency counts, whether or not the one "
         "before is done.\n\n" + _latencies(figures))
+    if newer:
+        yield "First answer", (
+            "Newer than the rest of this page: of {date}, {cpu}, {kernel}, commit {commit}, {rounds} rounds of "
+            "{seconds:g} s, load average before: {load_average_before}; raw results in [{part}]({part}).\n\n".format(
+                part=FIRST_ANSWER_PART, **newer.result, **newer.result["machine"],
+                **newer.result["sizes"]) + FIRST_ANSWER_TEXT + _first_answers(newer))
+    else:
+        yield "First answer", FIRST_ANSWER_TEXT + _first_answers(figures)
     yield "Memory of an idle session", _memory(figures)
     yield "Start, take-over, workers", _others(figures)
     yield "Where Starling loses", _losses(figures)
@@ -186,8 +222,8 @@ def tables(result):
     return "\n\n".join("## {}\n\n{}".format(*section) for section in _sections(Figures(result)))
 
 
-def text(result):
-    """The whole of RESULTS.md."""
+def text(result, newer=None):
+    """The whole of RESULTS.md; `newer`: results that have been measured since, of first answers."""
     figures = Figures(result)
     sizes, machine = result["sizes"], result["machine"]
     versions = table(("server", "version", "how it runs"), [
@@ -196,6 +232,8 @@ def text(result):
     company = ("Nobody else used the server's CPU." if not disturbed else
                "**In {} of {} runs others used more than {:.0f} % of the server's CPU: those say little.**".format(
                    disturbed, len(result["runs"]), 100 * works.DISTURBED))
+    later = ("\n- **Newer than the rest: the section \"First answer\", measured on {}.**".format(newer["date"])
+             if newer else "")
     return """# Results
 
 Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this page again of
@@ -207,7 +245,7 @@ Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this pag
 - {rounds} rounds, all servers after each other at each work, {seconds:g} s each; the figures are the median of the rounds
   (the least to the most), ratios those of the same round. Memory: {sessions:,} sessions after {churn:,} came and went.
 - One worker each, the same certificate, suite and group, session tickets on, no log, the backend behind a Unix socket.
-- {disturbed}
+- {disturbed}{newer}
 - A run counts only if no connection was lost and TLS version, suite, group and kind of certificate were those that were asked for.
 
 {versions}
@@ -215,8 +253,9 @@ Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this pag
 ![Latency](results/latency.svg)
 
 {sections}
-""".format(date=result["date"], source=SOURCE, versions=versions, disturbed=company, **sizes, **machine,
-           sections="\n\n".join("## {}\n\n{}".format(*section) for section in _sections(figures)))
+""".format(date=result["date"], source=SOURCE, versions=versions, disturbed=company, newer=later, **sizes, **machine,
+           sections="\n\n".join("## {}\n\n{}".format(*section) for section in _sections(
+               figures, Figures(newer) if newer else None)))
 
 
 def raw(result):
@@ -226,7 +265,7 @@ def raw(result):
     return json.dumps(about, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n"
 
 
-def publish(result, folder):
+def publish(result, folder, newer=None):
     """RESULTS.md into a folder, and into results/ in it the plots and the raw results."""
     below = os.path.join(folder, "results")
     os.makedirs(below, exist_ok=True)
@@ -234,4 +273,10 @@ def publish(result, folder):
         f.write(raw(result))
     plots.draw(Figures(result), below)
     with open(os.path.join(folder, "RESULTS.md"), "w", encoding="utf-8") as f:
-        f.write(text(result))
+        f.write(text(result, newer))
+    part = os.path.join(folder, FIRST_ANSWER_PART)
+    if newer:
+        with open(part, "w", encoding="utf-8") as f:
+            f.write(raw(newer))
+    elif os.path.exists(part):  # the results have all of it now
+        os.remove(part)

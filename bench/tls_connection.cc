@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "bench/shortcuts.h"
 #include "bench/usage.h"
@@ -47,6 +48,10 @@ void SetParameters(SSL_CTX* ctx, const LoadOptions& options) {
   SSL_CTX_set_strict_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256");
   const uint16_t ecdsa[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256};
   const uint16_t rsa[] = {SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PKCS1_SHA256};
+  if (!options.alpn.empty()) {
+    const std::string list = static_cast<char>(options.alpn.size()) + options.alpn;
+    SSL_CTX_set_alpn_protos(ctx, reinterpret_cast<const uint8_t*>(list.data()), list.size());
+  }
   if (options.key == Key::kEc) SSL_CTX_set_verify_algorithm_prefs(ctx, ecdsa, std::size(ecdsa));
   if (options.key == Key::kRsa) SSL_CTX_set_verify_algorithm_prefs(ctx, rsa, std::size(rsa));
 }
@@ -55,6 +60,7 @@ void SetParameters(SSL_CTX* ctx, const LoadOptions& options) {
 
 TlsClient::TlsClient(const LoadOptions& options, size_t buffer, bool buffer_output)
     : address_(options.address),
+      nagle_(options.nagle),
       starttls_(StartTlsScript(options.starttls)),
       buffer_(buffer),
       buffer_output_(buffer_output),
@@ -145,14 +151,15 @@ bool TlsConnection::Flush() {
 
 // --- the life of a connection ---------------------------------------------------
 
-bool TlsConnection::OpenSocket(const SocketAddress& to, size_t number) {
+bool TlsConnection::OpenSocket(const TlsClient& client, size_t number) {
+  const SocketAddress& to = client.address();
   fd_ = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) {
     Fail("socket");
     return false;
   }
   const int on = 1;
-  if (!to.is_unix()) setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!to.is_unix() && !client.nagle()) setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (to.family() == AF_INET && to.is_local()) BindSource(fd_, number);
   if (connect(fd_, to.get(), to.length()) == 0 || errno == EINPROGRESS) return true;
   Fail("connect");
@@ -175,7 +182,7 @@ void TlsConnection::Start(Poller& poller, uint64_t tag, const TlsClient& client,
   }
   buffer_output_ = client.buffer_output();
   starttls_ = client.starttls();
-  if (!OpenSocket(client.address(), number)) return;
+  if (!OpenSocket(client, number)) return;
   ssl_.reset(SSL_new(client.context()));
   SSL_set_connect_state(ssl_.get());
   if (session != nullptr) SSL_set_session(ssl_.get(), session);

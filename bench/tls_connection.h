@@ -30,12 +30,14 @@ class TlsClient {
   SSL_CTX* context() const { return context_.get(); }
   SSL_SESSION* ticket() const { return ticket_.get(); }
   const SocketAddress& address() const { return address_; }
+  bool nagle() const { return nagle_; }
   const Script* starttls() const { return starttls_; }  // null: none
   size_t buffer() const { return buffer_; }
   bool buffer_output() const { return buffer_output_; }
 
  private:
   const SocketAddress address_;
+  const bool nagle_;
   const Script* const starttls_;
   const size_t buffer_;
   const bool buffer_output_;
@@ -97,7 +99,7 @@ class TlsConnection {
   static int BioWrite(BIO* bio, const char* in, int size);
   static const BIO_METHOD* Method();
 
-  bool OpenSocket(const SocketAddress& to, size_t number);
+  bool OpenSocket(const TlsClient& client, size_t number);
   void Receive();
   void Talk();
   void Handshake();

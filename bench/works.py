@@ -39,7 +39,7 @@ class Work:
         if self.only and peer.kind not in self.only:
             return False
         protocol = self.setup.get("starttls")
-        return self.tls["group"] in peer.groups and (not protocol or protocol in peer.starttls)
+        return self.tls.get("group", "X25519") in peer.groups and (not protocol or protocol in peer.starttls)
 
 
 def _handshakes(*options):
@@ -62,6 +62,16 @@ def _active(key, idle):
     return Work(key, "1 session echoes 512 B, {} are idle".format("{:,}".format(idle) if isinstance(
         idle, int) else "9,000"), _echo(512, "--connections", "1", "--idle", str(idle)),
         "us a round trip", capacity="", only=("Starling", "HAProxy", "hitch"))
+
+
+def _first_answer(protocol, title, **more):
+    # The peers do the same whatever the protocol: they are measured once.
+    return Work("first-answer-" + protocol, "first answer, " + title,
+                ("first-answer", "--seconds", "{seconds}") + (
+                    ("--alpn", more["alpn"]) if "alpn" in more else ()),
+                "ms", figure="tls13_full_p50_ms", capacity="", tls={}, split=False,
+                setup={"protocol": protocol, **more},
+                only=() if protocol == "tcp" else ("Starling",))
 
 
 WORKS = (
@@ -104,7 +114,13 @@ WORKS = (
     Work("latency-flood", "the same while others flood it with handshakes",
          _echo(512, "--connections", "64", "--rate", "{rate}"), "us, p99", figure="latency_p99_us",
          capacity="", rate_of="echo-512", flood=True),
+    _first_answer("tcp", "tcp"),
+    _first_answer("http", "https"),
+    _first_answer("ldap", "ldaps"),
+    _first_answer("xmpp-client", "xmpps", alpn="xmpp-client"),
+    _first_answer("postgresql", "direct PostgreSQL", alpn="postgresql"),
 )
+FIRST_ANSWERS = tuple(work.key for work in WORKS if work.key.startswith("first-answer-"))
 BY_KEY = {work.key: work for work in WORKS}
 
 FLOORS = {
@@ -118,6 +134,8 @@ FLOORS = {
 STARTUP = "startup"
 TAKEOVER = "takeover"
 WORKERS = "workers"
+FIRST_STOR = "first-answer-ftp"  # first_stor.py
+OTHERS = (STARTUP, TAKEOVER, WORKERS, FIRST_STOR)
 
 SATURATED = 0.9  # share of the time, as the load generator sees it
 DISTURBED = 0.05

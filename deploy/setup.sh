@@ -38,6 +38,7 @@ readonly UNPACKED_PACKAGES=(pure-ftpd pure-ftpd-common vsftpd)
 # The peers of the comparison, what draws it, and what counts instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
+  proftpd-core proftpd-mod-crypto
   openssl python3 python3-matplotlib valgrind)
 # INN's set-up fails on a host without a domain unless a configuration names one.
 # The tests' own servers do not use what it makes of it.

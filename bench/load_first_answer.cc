@@ -1,0 +1,143 @@
+// `load first-answer`: how long after its handshake a client has its first answer, with Nagle's
+// algorithm on, as sockets have it that nobody has asked otherwise. What the client says goes
+// behind its last word of the handshake, and waits until that is acknowledged; a server that is
+// not answering yet leaves that to the kernel, which may wait 40 ms.
+//
+// Not for: what a connection costs (load_handshakes.cc).
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "bench/latencies.h"
+#include "bench/load_options.h"
+#include "bench/poller.h"
+#include "bench/tls_connection.h"
+#include "bench/usage.h"
+
+namespace starling::bench {
+
+namespace {
+
+constexpr double kPatience = 5;  // seconds; one that takes longer is lost
+constexpr std::array<uint8_t, 100> kQuestion{};
+
+struct Kind {
+  const char* name;
+  uint16_t version;
+  bool resumed;
+};
+
+constexpr Kind kKinds[] = {{"tls13_full", TLS1_3_VERSION, false},
+                           {"tls13_resumed", TLS1_3_VERSION, true},
+                           {"tls12_full", TLS1_2_VERSION, false},
+                           {"tls12_resumed", TLS1_2_VERSION, true}};
+
+LoadOptions OptionsOf(const LoadOptions& options, const Kind& kind) {
+  LoadOptions own = options;
+  own.tls = kind.version;
+  own.nagle = true;
+  return own;
+}
+
+// Connections of one kind, one after the other.
+class Visitor {
+ public:
+  Visitor(const LoadOptions& options, const Kind& kind)
+      : kind_(kind), client_(OptionsOf(options, kind)) {}
+
+  // The ticket comes with the answer, or before it.
+  bool Prepare() {
+    if (!kind_.resumed) return true;
+    const bool answered = Visit(nullptr);
+    session_ = bssl::UpRef(client_.ticket());
+    if (session_ == nullptr) std::printf("# lost: no ticket came\n");
+    return answered && session_ != nullptr;
+  }
+
+  void RunFor(double seconds) {
+    for (const double end = Now() + seconds; Now() < end;) {
+      if (!Visit(session_.get())) {
+        ++lost_;
+        if (lost_ == 1) std::printf("# lost: %s: %s\n", kind_.name, connection_.error());
+        continue;
+      }
+      answers_.Add(answered_ - opened_);
+    }
+    connection_.Close();
+  }
+
+  size_t lost() const { return lost_; }
+  const Latencies& answers() const { return answers_; }
+
+ private:
+  using State = TlsConnection::State;
+
+  // True if it went as it should.
+  bool Visit(SSL_SESSION* session) {
+    answered_ = 0;
+    bool asked = false;
+    ++number_;
+    connection_.Start(poller_, number_, client_, number_, session);
+    for (const double end = Now() + kPatience; Now() < end;) {
+      if (connection_.state() == State::kFailed) return false;
+      if (connection_.state() == State::kEnded) return AsPlanned(session != nullptr);
+      poller_.Wait(end - Now(), [&](uint64_t tag, bool ended) {
+        if (tag == number_) connection_.Advance(ended);
+      });
+      if (connection_.state() != State::kOpen) continue;
+      if (!asked) connection_.Write(kQuestion);
+      asked = true;
+      TakeAnswer();
+    }
+    connection_.Fail("nothing came");
+    return false;
+  }
+
+  void TakeAnswer() {
+    uint8_t space[512];
+    while (connection_.state() == State::kOpen) {
+      if (connection_.Read(space) == 0) return;
+      answered_ = Now();
+      opened_ = connection_.opened();
+      version_ = SSL_version(connection_.ssl());
+      resumed_ = connection_.resumed();
+      connection_.Finish();
+    }
+  }
+
+  bool AsPlanned(bool resumed) {
+    const bool as_planned = answered_ > 0 && version_ == kind_.version && resumed_ == resumed;
+    if (!as_planned) connection_.Fail("another version, or not resumed as it should be");
+    return as_planned;
+  }
+
+  const Kind kind_;
+  TlsClient client_;
+  Poller poller_;
+  TlsConnection connection_;
+  bssl::UniquePtr<SSL_SESSION> session_;
+  uint64_t number_ = 0;
+  double opened_ = 0, answered_ = 0;  // Now() of this visit's
+  int version_ = 0;
+  bool resumed_ = false;
+  size_t lost_ = 0;
+  Latencies answers_;
+};
+
+}  // namespace
+
+int RunFirstAnswer(const LoadOptions& options) {
+  size_t lost = 0, answers = 0;
+  for (const Kind& kind : kKinds) {
+    Visitor visitor(options, kind);
+    if (!visitor.Prepare()) return 1;
+    visitor.RunFor(options.seconds / std::size(kKinds));
+    visitor.answers().Print(kind.name, "ms", 1e3);
+    lost += visitor.lost();
+    answers += visitor.answers().count();
+  }
+  std::printf("answers=%zu\nlost=%zu\n", answers, lost);
+  return answers > 0 ? 0 : 1;
+}
+
+}  // namespace starling::bench
