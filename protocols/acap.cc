@@ -52,6 +52,7 @@ class AcapDialogue final : public LineDialogue {
     std::string_view command = line;
     if (first) {
       std::string_view tag = TakeWord(command);
+      command = TrimEnd(command, kSpace);
       std::string_view arguments = command;
       std::string_view verb = TakeWord(arguments);
       if (Has8Bit(tag) || Has8Bit(verb)) {
@@ -70,6 +71,8 @@ class AcapDialogue final : public LineDialogue {
       Answer("BAD", "Invalid tag", out);
     } else if (is_login_) {
       Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
+    } else if (tail == Tail::kBroken) {
+      Answer("BAD", "Space behind a literal", out);
     } else if (!first || tail == Tail::kSync) {
       Answer("BAD", "Literals are not accepted before STARTTLS", out);
     } else {
@@ -77,7 +80,7 @@ class AcapDialogue final : public LineDialogue {
     }
   }
 
-  // `command` is all after the tag.
+  // `command` is all after the tag, without spaces behind it.
   void OnCommand(std::string_view command, Step& step, Writer& out) {
     if (EqualsIgnoreCase(command, kUpgradeVerb)) {
       Answer("OK", "Begin TLS negotiation now", out);

@@ -80,7 +80,6 @@ TEST(Acap, PointOfUpgrade) {
            EndReason::kNone,
            std::string("\0", 1)},
           {"argument", {"a STARTTLS x\r\n"}, argument},
-          {"space", {"a STARTTLS \r\n"}, argument},
           {"no tag", {"* STARTTLS\r\n"}, kNoTag},
       },
       CreateAcap, DialogueOptions());

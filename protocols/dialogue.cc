@@ -5,6 +5,29 @@
 
 namespace starling {
 
+namespace {
+
+// Where the first word ends; `text` begins with one.
+size_t WordEnd(std::string_view text, std::string_view blanks) {
+  bool quoted = false;
+  bool bracketed = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\\' && (quoted || bracketed)) {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (c == '<' || c == '>')) {
+      bracketed = c == '<';
+    } else if (!quoted && !bracketed && blanks.find(c) != std::string_view::npos) {
+      return i;
+    }
+  }
+  return text.size();
+}
+
+}  // namespace
+
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
            return ToUpper(x) == ToUpper(y);
@@ -15,6 +38,25 @@ std::string_view TakeWord(std::string_view& rest) {
   size_t space = rest.find(' ');
   std::string_view word = rest.substr(0, space);
   rest = space == std::string_view::npos ? std::string_view() : rest.substr(space + 1);
+  return word;
+}
+
+std::string_view TrimStart(std::string_view text, std::string_view blanks) {
+  return text.substr(std::min(text.find_first_not_of(blanks), text.size()));
+}
+
+std::string_view TrimEnd(std::string_view text, std::string_view blanks) {
+  return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+std::string_view Trim(std::string_view text, std::string_view blanks) {
+  return TrimStart(TrimEnd(text, blanks), blanks);
+}
+
+std::string_view NextWord(std::string_view& rest, std::string_view blanks) {
+  rest = TrimStart(rest, blanks);
+  const std::string_view word = rest.substr(0, rest.find_first_of(blanks));
+  rest = TrimStart(rest.substr(word.size()), blanks);
   return word;
 }
 
@@ -72,6 +114,18 @@ void Say(Writer& out, std::initializer_list<std::string_view> parts) {
   for (std::string_view part : parts) {
     if (!out.Append(part)) return;
   }
+}
+
+void SayWords(Writer& out, std::string_view line, std::string_view blanks) {
+  constexpr std::string_view kEnd = "\r\n";
+  std::string_view rest = Trim(line, blanks);
+  if (rest.size() + kEnd.size() > out.room()) return;
+  while (!rest.empty()) {
+    const std::string_view word = rest.substr(0, WordEnd(rest, blanks));
+    rest = TrimStart(rest.substr(word.size()), blanks);
+    Say(out, {word, rest.empty() ? std::string_view() : kSpace});
+  }
+  Say(out, {kEnd});
 }
 
 void Close(Step& step, EndReason reason) {

@@ -21,8 +21,20 @@ static_assert(kReplyRoom <= kMinOutputRoom);
 constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
-// Cuts the octets before the first space off `rest`, and that one space.
+// Cuts the octets before the first space off `rest`, and that one space. For what
+// servers say, where each space counts.
 std::string_view TakeWord(std::string_view& rest);
+
+// The white space between the words of a command. IMAP, POP3, ManageSieve, ACAP and IRC
+// have the space alone; SMTP, LMTP, NNTP and HTTP have the tab as well.
+inline constexpr std::string_view kSpace = " ";
+inline constexpr std::string_view kBlanks = " \t";
+
+std::string_view TrimStart(std::string_view text, std::string_view blanks);
+std::string_view TrimEnd(std::string_view text, std::string_view blanks);
+std::string_view Trim(std::string_view text, std::string_view blanks);
+// Cuts the first word of a command off `rest`, and all `blanks` before and behind it.
+std::string_view NextWord(std::string_view& rest, std::string_view blanks);
 
 // True if every octet is printable ASCII (0x21 to 0x7e; not space).
 bool IsPrintable(std::string_view word);
@@ -45,6 +57,11 @@ bool LooksLikeHeader(std::string_view line);
 // Appends all parts, or nothing if they do not fit together. Own replies always
 // fit (kReplyRoom); so nothing is returned.
 void Say(Writer& out, std::initializer_list<std::string_view> parts);
+
+// Passes a command on, with CRLF behind it and the spacing that every server reads alike:
+// one space between words, none before the first or behind the last. The white space
+// inside quoted strings and inside angle brackets is data, and stays.
+void SayWords(Writer& out, std::string_view line, std::string_view blanks);
 
 // Ends the session, and notes the attack where `reason` names one.
 void Close(Step& step, EndReason reason);

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocols/mangled.h"
@@ -24,6 +26,49 @@ TEST(Dialogue, Words) {
   for (std::string_view bad : {" ", "\x1b", "\x7f", "\xc3"}) EXPECT_FALSE(IsPrintable(bad));
   EXPECT_TRUE(Has8Bit("a\x80"));
   EXPECT_FALSE(Has8Bit("a\x7f\x01"));
+}
+
+TEST(Dialogue, WhiteSpaceAroundWords) {
+  std::string_view rest = "  MODE \t READER\t";
+  EXPECT_EQ(NextWord(rest, kBlanks), "MODE");
+  EXPECT_EQ(rest, "READER\t");
+  EXPECT_EQ(NextWord(rest, kBlanks), "READER");
+  EXPECT_EQ(NextWord(rest, kBlanks), "");
+  rest = "a\tb  c";
+  EXPECT_EQ(NextWord(rest, kSpace), "a\tb");
+  EXPECT_EQ(rest, "c");
+  for (std::string_view text : {"", " ", " \t "}) {
+    EXPECT_EQ(Trim(text, kBlanks), "");
+    EXPECT_EQ(TrimStart(text, kBlanks), "");
+    EXPECT_EQ(TrimEnd(text, kBlanks), "");
+  }
+  EXPECT_EQ(Trim(" \ta b\t ", kBlanks), "a b");
+  EXPECT_EQ(Trim(" \ta b\t ", kSpace), "\ta b\t");
+}
+
+TEST(Dialogue, PassesWordsOnWithOneSpace) {
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {"", ""},
+      {"  ", ""},
+      {" a   b ", "a b"},
+      {"a \"b  \\\"  c\"  d", "a \"b  \\\"  c\" d"},
+      {"a:<b  c>  d", "a:<b  c> d"},
+      {"a:<\"b  >\"  c>  d", "a:<\"b  >\"  c> d"},
+      {"a  \"b  c", "a \"b  c"},
+      {"a  <b  c", "a <b  c"},
+      {"a  b\\", "a b\\"},
+      {"a  \"b\\", "a \"b\\"},
+      {"a>  b", "a> b"},
+  };
+  for (const auto& [line, passed] : lines) {
+    std::vector<uint8_t> memory(line.size() + 2);
+    Writer out(memory);
+    SayWords(out, line, kBlanks);
+    EXPECT_EQ(AsText(out.written()), passed + "\r\n") << line;
+    Writer small(std::span(memory).first(Trim(line, kBlanks).size() + 1));
+    SayWords(small, line, kBlanks);
+    EXPECT_EQ(small.size(), 0u) << line;
+  }
 }
 
 TEST(Dialogue, Strangers) {

@@ -24,19 +24,12 @@ bool IsRequestLine(std::string_view line) {
 // What may stand anywhere but at the begin of a line.
 bool IsPlain(uint8_t octet) { return octet >= 0x20 && octet < 0x7f; }
 
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t";
-  const size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
 // Whether `is` holds for one of a list's elements (RFC 9110 5.6.1).
 template <typename F>
 bool AnyElement(std::string_view list, F is) {
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
-    if (is(Trim(list.substr(0, comma)))) return true;
+    if (is(Trim(list.substr(0, comma), kBlanks))) return true;
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;
@@ -73,7 +66,7 @@ class Reader {
   void AddToTarget(std::string_view part) { Add(target_, part); }
 
   void EndField() {
-    Judge(name_, Trim(value_));
+    Judge(name_, Trim(value_, kBlanks));
     name_ = value_ = {};
   }
   void EndHead(const llhttp_t& parser) {
@@ -168,6 +161,26 @@ const llhttp_settings_t kSettings = [] {
   return settings;
 }();
 
+// Fields are shown to llhttp without the white space behind them: it takes no tab behind a
+// length or a coding, though a tab may stand there (RFC 9110 section 5.6.3).
+llhttp_errno_t Execute(llhttp_t* parser, std::string_view head) {
+  constexpr std::string_view kEnd = "\r\n";
+  bool is_field = false;
+  llhttp_errno_t error = HPE_OK;
+  while (error == HPE_OK && !head.empty()) {
+    const size_t end = head.find(kEnd);  // which each line of a head has
+    const std::string_view line = head.substr(0, end + kEnd.size());
+    const std::string_view text =
+        is_field ? TrimEnd(line.substr(0, end), kBlanks) : line.substr(0, end);
+    const std::string_view line_end = line.substr(end);
+    error = llhttp_execute(parser, text.data(), text.size());
+    if (error == HPE_OK) error = llhttp_execute(parser, line_end.data(), line_end.size());
+    head.remove_prefix(line.size());
+    is_field = true;
+  }
+  return error;
+}
+
 }  // namespace
 
 HttpHeadScanner::Status HttpHeadScanner::Scan(ByteView in) {
@@ -223,7 +236,7 @@ HttpRequest ReadHttpRequest(std::string_view head) {
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, &kSettings);
   parser.data = &reader;
-  const llhttp_errno_t error = llhttp_execute(&parser, head.data(), head.size());
+  const llhttp_errno_t error = Execute(&parser, head);
   // It stops behind the head of a request that wants another protocol.
   request.good = (error == HPE_OK || error == HPE_PAUSED_UPGRADE) && reader.good();
   return request;

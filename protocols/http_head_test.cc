@@ -128,6 +128,29 @@ TEST(HttpRequest, WhoAsksForTls) {
   EXPECT_FALSE(request.mangled);
 }
 
+// RFC 9112 section 5: of spaces and tabs, around any value.
+TEST(HttpRequest, WhiteSpaceAroundValues) {
+  for (const std::string space : {"", " ", "\t", " \t  \t "}) {
+    SCOPED_TRACE("[" + space + "]");
+    const auto field = [&](const std::string& name, const std::string& value) {
+      return name + ":" + space + value + space + "\r\n";
+    };
+    const std::string asks = "OPTIONS * HTTP/1.1\r\n" + field("Host", "a.example:631") +
+                             field("Connection", "Upgrade" + space + "," + space + "close") +
+                             field("Upgrade", "h2c" + space + "," + space + "TLS/1.0");
+    const std::string head = asks + field("Content-Length", "0") + "\r\n";
+    const HttpRequest request = Read(head);
+    EXPECT_TRUE(request.good);
+    EXPECT_TRUE(request.wants_tls);
+    EXPECT_FALSE(request.has_body);
+    EXPECT_EQ(request.host, "a.example");
+    EXPECT_TRUE(Read(asks + field("Transfer-Encoding", "chunked") + "\r\n").good);
+  }
+  // Between a name and its colon, or behind the first line, servers differ about it.
+  EXPECT_FALSE(Read("OPTIONS * HTTP/1.1\r\nHost : a\r\n\r\n").good);
+  EXPECT_FALSE(Read("OPTIONS * HTTP/1.1 \r\nHost: a\r\n\r\n").good);
+}
+
 TEST(HttpRequest, TwoFieldsMustAgree) {
   struct Row {
     std::string fields;

@@ -5,6 +5,7 @@
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
+#include "protocols/literal.h"
 #include "protocols/registry.h"
 #include "protocols/tag.h"
 
@@ -49,6 +50,7 @@ class ImapDialogue final : public LineDialogue {
     std::string_view command = line;
     if (first) {
       std::string_view tag = TakeWord(command);
+      command = TrimEnd(command, kSpace);
       std::string_view arguments = command;
       std::string_view verb = TakeWord(arguments);
       if (Has8Bit(tag) || Has8Bit(verb)) {
@@ -56,7 +58,7 @@ class ImapDialogue final : public LineDialogue {
         return;
       }
       tag_.Keep(tag, IsTag(tag));
-      if (IsLogin(verb) && may_log_in() && !tag_.none()) {
+      if (IsLogin(verb) && may_log_in() && !tag_.none() && !HasBrokenLiteral(line)) {
         NoteNotTaken(step);
         // No response of SASL is a literal.
         const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
@@ -70,9 +72,11 @@ class ImapDialogue final : public LineDialogue {
     if (tail == Tail::kTooLong) return;
     amid_command_ = tail == Tail::kSkipped;
     if (amid_command_) return;
-    if (is_login_ && !tag_.none()) {
+    if (is_login_ && !tag_.none() && !may_log_in()) {
       // Whichever way its arguments are written: a literal that waits is not called for.
       Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
+    } else if (tail == Tail::kBroken) {
+      Answer("BAD", "Space behind a literal", out);
     } else if (!first || tail == Tail::kSync) {
       Answer("BAD", "Literals are not accepted before STARTTLS", out);
     } else if (tag_.none()) {
@@ -82,7 +86,8 @@ class ImapDialogue final : public LineDialogue {
     }
   }
 
-  // `command` is all after the tag.
+  // `command` is all after the tag, without the spaces that Dovecot, too, lets stand
+  // behind it.
   void OnCommand(std::string_view command, Step& step, Writer& out) {
     std::string_view arguments = command;
     std::string_view verb = TakeWord(arguments);

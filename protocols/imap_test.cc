@@ -104,7 +104,6 @@ TEST(Imap, PointOfUpgrade) {
            EndReason::kNone,
            "\n"},
           {"argument", {"a STARTTLS x\r\n"}, "a BAD STARTTLS takes no argument\r\n"},
-          {"space", {"a STARTTLS \r\n"}, "a BAD STARTTLS takes no argument\r\n"},
           {"literal", {"a STARTTLS {2+}\r\nxx\r\n"}, std::string("a") + kNoLiterals},
       },
       CreateImap, Options());

@@ -20,10 +20,16 @@ namespace {
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 constexpr uint32_t kVersionWithValues = 302;  // of capability negotiation: "sts=..." is one
 
-// The next parameter (RFC 1459 section 2.3.1), and the spaces before it.
+// The next word, and all spaces around it (RFC 1459 section 2.3.1). At the end of a line
+// ngIRCd cuts tabs off as well.
+std::string_view TakeMiddle(std::string_view& rest) {
+  const std::string_view word = NextWord(rest, kSpace);
+  return rest.empty() ? TrimEnd(word, kBlanks) : word;
+}
+
+// The next parameter. The last one has its spaces, if a colon stands before it.
 std::string_view TakeParameter(std::string_view& rest) {
-  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
-  if (!rest.starts_with(':')) return TakeWord(rest);
+  if (!rest.starts_with(':')) return TakeMiddle(rest);
   std::string_view trailing = rest.substr(1);
   rest = {};
   return trailing;
@@ -35,13 +41,19 @@ bool MayEcho(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
 }
 
-// The command of a server's message, behind its tags and its source.
+// The command of a message, behind its tags and its source; `rest` keeps the parameters.
+// InspIRCd and ngIRCd let a client say either, and spaces before them.
+std::string_view TakeCommand(std::string_view& rest) {
+  rest = TrimStart(rest, kBlanks);
+  std::string_view word = TakeMiddle(rest);
+  if (word.starts_with('@')) word = TakeMiddle(rest);
+  if (word.starts_with(':')) word = TakeMiddle(rest);
+  return word;
+}
+
 std::string_view CommandOf(std::string_view message) {
   std::string_view rest = message;
-  std::string_view word = TakeWord(rest);
-  if (word.starts_with('@')) word = TakeWord(rest);
-  if (word.starts_with(':')) word = TakeWord(rest);
-  return word;
+  return TakeCommand(rest);
 }
 
 // Letters, or the digits of a numeric.
@@ -123,13 +135,13 @@ class IrcDialogue final : public LineDialogue {
 static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
 
 void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
-  if (line.empty()) return;  // RFC 2812 section 2.3.1: silently ignored
   std::string_view rest = line;
-  const std::string_view verb = TakeWord(rest);
+  const std::string_view verb = TakeCommand(rest);
+  if (verb.empty()) return;  // RFC 2812 section 2.3.1: silently ignored
   if (Has8Bit(verb)) {
     Abort(EndReason::kBadOctet, step, out);
   } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
-    OnStartTls(verb.size() == line.size(), step, out);
+    OnStartTls(TrimEnd(rest, kBlanks).empty(), step, out);
   } else if (EqualsIgnoreCase(verb, "CAP")) {
     OnCap(rest, out);
   } else if (EqualsIgnoreCase(verb, "PING")) {
@@ -198,8 +210,7 @@ void IrcDialogue::OnCapLs(std::string_view version, Writer& out) {
 }
 
 void IrcDialogue::OnCapReq(std::string_view wanted, Writer& out) {
-  const std::string_view name = wanted.substr(0, wanted.find_last_not_of(' ') + 1);
-  if (name == "tls") {
+  if (Trim(wanted, kBlanks) == "tls") {
     AnswerCap("ACK", "tls", out);
   } else {
     AnswerCap("NAK", MayEcho(wanted) ? wanted : std::string_view(), out);

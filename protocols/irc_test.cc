@@ -65,7 +65,6 @@ TEST(Irc, Answers) {
            {"NICK demo\r\nUSER demo 0 * :Demo\r\nJOIN :\r\nPRIVMSG NickServ :IDENTIFY x\r\n"},
            kNotYet + kNotYet + kNotYet + kNotYet},
           {"with a source", {":demo NICK demo\r\n"}, kNotYet},
-          {"a space before", {" STARTTLS\r\n"}, kNotYet},
           Closes("QUIT", "QUIT :bye\r\n", "ERROR :Closing link: goodbye\r\n", EndReason::kGoodbye),
       },
       CreateIrc, DialogueOptions());
@@ -124,7 +123,6 @@ TEST(Irc, PointOfUpgrade) {
            none,
            std::string("\0", 1)},
           {"parameter", {"STARTTLS x\r\n"}, parameter},
-          {"space", {"STARTTLS \r\n"}, parameter},
       },
       CreateIrc, DialogueOptions());
 }

@@ -84,7 +84,7 @@ LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, 
                                              Writer& out) {
   if (first) literal_total_ = 0;
   Literal literal = ParseLiteral(line);
-  if (!literal.present) return Tail::kNone;
+  if (!literal.present) return HasBrokenLiteral(line) ? Tail::kBroken : Tail::kNone;
   if (literal.synchronizing) return Tail::kSync;
   if (literal.size > kMaxLiteral - literal_total_) {
     Abort(EndReason::kLineTooLong, step, out);
@@ -130,7 +130,7 @@ void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
   if (!pass_) return;
   pass_ = false;
   if (phase_ == Phase::kLeg) {
-    PassLine(line, step, out);
+    PassLine(line, spacing_, step, out);
   } else {
     step.consumed = before.consumed;
     OpenLeg(step);

@@ -49,6 +49,7 @@ class LineDialogue : public Negotiator {
     kNone,     // no literal: the command is complete
     kSync,     // {n}: the client waits to be asked
     kSkipped,  // {n+}: its octets are being dropped; the command's next line follows
+    kBroken,   // spaces stand behind it; nothing is dropped
     kTooLong,  // more than kMaxLiteral: the session has been ended
   };
 
@@ -74,6 +75,10 @@ class LineDialogue : public Negotiator {
     kPreauth,  // already authenticated: never passed on
     kOther,    // no line that may come before log-in
   };
+
+  // How a command reaches the backend. kOne: with one space between its words and none
+  // behind them, so that the gateway and every server read the same command.
+  enum class Spacing : uint8_t { kOne, kAsSent };
 
   // `options` outlives the dialogue.
   explicit LineDialogue(const DialogueOptions& options);
@@ -117,8 +122,9 @@ class LineDialogue : public Negotiator {
   ServerLines& server_lines() { return server_lines_; }
 
   // The line at hand is the backend's, whose reply is `due`; opens the leg first
-  // where there is none. `literals`: what the line ends with may be one.
-  void PassOn(Due due, bool literals = false);
+  // where there is none. `literals`: what the line ends with may be one. `spacing`: kAsSent
+  // where spaces are part of what the command is about, as in a password.
+  void PassOn(Due due, bool literals = false, Spacing spacing = Spacing::kOne);
   // The upgrade was listed in what has just been written.
   void NoteOffer();
   // Log-in was attempted before TLS, and is being refused.
@@ -171,7 +177,8 @@ class LineDialogue : public Negotiator {
   // continues a command.
   bool opaque() const { return to_pass_ > 0 || continues_; }
   void OpenLeg(Step& step);
-  void PassLine(std::string_view line, Step& step, Output& out);
+  // A line of the command at hand, whose first one `spacing` is for.
+  void PassLine(std::string_view line, Spacing spacing, Step& step, Output& out);
   void PassOpaque(ByteView rest, Step& step, Output& out);
   Step OnLeg(ByteView in, Output& out);
   void PassBackendLiteral(ByteView rest, Step& step, Writer& out);
@@ -205,6 +212,7 @@ class LineDialogue : public Negotiator {
   Due due_ = Due::kNothing;
   LegLine said_ = LegLine::kOther;         // the line at hand of the backend
   Greeting greeting_ = Greeting::kBroken;  // that of the fresh leg
+  Spacing spacing_ = Spacing::kOne;        // of the line at hand, if it is the backend's
   bool pass_ = false;                      // the line at hand is the backend's
   bool literals_ = false;                  // the command at hand may have some
   bool replayed_ = false;   // the line at hand has opened the leg and was seen before

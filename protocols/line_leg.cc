@@ -48,8 +48,9 @@ bool LineDialogue::MayCome(LegLine what) const {
 
 // --- the client's side ---
 
-void LineDialogue::PassOn(Due due, bool literals) {
+void LineDialogue::PassOn(Due due, bool literals, Spacing spacing) {
   pass_ = true;
+  spacing_ = spacing;
   due_ = due;
   literals_ = literals;
   literal_total_ = 0;
@@ -62,7 +63,7 @@ void LineDialogue::OpenLeg(Step& step) {
   step.verdict = Verdict::kOpenLeg;
 }
 
-void LineDialogue::PassLine(std::string_view line, Step& step, Output& out) {
+void LineDialogue::PassLine(std::string_view line, Spacing spacing, Step& step, Output& out) {
   const Literal literal = literals_ ? ParseLiteral(line) : Literal{};
   continues_ = literal.present;
   if (literal.present) {
@@ -74,7 +75,11 @@ void LineDialogue::PassLine(std::string_view line, Step& step, Output& out) {
     call_due_ = literal.synchronizing;
     (literal.synchronizing ? called_for_ : to_pass_) = literal.size;
   }
-  Say(out.backend, {line, "\r\n"});
+  if (spacing == Spacing::kOne) {
+    SayWords(out.backend, line, kSpace);
+  } else {
+    Say(out.backend, {line, "\r\n"});
+  }
   waits_ = !literal.present || literal.synchronizing;
   if (waits_) step.verdict = Verdict::kHold;
 }
@@ -88,7 +93,9 @@ void LineDialogue::PassOpaque(ByteView rest, Step& step, Output& out) {
     return;
   }
   std::string_view line;
-  if (NextLine(rest, line, step, out.client)) PassLine(line, step, out);
+  // It continues a command: behind a literal a space may stand, and a challenge's answer
+  // is the backend's to judge.
+  if (NextLine(rest, line, step, out.client)) PassLine(line, Spacing::kAsSent, step, out);
 }
 
 // --- the backend's side ---

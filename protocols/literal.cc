@@ -3,6 +3,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "protocols/dialogue.h"
+
 namespace starling {
 
 Literal ParseLiteral(std::string_view line) {
@@ -17,6 +19,10 @@ Literal ParseLiteral(std::string_view line) {
   if (error == std::errc::invalid_argument || end != digits.data() + digits.size()) return {};
   if (error == std::errc::result_out_of_range) literal.size = UINT64_MAX;
   return literal;
+}
+
+bool HasBrokenLiteral(std::string_view line) {
+  return line.ends_with(' ') && ParseLiteral(TrimEnd(line, kSpace)).present;
 }
 
 }  // namespace starling

@@ -18,4 +18,8 @@ struct Literal {
 
 Literal ParseLiteral(std::string_view line);
 
+// Spaces behind a literal: it is none then, and servers refuse the command. Nobody may cut
+// those spaces off, or the next server would read a literal where this one read none.
+bool HasBrokenLiteral(std::string_view line);
+
 }  // namespace starling

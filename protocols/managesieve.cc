@@ -5,6 +5,7 @@
 #include "protocols/dialogue.h"
 #include "protocols/limits.h"
 #include "protocols/line_dialogue.h"
+#include "protocols/literal.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -64,7 +65,7 @@ class ManageSieveDialogue final : public LineDialogue {
         return;
       }
       is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
-      if (is_login_ && may_log_in()) {
+      if (is_login_ && may_log_in() && !HasBrokenLiteral(line)) {
         NoteNotTaken(step);
         PassOn(Due::kSasl, /*literals=*/true);
         return;
@@ -75,8 +76,10 @@ class ManageSieveDialogue final : public LineDialogue {
     if (tail == Tail::kTooLong) return;
     amid_command_ = tail == Tail::kSkipped;
     if (amid_command_) return;
-    if (is_login_) {
+    if (is_login_ && !may_log_in()) {
       Say(out, {"NO (ENCRYPT-NEEDED) \"Use STARTTLS first.\"\r\n"});
+    } else if (tail == Tail::kBroken) {
+      Say(out, {"NO \"Space behind a literal.\"\r\n"});
     } else if (!first || tail == Tail::kSync) {
       Say(out, {"NO \"Literals are not accepted before STARTTLS.\"\r\n"});
     } else {
@@ -144,10 +147,12 @@ class ManageSieveDialogue final : public LineDialogue {
     Say(out, {"\"\r\n"});
   }
 
+  // Dovecot takes any number of spaces between and behind the words, but none before.
   void OnCommand(std::string_view line, Step& step, Writer& out) {
-    std::string_view arguments = line;
+    std::string_view arguments = TrimEnd(line, kSpace);
     std::string_view verb = TakeWord(arguments);
-    bool bare = verb.size() == line.size();
+    arguments = TrimStart(arguments, kSpace);
+    bool bare = arguments.empty();
     if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
       if (!bare) {
         Say(out, {"NO \"STARTTLS takes no argument.\"\r\n"});

@@ -94,7 +94,6 @@ TEST(ManageSieve, PointOfUpgrade) {
            EndReason::kNone,
            "LOGOUT\r\n"},
           {"argument", {"STARTTLS x\r\n"}, "NO \"STARTTLS takes no argument.\"\r\n"},
-          {"space", {"STARTTLS \r\n"}, "NO \"STARTTLS takes no argument.\"\r\n"},
           {"literal", {"STARTTLS {2+}\r\nxx\r\n"}, kNoLiterals},
       },
       CreateManageSieve, Options());

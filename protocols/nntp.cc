@@ -91,9 +91,11 @@ class NntpDialogue final : public LineDialogue {
       SayUseTls(out);
       return;
     }
-    std::string_view arguments = line;
-    std::string_view verb = TakeWord(arguments);
-    bool bare = verb.size() == line.size();
+    // RFC 3977 sections 9.2 and 9.8: spaces and tabs, between the words and behind them.
+    // INN takes them before the first as well.
+    std::string_view arguments = TrimEnd(line, kBlanks);
+    const std::string_view verb = NextWord(arguments, kBlanks);
+    const bool bare = arguments.empty();
     if (Has8Bit(verb)) {
       Abort(EndReason::kBadOctet, step, out);
     } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {

@@ -101,7 +101,6 @@ TEST(Nntp, PointOfUpgrade) {
            EndReason::kNone,
            std::string("\0", 1)},
           {"argument", {"STARTTLS x\r\n"}, "501 STARTTLS takes no argument\r\n"},
-          {"space", {"STARTTLS \r\n"}, "501 STARTTLS takes no argument\r\n"},
       },
       CreateNntp, Options());
 }

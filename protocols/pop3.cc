@@ -92,9 +92,11 @@ class Pop3Dialogue final : public LineDialogue {
   }
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {
+    // Dovecot takes any number of spaces behind a command. In a name or a password they
+    // are part of it (RFC 1939 section 7), so that USER and PASS are passed on as sent.
     std::string_view arguments = line;
     std::string_view verb = TakeWord(arguments);
-    bool bare = verb.size() == line.size();
+    bool bare = TrimEnd(arguments, kSpace).empty();
     if (Has8Bit(verb)) {
       Abort(EndReason::kBadOctet, step, out);
     } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
@@ -117,9 +119,7 @@ class Pop3Dialogue final : public LineDialogue {
       Close(step, EndReason::kGoodbye);
     } else if (may_log_in() && IsPassedLogin(verb, bare)) {
       NoteNotTaken(step);
-      PassOn(EqualsIgnoreCase(verb, "USER")   ? Due::kReply
-             : EqualsIgnoreCase(verb, "PASS") ? Due::kLogin
-                                              : Due::kSasl);
+      PassLogin(verb);
     } else if (IsLogin(verb, bare) || EqualsIgnoreCase(verb, "AUTH")) {
       // Not [AUTH]: mail programs would ask for the password again.
       if (IsLogin(verb, bare)) NoteLogin(step);
@@ -134,6 +134,16 @@ class Pop3Dialogue final : public LineDialogue {
         return;
       }
       Say(out, {"-ERR Command not accepted before STLS\r\n"});
+    }
+  }
+
+  void PassLogin(std::string_view verb) {
+    if (EqualsIgnoreCase(verb, "USER")) {
+      PassOn(Due::kReply, /*literals=*/false, Spacing::kAsSent);
+    } else if (EqualsIgnoreCase(verb, "PASS")) {
+      PassOn(Due::kLogin, /*literals=*/false, Spacing::kAsSent);
+    } else {
+      PassOn(Due::kSasl);
     }
   }
 

@@ -78,7 +78,6 @@ TEST(Pop3, PointOfUpgrade) {
            EndReason::kNone,
            std::string("\0", 1)},
           {"argument", {"STLS x\r\n"}, "-ERR STLS takes no argument\r\n"},
-          {"space", {"STLS \r\n"}, "-ERR STLS takes no argument\r\n"},
       },
       CreatePop3, Options());
 }

@@ -189,7 +189,8 @@ bool Smtp::TakeLine(ByteView in, Output& out, Step& step) {
     case LineReader::Status::kLine:
       break;
   }
-  if (!Handle(ParseSmtpCommand(line.text), line.text, out, step)) return false;
+  const std::string_view text = Trim(line.text, kBlanks);
+  if (!Handle(ParseSmtpCommand(text), text, out, step)) return false;
   step.consumed += line.consumed;
   return true;
 }
@@ -294,7 +295,7 @@ bool Smtp::OnAuth(const SmtpCommand& command, std::string_view line, Output& out
 
 bool Smtp::OnBdat(const SmtpCommand& command, Output& out, Step& step) {
   std::string_view argument = command.argument;
-  std::string_view size = TakeWord(argument);
+  const std::string_view size = NextWord(argument, kBlanks);
   auto [stop, error] = std::from_chars(size.data(), size.data() + size.size(), discard_);
   if (error != std::errc() || stop != size.data() + size.size()) {
     return Goodbye(SmtpReply::kBdatArgument, EndReason::kBadOctet, out, step);

@@ -64,7 +64,7 @@ bool SmtpLeg::TakeAnswered() { return std::exchange(answered_, false); }
 bool SmtpLeg::TakeOffered() { return std::exchange(offered_, false); }
 
 void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
-  Say(backend, {line, "\r\n"});
+  SayWords(backend, line, kBlanks);
   const SmtpDue due = DueFor(verb);
   Push(static_cast<uint8_t>(due));
   if (due == SmtpDue::kData || due == SmtpDue::kAuth) stage_ = Stage::kAwaitGoAhead;
@@ -263,7 +263,7 @@ void SmtpLeg::EndGreeting(Output& out, Step& step) {
   } else if (hello_.empty()) {
     stage_ = Stage::kCommands;
   } else {
-    Say(out.backend, {hello_, "\r\n"});
+    SayWords(out.backend, hello_, kBlanks);
     stage_ = Stage::kReplay;
   }
 }

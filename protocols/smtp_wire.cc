@@ -72,14 +72,7 @@ constexpr std::array<std::string_view, kSmtpReplyCount> kReplies = {
 static_assert(std::all_of(kReplies.begin(), kReplies.end(),
                           [](std::string_view reply) { return reply.size() <= kSmtpMaxOwnReply; }));
 
-constexpr bool IsSpace(char c) { return c == ' ' || c == '\t'; }
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 void AddSize(std::string_view argument, uint64_t& capabilities) {
   uint64_t value = 0;
@@ -97,10 +90,8 @@ void AddSize(std::string_view argument, uint64_t& capabilities) {
 
 SmtpCommand ParseSmtpCommand(std::string_view line) {
   SmtpCommand command;
-  size_t end = 0;
-  while (end < line.size() && !IsSpace(line[end])) ++end;
-  command.word = line.substr(0, end);
-  command.argument = Trim(line.substr(end));
+  command.argument = TrimEnd(line, kBlanks);
+  command.word = NextWord(command.argument, kBlanks);
   for (const VerbRow& row : kVerbs) {
     if (EqualsIgnoreCase(command.word, row.word)) {
       command.verb = row.verb;
@@ -126,12 +117,12 @@ SmtpReplyLine ParseSmtpReplyLine(std::string_view line) {
 std::string_view Text(SmtpReply reply) { return kReplies[static_cast<size_t>(reply)]; }
 
 void AddSmtpKeyword(std::string_view text, uint64_t& capabilities) {
-  std::string_view argument = Trim(text);
-  std::string_view word = TakeWord(argument);
-  if (EqualsIgnoreCase(word, "SIZE")) return AddSize(Trim(argument), capabilities);
+  std::string_view argument = TrimEnd(text, kBlanks);
+  const std::string_view word = NextWord(argument, kBlanks);
+  if (EqualsIgnoreCase(word, "SIZE")) return AddSize(argument, capabilities);
   if (EqualsIgnoreCase(word, "AUTH")) {
     while (!argument.empty()) {
-      std::string_view name = TakeWord(argument);
+      const std::string_view name = NextWord(argument, kBlanks);
       for (const KeywordRow& row : kMechanisms) {
         if (EqualsIgnoreCase(name, row.word)) capabilities |= row.bit;
       }

@@ -36,10 +36,11 @@ enum class SmtpVerb : uint8_t {
 struct SmtpCommand {
   SmtpVerb verb = SmtpVerb::kUnknown;
   std::string_view word;      // the verb as sent
-  std::string_view argument;  // without the spaces around it
+  std::string_view argument;  // without the white space around it
 };
 
-// `line` without its CRLF.
+// `line` without its CRLF. Postfix takes any spaces and tabs around each word, so this
+// does: what is passed on has one space (SayWords).
 SmtpCommand ParseSmtpCommand(std::string_view line);
 
 // A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2).
