@@ -55,7 +55,6 @@ std::optional<uint32_t> ReadBerNumber(ByteView content) {
   constexpr uint8_t kSign = 0x80;
   if (content.empty() || content.size() > sizeof(uint32_t)) return std::nullopt;
   if ((content[0] & kSign) != 0) return std::nullopt;
-  if (content.size() > 1 && content[0] == 0 && (content[1] & kSign) == 0) return std::nullopt;
   uint32_t number = 0;
   for (const uint8_t octet : content) number = number << 8 | octet;
   return number;

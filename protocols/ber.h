@@ -38,7 +38,8 @@ std::optional<BerElement> TakeBer(ByteView& rest);
 // The same, and none as well if its tag is another one.
 std::optional<ByteView> TakeBer(ByteView& rest, uint8_t tag);
 
-// An INTEGER's content of 0 to 2^31-1, in as few octets as it can be (X.690 8.3.2).
+// An INTEGER's content of 0 to 2^31-1, in up to four octets: X.690 8.3.2 wants as few as
+// can be, slapd does not.
 std::optional<uint32_t> ReadBerNumber(ByteView content);
 
 }  // namespace starling
