@@ -75,14 +75,16 @@ FILES = {
 
 class NewsServer:
     """The two servers; a context manager. `peers`: who may feed innd. `default`: who
-    a reader is before any log-in."""
+    a reader is before any log-in. `tls`: (CA, certificate, key), with which nnrpd itself
+    offers STARTTLS."""
 
     user = "demo"
     password = "correct-horse"
     group = "example.test"
 
-    def __init__(self, peers="127.0.0.1", default=None):
+    def __init__(self, peers="127.0.0.1", default=None, tls=()):
         self._peers = peers
+        self._tls = tls
         self._default = '\n  default: "{}"'.format(default) if default else ""
         self._children = []
         self.dir = None
@@ -136,6 +138,9 @@ class NewsServer:
         for name, text in FILES.items():
             with open(os.path.join(self.dir, name), "w", encoding="ascii") as f:
                 f.write(text.format(**values))
+        with open(self.dir + "/etc/inn.conf", "a", encoding="ascii") as f:
+            for key, source in zip(("tlscafile", "tlscertfile", "tlskeyfile"), self._tls):
+                f.write("{}: {}\n".format(key, shutil.copy(source, self.dir + "/etc/" + key)))
         for folder, _, files in os.walk(self.dir):
             for name in [folder, *(os.path.join(folder, f) for f in files)]:
                 os.chown(name, news.pw_uid, news.pw_gid)
