@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs deploy/test.sh on a fresh Debian 12: a clone of the last commit in a root of its
-# own, in which nothing is installed but what set-up installs. It proves by doing what
-# tests/needs tells from lists. Not for CI, which has no room for it.
+# Runs a command of the tree on a fresh Debian 12: in a clone of the last commit, in a
+# root of its own, in which nothing is installed but what the command installs. It
+# proves by doing what tests/needs tells from lists. Not for CI, which has no room for it.
 #
-#   deploy/fresh.sh [STEP...]    as deploy/test.sh; default: all of it
+#   deploy/fresh.sh [COMMAND...]    default: deploy/test.sh, all of it
+#   deploy/fresh.sh deploy/demo.sh --check
 #
 # Needs root, the package debootstrap, 8 GB below TMPDIR and some minutes before the
 # first step. The new root shares with this machine its kernel, network, sources of
@@ -37,7 +38,9 @@ mkdir -p "$cache" "$root$cache" "$root/old"
 
 # A root of its own, not a chroot: Bazel's sandbox could not make a namespace in one.
 # What runs in it ends with it, servers that were left behind too.
-say "running in it: deploy/test.sh $*"
+[ $# -gt 0 ] || set -- deploy/test.sh
+say "running in it: $*"
+# shellcheck disable=SC2016  # for the inner shell to expand
 unshare --mount --pid --fork --kill-child bash -euc '
   root=$1 cache=$2
   shift 2
@@ -51,5 +54,5 @@ unshare --mount --pid --fork --kill-child bash -euc '
   pivot_root . old
   umount -l /old
   cd /starling
-  exec env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin deploy/test.sh "$@"
+  exec env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 ' fresh "$root" "$cache" "$@"
