@@ -44,6 +44,7 @@ OPTIONAL = {
     "sudo": "deploy/setup.sh needs it only for a user who is not root",
     "cargo": "deploy/setup.sh installs one by itself where there is none",
     "cargo-1.85": "the same, by another name",
+    "debootstrap": "deploy/fresh.sh is run by hand, and says what it lacks",
     "/usr/sbin/policy-rc.d": "deploy/setup.sh writes it while it installs",
     "/usr/lib/news": "deploy/setup.sh only names it to INN's own set-up",
 }
