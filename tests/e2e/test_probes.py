@@ -24,6 +24,7 @@ DOMAIN = "mail.example.org"
 # usual port: (protocol, TLS, backend, more keys)
 LISTENERS = {
     25: ("smtp", "starttls", "postfix", {"policy": "opportunistic", "plaintext_backend": "postfix-plain"}),
+    10025: ("smtp", "starttls", "submission", {"proxy_protocol": {"from": ["127.0.0.1"]}}),
     587: ("smtp", "starttls", "submission", {}), 465: ("smtp", "implicit", "submission", {}),
     24: ("lmtp", "starttls", "lmtp", {}),
     143: ("imap", "starttls", "imap", {}), 993: ("imap", "implicit", "imap", {}),
@@ -44,7 +45,7 @@ LISTENERS = {
 OPEN = {port: {**LISTENERS[port][3], "policy": "opportunistic"} for port in (587, 24, 143, 1143, 110, 4190)}
 # Their words are the gateway's own, so they succeed whatever is behind it.
 OF_THE_GATEWAY = {
-    "http_upgrade_required", "tls_connect", "smtp", "submission", "lmtp", "imap", "pop3", "managesieve", "nntp",
+    "http_upgrade_required", "tls_connect", "smtp", "submission", "behind_proxy", "behind_proxy_v1", "lmtp", "imap", "pop3", "managesieve", "nntp",
     "irc", "ftp", "ldap", "postgresql", "xmpp", "telnet", "http", "hello",
     "check_smtp 25", "check_smtp 25 -S -D 14", "check_smtp 587", "check_smtp 24 -L", "check_imap 143", "check_pop 110",
     "check_nntp 119", "check_ftp 21", "check_jabber 5222", "check_jabber 5223 -S", "check_tcp 4190 -e STARTTLS -q LOGOUT",
