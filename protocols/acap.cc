@@ -68,6 +68,7 @@ class AcapDialogue final : public LineDialogue {
     amid_command_ = tail == Tail::kSkipped;
     if (amid_command_) return;
     if (tag_.none()) {
+      NoteNoise();
       Answer("BAD", "Invalid tag", out);
     } else if (is_login_) {
       Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
@@ -118,23 +119,9 @@ Negotiator* CreateAcap(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseAcap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"* BYE (TRYLATER) \"Too many connections, try again later\"\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"* BYE (TRYLATER) \"Server not available, try again later\"\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"* BYE \"Disconnected for inactivity\"\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"* BYE (TRYLATER) \"Server shutting down\"\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"* BYE (ENCRYPT-NEEDED) \"TLS is spoken here from the first octet\"\r\n"});
-      break;
-  }
+  std::string_view code = IsTemporary(refusal) ? "(TRYLATER) " : "";
+  if (refusal == Refusal::kTlsExpected) code = "(ENCRYPT-NEEDED) ";
+  Say(out, {"* BYE ", code, "\"", TextOf(refusal), "\"\r\n"});
 }
 
 }  // namespace starling

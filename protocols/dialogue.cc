@@ -152,14 +152,16 @@ void Close(Step& step, EndReason reason) {
   }
 }
 
-EndReason ReasonOf(EventKind kind) {
-  switch (kind) {
+EndReason ReasonOf(const Event& event) {
+  switch (event.kind) {
     case EventKind::kLegFailed:
       return EndReason::kBackendUnavailable;
     case EventKind::kGreetingDeadline:
       return EndReason::kGreetingDeadline;
     case EventKind::kDeadline:
-      return EndReason::kPreRelayDeadline;
+      return event.deadline;
+    case EventKind::kPatienceOver:
+      return EndReason::kTlsRequired;
     case EventKind::kDrain:
       return EndReason::kDrainDeadline;
     case EventKind::kClientEnd:
@@ -174,15 +176,54 @@ EndReason ReasonOf(EventKind kind) {
   return EndReason::kNone;
 }
 
-Refusal RefusalOf(EventKind kind) {
-  switch (kind) {
+Refusal RefusalOf(const Event& event) {
+  switch (event.kind) {
     case EventKind::kDeadline:
-      return Refusal::kTimeout;
+      break;
+    case EventKind::kPatienceOver:
+      return Refusal::kTooLong;
     case EventKind::kDrain:
       return Refusal::kShutdown;
     default:
       return Refusal::kUnavailable;
   }
+  switch (event.deadline) {
+    case EndReason::kPreRelayDeadline:
+      return Refusal::kNoCommand;
+    case EndReason::kPreRelayTotal:
+      return Refusal::kTooLong;
+    case EndReason::kPreRelayCrowded:
+      return Refusal::kCrowded;
+    default:
+      return Refusal::kTimeout;
+  }
+}
+
+std::string_view TextOf(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      return "Too many connections, try again later";
+    case Refusal::kUnavailable:
+      return "Server not available, try again later";
+    case Refusal::kTimeout:
+      return "Disconnected for inactivity";
+    case Refusal::kNoCommand:
+      return "No command received in time";
+    case Refusal::kTooLong:
+      return "TLS was not started in time";
+    case Refusal::kCrowded:
+      return "Server busy and TLS not started in time, try again later";
+    case Refusal::kShutdown:
+      return "Server shutting down";
+    case Refusal::kTlsExpected:
+      break;
+  }
+  return "TLS is spoken here from the first octet";
+}
+
+bool IsTemporary(Refusal refusal) {
+  return refusal == Refusal::kTooBusy || refusal == Refusal::kUnavailable ||
+         refusal == Refusal::kCrowded || refusal == Refusal::kShutdown;
 }
 
 }  // namespace starling

@@ -67,8 +67,14 @@ void SayWords(Writer& out, std::string_view line, std::string_view blanks);
 void Close(Step& step, EndReason reason);
 
 // How an event that ends a session is named, and which refusal's words it gets:
-// kLegFailed, kGreetingDeadline, kDeadline, kDrain, kClientEnd, kBackendEnd.
-EndReason ReasonOf(EventKind kind);
-Refusal RefusalOf(EventKind kind);
+// kLegFailed, kGreetingDeadline, kDeadline, kPatienceOver, kDrain, kClientEnd, kBackendEnd.
+EndReason ReasonOf(const Event& event);
+Refusal RefusalOf(const Event& event);
+
+// A refusal in words that any protocol can put behind a code of its own. It begins with a
+// capital letter, has no full stop and no quotation mark.
+std::string_view TextOf(Refusal refusal);
+// The client may come again later: nothing is wrong with what it did.
+bool IsTemporary(Refusal refusal);
 
 }  // namespace starling

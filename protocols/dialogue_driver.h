@@ -41,8 +41,12 @@ class DialogueDriver {
     event.kind = kind;
     event.inside_tls = inside_tls;
     event.capabilities = capabilities;
+    Raise(event);
+  }
+
+  void Raise(const starling::Event& event) {
     // The session wipes what it holds of the client when TLS begins.
-    if (kind == EventKind::kUpgraded) client_.clear();
+    if (event.kind == EventKind::kUpgraded) client_.clear();
     Call([&](Output& out) { return negotiator_->OnEvent(event, out); }, 0);
   }
 
@@ -71,6 +75,9 @@ class DialogueDriver {
   uint32_t attacks() const { return attacks_; }
   bool Saw(Signal s) const { return (signals_ >> static_cast<unsigned>(s) & 1) != 0; }
   bool Saw(Attack a) const { return (attacks_ >> static_cast<unsigned>(a) & 1) != 0; }
+  // A command was understood since the last call of this function.
+  bool TakeUnderstood() { return std::exchange(understood_, false); }
+  Patience patience() const { return patience_; }
   bool over() const { return verdict_ == Verdict::kClose || verdict_ == Verdict::kRelay; }
 
  private:
@@ -122,6 +129,8 @@ class DialogueDriver {
     reason_ = step.reason;
     signals_ |= step.signals;
     attacks_ |= step.attacks;
+    understood_ |= step.understood;
+    if (step.patience != Patience::kSame) patience_ = step.patience;
     return step.consumed;
   }
 
@@ -132,6 +141,8 @@ class DialogueDriver {
   EndReason reason_ = EndReason::kNone;
   uint32_t signals_ = 0;
   uint32_t attacks_ = 0;
+  bool understood_ = false;
+  Patience patience_ = Patience::kUsual;
 };
 
 }  // namespace starling

@@ -39,7 +39,9 @@ class FtpBeforeTls final : public LineDialogue {
   explicit FtpBeforeTls(const DialogueOptions& options) : LineDialogue(options) {}
 
  private:
-  void SayGreeting(Writer& out) override { Say(out, {"220 ", options().hostname, " FTP ready\r\n"}); }
+  void SayGreeting(Writer& out) override {
+    Say(out, {"220 ", options().hostname, " FTP ready\r\n"});
+  }
   void SayGoodbye(std::string_view text, Writer& out) override { Say(out, {"421 ", text, "\r\n"}); }
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseFtp(refusal, options(), out); }
 
@@ -81,7 +83,7 @@ class FtpBeforeTls final : public LineDialogue {
     }
   }
 
-  static void OnOther(std::string_view verb, Step& step, Writer& out) {
+  void OnOther(std::string_view verb, Step& step, Writer& out) {
     if (EqualsIgnoreCase(verb, "PBSZ") || EqualsIgnoreCase(verb, "PROT")) {
       Say(out, {"503 AUTH TLS first\r\n"});
     } else if (NeedsTls(verb)) {
@@ -119,28 +121,27 @@ class FtpDialogue final : public Negotiator {
         return step;
       default:
         if (!inside_) return plain_.OnEvent(event, out);
-        return OnEnd(event.kind, out);
+        return OnEnd(event, out);
     }
   }
 
   Step OnData(const DataNews& news, Output& out) override { return control_.OnData(news, out); }
 
  private:
-  Step OnEnd(EventKind kind, Output& out) const {
+  Step OnEnd(const Event& event, Output& out) const {
     Step step;
-    EndReason reason = ReasonOf(kind);
+    EndReason reason = ReasonOf(event);
     control_.EndLine(out.client);
     // Who has said goodbye has said the last word.
-    const bool goodbye = kind == EventKind::kBackendEnd && control_.quitting();
-    if (kind != EventKind::kClientEnd && !goodbye) {
-      RefuseFtp(RefusalOf(kind), *options_, out.client);
+    const bool goodbye = event.kind == EventKind::kBackendEnd && control_.quitting();
+    if (event.kind != EventKind::kClientEnd && !goodbye) {
+      RefuseFtp(RefusalOf(event), *options_, out.client);
     }
     if (control_.greeted()) {
-      if (kind == EventKind::kClientEnd) reason = EndReason::kClientClosed;
-      if (kind == EventKind::kBackendEnd) {
+      if (event.kind == EventKind::kClientEnd) reason = EndReason::kClientClosed;
+      if (event.kind == EventKind::kBackendEnd) {
         reason = goodbye ? EndReason::kClientClosed : EndReason::kBackendClosed;
       }
-      if (kind == EventKind::kDeadline) reason = EndReason::kIdleDeadline;
     }
     Close(step, reason);
     return step;

@@ -367,23 +367,10 @@ void FtpControl::SayPassive(const Endpoint& address, Output& out) {
 
 // RFC 959 section 5.4: 421 ends the control connection, whatever was asked.
 void RefuseFtp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"421 Too many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"421 Server not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"421 Timeout, closing control connection\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"421 Server shutting down, closing control connection\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"421 TLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  std::string_view text = TextOf(refusal);
+  if (refusal == Refusal::kTimeout) text = "Timeout, closing control connection";
+  if (refusal == Refusal::kShutdown) text = "Server shutting down, closing control connection";
+  Say(out, {"421 ", text, "\r\n"});
 }
 
 }  // namespace starling

@@ -453,7 +453,7 @@ TEST(FtpControl, EventsOnTheFreshLeg) {
     play.EnterTls(&kV4);
     play.Backend("220 ready\r\n");
     play.TakeToClient();
-    play.Raise(c.kind, true);
+    play.Raise({.kind = c.kind, .inside_tls = true, .deadline = EndReason::kIdleDeadline});
     EXPECT_EQ(Label(play.reason()), Label(c.reason));
     EXPECT_EQ(play.TakeToClient(), c.said);
   }

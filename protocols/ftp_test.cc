@@ -229,18 +229,18 @@ TEST(Ftp, TooManyCommands) {
 }
 
 TEST(Ftp, EventsBeforeAndInsideTls) {
-  RunEvents({{EventKind::kLegFailed, EndReason::kBackendUnavailable,
-              "421 Server not available, try again later\r\n"},
-             {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline,
-              "421 Server not available, try again later\r\n"},
-             {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-              "421 Timeout, closing control connection\r\n"},
-             {EventKind::kDrain, EndReason::kDrainDeadline,
-              "421 Server shutting down, closing control connection\r\n"},
-             {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-             {EventKind::kBackendEnd, EndReason::kBackendProtocol,
-              "421 Server not available, try again later\r\n"}},
-            "AUTH TLS\r\n", CreateFtp, Options());
+  RunEvents(
+      {{EventKind::kLegFailed, EndReason::kBackendUnavailable,
+        "421 Server not available, try again later\r\n"},
+       {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline,
+        "421 Server not available, try again later\r\n"},
+       {EventKind::kDeadline, EndReason::kPreRelayDeadline, "421 No command received in time\r\n"},
+       {EventKind::kDrain, EndReason::kDrainDeadline,
+        "421 Server shutting down, closing control connection\r\n"},
+       {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
+       {EventKind::kBackendEnd, EndReason::kBackendProtocol,
+        "421 Server not available, try again later\r\n"}},
+      "AUTH TLS\r\n", CreateFtp, Options());
 }
 
 TEST(Ftp, BinaryJunkEndsBounded) {

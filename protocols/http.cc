@@ -81,6 +81,7 @@ class HttpDialogue final : public RelayedDialogue {
       Refuse("400 Bad Request", EndReason::kBadOctet, step, out);
       return;
     }
+    step.understood = true;
     if (request.wants_tls && request.options_star && !request.has_body) {
       Say(out, {kGoAhead});
       step.consumed = scanner_.size();
@@ -138,18 +139,12 @@ Negotiator* CreateHttp(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseHttp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-    case Refusal::kUnavailable:
-    case Refusal::kShutdown:
-      SayStatus("503 Service Unavailable", out);
-      break;
-    case Refusal::kTimeout:
-      SayStatus("408 Request Timeout", out);
-      break;
-    case Refusal::kTlsExpected:
-      SayStatus("400 TLS is spoken here from the first octet", out);
-      break;
+  if (IsTemporary(refusal)) {
+    SayStatus("503 Service Unavailable", out);
+  } else if (refusal == Refusal::kTlsExpected) {
+    SayStatus("400 TLS is spoken here from the first octet", out);
+  } else {
+    SayStatus("408 Request Timeout", out);
   }
 }
 

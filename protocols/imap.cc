@@ -80,6 +80,7 @@ class ImapDialogue final : public LineDialogue {
     } else if (!first || tail == Tail::kSync) {
       Answer("BAD", "Literals are not accepted before STARTTLS", out);
     } else if (tag_.none()) {
+      NoteNoise();
       Answer("BAD", "Invalid tag", out);
     } else {
       OnCommand(command, step, out);
@@ -236,23 +237,9 @@ Negotiator* CreateImap(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseImap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"* BYE [UNAVAILABLE] Too many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"* BYE [UNAVAILABLE] Server not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"* BYE Disconnected for inactivity\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"* BYE [UNAVAILABLE] Server shutting down\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"* BYE [PRIVACYREQUIRED] TLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  std::string_view code = IsTemporary(refusal) ? "[UNAVAILABLE] " : "";
+  if (refusal == Refusal::kTlsExpected) code = "[PRIVACYREQUIRED] ";
+  Say(out, {"* BYE ", code, TextOf(refusal), "\r\n"});
 }
 
 }  // namespace starling

@@ -353,7 +353,7 @@ TEST(Imap, EventsEndTheSessionInItsWords) {
           {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
           {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
           {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "* BYE Disconnected for inactivity\r\n"},
+           "* BYE No command received in time\r\n"},
           {EventKind::kDrain, EndReason::kDrainDeadline,
            "* BYE [UNAVAILABLE] Server shutting down\r\n"},
           {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},

@@ -98,7 +98,12 @@ class IrcDialogue final : public LineDialogue {
   void SayGoodbye(std::string_view text, Writer& out) override {
     Say(out, {"ERROR :", text, "\r\n"});
   }
-  void SayRefusal(Refusal refusal, Writer& out) override { RefuseIrc(refusal, options(), out); }
+  void SayRefusal(Refusal refusal, Writer& out) override {
+    const bool late = refusal == Refusal::kNoCommand || refusal == Refusal::kTooLong;
+    if (registering_ && late) refusal = Refusal::kTimeout;
+    if (registering_ && refusal == Refusal::kCrowded) refusal = Refusal::kTooBusy;
+    RefuseIrc(refusal, options(), out);
+  }
   void OnLine(std::string_view line, Step& step, Writer& out) override;
   void OnStartTls(bool bare, Step& step, Writer& out);
   void OnOther(std::string_view verb, Step& step, Writer& out);
@@ -106,6 +111,12 @@ class IrcDialogue final : public LineDialogue {
   void OnCapLs(std::string_view version, Writer& out);
   void OnCapReq(std::string_view wanted, Writer& out);
   void OnPing(std::string_view token, Writer& out);
+  // A client that has said who it is waits for the server's welcome, unless it has begun to
+  // negotiate capabilities and has not ended that.
+  Patience PatienceNow() const {
+    return has_said_user_ && !cap_open_ ? Patience::kShort : Patience::kUsual;
+  }
+  void OnPatienceOver(Step& step, Writer& out);
 
   // A client without a name is "*".
   void Answer(std::string_view numeric, std::string_view text, Writer& out) {
@@ -126,10 +137,11 @@ class IrcDialogue final : public LineDialogue {
     return !options().irc_webirc_password.empty() && CommandOf(line) == "464";
   }
 
-  uint16_t cap_version_ = 0;  // of the last CAP LS; 0: none was given
-  bool cap_open_ = false;     // CAP LS was sent and CAP END was not; carried over the upgrade
-  bool registering_ = false;  // the fresh leg is up
-  bool refused_ = false;      // its server has said why it will not have the client
+  uint16_t cap_version_ = 0;    // of the last CAP LS; 0: none was given
+  bool cap_open_ = false;       // CAP LS was sent and CAP END was not; carried over the upgrade
+  bool has_said_user_ = false;  // the same
+  bool registering_ = false;    // the fresh leg is up
+  bool refused_ = false;        // its server has said why it will not have the client
 };
 
 static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
@@ -152,6 +164,7 @@ void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
   } else {
     OnOther(verb, step, out);
   }
+  step.patience = PatienceNow();
 }
 
 void IrcDialogue::OnStartTls(bool bare, Step& step, Writer& out) {
@@ -170,6 +183,8 @@ void IrcDialogue::OnOther(std::string_view verb, Step& step, Writer& out) {
     NoteLogin(step);
   } else if (EqualsIgnoreCase(verb, "NICK")) {
     NoteNotTaken(step);
+  } else if (EqualsIgnoreCase(verb, "USER")) {
+    has_said_user_ = true;
   } else if (EqualsIgnoreCase(verb, "WEBIRC")) {
     step.Note(Attack::kIdentityClaim);
   } else {
@@ -238,7 +253,10 @@ Step IrcDialogue::OnClient(ByteView in, Output& out) {
   if (!registering_) return LineDialogue::OnClient(in, out);
   Step step;
   const size_t count = std::min(in.size(), out.backend.room());
-  if (out.backend.Append(in.first(count))) step.consumed = count;
+  if (!out.backend.Append(in.first(count))) return step;
+  step.consumed = count;
+  step.understood = AsText(in.first(count)).find('\n') != std::string_view::npos;
+  step.patience = Patience::kUsual;
   return step;
 }
 
@@ -282,6 +300,10 @@ Step IrcDialogue::OnEvent(const Event& event, Output& out) {
     BeginRegistration(event, step, out);
     return step;
   }
+  if (event.kind == EventKind::kPatienceOver) {
+    OnPatienceOver(step, out.client);
+    return step;
+  }
   if (registering_ && event.kind == EventKind::kBackendEnd && refused_) {
     // It has said why.
     Close(step, EndReason::kBackendRefused);
@@ -290,9 +312,25 @@ Step IrcDialogue::OnEvent(const Event& event, Output& out) {
   return LineDialogue::OnEvent(event, out);
 }
 
+void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
+  if (registering_) {
+    EndOpenLine(out);
+    Say(out, {"ERROR :Closing link: send NICK and USER again inside TLS\r\n"});
+    Close(step, EndReason::kPreRelaySilence);
+    return;
+  }
+  const uint16_t port = options().irc_sts_port;
+  const Number number(port);
+  Say(out, {"ERROR :TLS required: send STARTTLS, or connect with TLS",
+            port == 0 ? " from the start" : " to port ", port == 0 ? "" : number.text(), "\r\n"});
+  NoteNotTaken(step);
+  Close(step, EndReason::kTlsRequired);
+}
+
 void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out) {
   registering_ = true;
   step.verdict = Verdict::kReadInside;
+  step.patience = PatienceNow();
   if (!options().irc_webirc_password.empty()) {
     if (event.client == nullptr || event.client->family == Endpoint::Family::kNone) {
       // Without an address the server would take the client for the gateway itself.
@@ -334,23 +372,12 @@ bool IsWebircPassword(std::string_view password) {
 }
 
 void RefuseIrc(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"ERROR :Closing link: too many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"ERROR :Closing link: server not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"ERROR :Closing link: registration timed out\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"ERROR :Closing link: server shutting down\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"ERROR :Closing link: TLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  // It stands in the middle of a line here; an acronym stays what it is.
+  const std::string_view text =
+      refusal == Refusal::kTimeout ? "registration timed out" : TextOf(refusal);
+  const bool is_word = text[1] >= 'a';
+  const char first = is_word ? static_cast<char>(text[0] | 0x20) : text[0];
+  Say(out, {"ERROR :Closing link: ", {&first, 1}, text.substr(1), "\r\n"});
 }
 
 }  // namespace starling

@@ -235,8 +235,6 @@ TEST(Irc, EventsEndTheSessionInItsWords) {
       {
           {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
           {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           closing + "registration timed out\r\n"},
           {EventKind::kDrain, EndReason::kDrainDeadline, closing + "server shutting down\r\n"},
           {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
       },
@@ -397,16 +395,95 @@ TEST(Irc, AServerThatBreaksTheProtocol) {
   }
 }
 
-// NICK and USER of before are gone.
-TEST(Irc, WhoWaitsInVainIsTold) {
+// NICK and USER of before are gone. What bounds a registration that goes on is told in
+// words for that.
+TEST(Irc, ARegistrationThatTakesTooLong) {
+  for (const EndReason reason : {EndReason::kPreRelayDeadline, EndReason::kPreRelaySilence,
+                                 EndReason::kPreRelayTotal, EndReason::kPreRelayCrowded}) {
+    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+      EXPECT_EQ(EnterTls(play), "");
+      play.Client("NICK demo\r\n");
+      EXPECT_TRUE(play.TakeUnderstood());
+      play.Backend(":irc.example.org NOTICE * :hello\r\n");
+      play.TakeToClient();
+      play.Raise({.kind = EventKind::kDeadline, .inside_tls = true, .deadline = reason});
+      EXPECT_EQ(play.TakeToClient(),
+                reason == EndReason::kPreRelayCrowded
+                    ? "ERROR :Closing link: too many connections, try again later\r\n"
+                    : "ERROR :Closing link: registration timed out\r\n");
+      EXPECT_EQ(Label(play.reason()), Label(reason));
+    });
+  }
+}
+
+// After USER a server would welcome the client, unless it negotiates capabilities; one that
+// says nothing more waits for that.
+TEST(Irc, PatienceIsShortWithWhoWaitsForAWelcome) {
+  const struct {
+    std::string said;
+    Patience patience;
+  } table[] = {
+      {"NICK demo\r\n", Patience::kUsual},
+      {"USER demo 0 * :Demo\r\n", Patience::kShort},
+      {"NICK demo\r\nUSER demo 0 * :Demo\r\n", Patience::kShort},
+      {"USER demo 0 * :Demo\r\nNICK demo\r\n", Patience::kShort},
+      {"PASS x\r\nNICK demo\r\nuser demo 0 * :Demo\r\nPING x\r\n", Patience::kShort},
+      {"NICK demo\r\nUSER demo 0 * :Demo", Patience::kUsual},  // the line has no end yet
+      {"CAP LS 302\r\nNICK demo\r\nUSER demo 0 * :Demo\r\n", Patience::kUsual},
+      {"NICK demo\r\nUSER demo 0 * :Demo\r\nCAP LS\r\n", Patience::kUsual},
+      {"CAP LS 302\r\nNICK demo\r\nUSER demo 0 * :Demo\r\nCAP END\r\n", Patience::kShort},
+      {"CAP LS\r\nUSER demo 0 * :Demo\r\nCAP REQ :sasl\r\n", Patience::kUsual},
+  };
+  for (const auto& row : table) {
+    SCOPED_TRACE(row.said);
+    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+      play.Client(row.said);
+      EXPECT_EQ(play.patience(), row.patience);
+    });
+  }
+}
+
+TEST(Irc, WhoWaitsInVainIsToldWhatToDo) {
+  for (const uint16_t port : {uint16_t{0}, uint16_t{6697}}) {
+    DialogueOptions options;
+    options.irc_sts_port = port;
+    InPieces(options, [&](SessionPlay& play) {
+      play.Client("NICK demo\r\nUSER demo 0 * :Demo\r\n");
+      play.TakeToClient();
+      play.Raise(EventKind::kPatienceOver);
+      EXPECT_EQ(play.TakeToClient(),
+                port == 0
+                    ? "ERROR :TLS required: send STARTTLS, or connect with TLS from the start\r\n"
+                    : "ERROR :TLS required: send STARTTLS, or connect with TLS to port 6697\r\n");
+      EXPECT_EQ(Label(play.reason()), Label(EndReason::kTlsRequired));
+    });
+  }
+}
+
+// Inside TLS the same holds of a client that has said before who it is, until it speaks.
+TEST(Irc, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
+  const std::string user = "NICK demo\r\nUSER demo 0 * :Demo\r\n";
   InPieces(DialogueOptions(), [&](SessionPlay& play) {
-    EXPECT_EQ(EnterTls(play, "NICK demo\r\nUSER demo 0 * :Demo\r\nSTARTTLS\r\n"), "");
+    EXPECT_EQ(EnterTls(play, user + "STARTTLS\r\n"), "");
+    EXPECT_EQ(play.patience(), Patience::kShort);
     play.Backend(":irc.example.org NOTICE * :hello\r\n");
+    EXPECT_EQ(play.patience(), Patience::kShort);
     play.TakeToClient();
-    play.Raise(EventKind::kDeadline);
-    EXPECT_EQ(play.TakeToClient(), "ERROR :Closing link: registration timed out\r\n");
-    EXPECT_EQ(Label(play.reason()), Label(EndReason::kPreRelayDeadline));
+    play.Raise(EventKind::kPatienceOver, true);
+    EXPECT_EQ(play.TakeToClient(), "ERROR :Closing link: send NICK and USER again inside TLS\r\n");
+    EXPECT_EQ(Label(play.reason()), Label(EndReason::kPreRelaySilence));
   });
+  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    EnterTls(play, user + "STARTTLS\r\n");
+    play.Client("NICK demo\r\n");
+    EXPECT_EQ(play.patience(), Patience::kUsual);
+  });
+  for (const std::string& before : {std::string(), "CAP LS 302\r\n" + user}) {
+    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+      EnterTls(play, before + "STARTTLS\r\n");
+      EXPECT_EQ(play.patience(), Patience::kUsual);
+    });
+  }
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ class LdapDialogue final : public RelayedDialogue {
             "Too many requests without TLS", step, out);
       return;
     }
+    step.understood = true;
     OnMessage(message, step, out);
   }
 
@@ -188,24 +189,9 @@ Negotiator* CreateLdap(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseLdap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      SayLdapNotice(LdapResult::kUnavailable, "Too many connections, try again later", out);
-      break;
-    case Refusal::kUnavailable:
-      SayLdapNotice(LdapResult::kUnavailable, "Server not available, try again later", out);
-      break;
-    case Refusal::kTimeout:
-      SayLdapNotice(LdapResult::kUnavailable, "Disconnected for inactivity", out);
-      break;
-    case Refusal::kShutdown:
-      SayLdapNotice(LdapResult::kUnavailable, "Server shutting down", out);
-      break;
-    case Refusal::kTlsExpected:
-      SayLdapNotice(LdapResult::kConfidentialityRequired, "TLS is spoken here from the first octet",
-                    out);
-      break;
-  }
+  const bool for_tls = refusal == Refusal::kTlsExpected;
+  SayLdapNotice(for_tls ? LdapResult::kConfidentialityRequired : LdapResult::kUnavailable,
+                TextOf(refusal), out);
 }
 
 }  // namespace starling

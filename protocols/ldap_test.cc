@@ -329,7 +329,7 @@ TEST(Ldap, ABackendBeforeItsTime) {
 
 TEST(Ldap, EventsEndTheSessionInItsWords) {
   const std::string down = Notice(52, "Server not available, try again later");
-  const std::string late = Notice(52, "Disconnected for inactivity");
+  const std::string late = Notice(52, "No command received in time");
   const std::string stop = Notice(52, "Server shutting down");
   for (const EventCase& c : {
            EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},

@@ -60,6 +60,7 @@ void LineDialogue::NoteNotTaken(Step& step) {
 }
 
 void LineDialogue::NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step) {
+  NoteNoise();
   if (LooksMangled(verb, upgrade_verb)) step.Note(Signal::kMangledCommand);
 }
 
@@ -120,7 +121,9 @@ void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
     Abort(EndReason::kTooManyErrors, step, out.client);
     return;
   }
+  noise_ = line.empty();
   OnLine(line, step, out.client);
+  step.understood = step.understood || !noise_;
   if (replayed_) {
     // What there is to note of it was noted when it opened the leg.
     step.signals = before.signals;
@@ -305,20 +308,23 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kLegFailed:
     case EventKind::kGreetingDeadline:
     case EventKind::kDeadline:
+    case EventKind::kPatienceOver:
     case EventKind::kDrain:
     case EventKind::kBackendEnd:
       EndOpenLine(out.client);
-      SayRefusal(RefusalOf(event.kind), out.client);
+      SayRefusal(RefusalOf(event), out.client);
       break;
   }
-  Close(step, EndOf(event.kind));
+  Close(step, EndOf(event));
   return step;
 }
 
-EndReason LineDialogue::EndOf(EventKind kind) const {
-  if (phase_ == Phase::kLeg && kind == EventKind::kClientEnd) return EndReason::kClientClosed;
-  if (phase_ == Phase::kLeg && kind == EventKind::kBackendEnd) return EndReason::kBackendClosed;
-  return ReasonOf(kind);
+EndReason LineDialogue::EndOf(const Event& event) const {
+  if (phase_ == Phase::kLeg && event.kind == EventKind::kClientEnd) return EndReason::kClientClosed;
+  if (phase_ == Phase::kLeg && event.kind == EventKind::kBackendEnd) {
+    return EndReason::kBackendClosed;
+  }
+  return ReasonOf(event);
 }
 
 }  // namespace starling

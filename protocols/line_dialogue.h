@@ -132,7 +132,12 @@ class LineDialogue : public Negotiator {
   // The client goes on in plaintext though it has seen the offer.
   void NoteNotTaken(Step& step);
   // An unknown verb: notes what it may have been.
-  static void NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step);
+  void NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step);
+  // The line at hand is no command that is known here.
+  void NoteNoise() { noise_ = true; }
+  // Ends the line of the backend that the client has a part of, before words of the
+  // gateway's own.
+  void EndOpenLine(Writer& out);
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
   // Ends the session for `reason`, with the protocol's goodbye. kBadOctet is for 8-bit octets
@@ -164,10 +169,7 @@ class LineDialogue : public Negotiator {
   void OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out);
   // Counts octets of a greeting; false, and the session ends, where they are too many.
   bool Swallow(size_t octets, Step& step, Writer& out);
-  EndReason EndOf(EventKind kind) const;
-  // Ends the line of the backend that the client has a part of, before words of the
-  // gateway's own.
-  void EndOpenLine(Writer& out);
+  EndReason EndOf(const Event& event) const;
   // The client has a part of what the backend says and must have the rest first.
   bool amid_line() const { return line_open_ || backend_literal_ > 0; }
 
@@ -203,6 +205,7 @@ class LineDialogue : public Negotiator {
   bool offer_seen_ = false;     // before the octets at hand arrived
   bool offer_is_last_ = false;  // no command has come since
   bool not_taken_ = false;      // the signal was given
+  bool noise_ = false;          // the line at hand is no command
 
   ServerLines server_lines_;
   size_t to_pass_ = 0;          // octets of a client's literal still to come

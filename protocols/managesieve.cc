@@ -216,23 +216,9 @@ Negotiator* CreateManageSieve(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseManageSieve(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"BYE (TRYLATER) \"Too many connections, try again later.\"\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"BYE (TRYLATER) \"Server not available, try again later.\"\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"BYE \"Disconnected for inactivity.\"\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"BYE (TRYLATER) \"Server shutting down.\"\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"BYE (ENCRYPT-NEEDED) \"TLS is spoken here from the first octet.\"\r\n"});
-      break;
-  }
+  std::string_view code = IsTemporary(refusal) ? "(TRYLATER) " : "";
+  if (refusal == Refusal::kTlsExpected) code = "(ENCRYPT-NEEDED) ";
+  Say(out, {"BYE ", code, "\"", TextOf(refusal), ".\"\r\n"});
 }
 
 }  // namespace starling

@@ -241,7 +241,7 @@ TEST(ManageSieve, EventsEndTheSessionInItsWords) {
           {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
           {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
           {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "BYE \"Disconnected for inactivity.\"\r\n"},
+           "BYE \"No command received in time.\"\r\n"},
           {EventKind::kDrain, EndReason::kDrainDeadline,
            "BYE (TRYLATER) \"Server shutting down.\"\r\n"},
           {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},

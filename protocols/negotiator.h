@@ -115,6 +115,14 @@ enum class DataAsk : uint8_t {
                 // one that is over and not whole: until then the server's side is kept
 };
 
+// How long the client may be silent from now on, whatever else limits it.
+enum class Patience : uint8_t {
+  kSame,   // as was said before: no whole command has come
+  kUsual,  // as long as commands may come
+  kShort,  // it has most likely said all that it will say, and waits for an answer that it
+           // cannot get. Where no other command comes soon, kPatienceOver does
+};
+
 // How a data channel has ended.
 enum class DataOutcome : uint8_t {
   kWhole,      // both sides have ended what they sent, and all of it was passed on
@@ -133,7 +141,9 @@ struct Step {
   uint32_t attacks = 0;                 // bits of Attack
   bool offered = false;                 // `client` holds an offer of the upgrade
   bool established = false;             // inside TLS: from now on only idleness bounds the session
-  DataAsk data = DataAsk::kNone;        // OnData comes before any other call
+  bool understood = false;              // a whole command of the client was one that is known here
+  Patience patience = Patience::kSame;
+  DataAsk data = DataAsk::kNone;  // OnData comes before any other call
   uint16_t data_port = 0;
   uint16_t reply = 0;  // with kClose or kDrop: the code of the backend's reply that led to it
 
@@ -148,7 +158,8 @@ enum class EventKind : uint8_t {
   kLegUp,             // the leg is connected; `inside_tls` says which of the two
   kLegFailed,         // no server could be reached: tell the client, kClose
   kGreetingDeadline,  // the backend of the open leg did not greet: tell, kClose
-  kDeadline,          // the time before relaying is over: tell the client, kClose
+  kDeadline,          // a time is over, `deadline` says which: tell the client, kClose
+  kPatienceOver,      // what Patience::kShort asked for is over: tell the client, kClose
   kDrain,             // the gateway stops: say goodbye, kClose
   kClientEnd,         // the client's octets have ended
   kBackendEnd,        // the backend's octets have ended: tell the client, kClose
@@ -160,6 +171,9 @@ struct Event {
   uint64_t capabilities = 0;  // with kStart: what the backend was last seen
                               // to offer, in the protocol's own encoding
   uint64_t random = 0;        // with kStart: fresh, for protocols that need it
+  // With kDeadline: kPreRelayDeadline, kPreRelaySilence, kPreRelayTotal, kPreRelayCrowded or
+  // kIdleDeadline.
+  EndReason deadline = EndReason::kPreRelayDeadline;
   // With kStart and kLegUp: the true client and the address it called. They are valid
   // during the call, and null in none of the gateway's.
   const Endpoint* client = nullptr;
@@ -195,7 +209,10 @@ class Negotiator {
 enum class Refusal : uint8_t {
   kTooBusy,      // the session table is full
   kUnavailable,  // no server of the backend can be reached
-  kTimeout,      // a deadline passed
+  kTimeout,      // it was silent for too long
+  kNoCommand,    // no command came in time
+  kTooLong,      // it took too long before TLS, active or not
+  kCrowded,      // so it did, and its place is needed
   kShutdown,     // the gateway is stopping
   kTlsExpected,  // it speaks plaintext where TLS is spoken from the first octet
 };

@@ -86,6 +86,7 @@ class NntpDialogue final : public LineDialogue {
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {
     if (in_article_) {
+      NoteNoise();
       if (line != ".") return;
       in_article_ = false;
       SayUseTls(out);
@@ -232,23 +233,8 @@ Probe* CreateNntpProbe(void* storage, const DialogueOptions& /*options*/) {
 
 // RFC 3977 section 3.2.1: 400 may pass, 502 does not without another connection.
 void RefuseNntp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"400 Too many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"400 Server not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"400 Disconnected for inactivity\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"400 Server shutting down\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"502 TLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  const bool for_good = refusal == Refusal::kTlsExpected;
+  Say(out, {for_good ? "502 " : "400 ", TextOf(refusal), "\r\n"});
 }
 
 }  // namespace starling

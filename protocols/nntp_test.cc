@@ -296,7 +296,7 @@ TEST(Nntp, EventsEndTheSessionInItsWords) {
           {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
           {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
           {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "400 Disconnected for inactivity\r\n"},
+           "400 No command received in time\r\n"},
           {EventKind::kDrain, EndReason::kDrainDeadline, "400 Server shutting down\r\n"},
           {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
       },

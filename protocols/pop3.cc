@@ -159,23 +159,9 @@ Negotiator* CreatePop3(void* storage, const DialogueOptions& options) {
 }
 
 void RefusePop3(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"-ERR [SYS/TEMP] Too many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"-ERR [SYS/TEMP] Server not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"-ERR Disconnected for inactivity\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"-ERR [SYS/TEMP] Server shutting down\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"-ERR [SYS/PERM] TLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  std::string_view code = IsTemporary(refusal) ? "[SYS/TEMP] " : "";
+  if (refusal == Refusal::kTlsExpected) code = "[SYS/PERM] ";
+  Say(out, {"-ERR ", code, TextOf(refusal), "\r\n"});
 }
 
 }  // namespace starling

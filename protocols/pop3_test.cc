@@ -219,7 +219,7 @@ TEST(Pop3, EventsEndTheSessionInItsWords) {
           {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
           {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
           {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "-ERR Disconnected for inactivity\r\n"},
+           "-ERR No command received in time\r\n"},
           {EventKind::kDrain, EndReason::kDrainDeadline,
            "-ERR [SYS/TEMP] Server shutting down\r\n"},
           {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},

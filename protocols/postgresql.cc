@@ -137,6 +137,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
         return;
       }
       step.consumed += kHeadSize;
+      step.understood = true;
       if (code == kSslRequest) {
         Say(out, {"S"});
         Upgrade(step);
@@ -180,6 +181,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
     std::copy_n(rest.begin(), length, cancel_.begin());
     cancel_size_ = length;
     step.consumed += length;
+    step.understood = true;
     step.verdict = Verdict::kOpenAllLegs;
   }
 
@@ -217,6 +219,16 @@ void RefusePostgresql(Refusal refusal, const DialogueOptions& /*options*/, Write
       break;
     case Refusal::kTimeout:
       SayError(kIdleTimeout, "terminating connection due to inactivity", out);
+      break;
+    case Refusal::kNoCommand:
+      SayError(kIdleTimeout, "no request received in time", out);
+      break;
+    case Refusal::kTooLong:
+      SayError(kIdleTimeout, "TLS was not started in time", out);
+      break;
+    case Refusal::kCrowded:
+      SayError(kTooManyConnections, "server busy and TLS not started in time, try again later",
+               out);
       break;
     case Refusal::kShutdown:
       SayError(kShutdown, "terminating connection due to administrator command", out);

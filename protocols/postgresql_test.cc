@@ -266,7 +266,7 @@ TEST(Postgresql, ABackendBeforeItsTime) {
 
 TEST(Postgresql, EventsEndTheSessionInItsWords) {
   const std::string down = Error("57P03", "server not available, try again later");
-  const std::string late = Error("57P05", "terminating connection due to inactivity");
+  const std::string late = Error("57P05", "no request received in time");
   const std::string stop = Error("57P01", "terminating connection due to administrator command");
   for (const EventCase& c : {
            EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},

@@ -13,47 +13,50 @@
 namespace starling {
 
 // X(enumerator, label, what it means)
-#define STARLING_END_REASONS(X)                                                                  \
-  X(kNone, "none", "not ended")                                                                  \
-  X(kClientClosed, "client_closed", "the client ended an established session")                   \
-  X(kBackendClosed, "backend_closed", "the backend ended an established session")                \
-  X(kGoodbye, "goodbye", "the client said goodbye to the gateway itself (QUIT, LOGOUT)")         \
-  X(kClientLeftEarly, "client_left_early", "the client closed before it was established")        \
-  X(kClientTruncated, "client_truncated", "TCP end without close_notify from the client")        \
-  X(kClientBareEnd, "client_bare_end", "the same, taken for the end of an upload (data_close)")  \
-  X(kClientReset, "client_reset", "the client's connection was reset")                           \
-  X(kBackendTruncated, "backend_truncated", "the backend ended TCP without ending TLS")          \
-  X(kBackendReset, "backend_reset", "the backend's connection was reset")                        \
-  X(kPlaintextInjection, "plaintext_injection", "octets after the upgrade command")              \
-  X(kTlsOnPlainPort, "tls_on_plain_port", "a TLS record where a command was expected")           \
-  X(kPlainOnTlsPort, "plain_on_tls_port", "plaintext where a TLS record was expected")           \
-  X(kCrossProtocol, "cross_protocol", "another protocol's request, such as HTTP's")              \
-  X(kLineTooLong, "line_too_long", "a line or literal over its limit")                           \
-  X(kBadOctet, "bad_octet", "NUL, a bare LF, 8-bit octets, malformed BER, HTTP or XML")          \
-  X(kTooManyErrors, "too_many_errors", "too many commands without an upgrade")                   \
-  X(kTlsRequired, "tls_required", "the client wants something else than the required upgrade")   \
-  X(kProxyHeaderBad, "proxy_header_bad", "a malformed or missing PROXY header")                  \
-  X(kProxyHeaderUntrusted, "proxy_header_untrusted", "a source that may not send PROXY headers") \
-  X(kHandshakeFailed, "handshake_failed", "the TLS handshake failed")                            \
-  X(kTlsError, "tls_error", "a TLS error or fatal alert after the handshake")                    \
-  X(kPreRelayDeadline, "pre_relay_deadline", "all that comes before relaying took too long")     \
-  X(kProxyHeaderDeadline, "proxy_header_deadline", "the PROXY header did not arrive in time")    \
-  X(kHandshakeDeadline, "handshake_deadline", "the handshake took too long")                     \
-  X(kConnectDeadline, "connect_deadline", "no server accepted in time")                          \
-  X(kGreetingDeadline, "greeting_deadline", "the backend's greeting did not arrive in time")     \
-  X(kRecordDeadline, "record_deadline", "a TLS record was begun and not finished in time")       \
-  X(kIdleDeadline, "idle_deadline", "nothing was exchanged for too long")                        \
-  X(kDrainDeadline, "drain_deadline", "the gateway is stopping")                                 \
-  X(kBackendUnavailable, "backend_unavailable", "every server of the backend failed")            \
-  X(kBackendRefused, "backend_refused", "the backend's greeting was not a success")              \
-  X(kBackendProtocol, "backend_protocol", "the backend broke the protocol before relaying")      \
-  X(kBackendTooLong, "backend_too_long",                                                         \
-    "a greeting of the backend's is over the gateway's limit")                                   \
-  X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")          \
-  X(kSessionLimit, "session_limit", "the session table is full")                                 \
-  X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                           \
-  X(kBufferLimit, "buffer_limit", "no buffer could be had")                                      \
-  X(kStopped, "stopped", "the gateway was told to stop at once")                                 \
+#define STARLING_END_REASONS(X)                                                                    \
+  X(kNone, "none", "not ended")                                                                    \
+  X(kClientClosed, "client_closed", "the client ended an established session")                     \
+  X(kBackendClosed, "backend_closed", "the backend ended an established session")                  \
+  X(kGoodbye, "goodbye", "the client said goodbye to the gateway itself (QUIT, LOGOUT)")           \
+  X(kClientLeftEarly, "client_left_early", "the client closed before it was established")          \
+  X(kClientTruncated, "client_truncated", "TCP end without close_notify from the client")          \
+  X(kClientBareEnd, "client_bare_end", "the same, taken for the end of an upload (data_close)")    \
+  X(kClientReset, "client_reset", "the client's connection was reset")                             \
+  X(kBackendTruncated, "backend_truncated", "the backend ended TCP without ending TLS")            \
+  X(kBackendReset, "backend_reset", "the backend's connection was reset")                          \
+  X(kPlaintextInjection, "plaintext_injection", "octets after the upgrade command")                \
+  X(kTlsOnPlainPort, "tls_on_plain_port", "a TLS record where a command was expected")             \
+  X(kPlainOnTlsPort, "plain_on_tls_port", "plaintext where a TLS record was expected")             \
+  X(kCrossProtocol, "cross_protocol", "another protocol's request, such as HTTP's")                \
+  X(kLineTooLong, "line_too_long", "a line or literal over its limit")                             \
+  X(kBadOctet, "bad_octet", "NUL, a bare LF, 8-bit octets, malformed BER, HTTP or XML")            \
+  X(kTooManyErrors, "too_many_errors", "too many commands without an upgrade")                     \
+  X(kTlsRequired, "tls_required", "the client wants something else than the required upgrade")     \
+  X(kProxyHeaderBad, "proxy_header_bad", "a malformed or missing PROXY header")                    \
+  X(kProxyHeaderUntrusted, "proxy_header_untrusted", "a source that may not send PROXY headers")   \
+  X(kHandshakeFailed, "handshake_failed", "the TLS handshake failed")                              \
+  X(kTlsError, "tls_error", "a TLS error or fatal alert after the handshake")                      \
+  X(kPreRelayDeadline, "pre_relay_deadline", "no command, or no TLS, came in time")                \
+  X(kPreRelaySilence, "pre_relay_silence", "silent for too long after a command, before relaying") \
+  X(kPreRelayTotal, "pre_relay_total", "all that comes before relaying took too long")             \
+  X(kPreRelayCrowded, "pre_relay_crowded", "the session table was too full to wait any longer")    \
+  X(kProxyHeaderDeadline, "proxy_header_deadline", "the PROXY header did not arrive in time")      \
+  X(kHandshakeDeadline, "handshake_deadline", "the handshake took too long")                       \
+  X(kConnectDeadline, "connect_deadline", "no server accepted in time")                            \
+  X(kGreetingDeadline, "greeting_deadline", "the backend's greeting did not arrive in time")       \
+  X(kRecordDeadline, "record_deadline", "a TLS record was begun and not finished in time")         \
+  X(kIdleDeadline, "idle_deadline", "nothing was exchanged for too long")                          \
+  X(kDrainDeadline, "drain_deadline", "the gateway is stopping")                                   \
+  X(kBackendUnavailable, "backend_unavailable", "every server of the backend failed")              \
+  X(kBackendRefused, "backend_refused", "the backend's greeting was not a success")                \
+  X(kBackendProtocol, "backend_protocol", "the backend broke the protocol before relaying")        \
+  X(kBackendTooLong, "backend_too_long",                                                           \
+    "a greeting of the backend's is over the gateway's limit")                                     \
+  X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")            \
+  X(kSessionLimit, "session_limit", "the session table is full")                                   \
+  X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                             \
+  X(kBufferLimit, "buffer_limit", "no buffer could be had")                                        \
+  X(kStopped, "stopped", "the gateway was told to stop at once")                                   \
   X(kDataDropped, "data_dropped", "the control connection had no use for the data channel")
 
 enum class EndReason : uint8_t {

@@ -31,6 +31,9 @@ constexpr uint32_t kSieveIdle = 31 * 60;
 constexpr uint32_t kNntpIdle = 61 * 60;
 constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hour
 
+// RFC 5321 section 4.5.3.2.7: a server waits five minutes for the next command.
+constexpr uint32_t kSmtpSilence = 5 * 60;
+
 // IRC servers ask silent clients by PING, every two to five minutes.
 constexpr uint32_t kIrcIdle = 11 * 60;
 
@@ -65,6 +68,8 @@ constexpr ProtocolRow kRows[] = {
      .opportunistic = true,
      .server_first = true,
      .idle_seconds = kSmtpIdle,
+     .silence_seconds = kSmtpSilence,
+     .before_relay_seconds = 2 * kSmtpSilence,
      .create = CreateSmtp,
      .refuse = RefuseSmtp,
      .create_probe = CreateSmtpProbe},
@@ -77,6 +82,8 @@ constexpr ProtocolRow kRows[] = {
      .opportunistic = true,
      .server_first = true,
      .idle_seconds = kSmtpIdle,
+     .silence_seconds = kSmtpSilence,
+     .before_relay_seconds = 2 * kSmtpSilence,
      .create = CreateLmtp,
      .refuse = RefuseSmtp,
      .create_probe = CreateLmtpProbe},

@@ -45,6 +45,9 @@ struct ProtocolRow {
   bool opportunistic;     // the policy is supported
   bool server_first;      // the server greets
   uint32_t idle_seconds;  // default idle deadline of a relay; 0: none
+  // Before it, of a client that gives commands: the default for its silence and for all.
+  uint32_t silence_seconds = 60;
+  uint32_t before_relay_seconds = 5 * 60;
 
   // Constructs the dialogue in `storage` (storage_size octets, max_align_t
   // aligned); null for opaque protocols. The caller destroys it in place.

@@ -38,14 +38,17 @@ Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kLegFailed:
       OnLegFailed(step, out.client);
       return step;
+    case EventKind::kPatienceOver:
+      OnPatienceOver(step, out.client);
+      return step;
     case EventKind::kClientEnd:
       if (!upgrading_) OnClientLeft(step);
       break;
     default:
-      SayRefusal(RefusalOf(event.kind), out.client);
+      SayRefusal(RefusalOf(event), out.client);
       break;
   }
-  Close(step, ReasonOf(event.kind));
+  Close(step, ReasonOf(event));
   return step;
 }
 
@@ -54,8 +57,8 @@ void RelayedDialogue::OnLegUp(const Event& event, Step& step, Writer& /*backend*
 }
 
 void RelayedDialogue::OnLegFailed(Step& step, Writer& out) {
-  SayRefusal(RefusalOf(EventKind::kLegFailed), out);
-  Close(step, ReasonOf(EventKind::kLegFailed));
+  SayRefusal(Refusal::kUnavailable, out);
+  Close(step, EndReason::kBackendUnavailable);
 }
 
 void RelayedDialogue::Upgrade(Step& step) {

@@ -34,6 +34,12 @@ class RelayedDialogue : public Negotiator {
   // The fresh leg could not be had, or was lost; by default the client is told.
   virtual void OnLegFailed(Step& step, Writer& out);
 
+  // For those that ask for Patience::kShort.
+  virtual void OnPatienceOver(Step& step, Writer& out) {
+    SayRefusal(Refusal::kTooLong, out);
+    Close(step, EndReason::kTlsRequired);
+  }
+
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
   bool upgrading() const { return upgrading_; }

@@ -69,6 +69,8 @@ class SessionPlay {
   uint32_t signals() const { return signals_; }
   uint32_t attacks() const { return attacks_; }
   int offers() const { return offers_; }
+  bool TakeUnderstood() { return std::exchange(understood_, false); }
+  Patience patience() const { return patience_; }
 
   // TLS is up and the fresh leg connected.
   void EnterTls(const Endpoint* client = nullptr) {
@@ -139,6 +141,8 @@ class SessionPlay {
     signals_ |= step.signals;
     attacks_ |= step.attacks;
     offers_ += step.offered ? 1 : 0;
+    understood_ |= step.understood;
+    if (step.patience != Patience::kSame) patience_ = step.patience;
     if (verdict_ == Verdict::kContinue) hold_ = false;
     if (verdict_ == Verdict::kHold || verdict_ == Verdict::kOpenLeg) hold_ = true;
     Ask(step);
@@ -163,6 +167,8 @@ class SessionPlay {
   EndReason reason_ = EndReason::kNone;
   uint32_t signals_ = 0, attacks_ = 0;
   int offers_ = 0;
+  bool understood_ = false;
+  Patience patience_ = Patience::kUsual;
 };
 
 }  // namespace starling

@@ -51,9 +51,9 @@ Step Smtp::OnEvent(const Event& event, Output& out) {
       break;
     case EventKind::kBackendEnd:
       if (phase_ == Phase::kUpgrading) break;
-      return End(event.kind, out);
+      return End(event, out);
     default:
-      return End(event.kind, out);
+      return End(event, out);
   }
   return step;
 }
@@ -84,14 +84,14 @@ void Smtp::LegUp(const Event& event) {
   leg_.Open(std::string_view(hello_.data(), hello_size_));
 }
 
-Step Smtp::End(EventKind kind, Output& out) {
+Step Smtp::End(const Event& event, Output& out) {
   Step step;
-  EndReason reason = ReasonOf(kind);
-  if (kind == EventKind::kBackendEnd && phase_ == Phase::kLeg && leg_.established()) {
+  EndReason reason = ReasonOf(event);
+  if (event.kind == EventKind::kBackendEnd && phase_ == Phase::kLeg && leg_.established()) {
     reason = EndReason::kBackendClosed;
   }
   leg_.EndOpenLine(out.client);
-  RefuseSmtp(RefusalOf(kind), options_, out.client);
+  RefuseSmtp(RefusalOf(event), options_, out.client);
   Close(step, reason);
   return step;
 }
@@ -190,8 +190,10 @@ bool Smtp::TakeLine(ByteView in, Output& out, Step& step) {
       break;
   }
   const std::string_view text = Trim(line.text, kBlanks);
-  if (!Handle(ParseSmtpCommand(text), text, out, step)) return false;
+  const SmtpCommand command = ParseSmtpCommand(text);
+  if (!Handle(command, text, out, step)) return false;
   step.consumed += line.consumed;
+  step.understood = step.understood || command.verb != SmtpVerb::kUnknown;
   return true;
 }
 

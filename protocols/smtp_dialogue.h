@@ -36,7 +36,7 @@ class Smtp final : public Negotiator {
   void Start(const Event& event, Output& out);
   void Forget();
   void LegUp(const Event& event);
-  Step End(EventKind kind, Output& out);
+  Step End(const Event& event, Output& out);
   // What a client's end means once all that it sent has had its effect.
   void FinishIfDone(Step& step) const;
 

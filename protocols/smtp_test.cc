@@ -398,7 +398,7 @@ TEST(Smtp, EventsThatEndIt) {
     const char* said;
   } const cases[] = {
       {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-       "421 4.4.2 mx.example Timeout, closing connection\r\n"},
+       "421 4.4.2 mx.example No command received in time\r\n"},
       {EventKind::kDrain, EndReason::kDrainDeadline,
        "421 4.3.2 mx.example Service shutting down, try again later\r\n"},
       {EventKind::kLegFailed, EndReason::kBackendUnavailable,

@@ -163,27 +163,13 @@ void WriteEhloReply(const DialogueOptions& options, uint64_t capabilities, Write
 }
 
 void RefuseSmtp(Refusal refusal, const DialogueOptions& options, Writer& out) {
-  std::string_view code = refusal == Refusal::kTimeout ? "421 4.4.2 " : "421 4.3.2 ";
-  std::string_view text;
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      text = " Too many connections, try again later\r\n";
-      break;
-    case Refusal::kUnavailable:
-      text = " Service not available, try again later\r\n";
-      break;
-    case Refusal::kTimeout:
-      text = " Timeout, closing connection\r\n";
-      break;
-    case Refusal::kShutdown:
-      text = " Service shutting down, try again later\r\n";
-      break;
-    case Refusal::kTlsExpected:
-      code = "554 5.7.10 ";
-      text = " TLS is spoken here from the first octet\r\n";
-      break;
-  }
-  Say(out, {code, options.hostname, text});
+  std::string_view code = IsTemporary(refusal) ? "421 4.3.2 " : "421 4.4.2 ";
+  if (refusal == Refusal::kTlsExpected) code = "554 5.7.10 ";
+  std::string_view text = TextOf(refusal);
+  if (refusal == Refusal::kUnavailable) text = "Service not available, try again later";
+  if (refusal == Refusal::kTimeout) text = "Timeout, closing connection";
+  if (refusal == Refusal::kShutdown) text = "Service shutting down, try again later";
+  Say(out, {code, options.hostname, " ", text, "\r\n"});
 }
 
 }  // namespace starling

@@ -61,6 +61,8 @@ class TelnetDialogue final : public RelayedDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseTelnet(refusal, *options_, out); }
 
+  void OnPatienceOver(Step& step, Writer& out) override { AbortWithoutTls(step, out); }
+
   void OnClientLeft(Step& step) override {
     if (octets_ == 0) step.Note(Signal::kOfferThenClose);
   }
@@ -79,6 +81,8 @@ class TelnetDialogue final : public RelayedDialogue {
         break;
       case State::kOption:
         state_ = State::kText;
+        step.understood = true;
+        AskPatience(step);
         if (octet == kStartTls) OnAnswer(step, out);
         break;
       case State::kSub:
@@ -123,6 +127,7 @@ class TelnetDialogue final : public RelayedDialogue {
   // known by its first octets.
   void OnText(uint8_t octet, Step& step, Writer& out) {
     NoteNotTaken(step);
+    AskPatience(step);
     if (text_size_ == text_.size()) return;
     const bool end = octet == '\n';
     if (!end) text_[text_size_++] = static_cast<char>(octet);
@@ -135,9 +140,21 @@ class TelnetDialogue final : public RelayedDialogue {
 
   // WILL or WONT to what was demanded. DO and DONT are for the other side's option.
   void OnAnswer(Step& step, Writer& out) {
-    if (verb_ == kWill) willing_ = true;
+    if (verb_ == kWill) {
+      willing_ = true;
+      step.patience = Patience::kUsual;
+    }
     if (verb_ != kWont) return;
     NoteNotTaken(step);
+    AbortWithoutTls(step, out);
+  }
+
+  // One that speaks and does not answer what was demanded waits for a prompt.
+  void AskPatience(Step& step) const {
+    if (!willing_) step.patience = Patience::kShort;
+  }
+
+  static void AbortWithoutTls(Step& step, Writer& out) {
     Abort(EndReason::kTlsRequired, "TLS is required here (the option START_TLS)", step, out);
   }
 
@@ -149,6 +166,7 @@ class TelnetDialogue final : public RelayedDialogue {
   void OnSub(Step& step, Writer& out) {
     const bool follows = sub_size_ == 2 && sub_[0] == kStartTls && sub_[1] == kFollows;
     if (!follows || !willing_) return;
+    step.understood = true;
     Say(out, {AsText(kGoAhead)});
     Upgrade(step);
   }
@@ -186,23 +204,7 @@ Negotiator* CreateTelnet(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseTelnet(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  switch (refusal) {
-    case Refusal::kTooBusy:
-      Say(out, {"\r\nToo many connections, try again later\r\n"});
-      break;
-    case Refusal::kUnavailable:
-      Say(out, {"\r\nServer not available, try again later\r\n"});
-      break;
-    case Refusal::kTimeout:
-      Say(out, {"\r\nDisconnected for inactivity\r\n"});
-      break;
-    case Refusal::kShutdown:
-      Say(out, {"\r\nServer shutting down\r\n"});
-      break;
-    case Refusal::kTlsExpected:
-      Say(out, {"\r\nTLS is spoken here from the first octet\r\n"});
-      break;
-  }
+  Say(out, {"\r\n", TextOf(refusal), "\r\n"});
 }
 
 }  // namespace starling

@@ -176,7 +176,7 @@ TEST(Telnet, EventsEndTheSessionInItsWords) {
            EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
            EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
            EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline,
-                     "\r\nDisconnected for inactivity\r\n"},
+                     "\r\nNo command received in time\r\n"},
            EventCase{EventKind::kDrain, EndReason::kDrainDeadline, "\r\nServer shutting down\r\n"},
            EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
        }) {
@@ -196,6 +196,34 @@ TEST(Telnet, EventsEndTheSessionInItsWords) {
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
       EXPECT_EQ(driver.TakeSaid(), c.said);
     }
+  }
+}
+
+// A terminal that does not answer what was demanded shows its user nothing at all.
+TEST(Telnet, PatienceIsShortWithWhoIgnoresTheDemand) {
+  const std::string will_naws = "\xff\xfb\x1f";
+  const struct {
+    std::string said;
+    Patience patience;
+  } table[] = {
+      {"", Patience::kUsual},
+      {"\r\n", Patience::kShort},
+      {will_naws, Patience::kShort},
+      {kWill, Patience::kUsual},
+      {will_naws + kWill, Patience::kUsual},
+      {kWill + will_naws, Patience::kUsual},
+  };
+  for (const auto& row : table) {
+    DialogueOptions options;
+    DialogueDriver driver(CreateTelnet, options);
+    driver.Event(EventKind::kStart);
+    driver.Client(row.said, 1);
+    EXPECT_EQ(driver.patience(), row.patience) << row.said;
+    driver.TakeSaid();
+    if (row.patience == Patience::kUsual) continue;
+    driver.Event(EventKind::kPatienceOver);
+    EXPECT_EQ(driver.TakeSaid(), "\r\nTLS is required here (the option START_TLS)\r\n");
+    EXPECT_EQ(Label(driver.reason()), Label(EndReason::kTlsRequired));
   }
 }
 

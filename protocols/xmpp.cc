@@ -74,17 +74,20 @@ void SayHeader(std::string_view space, std::string_view from, std::string_view t
 StreamError ErrorOf(Refusal refusal) {
   switch (refusal) {
     case Refusal::kTooBusy:
-      return {"resource-constraint", "Too many connections, try again later"};
+    case Refusal::kCrowded:
+      return {"resource-constraint", TextOf(refusal)};
     case Refusal::kUnavailable:
-      return {"remote-connection-failed", "Server not available, try again later"};
+      return {"remote-connection-failed", TextOf(refusal)};
     case Refusal::kTimeout:
-      return {"connection-timeout", "Disconnected for inactivity"};
+    case Refusal::kNoCommand:
+    case Refusal::kTooLong:
+      return {"connection-timeout", TextOf(refusal)};
     case Refusal::kShutdown:
-      return {"system-shutdown", "Server shutting down"};
+      return {"system-shutdown", TextOf(refusal)};
     case Refusal::kTlsExpected:
       break;
   }
-  return {"policy-violation", "TLS is spoken here from the first octet"};
+  return {"policy-violation", TextOf(refusal)};
 }
 
 void Refuse(std::string_view space, Refusal refusal, const DialogueOptions& options, Writer& out) {
@@ -227,6 +230,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
       return;
     }
     Say(*out_, {kFeatures});
+    step_->understood = true;
     offer_written_ = offer_is_last_ = true;
   }
 

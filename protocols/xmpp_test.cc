@@ -358,7 +358,7 @@ TEST(Xmpp, ABackendBeforeItsTime) {
 TEST(Xmpp, EventsEndTheSessionInItsWords) {
   const std::string down =
       Error("remote-connection-failed", "Server not available, try again later");
-  const std::string late = Error("connection-timeout", "Disconnected for inactivity");
+  const std::string late = Error("connection-timeout", "No command received in time");
   const std::string stop = Error("system-shutdown", "Server shutting down");
   enum class When { kSilent, kInStream, kInsideTls };
   for (const EventCase& c : {

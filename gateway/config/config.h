@@ -80,7 +80,10 @@ struct Cidr {
 // Limits a listener may override; all others are process-wide (GlobalLimits).
 // Durations in milliseconds; 0 switches a deadline off where its option says so.
 struct ListenerLimits {
-  uint32_t pre_relay_ms = 60'000;  // accept to relay (or to a plaintext leg)
+  uint32_t pre_relay_ms = 60'000;            // accept to the first command, or all in a crowd
+  uint32_t pre_relay_silence_ms = 60'000;    // between commands; default by protocol
+  uint32_t pre_relay_total_ms = 5 * 60'000;  // accept to relay (or to a plaintext leg); the same
+  uint32_t patience_ms = 10'000;             // of who waits for an answer that will not come
   uint32_t proxy_header_ms = 5'000;
   uint32_t handshake_ms = 15'000;   // from the first octet of TLS, admission included
   uint32_t connect_ms = 5'000;      // all servers together
@@ -98,6 +101,7 @@ struct ListenerLimits {
 
 struct GlobalLimits {
   uint32_t sessions = 1'000;              // a worker
+  uint32_t crowded_percent = 50;          // of them: from then on pre_relay is for everybody
   uint32_t refusals = 64;                 // sessions a worker beyond, only to say no
   uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
   uint32_t handshake_queue = 1'024;       // waiting for one of those

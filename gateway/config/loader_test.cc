@@ -227,6 +227,33 @@ TEST(Loader, IdleIsByProtocolUnlessItIsSet) {
   }
 }
 
+TEST(Loader, TimesBeforeTheRelayAreByProtocolUnlessTheyAreSet) {
+  const auto times = [](std::string_view protocol, const std::string& own,
+                        const std::string& general) {
+    const Config config = Loaded(
+        {.listeners = "listeners: [{name: a, backend: b, bind: \"127.0.0.1:1\", tls: implicit, "
+                      "protocol: " +
+                      std::string(protocol) + own + "}]",
+         .rest = general});
+    const ListenerLimits& limits = config.listeners[0].limits;
+    return std::to_string(limits.pre_relay_ms / 1'000) + " " +
+           std::to_string(limits.pre_relay_silence_ms / 1'000) + " " +
+           std::to_string(limits.pre_relay_total_ms / 1'000);
+  };
+  for (const ProtocolRow& row : AllProtocols()) {
+    const bool mail = row.name == "smtp" || row.name == "lmtp";
+    EXPECT_EQ(times(row.name, "", ""), mail ? "60 300 600" : "60 60 300") << row.name;
+    EXPECT_EQ(times(row.name, "", "limits: {pre_relay_silence: 2s, pre_relay_total: 70s}"),
+              "60 2 70");
+    EXPECT_EQ(
+        times(row.name, ", limits: {pre_relay_silence: 3s}", "limits: {pre_relay_silence: 2s}"),
+        mail ? "60 3 600" : "60 3 300");
+    // Who gives all clients more gives it to those as well that give commands.
+    EXPECT_EQ(times(row.name, ", limits: {pre_relay: 20m}", ""),
+              mail ? "1200 300 1200" : "1200 60 1200");
+  }
+}
+
 TEST(Loader, ProxyTlvsAreThoseNamed) {
   const auto tlvs = [](const std::string& list) {
     return Loaded({.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_protocol: v2, "

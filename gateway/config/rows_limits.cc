@@ -11,14 +11,25 @@ using namespace access;
 constexpr uint64_t kShort = 10;
 constexpr uint64_t kHour = 3'600'000;
 
-std::string IdleDefault() {
+std::string ByProtocol(uint32_t ProtocolRow::* seconds) {
   std::string text = "by protocol:";
   for (const ProtocolRow& row : AllProtocols()) {
     if (text.back() != ':') text += ",";
-    text += " " + std::string(row.name) + " " + FormatDuration(uint64_t{row.idle_seconds} * 1'000);
+    text += " " + std::string(row.name) + " " + FormatDuration(uint64_t{row.*seconds} * 1'000);
   }
   return text;
 }
+std::string IdleDefault() { return ByProtocol(&ProtocolRow::idle_seconds); }
+
+// Most protocols have the same.
+std::string MailOrOther(uint32_t ProtocolRow::* seconds) {
+  const auto text = [seconds](std::string_view name) {
+    return FormatDuration(uint64_t{FindProtocol(name)->*seconds} * 1'000);
+  };
+  return "by protocol: smtp and lmtp " + text("smtp") + ", all others " + text("imap");
+}
+std::string SilenceDefault() { return MailOrOther(&ProtocolRow::silence_seconds); }
+std::string TotalDefault() { return MailOrOther(&ProtocolRow::before_relay_seconds); }
 
 constexpr Option kRows[] = {
     {.section = Section::kLimits,
@@ -27,11 +38,52 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "From accept until octets are relayed, or a plaintext leg is open: all of dialogue, "
-            "handshake and connecting. No client needs as long; one that sends an octet every ten "
-            "seconds would hold a session for ever.",
+     .doc = "From accept to the first command that the gateway understands, or to the relay where "
+            "no command comes before it. Once the session table is crowded (see there) everybody "
+            "has only as long from accept to the relay. No client needs as long; one that sends an "
+            "octet every ten seconds would hold a session for ever.",
      .set = SetNumber<&ListenerLimits::pre_relay_ms>,
      .get = GetNumber<&ListenerLimits::pre_relay_ms>},
+    {.section = Section::kLimits,
+     .key = "pre_relay_silence",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = kHour,
+     .in_listener = true,
+     .doc = "Before the relay, how long a client that has given a command may be silent until the "
+            "next one. RFC 5321 4.5.3.2.7 gives SMTP clients five minutes; the clients of other "
+            "protocols do not pause here.",
+     .sample = "1m",
+     .off = true,
+     .default_text = SilenceDefault,
+     .set = SetNumber<&ListenerLimits::pre_relay_silence_ms>,
+     .get = GetNumber<&ListenerLimits::pre_relay_silence_ms>},
+    {.section = Section::kLimits,
+     .key = "pre_relay_total",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = 24 * kHour,
+     .in_listener = true,
+     .doc = "From accept until octets are relayed or a plaintext leg is open, however many "
+            "commands the client gives: all of dialogue, handshake and connecting. At least as "
+            "long as pre_relay.",
+     .sample = "5m",
+     .off = true,
+     .default_text = TotalDefault,
+     .set = SetNumber<&ListenerLimits::pre_relay_total_ms>,
+     .get = GetNumber<&ListenerLimits::pre_relay_total_ms>},
+    {.section = Section::kLimits,
+     .key = "patience",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = kHour,
+     .in_listener = true,
+     .doc = "How long a client may be silent after it has said all that it has to say, and waits "
+            "for an answer that it cannot get: an IRC client after USER (not while it negotiates "
+            "capabilities), a Telnet client that ignores the option START_TLS. It is then told "
+            "that TLS is required.",
+     .set = SetNumber<&ListenerLimits::patience_ms>,
+     .get = GetNumber<&ListenerLimits::patience_ms>},
     {.section = Section::kLimits,
      .key = "proxy_header",
      .type = OptionType::kDuration,
@@ -157,6 +209,18 @@ constexpr Option kRows[] = {
             "RLIMIT_NOFILE must allow a table of twice as many.",
      .set = SetNumber<&GlobalLimits::sessions>,
      .get = GetNumber<&GlobalLimits::sessions>},
+    {.section = Section::kLimits,
+     .key = "crowded",
+     .type = OptionType::kNumber,
+     .unit = "percent of the sessions of a worker",
+     .min = 1,
+     .max = 100,
+     .applies = Applies::kRestart,
+     .doc = "From so many sessions on, a worker gives no client more time before the relay than "
+            "pre_relay: it ends those that have had more and tells them why. So clients that take "
+            "their time, or pretend to, cannot fill the table.",
+     .set = SetNumber<&GlobalLimits::crowded_percent>,
+     .get = GetNumber<&GlobalLimits::crowded_percent>},
     {.section = Section::kLimits,
      .key = "refusals",
      .type = OptionType::kNumber,

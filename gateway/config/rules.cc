@@ -71,10 +71,17 @@ void CheckTls(const ReadMarks& marks, const TlsOptions& tls, Report& report) {
 void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener) {
   const ReadMarks* limits = marks.Child("limits");
   const ReadMarks* general = draft.marks.Child("limits");
-  const bool idle_set =
-      (limits != nullptr && limits->Has("idle")) || (general != nullptr && general->Has("idle"));
+  const auto is_set = [&](std::string_view key) {
+    return (limits != nullptr && limits->Has(key)) || (general != nullptr && general->Has(key));
+  };
   if (listener.protocol != nullptr) {
-    if (!idle_set) listener.limits.idle_ms = listener.protocol->idle_seconds * 1'000;
+    const ProtocolRow& protocol = *listener.protocol;
+    ListenerLimits& own = listener.limits;
+    if (!is_set("idle")) own.idle_ms = protocol.idle_seconds * 1'000;
+    if (!is_set("pre_relay_silence")) own.pre_relay_silence_ms = protocol.silence_seconds * 1'000;
+    if (!is_set("pre_relay_total")) {
+      own.pre_relay_total_ms = std::max(own.pre_relay_ms, protocol.before_relay_seconds * 1'000);
+    }
     const bool public_mx = listener.protocol->name == "smtp" && listener.protocol->opportunistic &&
                            listener.tls == TlsMode::kStartTls && BindsPort(listener, kSmtpPort);
     if (!marks.Has("policy") && public_mx) listener.dialogue.policy = Policy::kOpportunistic;
@@ -113,6 +120,21 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
     report.Error(marks.MarkOf("plaintext_backend"), "a plaintext_backend",
                  "one only with policy opportunistic", "with require nothing is plaintext");
   }
+}
+
+// Reported where it was set: in the listener, or for all of them.
+void CheckPreRelay(const Draft& draft, const ReadMarks& marks, const ListenerConfig& listener,
+                   Report& report) {
+  if (listener.limits.pre_relay_total_ms >= listener.limits.pre_relay_ms) return;
+  const ReadMarks* own = marks.Child("limits");
+  const ReadMarks* general = draft.marks.Child("limits");
+  const bool is_own = own != nullptr && (own->Has("pre_relay_total") || own->Has("pre_relay"));
+  const ReadMarks& limits = is_own || general == nullptr ? *own : *general;
+  if (limits.damaged) return;
+  report.Error(limits.MarkOf(limits.Has("pre_relay_total") ? "pre_relay_total" : "pre_relay"),
+               "a pre_relay_total that is shorter than pre_relay",
+               "pre_relay_total: at least pre_relay",
+               "a client that gives commands would have less time than one that gives none");
 }
 
 template <class Element>
@@ -225,6 +247,7 @@ void ApplyRules(Draft& draft, Report& report) {
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
     CheckSections(listeners[i], config.listeners[i], report);
+    CheckPreRelay(draft, listeners[i], config.listeners[i], report);
     const ReadMarks* own = listeners[i].Child("tls_options");
     if (own != nullptr) CheckTls(*own, config.listeners[i].tls_options, report);
     if (config.listeners[i].tls_options.certificates.empty() && !failed) {

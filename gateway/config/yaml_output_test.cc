@@ -34,7 +34,7 @@ tls:
   alpn: strict
   ticket_keys: /etc/keys
   client_certificate: {mode: require, ca: /etc/ca, crl: /etc/crl, depth: 2}
-limits: {pre_relay: 90s, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
+limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience: 33s, crowded: 34, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
   idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
   output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20, data_listeners: 31,
@@ -174,10 +174,11 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
-            (GlobalLimits{11, 12, 13,  14, 15, 16,  17,     16,     64,     19,     31,
+            (GlobalLimits{11, 34, 12,  13, 14, 15,  16,     17,     16,     64,     19,    31,
                           20, 21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
-  EXPECT_EQ(config.listeners[1].limits, (ListenerLimits{90'000, 1'000, 2'000, 3'000, 4'000, 5'000,
-                                                        6'000, 8'000, 700, 8, 900, 10}));
+  EXPECT_EQ(config.listeners[1].limits,
+            (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 4'000, 5'000,
+                            6'000, 8'000, 700, 8, 900, 10}));
 }
 
 TEST(OptionTable, EveryRowIsWhole) {
@@ -246,7 +247,10 @@ TEST(Sample, HasTheDefaults) {
   const Config config = Loaded(SampleYaml());
   EXPECT_EQ(config.limits, GlobalLimits{});
   ListenerLimits limits;
-  limits.idle_ms = config.listeners[0].protocol->idle_seconds * 1'000;
+  const ProtocolRow& protocol = *config.listeners[0].protocol;
+  limits.idle_ms = protocol.idle_seconds * 1'000;
+  limits.pre_relay_silence_ms = protocol.silence_seconds * 1'000;
+  limits.pre_relay_total_ms = protocol.before_relay_seconds * 1'000;
   EXPECT_EQ(config.listeners[0].limits, limits);
   EXPECT_TRUE(config.pin_workers);
 }

@@ -51,6 +51,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       scratch(BufferPool::kBlockSize) {
   ready.reserve(table.size());
   again.reserve(table.size());
+  overtime.reserve(table.size());
 }
 
 }  // namespace starling

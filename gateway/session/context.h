@@ -65,6 +65,8 @@ struct WorkerContext {
   bool starved_of_receives = false;  // one of them for want of a receive buffer
   size_t starved_at = 0;             // the blocks that were out when the last of them gave up
   bool out_of_blocks = false;        // the session being pumped met the pool's limit
+  std::vector<uint32_t> overtime;    // slots that have their place before relaying only as long
+                                     // as the table is not crowded
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
   uint32_t armed_accepts = 0;        // of listeners: each may want a slot
@@ -79,6 +81,9 @@ struct WorkerContext {
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
   size_t BlocksOut() const { return pool.in_use() + bulk_pool.in_use(); }
+  bool Crowded() const {
+    return uint64_t{table.in_use()} * 100 >= uint64_t{limits.sessions} * limits.crowded_percent;
+  }
   void Ready(Session& session) {
     if (session.queued) return;
     session.queued = true;

@@ -41,12 +41,55 @@ bool WaitsForGreeting(const Session& session) {
          (session.phase == Phase::kDialogue && !session.dialogue->greeting_seen);
 }
 
-MonoTime PreRelay(const Session& session) {
-  if (!BeforeRelay(session) || OnPlaintextLeg(session) || Serves(session)) return kNever;
-  // Who upgrades after work in plaintext has been served already: each of the few
-  // phases that are left has the time once more.
-  const MonoTime since = session.plaintext_leg ? session.phase_at : session.accepted_at;
-  return After(since, Limits(session).pre_relay_ms);
+struct Due {
+  MonoTime at = kNever;
+  EndReason reason = EndReason::kNone;
+};
+
+// Of all that comes before relaying. Who upgrades after work in plaintext has been served
+// already: each of the few phases that are left has the time once more.
+MonoTime BeganAt(const Session& session) {
+  return session.plaintext_leg ? session.phase_at : session.accepted_at;
+}
+MonoTime FirstCommandDue(const Session& session) {
+  return After(BeganAt(session), Limits(session).pre_relay_ms);
+}
+
+MonoTime CommandAt(const Session& session) {
+  return session.dialogue == nullptr ? kNever : session.dialogue->command_at;
+}
+
+// A client that has given a command may take its time, as long as there are places for
+// others. However many commands it gives, the time in all is bounded.
+bool MayTakeItsTime(const Session& session) {
+  return BeforeRelay(session) && !OnPlaintextLeg(session) && !Serves(session) &&
+         CommandAt(session) != kNever;
+}
+
+Due PreRelay(const WorkerContext& ctx, const Session& session) {
+  if (!BeforeRelay(session) || OnPlaintextLeg(session) || Serves(session)) return {};
+  const MonoTime first = FirstCommandDue(session);
+  if (!MayTakeItsTime(session)) return {first, EndReason::kPreRelayDeadline};
+  if (ctx.Crowded() && ctx.now >= first) return {first, EndReason::kPreRelayCrowded};
+  const ListenerLimits& limits = Limits(session);
+  const MonoTime silence = After(CommandAt(session), limits.pre_relay_silence_ms);
+  const MonoTime total = After(BeganAt(session), limits.pre_relay_total_ms);
+  if (total <= silence) return {total, EndReason::kPreRelayTotal};
+  return {silence, EndReason::kPreRelaySilence};
+}
+
+// From then on the session is in the list of those that a crowded table ends; until then
+// the timer must know of that moment.
+MonoTime OvertimeFrom(const WorkerContext& ctx, const Session& session) {
+  if (!MayTakeItsTime(session)) return kNever;
+  const MonoTime first = FirstCommandDue(session);
+  return ctx.now < first ? first : kNever;
+}
+
+MonoTime PatienceDue(const Session& session) {
+  const bool reads = session.phase == Phase::kDialogue || session.phase == Phase::kInside;
+  if (!reads || OnPlaintextLeg(session) || Serves(session)) return kNever;
+  return session.dialogue->patience_at;
 }
 
 MonoTime ProxyHeaderDue(const Session& session) {
@@ -126,13 +169,20 @@ bool WaitsForWords(const Session& session) {
          protocol.server_first && protocol.refuse != nullptr;
 }
 
+// What is late is the server's answer, and not a word of the client's.
+bool WaitsForServer(const Session& session) {
+  return session.phase == Phase::kOpening || session.phase == Phase::kPreamble ||
+         (session.phase == Phase::kDialogue && session.dialogue->hold);
+}
+
+// `told`: where a dialogue speaks for the client's protocol.
 void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
   NoteReason(session, reason);
   if (session.data != nullptr) return EndNow(ctx, session, reason);
   if (InDialogue(session)) {
-    TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up});
+    TellNegotiator(ctx, session, {.kind = told, .inside_tls = session.tls_up, .deadline = reason});
   } else if (session.tls_up) {
-    Refuse(ctx, session, Refusal::kTimeout, reason);
+    Refuse(ctx, session, Refusal::kUnavailable, reason);  // it waits for its server
   } else if (WaitsForWords(session)) {
     Refuse(ctx, session, Refusal::kTlsExpected, reason);
   } else {
@@ -142,12 +192,25 @@ void EndByDeadline(WorkerContext& ctx, Session& session, EndReason reason, Event
   if (InDialogue(session)) EndPolitely(ctx, session, reason);
 }
 
+void EndPreRelay(WorkerContext& ctx, Session& session, EndReason reason) {
+  const bool for_server = WaitsForServer(session);
+  EndByDeadline(ctx, session, reason,
+                for_server ? EventKind::kGreetingDeadline : EventKind::kDeadline);
+}
+
+// The dialogue knows what the client waits for, and gives the reason.
+void EndPatience(WorkerContext& ctx, Session& session) {
+  session.dialogue->patience_at = kNever;
+  TellNegotiator(ctx, session, {.kind = EventKind::kPatienceOver, .inside_tls = session.tls_up});
+}
+
 }  // namespace
 
-MonoTime NextDeadline(const Session& session) {
-  return std::min({PreRelay(session), ProxyHeaderDue(session), HandshakeDue(session),
-                   ConnectDue(session), GreetingDue(session), RecordDue(session), IdleDue(session),
-                   LingerDue(session), RetryDue(session), SentWholeDue(session)});
+MonoTime NextDeadline(const WorkerContext& ctx, const Session& session) {
+  return std::min({PreRelay(ctx, session).at, OvertimeFrom(ctx, session), PatienceDue(session),
+                   ProxyHeaderDue(session), HandshakeDue(session), ConnectDue(session),
+                   GreetingDue(session), RecordDue(session), IdleDue(session), LingerDue(session),
+                   RetryDue(session), SentWholeDue(session)});
 }
 
 void CheckDeadlines(WorkerContext& ctx, Session& session) {
@@ -163,8 +226,10 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
     } else {
       EndByDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
     }
-  } else if (now >= PreRelay(session)) {
-    EndByDeadline(ctx, session, EndReason::kPreRelayDeadline, EventKind::kDeadline);
+  } else if (const Due due = PreRelay(ctx, session); now >= due.at) {
+    EndPreRelay(ctx, session, due.reason);
+  } else if (now >= PatienceDue(session)) {
+    EndPatience(ctx, session);
   } else if (now >= ConnectDue(session)) {
     // The step of the leg goes on when the cancelled connect has completed.
     if ((session.up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, session.up);
@@ -184,6 +249,26 @@ void CheckDeadlines(WorkerContext& ctx, Session& session) {
   } else if (now >= LingerDue(session)) {
     EndNow(ctx, session, session.reason);
   }
+}
+
+void NoteOvertime(WorkerContext& ctx, Session& session) {
+  const bool listed = session.overtime_place != 0;
+  if (!MayTakeItsTime(session) || ctx.now < FirstCommandDue(session)) {
+    LeaveOvertime(ctx, session);
+  } else if (!listed) {
+    ctx.overtime.push_back(session.slot);
+    session.overtime_place = static_cast<uint32_t>(ctx.overtime.size());
+  }
+}
+
+void LeaveOvertime(WorkerContext& ctx, Session& session) {
+  if (session.overtime_place == 0) return;
+  // The last one takes its place.
+  const uint32_t last = ctx.overtime.back();
+  ctx.overtime[session.overtime_place - 1] = last;
+  ctx.table.At(last).overtime_place = session.overtime_place;
+  ctx.overtime.pop_back();
+  session.overtime_place = 0;
 }
 
 }  // namespace starling

@@ -80,6 +80,15 @@ void ServeData(WorkerContext& ctx, Session& session, const Step& step) {
   dialogue.data_answered = step.data != DataAsk::kDrop;
 }
 
+void SetPatience(WorkerContext& ctx, Session& session, const Step& step) {
+  MonoTime& due = session.dialogue->patience_at;
+  if (step.verdict == Verdict::kUpgrade || step.patience == Patience::kUsual) {
+    due = kNever;
+  } else if (step.patience == Patience::kShort) {
+    due = After(ctx.now, session.listener->config->limits.patience_ms);
+  }
+}
+
 // What the verdict asks for. True: the dialogue goes on.
 bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t reply_at) {
   Dialogue& dialogue = *session.dialogue;
@@ -89,6 +98,8 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
     session.active_at = ctx.now;
     LogEstablished(ctx, session);
   }
+  if (step.understood) dialogue.command_at = ctx.now;
+  SetPatience(ctx, session, step);
   if (step.data != DataAsk::kNone) ServeData(ctx, session, step);
   switch (step.verdict) {
     case Verdict::kContinue:
@@ -322,8 +333,7 @@ void TellNegotiator(WorkerContext& ctx, Session& session, const Event& event) {
   if (!MakeOutput(ctx, session, out)) {
     // The client does not read what it was told before; it cannot be told more.
     EndNow(ctx, session,
-           event.kind == EventKind::kDeadline ? EndReason::kPreRelayDeadline
-                                              : EndReason::kBufferLimit);
+           event.kind == EventKind::kDeadline ? event.deadline : EndReason::kBufferLimit);
     return;
   }
   const uint32_t reply_at = session.down.out.end;

@@ -212,7 +212,7 @@ void ArmSends(WorkerContext& ctx, Session& session) {
 }
 
 void SetTimer(WorkerContext& ctx, Session& session) {
-  const MonoTime next = NextDeadline(session);
+  const MonoTime next = NextDeadline(ctx, session);
   // A deadline that moves away is found out when the old one is met.
   if (next >= session.timer) return;
   session.timer = next;
@@ -331,7 +331,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   if (session.leg_state == LegState::kClosing && !session.up.open() && session.up.idle()) {
     LegClosed(ctx, session);
   }
-  if (ctx.now >= NextDeadline(session)) CheckDeadlines(ctx, session);
+  if (ctx.now >= NextDeadline(ctx, session)) CheckDeadlines(ctx, session);
   while (StepByPhase(ctx, session)) {
     if (session.generation != generation) return;  // over, and the slot is free
   }
@@ -348,6 +348,7 @@ void Pump(WorkerContext& ctx, Session& session) {
     ctx.starved_at = std::max(ctx.starved_at, ctx.BlocksOut());
     ctx.Starve(session);
   }
+  NoteOvertime(ctx, session);
   SetTimer(ctx, session);
 }
 

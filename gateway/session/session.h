@@ -145,13 +145,15 @@ struct Dialogue {
 
   const ProtocolRow* protocol;
   Negotiator* negotiator;
-  Block opened;               // inside TLS: of the client, and not consumed yet
-  bool serving = false;       // inside TLS: only idleness bounds the session now
-  bool handing_over = false;  // kRelay was said, and `opened` is not passed on yet
-  bool fed = false;           // octets of the client have been given
-  bool hold = false;          // the negotiator wants no more of the client now
-  bool want_leg = false;      // kOpenLeg came while the old leg was closing
-  bool all_legs = false;      // kOpenAllLegs: one server after the other
+  Block opened;                   // inside TLS: of the client, and not consumed yet
+  bool serving = false;           // inside TLS: only idleness bounds the session now
+  bool handing_over = false;      // kRelay was said, and `opened` is not passed on yet
+  bool fed = false;               // octets of the client have been given
+  MonoTime command_at = kNever;   // the client's latest command that was understood
+  MonoTime patience_at = kNever;  // kPatienceOver is due then
+  bool hold = false;              // the negotiator wants no more of the client now
+  bool want_leg = false;          // kOpenLeg came while the old leg was closing
+  bool all_legs = false;          // kOpenAllLegs: one server after the other
   bool client_end_told = false;
   bool backend_end_told = false;
   bool greeting_seen = false;   // the open leg's greeting is over
@@ -252,6 +254,7 @@ struct Session {
   MonoTime active_at{};         // last octet exchanged
   MonoTime record_at = kNever;  // a TLS record was begun then
   MonoTime timer = kNever;      // what the wheel holds
+  uint32_t overtime_place = 0;  // in the worker's list of those, from 1; 0: not in it
   uint32_t handshake_us = 0;
 
   Leg& accepted_leg() { return reversed ? up : down; }

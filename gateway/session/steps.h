@@ -181,9 +181,12 @@ bool StepClosing(WorkerContext& ctx, Session& session);
 
 // --- deadlines.cc ---
 // The next time at which something of the session must be looked at.
-MonoTime NextDeadline(const Session& session);
+MonoTime NextDeadline(const WorkerContext& ctx, const Session& session);
 // Acts on what is due. Only the deadline that ended the session is its reason.
 void CheckDeadlines(WorkerContext& ctx, Session& session);
+// Keeps the worker's list of those that must hear of it when the table is crowded.
+void NoteOvertime(WorkerContext& ctx, Session& session);
+void LeaveOvertime(WorkerContext& ctx, Session& session);
 
 // --- report.cc ---
 void LogEstablished(WorkerContext& ctx, Session& session);

@@ -24,6 +24,7 @@ void Release(WorkerContext& ctx, Session& session) {
   DropDialogue(ctx, session);
   session.tls.Reset();
   ctx.timers.Clear(session.slot);
+  LeaveOvertime(ctx, session);
   session.listener->generation->Leave();
   ctx.table.Free(session);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gateway/session/pump.h"
+#include "gateway/session/steps.h"
 
 namespace starling {
 namespace {
@@ -17,6 +18,10 @@ constexpr std::chrono::milliseconds kRelayRecent{5};
 // Only a session that has relayed for a while is one to protect: of those that come and
 // go, each is in its relay for a moment.
 constexpr std::chrono::milliseconds kEstablished{100};
+
+// Sessions that a crowded table ends in one turn: each is told so and costs a little more
+// than one that relays.
+constexpr size_t kOvertimePerTurn = 64;
 
 // Fewer than so many leave little behind, and trimming takes its time.
 constexpr size_t kTrimFrom = 1'000;
@@ -76,6 +81,14 @@ void TrimMemory(WorkerContext& ctx) {
   ctx.bulk_pool.Trim();
   ctx.dialogues.Trim();
   malloc_trim(0);
+}
+
+void WakeOvertime(WorkerContext& ctx) {
+  for (size_t i = 0; i < kOvertimePerTurn && OvertimeIsDue(ctx); ++i) {
+    Session& session = ctx.table.At(ctx.overtime.back());
+    LeaveOvertime(ctx, session);
+    ctx.Ready(session);
+  }
 }
 
 void WakeStarved(WorkerContext& ctx) {

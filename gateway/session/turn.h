@@ -21,6 +21,14 @@ bool AdmissionOpen(const WorkerContext& ctx);
 // with the allocator and the pools otherwise.
 void TrimMemory(WorkerContext& ctx);
 
+// Sessions before their relay whose time is over because the table is crowded: some of
+// them go on this turn's list.
+void WakeOvertime(WorkerContext& ctx);
+// There are more of them, for the next turn.
+inline bool OvertimeIsDue(const WorkerContext& ctx) {
+  return !ctx.overtime.empty() && ctx.Crowded();
+}
+
 // Puts those that wait for buffers on the next turn's list, if there are any again.
 void WakeStarved(WorkerContext& ctx);
 

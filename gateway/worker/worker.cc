@@ -261,7 +261,9 @@ void Worker::Impl::Publish() {
 }
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
-  if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || closing) return MonoTime{};
+  if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || OvertimeIsDue(ctx) || closing) {
+    return MonoTime{};
+  }
   MonoTime deadline = ctx.timers.Next();
   if (!stopping && accept_at > ctx.now) deadline = std::min(deadline, accept_at);
   return deadline;
@@ -294,6 +296,7 @@ bool Worker::Turn(bool wait) {
     session.timer = kNever;
     ctx.Ready(session);
   }
+  WakeOvertime(ctx);
   PumpReady(ctx);
   WakeStarved(ctx);
   TrimMemory(ctx);

@@ -302,14 +302,16 @@ class Registration(unittest.TestCase):
                 self.assertEqual(client.host(), client.source)
 
     def test_who_does_not_repeat_them_is_told(self):
-        with one(servers["ngircd"].address, limits={"pre_relay": "4s"}) as gateway_:
+        with one(servers["ngircd"].address,
+                 limits={"patience": "1s", "pre_relay_silence": "4s"}) as gateway_:
             with upgraded(gateway_.ports["in"], b"NICK early", b"USER early 0 * :early") as client:
-                self.assertEqual(client.rest(), b"ERROR :Closing link: registration timed out\r\n")
+                self.assertEqual(client.rest(),
+                                 b"ERROR :Closing link: send NICK and USER again inside TLS\r\n")
             with Wire(gateway_.ports["in"]) as client:
                 client.send(b"NICK early\r\n").line()
                 self.assertEqual(client.rest(), b"ERROR :Closing link: registration timed out\r\n")
             self.assertEqual(gateway_.wait_for_metric(
-                2, "starling_sessions_ended_total", reason="pre_relay_deadline"), 2)
+                2, "starling_sessions_ended_total", reason="pre_relay_silence"), 2)
 
     def test_what_the_server_hears(self):
         password = env.write("webirc2", "secret\n")

@@ -1,4 +1,4 @@
-"""Limits: three deadlines, a full session table, a log that nobody reads."""
+"""Limits: the deadlines, a crowded and a full session table, a log that nobody reads."""
 
 import fcntl
 import os
@@ -51,12 +51,34 @@ class Deadlines(unittest.TestCase):
         self.assertGreaterEqual(time.monotonic() - client_began, seconds)
 
     def test_pre_relay(self):
-        with self.smtp(pre_relay="1s") as gateway:
+        """Octets that make no command; a command gives more time, but for more octets; and
+        any number of commands gives no more than that."""
+        rows = (("pre_relay_deadline", {"pre_relay": "1s"}, b"X" * 400, b"No command received"),
+                ("pre_relay_silence", {"pre_relay_silence": "1s"}, b"NOOP\r\n" + b"X" * 400,
+                 b"Timeout, closing"),
+                ("pre_relay_total", {"pre_relay": "1s", "pre_relay_total": "1s"},
+                 b"NOOP\r\n" * 400, b"TLS was not started in time"))
+        for reason, limits, octets, words in rows:
+            with self.subTest(reason), self.smtp(**limits) as gateway:
+                began = time.monotonic()
+                with Wire(gateway.ports["in"]) as client:
+                    client.greeting("smtp")
+                    said = trickle(client, octets)
+                self.assertIn(words, said.splitlines()[-1])
+                self.assert_ended(gateway, reason, began, 1)
+
+    def test_patience(self):
+        """A client that waits for a welcome, after NICK and USER, and not for TLS."""
+        with env.gateway({"in": {"protocol": "irc", "tls": "starttls", "backend": "one",
+                                 "irc": {"sts_port": 6697}, "limits": {"patience": "1s"}}},
+                         {"one": harness.DOWN}) as gateway:
             began = time.monotonic()
             with Wire(gateway.ports["in"]) as client:
-                client.greeting("smtp")
-                self.assertTrue(trickle(client, b"NOOP\r\n" * 400).endswith(b"\r\n"))
-            self.assert_ended(gateway, "pre_relay_deadline", began, 1)
+                client.send(b"NICK demo\r\nUSER demo 0 * :Demo\r\n")
+                self.assertEqual(client.rest().splitlines()[-1],
+                                 b"ERROR :TLS required: send STARTTLS, or connect with TLS to port "
+                                 b"6697")
+            self.assert_ended(gateway, "tls_required", began, 1)
 
     def test_handshake(self):
         with self.smtp(handshake="1s") as gateway:
@@ -91,6 +113,20 @@ class Deadlines(unittest.TestCase):
                 client.send(b"x").exactly(1)
                 self.assertEqual(client.rest(), b"")
             self.assert_ended(gateway, "idle_deadline", began, 1)
+
+
+class Crowd(unittest.TestCase):
+    def test_nobody_has_more_than_the_usual_time(self):
+        """One session of two is half of the table."""
+        with env.gateway({"in": {"protocol": "smtp", "tls": "starttls", "policy": "require",
+                                 "backend": "one"}}, {"one": harness.DOWN}, workers=1,
+                         limits={"sessions": 2, "pre_relay": "1s"}) as gateway:
+            with Wire(gateway.ports["in"]) as client:
+                client.greeting("smtp")
+                client.send(b"NOOP\r\n").line()
+                self.assertIn(b" Server busy and TLS not started in time", client.rest())
+            self.assertEqual(gateway.wait_for_metric(
+                1, "starling_sessions_ended_total", reason="pre_relay_crowded"), 1)
 
 
 class FullTable(unittest.TestCase):

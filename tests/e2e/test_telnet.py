@@ -213,12 +213,12 @@ class Attacks(unittest.TestCase):
     def test_nobody_logs_in_in_plaintext(self):
         """What is typed is answered by nothing, reaches nobody, and is not logged."""
         with fakes.Backend(fakes.echo) as backend, \
-                telnet_gateway(backend.address, limits={"pre_relay": "300ms"}) as running:
+                telnet_gateway(backend.address, limits={"patience": "300ms"}) as running:
             with Wire(running.ports["in"]) as client:
                 self.assertEqual(client.exactly(3), DEMAND)
                 self.assertEqual(client.send(b"root\r\nsecret\r\n").rest(),
-                                 b"\r\nDisconnected for inactivity\r\n")
-            assert_counted(self, running, "", "pre_relay_deadline")
+                                 b"\r\nTLS is required here (the option START_TLS)\r\n")
+            assert_counted(self, running, "", "tls_required")
             self.assertEqual(running.metrics().sum(
                 "starling_downgrade_signals_total", signal="not_taken"), 1)
             self.assertEqual(backend.proxied, [])

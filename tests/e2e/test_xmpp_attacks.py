@@ -284,12 +284,13 @@ class Goodbyes(unittest.TestCase):
             self.assertEqual(gateway.wait(), 0)
 
     def test_deadline(self):
-        with xmpp_gateway(limits={"pre_relay": "300ms"}) as gateway:
-            for octets in (b"<stream:stream", HEADER):
+        with xmpp_gateway(limits={"pre_relay": "300ms", "pre_relay_silence": "400ms"}) as gateway:
+            for octets, reason in ((b"<stream:stream", "pre_relay_deadline"),
+                                   (HEADER, "pre_relay_silence")):
                 with Wire(gateway.ports["in"]) as client:
                     self.assertEqual(error_of(client.send(octets).rest()), "connection-timeout")
-            self.assertEqual(gateway.wait_for_metric(
-                2, "starling_sessions_ended_total", reason="pre_relay_deadline"), 2)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason=reason), 1)
 
     def test_full_table(self):
         with xmpp_gateway(workers=1, limits={"sessions": 1}) as gateway:

@@ -272,6 +272,6 @@ TONGUES = {
         overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\nToo much without TLS\r\n",
                         reason="too_many_errors"),
         stranger=Answer(HTTP, b"\r\nAnother protocol ", **STRANGER),
-        backend=EARLY, goodbye=b"\r\nDisconnected ",
+        backend=EARLY, goodbye=b"\r\nNo command ",
         plain_words=b"\r\nTLS is spoken here ", claim=NO_CLAIM, forging=NO_FORGING),
 }

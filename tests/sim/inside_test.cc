@@ -38,7 +38,7 @@ class PassOn final : public Negotiator {
       step.verdict = Verdict::kReadInside;
       step.established = relay_after_ == kNever;
     } else if (event.kind != EventKind::kClientEnd) {
-      Close(step, ReasonOf(event.kind));
+      Close(step, ReasonOf(event));
     }
     return step;
   }

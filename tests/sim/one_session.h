@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,7 +47,9 @@ struct Case {
   uint32_t linger_ms = kFar;
   bool client_ends_first = true;
   uint64_t seed = 7;
-  bool black_hole_beside = false;  // one more server, which cannot be reached
+  bool black_hole_beside = false;          // one more server, which cannot be reached
+  const ListenerLimits* limits = nullptr;  // instead of those that are far away
+  uint32_t sessions = 16;
 };
 
 // One listener, one backend, one session.
@@ -61,6 +64,9 @@ class OneSession final : public Sessions {
     listener.bind = {world_.FreshAddress(false)};
     listener.tls = with.tls;
     listener.limits = {.pre_relay_ms = kFar,
+                       .pre_relay_silence_ms = kFar,
+                       .pre_relay_total_ms = kFar,
+                       .patience_ms = kFar,
                        .proxy_header_ms = kFar,
                        .handshake_ms = kFar,
                        .connect_ms = with.connect_ms,
@@ -69,7 +75,8 @@ class OneSession final : public Sessions {
                        .idle_ms = kFar,
                        .half_close_ms = kFar,
                        .linger_ms = with.linger_ms};
-    listener.limits.*with.limit = with.ms;
+    if (with.limits != nullptr) listener.limits = *with.limits;
+    if (with.limit != nullptr) listener.limits.*with.limit = with.ms;
     const bool proxied = with.client == ClientKind::kProxyStall;
     if (proxied) listener.proxy_from = {*Cidr::Parse("198.51.100.0/24")};
     BackendSetup backend;
@@ -87,10 +94,10 @@ class OneSession final : public Sessions {
     if (with.tls_out) servers.tls.name = kServerName;
     backend.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
     config_.listeners.push_back(listener);
-    config_.limits.sessions = 16;
+    config_.limits.sessions = with.sessions;
     config_.limits.refusals = 4;
     config_.limits.armed_accepts = 1;
-    config_.limits.output_buffers = 32;
+    config_.limits.output_buffers = 2 * with.sessions;
     config_.limits.small_buffers = 16;
     config_.limits.large_buffers = 2;
 
@@ -127,6 +134,7 @@ class OneSession final : public Sessions {
       if (record.event != LogEvent::kEnded) continue;
       ++ended_;
       reason_ = record.reason;
+      ++ended_for_[reason_];
     }
   }
 
@@ -144,6 +152,7 @@ class OneSession final : public Sessions {
   const SessionPlan& plan() const { return plan_; }
   int ended() const { return ended_; }
   EndReason reason() const { return reason_; }
+  int ended_for(EndReason reason) { return ended_for_[reason]; }
 
   SessionPlan* ById(uint32_t id) override { return id == plan_.id ? &plan_ : nullptr; }
   SessionPlan* ByEndpoint(const Endpoint& endpoint) override {
@@ -162,9 +171,42 @@ class OneSession final : public Sessions {
   std::unique_ptr<SimClient> client_;
   int ended_ = 0;
   EndReason reason_ = EndReason::kNone;
+  std::map<EndReason, int> ended_for_;
 };
 
 inline void RunInThread(const std::function<void()>& body) { GatewayFixture::InFreshThread(body); }
+
+// Any client by hand, in plaintext.
+class PlainClient {
+ public:
+  PlainClient(OneSession& session, const Endpoint& from) : world_(session.world()) {
+    EXPECT_EQ(world_.Connect(session.plan().listener->address, from, &socket_), 0);
+  }
+  explicit PlainClient(OneSession& session)
+      : PlainClient(session, session.world().FreshEndpoint()) {}
+
+  void Say(std::string_view octets) {
+    if (octets.empty()) return;
+    const int sent =
+        world_.Write(socket_, {reinterpret_cast<const uint8_t*>(octets.data()), octets.size()});
+    EXPECT_EQ(sent, static_cast<int>(octets.size()));
+  }
+  // All that has come since the last call.
+  std::string Take() {
+    std::string taken;
+    uint8_t space[4'096];
+    while (world_.Readable(socket_)) {
+      const int got = world_.Read(socket_, space);
+      if (got <= 0) break;
+      taken.append(reinterpret_cast<char*>(space), static_cast<size_t>(got));
+    }
+    return taken;
+  }
+
+ private:
+  World& world_;
+  SocketId socket_ = kNoSocket;
+};
 
 // The planned session's client, by hand, with TLS up; its records come as a test cuts them.
 class HandClient {
@@ -203,6 +245,7 @@ class HandClient {
         socket_, {reinterpret_cast<const uint8_t*>(octets.data()), octets.size()});
     ASSERT_EQ(sent, static_cast<int>(octets.size()));
   }
+  std::string TakeReceived() { return std::exchange(tls_.received, {}); }
   // A record, sealed and not sent.
   std::string Seal(std::string_view plain) {
     tls_.Write(plain);
