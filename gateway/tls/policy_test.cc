@@ -302,7 +302,7 @@ TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
   ssl3[10] = 0;  // legacy_version, behind the headers of record and message
   EXPECT_EQ(offered(ssl3), Pair("SSLv3", "no_shared_version"));
   EXPECT_EQ(offered("EHLO x\r\n"), Pair("unknown", "not_tls"));
-  EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("unknown", "protocol"));
+  EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("unknown", "message_too_large"));
 }
 
 TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {

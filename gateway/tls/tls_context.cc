@@ -24,9 +24,13 @@
 namespace starling {
 namespace {
 
-// A message that a client with a certificate may send: the certificates, or the hello
-// with the ticket that holds them (kMaxChainSize) and all else.
-constexpr size_t kMaxClientMessage = 24 * 1'024;
+// A hello of a client that may have a certificate: with the ticket that holds its chain
+// (kMaxChainSize), and all else.
+constexpr size_t kMaxHello = 24 * 1'024;
+// Its certificates. The library keeps the message in memory until it is whole.
+constexpr size_t kMaxCertificates = 64 * 1'024;
+// What a ticket holds beside a chain: secrets, names, the peer's signature algorithm.
+constexpr size_t kMaxTicketContent = kMaxChainSize + 1'024;
 
 bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> copy(sk_CRYPTO_BUFFER_new_null());
@@ -62,8 +66,13 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* i
 
 size_t TicketOverhead(SSL*) { return TicketSealer::kOverhead; }
 
+// A session with a chain that no ticket can hold gets none: so the library takes 0 octets.
 int SealTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len, const uint8_t* in,
                size_t in_len) {
+  if (in_len > kMaxTicketContent) {
+    *out_len = 0;
+    return 1;
+  }
   return TlsContext::Impl::Of(ssl).tickets.Seal(MonotonicSeconds(), {in, in_len},
                                                 {out, max_out_len}, *out_len);
 }
@@ -124,8 +133,12 @@ struct TlsCallbacks {
     size_t size = 0;
     session.alpn_offered_ = SSL_early_callback_ctx_extension_get(
         hello, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &size);
-    return OnClientHello(*hello, TlsContext::Impl::Of(hello->ssl)) ? ssl_select_cert_success
-                                                                   : ssl_select_cert_error;
+    const TlsContext::Impl& context = TlsContext::Impl::Of(hello->ssl);
+    // The hello is over: what may be large now are certificates.
+    if (context.client_certificate != ClientCertificateMode::kNone) {
+      SSL_set_max_cert_list(hello->ssl, kMaxCertificates);
+    }
+    return OnClientHello(*hello, context) ? ssl_select_cert_success : ssl_select_cert_error;
   }
 
   // Called for every hello, with or without a name: the only place where the alert can
@@ -162,14 +175,15 @@ struct TlsCallbacks {
   static ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* alert) {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
     TlsSession& session = Current(ssl);
-    // No ticket could hold more of them, whatever becomes of the certificate.
     const bool fits = ChainSize(ssl) <= kMaxChainSize;
+    // Nothing can be made of the others, so no memory is spent on them after the handshake.
+    if (!fits) SSL_set_retain_only_sha256_of_client_certs(ssl, 1);
     *alert = SSL_AD_BAD_CERTIFICATE;
     const bool verified =
         fits && VerifyPeer(ssl, *context.trust, TrustPurpose::kClient, {}, *alert);
     session.peer_ = std::make_unique<PeerIdentity>(IdentityOf(ssl, verified));
     const bool optional = context.client_certificate == ClientCertificateMode::kOptional;
-    if (verified || (optional && fits)) return ssl_verify_ok;
+    if (verified || optional) return ssl_verify_ok;
     session.failure_ = TlsFailure::kClientCertificateInvalid;
     return ssl_verify_invalid;
   }
@@ -255,7 +269,7 @@ bool TlsContext::Impl::Init() {
     SSL_CTX_set_custom_verify(
         c, SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
         TlsCallbacks::VerifyClient);
-    SSL_CTX_set_max_cert_list(c, kMaxClientMessage);
+    SSL_CTX_set_max_cert_list(c, kMaxHello);
     SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
   }
   // From now on the keys' age can be told.

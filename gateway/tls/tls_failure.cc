@@ -40,6 +40,9 @@ TlsFailure FromReason(int reason) {
     case SSL_R_ENCRYPTED_LENGTH_TOO_LONG:
     case SSL_R_DATA_LENGTH_TOO_LONG:
       return TlsFailure::kRecordOverflow;
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+    case SSL_R_UNCOMPRESSED_CERT_TOO_LARGE:
+      return TlsFailure::kMessageTooLarge;
     case SSL_R_DECRYPTION_FAILED:
     case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
     case SSL_R_WRONG_VERSION_NUMBER:

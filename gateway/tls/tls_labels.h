@@ -29,6 +29,7 @@ namespace starling {
   X(kCertificateRejected, "certificate_rejected")            \
   X(kInappropriateFallback, "inappropriate_fallback")        \
   X(kRecordOverflow, "record_overflow")                      \
+  X(kMessageTooLarge, "message_too_large")                   \
   X(kBadRecord, "bad_record")                                \
   X(kProtocol, "protocol")                                   \
   X(kClosed, "closed")                                       \

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "gateway/tls/span_bio.h"
@@ -47,6 +48,13 @@ constexpr uint8_t kNoKey = std::size(kTlsKeyLabels) - 1;
 static_assert(std::size(kCipherIds) + 1 == std::size(kTlsCipherLabels));
 static_assert(std::size(kGroupIds) + 1 == std::size(kTlsGroupLabels));
 static_assert(sizeof(TlsSession) <= 32);
+
+// The library reads a certificate's key itself, and has no reason of its own for one that it
+// cannot use; only where it stood says what it was about.
+bool ReadsClientCertificate(const SSL* ssl) {
+  const std::string_view state = SSL_state_string_long(ssl);
+  return SSL_is_server(ssl) == 1 && state.find("read_client_certificate") != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -157,6 +165,9 @@ TlsResult TlsSession::NotDone(int ret) {
   TlsFailure taken = TakeFailure();
   if (taken == TlsFailure::kClientCertificateInvalid && !SSL_is_server(ssl_)) {
     taken = TlsFailure::kServerCertificateInvalid;
+  }
+  if (taken == TlsFailure::kProtocol && ReadsClientCertificate(ssl_)) {
+    taken = TlsFailure::kClientCertificateInvalid;
   }
   return Fail(failure_ != TlsFailure::kNone ? failure_ : taken);
 }

@@ -33,7 +33,8 @@ struct PeerIdentity {
 
 enum class TrustPurpose : uint8_t { kClient, kServer };
 
-// The most octets of certificates that a client may send.
+// The most octets of certificates that are looked at, and kept in a ticket: a client sends
+// that back in a hello, whose size has limits of its own.
 inline constexpr size_t kMaxChainSize = 16 * 1'024;
 // What the other side of `ssl` sent; 0: nothing.
 size_t ChainSize(const SSL* ssl);

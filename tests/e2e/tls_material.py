@@ -8,7 +8,7 @@ import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -19,6 +19,8 @@ _KEYS = {
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
     "rsa1024": lambda: rsa.generate_private_key(65537, 1024),
     "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ed448": ed448.Ed448PrivateKey.generate,
+    "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
 }
 
 
@@ -90,8 +92,9 @@ class Authority(Certificate):
         super().__init__(certificate, key)
 
     def issue(self, names=("mail.example.org",), key="ec", client=None, days=(-1, 90),
-              must_staple=False):
-        """A leaf: for servers with `names`, or for a client called `client`."""
+              must_staple=False, extensions=()):
+        """A leaf: for servers with `names`, or for a client called `client`. `extensions`:
+        more of them, each with whether it is critical."""
         private = _KEYS[key]()
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         builder = (
@@ -103,6 +106,8 @@ class Authority(Certificate):
         if not client:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
         if must_staple:
             builder = builder.add_extension(
                 x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
@@ -132,6 +137,16 @@ class Authority(Certificate):
                 revocation_time=now() if revoked else None, revocation_reason=None)
             .responder_id(ocsp.OCSPResponderEncoding.NAME, self.x509)
             .sign(self.private, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+
+
+def padding(size):
+    """An extension of so many octets that says nothing."""
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\0" * size)
+
+
+def key_usage(signs):
+    """For a key that may sign, or for one that may only encipher."""
+    return x509.KeyUsage(signs, False, not signs, False, False, False, False, False, False)
 
 
 def ticket_keys(count=3, size=80):
