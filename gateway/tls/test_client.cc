@@ -323,6 +323,9 @@ uint16_t TestClient::cipher() const {
 uint16_t TestClient::group() const { return SSL_get_group_id(impl_->ssl.get()); }
 bool TestClient::resumed() const { return SSL_session_reused(impl_->ssl.get()) == 1; }
 bool TestClient::hello_retry() const { return SSL_used_hello_retry_request(impl_->ssl.get()) == 1; }
+bool TestClient::extended_master_secret() const {
+  return SSL_get_extms_support(impl_->ssl.get()) == 1;
+}
 
 std::string TestClient::alpn() const {
   const uint8_t* name = nullptr;

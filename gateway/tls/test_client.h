@@ -70,6 +70,7 @@ class TestClient {
   uint16_t group() const;
   bool resumed() const;
   bool hello_retry() const;
+  bool extended_master_secret() const;
   std::string alpn() const;
   size_t chain_length() const;
   std::string leaf_der() const;

@@ -2,17 +2,21 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/tls/client_hello.h"
+#include "gateway/tls/test_authority.h"
 #include "gateway/tls/test_certificates.h"
 #include "gateway/tls/test_client.h"
 #include "gateway/tls/test_server.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/tls_session.h"
+#include "gateway/tls/trust_store.h"
 
 namespace starling {
 namespace {
@@ -398,6 +402,88 @@ TEST(TlsContextTest, RefusesImpossiblePolicies) {
   EXPECT_FALSE(TlsContext::Create(policy).ok());
   policy.alpn.pop_back();
   EXPECT_TRUE(TlsContext::Create(policy).ok());
+}
+
+// A real client's hello with padding (RFC 7685), so that its message has `size` octets behind
+// its head, in records of `record` octets.
+std::string PaddedHello(uint16_t version, size_t size, size_t record) {
+  TestClientOptions options;
+  options.min_version = options.max_version = version;
+  TestClient client(options);
+  client.Step();
+  constexpr size_t kRecordHead = 5, kMessageHead = 4;
+  std::string body = client.output.substr(kRecordHead + kMessageHead);
+  // Version, random, session id, suites, compression; then the extensions.
+  size_t at = 2 + 32;
+  at += 1 + static_cast<uint8_t>(body[at]);
+  at += 2 + (static_cast<uint8_t>(body[at]) << 8 | static_cast<uint8_t>(body[at + 1]));
+  at += 1 + static_cast<uint8_t>(body[at]);
+  const auto number = [](size_t n, int octets) {
+    std::string text;
+    for (int i = octets - 1; i >= 0; --i) text += static_cast<char>(n >> 8 * i);
+    return text;
+  };
+  constexpr size_t kPadding = 21;
+  const size_t zeros = size - body.size() - 4;
+  body += number(kPadding, 2) + number(zeros, 2) + std::string(zeros, '\0');
+  body.replace(at, 2, number(body.size() - at - 2, 2));
+  const std::string message = "\x01" + number(body.size(), 3) + body;
+  std::string records;
+  for (size_t begin = 0; begin < message.size(); begin += record) {
+    const std::string part = message.substr(begin, record);
+    records += "\x16\x03\x01" + number(part.size(), 2) + part;
+  }
+  return records;
+}
+
+// A hello may come in as many records as it likes and have 16 KiB; where certificates of
+// clients are asked for, 24 KiB, since a ticket holds the chain.
+TEST_F(HandshakeTest, HellosAreTakenUpToTheirLimit) {
+  const TestAuthority root("Root");
+  const std::string path = testing::TempDir() + "/hello_ca.pem";
+  std::ofstream(path) << root.cert();
+  auto trust = TrustStore::Load(path, "", 1);
+  ASSERT_TRUE(trust.ok()) << trust.status();
+  TlsPolicy asking = policy_;
+  asking.client_certificate = ClientCertificateMode::kOptional;
+  asking.client_trust = *trust;
+  for (const auto& [policy, limit] :
+       {std::pair{&policy_, size_t{16'384}}, std::pair{&asking, size_t{24'576}}}) {
+    const auto context = Make(*policy);
+    for (const uint16_t version : {kTls12, kTls13}) {
+      for (const size_t record : {size_t{100}, size_t{4'096}, size_t{16'384}}) {
+        for (const size_t size : {size_t{2'000}, limit, limit + 1, size_t{60'000}}) {
+          SCOPED_TRACE(std::to_string(size) + " in records of " + std::to_string(record));
+          TestServer server(*context);
+          server.input = PaddedHello(version, size, record);
+          server.Step();
+          if (size <= limit) {
+            EXPECT_EQ(server.output[0], 0x16);
+            EXPECT_EQ(Label(server.session().failure()), Label(TlsFailure::kNone));
+          } else {
+            EXPECT_EQ(server.output[0], 0x15);
+            EXPECT_EQ(Label(server.session().failure()), Label(TlsFailure::kMessageTooLarge));
+            EXPECT_EQ(server.session().alert_sent(), 47);  // illegal_parameter
+          }
+        }
+      }
+    }
+  }
+}
+
+// RFC 7627: without it, TLS 1.2 can be resumed by a man in the middle of two sessions.
+TEST_F(HandshakeTest, Tls12HasAnExtendedMasterSecret) {
+  const auto context = Make(policy_);
+  TestClientOptions options;
+  options.min_version = options.max_version = kTls12;
+  for (int i = 0; i < 2; ++i) {
+    TestClient client(options);
+    TestServer server(*context);
+    ASSERT_TRUE(Exchange(client, server)) << client.error();
+    EXPECT_TRUE(client.extended_master_secret());
+    EXPECT_EQ(client.resumed(), i == 1);
+    options.session = client.session();
+  }
 }
 
 }  // namespace

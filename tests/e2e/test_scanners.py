@@ -152,6 +152,23 @@ class Testssl(unittest.TestCase):
                 running.ports["smtp"], "-t", "smtp", "-p", "-R", "-C", "-Z", "-I"))
 
 
+class ExtendedMasterSecret(unittest.TestCase):
+    """testssl misses it where its hello offers ALPN for HTTP, which is refused; it is there."""
+
+    def test_openssl_has_it(self):
+        with fakes.Backend(imap) as i, fakes.Backend(smtp) as s, \
+                gateway({"imap": i, "smtp": s}) as running:
+            for listener, more in (("imaps", []), ("imap", ["-starttls", "imap"])):
+                for alpn, seen in (([], "Extended master secret: yes"),
+                                   (["-alpn", "imap"], "Extended master secret: yes"),
+                                   (["-alpn", "http/1.1"], "no application protocol")):
+                    with self.subTest(listener, alpn=alpn):
+                        output = harness.run(
+                            ["openssl", "s_client", "-tls1_2", "-connect",
+                             "127.0.0.1:{}".format(running.ports[listener]), *more, *alpn], b"")[1]
+                        self.assertIn(seen, output)
+
+
 class Clients(unittest.TestCase):
     """Each with each kind of key, the certificate verified by name and authority."""
 
