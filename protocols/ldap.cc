@@ -106,7 +106,7 @@ class LdapDialogue final : public RelayedDialogue {
           return;
         }
     }
-    SayUseTls(message, out);
+    Decline(message, out);
   }
 
   // What a client has sent with its name is exposed, whatever the answer.
@@ -144,7 +144,9 @@ class LdapDialogue final : public RelayedDialogue {
     }
     if (AsText(*name) != kStartTlsOid) {
       if (LooksMangled(AsText(*name), kStartTlsOid)) step.Note(Signal::kMangledCommand);
-      SayUseTls(message, out);
+      Decline(message, out);
+    } else if (message.critical != LdapCritical::kNone) {
+      SayUnavailable(message, out);
     } else if (has_value) {
       SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kProtocolError,
                     "StartTLS takes no value", out);
@@ -153,6 +155,21 @@ class LdapDialogue final : public RelayedDialogue {
       SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kSuccess, "", out);
       Upgrade(step);
     }
+  }
+
+  // A control that is critical comes before all else (RFC 4511 4.1.11): slapd too looks at
+  // it before it asks for TLS.
+  void Decline(const LdapMessage& message, Writer& out) {
+    if (message.critical == LdapCritical::kUnknown) {
+      SayUnavailable(message, out);
+    } else {
+      SayUseTls(message, out);
+    }
+  }
+
+  static void SayUnavailable(const LdapMessage& message, Writer& out) {
+    SayLdapResult(message.id, LdapResponseTo(message.op), LdapResult::kUnavailableCriticalExtension,
+                  "A critical control is not available before TLS", out);
   }
 
   // This answer is the offer: no root DSE is served before TLS, clients take the

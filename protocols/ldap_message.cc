@@ -1,5 +1,6 @@
 #include "protocols/ldap_message.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -62,15 +63,57 @@ class MessageBuilder {
   size_t begin_ = kRoom;
 };
 
-// All there is of them is well formed; what they ask for cannot matter to what is
-// refused or to StartTLS (Java's clients send ManageDsaIT with it).
-bool GoodControls(ByteView controls) {
+// What may be critical beside StartTLS and changes nothing about it. Java's clients send
+// ManageDsaIT with all requests.
+constexpr std::array<std::string_view, 2> kHarmless = {
+    "2.16.840.1.113730.3.4.2",     // ManageDsaIT (RFC 3296)
+    "1.3.6.1.4.1.21008.108.63.1",  // session tracking
+};
+
+// What servers may know. With one of these a request is told that it needs TLS: the answer
+// that it is not known would be a lie about the server, which clients remember.
+constexpr std::array<std::string_view, 21> kOfServers = {
+    "1.2.840.113556.1.4.319",     // paged results (RFC 2696)
+    "1.2.840.113556.1.4.473",     // sorting (RFC 2891)
+    "2.16.840.1.113730.3.4.9",    // virtual list view
+    "2.16.840.1.113730.3.4.18",   // proxied authorization (RFC 4370)
+    "2.16.840.1.113730.3.4.3",    // persistent search
+    "2.16.840.1.113730.3.4.16",   // authorization identity (RFC 3829)
+    "1.3.6.1.1.12",               // assertion (RFC 4528)
+    "1.3.6.1.1.13.1",             // pre-read (RFC 4527)
+    "1.3.6.1.1.13.2",             // post-read
+    "1.3.6.1.1.21.2",             // transactions (RFC 5805)
+    "1.3.6.1.1.22",               // do not use a copy (RFC 6171)
+    "1.3.6.1.4.1.4203.1.9.1.1",   // synchronization (RFC 4533)
+    "1.3.6.1.4.1.4203.1.10.1",    // subentries (RFC 3672)
+    "1.3.6.1.4.1.4203.1.10.2",    // no-op
+    "1.2.826.0.1.3344810.2.3",    // matched values (RFC 3876)
+    "1.3.6.1.4.1.42.2.27.8.5.1",  // password policy
+    "1.2.840.113556.1.4.805",     // deletion of a tree
+    "1.2.840.113556.1.4.841",     // DirSync
+    "1.2.840.113556.1.4.1339",    // domain scope
+    "1.2.840.113556.1.4.1413",    // permissive modify
+    "1.2.840.113556.1.4.417",     // deleted objects
+};
+
+LdapCritical JudgeCritical(std::string_view oid) {
+  if (std::ranges::find(kHarmless, oid) != kHarmless.end()) return LdapCritical::kNone;
+  return std::ranges::find(kOfServers, oid) != kOfServers.end() ? LdapCritical::kKnown
+                                                                : LdapCritical::kUnknown;
+}
+
+// False: they are not well formed. `critical`: the worst of them.
+bool ReadControls(ByteView controls, LdapCritical& critical) {
   while (!controls.empty()) {
     std::optional<ByteView> control = TakeBer(controls, kSequence);
-    if (!control || !TakeBer(*control, kLdapOctetString)) return false;
+    const std::optional<ByteView> oid =
+        control ? TakeBer(*control, kLdapOctetString) : std::nullopt;
+    if (!oid) return false;
     while (!control->empty()) {
       const std::optional<BerElement> part = TakeBer(*control);
       if (!part || (part->tag == kBoolean && part->content.size() != 1)) return false;
+      if (part->tag != kBoolean || part->content[0] == 0) continue;
+      critical = std::max(critical, JudgeCritical(AsText(*oid)));
     }
   }
   return true;
@@ -91,7 +134,7 @@ bool ReadContent(ByteView rest, LdapMessage& message) {
   while (!rest.empty()) {
     const std::optional<BerElement> more = TakeBer(rest);
     if (!more) return false;
-    if (more->tag == kControls && !GoodControls(more->content)) return false;
+    if (more->tag == kControls && !ReadControls(more->content, message.critical)) return false;
   }
   return true;
 }

@@ -24,8 +24,17 @@ inline constexpr uint8_t kLdapExtendedResponse = 0x78;
 enum class LdapResult : uint8_t {  // RFC 4511 4.1.9
   kSuccess = 0,
   kProtocolError = 2,
+  kUnavailableCriticalExtension = 12,
   kConfidentialityRequired = 13,
   kUnavailable = 52,
+};
+
+// The controls of a request that its client calls critical (RFC 4511 4.1.11): an operation
+// is not to be done without them.
+enum class LdapCritical : uint8_t {
+  kNone,     // or those that change nothing about StartTLS
+  kKnown,    // servers know them, StartTLS has no use for them
+  kUnknown,  // one at least
 };
 
 struct LdapMessage {
@@ -35,6 +44,7 @@ struct LdapMessage {
   uint32_t id = 0;  // 1 to 2^31-1
   uint8_t op = 0;   // the tag of the operation
   ByteView body;    // its content
+  LdapCritical critical = LdapCritical::kNone;
 };
 
 // The first message of `in`, of kLdapMaxMessage octets at most.

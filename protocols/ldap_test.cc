@@ -73,6 +73,62 @@ DialogueCase Closed(std::string name, std::string sent, std::string said, EndRea
           std::move(attacks)};
 }
 
+// RFC 4511 4.1.11: without a control that is critical nothing must be done. One that servers
+// know is no reason to tell a client that they do not.
+TEST(Ldap, CriticalControls) {
+  const auto control = [](const std::string& oid, const std::string& boolean) {
+    return Ber(0x30, Ber(0x04, oid) + (boolean.empty() ? "" : Hex("01 01" + boolean)));
+  };
+  const std::string manage = "2.16.840.1.113730.3.4.2", paged = "1.2.840.113556.1.4.319";
+  const std::string start = Ber(0x77, Ber(0x80, kOid));
+  const std::string text = "A critical control is not available before TLS";
+  struct Row {
+    std::string name, controls;
+    bool upgrade;       // StartTLS goes on
+    uint8_t of_search;  // the result of a search
+  };
+  const Row rows[] = {
+      {"none", "", true, 13},
+      {"unknown", control("1.2.3", ""), true, 13},
+      {"unknown, not critical", control("1.2.3", "00"), true, 13},
+      {"unknown, critical", control("1.2.3", "ff"), false, 12},
+      {"unknown, critical by another octet", control("1.2.3", "01"), false, 12},
+      {"ManageDsaIT, critical", control(manage, "ff"), true, 13},
+      {"paged results", control(paged, ""), true, 13},
+      {"paged results, critical", control(paged, "ff"), false, 13},
+      {"both, the known one first", control(manage, "ff") + control("1.2.3", "ff"), false, 12},
+      {"both, the known one last", control("1.2.3", "ff") + control(paged, "ff"), false, 12},
+      {"beside a harmless one", control("1.2.3", "00") + control(manage, "ff"), true, 13},
+      {"no name", control("", "ff"), false, 12},
+  };
+  for (const Row& row : rows) {
+    const std::string controls = row.controls.empty() ? "" : Ber(0xa0, row.controls);
+    RunCases({{row.name + ", StartTLS",
+               {Message(start + controls)},
+               row.upgrade ? kSuccess : Result(0x78, 12, text),
+               row.upgrade ? Verdict::kUpgrade : Verdict::kContinue},
+              {row.name + ", a search, and StartTLS after it",
+               {Message(kSearch + controls) + kStartTls},
+               Result(0x65, row.of_search, row.of_search == 12 ? text : kUseTls) + kSuccess,
+               Verdict::kUpgrade},
+              {row.name + ", a log-in",
+               {Message(Bind("cn=a", "secret") + controls)},
+               Result(0x61, row.of_search, row.of_search == 12 ? text : kUseTls),
+               Verdict::kContinue,
+               EndReason::kNone,
+               "",
+               {},
+               {Attack::kPlaintextAuth}},
+              // They have no response, and the criticality of theirs is ignored.
+              {row.name + ", Abandon and Unbind",
+               {Message(Hex("50 01 01") + controls) + Message(Hex("42 00") + controls)},
+               "",
+               Verdict::kClose,
+               EndReason::kGoodbye}},
+             CreateLdap, DialogueOptions());
+  }
+}
+
 TEST(Ldap, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateLdap, options);
@@ -84,7 +140,9 @@ TEST(Ldap, TheClientSpeaksFirst) {
 TEST(Ldap, PointOfUpgrade) {
   const std::string controls = Ber(0xa0, Ber(0x30, Ber(0x04, "2.16.840.1.113730.3.4.2")));
   const std::string critical =
-      Ber(0xa0, Ber(0x30, Ber(0x04, "1.2.3") + Hex("01 01 01") + Ber(0x04, std::string(3, '\0'))));
+      Ber(0xa0, Ber(0x30, Ber(0x04, "2.16.840.1.113730.3.4.2") + Hex("01 01 ff")));
+  const std::string unknown =
+      Ber(0xa0, Ber(0x30, Ber(0x04, "1.2.3") + Hex("01 01 00") + Ber(0x04, std::string(3, '\0'))));
   const std::string name = Ber(0x80, kOid);
   const std::string long_form =
       Ber(0x30, Ber(0x02, Hex("01"), true) + Ber(0x77, Ber(0x80, kOid, true), true), true);
@@ -97,6 +155,7 @@ TEST(Ldap, PointOfUpgrade) {
           upgrade("lengths in the long form", long_form),
           upgrade("a control", Message(Ber(0x77, name) + controls)),
           upgrade("a critical control", Message(Ber(0x77, name) + critical)),
+          upgrade("an unknown control", Message(Ber(0x77, name) + unknown)),
           upgrade("no control", Message(Ber(0x77, name) + Hex("a0 00"))),
           upgrade("parts that are not known yet",
                   Message(Ber(0x77, name + Hex("82 01 00")) + Hex("a1 00"))),

@@ -18,7 +18,7 @@ SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + 
 START_TLS = message(extended(directory.START_TLS))
 SUCCESS = bytes.fromhex("300c02010178070a010004000400")
 INJECTED = message(bind("cn=injected", "injected"), 2)
-PROTOCOL_ERROR, CONFIDENTIALITY_REQUIRED, UNAVAILABLE = 2, 13, 52
+PROTOCOL_ERROR, CRITICAL_EXTENSION, CONFIDENTIALITY_REQUIRED, UNAVAILABLE = 2, 12, 13, 52
 
 
 def setUpModule():
@@ -224,6 +224,28 @@ class Goodbyes(unittest.TestCase):
             gateway.signal()
             self.assertEqual(notices(client.rest()), [UNAVAILABLE])
             self.assertEqual(gateway.wait(), 0)
+
+    def test_critical_controls(self):
+        """Without one that is critical nothing must be done (RFC 4511 4.1.11)."""
+        def controls(oid, critical):
+            return ber(0xA0, ber(0x30, ber(4, oid.encode()) + ber(1, b"\xff" if critical else b"\0")))
+
+        manage, paged, unknown = "2.16.840.1.113730.3.4.2", "1.2.840.113556.1.4.319", "1.2.3.4"
+        start_tls = extended(directory.START_TLS)
+        with ldap_gateway() as gateway:
+            for oid, critical, of_start_tls, of_search in (
+                    (unknown, True, CRITICAL_EXTENSION, CRITICAL_EXTENSION),
+                    (unknown, False, 0, CONFIDENTIALITY_REQUIRED),
+                    (manage, True, 0, CONFIDENTIALITY_REQUIRED),
+                    (paged, True, CRITICAL_EXTENSION, CONFIDENTIALITY_REQUIRED),
+                    (paged, False, 0, CONFIDENTIALITY_REQUIRED)):
+                with self.subTest(oid, critical=critical), Wire(gateway.ports["in"]) as client:
+                    more = {"controls": controls(oid, critical)}
+                    self.assertEqual(code(ask(client, search("", "x"), **more)), of_search)
+                    self.assertEqual(code(ask(client, start_tls, 2, **more)), of_start_tls)
+                    if of_start_tls:  # and the session goes on
+                        self.assertEqual(code(ask(client, start_tls, 3)), 0)
+                    client.start_tls()
 
     def test_deadline(self):
         with ldap_gateway(limits={"pre_relay": "300ms"}) as gateway:
