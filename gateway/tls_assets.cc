@@ -52,13 +52,14 @@ class AssetLoader {
     for (size_t before = 0; before < index; ++before) {
       const ListenerConfig& other = config_.listeners[before];
       if (other.protocol->alpn == listener.protocol->alpn &&
-          other.tls_options == listener.tls_options) {
+          other.tls_options == listener.tls_options && other.cbc_ciphers == listener.cbc_ciphers) {
         assets_.policy_of.push_back(assets_.policy_of[before]);
         return;
       }
     }
     assets_.policy_of.push_back(static_cast<uint32_t>(assets_.policies.size()));
     assets_.policies.push_back(PolicyOf(listener.tls_options, *listener.protocol));
+    assets_.policies.back().cbc = listener.cbc_ciphers;
   }
 
   TlsPolicy PolicyOf(const TlsOptions& options, const ProtocolRow& protocol) {

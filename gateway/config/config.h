@@ -170,6 +170,7 @@ struct ListenerConfig {
   DialogueOptions dialogue;          // hostname, policy, plaintext_auth ... filled in
   std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
+  bool cbc_ciphers = false;  // of a public MX: ECDHE with AES-CBC, behind all others
   ListenerLimits limits;
   FtpOptions ftp;
   std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected

@@ -316,6 +316,32 @@ TEST(LoaderErrors, RulesBetweenOptions) {
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},
        "2:78: read the section xmpp, expected none for protocol nntp"},
+      {"CBC where no client would go on in plaintext",
+       {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, policy: require, "
+                              "smtp: {cbc_ciphers: true}")},
+       "2:109: read \"true\" for cbc_ciphers, expected false: it is for tls: starttls with policy: "
+       "opportunistic alone; elsewhere no client would go on in plaintext"},
+      {"CBC with implicit TLS",
+       {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: implicit, "
+                              "smtp: {cbc_ciphers: true}")},
+       "2:92: read \"true\" for cbc_ciphers, expected false: it is for tls: starttls with policy: "
+       "opportunistic alone; elsewhere no client would go on in plaintext"},
+      {"CBC for mailboxes",
+       {.listeners = Listener("protocol: imap, bind: \"[::1]:9\", tls: starttls, policy: "
+                              "opportunistic, smtp: {cbc_ciphers: true}")},
+       "2:101: read the section smtp, expected none for protocol imap"},
+      {"less time in all than without a command",
+       {.rest = "limits: {pre_relay_total: 50s}"},
+       "4:27: read a pre_relay_total that is shorter than pre_relay, expected pre_relay_total: at "
+       "least pre_relay; a client that gives commands would have less time than one that gives "
+       "none"},
+      {"the same of a listener's own",
+       {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, limits: "
+                              "{pre_relay: 80s}"),
+        .rest = "limits: {pre_relay_total: 70s}"},
+       "2:92: read a pre_relay_total that is shorter than pre_relay, expected pre_relay_total: at "
+       "least pre_relay; a client that gives commands would have less time than one that gives "
+       "none"},
       {"data ports that are no range",
        {.listeners =
             Listener("protocol: ftp, bind: \"[::1]:9\", tls: starttls, ftp: {data_ports: 9-3}")},

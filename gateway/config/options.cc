@@ -67,6 +67,8 @@ std::string_view SectionName(Section section) {
       return "a listener";
     case Section::kListenerProxy:
       return "a listener's proxy_protocol";
+    case Section::kSmtp:
+      return "a listener's smtp";
     case Section::kXmpp:
       return "a listener's xmpp";
     case Section::kHttp:
@@ -93,6 +95,8 @@ std::string_view SectionName(Section section) {
 
 std::string_view ProtocolOf(Section section) {
   switch (section) {
+    case Section::kSmtp:
+      return "smtp";
     case Section::kXmpp:
       return "xmpp";
     case Section::kHttp:

@@ -23,7 +23,8 @@ enum class Section : uint8_t {
   kClientCertificate,
   kListener,
   kListenerProxy,
-  kXmpp,  // these belong to one protocol, or to its two halves
+  kSmtp,  // these belong to one protocol, or to its two halves
+  kXmpp,
   kHttp,
   kFtp,
   kIrc,

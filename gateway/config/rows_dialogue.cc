@@ -78,6 +78,22 @@ std::optional<OptionValue> GetDataAddress(const OptionTarget& target) {
 
 constexpr Option kRows[] = {
     {.section = Section::kListener,
+     .key = "smtp",
+     .type = OptionType::kSection,
+     .child = Section::kSmtp,
+     .doc = "For smtp only.",
+     .off = true},
+    {.section = Section::kSmtp,
+     .key = "cbc_ciphers",
+     .type = OptionType::kFlag,
+     .doc = "For a public MX (starttls, opportunistic): in TLS 1.2, and behind all other suites, "
+            "ECDHE with AES in CBC mode is taken as well. Senders that know nothing better "
+            "otherwise deliver in plaintext, or not at all (RFC 7435 section 3). Forward secrecy "
+            "stays; what is lost is authenticated encryption, which padding oracles of faulty "
+            "servers were built on.",
+     .set = SetNumber<&ListenerConfig::cbc_ciphers>,
+     .get = GetNumber<&ListenerConfig::cbc_ciphers>},
+    {.section = Section::kListener,
      .key = "xmpp",
      .type = OptionType::kSection,
      .child = Section::kXmpp,

@@ -116,6 +116,12 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
     report.Error(marks.MarkOf("policy"), "\"opportunistic\" for policy",
                  "require: opportunistic is supported for " + OpportunisticProtocols() + " only");
   }
+  const ReadMarks* smtp = marks.Child("smtp");
+  if (smtp != nullptr && listener.cbc_ciphers && !opportunistic) {
+    report.Error(smtp->MarkOf("cbc_ciphers"), "\"true\" for cbc_ciphers",
+                 "false: it is for tls: starttls with policy: opportunistic alone",
+                 "elsewhere no client would go on in plaintext");
+  }
   if (marks.Has("plaintext_backend") && !opportunistic) {
     report.Error(marks.MarkOf("plaintext_backend"), "a plaintext_backend",
                  "one only with policy opportunistic", "with require nothing is plaintext");

@@ -239,6 +239,17 @@ TEST(Warnings, OfPortsThatAreUsualForOthers) {
   }
 }
 
+TEST(Warnings, OfCiphersThatTls13DoesNotHave) {
+  const std::string start =
+      "listeners: [{name: in, backend: b, protocol: smtp, tls: starttls, policy: opportunistic, "
+      "plaintext_backend: b, bind: \"127.0.0.1:2525\", smtp: {cbc_ciphers: ";
+  EXPECT_EQ(Warnings({.listeners = start + "true}}]"}), "");
+  EXPECT_EQ(Warnings({.listeners = start + "true}, tls_options: {preset: modern}}]"}),
+            "2:" + std::to_string(start.size() + 1) +
+                ": cbc_ciphers has no effect with min_version TLSv1.3");
+  EXPECT_EQ(Warnings({.listeners = start + "false}, tls_options: {preset: modern}}]"}), "");
+}
+
 TEST(Warnings, OfNetworks) {
   EXPECT_EQ(
       Warnings({.backends = "backends: [{name: b, proxy_protocol: v2, allow_plaintext_network: "

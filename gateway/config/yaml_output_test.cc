@@ -52,6 +52,7 @@ listeners:
     hostname: "[192.0.2.1]"
     plaintext_auth: allow
     accept_bare_lf: true
+    smtp: {cbc_ciphers: true}
     proxy_protocol: {from: [192.0.2.0/24, "2001:db8::/32"]}
     limits: {handshake: 28s, idle: 0s}
   - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b,
@@ -116,6 +117,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.proxy_from, b.proxy_from);
   EXPECT_EQ(a.ftp, b.ftp);
   EXPECT_EQ(a.tls_options, b.tls_options);
+  EXPECT_EQ(a.cbc_ciphers, b.cbc_ciphers);
 }
 
 void ExpectEqual(const Config& a, const Config& b) {

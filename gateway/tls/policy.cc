@@ -26,6 +26,11 @@ constexpr uint16_t kSuiteIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
 static_assert(std::size(kSuiteIds) == std::size(kTlsSuiteNames));
 
+// What some servers of mail know at best. Those with SHA-256 have no advantage over them, and
+// the library calls them deprecated; static RSA and DHE it does not have, or not here.
+constexpr char kCbcSuites[] =
+    ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
+
 // In the order of kTlsGroupNames. Best first: the hybrid protects against those who
 // record today and decrypt later.
 constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
@@ -83,7 +88,8 @@ uint16_t SignatureOfCurve(int bits) {
                        : SSL_SIGN_ECDSA_SECP521R1_SHA512;
 }
 
-CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
+// `last`: more of TLS 1.2, in the library's notation.
+CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites, const char* last) {
   CompiledPolicy::Ciphers ciphers;
   for (const size_t suite : suites) {
     if (suite < kSuites13) {
@@ -93,6 +99,7 @@ CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
                       std::string(kTlsSuiteNames[suite]));
     }
   }
+  ciphers.tls12 += last;
   return ciphers;
 }
 
@@ -101,6 +108,7 @@ CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites) {
 absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   CompiledPolicy compiled;
   compiled.tls12 = policy.tls12;
+  compiled.cbc = policy.cbc;
   auto suites = Places("ciphers", policy.ciphers, kTlsSuiteNames, 0);
   if (!suites.ok()) return suites.status();
   // Of a version that none is named of, all are kept.
@@ -110,13 +118,14 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
     const size_t end = tls13 ? kSuites13 : std::size(kTlsSuiteNames);
     for (size_t i = begin; i < end; ++i) suites->push_back(i);
   }
-  compiled.ciphers = CiphersOf(*suites);
+  const char* const last = policy.cbc ? kCbcSuites : "";
+  compiled.ciphers = CiphersOf(*suites, last);
   std::vector<size_t> chacha_first;
   for (const bool wanted : {true, false}) {
     std::ranges::copy_if(*suites, std::back_inserter(chacha_first),
                          [&](size_t suite) { return IsChaCha(suite) == wanted; });
   }
-  compiled.chacha_first = CiphersOf(chacha_first);
+  compiled.chacha_first = CiphersOf(chacha_first, last);
 
   auto groups = Places("groups", policy.groups, kTlsGroupNames, kDefaultGroups);
   if (!groups.ok()) return groups.status();

@@ -20,6 +20,7 @@ struct CompiledPolicy {
   };
 
   bool tls12 = true;
+  bool cbc = false;
   Ciphers ciphers;
   // For clients that put ChaCha20 first, since they have no hardware for AES; the same
   // where the policy has no ChaCha20.

@@ -67,6 +67,14 @@ TlsFacts Connect(TlsContext& context, const TestClientOptions& options) {
   return facts;
 }
 
+// Why one fails.
+TlsFailure Failure(TlsContext& context, const TestClientOptions& options) {
+  TestClient client(options);
+  TestServer server(context);
+  EXPECT_FALSE(Exchange(client, server));
+  return server.session().failure();
+}
+
 TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
   struct {
     std::vector<std::string> ciphers, groups, signatures;
@@ -109,6 +117,37 @@ TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
   policy = Policy();
   policy.client_certificate = ClientCertificateMode::kOptional;
   EXPECT_FALSE(TlsContext::Create(policy).ok());
+}
+
+// For senders of mail that know nothing better: behind all others, and in TLS 1.2 alone.
+TEST_F(PolicyTest, CbcIsTheLastResort) {
+  constexpr const char* kCbc[] = {"ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
+                                  "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"};
+  TlsPolicy with = Policy();
+  with.cbc = true;
+  for (const char* suite : kCbc) {
+    TestClientOptions client = Version(kTls12);
+    client.tls12_ciphers = suite;
+    EXPECT_EQ(kTlsCipherLabels[Connect(*Make(with), client).cipher], suite);
+    EXPECT_EQ(Failure(*Make(Policy()), client), TlsFailure::kNoSharedCipher) << suite;
+    // What the client puts first counts for nothing, ChaCha20 aside. (Of two certificates the
+    // first one that the client can use is taken, whatever the suites.)
+    const std::string kind = std::string(suite).substr(0, std::string(suite).find("-AES"));
+    for (const char* better : {"-AES128-GCM-SHA256", "-CHACHA20-POLY1305"}) {
+      client.tls12_ciphers = suite + (":" + kind) + better;
+      EXPECT_EQ(kTlsCipherLabels[Connect(*Make(with), client).cipher], kind + better);
+    }
+  }
+  // Without forward secrecy there is nothing, nor in another version.
+  for (const char* worse : {"AES128-SHA", "AES128-GCM-SHA256"}) {
+    TestClientOptions client = Version(kTls12);
+    client.tls12_ciphers = worse;
+    EXPECT_EQ(Failure(*Make(with), client), TlsFailure::kNoSharedCipher) << worse;
+  }
+  with.tls12 = false;
+  TestClientOptions client = Version(kTls12);
+  client.tls12_ciphers = kCbc[0];
+  EXPECT_EQ(Failure(*Make(with), client), TlsFailure::kNoSharedVersion);
 }
 
 TEST_F(PolicyTest, EveryNameAloneIsEnough) {

@@ -107,7 +107,7 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   for (const std::string_view name : names) Update(hash, name);
   Update(hash, impl.alpn);
   Update(hash, impl.second_alpn);
-  const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12,
+  const uint8_t flags[] = {impl.alpn_strict, impl.sni_strict, impl.policy.tls12, impl.policy.cbc,
                            static_cast<uint8_t>(impl.client_certificate)};
   SHA256_Update(&hash, flags, sizeof(flags));
   Update(hash, impl.policy.groups);

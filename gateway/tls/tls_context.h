@@ -53,6 +53,7 @@ struct TlsPolicy {
   bool alpn_strict = false;      // who does not ask for it is refused
   bool sni_strict = false;       // who asks for no name, or an unknown one, is refused
   bool tls12 = true;             // false: TLS 1.3 only
+  bool cbc = false;              // in TLS 1.2, behind all others, ECDHE with AES-CBC as well
   // Names of tls_names.h in the server's order; empty: the defaults.
   std::vector<std::string> ciphers = {};
   std::vector<std::string> groups = {};

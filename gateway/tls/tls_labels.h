@@ -67,7 +67,9 @@ inline constexpr std::string_view kTlsCipherLabels[] = {
     "TLS_CHACHA20_POLY1305_SHA256",  "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
     "ECDHE-RSA-AES128-GCM-SHA256",   "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-CHACHA20-POLY1305",   "other"};
+    "ECDHE-RSA-CHACHA20-POLY1305",   "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",          "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",          "other"};
 inline constexpr std::string_view kTlsGroupLabels[] = {"X25519MLKEM768", "X25519", "P-256",
                                                        "P-384",          "P-521",  "other"};
 // What the server signed with: kTlsSignatureNames, and "resumed" where it did not

@@ -40,7 +40,11 @@ constexpr uint16_t kCipherIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                    SSL_CIPHER_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
                                    SSL_CIPHER_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
                                    SSL_CIPHER_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
+                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                                   SSL_CIPHER_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+                                   SSL_CIPHER_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+                                   SSL_CIPHER_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+                                   SSL_CIPHER_ECDHE_RSA_WITH_AES_256_CBC_SHA};
 constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
                                   SSL_GROUP_SECP384R1, SSL_GROUP_SECP521R1};
 constexpr uint8_t kNoSignature = std::size(kTlsSignatureLabels) - 1;

@@ -42,6 +42,66 @@ def s_client(port, *options, typed=b""):
     return "New, TLSv1" in output, output
 
 
+class Cbc(unittest.TestCase):
+    """Senders of mail that know nothing better, at a public MX that takes them."""
+    SUITES = ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA",
+              "ECDHE-RSA-AES256-SHA"]
+
+    def mx(self, **smtp):
+        more = {"smtp": smtp} if smtp else {}
+        return env.gateway(
+            {"mx": {"protocol": "smtp", "tls": "starttls", "policy": "opportunistic", "backend": "b",
+                    **more}}, {"b": harness.DOWN}, tls={"certificates": certificates})
+
+    def deliver(self, running, *ciphers):
+        return s_client(running.ports["mx"], "-starttls", "smtp", "-tls1_2", "-cipher",
+                        ":".join(ciphers) + ":@SECLEVEL=0")
+
+    def test_who_knows_better_gets_better(self):
+        with self.mx(cbc_ciphers=True) as running:
+            for suite in self.SUITES:
+                with self.subTest(suite):
+                    there, output = self.deliver(running, suite)
+                    self.assertTrue(there, output)
+                    self.assertIn("Cipher is " + suite, output)
+                    self.assertEqual(running.wait_for_metric(
+                        1, "starling_tls_negotiated_total", cipher=suite), 1)
+            there, output = self.deliver(running, *self.SUITES, "ECDHE-ECDSA-AES128-GCM-SHA256")
+            self.assertIn("Cipher is ECDHE-ECDSA-AES128-GCM-SHA256", output)
+            # Forward secrecy is not given up.
+            for worse in ("AES128-SHA", "AES128-GCM-SHA256", "DHE-RSA-AES128-SHA"):
+                self.assertFalse(self.deliver(running, worse)[0], worse)
+
+    def test_it_is_off(self):
+        for smtp in ({}, {"cbc_ciphers": False}):
+            with self.mx(**smtp) as running:
+                for suite in self.SUITES:
+                    self.assertFalse(self.deliver(running, suite)[0], suite)
+                self.assertEqual(running.wait_for_metric(4, FAILURES, reason="no_shared_cipher"), 4)
+
+
+class Hellos(unittest.TestCase):
+    def test_of_more_than_16_kib(self):
+        """OpenSSL's, made long by names of ALPN, in as many records as that takes."""
+        def connect(port, names):
+            tls = context(minimum_version=V13)
+            tls.set_alpn_protocols(["imap"] + ["x{:0>249}".format(i) for i in range(names)])
+            with Wire(port) as client:
+                try:
+                    client.socket = tls.wrap_socket(client.socket, server_hostname="a.example")
+                    return client.socket.selected_alpn_protocol()
+                except (ssl.SSLError, ConnectionError) as error:
+                    return str(error)
+
+        with fakes.Backend(fakes.echo) as backend, gateway(
+                backend, listeners={"tcp": {"protocol": "imap"}}) as running:
+            for names in (0, 1, 60):  # of 251 octets each
+                self.assertEqual(connect(running.ports["tcp"], names), "imap")
+            for names in (66, 120):
+                self.assertIn("ILLEGAL_PARAMETER", connect(running.ports["tcp"], names).upper())
+            self.assertEqual(running.wait_for_metric(2, FAILURES, reason="message_too_large"), 2)
+
+
 class Settings(unittest.TestCase):
     def check(self, tls, good, bad, **more):
         """`good`: [(s_client's options, what it then says)]; `bad`: options that fail."""
