@@ -94,7 +94,7 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   if (line.status == LineReader::Status::kNeedMore) return false;
   const bool cut = line.status == LineReader::Status::kTooLong;
   if (line.status != LineReader::Status::kLine && !cut) {
-    Abort(EndReason::kBadOctet, "Octet not allowed", step, out);
+    Abort(EndReason::kBadOctet, FaultOf(line.status), step, out);
     return false;
   }
   const std::string_view text = cut ? AsText(rest.first(kFtpMaxLine)) : line.text;
@@ -123,7 +123,8 @@ bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
   step.consumed += piece.consumed;
   if (pass) Say(out.backend, {piece.text});
   if (piece.status == LinePiece::Status::kBad) {
-    Abort(EndReason::kBadOctet, "Octet not allowed", step, out);
+    const std::string_view fault = FaultOf(FaultOfOctet(rest[piece.consumed]));
+    Abort(EndReason::kBadOctet, fault, step, out);
   } else if (piece.status == LinePiece::Status::kEnd) {
     if (pass) Say(out.backend, {"\r\n"});
     client_fate_ = Fate::kNone;

@@ -423,7 +423,7 @@ TEST(FtpControl, Ends) {
                EndReason::kBackendProtocol},
               {"a NUL",
                {{C, std::string("RETR \0\r\n", 8)}},
-               "421 Octet not allowed\r\n",
+               "421 NUL received\r\n",
                "",
                "",
                Verdict::kClose,

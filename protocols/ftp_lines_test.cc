@@ -95,11 +95,16 @@ TEST(FtpLines, NothingIsFoundInALongLine) {
 
 TEST(FtpLines, BadOctetsFarBehind) {
   const std::string begin = "CWD " + Path(20'000);
-  for (const std::string& end :
-       {std::string("\0x\r\n", 4), std::string("\rx\r\n"), std::string("\nDELE x\r\n")}) {
+  const struct {
+    std::string end;
+    const char* said;
+  } bad[] = {{std::string("\0x\r\n", 4), "421 NUL received\r\n"},
+             {"\rx\r\n", "421 Bare <CR> received\r\n"},
+             {"\nDELE x\r\n", "421 Bare <LF> received\r\n"}};
+  for (const auto& [end, said] : bad) {
     RunControl({{"of the client",
                  {{C, begin + end}},
-                 "421 Octet not allowed\r\n",
+                 said,
                  begin,
                  "",
                  Verdict::kClose,

@@ -83,7 +83,6 @@ std::optional<uint16_t> NotZero(uint16_t port) {
   return port == 0 ? std::nullopt : std::optional<uint16_t>(port);
 }
 
-constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kNotInLines("\r\n\0", 3);
 
 std::string_view Trimmed(std::string_view text) {

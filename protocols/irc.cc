@@ -56,9 +56,9 @@ std::string_view CommandOf(std::string_view message) {
   return TakeCommand(rest);
 }
 
-// Letters, or the digits of a numeric.
+// Letters, or the digits of a numeric (RFC 1459 section 2.3.1).
 bool IsCommand(std::string_view word) {
-  return IsVerb(word) && word.find('-') == std::string_view::npos;
+  return IsVerb(word) && word.size() <= kIrcMaxCommand && word.find('-') == std::string_view::npos;
 }
 
 // What shows a log-in, of the server (PASS), an operator (OPER) or an account (SASL).
@@ -245,7 +245,9 @@ void IrcDialogue::OnPing(std::string_view token, Writer& out) {
 LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
   const std::string_view command = CommandOf(line);
   if (command == "001") return Greeting::kSuccess;
-  if (!line.empty() && !IsCommand(command)) return Greeting::kBroken;
+  // Of a long line there may be no more than tags here.
+  const bool tags_only = command.empty() && line.starts_with('@') && !is_whole();
+  if (!line.empty() && !tags_only && !IsCommand(command)) return Greeting::kBroken;
   return EqualsIgnoreCase(command, "ERROR") ? Greeting::kRefusal : Greeting::kPassOn;
 }
 
@@ -265,7 +267,7 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
   Step step;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
     if (out.client.room() < kMinOutputRoom) break;
-    const ServerLines::Piece piece = server_lines().Next(in.subspan(step.consumed));
+    const ServerLines::Piece piece = NextPiece(in.subspan(step.consumed));
     if (piece.status == ServerLines::Status::kNeedMore) break;
     if (piece.status == ServerLines::Status::kBroken) {
       Abort(EndReason::kBackendProtocol, step, out.client);

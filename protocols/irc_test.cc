@@ -384,8 +384,9 @@ TEST(Irc, AServerThatDoesNotTakeTheGatewaysWordForTheClient) {
 
 TEST(Irc, AServerThatBreaksTheProtocol) {
   for (const std::string& octets :
-       {std::string("* OK IMAP\r\n"), std::string("HTTP/1.1 400 Bad Request\r\n"),
-        std::string(":x NOTICE * :\0\r\n", 16), std::string("a\rb\r\n")}) {
+       {std::string(3000, 'x'), std::string("* OK IMAP\r\n"),
+        std::string("HTTP/1.1 400 Bad Request\r\n"), std::string(":x NOTICE * :\0\r\n", 16),
+        std::string("a\rb\r\n")}) {
     InPieces(DialogueOptions(), [&](SessionPlay& play) {
       EnterTls(play);
       play.Backend(octets);
@@ -393,6 +394,21 @@ TEST(Irc, AServerThatBreaksTheProtocol) {
       EXPECT_EQ(Label(play.reason()), Label(EndReason::kBackendProtocol));
     });
   }
+}
+
+// With tags a message has up to 8,191 octets (IRCv3 message tags); it passes whole.
+TEST(Irc, LongLinesOfAServerPass) {
+  const std::string lines = "@t=" + std::string(8000, 'x') +
+                            " :x NOTICE * :hello\r\n:x NOTICE * :" + std::string(3000, 'y') +
+                            "\r\n";
+  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    EnterTls(play);
+    play.Backend(lines);
+    EXPECT_TRUE(play.TakeToClient() == lines);
+    EXPECT_FALSE(play.over());
+    play.Backend(":x 001 demo :" + std::string(3000, 'z') + "\r\n");
+    EXPECT_EQ(play.verdict(), Verdict::kRelay);
+  });
 }
 
 // NICK and USER of before are gone. What bounds a registration that goes on is told in

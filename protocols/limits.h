@@ -84,6 +84,9 @@ inline constexpr size_t kNntpMaxProbeLines = 256;
 // 510 octets in all; clients send a word, or a list of some capabilities.
 inline constexpr size_t kIrcMaxEcho = 400;
 
+// The name of a server's command. RFC 1459 sets no bound; the longest in use has 12 letters.
+inline constexpr size_t kIrcMaxCommand = 32;
+
 // The password of WEBIRC, which is a parameter of a line of 512 octets.
 inline constexpr size_t kIrcMaxWebircPassword = 128;
 

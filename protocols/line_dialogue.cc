@@ -221,13 +221,12 @@ Step LineDialogue::OnPreamble(ByteView in, Output& out) {
 
 void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
   if (out.client.room() < kMinOutputRoom) return;
-  const ServerLines::Piece piece = server_lines_.Next(rest);
+  const ServerLines::Piece piece = NextPiece(rest);
   if (piece.status == ServerLines::Status::kNeedMore) return;
   if (piece.status == ServerLines::Status::kBroken) {
     Abort(EndReason::kBackendProtocol, step, out.client);
     return;
   }
-  whole_ = piece.whole();
   if (piece.first) greeting_ = Judge(piece.text);
   if (greeting_ != Greeting::kPassOn) step.consumed += piece.consumed;
   OnGreeting(piece, step, out);
@@ -258,6 +257,12 @@ void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Outpu
       Abort(EndReason::kBackendProtocol, step, out.client);
       break;
   }
+}
+
+ServerLines::Piece LineDialogue::NextPiece(ByteView rest) {
+  const ServerLines::Piece piece = server_lines_.Next(rest);
+  whole_ = piece.whole();
+  return piece;
 }
 
 bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {

@@ -119,7 +119,8 @@ class LineDialogue : public Negotiator {
   void GiveLine(std::initializer_list<std::string_view> parts, Writer& out);
   // A further piece of it, or one of a line that is passed on in another way.
   void GivePiece(const ServerLines::Piece& piece, Writer& out);
-  ServerLines& server_lines() { return server_lines_; }
+  // The next piece of what the backend says, which is then the line at hand.
+  ServerLines::Piece NextPiece(ByteView rest);
 
   // The line at hand is the backend's, whose reply is `due`; opens the leg first
   // where there is none. `literals`: what the line ends with may be one. `spacing`: kAsSent

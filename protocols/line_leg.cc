@@ -138,7 +138,7 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
       PassBackendLiteral(rest, step, out.client);
       continue;
     }
-    const ServerLines::Piece piece = server_lines_.Next(rest);
+    const ServerLines::Piece piece = NextPiece(rest);
     if (piece.status == ServerLines::Status::kNeedMore) break;
     step.consumed += piece.consumed;
     if (piece.status == ServerLines::Status::kBroken) {
@@ -157,7 +157,6 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
 
 void LineDialogue::OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out) {
   const bool begins = piece.first && !in_tail_;
-  whole_ = piece.whole();
   if (begins && !BeginLegLine(piece.text, step, out)) return;
   if (!begins && gives_) GivePiece(piece, out);
   if (due_ == Due::kGreeting && !gives_ && !Swallow(piece.consumed, step, out)) return;

@@ -45,6 +45,13 @@ class LineReader {
   bool accept_bare_lf_;
 };
 
+// What an octet is that neither belongs to a line nor ends it.
+constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
+  return octet == '\n'   ? LineReader::Status::kBareLf
+         : octet == '\r' ? LineReader::Status::kBareCr
+                         : LineReader::Status::kNul;
+}
+
 // What is wrong with a line, in words for who has sent it; empty where nothing is.
 std::string_view FaultOf(LineReader::Status status);
 

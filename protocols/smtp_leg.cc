@@ -198,6 +198,7 @@ bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
 bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
   const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
   if (!MayCome(line)) {
+    step.reply = line.code;
     const bool unasked = due() == SmtpDue::kNothing && stage_ != Stage::kData;
     if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
     return false;
@@ -232,6 +233,7 @@ void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) 
 void SmtpLeg::EndReply(Output& out, Step& step) {
   if (stage_ == Stage::kGreeting) return EndGreeting(out, step);
   if (code_ == kSmtpClosing) {
+    step.reply = code_;
     // The one thing that a server may say unasked (RFC 5321 section 3.8).
     return Close(step, established() ? EndReason::kBackendClosed : EndReason::kBackendRefused);
   }
@@ -255,7 +257,10 @@ void SmtpLeg::EndReply(Output& out, Step& step) {
 }
 
 void SmtpLeg::EndGreeting(Output& out, Step& step) {
-  if (code_ != kSmtpReady) return Close(step, EndReason::kBackendRefused);
+  if (code_ != kSmtpReady) {
+    step.reply = code_;
+    return Close(step, EndReason::kBackendRefused);
+  }
   code_ = 0;
   swallowed_ = 0;
   if (inside_tls_) {

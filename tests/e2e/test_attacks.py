@@ -86,8 +86,9 @@ class WrongOctets(unittest.TestCase):
 
     def test_imap_literals(self):
         with starttls_gateway("imap") as gateway:
-            for command, answer in ((b"a LOGIN {4}\r\n", b"a BAD"),
-                                    (b"a LOGIN {4+}\r\nuser x\r\n", b"a "),
+            for command, answer in ((b"a LOGIN {4}\r\n", b"a NO [PRIVACYREQUIRED] "),
+                                    (b"a LOGIN {4+}\r\nuser x\r\n", b"a NO [PRIVACYREQUIRED] "),
+                                    (b"a X {4}\r\n", b"a BAD"), (b"a X {4+}\r\nuser\r\n", b"a BAD"),
                                     (b"a LOGIN {9000+}\r\n" + b"x" * 9000, b"* BYE")):
                 with self.subTest(command[:20]), Wire(gateway.ports["in"]) as client:
                     client.greeting("imap")
