@@ -82,6 +82,9 @@ anonymous_enable=YES
 local_enable=NO
 write_enable=YES
 anon_upload_enable=YES
+anon_mkdir_write_enable=YES
+anon_other_write_enable=YES
+anon_umask=022
 anon_root={files}
 ftp_username=games
 nopriv_user=nobody
@@ -114,10 +117,11 @@ class FtpServer:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def start(self):
-        self._process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=mailservers._end_with_parent)
+        # Into a file: a server that logs much would fill a pipe that nobody reads.
+        with open(self.dir + "/out", "wb") as out:
+            self._process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True, preexec_fn=mailservers._end_with_parent)
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
@@ -128,7 +132,8 @@ class FtpServer:
             except OSError:
                 pass
             if self._process.poll() is not None:
-                raise AssertionError(self._process.stdout.read().decode())
+                with open(self.dir + "/out", encoding="utf-8", errors="replace") as out:
+                    raise AssertionError(out.read())
             if time.monotonic() > deadline:
                 raise AssertionError("no FTP server")
             time.sleep(0.05)
@@ -146,7 +151,6 @@ class FtpServer:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self._process.stdout.close()
         self._process = None
 
     def path(self, name):
