@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Runs the end-to-end tests: each file in a process of its own, with a limit.
 
-    tests/e2e/run.py                 all files
-    tests/e2e/run.py test_main.py    some
+    tests/e2e/run.py                      all files
+    tests/e2e/run.py test_main.py         some
+    tests/e2e/run.py FOLDER/test_x.py     some in another folder, beside its own modules
 
 The binary is bazel-bin/gateway/starling, or what STARLING_BINARY names. Must be
 run as root, since the mail servers must be. Ends with "N passed, N failed".
@@ -30,8 +31,11 @@ _RESULT = re.compile(r"^RESULT (\d+) (\d+) (\d+)$", re.MULTILINE)
 _SKIPPED = re.compile(r"^SKIPPED .*$", re.MULTILINE)
 
 
-def run_here(name):
+def run_here(path):
     """Runs one file in this process and prints the result for run_file()."""
+    folder, name = os.path.split(os.path.splitext(path)[0])
+    if folder:
+        sys.path.insert(0, os.path.abspath(folder))
     suite = unittest.defaultTestLoader.loadTestsFromName(name)
     total = suite.countTestCases()
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
@@ -56,11 +60,10 @@ def run_here(name):
 def run_file(path):
     """(passed, failed, skipped, what it printed) of one file. Its temporary files are in a
     folder of its own, which is removed even if it had to be killed."""
-    name = os.path.splitext(os.path.basename(path))[0]
     folder = tempfile.mkdtemp(prefix="e2e-")
     os.chmod(folder, 0o755)
     child = subprocess.Popen(
-        [sys.executable, os.path.abspath(__file__), "--here", name],
+        [sys.executable, os.path.abspath(__file__), "--here", path],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         env={**os.environ, "TMPDIR": folder})
     try:
@@ -68,7 +71,7 @@ def run_file(path):
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         output = child.communicate()[0]
-        output += "\n{} did not end within {} s\n".format(name, FILE_SECONDS).encode()
+        output += "\n{} did not end within {} s\n".format(path, FILE_SECONDS).encode()
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
