@@ -5,6 +5,7 @@
 #
 #   deploy/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
 #   deploy/setup.sh --list PURPOSE            only prints the packages for it
+#   deploy/setup.sh --install PACKAGE...      only installs these, as tests/clients/install.sh needs it
 #
 # Servers are installed without being started: no port is opened by this.
 set -euo pipefail
@@ -161,6 +162,10 @@ packages_for() {  # packages_for PURPOSE: one a line
 
 if [ "$purpose" = --list ]; then
   packages_for "${2:-test}"
+  exit
+fi
+if [ "$purpose" = --install ]; then
+  install_packages "${@:2}"
   exit
 fi
 packages=$(packages_for "$purpose")

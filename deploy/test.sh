@@ -3,7 +3,8 @@
 # end-to-end tests start Postfix). Ends with a line "N passed, N failed".
 #
 #   deploy/test.sh           everything
-#   deploy/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo
+#   deploy/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo;
+#                            and clients, which needs the registries of five languages
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -101,14 +102,26 @@ e2e_run() {  # e2e_run NAME FILE...: the tests of these files, or of all
   failed=$((failed + $(printf '%s' "$line" | sed -E 's/.* ([0-9]+) failed.*/\1/')))
 }
 
+build_gateway() {
+  local log=$log_folder/build
+  bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
+}
+
 # All files with what this kernel offers; then those that move octets and sockets
 # with no feature beyond the oldest kernel that is supported.
 step_e2e() {
-  local log=$log_folder/build
-  bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
+  build_gateway
   e2e_run e2e
   STARLING_RING_FEATURES=none e2e_run "e2e without features" \
     test_main_job.py test_clients.py test_identity.py test_drain.py
+}
+
+# Client libraries of five languages. Not among the steps that run by default: continuous
+# integration has no time for it. tests/README.md has the last result.
+step_clients() {
+  build_gateway
+  tests/clients/install.sh || { count 1 "clients: install"; return; }
+  e2e_run clients tests/clients/test_*.py
 }
 
 # Every work of the comparison with every server, for an instant: that all is done, not how fast.

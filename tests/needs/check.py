@@ -27,7 +27,8 @@ from shell_uses import Use
 # Which purpose of set-up a file may count on; the first row that fits. A folder whose packages
 # come from elsewhere has None, and its reason.
 AREAS = (
-    # ("tests/clients/", None, "...") would leave out one with an installer of its own.
+    ("tests/clients/install.sh", None, "installs the toolchains that it does not find"),
+    ("tests/clients/python/", None, "imports what tests/clients/install.sh has installed"),
     (".ci/", "base", "must run before set-up"),
     ("deploy/setup.sh", "base", "is set-up"),
     ("deploy/demo", "demo", "by deploy/demo.sh"),

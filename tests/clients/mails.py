@@ -1,0 +1,37 @@
+"""A mail of a megabyte with what a sender must take care of, and where it ends up."""
+
+import base64
+import glob
+import os
+import random
+
+SUBJECT = "by {name} {tls}"
+
+
+def make(env, name, tls):
+    """(file with the mail, its octets)."""
+    rest = random.Random(name + tls)
+    lines = ["From: <demo@example.org>", "To: <{}>".format(env.servers.user),
+             "Date: Sat, 04 Oct 2025 10:00:00 +0000", "Subject: " + SUBJECT.format(name=name, tls=tls),
+             "Message-ID: <{}.{}@example.net>".format(name, tls), "MIME-Version: 1.0",
+             "Content-Type: text/plain; charset=us-ascii", "",
+             ".", "..", ". A line that begins with a dot", "", "x" * 998]
+    while sum(map(len, lines)) < 1 << 20:
+        lines.append(base64.b64encode(rest.randbytes(57)).decode())
+    octets = ("\r\n".join(lines) + "\r\n").encode()
+    path = os.path.join(env.dir, "{}.{}.mail".format(name, tls))
+    with open(path, "wb") as f:
+        f.write(octets)
+    return path, octets
+
+
+def delivered(env, name, tls):
+    """What has arrived of it in the mailbox, each with CRLF."""
+    mark = "\nMessage-ID: <{}.{}@example.net>\n".format(name, tls).encode()
+    found = []
+    for path in glob.glob("{}/mail/{}/Maildir/new/*".format(env.servers.dir, env.servers.user)):
+        with open(path, "rb") as f:
+            octets = f.read().replace(b"\r\n", b"\n")
+        if mark in octets:
+            found.append(octets.replace(b"\n", b"\r\n"))
+    return found
