@@ -18,7 +18,9 @@ root=$(mktemp -d "${TMPDIR:-/tmp}/starling-fresh.XXXXXX")
 say() { printf 'fresh: %s\n' "$*" >&2; }
 
 cleanup() {
-  # All mounts were in a namespace that ended with the last process in it.
+  # All mounts were in a namespace that ended with the last process in it, but for
+  # debootstrap's where it was interrupted.
+  umount "$root/proc" 2>/dev/null || true
   rm -rf --one-file-system "$root"
 }
 trap cleanup EXIT
@@ -30,6 +32,7 @@ say "making Debian in $root"
 debootstrap --variant=minbase --include=git,ca-certificates bookworm "$root" >"$root.log" 2>&1 ||
   { tail -n 20 "$root.log" >&2; exit 1; }
 rm -f "$root.log"
+rm -f "$root/etc/apt/sources.list"
 cp -a /etc/apt/. "$root/etc/apt/"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone -q "$top" "$root/starling"

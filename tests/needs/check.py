@@ -20,6 +20,7 @@ import sys
 import tempfile
 
 import packages
+import python_files
 import python_uses
 import shell_uses
 from shell_uses import Use
@@ -79,7 +80,7 @@ def _shell_uses(text, place):
         _, found, names = lines[line - 1].partition("# runs: ")
         return names.split() if found else None
     yield from shell_uses.uses(text, place, note)
-    yield from python_uses.text_uses(text, place)
+    yield from python_files.text_uses(text, place)
 
 
 def _cpp_uses(text, place):
@@ -100,7 +101,7 @@ def file_uses(place, text):
     elif place.endswith((".cc", ".h")):
         yield from _cpp_uses(text, place)
     elif place.endswith(".in"):
-        yield from python_uses.text_uses(text, place)
+        yield from python_files.text_uses(text, place)
     elif place.endswith(".md"):
         for block in _MARKDOWN.finditer(text):
             line = text.count("\n", 0, block.start())
@@ -131,11 +132,11 @@ def all_uses(places):
         text = read(place)
         uses[purpose] |= set(file_uses(place, text))
         if place.endswith(".py") or re.match(r"#!.*\bpython", text):
-            file = python_uses.File(text, place)
+            file = python_files.File(text, place)
             scripts[purpose].append(file)
             python[file.module] = file
     for purpose, files in scripts.items():
-        found = python_uses.Tree(with_imports(files, python)).uses()
+        found = python_uses.Tree(with_imports(files, python)).uses({file.place for file in files})
         uses[purpose] |= {use for use in found if use.kind != "python" or use.name not in python}
     return uses
 

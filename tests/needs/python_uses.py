@@ -9,12 +9,11 @@ import collections
 import re
 
 import shell_uses
+from python_files import defined, dotted, imports, is_main, name_of, parameters, strings
 from shell_uses import DYNAMIC, SHELLS, WRAPPERS, Use, is_ours, wraps_past
 
 _RUNNERS = {"subprocess": ("run", "Popen", "call", "check_call", "check_output"), "shutil": ("which",),
             "pty": ("spawn",), "os": ("execv", "execvp", "execvpe", "system", "popen")}
-_PATH = re.compile(r"(?<![\w.}])/(?:usr|bin|sbin|lib)/[\w./+-]*[\w+-]")
-_PERL = re.compile(r"\buse ([A-Z]\w*(?:::\w+)+)")
 # A parameter of a function in the tree: `before` and `behind` are what is put around it.
 Parameter = collections.namedtuple("Parameter", "place function name before behind")
 UNKNOWN = Parameter("", "", "", "", "")
@@ -31,43 +30,17 @@ def _joined(left, right):
     return right._replace(before=(left if isinstance(left, str) else DYNAMIC) + right.before)
 
 
-class File:
-    """A parsed file: in which function each node stands."""
-
-    def __init__(self, text, place):
-        self.place, self.lines = place, text.splitlines()
-        self.module = place.rpartition("/")[2].removesuffix(".py")
-        self.tree = ast.parse(text, place)
-        self.owner = {}
-        self._own(self.tree, ())
-        # Names of modules, and of what comes from one, with the module's own name.
-        self.modules = {a.asname or a.name: a.name for n in self.nodes(ast.Import) for a in n.names}
-        self.imported = {a.asname or a.name: n.module for n in self.nodes(ast.ImportFrom) for a in n.names}
-
-    def _own(self, node, owners):
-        for child in ast.iter_child_nodes(node):
-            self.owner[child] = owners
-            inner = isinstance(child, (ast.FunctionDef, ast.Lambda, ast.ClassDef))
-            self._own(child, (child,) + owners if inner else owners)
-
-    def note(self, line):
-        """What a comment `# runs: A B` on a line says."""
-        _, found, names = self.lines[line - 1].partition("# runs: ")
-        return names.split() if found else None
-
-    def nodes(self, kind):
-        return [node for node in self.owner if isinstance(node, kind)]
-
-
 class Tree:
     """All files together."""
 
     def __init__(self, files):
         self.files = files
-        self.functions = collections.defaultdict(list)   # name: (definition, its class or None)
+        self.functions = collections.defaultdict(list)   # name: (definition, its class's name or "")
         self.values = collections.defaultdict(list)      # name or attribute: expressions
         self.calls = collections.defaultdict(list)       # name of a function: calls
         self.home = {}
+        self._modules = {file.module: file for file in files}
+        self._imports = {}
         for file in files:
             for node in file.owner:
                 self.home[node] = file
@@ -76,8 +49,8 @@ class Tree:
     def _enter(self, file, node):
         if isinstance(node, ast.FunctionDef):
             owner = file.owner[node][:1]
-            inside = isinstance(owner[0], ast.ClassDef) if owner else False
-            name = owner[0].name if inside and node.name == "__init__" else node.name
+            inside = owner[0].name if owner and isinstance(owner[0], ast.ClassDef) else ""
+            name = inside if inside and node.name == "__init__" else node.name
             self.functions[name].append((node, inside))
         elif isinstance(node, ast.Assign):
             for target in node.targets:
@@ -88,18 +61,18 @@ class Tree:
             for item in self._items(node.iter):
                 self._bind(file, node.target, item)
         elif isinstance(node, ast.Call):
-            self.calls[_name(node.func)].append(node)
-            if _name(node.func) == "__init__":  # super().__init__(...) calls the base's
+            self.calls[name_of(node.func)].append(node)
+            if name_of(node.func) == "__init__":  # super().__init__(...) calls the base's
                 owner = next((o for o in file.owner[node] if isinstance(o, ast.ClassDef)), None)
                 for base in owner.bases if owner else ():
-                    self.calls[_name(base)].append(node)
+                    self.calls[name_of(base)].append(node)
 
     @staticmethod
     def _items(expression):
         """What a loop over a literal goes through."""
         if isinstance(expression, (ast.List, ast.Tuple, ast.Set)):
             return expression.elts
-        if isinstance(expression, ast.Call) and _name(expression.func) == "items" and isinstance(
+        if isinstance(expression, ast.Call) and name_of(expression.func) == "items" and isinstance(
                 expression.func.value, ast.Dict):
             literal = expression.func.value
             return [ast.Tuple([k, v]) for k, v in zip(literal.keys, literal.values)]
@@ -128,12 +101,53 @@ class Tree:
         if isinstance(target, ast.Name):
             module = file.imported.get(name, file.module)
         else:
-            module = file.modules.get(_dotted(target.value))
+            module = file.modules.get(dotted(target.value))
         rows = self.functions[name]
         if module:
             return [row for row in rows if self.home[row[0]].module == module]
-        own = [row for row in rows if self.home[row[0]] is file and row[1]]
-        return own if own and _dotted(target).startswith("self.") else [row for row in rows if row[1]]
+        methods = [row for row in rows if row[1] and self.home[row[0]].module in self._known_in(file)]
+        if isinstance(target.value, ast.Name) and target.value.id == "self":
+            inside = next((o.name for o in file.owner[call] if isinstance(o, ast.ClassDef)), "")
+            related = [row for row in methods if self._descends(row[1], inside) or self._descends(inside, row[1])]
+            return related or methods
+        return methods
+
+    def _known_in(self, file):
+        """The modules whose objects a file can have: its own, and all that it imports."""
+        if file.module not in self._imports:
+            known, pending = set(), [file.module]
+            while pending:
+                name = pending.pop()
+                if name in self._modules and name not in known:
+                    known.add(name)
+                    pending += [*self._modules[name].modules.values(), *self._modules[name].imported.values()]
+            self._imports[file.module] = known
+        return self._imports[file.module]
+
+    def _descends(self, name, other, seen=()):
+        """Whether a class is another one or made of it."""
+        bases = set().union(*(file.bases.get(name, ()) for file in self.files))
+        return name == other or any(
+            self._descends(base, other, (*seen, name)) for base in bases - {name, *seen})
+
+    def used_in(self, places):
+        """All nodes of these files, and those of the others' functions, classes and constants that
+        they name, in turn."""
+        live, names = set(), set()
+        pending = [(file, statement) for file in self.files for statement in file.tree.body
+                   if file.place in places or not is_main(statement)]
+        while True:
+            begun = [(file, s) for file, s in pending if file.place in places or defined(s) is None
+                     or any(name in names or (file.place, name) in names for name in defined(s))]
+            if not begun:
+                return live
+            pending = [row for row in pending if row not in begun]
+            for file, node in ((file, node) for file, statement in begun for node in ast.walk(statement)):
+                live.add(node)
+                if isinstance(node, ast.Name) and node.id not in file.imported:
+                    names.add((file.place, node.id))
+                else:
+                    names.add(name_of(node))
 
     # --- what an expression can be ---------------------------------------------
 
@@ -154,7 +168,7 @@ class Tree:
         if isinstance(expression, ast.BinOp):
             return self._sum(expression, seen)
         if isinstance(expression, ast.Call):
-            name, arguments = _name(expression.func), expression.args
+            name, arguments = name_of(expression.func), expression.args
             if name == "join":  # os.path's: a program in the tree, or built in it
                 return {DYNAMIC + "/" + DYNAMIC}
             if name == "format":
@@ -162,7 +176,7 @@ class Tree:
                         for t in self.words(expression.func.value, seen)}
             if name in ("get", "which", "str", "list", "tuple") and arguments:
                 return self.words(arguments[-1], seen)
-        if _dotted(expression) == "sys.executable":
+        if dotted(expression) == "sys.executable":
             return {"/usr/bin/python3"}
         return self._choices(expression, seen)
 
@@ -184,8 +198,11 @@ class Tree:
         found, wrapped = set(), False
         for at, element in enumerate(elements):
             if isinstance(element, ast.Starred):
-                found |= self.words(element.value, seen)
-                continue
+                begin = self.words(element.value, seen)
+                found |= begin
+                if begin and all(isinstance(each, str) for each in begin):
+                    break
+                continue  # what a caller gives may be empty
             texts = self.words(element, seen)
             if wrapped and all(wraps_past(t if isinstance(t, str) else t.before) for t in texts):
                 continue
@@ -220,7 +237,7 @@ class Tree:
                 self.values["." + expression.id]) or {UNKNOWN}
         if isinstance(expression, ast.Attribute):
             own = self.values[self.home[expression].place, "." + expression.attr]
-            return union(own if own and _name(expression.value) == "self"
+            return union(own if own and name_of(expression.value) == "self"
                          else self.values["." + expression.attr]) or {UNKNOWN}
         return {UNKNOWN}
 
@@ -243,7 +260,7 @@ class Tree:
         """A name that is a parameter of a function around it."""
         file = self.home[name]
         for owner in file.owner[name]:
-            if isinstance(owner, (ast.FunctionDef, ast.Lambda)) and name.id in _parameters(owner):
+            if isinstance(owner, (ast.FunctionDef, ast.Lambda)) and name.id in parameters(owner):
                 if isinstance(owner, ast.Lambda):
                     return {UNKNOWN}
                 inside = file.owner[owner][:1]
@@ -253,7 +270,7 @@ class Tree:
 
     def _returns(self, call):
         """What the function that is called returns."""
-        name = _name(call.func)
+        name = name_of(call.func)
         found = [n.value for definition, _ in self.definitions(call, name)
                  for n in ast.walk(definition) if isinstance(n, ast.Return) and n.value]
         return found + [v.body for v in self.values[self.home[call].place, name]
@@ -263,7 +280,7 @@ class Tree:
         """What a function returns, with this call's arguments for its parameters."""
         found = set()
         for each in returned:
-            if isinstance(each, Parameter) and each.function == _name(call.func):
+            if isinstance(each, Parameter) and each.function == name_of(call.func):
                 found |= {_around(each, value) for argument in self.arguments(call, each)
                           for value in self.words(argument, seen)}
             else:
@@ -278,7 +295,7 @@ class Tree:
             named = [k.value for k in call.keywords if k.arg == parameter.name]
             if named:
                 return named
-            names = _parameters(definition)
+            names = parameters(definition)
             if parameter.name not in names:
                 continue
             at = names.index(parameter.name) - (1 if inside and names[:1] in (["self"], ["cls"]) else 0)
@@ -294,14 +311,16 @@ class Tree:
 
     # --- the whole --------------------------------------------------------------
 
-    def uses(self):
+    def uses(self, places=None):
+        """What these files use, or all of them."""
+        live = self.used_in({file.place for file in self.files} if places is None else places)
         for file in self.files:
-            yield from _imports(file)
-            yield from _strings(file)
+            yield from imports(file, live)
+            yield from strings(file, live)
         pending, done = [], set()
         for module, names in _RUNNERS.items():
             for call in (call for name in names for call in self.calls[name]):
-                if _dotted(call.func) == module + "." + _name(call.func):
+                if call in live and dotted(call.func) == module + "." + name_of(call.func):
                     pending += [(call, each) for each in self.words(call.args[0])]
         while pending:
             call, found = pending.pop()
@@ -314,6 +333,7 @@ class Tree:
                 yield from _told(found, noted, place)
                 continue
             pending += [(outer, _around(found, value)) for outer in self.calls[found.function]
+                        if outer in live
                         for argument in self.arguments(outer, found) for value in self.words(argument)]
 
 
@@ -336,45 +356,3 @@ def _around(parameter, value):
     if isinstance(value, Parameter):
         return value._replace(before=parameter.before + value.before, behind=value.behind + parameter.behind)
     return value
-
-
-def _parameters(definition):
-    arguments = definition.args
-    names = [a.arg for a in arguments.posonlyargs + arguments.args]
-    names += [arguments.vararg.arg] if arguments.vararg else []
-    return names + [a.arg for a in arguments.kwonlyargs]
-
-
-def _name(function):
-    return getattr(function, "attr", getattr(function, "id", ""))
-
-
-def _dotted(node):
-    return "{}.{}".format(_dotted(node.value), node.attr) if isinstance(node, ast.Attribute) else \
-        getattr(node, "id", "")
-
-
-def _imports(file):
-    for node in file.nodes((ast.Import, ast.ImportFrom)):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        for name in names:
-            if not getattr(node, "level", 0):
-                yield Use("python", name.partition(".")[0], "{}:{}".format(file.place, node.lineno))
-
-
-def _strings(file):
-    """Absolute paths of programs, modules and folders, and the Perl in strings."""
-    for node in file.nodes(ast.Constant):
-        if isinstance(node.value, str):
-            place = "{}:{}".format(file.place, node.lineno)
-            yield from text_uses(node.value, place)
-
-
-def text_uses(text, place):
-    for path in _PATH.finditer(text):
-        name = path.group()
-        if text[path.end():path.end() + 1] in ("{", "%", "$", "*"):  # only its folder is known
-            name = name.rpartition("/")[0]
-        yield Use("path", name, place)
-    for module in _PERL.findall(text):
-        yield Use("perl", module, place)

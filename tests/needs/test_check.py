@@ -4,6 +4,7 @@
 import unittest
 
 import check
+import python_files
 import python_uses
 import shell_uses
 
@@ -14,7 +15,7 @@ def shell(text):
 
 def python(**modules):
     """What a tree of these modules runs; what cannot be told is None."""
-    files = [python_uses.File(text, name + ".py") for name, text in modules.items()]
+    files = [python_files.File(text, name + ".py") for name, text in modules.items()]
     return {use.name if use.kind == "command" else None for use in python_uses.Tree(files).uses()
             if use.kind in ("command", "unknown")}
 
@@ -81,6 +82,8 @@ class Python(unittest.TestCase):
                 (self.RUN + "for n, c in (('k', ['l']), ('m', ['n'])):\n    run(c)", {"l", "n"}),
                 (self.RUN + "class A:\n    def __init__(self, c):\n        self.c = c\n"
                             "    def go(self):\n        run(self.c)\nA(['o'])", {"o"}),
+                (self.RUN + "tool = ['q']\nrun([*tool, 'add'])", {"q"}),
+                (self.RUN + "def f(before=()):\n    run([*before, 'r'])\nf(before=('s',))", {"r", "s"}),
                 (self.RUN + "run(unheard_of())", {None}),
                 (self.RUN + "run(unheard_of())  # runs: p", {"p"})):
             with self.subTest(text):
@@ -89,6 +92,14 @@ class Python(unittest.TestCase):
     def test_in_other_modules(self):
         self.assertEqual(python(x=self.RUN, y="import x\nx.run(['a'])", z="from x import run\nrun(['b'])",
                                 own="def run(it):\n    pass\nrun(['c'])"), {"a", "b"})
+
+    def test_only_what_is_used_of_an_import(self):
+        library = (self.RUN + "def used():\n    run(['a'])\ndef unused():\n    run(['b'])\n"
+                              "def main():\n    run(['c'])\nif __name__ == '__main__':\n    main()\n")
+        files = [python_files.File("import library\ndef main():\n    library.used()\n", "bench.py"),
+                 python_files.File(library, "library.py")]
+        uses = python_uses.Tree(files).uses({"bench.py"})
+        self.assertEqual({use.name for use in uses if use.kind == "command"}, {"a"})
 
     def test_interpreters(self):
         contents = type("All", (), {name: lambda self, what: True for name in (
