@@ -8,7 +8,7 @@
 #
 # Needs root, the package debootstrap, 8 GB below TMPDIR and some minutes before the
 # first step. The new root shares with this machine its kernel, network, sources of
-# packages and Bazel's cache of what was built, and takes over a fetched BoringSSL.
+# packages, certificate authorities and Bazel's cache of what was built.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -35,8 +35,9 @@ rm -f "$root.log"
 rm -f "$root/etc/apt/sources.list"
 cp -a /etc/apt/. "$root/etc/apt/"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"  # this root does not outlive a crash
 git clone -q "$top" "$root/starling"
-if [ -d "$top/.deps" ]; then cp -a "$top/.deps" "$root/starling/"; fi
 mkdir -p "$cache" "$root$cache" "$root/old"
 
 # A root of its own, not a chroot: Bazel's sandbox could not make a namespace in one.
