@@ -26,7 +26,7 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 std::string_view TakeWord(std::string_view& rest);
 
 // The white space between the words of a command. IMAP, POP3, ManageSieve, ACAP and IRC
-// have the space alone; SMTP, LMTP, NNTP and HTTP have the tab as well.
+// have the space alone; SMTP, LMTP, NNTP, HTTP and FTP have the tab as well.
 inline constexpr std::string_view kSpace = " ";
 inline constexpr std::string_view kBlanks = " \t";
 

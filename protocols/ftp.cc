@@ -71,7 +71,7 @@ class FtpBeforeTls final : public LineDialogue {
   // RFC 4217 section 17 has TLS and TLS-C; SSL is what some clients try first.
   void OnAuth(std::string_view mechanism, Step& step, Writer& out) {
     static constexpr std::array<std::string_view, 3> kTls = {"TLS", "TLS-C", "SSL"};
-    if (mechanism.empty() || mechanism.find_first_of(" \t") != std::string_view::npos) {
+    if (mechanism.empty() || mechanism.find_first_of(kBlanks) != std::string_view::npos) {
       Say(out, {"501 AUTH takes one argument\r\n"});
     } else if (std::ranges::any_of(kTls, [mechanism](std::string_view known) {
                  return EqualsIgnoreCase(mechanism, known);

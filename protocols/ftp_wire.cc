@@ -85,11 +85,6 @@ std::optional<uint16_t> NotZero(uint16_t port) {
 
 constexpr std::string_view kNotInLines("\r\n\0", 3);
 
-std::string_view Trimmed(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
-  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
-}
-
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
 
@@ -129,7 +124,7 @@ FtpCommand ParseFtpCommand(std::string_view line) {
   command.blanks_count = BlanksCount(command.verb, command.word);
   if (end == std::string_view::npos) return command;
   command.argument = line.substr(end + 1);
-  if (!command.blanks_count) command.argument = Trimmed(command.argument);
+  if (!command.blanks_count) command.argument = Trim(command.argument, kBlanks);
   return command;
 }
 
@@ -195,7 +190,7 @@ LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf) {
 
 bool NamesDataAddress(std::string_view line) {
   constexpr size_t kDigits = 3;
-  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  line = TrimStart(line, kBlanks);
   const uint32_t code = Number(line.substr(0, kDigits), UINT16_MAX).value_or(0);
   if (line.size() <= kDigits || !IsPassiveCode(static_cast<int>(code)) || IsDigit(line[kDigits])) {
     return false;

@@ -119,7 +119,7 @@ class FtpServer:
     def start(self):
         # Into a file: a server that logs much would fill a pipe that nobody reads.
         with open(self.dir + "/out", "wb") as out:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # runs: proftpd /usr/bin/python3 pure-ftpd vsftpd
                 self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True, preexec_fn=mailservers._end_with_parent)
         deadline = time.monotonic() + READY_SECONDS
@@ -212,12 +212,14 @@ class PureFtpd(FtpServer):
         super().__init__(host)
         os.chown(self.files, NOBODY.pw_uid, NOBODY.pw_gid)
         self._users = os.path.join(self.dir, "users")
-        tool = [os.path.join(UNPACKED, "usr/bin/pure-pw")]
-        subprocess.run([*tool, "useradd", self.name, "-f", self._users, "-u", str(NOBODY.pw_uid),
-                        "-g", str(NOBODY.pw_gid), "-d", self.files],
-                       input=(self.password + "\n").encode() * 2, stdout=subprocess.DEVNULL,
-                       check=True)
-        subprocess.run([*tool, "mkdb", self._users + ".pdb", "-f", self._users], check=True)
+        self._tool("useradd", self.name, "-f", self._users, "-u", str(NOBODY.pw_uid),
+                   "-g", str(NOBODY.pw_gid), "-d", self.files)
+        self._tool("mkdb", self._users + ".pdb", "-f", self._users)
+
+    def _tool(self, *words):
+        subprocess.run(  # runs: pure-pw
+            [os.path.join(UNPACKED, "usr/bin/pure-pw"), *words], stdout=subprocess.DEVNULL,
+            input=(self.password + "\n").encode() * 2, check=True)
 
     def command(self):
         return [os.path.join(UNPACKED, "usr/sbin/pure-ftpd"), "-H", "-E", "-u", "1",

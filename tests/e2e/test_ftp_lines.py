@@ -12,6 +12,7 @@ import wire
 from wire import Wire
 
 env = None
+servers = {}
 proftpd = None
 scripted = None
 gateway = None
@@ -24,15 +25,17 @@ FOLDERS = [("\u65e5\u672c\u8a9e\u306e\u30d5\u30a9\u30eb\u30c0" * 4 + str(level))
 def setUpModule():
     global env, proftpd, scripted, gateway
     env = harness.Environment(servers=False)
-    proftpd = unittest.enterModuleContext(ftpserver.ProFtpd())
+    for kind in (ftpserver.ProFtpd, ftpserver.PyFtpd, ftpserver.PureFtpd, ftpserver.Vsftpd):
+        servers[kind.__name__.lower()] = unittest.enterModuleContext(kind())
+    proftpd = servers["proftpd"]
     scripted = unittest.enterModuleContext(ftpserver.Scripted())
     keys = {"protocol": "ftp", "tls": "implicit", "backend": "scripted"}
     gateway = unittest.enterModuleContext(env.gateway(
-        {"proftpd": {**keys, "backend": "proftpd"}, "scripted": keys,
+        {**{name: {**keys, "backend": name} for name in servers}, "scripted": keys,
          "starttls": {**keys, "tls": "starttls"},
          "lenient": {**keys, "ftp": {"data_close": "lenient"}}},
-        {name: {"servers": [address], "proxy_protocol": "none"} for name, address in (
-            ("proftpd", proftpd.address), ("scripted", scripted.address))}))
+        {name: {"servers": [server.address], "proxy_protocol": "none"}
+         for name, server in [*servers.items(), ("scripted", scripted)]}))
 
 
 class Lines(unittest.TestCase):
@@ -107,7 +110,7 @@ class Lines(unittest.TestCase):
 
 
 class Blanks(unittest.TestCase):
-    """What ProFTPD takes, the gateway takes; what reaches it has one space."""
+    """What any server takes, the gateway takes; what reaches the server has one space."""
 
     def test_before_tls_and_inside(self):
         scripted.lines.clear()
@@ -126,18 +129,53 @@ class Blanks(unittest.TestCase):
                 self.assertEqual(client.send(line + b"\r\n").line(), reply + b"\r\n")
         self.assertEqual(scripted.lines[:3], [b"TYPE I\r\n", b"CWD  a \r\n", b"QUIT\r\n"])
 
-    def test_real_server(self):
-        for line, code in ((b"PWD ", b"257 "), (b"TYPE\tI", b"200 "), (b"FEAT \t", b"211-"),
-                           (b"NOOP\t", b"200 "), (b"SYST  ", b"215 ")):
+    # Which server takes the line as it is; "all" of them, or some. Nobody takes blanks before
+    # the word, and blanks around a name are part of it.
+    TAKEN = {
+        "NOOP ": "all", "PWD ": "all", "SYST ": "all", "FEAT ": "all", "HELP ": "all",
+        "CDUP ": "all", "ALLO 1 ": "all", "QUIT ": "all", "PWD  ": "proftpd pureftpd vsftpd",
+        "TYPE I ": "proftpd pureftpd pyftpd", "TYPE I\t": "proftpd pureftpd",
+        "TYPE  I": "proftpd pyftpd", "NOOP\t": "proftpd", "FEAT\t": "proftpd",
+        "TYPE\tI": "proftpd", "QUIT\t": "proftpd", "MODE S ": "proftpd", "STRU F ": "proftpd",
+        " NOOP": "", "\tNOOP": "",
+    }
+
+    def reply(self, client):
+        """The first digit of a whole reply."""
+        line = client.line()
+        code = line[:3]
+        while line[:3] != code or line[3:4] == b"-":
+            line = client.line()
+        return code[:1].decode()
+
+    def log_in(self, name, direct):
+        server = servers[name]
+        client = Wire(server.port if direct else gateway.ports[name])
+        self.addCleanup(client.close)
+        if not direct:
+            client.start_tls(wire.context(env.ca))
+        self.reply(client)
+        for line in ("USER " + server.name, "PASS " + server.password):
+            client.send(line.encode() + b"\r\n")
+            answer = self.reply(client)
+        self.assertEqual(answer, "2")
+        return client
+
+    def test_real_servers(self):
+        for name in servers:
             for direct in (True, False):
-                with self.subTest(line, direct=direct), \
-                        Wire(proftpd.port if direct else gateway.ports["proftpd"]) as client:
-                    if not direct:
-                        client.start_tls(wire.context(env.ca))
-                    client.line()
-                    client.send("USER {}\r\n".format(proftpd.name).encode()).line()
-                    client.send("PASS {}\r\n".format(proftpd.password).encode()).line()
-                    self.assertEqual(client.send(line + b"\r\n").line()[:4], code)
+                client = self.log_in(name, direct)
+                for line, taken in self.TAKEN.items():
+                    takes = taken == "all" or name in taken.split()
+                    # To a tab that it does not take pure-ftpd says nothing at all, nor to
+                    # blanks before the word.
+                    if direct and name == "pureftpd" and not takes:
+                        continue
+                    with self.subTest(line, server=name, direct=direct):
+                        client.send(line.encode() + b"\r\n")
+                        self.assertEqual(self.reply(client) == "2", takes if direct else taken != "")
+                        if line.startswith("QUIT") and (takes or not direct):
+                            client = self.log_in(name, direct)
 
 
 class EndOfUploads(unittest.TestCase):

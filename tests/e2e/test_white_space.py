@@ -2,7 +2,7 @@
 are asked the same lines. Whatever a server takes for the command, the gateway takes as
 well, or DIFFERENCES says why not; and a server sees one space for it.
 
-Not for: FTP (test_ftp.py), XMPP (test_xmpp_attacks.py), or HTTP, whose field values have
+Not for: FTP (test_ftp_lines.py), XMPP (test_xmpp_attacks.py), or HTTP, whose field values have
 white space around them (Http below)."""
 
 import os

@@ -47,6 +47,9 @@ OPTIONAL = {
     "cargo": "deploy/setup.sh installs one by itself where there is none",
     "cargo-1.85": "the same, by another name",
     "debootstrap": "deploy/fresh.sh is run by hand, and says what it lacks",
+    "pure-ftpd": "deploy/setup.sh unpacks it into .deps/servers, since ProFTPD is installed",
+    "pure-pw": "the same, from the same package",
+    "vsftpd": "the same",
     "/usr/sbin/policy-rc.d": "deploy/setup.sh writes it while it installs",
     "/usr/lib/news": "deploy/setup.sh only names it to INN's own set-up",
 }
