@@ -150,6 +150,10 @@ inline constexpr uint32_t kTelnetMaxOctets = 4'096;
 // All octets before TLS: one header and <starttls/>, about 400.
 inline constexpr size_t kXmppMaxOctets = 10'240;
 
+// White space behind <starttls/>, up to the first octet of TLS. A stream may have it between
+// any two elements (RFC 6120 section 11.7), and some clients end each element by a line feed.
+inline constexpr uint8_t kXmppMaxSpaceAfterUpgrade = 16;
+
 // One tag. Headers of servers have up to 400 octets; the longest address alone (RFC
 // 7622 section 3.1) would have 3,071.
 inline constexpr size_t kXmlMaxTag = 4'096;

@@ -8,6 +8,7 @@
 #include "protocols/imap.h"
 #include "protocols/irc.h"
 #include "protocols/ldap.h"
+#include "protocols/limits.h"
 #include "protocols/managesieve.h"
 #include "protocols/nntp.h"
 #include "protocols/pop3.h"
@@ -148,7 +149,8 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateXmppClient,
      .refuse = RefuseXmppClient,
      .create_probe = nullptr,
-     .storage_size = kXmppSize},
+     .storage_size = kXmppSize,
+     .space_after_upgrade = kXmppMaxSpaceAfterUpgrade},
     {.name = "xmpp-server",
      .starttls_port = 5269,
      .implicit_port = 5270,
@@ -161,7 +163,8 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateXmppServer,
      .refuse = RefuseXmppServer,
      .create_probe = nullptr,
-     .storage_size = kXmppSize},
+     .storage_size = kXmppSize,
+     .space_after_upgrade = kXmppMaxSpaceAfterUpgrade},
     {.name = "acap",
      .starttls_port = 674,
      .implicit_port = 0,

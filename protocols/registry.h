@@ -69,6 +69,9 @@ struct ProtocolRow {
   // The dialogue speaks inside TLS on implicit listeners as well. It is made when the
   // leg is up, and kLegUp is its first event.
   bool speaks_inside = false;
+  // White space (spaces, tabs, CR, LF) that clients may send between their upgrade command
+  // and the first octet of TLS: so many octets of it are dropped, and are no injection.
+  uint8_t space_after_upgrade = 0;
   // It asks for connections beside its own, for which workers keep places.
   bool data_channels = false;
   // A client may write, read nothing and close. So it is sent no ticket before the server has

@@ -48,6 +48,13 @@ TEST(Registry, Alpn) {
   }
 }
 
+// Wherever commands are lines, white space behind one belongs to the next.
+TEST(Registry, XmppAloneHasWhiteSpaceBehindTheUpgrade) {
+  for (const ProtocolRow& row : AllProtocols()) {
+    EXPECT_EQ(row.space_after_upgrade, row.name.starts_with("xmpp-") ? 16 : 0) << row.name;
+  }
+}
+
 TEST(Registry, EveryDialogueGreetsAndRefuses) {
   DialogueOptions options;
   for (const ProtocolRow& row : AllProtocols()) {

@@ -126,6 +126,7 @@ bool Apply(WorkerContext& ctx, Session& session, const Step& step, uint32_t repl
       return true;
     case Verdict::kUpgrade:
       dialogue.go_ahead_at = reply_at;
+      session.space_left = session.listener->config->protocol->space_after_upgrade;
       SetPhase(ctx, session, Phase::kUpgrade);
       return false;
     case Verdict::kRelay:

@@ -212,6 +212,7 @@ void LeaveHandshake(WorkerContext& ctx, Session& session) {
 
 bool StepHandshake(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
+  if (!session.tls) SkipSpace(ctx, session);
   if (down.recv_error != 0 || down.send_error != 0) {
     if (session.tls || !Input(ctx, down).empty()) CountFailure(ctx, session, TlsFailure::kReset);
     EndNow(ctx, session, EndReason::kClientReset);

@@ -158,7 +158,7 @@ struct Dialogue {
   bool backend_end_told = false;
   bool greeting_seen = false;   // the open leg's greeting is over
   bool go_ahead_begun = false;  // at the point of upgrade: the peek was clean
-  bool stray_octet = false;     // or it was not
+  bool stray_octet = false;     // or it was not, and that octet is still to be judged
   bool pregreet = false;        // the client spoke first, and that is counted
   uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
 
@@ -241,10 +241,11 @@ struct Session {
   uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
   Endpoint up_local;                  // our own address on the leg
   uint8_t backlog_retries = 0;
-  uint16_t reply = 0;     // code of the server's reply that ended it, for the log
-  uint32_t lingered = 0;  // octets discarded
-  Endpoint peer;          // the true client
-  Endpoint local;         // the address it called
+  uint16_t reply = 0;      // code of the server's reply that ended it, for the log
+  uint8_t space_left = 0;  // octets of white space that may still come before TLS
+  uint32_t lingered = 0;   // octets discarded
+  Endpoint peer;           // the true client
+  Endpoint local;          // the address it called
 
   MonoTime accepted_at{};
   MonoTime phase_at{};       // when this phase began

@@ -131,6 +131,9 @@ void TellSentWhole(WorkerContext& ctx, Session& session);
 void EndData(WorkerContext& ctx, Session& session);
 
 // --- upgrade.cc ---
+// Drops the white space at the begin of what the client has sent, as far as its protocol
+// lets some stand between the upgrade command and TLS.
+void SkipSpace(WorkerContext& ctx, Session& session);
 bool StepUpgrade(WorkerContext& ctx, Session& session);
 
 // --- handshake.cc ---

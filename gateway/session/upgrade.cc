@@ -1,7 +1,9 @@
 // The point of upgrade (RFC 3207 section 4.2, RFC 2595, RFC 5804 section 2.2 and
 // CVE-2011-0411): nothing may follow the command, the go-ahead is sent whole, and
-// only then TLS begins with every parser and buffer wiped.
-#include <cstring>
+// only then TLS begins with every parser and buffer wiped. A protocol's row may let some
+// white space follow, which is dropped here.
+#include <algorithm>
+#include <string_view>
 
 #include "gateway/session/steps.h"
 
@@ -23,6 +25,14 @@ void RefuseInjection(WorkerContext& ctx, Session& session) {
   EndPolitely(ctx, session, EndReason::kPlaintextInjection);
 }
 
+// Whether anything follows the command that may not. An octet that was seen to wait is
+// judged when it has been received.
+bool IsInjection(WorkerContext& ctx, Session& session) {
+  SkipSpace(ctx, session);
+  return !Input(ctx, session.down).empty() ||
+         (session.dialogue->stray_octet && session.space_left == 0);
+}
+
 void BeginTls(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kUpgrades, session.listener->id);
   session.upgraded = true;
@@ -37,6 +47,17 @@ void BeginTls(WorkerContext& ctx, Session& session) {
 
 }  // namespace
 
+void SkipSpace(WorkerContext& ctx, Session& session) {
+  const ByteView in = Input(ctx, session.down);
+  if (in.empty() || session.space_left == 0) return;
+  const size_t most = std::min<size_t>(in.size(), session.space_left);
+  const std::string_view may_be_space = AsText(in.first(most));
+  const size_t count = std::min(may_be_space.find_first_not_of(" \t\r\n"), most);
+  session.space_left -= static_cast<uint8_t>(count);
+  Consume(ctx, session.down, count);
+  if (session.phase == Phase::kUpgrade) session.dialogue->stray_octet = false;
+}
+
 bool StepUpgrade(WorkerContext& ctx, Session& session) {
   Leg& down = session.down;
   Dialogue& dialogue = *session.dialogue;
@@ -45,7 +66,7 @@ bool StepUpgrade(WorkerContext& ctx, Session& session) {
     return true;
   }
   if (!dialogue.go_ahead_begun) {
-    if (dialogue.stray_octet || !Input(ctx, down).empty()) {
+    if (IsInjection(ctx, session)) {
       RefuseInjection(ctx, session);
       return true;
     }
@@ -58,6 +79,11 @@ bool StepUpgrade(WorkerContext& ctx, Session& session) {
       // What the plaintext leg may still say is dropped with it.
       CloseLeg(ctx, session);
       if (session.leg_state != LegState::kNone) return false;
+    }
+    if (dialogue.stray_octet) {
+      // It may be white space. What waits is received at once.
+      ArmRecv(ctx, session, down);
+      return false;
     }
     if ((down.in_flight & kOpRecv) != 0) {
       ArmCancel(ctx, session, down);

@@ -138,6 +138,33 @@ def injection(*writes, wait=False):
     return run
 
 
+def white_space(cell):
+    """Behind the upgrade: as much as may stand there, where any may, and one octet more."""
+    allowed = cell.tongue.space
+    blanks = b" \n\r\t" * 5
+    for wait in (False, True):
+        with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
+            said = b""
+            client.send(cell.tongue.upgrade + (b"" if wait else blanks[:allowed + 1]))
+            if wait:
+                said = cell.read_until(client, cell.tongue.go_ahead_end)
+                client.send(blanks[:allowed + 1])
+            cell.refused(said + client.rest())
+    if not allowed:
+        return "refused"
+    for before in range(allowed + 1):
+        begin = len(cell.recorder.octets)
+        with cell.session() as client:
+            client.send(cell.tongue.upgrade + blanks[:before])
+            cell.read_until(client, cell.tongue.go_ahead_end)
+            client.send(blanks[before:allowed])
+            client.start_tls()
+            client.send(MARKER)
+            cell.until(lambda: MARKER in cell.recorder.octets[begin:])
+        cell.case.assertEqual(cell.recorder.octets[begin:], MARKER)
+    return "{} octets dropped, the next refused".format(allowed)
+
+
 def told(field):
     def run(cell):
         fact = getattr(cell.tongue, field)
@@ -299,6 +326,7 @@ ROWS = (
     ("in a second segment, before the reply", injection("upgrade", "next")),
     ("after the reply", injection("upgrade", "next", wait=True)),
     ("an SSLv2 hello after the reply", injection("upgrade", "sslv2", wait=True)),
+    ("white space behind the upgrade, before or after the reply", white_space),
     ("a session begun in plaintext; a server that speaks before TLS", fresh_leg),
     ("the upgrade again, inside TLS", upgrade_again),
     ("log-in in plaintext", told("log_in")),

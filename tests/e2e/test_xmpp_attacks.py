@@ -3,6 +3,8 @@ counter; and how the gateway itself ends a stream: by an error of its own."""
 
 import functools
 import re
+import socket
+import ssl
 import unittest
 
 import fakes
@@ -84,10 +86,32 @@ class Injection(unittest.TestCase):
         return said
 
     @injection
-    def test_a_line_end(self, client):
-        said = client.send(START_TLS + b"\n").rest()
+    def test_too_much_white_space(self, client):
+        said = client.send(START_TLS + b" \t\r\n" * 4 + b"\n").rest()
         self.assertEqual(said, b"")
         return said
+
+    @injection
+    def test_too_much_white_space_in_two_segments(self, client):
+        client.send(START_TLS + b"\n" * 9)
+        return client.exactly(len(PROCEED)) + client.send(b"\n" * 8).rest()
+
+    @injection
+    def test_white_space_of_another_kind(self, client):
+        said = client.send(START_TLS + b"\n\v").rest()
+        self.assertEqual(said, b"")
+        return said
+
+    @injection
+    def test_an_element_behind_white_space(self, client):
+        said = client.send(START_TLS + b"\n" + INJECTED).rest()
+        self.assertEqual(said, b"")
+        return said
+
+    @injection
+    def test_an_element_behind_white_space_after_the_reply(self, client):
+        self.assertEqual(client.send(START_TLS + b"\n").exactly(len(PROCEED)), PROCEED)
+        return client.send(b"\n" + INJECTED).rest()
 
     @injection
     def test_open_form(self, client):
@@ -133,6 +157,50 @@ class Injection(unittest.TestCase):
                     6, "starling_bytes_total", direction="upstream_out"), 6)
             self.assertEqual(gateway.wait_for_metric(0, "starling_sessions"), 0)
             self.assertEqual(recorder.octets, b"inside")
+            self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total"), 0)
+            gateway.assert_idle(self)
+
+    def test_white_space_is_dropped(self):
+        """As go-xmpp and scanners send it: with the request, at once, after the reply, with
+        the hello, and split among them. None of it reaches the server."""
+        recorder = Recorder()
+        blanks = b"\n \r\t" * 4
+        with fakes.Backend(recorder, proxy=False) as backend, xmpp_gateway(
+                {"servers": [backend.address], "proxy_protocol": "none"}) as gateway:
+            sent = 0
+            for parts in ((16, 0, 0, 0), (0, 16, 0, 0), (0, 0, 16, 0), (0, 0, 0, 16), (4, 4, 4, 4),
+                          (1, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 15)):
+                cut = [blanks[sum(parts[:i]):sum(parts[:i + 1])] for i in range(4)]
+                with self.subTest(parts), Wire(gateway.ports["in"]) as client:
+                    offered(client)
+                    client.send(START_TLS + cut[0])
+                    client.send(cut[1])
+                    self.assertEqual(client.exactly(len(PROCEED)), PROCEED)
+                    client.send(cut[2])
+                    # In one segment with the hello.
+                    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+                    client.send(cut[3])
+                    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                    tls = wire.context(env.ca).wrap_bio(incoming, outgoing,
+                                                       server_hostname="mail.example.org")
+                    with self.assertRaises(ssl.SSLWantReadError):
+                        tls.do_handshake()
+                    client.send(outgoing.read())
+                    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+                    while True:
+                        incoming.write(client.receive())
+                        try:
+                            tls.do_handshake()
+                            break
+                        except ssl.SSLWantReadError:
+                            pass
+                    tls.write(b"inside")
+                    client.send(outgoing.read())
+                    sent += len(b"inside")
+                    self.assertEqual(gateway.wait_for_metric(
+                        sent, "starling_bytes_total", direction="upstream_out"), sent)
+            self.assertEqual(gateway.wait_for_metric(0, "starling_sessions"), 0)
+            self.assertEqual(recorder.octets, b"inside" * (sent // len(b"inside")))
             self.assertEqual(gateway.metrics().sum("starling_attacks_refused_total"), 0)
             gateway.assert_idle(self)
 

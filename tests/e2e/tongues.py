@@ -61,6 +61,7 @@ class Tongue:
     opening_end: bytes = b""  # and the end of the answer to it
     direct_tls: str = ""  # TLS from the first octet on the same port: why
     plain_words: object = b""  # to who speaks it in plaintext where TLS is spoken; empty: an alert
+    space: int = 0  # octets of white space that may stand between the upgrade and TLS
     again: bytes = b""  # to the upgrade inside TLS, where the gateway itself answers
 
 
@@ -151,7 +152,8 @@ def stream(protocol):
         overlong=Answer(b"<" + b"A" * 13000, Read(stream_error, "policy-violation"), **LONG),
         stranger=Answer(HTTP, Read(stream_error, "bad-format"), **BAD_OCTET),
         backend=EARLY, goodbye=Read(xmppservers.error_of, "connection-timeout"),
-        plain_words=Read(xmppservers.error_of, "policy-violation"), claim=NO_CLAIM, forging=NO_FORGING)
+        plain_words=Read(xmppservers.error_of, "policy-violation"), claim=NO_CLAIM, forging=NO_FORGING,
+        space=16)
 
 
 TONGUES = {

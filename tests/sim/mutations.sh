@@ -15,7 +15,7 @@ failed=0
 
 # name | file | Perl that puts the mistake in
 readonly MUTATIONS=(
-  'missing_wipe|gateway/session/upgrade.cc|s/DropInput\(ctx, session\.down\);//; s/ \|\| !Input\(ctx, down\)\.empty\(\)//'
+  'missing_wipe|gateway/session/upgrade.cc|s/DropInput\(ctx, session\.down\);//; s/!Input\(ctx, session\.down\)\.empty\(\) \|\|//'
   'leaked_buffer|gateway/session/common.cc|s/if \(ChunkSize\(leg\) == 0\) \KReturnChunk\(ctx, leg\);/leg.chunk = kNoBuffer;/'
   'lost_half_close|gateway/session/relay.cc|s/if \(Flushed\(up\)\) ArmShutdown\(ctx, session, up\);/up.write_ended = true;/'
   'wrong_generation|gateway/session/common.cc|s/op, session\.slot, session\.generation\K\}/ + (op == Op::kUpShutdown ? 1 : 0)}/'
