@@ -25,6 +25,7 @@ READY_SECONDS = 60
 FOLDERS = ("etc db run log http filter spool spool/articles spool/overview spool/incoming "
            "spool/incoming/tmp spool/outgoing spool/archive").split()
 
+# The last line: by default nnrpd turns readers away while the machine is busy.
 INN_CONF = """mta: /bin/true
 organization: demonstration
 domain: example.org
@@ -43,6 +44,7 @@ hismethod: hisv6
 enableoverview: true
 ovmethod: tradindexed
 doinnwatch: false
+nnrpdloadlimit: 0
 """
 READERS_CONF = """auth "gateway" {{
   hosts: "127.0.0.0/8"

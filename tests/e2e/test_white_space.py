@@ -2,8 +2,7 @@
 are asked the same lines. Whatever a server takes for the command, the gateway takes as
 well, or DIFFERENCES says why not; and a server sees one space for it.
 
-Not for: FTP (test_ftp_lines.py), XMPP (test_xmpp_attacks.py), or HTTP, whose field values have
-white space around them (Http below)."""
+Not for: FTP (test_ftp_lines.py) or XMPP (test_xmpp_attacks.py)."""
 
 import os
 import shutil
@@ -12,7 +11,7 @@ import unittest
 import chatservers
 import harness
 import newsserver
-import wire
+import webservers
 from mailservers import MailServers
 from proxy_v2 import header
 from wire import Wire
@@ -264,6 +263,42 @@ class Legs(unittest.TestCase):
 
     def test_pop3(self):
         self.ask("pop3", (b"STAT ", b"-ERR "), (b"CAPA  ", b"+OK"))
+
+
+class Http(unittest.TestCase):
+    """RFC 9112 section 5: white space around a field's value. Where servers differ about a
+    request, the gateway refuses it: white space around the first line, a tab in it, white
+    space before a colon, and a field that goes on in the next line, which Apache takes."""
+
+    FIELDS = ("Host", "mail.example.org"), ("Connection", "Upgrade"), ("Upgrade", "TLS/1.0"), \
+        ("Content-Length", "0")
+    UPGRADE = "OPTIONS * HTTP/1.1\r\n{}\r\n"
+
+    def ask(self, apache, request):
+        """The status that Apache gives, and the gateway."""
+        with apache.call() as client:
+            theirs = client.send(request.encode()).line()[9:12]
+        with Wire(self.gateway.ports["http"]) as client:
+            return theirs, client.send(request.encode()).line()[9:12]
+
+    def test_apache(self):
+        listener = {"protocol": "http", "tls": "starttls", "backend": "apache"}
+        with webservers.WebServer() as apache, env.gateway(
+                {"http": listener}, {"apache": apache.address}) as self.gateway:
+            for space in ("", " ", "\t", " \t  "):
+                with self.subTest(space=space):
+                    fields = "".join(n + ":" + space + v + space + "\r\n" for n, v in self.FIELDS)
+                    self.assertEqual(self.ask(apache, self.UPGRADE.format(fields)), (b"200", b"101"))
+            fields = "".join(n + ": " + v + "\r\n" for n, v in self.FIELDS)
+            usual = self.UPGRADE.format(fields)
+            for name, request, theirs in (
+                    ("behind the first line", usual.replace("1.1\r\n", "1.1 \r\n", 1), b"400"),
+                    ("before it", " " + usual, b"400"),
+                    ("a tab in it", usual.replace("S *", "S\t*"), b"400"),
+                    ("before a colon", usual.replace("Host:", "Host :"), b"400"),
+                    ("a line that goes on", usual.replace("Upgrade: TLS", "Upgrade:\r\n TLS"), b"200")):
+                with self.subTest(name):
+                    self.assertEqual(self.ask(apache, request), (theirs, b"400"))
 
 
 if __name__ == "__main__":
