@@ -181,7 +181,7 @@ def _losses(figures):
         if peer != "baseline" and ratio and ratio.median < 1:
             found.append("- start with many certificates: {} needs {} of Starling's time".format(
                 peer, ratio.text(" x")))
-    return "\n".join(found) or "In none of the works above, in this run."
+    return found
 
 
 def _rejected(figures):
@@ -206,14 +206,16 @@ def _sections(figures, newer=None):
     if newer:
         yield "First answer", (
             "Newer than the rest of this page: of {date}, {cpu}, {kernel}, commit {commit}, {rounds} rounds of "
-            "{seconds:g} s, load average before: {load_average_before}; raw results in [{part}]({part}).\n\n".format(
-                part=FIRST_ANSWER_PART, **newer.result, **newer.result["machine"],
+            "{seconds:g} s, load average before: {load_average_before}; raw results in [{part}]({part}). {company} A kernel's "
+            "40 ms show all the same.\n\n".format(
+                part=FIRST_ANSWER_PART, company=_company(newer.result), **newer.result, **newer.result["machine"],
                 **newer.result["sizes"]) + FIRST_ANSWER_TEXT + _first_answers(newer))
     else:
         yield "First answer", FIRST_ANSWER_TEXT + _first_answers(figures)
     yield "Memory of an idle session", _memory(figures)
     yield "Start, take-over, workers", _others(figures)
-    yield "Where Starling loses", _losses(figures)
+    losses = _losses(figures) + (_losses(newer) if newer else [])
+    yield "Where Starling loses", "\n".join(losses) or "In none of the works above, in this run."
     yield "Runs that do not count", _rejected(figures)
 
 
@@ -222,16 +224,21 @@ def tables(result):
     return "\n\n".join("## {}\n\n{}".format(*section) for section in _sections(Figures(result)))
 
 
+def _company(result):
+    """Who else was on the machine."""
+    disturbed = sum(works.disturbed(run["values"]) for run in result["runs"])
+    if not disturbed:
+        return "Nobody else used the server's CPU."
+    return "**In {} of {} runs others used more than {:.0f} % of the server's CPU: those say little.**".format(
+        disturbed, len(result["runs"]), 100 * works.DISTURBED)
+
+
 def text(result, newer=None):
     """The whole of RESULTS.md; `newer`: results that have been measured since, of first answers."""
     figures = Figures(result)
     sizes, machine = result["sizes"], result["machine"]
     versions = table(("server", "version", "how it runs"), [
         (peer["name"], peer["version"], peer["about"]) for peer in result["peers"]])
-    disturbed = sum(works.disturbed(run["values"]) for run in result["runs"])
-    company = ("Nobody else used the server's CPU." if not disturbed else
-               "**In {} of {} runs others used more than {:.0f} % of the server's CPU: those say little.**".format(
-                   disturbed, len(result["runs"]), 100 * works.DISTURBED))
     later = ("\n- **Newer than the rest: the section \"First answer\", measured on {}.**".format(newer["date"])
              if newer else "")
     return """# Results
@@ -253,7 +260,7 @@ Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this pag
 ![Latency](results/latency.svg)
 
 {sections}
-""".format(date=result["date"], source=SOURCE, versions=versions, disturbed=company, newer=later, **sizes, **machine,
+""".format(date=result["date"], source=SOURCE, versions=versions, disturbed=_company(result), newer=later, **sizes, **machine,
            sections="\n\n".join("## {}\n\n{}".format(*section) for section in _sections(
                figures, Figures(newer) if newer else None)))
 
