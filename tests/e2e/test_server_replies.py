@@ -163,6 +163,16 @@ class Mail(Replies):
                 for command in (b"MAIL FROM:<a@b>\r\n", b"VRFY a\r\n", b"AUTH LOGIN\r\n"):
                     self.refused(protocol, self.after_hello(protocol, command), {verb: wrong})
 
+    def test_the_log_names_the_reply(self):
+        for protocol in ("smtp", "lmtp"):
+            verb = wire.HELLO[protocol][:4]
+            for reply, words in ((b"354 x\r\n", "reason=backend_protocol reply=354"),
+                                 (b"421 x\r\n", "reason=backend_refused reply=421")):
+                talk = self.after_hello(protocol, b"VRFY a\r\n")
+                for _ in self.play(protocol, talk, {verb: reply}):
+                    self.assertTrue(gateway.wait_for_line(
+                        "session ended", "listener=" + protocol, words), gateway.lines[-5:])
+
     def test_each_command(self):
         rows = {
             b"MAIL": [b"MAIL FROM:<a@b>\r\n"],
