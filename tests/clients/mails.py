@@ -16,8 +16,7 @@ def make(env, name, tls):
              "Message-ID: <{}.{}@example.net>".format(name, tls), "MIME-Version: 1.0",
              "Content-Type: text/plain; charset=us-ascii", "",
              ".", "..", ". A line that begins with a dot", "", "x" * 998]
-    while sum(map(len, lines)) < 1 << 20:
-        lines.append(base64.b64encode(rest.randbytes(57)).decode())
+    lines += [base64.b64encode(rest.randbytes(57)).decode() for _ in range((1 << 20) // 78)]
     octets = ("\r\n".join(lines) + "\r\n").encode()
     path = os.path.join(env.dir, "{}.{}.mail".format(name, tls))
     with open(path, "wb") as f:
