@@ -78,7 +78,7 @@ TEST(Ber, Numbers) {
   EXPECT_EQ(read({0x00, 0x80}), 128u);
   EXPECT_EQ(read({0x7f, 0xff, 0xff, 0xff}), 0x7fffffffu);
   EXPECT_EQ(read({}), std::nullopt);
-  EXPECT_EQ(read({0x80}), std::nullopt);        // negative
+  EXPECT_EQ(read({0x80}), std::nullopt);  // negative
   // Longer than it need be, as slapd takes it.
   EXPECT_EQ(read({0x00, 0x01}), 1u);
   EXPECT_EQ(read({0x00, 0x00, 0x00, 0x01}), 1u);
