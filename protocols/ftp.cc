@@ -132,7 +132,7 @@ class FtpDialogue final : public Negotiator {
     Step step;
     EndReason reason = ReasonOf(event);
     control_.EndLine(out.client);
-    // Who has said goodbye has said the last word.
+    // A server that has said goodbye has said the last word.
     const bool goodbye = event.kind == EventKind::kBackendEnd && control_.quitting();
     if (event.kind != EventKind::kClientEnd && !goodbye) {
       RefuseFtp(RefusalOf(event), *options_, out.client);

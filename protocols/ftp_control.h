@@ -43,7 +43,8 @@ class FtpControl {
   bool greeted() const { return greeted_; }
   // The server has said goodbye already; it closes when the transfer is over.
   bool quitting() const { return quitting_; }
-  // Before the gateway's own last word: ends the line of the server that it stands amid.
+  // To be called before the gateway's own last word, which may come amid a line of the
+  // server: ends that line.
   void EndLine(Writer& out) const;
 
  private:

@@ -5,8 +5,8 @@
 // NOOP by 500), or never.
 //
 // So commands stand here in order, with the gateway's own replies among them, and the code of
-// a reply says which of them it may belong to. What is left unanswered when a reply comes that
-// belongs to a later command only is taken for unanswered for good.
+// a reply says which of them it may belong to. Where only a later command can have such a
+// reply, those before it will never be answered.
 //
 // Not for: what a reply leads to (ftp_control.h).
 #pragma once

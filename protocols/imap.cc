@@ -154,7 +154,7 @@ class ImapDialogue final : public LineDialogue {
     const std::string_view status = TakeWord(rest);
     if (EqualsIgnoreCase(status, "CAPABILITY")) {
       Say(out, {"* "});
-      // The last word of a line's begin may go on.
+      // Where a line is not whole its last word may go on.
       PassCapabilities(is_whole() ? rest : rest.substr(0, rest.rfind(' ')), /*offer=*/true, out);
       Say(out, {"\r\n"});
       return;

@@ -53,7 +53,7 @@ inline constexpr uint64_t kSmtpMaxSizeValue = (uint64_t{1} << 40) - 1;
 // --- IMAP, POP3, ManageSieve, NNTP, ACAP ---
 
 // A line of a backend with its end that is read whole; a longer one is passed on in pieces,
-// or dropped but for its begin. Edited (the upgrade is added to a list of capabilities) it
+// or dropped but for its start. Edited (the upgrade is added to a list of capabilities) it
 // must still fit into what room is guaranteed.
 inline constexpr size_t kMaxServerLine = kMinOutputRoom - 64;
 

@@ -90,14 +90,14 @@ class LineDialogue : public Negotiator {
   // A line of the client, without its end, possibly empty. Leaves step.verdict at
   // kContinue, or uses one of the helpers below.
   virtual void OnLine(std::string_view line, Step& step, Writer& out) = 0;
-  // The first line of the greeting on the fresh leg, or its begin. By default it is what
+  // The first line of the greeting on the fresh leg, or its start. By default it is what
   // `Read` says of a greeting.
   virtual Greeting Judge(std::string_view line) const;
   // At kStart, before the greeting: what the backend was last seen to offer.
   virtual void Learn(uint64_t /*capabilities*/) {}
   // After kReplay: writes one whole line to the backend.
   virtual void SayAgain(Writer& /*backend*/) {}
-  // A line of the backend on the plaintext leg, or the begin of a long one; due() says what
+  // A line of the backend on the plaintext leg, or the start of a long one; due() says what
   // for. Only protocols that call PassOn need these two.
   virtual LegLine Read(std::string_view /*line*/) const { return LegLine::kOther; }
   // The same line, which may come: writes to the client what may be passed on of it, by
@@ -186,7 +186,7 @@ class LineDialogue : public Negotiator {
   Step OnLeg(ByteView in, Output& out);
   void PassBackendLiteral(ByteView rest, Step& step, Writer& out);
   void OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out);
-  // The begin of a line that continues no other. False: it may not come, and the session ends.
+  // The start of a line that continues no other. False: it may not come, and the session ends.
   bool BeginLegLine(std::string_view line, Step& step, Writer& out);
   // The line announces a literal, which comes before the rest of it.
   bool TakeBackendLiteral(std::string_view line, Step& step, Writer& out);

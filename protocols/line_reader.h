@@ -52,7 +52,7 @@ constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
                          : LineReader::Status::kNul;
 }
 
-// What is wrong with a line, in words for who has sent it; empty where nothing is.
+// What is wrong with a line, in words for its sender; empty where nothing is wrong.
 std::string_view FaultOf(LineReader::Status status);
 
 }  // namespace starling

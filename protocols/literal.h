@@ -18,8 +18,9 @@ struct Literal {
 
 Literal ParseLiteral(std::string_view line);
 
-// Spaces behind a literal: it is none then, and servers refuse the command. Nobody may cut
-// those spaces off, or the next server would read a literal where this one read none.
+// Spaces stand behind what would be a literal without them, and servers refuse the command.
+// Nobody may cut those spaces off, or the next server would read a literal where this one did
+// not.
 bool HasBrokenLiteral(std::string_view line);
 
 }  // namespace starling

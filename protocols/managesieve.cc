@@ -134,7 +134,7 @@ class ManageSieveDialogue final : public LineDialogue {
   void PassMechanisms(std::string_view value, Writer& out) {
     if (value.starts_with('"')) value.remove_prefix(1);
     value = value.substr(0, value.find('"'));
-    // The last word of a line's begin may go on.
+    // Where a line is not whole its last word may go on.
     if (!is_whole()) value = value.substr(0, value.rfind(' '));
     Say(out, {"\"SASL\" \""});
     std::string_view space;

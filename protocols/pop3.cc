@@ -76,7 +76,7 @@ class Pop3Dialogue final : public LineDialogue {
       NoteOffer();
       return;
     }
-    // The last word of a line's begin may go on.
+    // Where a line is not whole its last word may go on.
     std::string_view rest = is_whole() ? line : line.substr(0, line.rfind(' '));
     const std::string_view word = TakeWord(rest);
     if (EqualsIgnoreCase(word, kUpgradeVerb) || EqualsIgnoreCase(word, "XCLIENT")) return;

@@ -162,8 +162,8 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
     if (out.client.room() < kRoomForReply) break;
     ByteView rest = in.subspan(step.consumed);
-    // Data has no reply before its end: such a backend took something in the data for
-    // the end, and for commands what came after it. Not even the line's end is awaited.
+    // Data has no reply before its end. A backend that replies took something in the data
+    // for the end, and what came after it for commands: not even its line's end is awaited.
     if (stage_ == Stage::kData && !lines_.amid_line() && !MayBeGoodbye(AsText(rest))) {
       Fail(EndReason::kBackendProtocol, out, step);
       break;
@@ -207,8 +207,8 @@ bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
   code_ = line.code;
   last_line_ = line.last;
   const bool ehlo = due() == SmtpDue::kEhlo && line.code == kSmtpCompleted;
-  // What the client has had from the gateway is swallowed, and the answer to its own
-  // EHLO is made anew.
+  // The client has had a greeting and an answer to EHLO from the gateway: those of the
+  // server are swallowed. The answer to a later EHLO is made anew.
   passes_ = !ehlo && !(stage_ == Stage::kGreeting && line.code == kSmtpReady);
   if (!ehlo || stage_ == Stage::kReplay) return true;
   if (begins) {

@@ -83,7 +83,7 @@ struct ListenerLimits {
   uint32_t pre_relay_ms = 60'000;            // accept to the first command, or all in a crowd
   uint32_t pre_relay_silence_ms = 60'000;    // between commands; default by protocol
   uint32_t pre_relay_total_ms = 5 * 60'000;  // accept to relay (or to a plaintext leg); the same
-  uint32_t patience_ms = 10'000;             // of who waits for an answer that will not come
+  uint32_t patience_ms = 10'000;             // of a client that waits for an answer in vain
   uint32_t proxy_header_ms = 5'000;
   uint32_t handshake_ms = 15'000;   // from the first octet of TLS, admission included
   uint32_t connect_ms = 5'000;      // all servers together

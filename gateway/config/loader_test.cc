@@ -248,7 +248,7 @@ TEST(Loader, TimesBeforeTheRelayAreByProtocolUnlessTheyAreSet) {
     EXPECT_EQ(
         times(row.name, ", limits: {pre_relay_silence: 3s}", "limits: {pre_relay_silence: 2s}"),
         mail ? "60 3 600" : "60 3 300");
-    // Who gives all clients more gives it to those as well that give commands.
+    // An operator who gives all clients more gives it to those that give commands as well.
     EXPECT_EQ(times(row.name, ", limits: {pre_relay: 20m}", ""),
               mail ? "1200 300 1200" : "1200 60 1200");
   }

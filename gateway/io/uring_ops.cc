@@ -247,9 +247,9 @@ void UringRing::RequestShutdown(Fd fd, Tag tag) {
   Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE, Pack(tag))->len = SHUT_WR;
 }
 
-// The kernel executes it while it takes the request, so no later close can overtake it. To
-// install a descriptor for setsockopt(2) would help no kernel: 6.8 brought that, and this is
-// of 6.7.
+// The kernel executes it while it takes the request, so no later close can overtake it.
+// Installing a descriptor for setsockopt(2) instead would help no kernel: that needs 6.8, and
+// this 6.7.
 void UringRing::Acknowledge(Fd fd) {
   if (!features_.socket_options) return;
   io_uring_sqe* sqe = Request(IORING_OP_URING_CMD, fd, IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,

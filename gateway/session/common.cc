@@ -190,7 +190,7 @@ void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
 }
 
 void ArmAcknowledge(WorkerContext& ctx, Session& session, Leg& leg) {
-  // An answer to a hello that waits is what its sender waits for too.
+  // A hello that waits for admission is complete: its sender holds nothing back.
   if (leg.acknowledge == Acknowledge::kNo || !Flushed(leg) || session.waiting_admission) return;
   leg.acknowledge = Acknowledge::kNo;
   if (leg.tcp && leg.open() && (leg.in_flight & (kOpOpen | kOpClose)) == 0) {

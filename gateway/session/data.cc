@@ -141,7 +141,7 @@ bool IsWhole(const Session& session) {
     return session.close_notify_sent && down.write_ended && down.send_error == 0 &&
            down.recv_error == 0 && ended;
   }
-  // Who has received something has not only sent a file.
+  // A client that was sent something has not only sent a file.
   const bool ended = session.reason == EndReason::kClientClosed
                          ? session.client_closed_tls
                          : session.reason == EndReason::kClientBareEnd && up.octets_in == 0;

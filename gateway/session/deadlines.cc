@@ -46,8 +46,8 @@ struct Due {
   EndReason reason = EndReason::kNone;
 };
 
-// Of all that comes before relaying. Who upgrades after work in plaintext has been served
-// already: each of the few phases that are left has the time once more.
+// When all that comes before relaying began. A client that upgrades after work in plaintext
+// has been served already: each of the few phases that are left has the time once more.
 MonoTime BeganAt(const Session& session) {
   return session.plaintext_leg ? session.phase_at : session.accepted_at;
 }
@@ -169,7 +169,7 @@ bool WaitsForWords(const Session& session) {
          protocol.server_first && protocol.refuse != nullptr;
 }
 
-// What is late is the server's answer, and not a word of the client's.
+// The server's answer is late, and not a word of the client's.
 bool WaitsForServer(const Session& session) {
   return session.phase == Phase::kOpening || session.phase == Phase::kPreamble ||
          (session.phase == Phase::kDialogue && session.dialogue->hold);

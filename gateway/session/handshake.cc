@@ -131,7 +131,8 @@ void SendTicketsNow(WorkerContext& ctx, Session& session) {
   ReleaseIfEmpty(ctx, session.down.out);
 }
 
-// Perhaps by several small writes: a head and a body, or a file's octets and close_notify.
+// Such a client may speak by several small writes: a head and a body, or a file's octets and
+// close_notify.
 bool ClientSpeaksFirst(const Session& session) {
   return session.data != nullptr || !session.listener->config->protocol->server_first;
 }

@@ -19,10 +19,10 @@ void Finished(Leg& leg, LegOp op) {
 }
 
 // A peer that does not switch Nagle's algorithm off sends a small segment when the one before
-// is acknowledged, and the kernel waits up to 40 ms for an answer to acknowledge it with. Here
-// it may have to: until TLS is up (a handshake's last words, or some of them, or a PROXY header,
-// come before what is answered), and behind a server's ticket. What comes later is relayed,
-// and acknowledged as without the gateway.
+// is acknowledged, and the kernel waits up to 40 ms for an answer to acknowledge it with. So a
+// peer may hold octets back where the gateway does not answer at once: until TLS is up (behind
+// a PROXY header, or a part of a flight or of a command), and behind a server's ticket. What
+// comes later is relayed, and acknowledged as without the gateway.
 bool MayHoldBack(const Session& session, const Leg& leg) {
   if (!IsDown(session, leg)) return leg.tls != nullptr && !leg.tls->spoken;
   return session.phase == Phase::kProxyHeader || session.phase == Phase::kHandshake ||

@@ -200,9 +200,9 @@ bool ToClientOver(const Session& session, bool both_ended) {
 }
 
 // Some clients (.NET's) end an upload by closing TCP, without a close_notify before it. That
-// is also how an attacker, or a broken network, cuts a file short: so this is for those who
-// want it, and a record that was begun, a reset, or a server that has sent something is no
-// end of an upload all the same.
+// is also how an attacker, or a broken network, cuts a file short: so the operator must ask
+// for it. Even then an upload does not end amid a record, by a reset, or where the server has
+// sent something.
 bool MayEndBare(const Session& session) {
   return session.listener->config->ftp.lenient_close && session.down.recv_error == 0 &&
          session.up.octets_in == 0 && !session.tls.MidRecord();

@@ -53,7 +53,7 @@ TlsResult StepLegHandshake(WorkerContext& ctx, Leg& leg);
 void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmSend(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg);
-// Where that is asked for, and as soon as nothing is being sent.
+// Asks the kernel to acknowledge at once, where the leg wants that and nothing is being sent.
 void ArmAcknowledge(WorkerContext& ctx, Session& session, Leg& leg);
 void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg);
 
@@ -131,7 +131,7 @@ void TellSentWhole(WorkerContext& ctx, Session& session);
 void EndData(WorkerContext& ctx, Session& session);
 
 // --- upgrade.cc ---
-// Drops the white space at the begin of what the client has sent, as far as its protocol
+// Drops the white space at the start of what the client has sent, as far as its protocol
 // lets some stand between the upgrade command and TLS.
 void SkipSpace(WorkerContext& ctx, Session& session);
 bool StepUpgrade(WorkerContext& ctx, Session& session);

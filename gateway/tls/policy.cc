@@ -26,7 +26,7 @@ constexpr uint16_t kSuiteIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
 static_assert(std::size(kSuiteIds) == std::size(kTlsSuiteNames));
 
-// What some servers of mail know at best. Those with SHA-256 have no advantage over them, and
+// The best that some mail servers know. Those with SHA-256 have no advantage over them, and
 // the library calls them deprecated; static RSA and DHE it does not have, or not here.
 constexpr char kCbcSuites[] =
     ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";

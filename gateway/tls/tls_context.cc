@@ -27,7 +27,7 @@ namespace {
 // A hello of a client that may have a certificate: with the ticket that holds its chain
 // (kMaxChainSize), and all else.
 constexpr size_t kMaxHello = 24 * 1'024;
-// Its certificates. The library keeps the message in memory until it is whole.
+// A client's certificates. The library keeps the message in memory until it is whole.
 constexpr size_t kMaxCertificates = 64 * 1'024;
 // What a ticket holds beside a chain: secrets, names, the peer's signature algorithm.
 constexpr size_t kMaxTicketContent = kMaxChainSize + 1'024;
@@ -176,7 +176,7 @@ struct TlsCallbacks {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
     TlsSession& session = Current(ssl);
     const bool fits = ChainSize(ssl) <= kMaxChainSize;
-    // Nothing can be made of the others, so no memory is spent on them after the handshake.
+    // Nobody looks at a chain that does not fit, so it takes no memory after the handshake.
     if (!fits) SSL_set_retain_only_sha256_of_client_certs(ssl, 1);
     *alert = SSL_AD_BAD_CERTIFICATE;
     const bool verified =
