@@ -20,7 +20,7 @@ namespace starling {
   X(kGoodbye, "goodbye", "the client said goodbye to the gateway itself (QUIT, LOGOUT)")           \
   X(kClientLeftEarly, "client_left_early", "the client closed before it was established")          \
   X(kClientTruncated, "client_truncated", "TCP end without close_notify from the client")          \
-  X(kClientBareEnd, "client_bare_end", "the same, taken for the end of an upload (data_close)")    \
+  X(kClientBareEnd, "client_bare_end", "the client ended TCP alone, which ended an upload")        \
   X(kClientReset, "client_reset", "the client's connection was reset")                             \
   X(kBackendTruncated, "backend_truncated", "the backend ended TCP without ending TLS")            \
   X(kBackendReset, "backend_reset", "the backend's connection was reset")                          \
@@ -51,7 +51,7 @@ namespace starling {
   X(kBackendRefused, "backend_refused", "the backend's greeting was not a success")                \
   X(kBackendProtocol, "backend_protocol", "the backend broke the protocol before relaying")        \
   X(kBackendTooLong, "backend_too_long",                                                           \
-    "a greeting of the backend's is over the gateway's limit")                                     \
+    "the backend's greeting exceeds the gateway's limit")                                     \
   X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")            \
   X(kSessionLimit, "session_limit", "the session table is full")                                   \
   X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                             \

@@ -319,13 +319,13 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"CBC where no client would go on in plaintext",
        {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, policy: require, "
                               "smtp: {cbc_ciphers: true}")},
-       "2:109: read \"true\" for cbc_ciphers, expected false: it is for tls: starttls with policy: "
-       "opportunistic alone; elsewhere no client would go on in plaintext"},
+       "2:109: read \"true\" for cbc_ciphers, expected false: it is only for tls: starttls with "
+       "policy: opportunistic; elsewhere no client would go on in plaintext"},
       {"CBC with implicit TLS",
        {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: implicit, "
                               "smtp: {cbc_ciphers: true}")},
-       "2:92: read \"true\" for cbc_ciphers, expected false: it is for tls: starttls with policy: "
-       "opportunistic alone; elsewhere no client would go on in plaintext"},
+       "2:92: read \"true\" for cbc_ciphers, expected false: it is only for tls: starttls with "
+       "policy: opportunistic; elsewhere no client would go on in plaintext"},
       {"CBC for mailboxes",
        {.listeners = Listener("protocol: imap, bind: \"[::1]:9\", tls: starttls, policy: "
                               "opportunistic, smtp: {cbc_ciphers: true}")},

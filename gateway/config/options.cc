@@ -118,8 +118,8 @@ bool IsSectionOf(Section section, std::string_view protocol) {
 std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
-    for (const auto part :
-         {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(), LimitRows()}) {
+    for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(),
+                            ListenerLimitRows(), LimitRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;

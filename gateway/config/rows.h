@@ -12,6 +12,7 @@ std::span<const Option> TlsRows();      // tls, and a listener's tls_options
 std::span<const Option> ListenerRows();
 std::span<const Option> DialogueRows();  // of a listener, for one protocol
 std::span<const Option> BackendRows();
-std::span<const Option> LimitRows();
+std::span<const Option> ListenerLimitRows();
+std::span<const Option> LimitRows();  // of the process
 
 }  // namespace starling

@@ -87,10 +87,10 @@ constexpr Option kRows[] = {
      .key = "cbc_ciphers",
      .type = OptionType::kFlag,
      .doc = "For a public MX (starttls, opportunistic): in TLS 1.2, and behind all other suites, "
-            "ECDHE with AES in CBC mode is taken as well. Senders that know nothing better "
-            "otherwise deliver in plaintext, or not at all (RFC 7435 section 3). Forward secrecy "
-            "stays; what is lost is authenticated encryption, which padding oracles of faulty "
-            "servers were built on.",
+            "ECDHE with AES in CBC mode is taken as well. Without it, senders that know nothing "
+            "better deliver in plaintext, or not at all (RFC 7435 section 3). Forward secrecy "
+            "stays. Authenticated encryption is lost; padding oracles in faulty servers exploited "
+            "its absence.",
      .set = SetNumber<&ListenerConfig::cbc_ciphers>,
      .get = GetNumber<&ListenerConfig::cbc_ciphers>},
     {.section = Section::kListener,
@@ -169,10 +169,10 @@ constexpr Option kRows[] = {
      .choices = kDataClose,
      .doc =
          "How a client ends an upload. strict: by close_notify, as TLS wants it; without one the "
-         "file was cut off, the server's connection is reset and the client told 426. lenient: "
-         "the end of TCP is enough (a reset is not), which .NET's clients need; but then who "
-         "can cut a connection can cut a file, and it is stored as if it were whole. Such ends "
-         "are logged and counted as client_bare_end.",
+         "file was cut off, the server's connection is reset and the client is told 426. "
+         "lenient: the end of TCP is enough (a reset is not), which .NET's clients need; but then "
+         "an attacker who can cut a connection can cut a file, and it is stored as if it were "
+         "whole. Such ends are logged and counted as client_bare_end.",
      .set = SetNumber<&FtpOptions::lenient_close>,
      .get = GetNumber<&FtpOptions::lenient_close>},
     {.section = Section::kListener,

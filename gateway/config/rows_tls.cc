@@ -192,7 +192,7 @@ constexpr Option kRows[] = {
             "that could not be verified, and the backend is told which. require: only with one "
             "that verifies. A chain of more than 16 KiB is not verified. In both modes TLS itself "
             "ends the handshake of a client whose certificates have more than 64 KiB, whose key "
-            "is of a kind that was not asked for, whose key usage forbids signatures, or who "
+            "is of a kind that was not asked for, whose key usage forbids signatures, or that "
             "does not have the key.",
      .sample = "optional",
      .set = SetNumber<&ClientCertificateOptions::mode>,

@@ -119,7 +119,7 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
   const ReadMarks* smtp = marks.Child("smtp");
   if (smtp != nullptr && listener.cbc_ciphers && !opportunistic) {
     report.Error(smtp->MarkOf("cbc_ciphers"), "\"true\" for cbc_ciphers",
-                 "false: it is for tls: starttls with policy: opportunistic alone",
+                 "false: it is only for tls: starttls with policy: opportunistic",
                  "elsewhere no client would go on in plaintext");
   }
   if (marks.Has("plaintext_backend") && !opportunistic) {
@@ -135,9 +135,9 @@ void CheckPreRelay(const Draft& draft, const ReadMarks& marks, const ListenerCon
   const ReadMarks* own = marks.Child("limits");
   const ReadMarks* general = draft.marks.Child("limits");
   const bool is_own = own != nullptr && (own->Has("pre_relay_total") || own->Has("pre_relay"));
-  const ReadMarks& limits = is_own || general == nullptr ? *own : *general;
-  if (limits.damaged) return;
-  report.Error(limits.MarkOf(limits.Has("pre_relay_total") ? "pre_relay_total" : "pre_relay"),
+  const ReadMarks* limits = is_own ? own : general;
+  if (limits == nullptr || limits->damaged) return;
+  report.Error(limits->MarkOf(limits->Has("pre_relay_total") ? "pre_relay_total" : "pre_relay"),
                "a pre_relay_total that is shorter than pre_relay",
                "pre_relay_total: at least pre_relay",
                "a client that gives commands would have less time than one that gives none");

@@ -155,7 +155,7 @@ void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
   if (listener.ftp.lenient_close) {
     report.Warn(marks.Child("ftp")->MarkOf("data_close"),
                 "data_close: lenient takes an upload that was cut off for a whole one: the server "
-                "keeps what has come of the file, and the client is told of no error");
+                "keeps the part of the file that it got, and the client sees no error");
   }
   const bool unix = std::ranges::any_of(
       backend.servers, [](const SocketAddress& server) { return server.is_unix(); });

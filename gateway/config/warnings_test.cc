@@ -120,7 +120,7 @@ TEST(Warnings, OfLenientEnds) {
   EXPECT_EQ(ftp(", ftp: {data_close: strict}"), "");
   EXPECT_EQ(ftp(", ftp: {data_close: lenient}"),
             "2:108: data_close: lenient takes an upload that was cut off for a whole one: the "
-            "server keeps what has come of the file, and the client is told of no error");
+            "server keeps the part of the file that it got, and the client sees no error");
 }
 
 TEST(Warnings, OfFtpBehindALoadBalancer) {

@@ -66,14 +66,23 @@ bool MayTakeItsTime(const Session& session) {
          CommandAt(session) != kNever;
 }
 
+// What the session waits for is the client's next command. The handshake, the connect and
+// the server's greeting have times of their own, and the client has nothing to say then.
+bool AwaitsCommand(const Session& session) {
+  return (session.phase == Phase::kDialogue || session.phase == Phase::kInside) &&
+         !session.dialogue->hold;
+}
+
 Due PreRelay(const WorkerContext& ctx, const Session& session) {
   if (!BeforeRelay(session) || OnPlaintextLeg(session) || Serves(session)) return {};
   const MonoTime first = FirstCommandDue(session);
   if (!MayTakeItsTime(session)) return {first, EndReason::kPreRelayDeadline};
   if (ctx.Crowded() && ctx.now >= first) return {first, EndReason::kPreRelayCrowded};
   const ListenerLimits& limits = Limits(session);
-  const MonoTime silence = After(CommandAt(session), limits.pre_relay_silence_ms);
   const MonoTime total = After(BeganAt(session), limits.pre_relay_total_ms);
+  if (!AwaitsCommand(session)) return {total, EndReason::kPreRelayTotal};
+  const MonoTime silent_since = std::max(CommandAt(session), session.phase_at);
+  const MonoTime silence = After(silent_since, limits.pre_relay_silence_ms);
   if (total <= silence) return {total, EndReason::kPreRelayTotal};
   return {silence, EndReason::kPreRelaySilence};
 }

@@ -1,10 +1,9 @@
 // Runs the negotiator: before TLS, on a plaintext leg between the two sides, in the
-// preamble on the fresh leg, and inside TLS. Also the PROXY header, before all of it.
+// preamble on the fresh leg, and inside TLS.
 #include <cassert>
 #include <utility>
 
 #include "gateway/session/steps.h"
-#include "protocols/proxy_header.h"
 
 namespace starling {
 namespace {
@@ -377,36 +376,6 @@ bool StepPreamble(WorkerContext& ctx, Session& session) {
     TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = true});
   }
   return session.phase != before;
-}
-
-bool StepProxyHeader(WorkerContext& ctx, Session& session) {
-  if (session.down.recv_error != 0) {
-    EndNow(ctx, session, EndReason::kClientReset);
-    return true;
-  }
-  const ByteView in = Input(ctx, session.down);
-  const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
-  if (parse.status == ProxyParse::Status::kBad) {
-    CountAttack(ctx, session, Attack::kBadProxy);
-    EndNow(ctx, session, EndReason::kProxyHeaderBad);
-    return true;
-  }
-  if (parse.status == ProxyParse::Status::kNeedMore) {
-    if (!session.down.end_of_data) return false;
-    EndNow(ctx, session, in.empty() ? EndReason::kClientLeftEarly : EndReason::kProxyHeaderBad);
-    return true;
-  }
-  Consume(ctx, session.down, parse.consumed);
-  if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
-    session.peer = parse.source;
-    session.local = parse.destination;
-  }
-  if (session.listener->config->tls == TlsMode::kStartTls) {
-    StartDialogue(ctx, session);
-  } else {
-    SetPhase(ctx, session, Phase::kHandshake);
-  }
-  return true;
 }
 
 }  // namespace starling
