@@ -296,7 +296,7 @@ TEST(SessionStart, GarbageBehindAGoodFirstOctet) {
   } const rows[] = {
       {"\x16\x99\x01\x00\x05hello"s, TlsFailure::kBadRecord},
       {"\x16\x03\x01\xff\xffhello"s, TlsFailure::kRecordOverflow},
-      {"\x16\x03\x01\x00\x05hello"s, TlsFailure::kProtocol},
+      {"\x16\x03\x01\x00\x05hello"s, TlsFailure::kMessageTooLarge},  // 0x656c6c octets
       {"\x16\x03\x01\x00\x04\x01\x00\x00\x00"s, TlsFailure::kProtocol},
       // Endless nothing: empty records, then warnings.
       {[] {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
 namespace starling::sim {
@@ -41,9 +42,16 @@ std::string Describe(uint64_t seed, const RunResult& result) {
   return text;
 }
 
-// No simulated client speaks Telnet, HTTP or FTP; their own tests reach these.
+// No simulated client speaks Telnet, HTTP or FTP, gives commands for minutes, or has a server
+// with an endless greeting. Their own tests reach these (pre_relay_test.cc,
+// protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py).
 bool IsOfOthers(EndReason reason) {
-  return reason == EndReason::kTlsRequired || reason == EndReason::kDataDropped;
+  constexpr EndReason kOthers[] = {
+      EndReason::kTlsRequired,    EndReason::kDataDropped,     EndReason::kClientBareEnd,
+      EndReason::kPreRelayTotal,  EndReason::kPreRelaySilence, EndReason::kPreRelayCrowded,
+      EndReason::kBackendTooLong,
+  };
+  return std::find(std::begin(kOthers), std::end(kOthers), reason) != std::end(kOthers);
 }
 
 TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
