@@ -66,10 +66,11 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* i
 
 size_t TicketOverhead(SSL*) { return TicketSealer::kOverhead; }
 
-// A session with a chain that no ticket can hold gets none: so the library takes 0 octets.
+// A session with a chain that nobody looked at gets no ticket, or a resumed session would be
+// taken for a verified one. The library takes 0 octets for that.
 int SealTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len, const uint8_t* in,
                size_t in_len) {
-  if (in_len > kMaxTicketContent) {
+  if (in_len > kMaxTicketContent || ChainSize(ssl) > kMaxChainSize) {
     *out_len = 0;
     return 1;
   }
