@@ -236,6 +236,7 @@ void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
     // Which protocol the backend is reached by is another matter.
     passed.argument = {};
   }
+  queue_.GiveUpTransfer();
   setup_ = Setup::kReply;
   channel_ = Channel::kComing;
   Pass(command.verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, passed, out);
@@ -251,6 +252,7 @@ void FtpControl::OnActive(const FtpCommand& command, Step& step, Output& out) {
   if (!SameHost(*address, client_) || address->port < kFtpLeastPort) {
     return Reply(Own::kForeign, out);
   }
+  queue_.GiveUpTransfer();
   setup_ = Setup::kActive;
   step.data = DataAsk::kFromServer;
   step.data_port = address->port;
@@ -263,6 +265,7 @@ void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
     channel_ = Channel::kNone;
     return Reply(Own::kNoChannel, out);
   }
+  queue_.GiveUpTransfer();
   Pass(command.verb == FtpVerb::kStore ? Due::kStore : Due::kRetrieve, command, out);
 }
 
@@ -292,10 +295,12 @@ void FtpControl::Pass(Due due, const FtpCommand& command, Output& out) {
 void FtpControl::Reply(Own own, Output& out) {
   const bool amid_reply = fate_ != Fate::kNone || replies_.InReply();
   if (amid_reply || !queue_.OnlyDoubtful()) return queue_.PushOwn(static_cast<uint8_t>(own));
-  while (const auto before = queue_.TakeOwnBehindDoubtful()) {
-    SayOwn(static_cast<Own>(*before), out);
-  }
+  FlushBehindDoubtful(out);
   SayOwn(own, out);
+}
+
+void FtpControl::FlushBehindDoubtful(Output& out) {
+  while (const auto own = queue_.TakeOwnBehindDoubtful()) SayOwn(static_cast<Own>(*own), out);
 }
 
 void FtpControl::SayOwn(Own own, Output& out) {
@@ -310,6 +315,8 @@ void FtpControl::Drop(Step& step) {
 void FtpControl::Pop(Output& out) {
   queue_.Pop();
   Flush(out);
+  // It may have been the last that the server owed.
+  if (std::exchange(doubted_, std::nullopt)) FlushBehindDoubtful(out);
 }
 
 void FtpControl::Flush(Output& out) {

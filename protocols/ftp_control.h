@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "protocols/endpoint.h"
@@ -135,7 +136,9 @@ class FtpControl {
   void Settle(const FtpReplyLine& line, Step& step);
   void DropChannel(const FtpReplyLine& line, Step& step);
   bool MustHold(const FtpReplyLine& line) const;
-  void Align(const FtpReplyLine& line, Output& out);
+  void Align(const FtpReplyLine& line, Step& step, Output& out);
+  // Nothing waits any longer for the reply to this command, if it sets up a channel.
+  void ForgetSetup(Due due);
 
   bool IsPassiveHead() const {
     return !queue_.empty() && (queue_.head() == Due::kPasv || queue_.head() == Due::kEpsv);
@@ -143,12 +146,15 @@ class FtpControl {
   void Pop(Output& out);
   // Gives those of the gateway's own that have come to the head.
   void Flush(Output& out);
+  void FlushBehindDoubtful(Output& out);
   void Abort(EndReason reason, std::string_view text, Step& step, Output& out) const;
 
   LineReader client_lines_;
   FtpReplyReader replies_;
   FtpQueue queue_;
   FtpReplyLine line_;  // the backend's at hand; its text is gone
+  // The command that the reply at hand may answer instead of the doubtful one at the head.
+  std::optional<Due> doubted_;
   Endpoint client_;
   uint16_t port_ = 0;        // that the reply to PASV or EPSV names
   Fate fate_ = Fate::kNone;  // of the line at hand

@@ -12,7 +12,6 @@ namespace {
 
 const std::string kTooLong = "500 Line too long\r\n";
 const std::string kReplyTooLong = "500 The server's reply is too long for the gateway\r\n";
-const std::string kAsked = "from client, 40001;";
 
 // As long as a path may be, what is read whole, and far beyond, at the edges of each.
 const size_t kSizes[] = {1'300,           2'047,       2'048,           2'049,

@@ -14,16 +14,8 @@
 namespace starling {
 namespace {
 
-const std::string kBegun = kPrivateReply + kPasvReply + "150 go\r\n";
-const std::string kDone = "226 done\r\n";
-const std::string kAsked = "from client, 40001;";
 const std::string kNext = kPasvReply + "150 again\r\n226 again\r\n";
 const std::string kMisplaced = "425 The server's reply names an address that was not asked for\r\n";
-
-std::vector<Move> Begin(const std::string& transfer) {
-  return {
-      {C, kPrivate + "PASV\r\n"}, {B, kBackendPasv}, {C, transfer + " x\r\n"}, {B, "150 go\r\n"}};
-}
 
 // A transfer that has begun, what comes amid it, and another one, which shows that all is in
 // order again.
@@ -143,6 +135,9 @@ TEST(FtpPairs, SeveralAmid) {
                    "200 ok\r\n" + kDone + "211 s\r\n257 \"/\"\r\n"),
               With("keep-alives of which the first are lost", "RETR", "NOOP\r\nNOOP\r\nNOOP",
                    {{Move::kWhole}, {B, kDone + "200 ok\r\n"}}, kDone + "200 ok\r\n"),
+              With("features behind a lost keep-alive", "RETR", "NOOP\r\nFEAT",
+                   {{B, "211-f\r\n AUTH TLS\r\n EPSV\r\n211 end\r\n"}, {Move::kWhole}, {B, kDone}},
+                   "211-f\r\n EPSV\r\n AUTH TLS\r\n PBSZ\r\n PROT\r\n211 end\r\n" + kDone),
               With("features, edited", "RETR", "FEAT",
                    {{B, "211-f\r\n AUTH TLS\r\n EPSV\r\n211 end\r\n"}, {Move::kWhole}, {B, kDone}},
                    "211-f\r\n EPSV\r\n AUTH TLS\r\n PBSZ\r\n PROT\r\n211 end\r\n" + kDone)});

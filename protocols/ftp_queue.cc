@@ -39,23 +39,29 @@ bool MayAnswerTransfer(Due due, int code, bool begun) {
   return true;
 }
 
-// Where a command may have stayed unanswered: whether the reply can be its own.
+// Where a command may have stayed unanswered: whether the reply can be its own. A transfer that
+// has not begun may fail, but it does not succeed before its 125 or 150.
 bool MayAnswer(Due due, int code) {
   if (due == Due::kAny) return true;
-  if (code / 100 == 3 || (due == Due::kNoop && IsOfFiles(code))) return false;
-  if (!IsSuccess(code)) return true;
+  if (code / 100 == 3) return false;
+  if (!IsSuccess(code)) return (due != Due::kNoop && due != Due::kPort) || !IsOfFiles(code);
   switch (due) {
     case Due::kNoop:
+    case Due::kPort:
       return code == 200;
     case Due::kAbor:
     case Due::kAborted:
       return code == 225 || code == 226;
+    case Due::kPasv:
+      return code == kPassive;
+    case Due::kEpsv:
+      return code == kExtendedPassive;
     case Due::kQuit:
       return code == kGoodbye;
     case Due::kFeat:
       return code == kFeatures;
     default:
-      return true;
+      return false;
   }
 }
 
@@ -78,9 +84,20 @@ void FtpQueue::PushOwn(uint8_t reply) {
   ++own_;
 }
 
+void FtpQueue::Begin() {
+  transfer_ = begun_ = true;
+  At(0).doubtful = false;
+  for (uint8_t i = 1; i < size_; ++i) At(i).amid = true;
+}
+
 void FtpQueue::Pop() {
-  if (IsTransfer(head())) transfer_ = false;
+  if (TransferIsHead() && !HeadIsDoubtful()) EndTransfer();
   Remove(0);
+}
+
+void FtpQueue::EndTransfer() {
+  transfer_ = false;
+  for (uint8_t i = 0; i < size_; ++i) At(i).doubtful |= At(i).amid;
 }
 
 void FtpQueue::Remove(size_t i) {
@@ -99,7 +116,7 @@ std::optional<uint8_t> FtpQueue::TakeOwnAtHead() {
 
 bool FtpQueue::OnlyDoubtful() const {
   for (uint8_t i = 0; i < size_; ++i) {
-    if (!IsDoubtful(At(i))) return false;
+    if (IsCommand(At(i).due) && !At(i).doubtful) return false;
   }
   return true;
 }
@@ -117,7 +134,7 @@ void FtpQueue::GiveUpTransfer() {
   for (uint8_t i = 0; i < size_; ++i) {
     if (IsTransfer(At(i).due)) At(i) = {.due = Due::kAborted, .amid = true};
   }
-  transfer_ = false;
+  EndTransfer();
 }
 
 // The first such place from there on; `size_` where there is none.
@@ -131,15 +148,21 @@ uint8_t FtpQueue::PlaceOf(int code) const {
   if (code == kPassive) only = Find(IsPasv, 0);
   if (code == kExtendedPassive) only = Find(IsEpsv, 0);
   if (code == kGoodbye) only = Find(IsQuit, 0);
-  const bool begins = IsPreliminary(code) || (head() == Due::kPort && IsOfFiles(code));
-  if (begins && transfer_) only = Find(IsTransfer, 0);
+  if (IsPreliminary(code)) only = Find(IsTransfer, 0);
   if (only < size_) return only;
   if (code == kClosing || IsPreliminary(code)) return 0;
   const uint8_t next = Find(IsCommand, 1);
   if (next == size_) return 0;
-  if (IsTransfer(head())) return MayAnswerTransfer(head(), code, begun_) ? 0 : next;
   uint8_t place = 0;
-  while (IsDoubtful(At(place)) && !MayAnswer(At(place).due, code)) {
+  if (IsTransfer(head()) && !HeadIsDoubtful()) {
+    if (MayAnswerTransfer(head(), code, begun_)) return 0;
+    place = next;
+  }
+  // Amid a transfer a failure is the next command's, whatever its code: it is not over yet.
+  const auto may_be_skipped = [code](const Place& at) {
+    return (at.doubtful || (at.amid && IsSuccess(code))) && !MayAnswer(at.due, code);
+  };
+  while (may_be_skipped(At(place))) {
     const uint8_t later = Find(IsCommand, static_cast<uint8_t>(place + 1));
     if (later == size_) break;
     place = later;
@@ -150,12 +173,23 @@ uint8_t FtpQueue::PlaceOf(int code) const {
 uint8_t FtpQueue::Align(int code) {
   if (empty()) return 0;
   const uint8_t place = PlaceOf(code);
-  if (place == 0 || !IsTransfer(head())) return place;
+  if (place == 0 || !IsTransfer(head()) || HeadIsDoubtful()) return place;
   // The transfer's own reply is still to come, behind this one.
   const Place transfer = At(0);
   for (uint8_t i = 0; i < place; ++i) At(i) = At(i + 1);
   At(place) = transfer;
   return static_cast<uint8_t>(place - 1);
+}
+
+std::optional<FtpQueue::Due> FtpQueue::Doubt(int code) {
+  if (empty() || !HeadIsDoubtful() || IsPreliminary(code)) return std::nullopt;
+  uint8_t i = 1;
+  while (i < size_ && (At(i).doubtful || !IsCommand(At(i).due))) ++i;
+  // Any command can be refused in any way.
+  if (i == size_ || (code / 100 < 4 && !MayAnswer(At(i).due, code))) return std::nullopt;
+  At(i).doubtful = true;
+  if (IsTransfer(At(i).due)) transfer_ = false;
+  return At(i).due;
 }
 
 }  // namespace starling

@@ -6,7 +6,9 @@
 //
 // So commands stand here in order, with the gateway's own replies among them, and the code of
 // a reply says which of them it may belong to. Where only a later command can have such a
-// reply, those before it will never be answered.
+// reply, those before it will never be answered. Where it may belong to a doubtful command and
+// to the next one, it is given to the first, and the next becomes doubtful in its turn: nothing
+// waits for a reply that may have come already, and none that is still to come is unasked.
 //
 // Not for: what a reply leads to (ftp_control.h).
 #pragma once
@@ -29,7 +31,7 @@ class FtpQueue {
     kAbor,
     kRetrieve,
     kStore,
-    kAborted,  // of a transfer: ABOR was answered before it, so it may never come
+    kAborted,  // of a transfer: the client has done with it, and it may never come
     kPasv,
     kEpsv,
     kPort,
@@ -42,33 +44,40 @@ class FtpQueue {
   bool full() const { return size_ == places_.size() || own_ == kFtpMaxOwnOutstanding; }
   Due head() const { return places_[head_].due; }
   bool TransferIsHead() const { return !empty() && IsTransfer(head()); }
-  // A transfer's final reply is due.
+  // A transfer's final reply is due for certain.
   bool transfer() const { return transfer_; }
   // It has begun: 125 or 150 has come.
   bool begun() const { return begun_; }
-  void Begin() { begun_ = true; }
+  void Begin();
 
   void Push(Due due);
   void PushOwn(uint8_t reply);
   void Pop();
   // One of the gateway's own at the head, which is thereby taken.
   std::optional<uint8_t> TakeOwnAtHead();
-  // One that stands behind nothing but commands which were sent amid a transfer that is over
-  // by now, and which may never be answered: the client has gone on without.
+  // One that stands in a queue of nothing but doubtful commands: the client has gone on without.
   std::optional<uint8_t> TakeOwnBehindDoubtful();
   bool OnlyDoubtful() const;
-  // The transfer is over for the client, whatever is said of it yet.
+  bool HeadIsDoubtful() const { return places_[head_].doubtful; }
+  // The transfer is over for the client, whatever is said of it yet. So is a doubtful one when
+  // the client begins the next.
   void GiveUpTransfer();
 
   // Puts at the head the command that a reply of this code belongs to, if the transfer at the
   // head is answered later. Else: how many must be skipped for it to be there.
   uint8_t Align(int code);
+  // The final reply at the head, of this code, may belong to a later command if the head is
+  // doubtful. Then that one may have no other reply, and is doubtful from now on: which it is.
+  std::optional<Due> Doubt(int code);
 
  private:
   struct Place {
     Due due = Due::kAny;
     uint8_t own = 0;    // which, with kOwn
     bool amid = false;  // it came amid a transfer
+    // The server may never answer it, or has done so already: the transfer that it came amid
+    // is over, or the reply that was given to a command before it was its own.
+    bool doubtful = false;
   };
   static bool IsTransfer(Due due) { return due == Due::kRetrieve || due == Due::kStore; }
 
@@ -76,9 +85,9 @@ class FtpQueue {
   const Place& At(size_t i) const { return places_[(head_ + i) % places_.size()]; }
   void Push(const Place& place);
   void Remove(size_t i);
+  void EndTransfer();
   uint8_t Find(bool (*wanted)(Due due), uint8_t from) const;
   uint8_t PlaceOf(int code) const;
-  bool IsDoubtful(const Place& place) const { return place.amid && !transfer_; }
 
   uint8_t head_ = 0;
   uint8_t size_ = 0;

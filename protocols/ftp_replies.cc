@@ -67,7 +67,7 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
     return false;
   }
   const bool awaited = greeted_ && !queue_.empty();
-  if (awaited && line.first && !holding_) Align(line, out);
+  if (awaited && line.first && !holding_) Align(line, step, out);
   holding_ = awaited && MustHold(line);
   if (holding_) return false;
   replies_.Take(line);
@@ -137,7 +137,8 @@ FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
     LookForPort(line);
     return Fate::kDrop;
   }
-  if (queue_.head() == Due::kFeat && line.code == kFeatures) return JudgeFeature(line, out);
+  const bool features = queue_.head() == Due::kFeat || doubted_ == Due::kFeat;
+  if (features && line.code == kFeatures) return JudgeFeature(line, out);
   return Fate::kPass;
 }
 
@@ -205,19 +206,26 @@ void FtpControl::LookForPort(const FtpReplyLine& line) {
   port_ = port.value_or(0);
 }
 
-void FtpControl::Align(const FtpReplyLine& line, Output& out) {
+void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
   for (uint8_t skip = queue_.Align(line.code); skip > 0; --skip) {
-    // What set up a data channel and was never answered: only PORT's may have come about.
-    const bool passive = IsPassiveHead();
-    if (passive) channel_ = Channel::kNone;
-    if (passive || queue_.head() == Due::kPort) setup_ = Setup::kNone;
     if (queue_.head() == Due::kOwn) {
       SayOwn(static_cast<Own>(*queue_.TakeOwnAtHead()), out);
-    } else {
-      queue_.Pop();
+      continue;
     }
+    if (!queue_.HeadIsDoubtful()) ForgetSetup(queue_.head());
+    if (queue_.TransferIsHead()) DropChannel(line, step);
+    queue_.Pop();
   }
   Flush(out);
+  doubted_ = queue_.Doubt(line.code);
+  if (doubted_) ForgetSetup(*doubted_);
+}
+
+// A server may have taken PORT without a reply, so the gateway keeps listening for it.
+void FtpControl::ForgetSetup(Due due) {
+  const bool passive = due == Due::kPasv || due == Due::kEpsv;
+  if (passive) channel_ = Channel::kNone;
+  if (passive || due == Due::kPort) setup_ = Setup::kNone;
 }
 
 void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) {
@@ -258,6 +266,8 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
     case Due::kPasv:
     case Due::kEpsv:
     case Due::kPort:
+      // ForgetSetup() was called when it became doubtful, and `setup_` may be a later command's.
+      if (queue_.HeadIsDoubtful()) return;
       setup_ = Setup::kNone;
       if (!failed) return;
       return DropChannel(line, step);
@@ -267,8 +277,8 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
       if (quitting_) Close(step, EndReason::kClientClosed);
       return;
     case Due::kAbor:
-      // Of the transfer nothing more need come.
-      if (!queue_.transfer() || failed) return;
+      // Of the transfer nothing more need come. A doubtful ABOR belongs to an earlier one.
+      if (!queue_.transfer() || failed || queue_.HeadIsDoubtful()) return;
       queue_.GiveUpTransfer();
       return DropChannel(line, step);
     case Due::kQuit:

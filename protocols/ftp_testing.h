@@ -52,6 +52,15 @@ inline const std::string kAborted = "426 Data connection closed, transfer aborte
 inline const std::string kNotHere = "502 Not available here\r\n";
 inline const std::string kBroken = "421 Server broken, try again later\r\n";
 
+// A transfer that has begun over a channel of PASV, and what has been said by then.
+inline std::vector<Move> Begin(const std::string& transfer) {
+  return {
+      {C, kPrivate + "PASV\r\n"}, {B, kBackendPasv}, {C, transfer + " x\r\n"}, {B, "150 go\r\n"}};
+}
+inline const std::string kBegun = kPrivateReply + kPasvReply + "150 go\r\n";
+inline const std::string kDone = "226 done\r\n";
+inline const std::string kAsked = "from client, 40001;";
+
 inline void Make(const Move& move, SessionPlay& play) {
   switch (move.who) {
     case Move::kClient:
