@@ -354,16 +354,18 @@ TEST(FtpAddresses, WithinReplies) {
 }
 
 TEST(FtpAddresses, InMoreLinesOfItsOwn) {
-  RunControl({{"in the first",
-               {{C, "PASV\r\n"}, {B, "227-Entering (127,0,0,1,156,65)\r\n227 ok\r\n"}},
-               kPasvReply,
-               "PASV\r\n",
-               kAsked},
-              {"in the last",
-               {{C, "EPSV\r\n"}, {B, "229-here:\r\n and\r\n229 (|||40001|)\r\n"}},
-               kEpsvReply,
-               "EPSV\r\n",
-               kAsked}});
+  const auto with = [](const std::string& command, const std::string& lines) {
+    const std::string& reply = command == "PASV" ? kPasvReply : kEpsvReply;
+    return Case{lines, {{C, command + "\r\n"}, {B, lines}}, reply, command + "\r\n", kAsked};
+  };
+  RunControl({with("PASV", "227-Entering (127,0,0,1,156,65)\r\n227 ok\r\n"),
+              with("PASV", "227-x\r\n(127,0,0,1,156,65)\r\n227 ok\r\n"),
+              with("PASV", "227-x\r\n127,0,0,1,156,65\r\n227 ok\r\n"),
+              with("PASV", "227-x\r\n (127,0,0,1,156,65)\r\n227 ok\r\n"),
+              with("PASV", "227-x\r\n227-(127,0,0,1,156,65)\r\n227 ok\r\n"),
+              with("PASV", "227-x\r\n227 127,0,0,1,156,65\r\n"),
+              with("EPSV", "229-here:\r\n(|||40001|)\r\n229 ok\r\n"),
+              with("EPSV", "229-here:\r\n and\r\n229 (|||40001|)\r\n")});
 }
 
 TEST(FtpAddresses, InTheGreeting) {

@@ -199,11 +199,9 @@ bool NamesDataAddress(std::string_view line) {
   return line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
 }
 
-// RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not.
+// RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not. A code
+// before them is one number, so it is not taken for an address.
 std::optional<uint16_t> PortOf227(std::string_view text) {
-  constexpr size_t kCode = 4;
-  if (text.size() < kCode) return {};
-  text.remove_prefix(kCode);
   while (!text.empty()) {
     const auto* const begin = std::ranges::find_if(text, IsDigit);
     text.remove_prefix(static_cast<size_t>(begin - text.begin()));

@@ -100,8 +100,8 @@ LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf);
 bool NamesDataAddress(std::string_view line);
 constexpr bool IsPassiveCode(int code) { return code >= 227 && code <= 229; }
 
-// The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)". The address is
-// not looked at: RFC 2577 section 3.
+// The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)", in any line of such a
+// reply. The address is not looked at: RFC 2577 section 3.
 std::optional<uint16_t> PortOf227(std::string_view text);
 std::optional<uint16_t> PortOf229(std::string_view text);
 

@@ -103,6 +103,10 @@ TEST(FtpWire, PortOfAReply) {
   EXPECT_EQ(PortOf227("227 Entering Passive Mode (127,0,0,1,160,41)."), 160 << 8 | 41);
   EXPECT_EQ(PortOf227("227 Entering Passive Mode 10,0,0,1,4,1"), 1025);
   EXPECT_EQ(PortOf227("227 On 2 (1,2,3,4,255,255)"), 65535);
+  for (const char* line : {"227-1,2,3,4,4,1", "(1,2,3,4,4,1)", "1,2,3,4,4,1", "=1,2,3,4,4,1",
+                           " (1,2,3,4,4,1)", "227 (1,2,3,4,4,1)"}) {
+    EXPECT_EQ(PortOf227(line), 1025) << line;
+  }
   for (const char* text : {"227", "227 ", "227 Entering (1,2,3,4,5)", "227 (1,2,3,4,256,1)",
                            "227 (1,2,3,4,5,6,7)", "227 (1,2,3,4,0,0)", "227 (1,,3,4,5,6)"}) {
     EXPECT_EQ(PortOf227(text), std::nullopt) << text;
