@@ -156,6 +156,7 @@ class FtpControl {
   // The command that the reply at hand may answer instead of the doubtful one at the head.
   std::optional<Due> doubted_;
   Endpoint client_;
+  size_t swallowed_ = 0;     // octets of a greeting
   uint16_t port_ = 0;        // that the reply to PASV or EPSV names
   Fate fate_ = Fate::kNone;  // of the line at hand
   Fate client_fate_ = Fate::kNone;

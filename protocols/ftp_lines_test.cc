@@ -144,6 +144,46 @@ TEST(FtpLines, LongRepliesThatAreEdited) {
         "STAT\r\n"}});
 }
 
+// What is swallowed of a greeting has a limit, and going over it is no fault of the server's.
+// What the client gets has none.
+TEST(FtpLines, LimitOfASwallowedGreeting) {
+  const std::string too_long = "421 The server's greeting is longer than this gateway allows\r\n";
+  const auto greeting = [](const std::string& code, size_t size, size_t line) {
+    const std::string end = code + " ready\r\n";
+    std::string text;
+    while (text.size() + line + end.size() <= size) text += code + "-" + Path(line - 6) + "\r\n";
+    return text + code + " " + Path(size - text.size() - end.size()) + "ready\r\n";
+  };
+  for (const size_t line : {size_t{80}, size_t{20'000}}) {
+    for (const size_t piece : {std::string::npos, size_t{1}}) {
+      SCOPED_TRACE(line);
+      const auto run = [&](const std::string& text, bool implicit, const std::string& said,
+                           EndReason reason) {
+        const DialogueOptions options;
+        SessionPlay play(CreateFtp, options, piece);
+        if (!implicit) {
+          play.Raise(EventKind::kStart);
+          play.Client("AUTH TLS\r\n");
+          play.TakeToClient();
+        }
+        play.EnterTls(&kV4);
+        play.Backend(text);
+        EXPECT_EQ(play.TakeToClient(), said);
+        EXPECT_EQ(Label(play.reason()), Label(reason));
+      };
+      const std::string most = greeting("220", kFtpMaxGreeting, line);
+      const std::string more = greeting("220", kFtpMaxGreeting + 1, line);
+      const std::string refusal = greeting("530", kFtpMaxGreeting + 1, line);
+      ASSERT_EQ(most.size(), kFtpMaxGreeting);
+      run(most, false, "", EndReason::kNone);
+      run(more, false, too_long, EndReason::kBackendTooLong);
+      run("120 soon\r\n" + most, false, too_long, EndReason::kBackendTooLong);
+      run(refusal, false, refusal, EndReason::kBackendRefused);
+      run(more, true, more, EndReason::kNone);
+    }
+  }
+}
+
 // Replies of the gateway's own stand behind a long one, never within.
 TEST(FtpLines, OwnRepliesBehindALongOne) {
   const std::string reply = "257 " + Path(20'000) + "\r\n";

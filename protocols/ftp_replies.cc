@@ -87,7 +87,11 @@ bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
     Say(out.client, {piece.text});
     begins_line_ = false;
   }
-  if (piece.status == LinePiece::Status::kBad) {
+  if (!pass && !greeted_) swallowed_ += piece.consumed;
+  if (swallowed_ > kFtpMaxGreeting) {
+    Abort(EndReason::kBackendTooLong, "The server's greeting is longer than this gateway allows",
+          step, out);
+  } else if (piece.status == LinePiece::Status::kBad) {
     Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
   } else if (piece.status == LinePiece::Status::kEnd) {
     if (pass) Say(out.client, {"\r\n"});

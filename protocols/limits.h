@@ -105,6 +105,10 @@ inline constexpr size_t kLdapMaxMessage = 8'192;
 // into one block, in which a session keeps what it has not consumed.
 inline constexpr size_t kFtpMaxLine = 16'384;
 
+// What is swallowed of a server's greeting, where the client has had the gateway's. A banner of a
+// public server has a few thousand octets. A refusal is passed on instead, however long.
+inline constexpr size_t kFtpMaxGreeting = 65'536;
+
 // The longest word that is a command, and the argument of a command that the gateway itself
 // acts on, or writes anew: an address or a number.
 inline constexpr size_t kFtpMaxVerb = 32;
