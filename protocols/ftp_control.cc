@@ -11,41 +11,6 @@ namespace starling {
 
 namespace {
 
-constexpr std::array<std::string_view, 28> kOwnReplies = {
-    "200 PBSZ=0\r\n",
-    "501 PBSZ takes a number\r\n",
-    "503 PBSZ first\r\n",
-    "200 Data is private\r\n",
-    "200 Data is clear: no transfer without PROT P\r\n",
-    "536 Use PROT P\r\n",
-    "504 Unknown protection\r\n",
-    "503 TLS is active already\r\n",
-    "534 The control connection stays protected\r\n",
-    "502 Not available here\r\n",
-    "200 EPSV ALL\r\n",
-    "503 Only EPSV after EPSV ALL\r\n",
-    "521 PROT P first\r\n",
-    "425 Use PASV, EPSV, PORT or EPRT first\r\n",
-    "425 PASV is for IPv4, use EPSV\r\n",
-    "425 Cannot open a data connection\r\n",
-    "501 Syntax error\r\n",
-    "504 Only your own address, and a port from 1024 on\r\n",
-    "522 Network protocol not supported, use (1)\r\n",
-    "522 Network protocol not supported, use (2)\r\n",
-    "500 Unknown command\r\n",
-    "504 A file ends with its connection here\r\n",
-    "530 Log in first\r\n",
-    "522 TLS on the data connection failed\r\n",
-    "426 Data connection closed, transfer aborted\r\n",
-    "500 Line too long\r\n",
-    "500 The server's reply is too long for the gateway\r\n",
-    "425 The server's reply names an address that was not asked for\r\n",
-};
-
-static_assert(std::ranges::all_of(kOwnReplies, [](std::string_view text) {
-  return text.size() <= kFtpMaxOwnReply;
-}));
-
 // What one command writes at once. A piece of a long one may take all the room there is,
 // since its end comes with the next look.
 constexpr size_t kRoomForCommand = 1'024;
@@ -303,9 +268,7 @@ void FtpControl::FlushBehindDoubtful(Output& out) {
   while (const auto own = queue_.TakeOwnBehindDoubtful()) SayOwn(static_cast<Own>(*own), out);
 }
 
-void FtpControl::SayOwn(Own own, Output& out) {
-  Say(out.client, {kOwnReplies[static_cast<size_t>(own)]});
-}
+void FtpControl::SayOwn(Own own, Output& out) { Say(out.client, {Text(own)}); }
 
 void FtpControl::Drop(Step& step) {
   held_ = false;

@@ -50,43 +50,13 @@ class FtpControl {
 
  private:
   using Due = FtpQueue::Due;
+  using Own = FtpReply;
   // What becomes of the rest of a line whose beginning has been judged.
   enum class Fate : uint8_t {
     kNone,  // no line has been begun
     kPass,
     kDrop,
   };
-  enum class Own : uint8_t {
-    kPbsz,
-    kPbszBad,
-    kPbszFirst,
-    kPrivate,
-    kClear,
-    kOtherLevel,
-    kUnknownLevel,
-    kTlsActive,
-    kNoClear,
-    kNotHere,
-    kEpsvAll,
-    kAfterEpsvAll,
-    kProtFirst,
-    kNoChannel,
-    kUseEpsv,
-    kCannotOpen,
-    kSyntax,
-    kForeign,
-    kUseV4,
-    kUseV6,
-    kUnknown,
-    kOtherMode,
-    kLogInFirst,
-    kDataTls,
-    kDataCut,
-    kLineTooLong,
-    kReplyTooLong,
-    kMisplaced,
-  };
-
   enum class Channel : uint8_t {
     kNone,
     kComing,  // PASV or EPSV was passed on

@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <iterator>
 
+#include "protocols/ftp_wire.h"
+
 namespace starling {
 
 namespace {
 
-using Due = FtpQueue::Due;
+static_assert(kFtpMaxOutstanding <= UINT8_MAX && kFtpMaxOwnOutstanding < kFtpMaxOutstanding);
 
-constexpr int kGoodbye = 221;
-constexpr int kFeatures = 211;
-constexpr int kPassive = 227;
-constexpr int kExtendedPassive = 229;
-constexpr int kClosing = 421;
+using Due = FtpQueue::Due;
 
 bool IsPreliminary(int code) { return code / 100 == 1; }
 bool IsSuccess(int code) { return code / 100 == 2; }
@@ -27,7 +25,7 @@ bool IsCommand(Due due) { return due != Due::kOwn; }
 
 // RFC 959 section 5.4 of the commands that use a data connection, from 125 or 150 on.
 bool EndsTransfer(Due due, int code) {
-  constexpr int kAll[] = {226, 250, 425, 426, 451};
+  constexpr int kAll[] = {kFtpTransferDone, 250, 425, 426, 451};
   constexpr int kOfStores[] = {551, 552};
   if (std::ranges::find(kAll, code) != std::end(kAll)) return true;
   return due == Due::kStore && std::ranges::find(kOfStores, code) != std::end(kOfStores);
@@ -48,18 +46,18 @@ bool MayAnswer(Due due, int code) {
   switch (due) {
     case Due::kNoop:
     case Due::kPort:
-      return code == 200;
+      return code == kFtpOk;
     case Due::kAbor:
     case Due::kAborted:
-      return code == 225 || code == 226;
+      return code == kFtpNoTransfer || code == kFtpTransferDone;
     case Due::kPasv:
-      return code == kPassive;
+      return code == kFtpPassive;
     case Due::kEpsv:
-      return code == kExtendedPassive;
+      return code == kFtpExtendedPassive;
     case Due::kQuit:
-      return code == kGoodbye;
+      return code == kFtpGoodbye;
     case Due::kFeat:
-      return code == kFeatures;
+      return code == kFtpFeatures;
     default:
       return false;
   }
@@ -145,12 +143,12 @@ uint8_t FtpQueue::Find(bool (*wanted)(Due due), uint8_t from) const {
 
 uint8_t FtpQueue::PlaceOf(int code) const {
   uint8_t only = size_;  // the one command that has such a reply
-  if (code == kPassive) only = Find(IsPasv, 0);
-  if (code == kExtendedPassive) only = Find(IsEpsv, 0);
-  if (code == kGoodbye) only = Find(IsQuit, 0);
+  if (code == kFtpPassive) only = Find(IsPasv, 0);
+  if (code == kFtpExtendedPassive) only = Find(IsEpsv, 0);
+  if (code == kFtpGoodbye) only = Find(IsQuit, 0);
   if (IsPreliminary(code)) only = Find(IsTransfer, 0);
   if (only < size_) return only;
-  if (code == kClosing || IsPreliminary(code)) return 0;
+  if (code == kFtpClosing || IsPreliminary(code)) return 0;
   const uint8_t next = Find(IsCommand, 1);
   if (next == size_) return 0;
   uint8_t place = 0;

@@ -17,15 +17,6 @@ namespace {
 constexpr size_t kRoomForReply = (kFtpMaxOwnOutstanding + 4) * kFtpMaxOwnReply;
 static_assert(kRoomForReply <= kMinOutputRoom);
 
-constexpr int kFeatures = 211;
-constexpr int kReady = 220;
-constexpr int kGoodbye = 221;
-constexpr int kPassive = 227;
-constexpr int kExtendedPassive = 229;
-constexpr int kLoggedIn = 230;
-constexpr int kLoggedInBySecurityData = 232;  // RFC 2228: PASS is not needed
-constexpr int kClosingDown = 421;
-
 constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
 
 // Of a backend's features those that the gateway itself answers, or refuses.
@@ -104,7 +95,7 @@ bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
 FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output& out) {
   Fate fate = Fate::kPass;
   if (!greeted_) {
-    const bool welcome = line.code == kReady || line.preliminary();
+    const bool welcome = line.code == kFtpReady || line.preliminary();
     if (welcome && !passes_greeting_) fate = Fate::kDrop;
     if (IsPassiveCode(line.code)) fate = Fate::kDrop;
   } else if (queue_.empty()) {
@@ -123,7 +114,7 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
 // The one thing that a server says unasked is that it closes (RFC 959 section 5.4).
 FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
   replaced_ = false;
-  if (line.code == kClosingDown) return Fate::kPass;
+  if (line.code == kFtpClosing) return Fate::kPass;
   step.Note(Attack::kBackendInjection);
   step.reply = static_cast<uint16_t>(line.code);
   Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
@@ -142,7 +133,7 @@ FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
     return Fate::kDrop;
   }
   const bool features = queue_.head() == Due::kFeat || doubted_ == Due::kFeat;
-  if (features && line.code == kFeatures) return JudgeFeature(line, out);
+  if (features && line.code == kFtpFeatures) return JudgeFeature(line, out);
   return Fate::kPass;
 }
 
@@ -159,13 +150,13 @@ FtpControl::Fate FtpControl::JudgeFeature(const FtpReplyLine& line, Output& out)
 void FtpControl::OnLineOver(Step& step, Output& out) {
   const FtpReplyLine line = line_;
   if (!line.last) return;
-  if (line.code == kClosingDown) {
-    step.reply = kClosingDown;
+  if (line.code == kFtpClosing) {
+    step.reply = kFtpClosing;
     return Close(step, greeted_ ? EndReason::kBackendClosed : EndReason::kBackendRefused);
   }
   if (greeted_) return OnReplyOver(line, step, out);
   if (line.preliminary()) return;
-  greeted_ = line.code == kReady;
+  greeted_ = line.code == kFtpReady;
   if (!greeted_) {
     step.reply = static_cast<uint16_t>(line.code);
     return Close(step, EndReason::kBackendRefused);
@@ -186,7 +177,7 @@ bool FtpControl::MustReplace(const FtpReplyLine& line) const {
   switch (queue_.head()) {
     case Due::kPasv:
     case Due::kEpsv: {
-      const int wanted = queue_.head() == Due::kPasv ? kPassive : kExtendedPassive;
+      const int wanted = queue_.head() == Due::kPasv ? kFtpPassive : kFtpExtendedPassive;
       const bool refusal = line.code / 100 == 4 || line.code / 100 == 5;
       return !refusal && line.code != wanted;
     }
@@ -249,7 +240,7 @@ void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) 
     return;
   }
   if (replaced_) SayInstead(out);
-  logged_in_ |= line.code == kLoggedIn || line.code == kLoggedInBySecurityData;
+  logged_in_ |= line.code == kFtpLoggedIn || line.code == kFtpLoggedInBySecurityData;
   Settle(line, step);
   Pop(out);
 }
@@ -287,7 +278,7 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
       return DropChannel(line, step);
     case Due::kQuit:
       // RFC 959 section 4.1.1: a transfer that is under way still has its result.
-      if (line.code != kGoodbye) return;
+      if (line.code != kFtpGoodbye) return;
       quitting_ = queue_.transfer();
       if (!quitting_) Close(step, EndReason::kClientClosed);
       return;

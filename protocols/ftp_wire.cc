@@ -14,6 +14,15 @@ namespace starling {
 
 namespace {
 
+constexpr auto kReplies = std::to_array<std::string_view>({
+#define X(name, text) text "\r\n",
+    STARLING_FTP_REPLIES(X)
+#undef X
+});
+static_assert(std::ranges::all_of(kReplies, [](std::string_view text) {
+  return text.size() <= kFtpMaxOwnReply;
+}));
+
 struct KnownVerb {
   std::string_view word;
   FtpVerb verb;
@@ -107,6 +116,8 @@ bool ParseIp(std::string_view text, Endpoint& endpoint) {
 }
 
 }  // namespace
+
+std::string_view Text(FtpReply reply) { return kReplies[static_cast<size_t>(reply)]; }
 
 FtpVerb FindFtpVerb(std::string_view word) {
   if (word.size() > kFtpMaxVerb || !IsVerb(word)) return FtpVerb::kUnknown;

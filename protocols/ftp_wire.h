@@ -16,6 +16,65 @@
 
 namespace starling {
 
+// Codes of replies that the gateway acts on.
+inline constexpr int kFtpOk = 200;
+inline constexpr int kFtpFeatures = 211;
+inline constexpr int kFtpReady = 220;
+inline constexpr int kFtpGoodbye = 221;
+inline constexpr int kFtpNoTransfer = 225;
+inline constexpr int kFtpTransferDone = 226;
+inline constexpr int kFtpPassive = 227;
+inline constexpr int kFtpLongPassive = 228;  // RFC 1639
+inline constexpr int kFtpExtendedPassive = 229;
+inline constexpr int kFtpLoggedIn = 230;
+inline constexpr int kFtpLoggedInBySecurityData = 232;  // RFC 2228: PASS is not needed
+inline constexpr int kFtpClosing = 421;
+
+// Tells the client where to connect.
+constexpr bool IsPassiveCode(int code) {
+  return code == kFtpPassive || code == kFtpLongPassive || code == kFtpExtendedPassive;
+}
+
+// Replies of the gateway's own. X(enumerator, text without CRLF)
+#define STARLING_FTP_REPLIES(X)                                          \
+  X(kPbsz, "200 PBSZ=0")                                                 \
+  X(kPbszBad, "501 PBSZ takes a number")                                 \
+  X(kPbszFirst, "503 PBSZ first")                                        \
+  X(kPrivate, "200 Data is private")                                     \
+  X(kClear, "200 Data is clear: no transfer without PROT P")             \
+  X(kOtherLevel, "536 Use PROT P")                                       \
+  X(kUnknownLevel, "504 Unknown protection")                             \
+  X(kTlsActive, "503 TLS is active already")                             \
+  X(kNoClear, "534 The control connection stays protected")              \
+  X(kNotHere, "502 Not available here")                                  \
+  X(kEpsvAll, "200 EPSV ALL")                                            \
+  X(kAfterEpsvAll, "503 Only EPSV after EPSV ALL")                       \
+  X(kProtFirst, "521 PROT P first")                                      \
+  X(kNoChannel, "425 Use PASV, EPSV, PORT or EPRT first")                \
+  X(kUseEpsv, "425 PASV is for IPv4, use EPSV")                          \
+  X(kCannotOpen, "425 Cannot open a data connection")                    \
+  X(kSyntax, "501 Syntax error")                                         \
+  X(kForeign, "504 Only your own address, and a port from 1024 on")      \
+  X(kUseV4, "522 Network protocol not supported, use (1)")               \
+  X(kUseV6, "522 Network protocol not supported, use (2)")               \
+  X(kUnknown, "500 Unknown command")                                     \
+  X(kOtherMode, "504 A file ends with its connection here")              \
+  X(kLogInFirst, "530 Log in first")                                     \
+  X(kDataTls, "522 TLS on the data connection failed")                   \
+  X(kDataCut, "426 Data connection closed, transfer aborted")            \
+  X(kLineTooLong, "500 Line too long")                                   \
+  X(kReplyTooLong, "500 The server's reply is too long for the gateway") \
+  X(kMisplaced, "425 The server's reply names an address that was not asked for")
+
+enum class FtpReply : uint8_t {
+#define X(name, text) name,
+  STARLING_FTP_REPLIES(X)
+#undef X
+};
+
+// The text with its CRLF, of kFtpMaxOwnReply octets at most.
+std::string_view Text(FtpReply reply);
+
 enum class FtpVerb : uint8_t {
   kUnknown,  // no plain word: never passed on
   kOther,    // passed on; what it does is the backend's business
@@ -98,7 +157,6 @@ LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf);
 // Whether a line within a reply reads as a reply of its own that tells the client where to
 // connect: 227, 228 (LPSV) or 229 with what may be an address.
 bool NamesDataAddress(std::string_view line);
-constexpr bool IsPassiveCode(int code) { return code >= 227 && code <= 229; }
 
 // The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)", in any line of such a
 // reply. The address is not looked at: RFC 2577 section 3.
