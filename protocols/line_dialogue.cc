@@ -70,8 +70,7 @@ void LineDialogue::Upgrade(Step& step) {
 }
 
 void LineDialogue::Abort(EndReason reason, Step& step, Writer& out) {
-  EndOpenLine(out);
-  SayGoodbye(GoodbyeText(reason), out);
+  if (EndOpenLine(out)) SayGoodbye(GoodbyeText(reason), out);
   Close(step, reason);
 }
 
@@ -284,9 +283,11 @@ void LineDialogue::GivePiece(const ServerLines::Piece& piece, Writer& out) {
   line_open_ = !piece.last;
 }
 
-void LineDialogue::EndOpenLine(Writer& out) {
-  if (line_open_) Say(out, {"\r\n"});
-  line_open_ = false;
+bool LineDialogue::EndOpenLine(Writer& out) {
+  if (gives_ && backend_literal_ > 0) return false;
+  if (line_open_ || (gives_ && in_tail_)) Say(out, {"\r\n"});
+  line_open_ = in_tail_ = false;
+  return true;
 }
 
 Step LineDialogue::OnEvent(const Event& event, Output& out) {
@@ -316,8 +317,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kPatienceOver:
     case EventKind::kDrain:
     case EventKind::kBackendEnd:
-      EndOpenLine(out.client);
-      SayRefusal(RefusalOf(event), out.client);
+      if (EndOpenLine(out.client)) SayRefusal(RefusalOf(event), out.client);
       break;
   }
   Close(step, EndOf(event));

@@ -137,8 +137,8 @@ class LineDialogue : public Negotiator {
   // The line at hand is no command that is known here.
   void NoteNoise() { noise_ = true; }
   // Ends the line of the backend that the client has a part of, before words of the
-  // gateway's own.
-  void EndOpenLine(Writer& out);
+  // gateway's own. False: the client awaits a literal, of which they would become a part.
+  bool EndOpenLine(Writer& out);
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
   // Ends the session for `reason`, with the protocol's goodbye. kBadOctet is for 8-bit octets
@@ -172,7 +172,7 @@ class LineDialogue : public Negotiator {
   bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(const Event& event) const;
   // The client has a part of what the backend says and must have the rest first.
-  bool amid_line() const { return line_open_ || backend_literal_ > 0; }
+  bool amid_line() const { return line_open_ || in_tail_; }
 
   // --- the plaintext leg (line_leg.cc) ---
 
@@ -226,7 +226,7 @@ class LineDialogue : public Negotiator {
   bool whole_ = true;       // the backend's line at hand
   bool gives_ = false;      // its rest goes to the client
   bool line_open_ = false;  // which has a part of it
-  bool in_tail_ = false;    // a literal came, and its line goes on
+  bool in_tail_ = false;    // a literal comes or came, and its line goes on behind it
 };
 
 }  // namespace starling

@@ -135,6 +135,55 @@ TEST(ManageSieveLeg, WhatABackendMayNotSay) {
       CreateManageSieve, Options(false));
 }
 
+// Until its line has ended the client gets nothing but the backend's octets: words of the
+// gateway's own would become a part of the literal, or of the line.
+TEST(ManageSieveLeg, NothingIsSaidAmidALineWithALiteral) {
+  const std::string head = "BYE {5}\r\n";
+  const std::string bye = head + "hello (idle)\r\n";
+  for (size_t cut = head.size(); cut < bye.size(); ++cut) {
+    RunLegCases({{"cut at " + std::to_string(cut),
+                  {kOpen,
+                   {'b', kList + kNo},
+                   {'b', bye.substr(0, cut)},
+                   {'c', "NOOP\r\n"},
+                   {'b', bye.substr(cut)}},
+                  kNo + bye,
+                  kOpened,
+                  Verdict::kClose,
+                  EndReason::kBackendClosed}},
+                CreateManageSieve, Options(false));
+  }
+  const std::string gone = "BYE (TRYLATER) \"Server not available, try again later.\"\r\n";
+  struct End {
+    std::string backend, to_client;
+  };
+  const End ends[] = {{head, head},
+                      {head + "hell", head + "hell"},
+                      {head + "hello", head + "hello\r\n" + gone},
+                      {head + "hello (id", head + "hello\r\n" + gone},
+                      {"BYE {0}\r\n", "BYE {0}\r\n\r\n" + gone}};
+  for (const End& end : ends) {
+    RunLegCases({{"the end behind " + end.backend,
+                  {kOpen, {'b', kList + kNo}, {'b', end.backend}, {'x'}},
+                  kNo + end.to_client,
+                  kOpened,
+                  Verdict::kClose,
+                  EndReason::kBackendClosed}},
+                CreateManageSieve, Options(false));
+  }
+  const std::string referral = "BYE (REFERRAL \"sieve://evil\") {5}\r\nhe";
+  RunLegCases({OnLeg("longer than any", "", "BYE {99999999999}\r\n", "BYE {99999999999}\r\n",
+                     Verdict::kClose, EndReason::kBackendProtocol),
+               {"of which the client has nothing",
+                {kOpen, {'b', kList + kNo}, {'b', referral}, {'x'}},
+                kNo + "BYE \"Not available here.\"\r\n" + gone,
+                kOpened,
+                Verdict::kClose,
+                EndReason::kBackendClosed,
+                {Attack::kBackendInjection}}},
+              CreateManageSieve, Options(false));
+}
+
 TEST(ManageSieveLeg, LogInWhereAllowed) {
   const std::string plain = "AUTHENTICATE \"PLAIN\"";
   RunLegCases(
