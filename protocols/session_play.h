@@ -66,6 +66,7 @@ class SessionPlay {
   bool opening() const { return opening_; }
   Verdict verdict() const { return verdict_; }
   EndReason reason() const { return reason_; }
+  uint16_t reply() const { return reply_; }
   uint32_t signals() const { return signals_; }
   uint32_t attacks() const { return attacks_; }
   int offers() const { return offers_; }
@@ -138,6 +139,7 @@ class SessionPlay {
     verdict_ = step.verdict;
     if (verdict_ == Verdict::kOpenLeg) opening_ = true;
     reason_ = step.reason;
+    reply_ = step.reply;
     signals_ |= step.signals;
     attacks_ |= step.attacks;
     offers_ += step.offered ? 1 : 0;
@@ -165,6 +167,7 @@ class SessionPlay {
   std::string client_, backend_, to_client_, to_backend_, asked_;
   Verdict verdict_ = Verdict::kContinue;
   EndReason reason_ = EndReason::kNone;
+  uint16_t reply_ = 0;
   uint32_t signals_ = 0, attacks_ = 0;
   int offers_ = 0;
   bool understood_ = false;

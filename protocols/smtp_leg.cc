@@ -22,10 +22,12 @@ static_assert(kSmtpReplyCount < 0x80);
 constexpr std::string_view kTooLong =
     " The mail server's greeting is longer than this gateway allows\r\n";
 
-// True as long as `octets` may turn out to be a reply of 421.
-bool MayBeGoodbye(std::string_view octets) {
-  constexpr std::string_view kCode = "421";
-  return kCode.starts_with(octets.substr(0, kCode.size()));
+constexpr size_t kCodeDigits = 3;
+
+// The code that a reply begins with, or its octets that have come.
+std::string_view CodeAt(std::string_view octets) {
+  const std::string_view code = octets.substr(0, kCodeDigits);
+  return code.substr(0, code.find_first_not_of("0123456789"));
 }
 
 // Room for what was checked before: never fails.
@@ -162,9 +164,7 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
     if (out.client.room() < kRoomForReply) break;
     ByteView rest = in.subspan(step.consumed);
-    // Data has no reply before its end. A backend that replies took something in the data
-    // for the end, and what came after it for commands: not even its line's end is awaited.
-    if (stage_ == Stage::kData && !lines_.amid_line() && !MayBeGoodbye(AsText(rest))) {
+    if (stage_ == Stage::kData && !lines_.amid_line() && AnswersData(AsText(rest), step)) {
       Fail(EndReason::kBackendProtocol, out, step);
       break;
     }
@@ -195,12 +195,28 @@ bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
   return MayAnswer(due(), line.code) && !no_recipient;
 }
 
+// Data has no reply before its end. A backend that replies took something in the data for
+// the end, and what came after it for commands: of its reply no more than the code is awaited.
+bool SmtpLeg::AnswersData(std::string_view octets, Step& step) const {
+  const std::string_view code = CodeAt(octets);
+  if (code.size() == octets.size() && code.size() < kCodeDigits) return false;
+  const SmtpReplyLine line = ParseSmtpReplyLine(code);
+  if (line.code == kSmtpClosing) return false;
+  NoteReply(line, step);
+  return true;
+}
+
+// For the log: a reply that may not come.
+void SmtpLeg::NoteReply(const SmtpReplyLine& line, Step& step) const {
+  step.reply = line.code;
+  const bool unasked = due() == SmtpDue::kNothing;
+  if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
+}
+
 bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
   const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
   if (!MayCome(line)) {
-    step.reply = line.code;
-    const bool unasked = due() == SmtpDue::kNothing && stage_ != Stage::kData;
-    if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
+    NoteReply(line, step);
     return false;
   }
   const bool begins = code_ == 0;
@@ -225,7 +241,10 @@ void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) 
     line_open_ = !piece.last;
   } else if (!established()) {
     swallowed_ += piece.consumed;
-    if (swallowed_ > kSmtpMaxSwallowed) return Fail(EndReason::kBackendTooLong, out, step);
+    if (swallowed_ > kSmtpMaxSwallowed) {
+      step.reply = code_;
+      return Fail(EndReason::kBackendTooLong, out, step);
+    }
   }
   if (piece.last && last_line_) EndReply(out, step);
 }

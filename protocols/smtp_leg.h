@@ -120,6 +120,8 @@ class SmtpLeg {
   // The line that `piece` begins. False: no such line may come here.
   bool BeginLine(const ServerLines::Piece& piece, Step& step);
   bool MayCome(const SmtpReplyLine& line) const;
+  bool AnswersData(std::string_view octets, Step& step) const;
+  void NoteReply(const SmtpReplyLine& line, Step& step) const;
   void EndReply(Output& out, Step& step);
   void EndGreeting(Output& out, Step& step);
   // The reply at the head is complete; true if that place is done with.

@@ -71,6 +71,7 @@ std::vector<Move> InData(std::vector<Move> rest) {
 }
 
 const std::vector<Signal> kNotTaken = {Signal::kNotTaken};
+const std::vector<Attack> kInjected = {Attack::kBackendInjection};
 
 TEST(SmtpLeg, Opens) {
   RunCases(
@@ -275,11 +276,16 @@ TEST(SmtpLeg, Data) {
           {"a reply within ends the session",
            InData({C("text\n.\nMAIL\r\n"), ToB("text\n.\nMAIL\r\n"), B("250 queued\r\n"),
                    ToC(kBroken)}),
-           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken},
+           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken, kInjected},
           {"a reply behind the go-ahead is within",
            InTransaction({C(kRcpt + "DATA\r\n"), ToB(kRcpt + "DATA\r\n"),
                           B("250 Ok\r\n354 go\r\n250 injected\r\n"),
                           ToC("250 Ok\r\n354 go\r\n" + kBroken)}),
+           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken, kInjected},
+          {"of which no more than the code is awaited",
+           InData({C("text\r\n"), ToB("text\r\n"), B("25"), ToC(""), B("0"), ToC(kBroken)}),
+           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken, kInjected},
+          {"what is no reply", InData({C("text\r\n"), ToB("text\r\n"), B("* OK"), ToC(kBroken)}),
            Verdict::kClose, EndReason::kBackendProtocol, kNotTaken},
           {"refused data are commands",
            InTransaction({C("DATA\r\nSTARTTLS\r\n"), ToB("DATA\r\n"), B("503 no\r\n"),
@@ -451,6 +457,39 @@ TEST(SmtpLeg, BackendsThatBreakTheProtocol) {
            EndReason::kBackendProtocol, kNotTaken},
       },
       Setting());
+}
+
+// The log has it.
+TEST(SmtpLeg, TheCodeOfTheReplyThatEndedTheSession) {
+  const SmtpSetting setting = Setting();
+  std::string endless;
+  for (int i = 0; i < 2'000; ++i) endless += "220-line\r\n";
+  struct Row {
+    const char* name;
+    std::vector<Move> moves;
+    uint16_t code;
+  };
+  const Row rows[] = {
+      {"amid data", InData({C("text\r\n"), ToB("text\r\n"), B("250 queued\r\n")}), 250},
+      {"of more lines", InData({C("text\r\n"), ToB("text\r\n"), B("550-a\r\n550 b\r\n")}), 550},
+      {"421", InData({C("text\r\n"), ToB("text\r\n"), B("421 going\r\n")}), 421},
+      {"no code", InData({C("text\r\n"), ToB("text\r\n"), B("25x\r\n")}), 0},
+      {"unasked", OnLeg({B("250 injected\r\n")}), 250},
+      {"of another class", OnLeg({C("NOOP\r\n"), ToB("NOOP\r\n"), B("354 go\r\n")}), 354},
+      {"a refusal", {C("VRFY a\r\n"), Opens(), B("554 no\r\n")}, 554},
+      {"too long", {C("VRFY a\r\n"), Opens(), B(endless)}, 220},
+  };
+  for (const Row& row : rows) {
+    for (const size_t piece : {std::string::npos, size_t{1}, size_t{2}}) {
+      SCOPED_TRACE(row.name);
+      SmtpPlay play(setting.options, false, piece);
+      play.Raise(EventKind::kStart);
+      play.TakeToClient();
+      for (const Move& move : row.moves) PlayMove(play, move);
+      EXPECT_EQ(play.verdict(), Verdict::kClose);
+      EXPECT_EQ(play.reply(), row.code);
+    }
+  }
 }
 
 TEST(SmtpLeg, Ends) {
