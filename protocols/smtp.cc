@@ -160,6 +160,7 @@ bool Smtp::PassOpaque(ByteView in, Output& out, Step& step) {
       blocked_ = true;
       return false;
     }
+    leg_.EndOpenLine(out.client);
     Say(out.client, {Text(passed.words)});
     Close(step, passed.error);
   }

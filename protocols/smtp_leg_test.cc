@@ -563,6 +563,8 @@ TEST(SmtpLeg, LogInWhereTheListenerAllowsIt) {
   setting.options.plaintext_auth = true;
   const std::string secret(4000, 'A');
   const std::string too_long = "500 5.5.2 Line too long, goodbye\r\n";
+  // Of which the client has a part: the end is not there.
+  const std::string going = "421 " + std::string(kSmtpMaxReplyLine, 'g');
   RunCases(
       {
           {"in several steps",
@@ -577,6 +579,15 @@ TEST(SmtpLeg, LogInWhereTheListenerAllowsIt) {
            {C("AUTH LOGIN\r\n"), Opens(), B("220 b\r\n"), B("334 \r\n"), ToC("334 \r\n"),
             ToB("AUTH LOGIN\r\n"), C(std::string(kSmtpMaxAuthLine - 2, 'A')),
             ToB(std::string(kSmtpMaxAuthLine - 2, 'A')), C("A"), ToC(too_long)},
+           Verdict::kClose,
+           EndReason::kLineTooLong,
+           {},
+           {Attack::kOverlongLine}},
+          {"amid a line of the server's",
+           {C("AUTH LOGIN\r\n"), Opens(), B("220 b\r\n"), B("334 \r\n"), ToC("334 \r\n"),
+            ToB("AUTH LOGIN\r\n"), B(going), C(std::string(kSmtpMaxAuthLine - 1, 'A')),
+            ToB(std::string(kSmtpMaxAuthLine - 2, 'A')),
+            ToC(going.substr(0, going.size() - ServerLines::kTail) + "\r\n" + too_long)},
            Verdict::kClose,
            EndReason::kLineTooLong,
            {},
