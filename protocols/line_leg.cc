@@ -105,9 +105,12 @@ bool LineDialogue::TakeBackendLiteral(std::string_view line, Step& step, Writer&
   if (!has_literals() || LogsIn(said_)) return false;
   const Literal literal = ParseLiteral(line);
   if (!literal.present) return false;
+  if (literal.size > kMaxNumber) {
+    Abort(EndReason::kBackendProtocol, step, out);
+    return true;
+  }
   backend_literal_ = literal.size;
   in_tail_ = true;
-  if (literal.size > kMaxNumber) Abort(EndReason::kBackendProtocol, step, out);
   return true;
 }
 
