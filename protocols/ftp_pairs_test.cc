@@ -120,6 +120,43 @@ TEST(FtpPairs, NobodyElse) {
   }
 }
 
+// Sent at once with the transfer: until that has begun, any failure is its own, and of
+// successes none but those that end one.
+TEST(FtpPairs, BeforeItBegins) {
+  const std::string to_backend = "PASV\r\nRETR x\r\nNOOP\r\n";
+  const auto with = [&](const std::string& name, std::vector<Move> more, const std::string& said,
+                        const std::string& dropped = "") {
+    std::vector<Move> moves = {
+        {C, kPrivate + "PASV\r\n"}, {B, kBackendPasv}, {C, "RETR x\r\nNOOP\r\n"}};
+    moves.insert(moves.end(), more.begin(), more.end());
+    return Case{name, moves, kPrivateReply + kPasvReply + said, to_backend, kAsked + dropped};
+  };
+  RunControl(
+      {with("answered first", {{B, "200 ok\r\n150 go\r\n"}, {Move::kWhole}, {B, kDone}},
+            "200 ok\r\n150 go\r\n" + kDone),
+       with("and told at once", {{B, "200 ok\r\n150 go\r\n"}}, "200 ok\r\n150 go\r\n"),
+       with("answered amid it", {{B, "150 go\r\n200 ok\r\n"}, {Move::kWhole}, {B, kDone}},
+            "150 go\r\n200 ok\r\n" + kDone),
+       with("the transfer fails", {{B, "550 no\r\n200 ok\r\n"}}, "550 no\r\n200 ok\r\n", "drop;")});
+}
+
+// The server may wait for the end of an upload that is cut off: it sees that at once, without
+// a reply of its own before. One that has not looked at the connection yet still finds it.
+TEST(FtpPairs, CutOff) {
+  for (const std::string& transfer : kTransfers) {
+    for (const auto& cut : {Move::kCut, Move::kTlsFailed}) {
+      std::vector<Move> begun = Begin(transfer), before = begun;
+      before.pop_back();
+      begun.push_back({cut});
+      before.push_back({cut});
+      RunControl({{transfer + ", begun", begun, kBegun, "PASV\r\n" + transfer + " x\r\n",
+                   kAsked + "drop;"},
+                  {transfer + ", before", before, kPrivateReply + kPasvReply,
+                   "PASV\r\n" + transfer + " x\r\n", kAsked}});
+    }
+  }
+}
+
 TEST(FtpPairs, Closing) {
   for (const std::string& transfer : kTransfers) {
     std::vector<Move> moves = Begin(transfer);
@@ -220,7 +257,14 @@ TEST(FtpPairs, OwnRepliesBehindMissingOnes) {
              {B, kDone},
              {C, "PWD\r\n" + pbsz},
              {B, "257 \"/\"\r\n"}},
-            kDone + "257 \"/\"\r\n" + reply, "PWD\r\n")});
+            kDone + "257 \"/\"\r\n" + reply, "PWD\r\n"),
+       with("nor one that asks for more",
+            {{C, "NOOP\r\n"},
+             {Move::kWhole},
+             {B, kDone},
+             {C, "REST 5\r\n" + pbsz},
+             {B, "350 ok\r\n"}},
+            kDone + "350 ok\r\n" + reply, "REST 5\r\n")});
 }
 
 TEST(FtpPairs, ActiveBehindMissingReply) {
