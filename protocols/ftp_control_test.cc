@@ -459,5 +459,31 @@ TEST(FtpControl, EventsOnTheFreshLeg) {
   }
 }
 
+// The log names the server's reply that ended the session.
+TEST(FtpControl, TheReplyThatEndedIt) {
+  const struct {
+    std::string greeting, client, replies;
+    uint16_t reply;
+  } rows[] = {{"530-full\r\n530 go away\r\n", "", "", 530},
+              {"421 busy\r\n", "", "", 421},
+              {"220 ready\r\n", "", "421 bye\r\n", 421},
+              {"220 ready\r\n", "NOOP\r\n", "421-soon\r\n421 bye\r\n", 421},
+              {"220 ready\r\n", "", "226 done\r\n", 226},
+              {"220 ready\r\n", "QUIT\r\n", "221 bye\r\n", 0}};
+  for (const auto& row : rows) {
+    for (const size_t piece : {std::string::npos, size_t{1}}) {
+      SCOPED_TRACE(row.greeting + row.replies);
+      const DialogueOptions options;
+      SessionPlay play(CreateFtp, options, piece);
+      play.EnterTls(&kV4);
+      play.Backend(row.greeting);
+      play.Client(row.client);
+      play.Backend(row.replies);
+      EXPECT_TRUE(play.over());
+      EXPECT_EQ(play.reply(), row.reply);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace starling

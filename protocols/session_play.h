@@ -66,6 +66,7 @@ class SessionPlay {
   bool opening() const { return opening_; }
   Verdict verdict() const { return verdict_; }
   EndReason reason() const { return reason_; }
+  // Code of the server's reply that ended the session.
   uint16_t reply() const { return reply_; }
   uint32_t signals() const { return signals_; }
   uint32_t attacks() const { return attacks_; }
