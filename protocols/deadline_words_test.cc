@@ -204,5 +204,18 @@ TEST(Commands, AreUnderstoodWhateverStandsBesideThem) {
   EXPECT_FALSE(driver.TakeUnderstood());
 }
 
+// Lines of an article are none, whatever they say.
+TEST(Commands, AreNotUnderstoodInAnArticle) {
+  const DialogueOptions options;
+  DialogueDriver driver(FindProtocol("nntp")->create, options);
+  driver.Event(EventKind::kStart);
+  driver.Client("TAKETHIS <a@b>\r\n");
+  EXPECT_TRUE(driver.TakeUnderstood());
+  driver.Client("HELP\r\n");
+  EXPECT_FALSE(driver.TakeUnderstood());
+  driver.Client(".\r\nHELP\r\n");
+  EXPECT_TRUE(driver.TakeUnderstood());
+}
+
 }  // namespace
 }  // namespace starling

@@ -57,6 +57,7 @@ TEST(Dialogue, PassesWordsOnWithOneSpace) {
       {"a  \"b  c", "a \"b  c"},
       {"a  <b  c", "a <b  c"},
       {"a  b\\", "a b\\"},
+      {"a\\  b  c", "a\\ b c"},
       {"a  \"b\\", "a \"b\\"},
       {"a>  b", "a> b"},
   };

@@ -489,6 +489,14 @@ TEST(Irc, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
     EXPECT_EQ(play.TakeToClient(), "ERROR :Closing link: send NICK and USER again inside TLS\r\n");
     EXPECT_EQ(Label(play.reason()), Label(EndReason::kPreRelaySilence));
   });
+  // Amid a line of the server's that line is ended first.
+  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    EnterTls(play, user + "STARTTLS\r\n");
+    play.Backend(":irc.example.org NOTICE * :" + std::string(8'000, 'x'));
+    play.Raise(EventKind::kPatienceOver, true);
+    EXPECT_TRUE(play.TakeToClient().ends_with(
+        "xxx\r\nERROR :Closing link: send NICK and USER again inside TLS\r\n"));
+  });
   InPieces(DialogueOptions(), [&](SessionPlay& play) {
     EnterTls(play, user + "STARTTLS\r\n");
     play.Client("NICK demo\r\n");

@@ -43,6 +43,7 @@ struct Language {
   const char* name;
   SessionPlay::Create create;
   std::string broken;
+  std::string success;  // how a reply begins by which a log-in is over
   std::vector<State> states;
   std::vector<Line> lines;
 };
@@ -67,6 +68,7 @@ Language Imap() {
   return {"imap",
           CreateImap,
           "* BYE Server broken, try again later\r\n",
+          "b OK",
           {{Owes::kNothing, on({})},
            {Owes::kGreeting, {{'c', "b X\r\n"}}},
            {Owes::kReply, on({{'c', "b X\r\n"}})},
@@ -127,6 +129,7 @@ Language Pop3() {
   return {"pop3",
           CreatePop3,
           "-ERR Server broken, try again later\r\n",
+          "+OK",
           {{Owes::kNothing, on({})},
            {Owes::kGreeting, {{'c', "STAT\r\n"}}},
            {Owes::kReply, on({{'c', "STAT\r\n"}})},
@@ -176,6 +179,7 @@ Language Sieve() {
   return {"managesieve",
           CreateManageSieve,
           "BYE \"Server broken, try again later\"\r\n",
+          "OK",
           {{Owes::kNothing, on({})},
            {Owes::kGreeting, {{'c', "LISTSCRIPTS\r\n"}}},
            {Owes::kReply, on({{'c', "LISTSCRIPTS\r\n"}})},
@@ -189,6 +193,7 @@ Language Sieve() {
             true},
            {"OK \"done\"\r\n", {Owes::kList}, "\"STARTTLS\"\r\nOK \"done\"\r\n", true, true},
            {"OK \"" + kText + "\"\r\n", {Owes::kReply, Owes::kSasl}, {}, true, true},
+           {"OK {5}\r\n", challenge, {}, true, true},  // the rest is relayed
            {"NO \"" + kText + "\"\r\n", refused, {}, false},
            {"NO {5000}\r\n" + kText + "\r\n", refused, {}, false},
            {"NO (QUOTA) {5}\r\nOK\r\nx {2}\r\nno\r\n", refused, {}, false},
@@ -227,6 +232,8 @@ Language Sieve() {
 bool Contains(const std::vector<Owes>& all, Owes one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
+
+const std::vector<Owes> kLogIns = {Owes::kLogin, Owes::kCall, Owes::kSasl, Owes::kResponse};
 
 struct Told {
   std::string client, backend;
@@ -268,6 +275,8 @@ void Check(const Language& language, const State& state, const Line& line) {
       continue;
     }
     EXPECT_NE(told.reason, EndReason::kBackendProtocol);
+    const bool logs_in = Contains(kLogIns, state.owes) && line.octets.starts_with(language.success);
+    EXPECT_EQ(told.verdict == Verdict::kRelay, logs_in);
     if (greets && line.swallowed_in_greeting) {
       EXPECT_EQ(told.client, "");
     } else {
