@@ -50,6 +50,7 @@ struct Case {
   bool black_hole_beside = false;          // one more server, which cannot be reached
   const ListenerLimits* limits = nullptr;  // instead of those that are far away
   uint32_t sessions = 16;
+  bool servers_of_legs = false;  // what reaches them is a plaintext leg of mail
 };
 
 // One listener, one backend, one session.
@@ -82,6 +83,7 @@ class OneSession final : public Sessions {
     BackendSetup backend;
     backend.address = world_.FreshAddress(false);
     backend.protocol = with.protocol;
+    backend.inside_tls = !with.servers_of_legs;
     BackendConfig& servers = config_.backends.emplace_back();
     servers.name = "backend";
     servers.servers = {backend.address};
@@ -191,6 +193,7 @@ class PlainClient {
         world_.Write(socket_, {reinterpret_cast<const uint8_t*>(octets.data()), octets.size()});
     EXPECT_EQ(sent, static_cast<int>(octets.size()));
   }
+  void Reset() { world_.Reset(socket_); }
   // All that has come since the last call.
   std::string Take() {
     std::string taken;

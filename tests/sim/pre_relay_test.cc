@@ -182,6 +182,76 @@ TEST(PreRelayWords, OfAServerThatCannotBeReachedSaySo) {
   });
 }
 
+// The same goes for one that has asked for work in plaintext, where that is allowed. Its
+// silence is not timed: it has nothing to say.
+TEST(PreRelayWords, OfAServerOfALegThatCannotBeReachedSaySo) {
+  RunInThread([] {
+    ListenerLimits limits = DefaultsOf("smtp");
+    limits.pre_relay_silence_ms = 2'000;
+    limits.pre_relay_total_ms = 4'000;
+    limits.connect_ms = kFar;
+    Case with = Of("smtp", limits);
+    with.dialogue.policy = Policy::kOpportunistic;
+    with.servers = ServerKind::kBlackHole;
+    OneSession session(with);
+    PlainClient client(session);
+    client.Say("EHLO x\r\nMAIL FROM:<a@b>\r\n");
+    session.RunFor(milliseconds(3'990));
+    client.Take();
+    EXPECT_EQ(session.ended(), 0);
+    session.RunFor(kSlack);
+    EXPECT_EQ(client.Take(), "421 4.3.2 localhost Service not available, try again later\r\n");
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kPreRelayTotal), 1);
+    session.Finish();
+  });
+}
+
+// Behind the upgrade no command is awaited: the handshake has a time of its own.
+TEST(PreRelayAgain, InAHandshakeNotAsSilence) {
+  RunInThread([] {
+    ListenerLimits limits = DefaultsOf("smtp");
+    limits.pre_relay_silence_ms = 2'000;
+    OneSession session(Of("smtp", limits));
+    PlainClient client(session);
+    client.Say("STARTTLS\r\n");
+    session.RunFor(seconds(14));
+    EXPECT_EQ(session.ended(), 0) << Label(session.reason());
+    session.RunFor(seconds(4));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeDeadline), 1);
+    session.Finish();
+  });
+}
+
+// Work in plaintext may take longer than all that comes before a relay; an upgrade behind it
+// has its own time.
+TEST(PreRelayAgain, BehindWorkInPlaintext) {
+  RunInThread([] {
+    const ListenerLimits limits = DefaultsOf("smtp");
+    Case with = Of("smtp", limits);
+    with.dialogue.policy = Policy::kOpportunistic;
+    with.servers_of_legs = true;
+    OneSession session(with);
+    PlainClient client(session, session.plan().endpoint);
+    client.Say("EHLO x\r\nMAIL FROM:<a@b>\r\n");
+    for (uint32_t passed = 0; passed <= limits.pre_relay_total_ms / 1'000; passed += 50) {
+      session.RunFor(seconds(50));
+      ASSERT_EQ(session.ended(), 0) << Label(session.reason());
+      client.Say("NOOP\r\n");
+    }
+    client.Say("RSET\r\n");  // amid a message there is no upgrade
+    session.RunFor(seconds(1));
+    client.Take();
+    client.Say("STARTTLS\r\n");
+    session.RunFor(seconds(14));
+    EXPECT_TRUE(client.Take().starts_with("220 "));
+    EXPECT_EQ(session.ended(), 0) << Label(session.reason());
+    session.RunFor(seconds(4));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeDeadline), 1);
+    session.Finish();
+  });
+}
+
 // `count` clients, each with a command behind it.
 std::vector<std::unique_ptr<PlainClient>> Clients(OneSession& session, int count) {
   std::vector<std::unique_ptr<PlainClient>> clients;
@@ -251,6 +321,24 @@ TEST(Crowd, LeavesOthersAlone) {
     EXPECT_EQ(session.ended_for(EndReason::kGoodbye), 7);
     const auto later = Clients(session, 8);
     session.RunFor(seconds(30));
+    EXPECT_EQ(session.ended(), 7);
+    session.Finish();
+  });
+}
+
+// Nor is one that has broken off, however it was then.
+TEST(Crowd, ForgetsWhoHasBrokenOff) {
+  RunInThread([] {
+    const ListenerLimits limits = DefaultsOf("smtp");
+    OneSession session(Of("smtp", limits));
+    const auto first = Clients(session, 7);
+    session.RunFor(seconds(90));
+    for (size_t i = 0; i < first.size(); i += 2) first[i]->Reset();
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended(), 4);
+    const auto later = Clients(session, 5);
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kPreRelayCrowded), 3);
     EXPECT_EQ(session.ended(), 7);
     session.Finish();
   });
