@@ -299,7 +299,8 @@ class Scripted(socketserver.ThreadingTCPServer):
 
         def command(self):
             line = self.rfile.readline()
-            self.server.lines.append(line)
+            if line:  # and no end of a connection, which may be another test's
+                self.server.lines.append(line)
             return line
 
         def reply(self, verb):

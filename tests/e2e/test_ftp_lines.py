@@ -243,10 +243,27 @@ class EndOfUploads(unittest.TestCase):
     def test_a_download_is_not_meant(self):
         """One that is under way is cut off: the server waits amid it for a command."""
         for listener in ("scripted", "lenient"):
+            counted = {"name": "starling_sessions_ended_total", "listener": listener,
+                       "reason": "client_truncated"}
+            before = gateway.metrics().sum(**counted)
             with self.subTest(listener), Wire(gateway.ports[listener]) as control:
                 control.start_tls(wire.context(env.ca)).line()
                 with self.begin(control, b"RETR beside") as data:
                     data.socket.recv(1000)
+                    data.socket.shutdown(socket.SHUT_WR)
+                    control.send(b"NOOP\r\n")
+                    self.assertEqual(control.line(), b"200 ok\r\n")
+                    self.assertEqual(control.line()[:4], b"426 ")
+                gateway.wait_for_metric(before + 1, **counted)
+
+    def test_a_download_that_has_not_begun_is_not_meant(self):
+        """The server has sent nothing when the client's end comes, and then does."""
+        scripted.FILE = b"x"  # half of it is nothing
+        self.addCleanup(delattr, scripted, "FILE")
+        for listener in ("scripted", "lenient"):
+            with self.subTest(listener), Wire(gateway.ports[listener]) as control:
+                control.start_tls(wire.context(env.ca)).line()
+                with self.begin(control, b"RETR beside") as data:
                     data.socket.shutdown(socket.SHUT_WR)
                     control.send(b"NOOP\r\n")
                     self.assertEqual(control.line(), b"200 ok\r\n")
