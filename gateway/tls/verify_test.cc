@@ -245,6 +245,7 @@ TEST_F(VerifyTest, TicketsAreBoundToAllThatIsDemanded) {
       {"strict ALPN", [](TlsPolicy& p) { p.alpn_strict = true; }, false},
       {"strict SNI", [](TlsPolicy& p) { p.sni_strict = true; }, false},
       {"TLS 1.3 alone", [](TlsPolicy& p) { p.tls12 = false; }, false},
+      {"CBC", [](TlsPolicy& p) { p.cbc = true; }, false},
   };
   const auto first = Make(Policy(kOptional, Trust(root_.cert())));
   for (const auto& row : rows) {
