@@ -62,19 +62,24 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
     Abort(EndReason::kBadOctet, FaultOf(line.status), step, out);
     return false;
   }
-  const std::string_view text = cut ? AsText(rest.first(kFtpMaxLine)) : line.text;
+  if (cut) {
+    // No server is shown a line whose end has not been seen: one that gave up in its middle
+    // would take the rest for a command, past all that is judged here.
+    client_lines_.Reset();
+    Reply(Own::kLineTooLong, out);
+    client_fate_ = Fate::kDrop;
+    return true;
+  }
+  const std::string_view text = line.text;
   const FtpCommand command = ParseFtpCommand(text);
   if (MustWait(command.verb)) return false;
+  // A long line goes to a server that has read all before it, so that the line reaches it in one
+  // piece: some (pyftpdlib) give up in the middle of one that comes in several.
+  if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
   client_lines_.Reset();
-  if (cut && !command.blanks_count) {
-    Reply(Own::kLineTooLong, out);
-  } else {
-    OnCommand(command, step, out);
-  }
+  OnCommand(command, step, out);
   if (client_fate_ == Fate::kPass) {
     step.consumed += static_cast<size_t>(command.argument.data() - text.data());
-  } else if (cut) {
-    client_fate_ = Fate::kDrop;
   } else {
     step.consumed += line.consumed;
   }

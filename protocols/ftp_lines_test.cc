@@ -35,18 +35,44 @@ TEST(FtpLines, LongReplies) {
   }
 }
 
+// A longer one is refused, and no octet of it reaches the server.
 TEST(FtpLines, LongCommands) {
   for (const size_t size : kSizes) {
     const std::string command = "CWD " + Path(size) + "\r\n";
+    const bool fits = command.size() <= kFtpMaxLine;
     RunControl({{std::to_string(size),
-                 {{C, command + "NOOP\r\n"}, {B, "550 no\r\n200 ok\r\n"}},
-                 "550 no\r\n200 ok\r\n",
-                 command + "NOOP\r\n"}});
+                 {{C, command}, {B, fits ? "550 no\r\n" : ""}, {C, "NOOP\r\n"}, {B, "200 ok\r\n"}},
+                 (fits ? "550 no\r\n" : kTooLong) + "200 ok\r\n",
+                 (fits ? command : "") + "NOOP\r\n"}});
   }
 }
 
+// A server that gives up in the middle of a long line takes its rest for a command.
+TEST(FtpLines, LongCommandsGoAlone) {
+  const std::string command = "CWD " + Path(kFtpMaxShared) + "\r\n";
+  Case waits{
+      "behind one that is not answered", {{C, "NOOP\r\n" + command + "SYST\r\n"}}, "", "NOOP\r\n"};
+  waits.client_left = command + "SYST\r\n";
+  RunControl({waits,
+              {"behind one that is",
+               {{C, "NOOP\r\n" + command + "SYST\r\n"}, {B, "200 ok\r\n"}},
+               "200 ok\r\n",
+               "NOOP\r\n" + command + "SYST\r\n"},
+              {"behind one amid a transfer that is never answered",
+               {{C, kPrivate + "PASV\r\n"},
+                {B, kBackendPasv},
+                {C, "RETR a\r\nNOOP\r\n"},
+                {B, "150 go\r\n"},
+                {Move::kWhole},
+                {B, "226 done\r\n"},
+                {C, command}},
+               kBegun + kDone,
+               "PASV\r\nRETR a\r\nNOOP\r\n" + command,
+               kAsked}});
+}
+
 TEST(FtpLines, LongTransfers) {
-  const std::string command = "STOR " + Path(20'000) + "\r\n";
+  const std::string command = "STOR " + Path(4'096) + "\r\n";
   RunControl({{"with a channel",
                {{C, kPrivate + "PASV\r\n"},
                 {B, kBackendPasv},
@@ -75,7 +101,7 @@ TEST(FtpLines, LongCommandsOfTheGateway) {
   }
   RunControl({{"no word at all",
                {{C, std::string(20'000, 'x') + "\r\nNOOP\r\n"}, {B, "200 ok\r\n"}},
-               "500 Unknown command\r\n200 ok\r\n",
+               kTooLong + "200 ok\r\n",
                "NOOP\r\n"},
               {"a word that is too long",
                {{C, std::string(33, 'x') + " y\r\n"}},
@@ -88,7 +114,7 @@ TEST(FtpLines, NothingIsFoundInALongLine) {
   const std::string command =
       "CWD " + Path(kFtpMaxLine - 4) + "QUIT" + Path(kFtpMaxLine) + "PASV\r\n";
   const std::string reply = "257 " + Path(kFtpMaxLine - 4) + "227 (10,0,0,1,4,5)\r\n";
-  RunControl({{"command", {{C, command}, {B, "250 ok\r\n"}}, "250 ok\r\n", command},
+  RunControl({{"command", {{C, command}}, kTooLong, ""},
               {"reply", {{C, "PWD\r\n"}, {B, reply}}, reply, "PWD\r\n"}});
 }
 
@@ -103,8 +129,8 @@ TEST(FtpLines, BadOctetsFarBehind) {
   for (const auto& [end, said] : bad) {
     RunControl({{"of the client",
                  {{C, begin + end}},
-                 said,
-                 begin,
+                 kTooLong + said,
+                 "",
                  "",
                  Verdict::kClose,
                  EndReason::kBadOctet,

@@ -104,7 +104,7 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
     fate = JudgeReply(line, out);
   }
   // Within a reply it is no reply, but a client may take it for one.
-  if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text)) {
+  if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text, line.cut)) {
     Say(out.client, {" (an address of the server's)\r\n"});
     fate = Fate::kDrop;
   }

@@ -199,15 +199,17 @@ LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf) {
   return piece;
 }
 
-bool NamesDataAddress(std::string_view line) {
+bool NamesDataAddress(std::string_view line, bool cut) {
   constexpr size_t kDigits = 3;
-  line = TrimStart(line, kBlanks);
+  // Clients skip Telnet's commands, white space and control characters before a code.
+  const auto is_shown = [](char c) { return c > ' ' && c < '\x7f'; };
+  line.remove_prefix(static_cast<size_t>(std::ranges::find_if(line, is_shown) - line.begin()));
   const uint32_t code = Number(line.substr(0, kDigits), UINT16_MAX).value_or(0);
   if (line.size() <= kDigits || !IsPassiveCode(static_cast<int>(code)) || IsDigit(line[kDigits])) {
     return false;
   }
   line.remove_prefix(kDigits);
-  return line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
+  return cut || line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
 }
 
 // RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not. A code

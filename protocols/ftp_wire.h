@@ -155,8 +155,9 @@ struct LinePiece {
 LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf);
 
 // Whether a line within a reply reads as a reply of its own that tells the client where to
-// connect: 227, 228 (LPSV) or 229 with what may be an address.
-bool NamesDataAddress(std::string_view line);
+// connect: 227, 228 (LPSV) or 229 with what may be an address. `cut`: the line goes on, and
+// the address may stand there.
+bool NamesDataAddress(std::string_view line, bool cut);
 
 // The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)", in any line of such a
 // reply. The address is not looked at: RFC 2577 section 3.

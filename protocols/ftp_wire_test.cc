@@ -79,12 +79,14 @@ TEST(FtpWire, PiecesOfLines) {
 TEST(FtpWire, LinesThatNameAnAddress) {
   for (const char* line :
        {"227 Entering (1,2,3,4,5,6)", "227-1,2,3,4,5,6", "\t228 (4,4,1,2)", "229 (|||5|)"}) {
-    EXPECT_TRUE(NamesDataAddress(line)) << line;
+    EXPECT_TRUE(NamesDataAddress(line, false)) << line;
   }
   for (const char* line :
        {"", "22", "227", "227 x", "226 (1,2,3,4,5,6)", "2271 (1,2)", "x 227 (1)"}) {
-    EXPECT_FALSE(NamesDataAddress(line)) << line;
+    EXPECT_FALSE(NamesDataAddress(line, false)) << line;
   }
+  EXPECT_TRUE(NamesDataAddress("227 x", true)) << "the rest of the line may have it";
+  EXPECT_FALSE(NamesDataAddress("226 x", true));
 }
 
 TEST(FtpWire, TelnetBeforeAbor) {

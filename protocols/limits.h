@@ -101,13 +101,17 @@ inline constexpr size_t kLdapMaxMessage = 8'192;
 
 // So much of a line of either side is looked at before it is judged; RFC 959 has no bound. It
 // holds what a server says of the longest path (PATH_MAX, 4,096, with each quote doubled). Of
-// a longer line the beginning is judged, and the rest follows unread, or is dropped. It fits
-// into one block, in which a session keeps what it has not consumed.
+// a longer line of the server's the beginning is judged, and the rest follows unread, or is
+// dropped; a longer one of the client's is refused. It fits into one block, in which a session
+// keeps what it has not consumed.
 inline constexpr size_t kFtpMaxLine = 16'384;
 
 // What is swallowed of a server's greeting, where the client has had the gateway's. A banner of a
 // public server has a few thousand octets. A refusal is passed on instead, however long.
 inline constexpr size_t kFtpMaxGreeting = 65'536;
+
+// A longer command is passed on only when no other is outstanding. Servers read so much at once.
+inline constexpr size_t kFtpMaxShared = 1'024;
 
 // The longest word that is a command, and the argument of a command that the gateway itself
 // acts on, or writes anew: an address or a number.

@@ -85,9 +85,23 @@ class Lines(unittest.TestCase):
             with self.subTest(size=size):
                 client = self.log_in()
                 command = b"CWD " + b"p" * size + b"\r\n"
-                self.assertEqual(client.send(command + b"NOOP\r\n").line(), b"200 ok\r\n")
+                fits = len(command) <= 16384
+                client.send(command + b"NOOP\r\n")
+                self.assertEqual(client.line(),
+                                 b"200 ok\r\n" if fits else b"500 Line too long\r\n")
                 self.assertEqual(client.line(), b"200 ok\r\n")
-                self.assertEqual(scripted.lines[-2:], [command, b"NOOP\r\n"])
+                self.assertEqual(scripted.lines[-1], b"NOOP\r\n")
+                self.assertEqual(scripted.lines[-2] == command, fits)
+
+    def test_no_command_in_the_rest_of_a_line(self):
+        """A server that gives up in the middle of a line, as pyftpdlib does, would obey it."""
+        scripted.lines.clear()
+        client = self.log_in()
+        client.send(b"CWD " + b"a" * 16380)
+        client.send(b"PORT 127,0,0,1,4,5\r\nNOOP\r\n")
+        self.assertEqual(client.line(), b"500 Line too long\r\n")
+        self.assertEqual(client.line(), b"200 ok\r\n")
+        self.assertFalse([line for line in scripted.lines if b"CWD" in line or b"PORT" in line])
 
     def test_commands_of_the_gateway(self):
         client = self.log_in()
