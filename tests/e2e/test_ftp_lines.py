@@ -78,7 +78,10 @@ class Lines(unittest.TestCase):
                     client.line()
                     client.send(b"AUTH TLS\r\n").line()
                     client.start_tls(wire.context(env.ca))
-                    self.assertEqual(client.send(b"NOOP\r\n").line(), b"200 ok\r\n")
+                    fits = size < 65536
+                    self.assertEqual(
+                        client.send(b"NOOP\r\n").line(), b"200 ok\r\n" if fits else
+                        b"421 The server's greeting is longer than this gateway allows\r\n")
 
     def test_commands(self):
         for size in self.SIZES:
