@@ -54,7 +54,6 @@ Step FtpControl::OnClient(ByteView in, Output& out) {
 }
 
 bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
-  if (queue_.full()) return false;
   const LineReader::Line line = client_lines_.Next(rest);
   if (line.status == LineReader::Status::kNeedMore) return false;
   const bool cut = line.status == LineReader::Status::kTooLong;
@@ -63,6 +62,7 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
     return false;
   }
   if (cut) {
+    if (!HasRoom(Due::kOwn, out)) return false;
     // No server is shown a line whose end has not been seen: one that gave up in its middle
     // would take the rest for a command, past all that is judged here.
     client_lines_.Reset();
@@ -72,7 +72,7 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   }
   const std::string_view text = line.text;
   const FtpCommand command = ParseFtpCommand(text);
-  if (MustWait(command.verb)) return false;
+  if (MustWait(command.verb) || !HasRoom(PlaceFor(command), out)) return false;
   // A long line goes to a server that has read all before it, so that the line reaches it in one
   // piece: some (pyftpdlib) give up in the middle of one that comes in several.
   if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
@@ -100,6 +100,23 @@ bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
     client_fate_ = Fate::kNone;
   }
   return piece.consumed > 0;
+}
+
+FtpQueue::Due FtpControl::PlaceFor(const FtpCommand& command) {
+  const bool acted_on = command.argument.size() <= kFtpMaxOwnArgument;
+  if (command.verb == FtpVerb::kOther) return Due::kAny;
+  if (command.verb == FtpVerb::kNoop) return Due::kNoop;
+  if (command.verb == FtpVerb::kAbor && acted_on) return Due::kAbor;
+  if (command.verb == FtpVerb::kQuit && acted_on) return Due::kQuit;
+  return Due::kOwn;
+}
+
+bool FtpControl::HasRoom(Due due, Output& out) {
+  if (!queue_.HasRoom(due) && IsOwedNothing()) {
+    FlushBehindDoubtful(out);
+    queue_.MergeDoubtful();
+  }
+  return queue_.HasRoom(due);
 }
 
 // One data channel at a time, and its transfer is bound to it when the command is read.
@@ -263,10 +280,14 @@ void FtpControl::Pass(Due due, const FtpCommand& command, Output& out) {
 }
 
 void FtpControl::Reply(Own own, Output& out) {
-  const bool amid_reply = fate_ != Fate::kNone || replies_.InReply();
-  if (amid_reply || !queue_.OnlyDoubtful()) return queue_.PushOwn(static_cast<uint8_t>(own));
+  if (!IsOwedNothing()) return queue_.PushOwn(static_cast<uint8_t>(own));
   FlushBehindDoubtful(out);
   SayOwn(own, out);
+}
+
+bool FtpControl::IsOwedNothing() const {
+  const bool amid_reply = fate_ != Fate::kNone || holding_ || replies_.InReply();
+  return !amid_reply && queue_.OnlyDoubtful();
 }
 
 void FtpControl::FlushBehindDoubtful(Output& out) {

@@ -76,6 +76,9 @@ class FtpControl {
   bool ReadRestOfCommand(ByteView rest, Step& step, Output& out);
   void OnCommand(const FtpCommand& command, Step& step, Output& out);
   bool MustWait(FtpVerb verb) const;
+  // The place in which the reply to this command waits; the strictest that it may need.
+  static Due PlaceFor(const FtpCommand& command);
+  bool HasRoom(Due due, Output& out);
   void Pass(Due due, const FtpCommand& command, Output& out);
   void Reply(Own own, Output& out);
   void OnPassive(const FtpCommand& command, Output& out);
@@ -117,6 +120,8 @@ class FtpControl {
   // Gives those of the gateway's own that have come to the head.
   void Flush(Output& out);
   void FlushBehindDoubtful(Output& out);
+  // No reply of the server's is due for certain, or under way.
+  bool IsOwedNothing() const;
   void Abort(EndReason reason, std::string_view text, Step& step, Output& out) const;
 
   LineReader client_lines_;

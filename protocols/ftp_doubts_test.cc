@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protocols/ftp_testing.h"
+#include "protocols/limits.h"
 
 namespace starling {
 namespace {
@@ -192,6 +193,98 @@ TEST(FtpDoubts, LateAborIsNotOfTheNextTransfer) {
                kBegun + "426 cut\r\n226 late\r\n200 PORT\r\n150 go\r\n" + kDone,
                "PASV\r\nRETR x\r\nABOR\r\n" + kPassedActive + "STOR y\r\n",
                kAsked + "drop;from server, 25601;"}});
+}
+
+// --- more of them than there are places ---
+
+std::string Times(size_t count, const std::string& text) {
+  std::string all;
+  while (count-- > 0) all += text;
+  return all;
+}
+
+// Keep-alives amid one long transfer, however many, and what ends it.
+TEST(FtpRows, KeepAlives) {
+  for (const std::string alive : {"NOOP", "STAT", "PWD"}) {
+    for (const size_t count : {31, 32, 33, 1'000}) {
+      const std::string commands = Times(count, alive + "\r\n");
+      const std::string replies = Times(count, "200 ok\r\n");
+      const auto with = [&](const std::string& name, std::vector<Move> more,
+                            const std::string& said, const std::string& to_backend,
+                            const std::string& asked = "") {
+        std::vector<Move> moves = Begin("RETR");
+        moves.push_back({C, commands});
+        moves.insert(moves.end(), more.begin(), more.end());
+        return Case{alive + ", " + name, moves, kBegun + said,
+                    "PASV\r\nRETR x\r\n" + commands + to_backend, kAsked + asked};
+      };
+      const std::vector<Move> next = {{C, "PBSZ 0\r\nPASV\r\n"}, {B, kBackendPasv}};
+      const auto then = [&](std::vector<Move> more) {
+        more.insert(more.end(), next.begin(), next.end());
+        return more;
+      };
+      const std::string said_next = kPbszReply + kPasvReply;
+      RunControl({with("ABOR", then({{C, "ABOR\r\n"}, {B, "426 cut\r\n" + replies + "226 ok\r\n"}}),
+                       "426 cut\r\n" + replies + "226 ok\r\n" + said_next, "ABOR\r\nPASV\r\n",
+                       "drop;" + kAsked),
+                  with("late", then({{Move::kWhole}, {B, kDone + replies}}),
+                       kDone + replies + said_next, "PASV\r\n", kAsked),
+                  with("early", then({{B, replies}, {Move::kWhole}, {B, kDone}}),
+                       replies + kDone + said_next, "PASV\r\n", kAsked),
+                  with("one of them early", then({{B, "200 ok\r\n"}, {Move::kWhole}, {B, kDone}}),
+                       "200 ok\r\n" + kDone + said_next, "PASV\r\n", kAsked),
+                  with("missing", then({{Move::kWhole}, {B, kDone}}), kDone + said_next, "PASV\r\n",
+                       kAsked)});
+      Case quit =
+          with("QUIT", {{C, "QUIT\r\n"}, {Move::kWhole}, {B, kDone + replies + "221 x\r\n"}},
+               kDone + replies + "221 x\r\n", "QUIT\r\n");
+      quit.verdict = Verdict::kClose;
+      quit.reason = EndReason::kClientClosed;
+      RunControl({quit});
+    }
+  }
+}
+
+// Unlike commands have no row, but there is a place for ABOR and one for QUIT.
+TEST(FtpRows, EndsHavePlacesOfTheirOwn) {
+  // The transfer has a place too, and what joins a row needs none.
+  const std::string commands =
+      Times((kFtpMaxOutstanding - kFtpKeptForEnds) / 2 - 1, "NOOP\r\nFEAT\r\n") + "NOOP\r\n" +
+      "NOOP\r\n";
+  std::vector<Move> moves = Begin("RETR");
+  moves.insert(moves.end(),
+               {{C, commands + "ABOR\r\nQUIT\r\n"}, {B, "426 cut\r\n"}, {B, "221 bye\r\n"}});
+  RunControl({{"alternating", moves, kBegun + "426 cut\r\n221 bye\r\n",
+               "PASV\r\nRETR x\r\n" + commands + "ABOR\r\nQUIT\r\n", kAsked + "drop;",
+               Verdict::kClose, EndReason::kClientClosed}});
+  std::vector<Move> full = Begin("RETR");
+  full.push_back({C, commands + "FEAT\r\n"});
+  Case waits{"no place is left", full, kBegun, "PASV\r\nRETR x\r\n" + commands, kAsked};
+  waits.client_left = "FEAT\r\n";
+  RunControl({waits});
+}
+
+// What takes all places, and is never answered, keeps no later command from being read.
+TEST(FtpRows, FullOfDoubtful) {
+  const std::string commands = Times(14, "NOOP\r\nPWD\r\n") + "NOOP\r\nABOR\r\n";
+  std::vector<Move> moves = Begin("RETR");
+  moves.insert(moves.end(), {{C, commands},
+                             {B, "426 cut\r\n"},
+                             {C, "TYPE I\r\n"},
+                             {B, "200 ok\r\n"},
+                             {C, kPbsz + "PASV\r\n"},
+                             {B, kBackendPasv}});
+  RunControl({{"commands", moves, kBegun + "426 cut\r\n200 ok\r\n" + kPbszReply + kPasvReply,
+               "PASV\r\nRETR x\r\n" + commands + "TYPE I\r\nPASV\r\n", kAsked + "drop;" + kAsked}});
+  std::vector<Move> own = Begin("RETR");
+  own.insert(own.end(), {{C, "NOOP\r\n" + Times(8, kPbsz)},
+                         {Move::kWhole},
+                         {B, kDone},
+                         {C, "PASV\r\n"},
+                         {B, kBackendPasv}});
+  RunControl(
+      {{"replies of the gateway's own", own, kBegun + kDone + Times(8, kPbszReply) + kPasvReply,
+        "PASV\r\nRETR x\r\nNOOP\r\nPASV\r\n", kAsked + kAsked}});
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace starling {
 
 namespace {
 
-static_assert(kFtpMaxOutstanding <= UINT8_MAX && kFtpMaxOwnOutstanding < kFtpMaxOutstanding);
+static_assert(kFtpMaxOutstanding < UINT8_MAX && kFtpMaxRow <= UINT16_MAX);
+static_assert(kFtpMaxOwnOutstanding + kFtpKeptForEnds < kFtpMaxOutstanding);
 
 using Due = FtpQueue::Due;
 
@@ -65,12 +66,28 @@ bool MayAnswer(Due due, int code) {
 
 }  // namespace
 
+bool FtpQueue::JoinsRow(Due due) const {
+  if (!transfer_ || empty() || (due != Due::kNoop && due != Due::kAny)) return false;
+  const Place& last = At(size_ - 1u);
+  return last.due == due && last.amid && !last.doubtful && last.count < kFtpMaxRow;
+}
+
+bool FtpQueue::HasRoom(Due due) const {
+  if (JoinsRow(due)) return true;
+  if (due == Due::kAbor || due == Due::kQuit) return size_ < kFtpMaxOutstanding;
+  return size_ < kFtpMaxOutstanding - kFtpKeptForEnds && own_ < kFtpMaxOwnOutstanding;
+}
+
 void FtpQueue::Push(const Place& place) {
   At(size_) = place;
   ++size_;
 }
 
 void FtpQueue::Push(Due due) {
+  if (JoinsRow(due)) {
+    ++At(size_ - 1u).count;
+    return;
+  }
   Push({.due = due, .amid = transfer_});
   if (!IsTransfer(due)) return;
   transfer_ = true;
@@ -89,6 +106,11 @@ void FtpQueue::Begin() {
 }
 
 void FtpQueue::Pop() {
+  if (At(0).count == 1) return Skip();
+  --At(0).count;
+}
+
+void FtpQueue::Skip() {
   if (TransferIsHead() && !HeadIsDoubtful()) EndTransfer();
   Remove(0);
 }
@@ -103,6 +125,13 @@ void FtpQueue::Remove(size_t i) {
   for (; i > 0; --i) At(i) = At(i - 1);
   head_ = static_cast<uint8_t>((head_ + 1) % places_.size());
   --size_;
+}
+
+void FtpQueue::Split(size_t i) {
+  for (size_t later = size_; later > i; --later) At(later) = At(later - 1);
+  ++size_;
+  At(i).count = 1;
+  --At(i + 1).count;
 }
 
 std::optional<uint8_t> FtpQueue::TakeOwnAtHead() {
@@ -126,6 +155,15 @@ std::optional<uint8_t> FtpQueue::TakeOwnBehindDoubtful() {
   const uint8_t own = At(i).own;
   Remove(i);
   return own;
+}
+
+void FtpQueue::MergeDoubtful() {
+  Place all{.due = Due::kAny, .count = 0, .amid = true, .doubtful = true};
+  for (uint8_t i = 0; i < size_; ++i) {
+    all.count = static_cast<uint16_t>(std::min<size_t>(all.count + At(i).count, kFtpMaxRow));
+  }
+  size_ = 0;
+  Push(all);
 }
 
 void FtpQueue::GiveUpTransfer() {
@@ -174,6 +212,7 @@ uint8_t FtpQueue::Align(int code) {
   if (place == 0 || !IsTransfer(head()) || HeadIsDoubtful()) return place;
   // The transfer's own reply is still to come, behind this one.
   const Place transfer = At(0);
+  if (At(place).count > 1) Split(place);
   for (uint8_t i = 0; i < place; ++i) At(i) = At(i + 1);
   At(place) = transfer;
   return static_cast<uint8_t>(place - 1);

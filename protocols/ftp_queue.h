@@ -41,7 +41,7 @@ class FtpQueue {
   };
 
   bool empty() const { return size_ == 0; }
-  bool full() const { return size_ == places_.size() || own_ == kFtpMaxOwnOutstanding; }
+  bool HasRoom(Due due) const;
   Due head() const { return places_[head_].due; }
   bool TransferIsHead() const { return !empty() && IsTransfer(head()); }
   // A transfer's final reply is due for certain.
@@ -52,12 +52,17 @@ class FtpQueue {
 
   void Push(Due due);
   void PushOwn(uint8_t reply);
+  // The head has had its reply ...
   void Pop();
+  // ... or will have none, and neither will its equals in a row.
+  void Skip();
   // One of the gateway's own at the head, which is thereby taken.
   std::optional<uint8_t> TakeOwnAtHead();
   // One that stands in a queue of nothing but doubtful commands: the client has gone on without.
   std::optional<uint8_t> TakeOwnBehindDoubtful();
   bool OnlyDoubtful() const;
+  // Makes room: where all commands are doubtful, they become one row of no kind.
+  void MergeDoubtful();
   bool HeadIsDoubtful() const { return places_[head_].doubtful; }
   // The transfer is over for the client, whatever is said of it yet. So is a doubtful one when
   // the client begins the next.
@@ -73,8 +78,9 @@ class FtpQueue {
  private:
   struct Place {
     Due due = Due::kAny;
-    uint8_t own = 0;    // which, with kOwn
-    bool amid = false;  // it came amid a transfer
+    uint8_t own = 0;     // which, with kOwn
+    uint16_t count = 1;  // of equal commands in a row
+    bool amid = false;   // it came amid a transfer
     // The server may never answer it, or has done so already: the transfer that it came amid
     // is over, or the reply that was given to a command before it was its own.
     bool doubtful = false;
@@ -85,6 +91,10 @@ class FtpQueue {
   const Place& At(size_t i) const { return places_[(head_ + i) % places_.size()]; }
   void Push(const Place& place);
   void Remove(size_t i);
+  // Gives the first of a row a place of its own.
+  void Split(size_t i);
+  // It is equal to the last command, and both came amid the transfer.
+  bool JoinsRow(Due due) const;
   void EndTransfer();
   uint8_t Find(bool (*wanted)(Due due), uint8_t from) const;
   uint8_t PlaceOf(int code) const;
@@ -94,7 +104,8 @@ class FtpQueue {
   uint8_t own_ = 0;
   bool transfer_ = false;
   bool begun_ = false;
-  std::array<Place, kFtpMaxOutstanding> places_{};
+  // One more, since a row may be split when all are taken.
+  std::array<Place, kFtpMaxOutstanding + 1> places_{};
 };
 
 }  // namespace starling

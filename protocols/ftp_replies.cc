@@ -209,7 +209,7 @@ void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
     }
     if (!queue_.HeadIsDoubtful()) ForgetSetup(queue_.head());
     if (queue_.TransferIsHead()) DropChannel(line, step);
-    queue_.Pop();
+    queue_.Skip();
   }
   Flush(out);
   doubted_ = queue_.Doubt(line.code);

@@ -118,8 +118,15 @@ inline constexpr size_t kFtpMaxShared = 1'024;
 inline constexpr size_t kFtpMaxVerb = 32;
 inline constexpr size_t kFtpMaxOwnArgument = 512;
 
-// Commands not answered yet. RFC 959 section 5.4 has one at a time; lftp sends some more.
+// Commands not answered yet. RFC 959 section 5.4 has one at a time; lftp sends some more. The
+// last of them are kept for ABOR and QUIT.
 inline constexpr size_t kFtpMaxOutstanding = 32;
+inline constexpr size_t kFtpKeptForEnds = 2;
+
+// Equal commands in a row amid a transfer count as one of these, up to this many: some clients
+// keep the control connection alive by NOOP, and some servers answer when the transfer is over.
+// At one every ten seconds that is a week.
+inline constexpr size_t kFtpMaxRow = 65'535;
 
 // Of these, replies of the gateway's own that wait for their turn, each of so many octets
 // at most.
