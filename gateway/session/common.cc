@@ -151,7 +151,7 @@ void ReleaseBlock(WorkerContext& ctx, Block& block) {
 }
 
 void ArmRecv(WorkerContext& ctx, Session& session, Leg& leg) {
-  if (leg.tls != nullptr && leg.tls->tcp_ended) return;
+  if (leg.tls != nullptr && (leg.tls->tcp_ended || leg.tls->cut_off)) return;
   if (!leg.open() || (leg.in_flight & kOpRecv) != 0 || leg.end_of_data || leg.recv_error != 0 ||
       leg.starved || leg.chunk != kNoBuffer) {
     return;

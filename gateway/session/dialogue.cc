@@ -287,16 +287,27 @@ bool BrokenLeg(WorkerContext& ctx, Session& session) {
     }
     if (HoldsForData(ctx, session)) return false;
     const Phase before = session.phase;
-    NoteReason(session, EndReason::kBackendReset);
+    const EndReason reason = session.up.break_reason();
+    NoteReason(session, reason);
     if (!session.dialogue->backend_end_told) {
       session.dialogue->backend_end_told = true;
       TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up});
     }
     // Whatever it made of that, the leg is gone.
-    if (session.phase == before) EndPolitely(ctx, session, EndReason::kBackendReset);
+    if (session.phase == before) EndPolitely(ctx, session, reason);
     return true;
   }
   return false;
+}
+
+// TLS with the server was cut off, and what came before is read as far as it goes; half a
+// line of it is nothing. True: BrokenLeg has to look again.
+bool WasCutOff(WorkerContext& ctx, Session& session) {
+  Leg& up = session.up;
+  if (!LegIsUp(session) || up.tls == nullptr || !up.tls->cut_off) return false;
+  if (!Flushed(session.down) || HoldsForData(ctx, session)) return false;
+  up.recv_error = kLegTlsError;
+  return true;
 }
 
 }  // namespace
@@ -361,6 +372,7 @@ bool StepDialogue(WorkerContext& ctx, Session& session) {
     any = any || progress;
   }
   if (session.phase != before || session.dialogue->handing_over) return true;
+  if (WasCutOff(ctx, session)) return true;
   TellEnds(ctx, session);
   return any || session.phase != before;
 }
@@ -371,6 +383,7 @@ bool StepPreamble(WorkerContext& ctx, Session& session) {
   while (session.phase == before && Feed(ctx, session, session.up)) {
   }
   if (session.phase != before) return true;
+  if (WasCutOff(ctx, session)) return true;
   if (session.up.end_of_data && !session.dialogue->backend_end_told) {
     session.dialogue->backend_end_told = true;
     TellNegotiator(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = true});

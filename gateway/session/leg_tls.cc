@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "gateway/session/steps.h"
+#include "protocols/limits.h"
 
 namespace starling {
 namespace {
@@ -17,6 +18,11 @@ constexpr size_t kReplyRoom = 512;
 // So many of them wait for room at most; the library itself ends a flood of KeyUpdates.
 constexpr size_t kMaxReplies = 8 * kReplyRoom;
 constexpr size_t kMaxRecord = 16'384;
+// A reader has the longest line that it must see whole before so much is opened. With more
+// there, nothing has to be moved to the front of the block for each short line it takes.
+constexpr size_t kEnoughOpened = 16'384;
+static_assert(kEnoughOpened >= std::max(kFtpMaxLine, kMinOutputRoom));
+static_assert(kEnoughOpened < BufferPool::kBlockSize);
 
 void Wrote(Leg& leg, size_t octets) { leg.out.end += static_cast<uint32_t>(octets); }
 
@@ -32,43 +38,46 @@ bool SendReplies(WorkerContext& ctx, Leg& leg) {
   return true;
 }
 
-// All that will come has come, and was opened.
-void NoteEnd(Leg& leg) {
+// False: there was nothing to open, or no room.
+bool OpenMore(WorkerContext& ctx, Leg& leg) {
   LegTls& tls = *leg.tls;
-  // Without close_notify it may be that somebody cut the rest off: no end of data, but
-  // a leg that broke.
-  if (tls.tcp_ended && !leg.end_of_data && leg.recv_error == 0) leg.recv_error = kLegTlsError;
+  const ByteView raw = RawInput(ctx, leg);
+  if (raw.empty() && !tls.pending) {
+    // Without close_notify it may be that somebody cut the rest off: no end of data, but
+    // a leg that broke.
+    tls.cut_off = tls.tcp_ended;
+    return false;
+  }
+  const std::span<uint8_t> room = RoomIn(ctx, tls.in, 1, raw.size());
+  if (room.empty()) return false;
+  uint8_t reply[kReplyRoom];
+  TlsSession::Io io{.in = raw, .consumed = 0, .out = reply, .written = 0};
+  size_t got = 0;
+  const TlsResult result = tls.tls.Read(io, room, got);
+  RawConsume(ctx, leg, io.consumed);
+  tls.in.end += static_cast<uint32_t>(got);
+  tls.spoken |= got > 0;
+  tls.reply.append(reinterpret_cast<const char*>(reply), io.written);
+  tls.pending = result == TlsResult::kOk && got == room.size();
+  if (result == TlsResult::kClosed) leg.end_of_data = true;
+  tls.cut_off = result == TlsResult::kFailed || result == TlsResult::kNeedRoom ||
+                tls.reply.size() > kMaxReplies;
+  return got > 0 || io.consumed > 0;
 }
 
 }  // namespace
 
 ByteView OpenedInput(WorkerContext& ctx, Leg& leg) {
   LegTls& tls = *leg.tls;
-  while (tls.in.empty() && !leg.end_of_data && leg.recv_error == 0) {
-    const ByteView raw = RawInput(ctx, leg);
-    if (raw.empty() && !tls.pending) {
-      NoteEnd(leg);
-      break;
-    }
-    const std::span<uint8_t> room = RoomIn(ctx, tls.in, 1, raw.size());
-    if (room.empty()) break;
-    uint8_t reply[kReplyRoom];
-    TlsSession::Io io{.in = raw, .consumed = 0, .out = reply, .written = 0};
-    size_t got = 0;
-    const TlsResult result = tls.tls.Read(io, room, got);
-    RawConsume(ctx, leg, io.consumed);
-    tls.in.end += static_cast<uint32_t>(got);
-    tls.spoken |= got > 0;
-    tls.reply.append(reinterpret_cast<const char*>(reply), io.written);
-    tls.pending = result == TlsResult::kOk && got == room.size();
-    if (result == TlsResult::kClosed) leg.end_of_data = true;
-    if (result == TlsResult::kFailed || result == TlsResult::kNeedRoom ||
-        tls.reply.size() > kMaxReplies) {
-      leg.recv_error = kLegTlsError;
-    }
-    if (got == 0 && io.consumed == 0) break;
+  // Behind what nobody has consumed, too: it may be a part of a line, whose rest comes in
+  // another record.
+  while (tls.in.end - tls.in.begin < kEnoughOpened && !leg.end_of_data && !tls.cut_off &&
+         leg.recv_error == 0) {
+    if (!OpenMore(ctx, leg)) break;
   }
   ReleaseIfEmpty(ctx, tls.in);
+  // What came before the cut is read first.
+  if (tls.cut_off && tls.in.empty() && leg.recv_error == 0) leg.recv_error = kLegTlsError;
   return tls.in.data == nullptr ? ByteView{} : tls.in.view();
 }
 

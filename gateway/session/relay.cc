@@ -144,10 +144,8 @@ void SealRecords(WorkerContext& ctx, Session& session) {
 }
 
 void EndOfServer(WorkerContext& ctx, Session& session) {
-  EndReason reason = EndReason::kBackendClosed;
-  if (session.up.was_reset()) reason = EndReason::kBackendReset;
-  if (session.up.recv_error == kLegTlsError) reason = EndReason::kBackendTruncated;
-  NoteReason(session, reason);
+  const bool broke = session.up.was_reset();
+  NoteReason(session, broke ? session.up.break_reason() : EndReason::kBackendClosed);
   // After a reset the client must not take what it has for the whole: it gets
   // the TCP end alone, without close_notify.
   if (session.tls_up && !session.close_notify_sent && !session.up.was_reset()) {

@@ -64,11 +64,13 @@ struct LegTls {
   std::string reply;       // records that the library answered with, to go out before others
   bool pending = false;    // the library holds opened octets that found no room
   bool tcp_ended = false;  // without a close_notify that is a truncation
+  bool cut_off = false;    // by it, or by an error: nothing more can be opened
   bool close_notify_over = false;  // sent, or not to be
   bool spoken = false;             // the server has said something inside it
 };
 
-// What is wrong with a leg when TLS in it is: an errno that no socket gives here.
+// What is wrong with a leg when TLS in it is: an errno that no socket gives here. The leg has
+// it once nothing is left to read of what came before.
 inline constexpr int16_t kLegTlsError = EPROTO;
 
 // Whether the kernel is to be told not to wait with its acknowledgement.
@@ -103,6 +105,10 @@ struct Leg {
   // send; what the other then sees as the end of data is none. (A peer that ended its
   // data first makes a later send fail with EPIPE instead.)
   bool was_reset() const { return recv_error != 0 || send_error == ECONNRESET; }
+  // Where it did, or TLS in it broke: why the session ends.
+  EndReason break_reason() const {
+    return recv_error == kLegTlsError ? EndReason::kBackendTruncated : EndReason::kBackendReset;
+  }
   bool idle() const { return in_flight == 0; }
 };
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "gateway/tls/test_client.h"
 #include "tests/sim/gateway_fixture.h"
@@ -51,6 +52,7 @@ struct Case {
   const ListenerLimits* limits = nullptr;  // instead of those that are far away
   uint32_t sessions = 16;
   bool servers_of_legs = false;  // what reaches them is a plaintext leg of mail
+  std::vector<std::string> script = {};  // of the server: see BackendSetup
 };
 
 // One listener, one backend, one session.
@@ -84,6 +86,7 @@ class OneSession final : public Sessions {
     backend.address = world_.FreshAddress(false);
     backend.protocol = with.protocol;
     backend.inside_tls = !with.servers_of_legs;
+    backend.script = with.script;
     BackendConfig& servers = config_.backends.emplace_back();
     servers.name = "backend";
     servers.servers = {backend.address};

@@ -125,6 +125,7 @@ class StreamLeg final : public BackendLeg {
   void Greet() {
     if (stage_ != Stage::kGreeting || !wire_.open()) return;
     stage_ = Stage::kMute;
+    if (!setup_.script.empty()) return Recite(0);
     switch (kind()) {
       case BackendKind::kRefuse:
         wire_.Send(Refusal(setup_.protocol));
@@ -147,6 +148,18 @@ class StreamLeg final : public BackendLeg {
         break;
     }
     Step();
+  }
+
+  void Recite(size_t at) {
+    if (!wire_.open()) return;
+    if (at < setup_.script.size()) {
+      wire_.Send(setup_.script[at]);
+      world_.After(std::chrono::milliseconds(10), [this, at] { Recite(at + 1); });
+    } else if (kind() == BackendKind::kCloseMute) {
+      wire_.ShutdownWhenFlushed();
+    } else if (kind() == BackendKind::kTruncateMid) {
+      wire_.TruncateWhenFlushed();
+    }
   }
 
   // The client's stream; only its own octets may come, and in order.

@@ -28,6 +28,10 @@ struct BackendSetup {
   ServerTls tls = ServerTls::kNone;  // how the gateway reaches it
   int backlog = 128;
   bool accepts = true;
+  // What it says in place of greeting and stream, each within TLS a record of its own, and
+  // sent when the one before has long arrived. Then it ends as BackendKind says: kCloseMute,
+  // kTruncateMid, or not.
+  std::vector<std::string> script = {};
 };
 
 // What the legs of one server are made with.
