@@ -40,8 +40,8 @@ class AcapDialogue final : public LineDialogue {
   // A refusal of more lines, or of which the end is not here yet, ends the relay by itself.
   Greeting Judge(std::string_view line) const override {
     std::string_view rest = line;
-    if (TakeWord(rest) != "*") return Greeting::kBroken;
-    const std::string_view status = TakeWord(rest);
+    if (FirstWord(rest) != "*") return Greeting::kBroken;
+    const std::string_view status = NextWord(rest, kServerBlanks);
     if (EqualsIgnoreCase(status, "ACAP")) return Greeting::kPassOn;
     if (!EqualsIgnoreCase(status, "BYE")) return Greeting::kBroken;
     return is_whole() && !line.ends_with('}') ? Greeting::kRefusal : Greeting::kPassOn;

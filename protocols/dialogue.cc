@@ -60,6 +60,11 @@ std::string_view NextWord(std::string_view& rest, std::string_view blanks) {
   return word;
 }
 
+std::string_view FirstWord(std::string_view& rest) {
+  const bool indented = !rest.empty() && kServerBlanks.find(rest.front()) != std::string_view::npos;
+  return indented ? std::string_view() : NextWord(rest, kServerBlanks);
+}
+
 bool IsPrintable(std::string_view word) {
   return std::all_of(word.begin(), word.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }

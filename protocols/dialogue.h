@@ -21,20 +21,26 @@ static_assert(kReplyRoom <= kMinOutputRoom);
 constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
-// Cuts the octets before the first space off `rest`, and that one space. For what
-// servers say, where each space counts.
+// Cuts the octets before the first space off `rest`, and that one space: for words that
+// exactly one space stands between.
 std::string_view TakeWord(std::string_view& rest);
 
 // The white space between the words of a command. IMAP, POP3, ManageSieve, ACAP and IRC
 // have the space alone; SMTP, LMTP, NNTP, HTTP and FTP have the tab as well.
 inline constexpr std::string_view kSpace = " ";
 inline constexpr std::string_view kBlanks = " \t";
+// The white space between the words of a server's line: whatever some client takes for it.
+// What the gateway takes out of such a line must not come back as words of another cut.
+inline constexpr std::string_view kServerBlanks = " \t\v\f";
 
 std::string_view TrimStart(std::string_view text, std::string_view blanks);
 std::string_view TrimEnd(std::string_view text, std::string_view blanks);
 std::string_view Trim(std::string_view text, std::string_view blanks);
 // Cuts the first word of a command off `rest`, and all `blanks` before and behind it.
 std::string_view NextWord(std::string_view& rest, std::string_view blanks);
+// Cuts the word that a server's line begins with off `rest`, and all white space behind it.
+// Empty if the line begins with white space: clients do not agree on what that line is.
+std::string_view FirstWord(std::string_view& rest);
 
 // True if every octet is printable ASCII (0x21 to 0x7e; not space).
 bool IsPrintable(std::string_view word);

@@ -132,8 +132,8 @@ class ImapDialogue final : public LineDialogue {
   LegLine Read(std::string_view line) const override {
     const bool greets = due() == Due::kGreeting;
     std::string_view rest = line;
-    const std::string_view first = TakeWord(rest);
-    const std::string_view status = TakeWord(rest);
+    const std::string_view first = FirstWord(rest);
+    const std::string_view status = NextWord(rest, kServerBlanks);
     if (first == "+") return LegLine::kGoOn;
     const bool ok = EqualsIgnoreCase(status, "OK");
     const bool no = EqualsIgnoreCase(status, "NO") || EqualsIgnoreCase(status, "BAD");
@@ -150,12 +150,11 @@ class ImapDialogue final : public LineDialogue {
   void Give(LegLine what, std::string_view line, Step& step, Writer& out) override {
     if (what == LegLine::kGoOn) return GiveLine({line}, out);
     std::string_view rest = line;
-    const std::string_view first = TakeWord(rest);
-    const std::string_view status = TakeWord(rest);
+    const std::string_view first = FirstWord(rest);
+    const std::string_view status = NextWord(rest, kServerBlanks);
     if (EqualsIgnoreCase(status, "CAPABILITY")) {
       Say(out, {"* "});
-      // Where a line is not whole its last word may go on.
-      PassCapabilities(is_whole() ? rest : rest.substr(0, rest.rfind(' ')), /*offer=*/true, out);
+      PassCapabilities(WholeWords(rest, is_whole()), /*offer=*/true, out);
       Say(out, {"\r\n"});
       return;
     }
@@ -173,7 +172,7 @@ class ImapDialogue final : public LineDialogue {
     const size_t end = text.find(']');
     if (text.starts_with('[') && end != std::string_view::npos) {
       std::string_view arguments = text.substr(1, end - 1);
-      const std::string_view code = TakeWord(arguments);
+      const std::string_view code = NextWord(arguments, kServerBlanks);
       if (EqualsIgnoreCase(code, "CAPABILITY")) {
         Say(out, {"["});
         PassCapabilities(arguments, offer, out);
@@ -182,8 +181,9 @@ class ImapDialogue final : public LineDialogue {
         step.Note(Attack::kBackendInjection);
         return SayText("Not available here", out);
       }
-    } else if (text.starts_with('[')) {
-      // A code without an end, or too long to be looked at whole.
+    } else if (text.starts_with('[') || (text.empty() && !is_whole())) {
+      // A code without an end, or one that is too long, or comes too late, to be looked at
+      // whole.
       return SayText(EqualsIgnoreCase(status, "OK") ? "Completed" : "Not available here", out);
     }
     GiveLine({text}, out);
@@ -196,7 +196,7 @@ class ImapDialogue final : public LineDialogue {
   void PassCapabilities(std::string_view list, bool offer, Writer& out) {
     Say(out, {"CAPABILITY"});
     while (!list.empty()) {
-      const std::string_view word = TakeWord(list);
+      const std::string_view word = NextWord(list, kServerBlanks);
       if (word.empty() || IsWithheld(word)) continue;
       Say(out, {" ", word});
     }

@@ -9,6 +9,8 @@
 namespace starling {
 namespace {
 
+using namespace std::string_literals;
+
 DialogueOptions Options(bool plaintext_auth) {
   DialogueOptions options;
   options.hostname = "mail.example.org";
@@ -132,6 +134,14 @@ TEST(ImapLeg, CapabilitiesAreEdited) {
   const std::string refused = "CAPABILITY IMAP4rev1 IDLE STARTTLS LOGINDISABLED";
   RunLegCases({OnLeg("refused", "b CAPABILITY\r\n", backend,
                      "* " + refused + "\r\nb OK [" + refused + "] done\r\n"),
+               OnLeg("tabs and spaces", "b CAPABILITY\r\n",
+                     "*\tCAPABILITY\tIMAP4\tAUTH=PLAIN  SASL-IR\vAUTH=X\fIDLE \r\n"
+                     "b OK\t[CAPABILITY\tIMAP4\t AUTH=PLAIN\tstarttls ] done\r\n",
+                     "* CAPABILITY IMAP4 IDLE STARTTLS LOGINDISABLED\r\n"
+                     "b OK [CAPABILITY IMAP4 STARTTLS LOGINDISABLED] done\r\n"),
+               OnLeg("a cut word behind a tab", "b CAPABILITY\r\n",
+                     "* CAPABILITY A\tB" + std::string(3000, 'x') + "\r\nb OK\r\n",
+                     "* CAPABILITY A STARTTLS LOGINDISABLED\r\nb OK \r\n"),
                OnLeg("the backend's word is not needed twice", "b X\r\n",
                      "* OK [CAPABILITY A LOGINDISABLED] x\r\nb OK\r\n",
                      "* OK [CAPABILITY A STARTTLS LOGINDISABLED] x\r\nb OK \r\n")},
@@ -171,6 +181,29 @@ TEST(ImapLeg, NothingOfAMailboxPassesBeforeLogIn) {
   cases.push_back(OnLeg("referral", "b X\r\n", "b NO [REFERRAL imap://evil.example/] go\r\n",
                         "b NO Not available here\r\n", Verdict::kContinue, EndReason::kNone,
                         attack));
+  // However the words are kept apart: clients cut them as they like.
+  for (const char* line : {"b NO  [REFERRAL imap://evil/] x", "b NO\t[REFERRAL imap://evil/] x",
+                           "b\tNO [REFERRAL imap://evil/] x", "b  NO [REFERRAL imap://evil/] x",
+                           "b NO \t [REFERRAL\timap://evil/] x", "b NO [ REFERRAL imap://e/] x",
+                           "b NO \v[REFERRAL\fimap://evil/]", "b NO [\treferral] x"}) {
+    cases.push_back(OnLeg(line, "b X\r\n", line + "\r\n"s, "b NO Not available here\r\n",
+                          Verdict::kContinue, EndReason::kNone, attack));
+  }
+  cases.push_back(OnLeg("unasked referral", "", "*  OK\t [REFERRAL imap://evil/] x\r\n",
+                        "* OK Not available here\r\n", Verdict::kContinue, EndReason::kNone,
+                        attack));
+  const std::string far(3000, ' ');
+  cases.push_back(OnLeg("a code too far away", "b X\r\n", "b NO" + far + "[REFERRAL imap://e/]\r\n",
+                        "b NO Not available here\r\n"));
+  cases.push_back(
+      OnLeg("white space first", "b X\r\n", " b NO no\r\n", broken, close, bad, attack));
+  cases.push_back(OnLeg("a tab first", "", "\t* OK hi\r\n", broken, close, bad, attack));
+  cases.push_back(OnLeg("late preauth behind a tab", "", "*\tPREAUTH x\r\n", broken, close,
+                        EndReason::kBackendPreauth, {Attack::kPreauth}));
+  cases.push_back(
+      OnLeg("a mailbox behind a tab", "", "*\t1 EXISTS\r\n", broken, close, bad, attack));
+  cases.push_back(OnLeg("text with its spaces", "b X\r\n", "b\tNO  no  such\tthing \r\n",
+                        "b NO no  such\tthing \r\n"));
   cases.push_back(OnLeg("a code without an end", "b X\r\n", "b NO [referral imap://evil\r\n",
                         "b NO Not available here\r\n"));
   RunLegCases(cases, CreateImap, Options(false));

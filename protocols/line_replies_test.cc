@@ -414,11 +414,11 @@ TEST(LineReplies, GreetingsInsideTls) {
       cases.push_back({create, upgrade, octets, broken, bad});
     }
   };
-  add(CreateImap, tagged, Imap().broken, {"* OK hi\r\n", "* OK " + kText + "\r\n"},
+  add(CreateImap, tagged, Imap().broken, {"* OK hi\r\n", "*\tOK\thi\r\n", "* OK " + kText + "\r\n"},
       {"* BYE no\r\n", "* BYE " + kText + "\r\n"},
       {"* NO x\r\n", "* BAD x\r\n", "a OK\r\n", "+ x\r\n", "+OK\r\n", "220 x\r\n", "354 x\r\n",
-       "* CAPABILITY X\r\n", "\r\n", kText + "\r\n"});
-  add(CreatePop3, "STLS\r\n", Pop3().broken, {"+OK\r\n", "+OK " + kText + "\r\n"},
+       "* CAPABILITY X\r\n", " * OK x\r\n", "\r\n", kText + "\r\n"});
+  add(CreatePop3, "STLS\r\n", Pop3().broken, {"+OK\r\n", "+OK\thi\r\n", "+OK " + kText + "\r\n"},
       {"-ERR no\r\n", "-ERR " + kText + "\r\n"},
       {"+ x\r\n", "+OKAY\r\n", "* OK\r\n", "220 x\r\n", ".\r\n", "\r\n", kText + "\r\n"});
   add(CreateManageSieve, plain, Sieve().broken,
@@ -427,15 +427,17 @@ TEST(LineReplies, GreetingsInsideTls) {
       {"BYE \"no\"\r\n", "NO \"no\"\r\n"},
       {"* OK\r\n", "+OK\r\n", "220 x\r\n", "{3}\r\n", "\r\n", kText + "\r\n"});
   add(CreateAcap, tagged, "* BYE \"Server broken, try again later\"\r\n",
-      {"* ACAP (X)\r\n", "* ACAP (" + kText + ")\r\n", "* BYE " + kText + "\r\n"},
+      {"* ACAP (X)\r\n", "*\tACAP\t(X)\r\n", "* ACAP (" + kText + ")\r\n",
+       "* BYE " + kText + "\r\n"},
       {"* BYE \"no\"\r\n"},
       {"* OK\r\n", "a OK\r\n", "+ x\r\n", "220 x\r\n", "\r\n", kText + "\r\n"});
   for (const std::string& before : {""s, "200 x\r\n"s}) {
-    std::vector<std::string> good = {"200 x\r\n", "201 " + kText + "\r\n"};
+    std::vector<std::string> good = {"200 x\r\n", "200\tx\r\n", "201 " + kText + "\r\n"};
     std::vector<std::string> refusals = {"400 no\r\n", "502 " + kText + "\r\n", "480 no\r\n"};
-    std::vector<std::string> wrong = {"100 x\r\n", "202 x\r\n",    "281 x\r\n", "335 x\r\n",
-                                      "382 x\r\n", "600 x\r\n",    "4x0 x\r\n", "4000 x\r\n",
-                                      "* OK\r\n",  "200-more\r\n", "\r\n",      kText + "\r\n"};
+    std::vector<std::string> wrong = {"100 x\r\n",   "202 x\r\n",    "281 x\r\n",  "335 x\r\n",
+                                      "382 x\r\n",   "600 x\r\n",    "4x0 x\r\n",  "4000 x\r\n",
+                                      "* OK\r\n",    "200-more\r\n", " 200 x\r\n", "\r\n",
+                                      kText + "\r\n"};
     for (auto* all : {&good, &refusals, &wrong}) {
       for (std::string& octets : *all) octets = before + octets;
     }

@@ -1,5 +1,6 @@
 #include "protocols/managesieve.h"
 
+#include <algorithm>
 #include <new>
 
 #include "protocols/dialogue.h"
@@ -95,7 +96,7 @@ class ManageSieveDialogue final : public LineDialogue {
       return line.starts_with('"') ? LegLine::kList : LegLine::kOther;
     }
     std::string_view rest = line;
-    const std::string_view status = TakeWord(rest);
+    const std::string_view status = FirstWord(rest);
     if (EqualsIgnoreCase(status, "OK")) return LegLine::kYes;
     if (EqualsIgnoreCase(status, "BYE")) return LegLine::kBye;
     if (!EqualsIgnoreCase(status, "NO")) return LegLine::kOther;
@@ -106,15 +107,14 @@ class ManageSieveDialogue final : public LineDialogue {
     if (what == LegLine::kGoOn) return GiveLine({line}, out);
     if (what == LegLine::kList) return GiveListLine(line, out);
     std::string_view rest = line;
-    const std::string_view status = TakeWord(rest);
+    const std::string_view status = FirstWord(rest);
     if (what == LegLine::kYes && due() == Due::kList) {
       Say(out, {"\"STARTTLS\"\r\n"});
       NoteOffer();
     }
     // A referral (section 1.3) is replaced: it would send the client, with its password,
     // to where anybody likes.
-    constexpr std::string_view kReferral = "(REFERRAL";
-    if (EqualsIgnoreCase(rest.substr(0, kReferral.size()), kReferral)) {
+    if (MayRefer(rest)) {
       step.Note(Attack::kBackendInjection);
       Say(out, {status, " \"Not available here.\"\r\n"});
       return;
@@ -122,11 +122,27 @@ class ManageSieveDialogue final : public LineDialogue {
     GiveLine({line}, out);
   }
 
+  // `text` is all behind the status. Where the line is not whole, what stands where a
+  // referral would may still become one.
+  bool MayRefer(std::string_view text) const {
+    constexpr std::string_view kReferral = "REFERRAL";
+    if (text.empty()) return !is_whole();
+    if (!text.starts_with('(')) return false;
+    const std::string_view code = TrimStart(text.substr(1), kServerBlanks);
+    const size_t size = is_whole() ? kReferral.size() : std::min(code.size(), kReferral.size());
+    return EqualsIgnoreCase(code.substr(0, size), kReferral.substr(0, size));
+  }
+
   void GiveListLine(std::string_view line, Writer& out) {
-    std::string_view value = line;
-    const std::string_view name = TakeWord(value);
-    if (EqualsIgnoreCase(name, "\"STARTTLS\"") || EqualsIgnoreCase(name, "\"XCLIENT\"")) return;
-    if (EqualsIgnoreCase(name, "\"SASL\"")) return PassMechanisms(value, out);
+    // It begins with a quotation mark. What stands between the name and its value, if
+    // anything does, is no part of either.
+    const size_t end = std::min(line.find('"', 1), line.size());
+    const std::string_view name = Trim(line.substr(1, end - 1), kServerBlanks);
+    std::string_view value = line.substr(end);
+    if (!value.empty()) value.remove_prefix(1);
+    value = TrimStart(value, kServerBlanks);
+    if (EqualsIgnoreCase(name, "STARTTLS") || EqualsIgnoreCase(name, "XCLIENT")) return;
+    if (EqualsIgnoreCase(name, "SASL")) return PassMechanisms(value, out);
     GiveLine({line}, out);
   }
 
@@ -134,12 +150,11 @@ class ManageSieveDialogue final : public LineDialogue {
   void PassMechanisms(std::string_view value, Writer& out) {
     if (value.starts_with('"')) value.remove_prefix(1);
     value = value.substr(0, value.find('"'));
-    // Where a line is not whole its last word may go on.
-    if (!is_whole()) value = value.substr(0, value.rfind(' '));
+    value = WholeWords(value, is_whole());
     Say(out, {"\"SASL\" \""});
     std::string_view space;
     while (may_log_in() && !value.empty()) {
-      const std::string_view word = TakeWord(value);
+      const std::string_view word = NextWord(value, kServerBlanks);
       if (word.empty() || word.starts_with('{') || EndsInPlus(word)) continue;
       Say(out, {space, word});
       space = " ";

@@ -4,10 +4,14 @@
 #include <string>
 
 #include "protocols/leg_testing.h"
+#include "protocols/limits.h"
 #include "protocols/managesieve.h"
+#include "protocols/server_lines.h"
 
 namespace starling {
 namespace {
+
+using namespace std::string_literals;
 
 DialogueOptions Options(bool plaintext_auth) {
   DialogueOptions options;
@@ -109,6 +113,22 @@ TEST(ManageSieveLeg, CapabilitiesAreEdited) {
               Options(false));
   RunLegCases({OnLeg("allowed", "CAPABILITY\r\n", kList, head + "PLAIN LOGIN" + tail)},
               CreateManageSieve, Options(true));
+  // However the words are kept apart: clients cut them as they like.
+  const std::string end = "\"STARTTLS\"\r\nOK\r\n";
+  std::vector<LegCase> refused;
+  for (const char* line : {"\"SASL\"\t\"PLAIN\"", "\"SASL\"  \"PLAIN\"", "\"SASL\"\"PLAIN\"",
+                           "\"sasl\"\vPLAIN", "\"SASL \" \"PLAIN\"", "\"SASL\" \t \"\tPLAIN\""}) {
+    refused.push_back(
+        OnLeg(line, "CAPABILITY\r\n", line + ("\r\nOK\r\n"s), "\"SASL\" \"\"\r\n" + end));
+  }
+  refused.push_back(OnLeg("the upgrade, a claim", "CAPABILITY\r\n",
+                          "\"STARTTLS\"\t\r\n\"XCLIENT\"\t\"ADDR\"\r\nOK\r\n", end));
+  refused.push_back(OnLeg("others as they are", "CAPABILITY\r\n",
+                          "\"X\"\t\"y  z\" \r\n\"\r\nOK\r\n", "\"X\"\t\"y  z\" \r\n\"\r\n" + end));
+  RunLegCases(refused, CreateManageSieve, Options(false));
+  RunLegCases({OnLeg("tabs between mechanisms", "CAPABILITY\r\n",
+                     "\"SASL\"\t\"A\tB-PLUS  C\"\r\nOK\r\n", "\"SASL\" \"A C\"\r\n" + end)},
+              CreateManageSieve, Options(true));
 }
 
 TEST(ManageSieveLeg, WhatABackendMayNotSay) {
@@ -124,6 +144,7 @@ TEST(ManageSieveLeg, WhatABackendMayNotSay) {
           OnLeg("unasked", "", "OK \"done\"\r\n", kBroken, close, bad, attack),
           OnLeg("referral", "LISTSCRIPTS\r\n", "NO (referral \"sieve://evil\") \"go\"\r\n",
                 "NO \"Not available here.\"\r\n", Verdict::kContinue, EndReason::kNone, attack),
+          OnLeg("white space first", "LISTSCRIPTS\r\n", " NO\r\n", kBroken, close, bad, attack),
           OnLeg("a text as a literal", "LISTSCRIPTS\r\n", "NO {7}\r\nOK\r\nno!\r\n",
                 "NO {7}\r\nOK\r\nno!\r\n"),
           OnLeg("a huge one", "LISTSCRIPTS\r\n", "NO {99999}\r\nOK\r\n", "NO {99999}\r\nOK\r\n",
@@ -180,6 +201,24 @@ TEST(ManageSieveLeg, NothingIsSaidAmidALineWithALiteral) {
                 EndReason::kBackendClosed,
                 {Attack::kBackendInjection}}},
               CreateManageSieve, Options(false));
+}
+
+TEST(ManageSieveLeg, NoReferralPassesHoweverItsWordsAreKeptApart) {
+  const std::string far(3000, ' ');
+  // So long that the first piece of the line ends amid the word.
+  const std::string cut(kMaxServerLine - ServerLines::kTail - 1 - 2 - 4, ' ');
+  for (const std::string& line :
+       {"NO  (REFERRAL \"sieve://evil\") \"x\""s, "NO\t(REFERRAL \"sieve://evil\") \"x\""s,
+        "NO \t( referral\t\"sieve://evil\") \"x\""s, "NO \v(\fREFERRAL \"sieve://evil\")"s,
+        "NO (REFERRAL\"sieve://evil\")"s, "NO" + far + "(REFERRAL \"sieve://evil\")",
+        "NO (" + far + "REFERRAL \"sieve://evil\")", "NO" + cut + "(REFERRAL \"sieve://evil\")"}) {
+    RunLegCases({OnLeg(line, "LISTSCRIPTS\r\n", line + "\r\n", "NO \"Not available here.\"\r\n",
+                       Verdict::kContinue, EndReason::kNone, {Attack::kBackendInjection})},
+                CreateManageSieve, Options(false));
+  }
+  const std::string other = "NO  (QUOTA)\t\"x\"\r\n";
+  RunLegCases({OnLeg("others as they are", "LISTSCRIPTS\r\n", other, other)}, CreateManageSieve,
+              Options(false));
 }
 
 TEST(ManageSieveLeg, LogInWhereAllowed) {

@@ -35,7 +35,7 @@ bool IsDigits(std::string_view word) {
 std::string_view Code(std::string_view line) {
   constexpr size_t kDigits = 3;
   std::string_view rest = line;
-  std::string_view word = TakeWord(rest);
+  std::string_view word = FirstWord(rest);
   return word.size() == kDigits ? word : std::string_view();
 }
 
@@ -202,6 +202,7 @@ class NntpProbe final : public Probe {
         // A server from before RFC 3977 is up all the same; what it is, is not known.
         return Code(line) == "101" ? ProbeResult::Status::kNeedMore : Done(out);
       default:
+        line = Trim(line, kServerBlanks);
         if (line == ".") return Done(out);
         if (EqualsIgnoreCase(line, "READER")) capabilities_ |= kNntpReader;
         return ProbeResult::Status::kNeedMore;

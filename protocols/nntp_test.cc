@@ -363,6 +363,8 @@ TEST(NntpProbe, TellsReadersFromThoseThatSwitch) {
                 kNntpKnown | kNntpReader, all},
            Case{"201 innd\r\n101 list\r\nVERSION 2\r\nIHAVE\r\nMODE-READER\r\n.\r\n", kDone,
                 kNntpKnown, all},
+           Case{"200\tnnrpd\r\n101\tlist\r\nREADER\t\r\n. \r\n", kDone, kNntpKnown | kNntpReader,
+                all},
            Case{"200 old\r\n500 What?\r\n", kDone, kNntpKnown, all},
            Case{"200 slow\r\n101 list\r\nREADER\r\n", kNeedMore, 0, ask},
            Case{"502 no permission\r\n", kBad, 0, ""},

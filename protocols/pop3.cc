@@ -50,9 +50,9 @@ class Pop3Dialogue final : public LineDialogue {
   void SayRefusal(Refusal refusal, Writer& out) override { RefusePop3(refusal, options(), out); }
 
   LegLine Read(std::string_view line) const override {
-    if (in_list_) return line == "." ? LegLine::kYes : LegLine::kList;
+    if (in_list_) return IsListEnd(line) ? LegLine::kYes : LegLine::kList;
     std::string_view rest = line;
-    const std::string_view status = TakeWord(rest);
+    const std::string_view status = FirstWord(rest);
     if (status == "+") return LegLine::kGoOn;
     if (status == "+OK") return due() == Due::kList ? LegLine::kList : LegLine::kYes;
     if (status != "-ERR") return LegLine::kOther;
@@ -67,24 +67,29 @@ class Pop3Dialogue final : public LineDialogue {
     in_list_ = due() == Due::kList && line.starts_with('+');
   }
 
+  // Also one of which nothing else would be passed on: a line that is not whole, or that has
+  // white space around it.
+  bool IsListEnd(std::string_view line) const {
+    return Trim(WholeWords(line, is_whole()), kServerBlanks) == ".";
+  }
+
   // CAPA with the gateway's upgrade in place of the backend's, and without what the
   // gateway refuses.
   void GiveListLine(std::string_view line, Writer& out) {
-    if (line == ".") {
+    if (IsListEnd(line)) {
       in_list_ = false;
       Say(out, {"STLS\r\n.\r\n"});
       NoteOffer();
       return;
     }
-    // Where a line is not whole its last word may go on.
-    std::string_view rest = is_whole() ? line : line.substr(0, line.rfind(' '));
-    const std::string_view word = TakeWord(rest);
+    std::string_view rest = WholeWords(line, is_whole());
+    const std::string_view word = NextWord(rest, kServerBlanks);
     if (EqualsIgnoreCase(word, kUpgradeVerb) || EqualsIgnoreCase(word, "XCLIENT")) return;
     const bool sasl = EqualsIgnoreCase(word, "SASL");
     if (!may_log_in() && (sasl || EqualsIgnoreCase(word, "USER"))) return;
     Say(out, {word});
     while (!rest.empty()) {
-      const std::string_view next = TakeWord(rest);
+      const std::string_view next = NextWord(rest, kServerBlanks);
       // Channel binding needs the client's TLS to end at the backend.
       if (!sasl || !EndsInPlus(next)) Say(out, {" ", next});
     }

@@ -77,12 +77,28 @@ TEST(Pop3Leg, CapabilitiesAreEdited) {
   const std::string list =
       "+OK\r\nCAPA\r\nUSER\r\nSASL PLAIN SCRAM-SHA-1-PLUS "
       "LOGIN\r\nstls\r\nXCLIENT\r\nUIDL\r\n.\r\n";
-  RunLegCases({OnLeg("refused", "CAPA\r\n", list, "+OK\r\nCAPA\r\nUIDL\r\nSTLS\r\n.\r\n"),
-               OnLeg("no list", "CAPA\r\n", "-ERR none\r\n", "-ERR none\r\n")},
-              CreatePop3, Options(false));
-  RunLegCases({OnLeg("allowed", "CAPA\r\n", list,
-                     "+OK\r\nCAPA\r\nUSER\r\nSASL PLAIN LOGIN\r\nUIDL\r\nSTLS\r\n.\r\n")},
-              CreatePop3, Options(true));
+  RunLegCases(
+      {OnLeg("refused", "CAPA\r\n", list, "+OK\r\nCAPA\r\nUIDL\r\nSTLS\r\n.\r\n"),
+       OnLeg("tabs and spaces", "CAPA\r\n",
+             "+OK\tlist\r\nSASL\tPLAIN\r\nUSER\t\r\n USER\r\n\tSASL X\r\nUSER\v\r\n"
+             "STLS \r\nXCLIENT\tADDR\r\nTOP\t \r\n\t.\r\n",
+             "+OK\tlist\r\nTOP\r\nSTLS\r\n.\r\n"),
+       OnLeg("the list ends once", "CAPA\r\n", "+OK\r\nTOP\r\n. \r\n",
+             "+OK\r\nTOP\r\nSTLS\r\n.\r\n"),
+       OnLeg("and not behind the client's back", "CAPA\r\n",
+             "+OK\r\nTOP\r\n. " + std::string(3000, 'x') + "\r\n", "+OK\r\nTOP\r\nSTLS\r\n.\r\n"),
+       OnLeg("a cut word behind a tab", "CAPA\r\n",
+             "+OK\r\nEXPIRE\t1" + std::string(3000, '0') + "\r\n.\r\n",
+             "+OK\r\nEXPIRE\r\nSTLS\r\n.\r\n"),
+       OnLeg("a tab in a refusal", "STAT\r\n", "-ERR\tno\r\n", "-ERR\tno\r\n"),
+       OnLeg("no list", "CAPA\r\n", "-ERR none\r\n", "-ERR none\r\n")},
+      CreatePop3, Options(false));
+  RunLegCases(
+      {OnLeg("allowed", "CAPA\r\n", list,
+             "+OK\r\nCAPA\r\nUSER\r\nSASL PLAIN LOGIN\r\nUIDL\r\nSTLS\r\n.\r\n"),
+       OnLeg("tabs and spaces", "CAPA\r\n", "+OK\r\nUSER\t\r\nSASL\tA\tB-PLUS  C\t\r\n.\r\n",
+             "+OK\r\nUSER\r\nSASL A C\r\nSTLS\r\n.\r\n")},
+      CreatePop3, Options(true));
 }
 
 TEST(Pop3Leg, LogInWhereAllowed) {
@@ -148,6 +164,7 @@ TEST(Pop3Leg, WhatABackendMayNotSay) {
       {
           OnLeg("two replies", "STAT\r\n", "-ERR\r\n+OK Begin TLS\r\n",
                 std::string("-ERR\r\n") + kBroken, close, bad, attack),
+          OnLeg("white space first", "STAT\r\n", " +OK\r\n", kBroken, close, bad, attack),
           OnLeg("a mailbox", "STAT\r\n", "1 120\r\n", kBroken, close, bad, attack),
           OnLeg("its goodbye", "", "-ERR idle\r\n", "-ERR idle\r\n", close,
                 EndReason::kBackendClosed),

@@ -54,9 +54,13 @@ void ServerLines::Reset() {
   amid_line_ = false;
 }
 
+std::string_view WholeWords(std::string_view text, bool is_whole) {
+  constexpr std::string_view kBlanks = " \t\v\f";
+  return is_whole ? text : text.substr(0, text.find_last_of(kBlanks));
+}
+
 std::string_view WholeWords(const ServerLines::Piece& piece) {
-  if (piece.last) return piece.text;
-  return piece.text.substr(0, piece.text.rfind(' '));
+  return WholeWords(piece.text, piece.last);
 }
 
 }  // namespace starling

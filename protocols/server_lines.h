@@ -59,6 +59,7 @@ class ServerLines {
 };
 
 // The words of `text` that are whole, where a line's first piece may end amid one.
+std::string_view WholeWords(std::string_view text, bool is_whole);
 std::string_view WholeWords(const ServerLines::Piece& piece);
 
 }  // namespace starling

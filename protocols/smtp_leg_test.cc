@@ -410,6 +410,12 @@ TEST(SmtpLeg, EhloOnTheLegIsEdited) {
                   ToC("250-mx.example\r\n250-STARTTLS\r\n250-SIZE 1000\r\n250-PIPELINING\r\n"
                       "250 DSN\r\n")}),
            Verdict::kContinue, EndReason::kNone, kNotTaken},
+          {"keywords behind white space",
+           OnLeg({C("EHLO y\r\n"), ToB("EHLO y\r\n"),
+                  B("250-backend\r\n250-AUTH\tPLAIN\r\n250- AUTH PLAIN\r\n250-AUTH=PLAIN\r\n"
+                    "250-\tSTARTTLS\r\n250-\tXCLIENT\tADDR\r\n250 \tDSN\t\r\n"),
+                  ToC("250-mx.example\r\n250-STARTTLS\r\n250 DSN\r\n")}),
+           Verdict::kContinue, EndReason::kNone, kNotTaken},
           {"a refusal passes",
            OnLeg({C("EHLO y\r\n"), ToB("EHLO y\r\n"), B("501-no\r\n501 name\r\n"),
                   ToC("501-no\r\n501 name\r\n")}),
