@@ -246,8 +246,9 @@ class Cancel(unittest.TestCase):
     def test_the_session_has_its_deadline(self):
         hung = Recorder()
         with fake(hung) as backend:
-            with gateway_before(backend.address, limits={"pre_relay_silence": "500ms"}) as gateway:
-                self.cancel(gateway, "pre_relay_silence")
+            with gateway_before(backend.address, limits={
+                    "pre_relay": "400ms", "pre_relay_total": "500ms"}) as gateway:
+                self.cancel(gateway, "pre_relay_total")
                 self.assertEqual(hung.got, [CANCEL_REQUEST])
                 gateway.assert_idle(self)
 
