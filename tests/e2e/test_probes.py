@@ -143,12 +143,14 @@ class Probes(unittest.TestCase):
                 self.assertTrue(well, said)
 
     def fail_without_servers(self, found):
+        self.assertTrue(found)
         for name, (well, said) in found.items():
             alone = name in OF_THE_GATEWAY or name[0] in OF_THE_GATEWAY
             with self.subTest(name, alone=alone):
                 self.assertEqual(well, alone, said)
 
     def fail(self, found):
+        self.assertTrue(found)
         for name, (well, said) in found.items():
             with self.subTest(name):
                 self.assertFalse(well, said)

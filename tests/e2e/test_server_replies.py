@@ -169,9 +169,12 @@ class Mail(Replies):
             for reply, words in ((b"354 x\r\n", "reason=backend_protocol reply=354"),
                                  (b"421 x\r\n", "reason=backend_refused reply=421")):
                 talk = self.after_hello(protocol, b"VRFY a\r\n")
+                seen = len(gateway.lines)
                 for _ in self.play(protocol, talk, {verb: reply}):
                     self.assertTrue(gateway.wait_for_line(
-                        "session ended", "listener=" + protocol, words), gateway.lines[-5:])
+                        "session ended", "listener=" + protocol, words, after=seen),
+                        gateway.lines[-5:])
+                    seen = len(gateway.lines)
 
     def test_each_command(self):
         rows = {

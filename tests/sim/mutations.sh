@@ -17,7 +17,7 @@ failed=0
 readonly MUTATIONS=(
   'missing_wipe|gateway/session/upgrade.cc|s/DropInput\(ctx, session\.down\);//; s/!Input\(ctx, session\.down\)\.empty\(\) \|\|//'
   'leaked_buffer|gateway/session/common.cc|s/if \(ChunkSize\(leg\) == 0\) \KReturnChunk\(ctx, leg\);/leg.chunk = kNoBuffer;/'
-  'lost_half_close|gateway/session/relay.cc|s/if \(Flushed\(up\)\) ArmShutdown\(ctx, session, up\);/up.write_ended = true;/'
+  'lost_half_close|gateway/session/relay.cc|s/  ArmShutdown\(ctx, session, leg\);/  leg.write_ended = true;/'
   'wrong_generation|gateway/session/common.cc|s/op, session\.slot, session\.generation\K\}/ + (op == Op::kUpShutdown ? 1 : 0)}/'
   'ignored_short_send|gateway/session/pump.cc|s/leg\.out\.begin \+= static_cast<uint32_t>\(n\);/leg.out.begin = leg.out.end;/'
 )
