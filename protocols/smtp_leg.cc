@@ -12,9 +12,10 @@ namespace starling {
 namespace {
 
 // Room that one line of the backend may need: the line itself or the answer to
-// EHLO in its place, and then all replies of the gateway's own behind it.
+// EHLO in its place, and then all replies of the gateway's own behind it. A bare LF grows to
+// CRLF when its line is passed on.
 constexpr size_t kRoomForReply =
-    std::max(kSmtpMaxReplyLine, kReplyRoom) + kSmtpMaxOwnOutstanding * kSmtpMaxOwnReply;
+    std::max(kSmtpMaxReplyLine + 1, kReplyRoom) + kSmtpMaxOwnOutstanding * kSmtpMaxOwnReply;
 static_assert(kRoomForReply <= kMinOutputRoom);
 static_assert(kSmtpMaxOutstanding <= UINT8_MAX);
 static_assert(kSmtpReplyCount < 0x80);
@@ -220,7 +221,7 @@ bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
     return false;
   }
   const bool begins = code_ == 0;
-  code_ = line.code;
+  if (!GoesOn(code_, line.code)) code_ = line.code;
   last_line_ = line.last;
   const bool ehlo = due() == SmtpDue::kEhlo && line.code == kSmtpCompleted;
   // The client has had a greeting and an answer to EHLO from the gateway: those of the
@@ -235,10 +236,26 @@ bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
   return true;
 }
 
+// The code is that of the reply's first line, and behind it stands what every client takes
+// for the end of a code.
+void SmtpLeg::PassPiece(const ServerLines::Piece& piece, Writer& client) {
+  std::string_view text = piece.text;
+  if (piece.first) {
+    const char digits[kCodeDigits] = {static_cast<char>('0' + code_ / 100),
+                                      static_cast<char>('0' + code_ / 10 % 10),
+                                      static_cast<char>('0' + code_ % 10)};
+    text.remove_prefix(kCodeDigits);
+    const bool tab = text.starts_with('\t');
+    if (tab) text.remove_prefix(1);
+    Say(client, {{digits, kCodeDigits}, tab ? " " : ""});
+  }
+  Say(client, {text, piece.last ? "\r\n" : ""});
+  line_open_ = !piece.last;
+}
+
 void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) {
   if (passes_) {
-    Say(out.client, {piece.text, piece.last ? "\r\n" : ""});
-    line_open_ = !piece.last;
+    PassPiece(piece, out.client);
   } else if (!established()) {
     swallowed_ += piece.consumed;
     if (swallowed_ > kSmtpMaxSwallowed) {

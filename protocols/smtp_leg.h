@@ -117,6 +117,7 @@ class SmtpLeg {
 
   SmtpDue due() const;
   void OnPiece(const ServerLines::Piece& piece, Output& out, Step& step);
+  void PassPiece(const ServerLines::Piece& piece, Writer& client);
   // The line that `piece` begins. False: no such line may come here.
   bool BeginLine(const ServerLines::Piece& piece, Step& step);
   bool MayCome(const SmtpReplyLine& line) const;
@@ -131,7 +132,7 @@ class SmtpLeg {
 
   const DialogueOptions* options_;
   std::string_view hello_;
-  ServerLines lines_{kSmtpMaxReplyLine};
+  ServerLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
   size_t swallowed_ = 0;
   size_t auth_octets_ = 0;
   uint64_t keywords_ = 0;    // of the EHLO reply being read

@@ -56,7 +56,7 @@ class SmtpProbe final : public Probe {
   }
 
   const DialogueOptions& options_;
-  ServerLines lines_{kSmtpMaxReplyLine};
+  ServerLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
   uint64_t capabilities_ = kSmtpKnown;
   size_t octets_ = 0;
   bool lmtp_;

@@ -99,7 +99,14 @@ bool MayAnswer(SmtpDue due, int code) {
 }
 
 bool MayFollow(SmtpDue due, int before, int code) {
-  return due == SmtpDue::kGreeting && before == kSmtpReady && (ClassesOf(code) & kRefused) != 0;
+  const bool teased =
+      due == SmtpDue::kGreeting && before == kSmtpReady && (ClassesOf(code) & kRefused) != 0;
+  return teased || (GoesOn(before, code) && MayAnswer(due, code));
+}
+
+// 421 means more than its class.
+bool GoesOn(int before, int code) {
+  return before / 100 == code / 100 && before != kSmtpClosing && code != kSmtpClosing;
 }
 
 }  // namespace starling

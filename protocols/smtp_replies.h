@@ -42,7 +42,12 @@ bool MayAnswer(SmtpDue due, int code);
 
 // Whether a line with `code` may follow one with `before` in one reply to it, where they
 // differ. RFC 5321 section 4.2.1 has the same code in all. But a server that keeps its clients
-// waiting for its greeting (postscreen) has said "220-" before it knows whom to refuse.
+// waiting for its greeting (postscreen) has said "220-" before it knows whom to refuse, and
+// others refuse for several reasons at once.
 bool MayFollow(SmtpDue due, int before, int code);
+
+// Whether such a line goes on with the reply of `before`, whose code the client gets in all
+// lines: a client that looks for the first code at the end must find it there.
+bool GoesOn(int before, int code);
 
 }  // namespace starling

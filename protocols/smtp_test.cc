@@ -337,7 +337,10 @@ TEST(Smtp, PreambleSwallowsTheGreeting) {
       {"teaser, then refusal", "220-wait\r\n521 no\r\n", Verdict::kClose,
        EndReason::kBackendRefused, "521 no\r\n"},
       {"no reply line", "SSH-2.0-x\r\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
-      {"bare lf", "220 x\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
+      {"bare lf", "220 x\n", Verdict::kRelay},
+      {"refusal with a bare lf", "554 no\n", Verdict::kClose, EndReason::kBackendRefused,
+       "554 no\r\n"},
+      {"bare cr", "220 x\ry\r\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
       {"long line", "220 " + std::string(1024, 'x') + "\r\n", Verdict::kRelay},
   };
   for (const PreambleCase& c : cases) {

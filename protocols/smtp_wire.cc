@@ -106,7 +106,7 @@ SmtpReplyLine ParseSmtpReplyLine(std::string_view line) {
     return {};
   }
   SmtpReplyLine reply;
-  reply.last = line.size() == 3 || line[3] == ' ';
+  reply.last = line.size() == 3 || line[3] == ' ' || line[3] == '\t';
   if (!reply.last && line[3] != '-') return {};
   reply.code =
       static_cast<uint16_t>((line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0'));

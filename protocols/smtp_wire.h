@@ -43,7 +43,8 @@ struct SmtpCommand {
 // does: what is passed on has one space (SayWords).
 SmtpCommand ParseSmtpCommand(std::string_view line);
 
-// A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2).
+// A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2). A tab in place
+// of the space is taken too, as clients do.
 struct SmtpReplyLine {
   uint16_t code = 0;  // 0: no reply line at all
   bool last = false;
