@@ -50,8 +50,7 @@ namespace starling {
   X(kBackendUnavailable, "backend_unavailable", "every server of the backend failed")              \
   X(kBackendRefused, "backend_refused", "the backend's greeting was not a success")                \
   X(kBackendProtocol, "backend_protocol", "the backend broke the protocol before relaying")        \
-  X(kBackendTooLong, "backend_too_long",                                                           \
-    "the backend's greeting exceeds the gateway's limit")                                     \
+  X(kBackendTooLong, "backend_too_long", "the backend's greeting exceeds the gateway's limit")     \
   X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")            \
   X(kSessionLimit, "session_limit", "the session table is full")                                   \
   X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                             \

@@ -51,7 +51,7 @@ struct Case {
   bool black_hole_beside = false;          // one more server, which cannot be reached
   const ListenerLimits* limits = nullptr;  // instead of those that are far away
   uint32_t sessions = 16;
-  bool servers_of_legs = false;  // what reaches them is a plaintext leg of mail
+  bool servers_of_legs = false;          // what reaches them is a plaintext leg of mail
   std::vector<std::string> script = {};  // of the server: see BackendSetup
 };
 
