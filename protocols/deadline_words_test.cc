@@ -204,7 +204,7 @@ TEST(Commands, AreUnderstoodWhateverStandsBesideThem) {
   EXPECT_FALSE(driver.TakeUnderstood());
 }
 
-// Lines of an article are none, whatever they say.
+// No line of an article counts as a command, whatever it says.
 TEST(Commands, AreNotUnderstoodInAnArticle) {
   const DialogueOptions options;
   DialogueDriver driver(FindProtocol("nntp")->create, options);

@@ -173,7 +173,7 @@ void FtpQueue::GiveUpTransfer() {
   EndTransfer();
 }
 
-// The first such place from there on; `size_` where there is none.
+// The first place from `from` on that `wanted` accepts; `size_` if it accepts no place.
 uint8_t FtpQueue::Find(bool (*wanted)(Due due), uint8_t from) const {
   while (from < size_ && !wanted(At(from).due)) ++from;
   return from;

@@ -180,7 +180,7 @@ class LineDialogue : public Negotiator {
   // continues a command.
   bool opaque() const { return to_pass_ > 0 || continues_; }
   void OpenLeg(Step& step);
-  // A line of the command at hand, whose first one `spacing` is for.
+  // A line of the command at hand. `spacing` applies to the first line of a command.
   void PassLine(std::string_view line, Spacing spacing, Step& step, Output& out);
   void PassOpaque(ByteView rest, Step& step, Output& out);
   Step OnLeg(ByteView in, Output& out);

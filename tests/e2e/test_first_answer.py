@@ -119,7 +119,7 @@ class Silent(unittest.TestCase):
             return tls.tls.session_reused, tls.tls.session
 
     def test_every_protocol(self):
-        """The server is silent, and then there is none."""
+        """Once before a server that says nothing, and once before no server at all."""
         listeners = {}
         for protocol in TONGUES:
             for tls in ("implicit", "starttls"):

@@ -92,7 +92,7 @@ TABLE = {
         ((), b"QUIT", AROUND),
     ),
 }
-# Server, line and way: what a server takes and the gateway does not, and why. There is none
+# By server, line and way: what a server takes and the gateway refuses, and why. It is empty
 # so far.
 DIFFERENCES = {}
 
