@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "protocols/line_reader.h"
-#include "protocols/proxy_header.h"
+#include "protocols/frames/line_reader.h"
+#include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 namespace {

@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "protocols/negotiator.h"
+#include "protocols/contract/negotiator.h"
+#include "protocols/contract/protocol_row.h"
 #include "protocols/registry.h"
 
 namespace starling {

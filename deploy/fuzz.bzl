@@ -5,8 +5,8 @@ with //tests:fuzz_main, which replays the corpus and then a few thousand inputs
 made from it with a fixed seed: quick, and the same every time. With
 --config=fuzz it is linked with libFuzzer instead:
 
-    bazel build --config=fuzz //protocols:smtp_fuzz
-    bazel-bin/protocols/smtp_fuzz -max_total_time=60 tests/corpus/smtp
+    bazel build --config=fuzz //protocols/smtp:smtp_fuzz
+    bazel-bin/protocols/smtp/smtp_fuzz -max_total_time=60 tests/corpus/smtp
 """
 
 load("//deploy:copts.bzl", "STARLING_COPTS")

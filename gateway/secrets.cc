@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/tls/pem_file.h"
-#include "protocols/irc.h"
+#include "protocols/irc/irc.h"
 
 namespace starling {
 namespace {

@@ -6,7 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "protocols/dialogue_driver.h"
+#include "protocols/contract/protocol_row.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/registry.h"
 
 namespace starling {

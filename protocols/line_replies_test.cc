@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "protocols/acap.h"
-#include "protocols/imap.h"
-#include "protocols/leg_testing.h"
-#include "protocols/managesieve.h"
-#include "protocols/nntp.h"
-#include "protocols/pop3.h"
+#include "protocols/acap/acap.h"
+#include "protocols/frames/testing/leg_testing.h"
+#include "protocols/imap/imap.h"
+#include "protocols/managesieve/managesieve.h"
+#include "protocols/nntp/nntp.h"
+#include "protocols/pop3/pop3.h"
 
 namespace starling {
 namespace {

@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "protocols/acap.h"
-#include "protocols/ftp.h"
-#include "protocols/imap.h"
-#include "protocols/irc.h"
-#include "protocols/managesieve.h"
-#include "protocols/nntp.h"
-#include "protocols/pop3.h"
-#include "protocols/session_play.h"
-#include "protocols/smtp.h"
+#include "protocols/acap/acap.h"
+#include "protocols/frames/testing/session_play.h"
+#include "protocols/ftp/ftp.h"
+#include "protocols/imap/imap.h"
+#include "protocols/irc/irc.h"
+#include "protocols/managesieve/managesieve.h"
+#include "protocols/nntp/nntp.h"
+#include "protocols/pop3/pop3.h"
+#include "protocols/smtp/smtp.h"
 
 namespace starling {
 namespace {

@@ -7,7 +7,8 @@
 #include <regex>
 #include <string>
 
-#include "protocols/dialogue_driver.h"
+#include "protocols/contract/protocol_row.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/registry.h"
 
 namespace starling {

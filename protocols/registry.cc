@@ -2,20 +2,20 @@
 
 #include <array>
 
-#include "protocols/acap.h"
-#include "protocols/ftp.h"
-#include "protocols/http.h"
-#include "protocols/imap.h"
-#include "protocols/irc.h"
-#include "protocols/ldap.h"
-#include "protocols/limits.h"
-#include "protocols/managesieve.h"
-#include "protocols/nntp.h"
-#include "protocols/pop3.h"
-#include "protocols/postgresql.h"
-#include "protocols/smtp.h"
-#include "protocols/telnet.h"
-#include "protocols/xmpp.h"
+#include "protocols/acap/acap.h"
+#include "protocols/ftp/ftp.h"
+#include "protocols/http/http.h"
+#include "protocols/imap/imap.h"
+#include "protocols/irc/irc.h"
+#include "protocols/ldap/ldap.h"
+#include "protocols/managesieve/managesieve.h"
+#include "protocols/nntp/nntp.h"
+#include "protocols/pop3/pop3.h"
+#include "protocols/postgresql/postgresql.h"
+#include "protocols/smtp/smtp.h"
+#include "protocols/telnet/telnet.h"
+#include "protocols/xmpp/limits.h"
+#include "protocols/xmpp/xmpp.h"
 
 namespace starling {
 

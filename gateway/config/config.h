@@ -13,9 +13,9 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/io/socket_address.h"
-#include "protocols/negotiator.h"
-#include "protocols/proxy_header.h"
-#include "protocols/registry.h"
+#include "protocols/contract/negotiator.h"
+#include "protocols/contract/protocol_row.h"
+#include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 

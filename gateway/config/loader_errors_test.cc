@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gateway/config/loader_testing.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "gateway/config/loader_testing.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

@@ -2,6 +2,7 @@
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

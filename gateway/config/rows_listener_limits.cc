@@ -3,6 +3,7 @@
 #include "gateway/config/access.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/config/options.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

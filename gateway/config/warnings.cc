@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gateway/config/rules.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

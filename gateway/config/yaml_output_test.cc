@@ -9,6 +9,7 @@
 
 #include "gateway/config/loader_testing.h"
 #include "gateway/config/options.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {

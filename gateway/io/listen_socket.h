@@ -3,7 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/io/socket_address.h"
-#include "protocols/endpoint.h"
+#include "protocols/contract/endpoint.h"
 
 namespace starling {
 

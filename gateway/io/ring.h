@@ -25,7 +25,7 @@
 #include "absl/status/statusor.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/socket_address.h"
-#include "protocols/endpoint.h"
+#include "protocols/contract/endpoint.h"
 
 namespace starling {
 

@@ -16,7 +16,7 @@
 
 #include "gateway/io/ring.h"
 #include "gateway/io/socket_address.h"
-#include "protocols/endpoint.h"
+#include "protocols/contract/endpoint.h"
 
 namespace starling {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "protocols/endpoint.h"
+#include "protocols/contract/endpoint.h"
 
 namespace starling {
 

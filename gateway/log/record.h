@@ -12,8 +12,8 @@
 
 #include "gateway/io/clock.h"
 #include "gateway/tls/tls_labels.h"
-#include "protocols/endpoint.h"
-#include "protocols/reason.h"
+#include "protocols/contract/endpoint.h"
+#include "protocols/contract/reason.h"
 
 namespace starling {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "gateway/tls/tls_labels.h"
-#include "protocols/reason.h"
+#include "protocols/contract/reason.h"
 
 namespace starling {
 

@@ -3,7 +3,7 @@
 // connection from one host, and connects to the other side at once: a client may begin TLS
 // only when the server has said that it sends.
 //
-// Not for: which commands want one, and what its end means (protocols/ftp_control.h).
+// Not for: which commands want one, and what its end means (protocols/ftp/ftp_control.h).
 #include <algorithm>
 #include <cassert>
 #include <cerrno>

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "gateway/session/steps.h"
-#include "protocols/dialogue.h"
+#include "protocols/frames/dialogue.h"
 
 namespace starling {
 namespace {

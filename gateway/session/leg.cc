@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "gateway/session/steps.h"
-#include "protocols/proxy_header.h"
+#include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 namespace {

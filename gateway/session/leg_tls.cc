@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "gateway/session/steps.h"
-#include "protocols/limits.h"
+#include "protocols/ftp/limits.h"
 
 namespace starling {
 namespace {

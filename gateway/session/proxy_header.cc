@@ -1,7 +1,7 @@
 // The header by which a load balancer says who the client is, before all else that comes on
-// the connection. Not for: its octets (protocols/proxy_header.h), and the header that the
+// the connection. Not for: its octets (protocols/proxy/proxy_header.h), and the header that the
 // gateway writes itself (leg.cc).
-#include "protocols/proxy_header.h"
+#include "protocols/proxy/proxy_header.h"
 
 #include "gateway/session/steps.h"
 

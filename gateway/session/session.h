@@ -21,9 +21,9 @@
 #include "gateway/metrics/list.h"
 #include "gateway/tls/tls_session.h"
 #include "gateway/upstream/upstream.h"
-#include "protocols/endpoint.h"
-#include "protocols/negotiator.h"
-#include "protocols/registry.h"
+#include "protocols/contract/endpoint.h"
+#include "protocols/contract/negotiator.h"
+#include "protocols/contract/protocol_row.h"
 
 namespace starling {
 

@@ -13,7 +13,7 @@
 
 #include "gateway/config/config.h"
 #include "gateway/upstream/upstream.h"
-#include "protocols/registry.h"
+#include "protocols/contract/protocol_row.h"
 
 namespace starling {
 

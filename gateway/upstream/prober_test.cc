@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "protocols/proxy_header.h"
+#include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 namespace {

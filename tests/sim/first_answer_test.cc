@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "protocols/contract/protocol_row.h"
 #include "protocols/registry.h"
 #include "tests/sim/coded_stream.h"
 #include "tests/sim/one_session.h"

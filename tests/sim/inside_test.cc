@@ -8,7 +8,8 @@
 #include <new>
 #include <string>
 
-#include "protocols/dialogue.h"
+#include "protocols/frames/dialogue.h"
+#include "protocols/registry.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {

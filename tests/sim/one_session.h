@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "gateway/tls/test_client.h"
+#include "protocols/registry.h"
 #include "tests/sim/gateway_fixture.h"
 #include "tests/sim/identities.h"
 #include "tests/sim/plan.h"

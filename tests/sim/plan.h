@@ -7,8 +7,8 @@
 #include <string>
 
 #include "gateway/config/config.h"
-#include "protocols/endpoint.h"
-#include "protocols/reason.h"
+#include "protocols/contract/endpoint.h"
+#include "protocols/contract/reason.h"
 
 namespace starling {
 class TestSession;

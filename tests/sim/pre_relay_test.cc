@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocols/registry.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "protocols/dialogue.h"
+#include "protocols/frames/dialogue.h"
+#include "protocols/registry.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocols/registry.h"
 #include "tests/sim/identities.h"
 
 namespace starling::sim {

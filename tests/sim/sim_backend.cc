@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "protocols/proxy_header.h"
+#include "protocols/proxy/proxy_header.h"
 #include "tests/sim/identities.h"
 
 namespace starling::sim {

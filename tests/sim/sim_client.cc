@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "protocols/proxy_header.h"
+#include "protocols/proxy/proxy_header.h"
 
 namespace starling::sim {
 namespace {

@@ -1,7 +1,7 @@
 // A mail server on a plaintext leg: SMTP as far as a sender needs it. What it
 // gets must be commands that a client of the simulation sends there, and a
 // message of coded text, whole and in order.
-#include "protocols/negotiator.h"
+#include "protocols/contract/negotiator.h"
 #include "tests/sim/sim_backend.h"
 
 namespace starling::sim {

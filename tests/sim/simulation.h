@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "protocols/reason.h"
+#include "protocols/contract/reason.h"
 
 namespace starling::sim {
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocols/registry.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {

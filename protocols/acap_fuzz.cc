@@ -1,9 +1,0 @@
-#include <cstddef>
-#include <cstdint>
-
-#include "protocols/acap.h"
-#include "protocols/dialogue_fuzzing.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  return starling::FuzzDialogue(starling::CreateAcap, data, size);
-}

@@ -1,0 +1,234 @@
+#include "protocols/frames/dialogue.h"
+
+#include <algorithm>
+#include <array>
+
+namespace starling {
+
+namespace {
+
+// Where the first word ends; `text` begins with one.
+size_t WordEnd(std::string_view text, std::string_view blanks) {
+  bool quoted = false;
+  bool bracketed = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\\' && (quoted || bracketed)) {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (c == '<' || c == '>')) {
+      bracketed = c == '<';
+    } else if (!quoted && !bracketed && blanks.find(c) != std::string_view::npos) {
+      return i;
+    }
+  }
+  return text.size();
+}
+
+}  // namespace
+
+bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return ToUpper(x) == ToUpper(y);
+         });
+}
+
+std::string_view TakeWord(std::string_view& rest) {
+  size_t space = rest.find(' ');
+  std::string_view word = rest.substr(0, space);
+  rest = space == std::string_view::npos ? std::string_view() : rest.substr(space + 1);
+  return word;
+}
+
+std::string_view TrimStart(std::string_view text, std::string_view blanks) {
+  return text.substr(std::min(text.find_first_not_of(blanks), text.size()));
+}
+
+std::string_view TrimEnd(std::string_view text, std::string_view blanks) {
+  return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+std::string_view Trim(std::string_view text, std::string_view blanks) {
+  return TrimStart(TrimEnd(text, blanks), blanks);
+}
+
+std::string_view NextWord(std::string_view& rest, std::string_view blanks) {
+  rest = TrimStart(rest, blanks);
+  const std::string_view word = rest.substr(0, rest.find_first_of(blanks));
+  rest = TrimStart(rest.substr(word.size()), blanks);
+  return word;
+}
+
+std::string_view FirstWord(std::string_view& rest) {
+  const bool indented = !rest.empty() && kServerBlanks.find(rest.front()) != std::string_view::npos;
+  return indented ? std::string_view() : NextWord(rest, kServerBlanks);
+}
+
+bool IsPrintable(std::string_view word) {
+  return std::all_of(word.begin(), word.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+bool IsVerb(std::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+bool EndsInPlus(std::string_view mechanism) {
+  constexpr std::string_view kPlus = "-PLUS";
+  return mechanism.size() >= kPlus.size() &&
+         EqualsIgnoreCase(mechanism.substr(mechanism.size() - kPlus.size()), kPlus);
+}
+
+bool Has8Bit(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) > 0x7f; });
+}
+
+bool BeginsLikeTls(ByteView in) {
+  constexpr uint8_t kHandshakeRecord = 0x16;  // RFC 8446 section 5.1
+  constexpr uint8_t kSsl2Hello = 0x80;        // two-octet length of an SSLv2 record
+  return !in.empty() && (in[0] == kHandshakeRecord || in[0] == kSsl2Hello);
+}
+
+bool LooksLikeHttp(std::string_view line) {
+  static constexpr std::array<std::string_view, 10> kMethods = {
+      "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+  std::string_view rest = line;
+  std::string_view method = TakeWord(rest);
+  if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) return false;
+  // An IMAP tag may well be "GET": a target or a version makes it a request.
+  return rest.starts_with('/') || rest.starts_with('*') ||
+         rest.find(" HTTP/") != std::string_view::npos;
+}
+
+bool LooksLikeHeader(std::string_view line) {
+  size_t colon = line.find(':');
+  if (colon == 0 || colon == std::string_view::npos) return false;
+  std::string_view after = line.substr(colon + 1);
+  if (!after.empty() && after[0] != ' ') return false;
+  std::string_view name = line.substr(0, colon);
+  return IsVerb(name);
+}
+
+void Say(Writer& out, std::initializer_list<std::string_view> parts) {
+  size_t total = 0;
+  for (std::string_view part : parts) total += part.size();
+  if (total > out.room()) return;
+  for (std::string_view part : parts) {
+    if (!out.Append(part)) return;
+  }
+}
+
+void SayWords(Writer& out, std::string_view line, std::string_view blanks) {
+  constexpr std::string_view kEnd = "\r\n";
+  std::string_view rest = Trim(line, blanks);
+  if (rest.size() + kEnd.size() > out.room()) return;
+  while (!rest.empty()) {
+    const std::string_view word = rest.substr(0, WordEnd(rest, blanks));
+    rest = TrimStart(rest.substr(word.size()), blanks);
+    Say(out, {word, rest.empty() ? std::string_view() : kSpace});
+  }
+  Say(out, {kEnd});
+}
+
+void Close(Step& step, EndReason reason) {
+  step.verdict = Verdict::kClose;
+  step.reason = reason;
+  switch (reason) {
+    case EndReason::kTlsOnPlainPort:
+      step.Note(Attack::kTlsOnPlainPort);
+      break;
+    case EndReason::kCrossProtocol:
+      step.Note(Attack::kCrossProtocol);
+      break;
+    case EndReason::kLineTooLong:
+      step.Note(Attack::kOverlongLine);
+      break;
+    case EndReason::kBadOctet:
+      step.Note(Attack::kBadOctet);
+      break;
+    case EndReason::kBackendPreauth:
+      step.Note(Attack::kPreauth);
+      break;
+    default:
+      break;
+  }
+}
+
+EndReason ReasonOf(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kLegFailed:
+      return EndReason::kBackendUnavailable;
+    case EventKind::kGreetingDeadline:
+      return EndReason::kGreetingDeadline;
+    case EventKind::kDeadline:
+      return event.deadline;
+    case EventKind::kPatienceOver:
+      return EndReason::kTlsRequired;
+    case EventKind::kDrain:
+      return EndReason::kDrainDeadline;
+    case EventKind::kClientEnd:
+      return EndReason::kClientLeftEarly;
+    case EventKind::kBackendEnd:
+      return EndReason::kBackendProtocol;
+    case EventKind::kStart:
+    case EventKind::kUpgraded:
+    case EventKind::kLegUp:
+      break;
+  }
+  return EndReason::kNone;
+}
+
+Refusal RefusalOf(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kDeadline:
+      break;
+    case EventKind::kPatienceOver:
+      return Refusal::kTooLong;
+    case EventKind::kDrain:
+      return Refusal::kShutdown;
+    default:
+      return Refusal::kUnavailable;
+  }
+  switch (event.deadline) {
+    case EndReason::kPreRelayDeadline:
+      return Refusal::kNoCommand;
+    case EndReason::kPreRelayTotal:
+      return Refusal::kTooLong;
+    case EndReason::kPreRelayCrowded:
+      return Refusal::kCrowded;
+    default:
+      return Refusal::kTimeout;
+  }
+}
+
+std::string_view TextOf(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kTooBusy:
+      return "Too many connections, try again later";
+    case Refusal::kUnavailable:
+      return "Server not available, try again later";
+    case Refusal::kTimeout:
+      return "Disconnected for inactivity";
+    case Refusal::kNoCommand:
+      return "No command received in time";
+    case Refusal::kTooLong:
+      return "TLS was not started in time";
+    case Refusal::kCrowded:
+      return "Server busy and TLS not started in time, try again later";
+    case Refusal::kShutdown:
+      return "Server shutting down";
+    case Refusal::kTlsExpected:
+      break;
+  }
+  return "TLS is spoken here from the first octet";
+}
+
+bool IsTemporary(Refusal refusal) {
+  return refusal == Refusal::kTooBusy || refusal == Refusal::kUnavailable ||
+         refusal == Refusal::kCrowded || refusal == Refusal::kShutdown;
+}
+
+}  // namespace starling

@@ -1,0 +1,335 @@
+#include "protocols/frames/line_dialogue.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "protocols/frames/limits.h"
+#include "protocols/frames/literal.h"
+#include "protocols/frames/mangled.h"
+
+namespace starling {
+
+namespace {
+
+std::string_view GoodbyeText(EndReason reason) {
+  switch (reason) {
+    case EndReason::kCrossProtocol:
+      return "Another protocol is spoken here";
+    case EndReason::kBadOctet:
+      return "8-bit octet in a command";
+    case EndReason::kLineTooLong:
+      return "Literal too long";
+    case EndReason::kTooManyErrors:
+      return "Too many commands without TLS";
+    case EndReason::kBackendPreauth:
+    case EndReason::kBackendProtocol:
+      return "Server broken, try again later";
+    case EndReason::kBackendTooLong:
+      return "The server's greeting is longer than this gateway allows";
+    default:
+      return "Goodbye";
+  }
+}
+
+// A bare LF grows to CRLF when its line is passed on.
+size_t MaxLine(const DialogueOptions& options) {
+  const size_t most = kMinOutputRoom - (options.accept_bare_lf ? 1 : 0);
+  return options.policy == Policy::kOpportunistic ? std::min<size_t>(options.max_line, most)
+                                                  : options.max_line;
+}
+
+}  // namespace
+
+LineDialogue::LineDialogue(const DialogueOptions& options)
+    : options_(&options),
+      client_lines_(MaxLine(options), options.accept_bare_lf),
+      server_lines_(kMaxServerLine, /*accept_bare_lf=*/true) {}
+
+void LineDialogue::NoteOffer() { offer_written_ = offer_is_last_ = true; }
+
+void LineDialogue::NoteLogin(Step& step) {
+  step.Note(Attack::kPlaintextAuth);
+  NoteNotTaken(step);
+}
+
+void LineDialogue::NoteNotTaken(Step& step) {
+  // A client that has sent everything at once has not seen the offer.
+  if (!offer_seen_ || not_taken_) return;
+  not_taken_ = true;
+  step.Note(Signal::kNotTaken);
+}
+
+void LineDialogue::NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step) {
+  NoteNoise();
+  if (LooksMangled(verb, upgrade_verb)) step.Note(Signal::kMangledCommand);
+}
+
+void LineDialogue::Upgrade(Step& step) {
+  phase_ = Phase::kUpgrading;
+  step.verdict = Verdict::kUpgrade;
+}
+
+void LineDialogue::Abort(EndReason reason, Step& step, Writer& out) {
+  if (EndOpenLine(out)) SayGoodbye(GoodbyeText(reason), out);
+  Close(step, reason);
+}
+
+void LineDialogue::AbortFor(LineReader::Status fault, Step& step, Writer& out) {
+  SayGoodbye(FaultOf(fault), out);
+  const bool too_long = fault == LineReader::Status::kTooLong;
+  Close(step, too_long ? EndReason::kLineTooLong : EndReason::kBadOctet);
+}
+
+LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, Step& step,
+                                             Writer& out) {
+  if (first) literal_total_ = 0;
+  Literal literal = ParseLiteral(line);
+  if (!literal.present) return HasBrokenLiteral(line) ? Tail::kBroken : Tail::kNone;
+  if (literal.synchronizing) return Tail::kSync;
+  if (literal.size > kMaxLiteral - literal_total_) {
+    Abort(EndReason::kLineTooLong, step, out);
+    return Tail::kTooLong;
+  }
+  literal_total_ += literal.size;
+  to_drop_ = literal.size;
+  return Tail::kSkipped;
+}
+
+bool LineDialogue::NextLine(ByteView rest, std::string_view& line, Step& step, Writer& out) {
+  LineReader::Line next = client_lines_.Next(rest);
+  if (next.status == LineReader::Status::kNeedMore) return false;
+  if (next.status != LineReader::Status::kLine) {
+    AbortFor(next.status, step, out);
+    return false;
+  }
+  line = next.text;
+  step.consumed += next.consumed;
+  return true;
+}
+
+void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
+  const Step before = step;
+  std::string_view line;
+  if (!NextLine(rest, line, step, out.client)) return;
+  offer_is_last_ = false;
+  if (lines_ == 0 && LooksLikeHttp(line)) {
+    Abort(EndReason::kCrossProtocol, step, out.client);
+    return;
+  }
+  if (!replayed_ && ++lines_ > options_->max_commands) {
+    Abort(EndReason::kTooManyErrors, step, out.client);
+    return;
+  }
+  noise_ = line.empty();
+  OnLine(line, step, out.client);
+  step.understood = step.understood || !noise_;
+  if (replayed_) {
+    // What there is to note of it was noted when it opened the leg.
+    step.signals = before.signals;
+    step.attacks = before.attacks;
+    replayed_ = false;
+  }
+  if (!pass_) return;
+  pass_ = false;
+  if (phase_ == Phase::kLeg) {
+    PassLine(line, spacing_, step, out);
+  } else {
+    step.consumed = before.consumed;
+    OpenLeg(step);
+  }
+}
+
+void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
+  size_t count = std::min(to_drop_, rest.size());
+  to_drop_ -= count;
+  step.consumed += count;
+  if (std::memchr(rest.data(), 0, count) != nullptr) AbortFor(LineReader::Status::kNul, step, out);
+}
+
+Step LineDialogue::OnClient(ByteView in, Output& out) {
+  Step step;
+  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || waits_ || amid_line()) {
+    step.verdict = Verdict::kHold;
+    return step;
+  }
+  offer_seen_ = offer_written_;
+  while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
+    ByteView rest = in.subspan(step.consumed);
+    const size_t before = step.consumed;
+    if (to_drop_ > 0) {
+      DropLiteral(rest, step, out.client);
+      continue;
+    }
+    if (out.client.room() < kReplyRoom) break;
+    if (phase_ == Phase::kLeg && out.backend.room() < kMinOutputRoom) break;
+    if (opaque()) {
+      PassOpaque(rest, step, out);
+    } else if (BeginsLikeTls(rest)) {
+      // Nothing is said in words: the other side could not read them.
+      Close(step, EndReason::kTlsOnPlainPort);
+    } else {
+      ReadLine(rest, step, out);
+    }
+    if (step.consumed == before) break;
+  }
+  step.offered = offer_written_;
+  return step;
+}
+
+Step LineDialogue::OnBackend(ByteView in, Output& out) {
+  switch (phase_) {
+    case Phase::kLegGreeting:
+    case Phase::kLeg:
+      return OnLeg(in, out);
+    case Phase::kPreamble:
+      return OnPreamble(in, out);
+    default:
+      break;
+  }
+  Step step;
+  step.consumed = in.size();
+  step.Note(Attack::kBackendInjection);
+  Abort(EndReason::kBackendProtocol, step, out.client);
+  return step;
+}
+
+LineDialogue::Greeting LineDialogue::Judge(std::string_view line) const {
+  switch (Read(line)) {
+    case LegLine::kYes:
+      return Greeting::kSuccess;
+    case LegLine::kBye:
+      return Greeting::kRefusal;
+    case LegLine::kPreauth:
+      return Greeting::kPreauth;
+    default:
+      return Greeting::kBroken;
+  }
+}
+
+Step LineDialogue::OnPreamble(ByteView in, Output& out) {
+  Step step;
+  // Again for each piece of a long line, and after kReplay, which Judge says once at most.
+  size_t before = 0;
+  do {
+    before = step.consumed;
+    ReadPreamble(in.subspan(before), step, out);
+  } while (step.verdict == Verdict::kContinue && step.consumed > before &&
+           step.consumed < in.size());
+  return step;
+}
+
+void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
+  if (out.client.room() < kMinOutputRoom) return;
+  const ServerLines::Piece piece = NextPiece(rest);
+  if (piece.status == ServerLines::Status::kNeedMore) return;
+  if (piece.status == ServerLines::Status::kBroken) {
+    Abort(EndReason::kBackendProtocol, step, out.client);
+    return;
+  }
+  if (piece.first) greeting_ = Judge(piece.text);
+  if (greeting_ != Greeting::kPassOn) step.consumed += piece.consumed;
+  OnGreeting(piece, step, out);
+}
+
+void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out) {
+  switch (greeting_) {
+    case Greeting::kPassOn:
+      step.verdict = Verdict::kRelay;
+      break;
+    case Greeting::kSuccess:
+    case Greeting::kReplay:
+      if (!Swallow(piece.consumed, step, out.client) || !piece.last) break;
+      if (greeting_ == Greeting::kReplay) {
+        SayAgain(out.backend);
+      } else {
+        step.verdict = Verdict::kRelay;
+      }
+      break;
+    case Greeting::kRefusal:
+      GivePiece(piece, out.client);
+      if (piece.last) Close(step, EndReason::kBackendRefused);
+      break;
+    case Greeting::kPreauth:
+      Abort(EndReason::kBackendPreauth, step, out.client);
+      break;
+    case Greeting::kBroken:
+      Abort(EndReason::kBackendProtocol, step, out.client);
+      break;
+  }
+}
+
+ServerLines::Piece LineDialogue::NextPiece(ByteView rest) {
+  const ServerLines::Piece piece = server_lines_.Next(rest);
+  whole_ = piece.whole();
+  return piece;
+}
+
+bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {
+  swallowed_ += octets;
+  if (swallowed_ <= kMaxLegGreeting) return true;
+  Abort(EndReason::kBackendTooLong, step, out);
+  return false;
+}
+
+void LineDialogue::GiveLine(std::initializer_list<std::string_view> parts, Writer& out) {
+  Say(out, parts);
+  if (whole_) Say(out, {"\r\n"});
+  gives_ = true;
+  line_open_ = !whole_;
+}
+
+void LineDialogue::GivePiece(const ServerLines::Piece& piece, Writer& out) {
+  Say(out, {piece.text, piece.last ? "\r\n" : ""});
+  line_open_ = !piece.last;
+}
+
+bool LineDialogue::EndOpenLine(Writer& out) {
+  if (gives_ && backend_literal_ > 0) return false;
+  if (line_open_ || (gives_ && in_tail_)) Say(out, {"\r\n"});
+  line_open_ = in_tail_ = false;
+  return true;
+}
+
+Step LineDialogue::OnEvent(const Event& event, Output& out) {
+  Step step;
+  switch (event.kind) {
+    case EventKind::kStart:
+      Learn(event.capabilities);
+      SayGreeting(out.client);
+      step.offered = offer_written_;
+      return step;
+    case EventKind::kUpgraded:
+      // From here on no octet of the client is parsed.
+      Forget();
+      return step;
+    case EventKind::kLegUp:
+      if (phase_ == Phase::kUpgrading && event.inside_tls) phase_ = Phase::kPreamble;
+      if (phase_ == Phase::kOpening && !event.inside_tls) phase_ = Phase::kLegGreeting;
+      due_ = Due::kGreeting;
+      return step;
+    case EventKind::kClientEnd:
+      // Only the offer was looked at: nothing has come since.
+      if (offer_is_last_ && phase_ == Phase::kPlain) step.Note(Signal::kOfferThenClose);
+      break;
+    case EventKind::kLegFailed:
+    case EventKind::kGreetingDeadline:
+    case EventKind::kDeadline:
+    case EventKind::kPatienceOver:
+    case EventKind::kDrain:
+    case EventKind::kBackendEnd:
+      if (EndOpenLine(out.client)) SayRefusal(RefusalOf(event), out.client);
+      break;
+  }
+  Close(step, EndOf(event));
+  return step;
+}
+
+EndReason LineDialogue::EndOf(const Event& event) const {
+  if (phase_ == Phase::kLeg && event.kind == EventKind::kClientEnd) return EndReason::kClientClosed;
+  if (phase_ == Phase::kLeg && event.kind == EventKind::kBackendEnd) {
+    return EndReason::kBackendClosed;
+  }
+  return ReasonOf(event);
+}
+
+}  // namespace starling

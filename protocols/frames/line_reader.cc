@@ -1,0 +1,58 @@
+#include "protocols/frames/line_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace starling {
+
+namespace {
+
+size_t Find(ByteView in, size_t from, size_t to, uint8_t octet) {
+  const void* at = std::memchr(in.data() + from, octet, to - from);
+  return at == nullptr ? to : static_cast<size_t>(static_cast<const uint8_t*>(at) - in.data());
+}
+
+}  // namespace
+
+LineReader::Line LineReader::Next(ByteView in) {
+  // Octets past the limit are never looked at, so that a line is judged the
+  // same whether it comes at once or in pieces.
+  size_t end = std::min(in.size(), max_);
+  size_t from = std::min(scanned_, end);
+  if (from == end && end < max_) return {};
+  size_t lf = Find(in, from, end, '\n');
+  // A CR that has been followed by something is told of first, whatever came behind.
+  size_t cr = Find(in, from, lf, '\r');
+  size_t nul = Find(in, from, lf, '\0');
+  if (cr + 1 < lf) return Line{nul < cr ? Status::kNul : Status::kBareCr, {}, 0};
+  if (nul != lf) return Line{Status::kNul, {}, 0};
+  if (lf < end) {
+    bool has_cr = cr < lf;
+    if (!has_cr && !accept_bare_lf_) return Line{Status::kBareLf, {}, 0};
+    scanned_ = 0;
+    return Line{Status::kLine, AsText(in.first(has_cr ? cr : lf)), lf + 1};
+  }
+  if (end == max_) return Line{Status::kTooLong, {}, 0};
+  // A last CR is looked at again with what follows it.
+  scanned_ = cr < lf ? cr : end;
+  return {};
+}
+
+std::string_view FaultOf(LineReader::Status status) {
+  switch (status) {
+    case LineReader::Status::kTooLong:
+      return "Line too long";
+    case LineReader::Status::kBareLf:
+      return "Bare <LF> received";
+    case LineReader::Status::kBareCr:
+      return "Bare <CR> received";
+    case LineReader::Status::kNul:
+      return "NUL received";
+    case LineReader::Status::kLine:
+    case LineReader::Status::kNeedMore:
+      break;
+  }
+  return {};
+}
+
+}  // namespace starling

@@ -1,0 +1,58 @@
+// Bounded framing of lines that end in CRLF, without copying: a line is found
+// in the octets that the session holds anyway.
+//
+// Not for: what a line means, literals, or data after DATA.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "protocols/contract/negotiator.h"
+
+namespace starling {
+
+class LineReader {
+ public:
+  enum class Status : uint8_t {
+    kLine,      // `text` is the line without its end, `consumed` counts it with its end
+    kNeedMore,  // no end of line yet, and still within the limit
+    kTooLong,   // more than `max` octets without an end
+    kBareLf,    // LF without CR, and those are not accepted
+    kBareCr,    // CR that no LF follows
+    kNul,
+  };
+  struct Line {
+    Status status = Status::kNeedMore;
+    std::string_view text;
+    size_t consumed = 0;
+  };
+
+  // `max` counts octets of a line with its CRLF.
+  explicit LineReader(size_t max, bool accept_bare_lf = false)
+      : max_(max), accept_bare_lf_(accept_bare_lf) {}
+
+  // Looks for a line at the start of `in`. Remembers how far it has looked, so
+  // octets that come one at a time are looked at once; a caller that consumes
+  // octets by other means calls Reset().
+  Line Next(ByteView in);
+
+  void Reset() { scanned_ = 0; }
+
+ private:
+  size_t max_;
+  size_t scanned_ = 0;
+  bool accept_bare_lf_;
+};
+
+// What an octet is that neither belongs to a line nor ends it.
+constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
+  return octet == '\n'   ? LineReader::Status::kBareLf
+         : octet == '\r' ? LineReader::Status::kBareCr
+                         : LineReader::Status::kNul;
+}
+
+// What is wrong with a line, in words for its sender; empty where nothing is wrong.
+std::string_view FaultOf(LineReader::Status status);
+
+}  // namespace starling

@@ -1,0 +1,69 @@
+#include "protocols/frames/relayed_dialogue.h"
+
+namespace starling {
+
+Step RelayedDialogue::OnClient(ByteView in, Output& out) {
+  Step step;
+  if (upgrading_) {
+    step.verdict = Verdict::kHold;
+  } else {
+    Read(in, step, out.client);
+  }
+  return step;
+}
+
+// No leg is open before relaying, so nothing can come from one.
+Step RelayedDialogue::OnBackend(ByteView in, Output& out) {
+  Step step;
+  step.consumed = in.size();
+  step.Note(Attack::kBackendInjection);
+  SayRefusal(Refusal::kUnavailable, out.client);
+  Close(step, EndReason::kBackendProtocol);
+  return step;
+}
+
+Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
+  Step step;
+  switch (event.kind) {
+    case EventKind::kStart:
+      OnStart(event, step, out.client);
+      return step;
+    case EventKind::kUpgraded:
+      upgrading_ = true;
+      OnUpgraded();
+      return step;
+    case EventKind::kLegUp:
+      OnLegUp(event, step, out.backend);
+      return step;
+    case EventKind::kLegFailed:
+      OnLegFailed(step, out.client);
+      return step;
+    case EventKind::kPatienceOver:
+      OnPatienceOver(step, out.client);
+      return step;
+    case EventKind::kClientEnd:
+      if (!upgrading_) OnClientLeft(step);
+      break;
+    default:
+      SayRefusal(RefusalOf(event), out.client);
+      break;
+  }
+  Close(step, ReasonOf(event));
+  return step;
+}
+
+void RelayedDialogue::OnLegUp(const Event& event, Step& step, Writer& /*backend*/) {
+  if (upgrading_ && event.inside_tls) step.verdict = Verdict::kRelay;
+}
+
+void RelayedDialogue::OnLegFailed(Step& step, Writer& out) {
+  SayRefusal(Refusal::kUnavailable, out);
+  Close(step, EndReason::kBackendUnavailable);
+}
+
+void RelayedDialogue::Upgrade(Step& step) {
+  upgrading_ = true;
+  step.verdict = Verdict::kUpgrade;
+}
+
+}  // namespace starling

@@ -1,0 +1,51 @@
+// The frame of dialogues that read nothing of the server's: before TLS the gateway alone
+// answers, and once the fresh leg is up all is opaque. LDAP, XMPP, Telnet, HTTP and
+// PostgreSQL: the client speaks first inside TLS, or has no use for a greeting of ours.
+//
+// A protocol derives from it and says its words. What is the same for all is here: the
+// order of the phases, and how every event ends a session.
+//
+// Not for: protocols whose server greets (line_dialogue.h).
+#pragma once
+
+#include "protocols/contract/negotiator.h"
+#include "protocols/frames/dialogue.h"
+
+namespace starling {
+
+class RelayedDialogue : public Negotiator {
+ public:
+  Step OnClient(ByteView in, Output& out) final;
+  Step OnBackend(ByteView in, Output& out) override;
+  Step OnEvent(const Event& event, Output& out) final;
+
+ protected:
+  // Octets of the client before TLS, as Negotiator::OnClient gets them.
+  virtual void Read(ByteView in, Step& step, Writer& out) = 0;
+  // The protocol's words, or nothing where it has none at this point.
+  virtual void SayRefusal(Refusal refusal, Writer& out) = 0;
+  virtual void OnStart(const Event& /*event*/, Step& /*step*/, Writer& /*out*/) {}
+  // What the client said before TLS is to be forgotten here.
+  virtual void OnUpgraded() {}
+  // The fresh leg; by default it is relayed at once. `backend`: what is said there first.
+  virtual void OnLegUp(const Event& event, Step& step, Writer& backend);
+  // The client has left, and is not on its way into TLS.
+  virtual void OnClientLeft(Step& /*step*/) {}
+  // The fresh leg could not be had, or was lost; by default the client is told.
+  virtual void OnLegFailed(Step& step, Writer& out);
+
+  // For those that ask for Patience::kShort.
+  virtual void OnPatienceOver(Step& step, Writer& out) {
+    SayRefusal(Refusal::kTooLong, out);
+    Close(step, EndReason::kTlsRequired);
+  }
+
+  // The go-ahead has been written: TLS comes next.
+  void Upgrade(Step& step);
+  bool upgrading() const { return upgrading_; }
+
+ private:
+  bool upgrading_ = false;
+};
+
+}  // namespace starling

@@ -1,0 +1,61 @@
+// One fuzz input, run against a dialogue in the way of a session, twice: as the
+// input cuts it and one octet at a time. Both must come to the same end.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "protocols/frames/testing/dialogue_driver.h"
+
+namespace starling {
+
+struct FuzzOutcome {
+  std::string said;
+  Verdict verdict;
+  EndReason reason;
+  uint32_t attacks;
+  size_t left;
+
+  bool operator==(const FuzzOutcome&) const = default;
+};
+
+// `client` before TLS; where it comes to an upgrade, `backend` greets after it.
+inline FuzzOutcome RunFuzzInput(DialogueDriver::Create create, const DialogueOptions& options,
+                                std::string_view client, std::string_view backend, size_t piece) {
+  DialogueDriver driver(create, options);
+  driver.Event(EventKind::kStart);
+  driver.Client(client, piece);
+  size_t left = 0;
+  if (driver.verdict() == Verdict::kUpgrade) {
+    left = driver.client_left().size();
+    driver.UpgradeAndConnect();
+    driver.Client("x");
+    driver.Backend(backend, piece);
+    if (driver.verdict() == Verdict::kRelay) left += driver.backend_left().size();
+  }
+  if (!driver.over()) driver.Event(EventKind::kDeadline, /*inside_tls=*/false);
+  return {driver.TakeSaid(), driver.verdict(), driver.reason(), driver.attacks(), left};
+}
+
+// The first octet sets the options and the size of pieces; an octet 0xff ends
+// what is the client's.
+inline int FuzzDialogue(DialogueDriver::Create create, const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  DialogueOptions options;
+  options.accept_bare_lf = (data[0] & 0x80) != 0;
+  options.max_commands = 16;
+  options.max_line = 128;
+  size_t piece = (data[0] & 0x3f) + 1;
+  std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  std::string_view client = text.substr(0, text.find('\xff'));
+  std::string_view backend;
+  if (client.size() < text.size()) backend = text.substr(client.size() + 1);
+  FuzzOutcome cut = RunFuzzInput(create, options, client, backend, piece);
+  FuzzOutcome octets = RunFuzzInput(create, options, client, backend, 1);
+  if (cut != octets) std::abort();
+  return 0;
+}
+
+}  // namespace starling

@@ -1,0 +1,15 @@
+// FTP (RFC 959, 2577, 4217): the dialogue before TLS, and its control connection inside
+// TLS, by AUTH TLS or on the implicit port. `require` only: under it no name, no password
+// and no transfer is taken in plaintext.
+//
+// Not for: the control connection's own rules (ftp_control.h).
+#pragma once
+
+#include "protocols/contract/negotiator.h"
+
+namespace starling {
+
+Negotiator* CreateFtp(void* storage, const DialogueOptions& options);
+void RefuseFtp(Refusal refusal, const DialogueOptions& options, Writer& out);
+
+}  // namespace starling

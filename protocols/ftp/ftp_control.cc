@@ -1,0 +1,373 @@
+#include "protocols/ftp/ftp_control.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "protocols/frames/dialogue.h"
+
+namespace starling {
+
+namespace {
+
+// What one command writes at once. A piece of a long one may take all the room there is,
+// since its end comes with the next look.
+constexpr size_t kRoomForCommand = 1'024;
+static_assert(kFtpMaxVerb + kFtpMaxOwnArgument + 3 <= kRoomForCommand &&
+              kRoomForCommand <= kMinOutputRoom);
+
+}  // namespace
+
+FtpControl::FtpControl(const DialogueOptions& options)
+    : client_lines_(kFtpMaxLine, options.accept_bare_lf), accept_bare_lf_(options.accept_bare_lf) {}
+
+void FtpControl::Open(const Endpoint& client, bool greets) {
+  client_ = client;
+  passes_greeting_ = private_ = buffer_size_ = greets;
+}
+
+void FtpControl::EndLine(Writer& out) const {
+  if (fate_ == Fate::kPass && !begins_line_) Say(out, {"\r\n"});
+}
+
+void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Output& out) const {
+  EndLine(out.client);
+  Say(out.client, {"421 ", text, "\r\n"});
+  Close(step, reason);
+}
+
+// --- the client's side ---
+
+Step FtpControl::OnClient(ByteView in, Output& out) {
+  Step step;
+  if (!greeted_) return step;  // it is not asked before
+  while (step.verdict == Verdict::kContinue && step.data == DataAsk::kNone &&
+         step.consumed < in.size()) {
+    if (out.client.room() < kReplyRoom || out.backend.room() < kRoomForCommand) break;
+    const ByteView rest = in.subspan(step.consumed);
+    const bool more = client_fate_ == Fate::kNone ? ReadCommand(rest, step, out)
+                                                  : ReadRestOfCommand(rest, step, out);
+    if (!more) break;
+  }
+  return step;
+}
+
+bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
+  const LineReader::Line line = client_lines_.Next(rest);
+  if (line.status == LineReader::Status::kNeedMore) return false;
+  const bool cut = line.status == LineReader::Status::kTooLong;
+  if (line.status != LineReader::Status::kLine && !cut) {
+    Abort(EndReason::kBadOctet, FaultOf(line.status), step, out);
+    return false;
+  }
+  if (cut) {
+    if (!HasRoom(Due::kOwn, out)) return false;
+    // No server is shown a line whose end has not been seen: one that gave up in its middle
+    // would take the rest for a command, past all that is judged here.
+    client_lines_.Reset();
+    Reply(Own::kLineTooLong, out);
+    client_fate_ = Fate::kDrop;
+    return true;
+  }
+  const std::string_view text = line.text;
+  const FtpCommand command = ParseFtpCommand(text);
+  if (MustWait(command.verb) || !HasRoom(PlaceFor(command), out)) return false;
+  // A long line goes to a server that has read all before it, so that the line reaches it in one
+  // piece: some (pyftpdlib) give up in the middle of one that comes in several.
+  if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
+  client_lines_.Reset();
+  OnCommand(command, step, out);
+  if (client_fate_ == Fate::kPass) {
+    step.consumed += static_cast<size_t>(command.argument.data() - text.data());
+  } else {
+    step.consumed += line.consumed;
+  }
+  return true;
+}
+
+bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
+  const bool pass = client_fate_ == Fate::kPass;
+  const size_t room = pass ? out.backend.room() : rest.size();
+  const LinePiece piece = NextPiece(rest, room, accept_bare_lf_);
+  step.consumed += piece.consumed;
+  if (pass) Say(out.backend, {piece.text});
+  if (piece.status == LinePiece::Status::kBad) {
+    const std::string_view fault = FaultOf(FaultOfOctet(rest[piece.consumed]));
+    Abort(EndReason::kBadOctet, fault, step, out);
+  } else if (piece.status == LinePiece::Status::kEnd) {
+    if (pass) Say(out.backend, {"\r\n"});
+    client_fate_ = Fate::kNone;
+  }
+  return piece.consumed > 0;
+}
+
+FtpQueue::Due FtpControl::PlaceFor(const FtpCommand& command) {
+  const bool acted_on = command.argument.size() <= kFtpMaxOwnArgument;
+  if (command.verb == FtpVerb::kOther) return Due::kAny;
+  if (command.verb == FtpVerb::kNoop) return Due::kNoop;
+  if (command.verb == FtpVerb::kAbor && acted_on) return Due::kAbor;
+  if (command.verb == FtpVerb::kQuit && acted_on) return Due::kQuit;
+  return Due::kOwn;
+}
+
+bool FtpControl::HasRoom(Due due, Output& out) {
+  if (!queue_.HasRoom(due) && IsOwedNothing()) {
+    FlushBehindDoubtful(out);
+    queue_.MergeDoubtful();
+  }
+  return queue_.HasRoom(due);
+}
+
+// One data channel at a time, and its transfer is bound to it when the command is read.
+bool FtpControl::MustWait(FtpVerb verb) const {
+  switch (verb) {
+    case FtpVerb::kPort:
+    case FtpVerb::kEprt:
+      // Log-in may be under way.
+      if (!logged_in_ && !queue_.empty()) return true;
+      [[fallthrough]];
+    case FtpVerb::kPasv:
+    case FtpVerb::kEpsv:
+      return queue_.transfer() || setup_ != Setup::kNone;
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+      return queue_.transfer();
+    default:
+      return false;
+  }
+}
+
+void FtpControl::OnCommand(const FtpCommand& command, Step& step, Output& out) {
+  const bool streams = command.verb == FtpVerb::kOther || command.verb == FtpVerb::kNoop ||
+                       command.verb == FtpVerb::kRetrieve || command.verb == FtpVerb::kStore ||
+                       command.verb == FtpVerb::kUnknown;
+  if (!streams && command.argument.size() > kFtpMaxOwnArgument) {
+    return Reply(Own::kLineTooLong, out);
+  }
+  switch (command.verb) {
+    case FtpVerb::kUnknown:
+      return Reply(Own::kUnknown, out);
+    case FtpVerb::kOther:
+      return Pass(Due::kAny, command, out);
+    case FtpVerb::kNoop:
+      return Pass(Due::kNoop, command, out);
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+      return OnTransfer(command, out);
+    case FtpVerb::kAbor:
+      return OnAbort(command, step, out);
+    case FtpVerb::kQuit:
+      return Pass(Due::kQuit, command, out);
+    case FtpVerb::kFeat:
+      return Pass(Due::kFeat, command, out);
+    case FtpVerb::kPasv:
+    case FtpVerb::kEpsv:
+      return OnPassive(command, out);
+    case FtpVerb::kPort:
+    case FtpVerb::kEprt:
+      return OnActive(command, step, out);
+    case FtpVerb::kMode:
+      // In block and compressed mode a file's end is not the connection's.
+      if (EqualsIgnoreCase(command.argument, "B") || EqualsIgnoreCase(command.argument, "C")) {
+        return Reply(Own::kOtherMode, out);
+      }
+      return Pass(Due::kAny, command, out);
+    case FtpVerb::kAuth:
+      return Reply(Own::kTlsActive, out);
+    case FtpVerb::kPbsz:
+      return OnPbsz(command.argument, out);
+    case FtpVerb::kProt:
+      return OnProt(command.argument, out);
+    case FtpVerb::kCcc:
+      return Reply(Own::kNoClear, out);
+    case FtpVerb::kRefused:
+      return Reply(Own::kNotHere, out);
+  }
+}
+
+void FtpControl::OnPbsz(std::string_view argument, Output& out) {
+  const bool digits = !argument.empty() &&
+                      std::ranges::all_of(argument, [](char c) { return c >= '0' && c <= '9'; });
+  buffer_size_ |= digits;
+  Reply(digits ? Own::kPbsz : Own::kPbszBad, out);
+}
+
+void FtpControl::OnProt(std::string_view argument, Output& out) {
+  if (!buffer_size_) return Reply(Own::kPbszFirst, out);
+  if (EqualsIgnoreCase(argument, "P")) {
+    private_ = true;
+    Reply(Own::kPrivate, out);
+  } else if (EqualsIgnoreCase(argument, "C")) {
+    private_ = false;
+    Reply(Own::kClear, out);
+  } else if (EqualsIgnoreCase(argument, "S") || EqualsIgnoreCase(argument, "E")) {
+    Reply(Own::kOtherLevel, out);
+  } else {
+    Reply(Own::kUnknownLevel, out);
+  }
+}
+
+void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
+  const bool v4 = client_.family == Endpoint::Family::kV4;
+  FtpCommand passed = command;
+  if (command.verb == FtpVerb::kPasv) {
+    if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
+    if (!v4) return Reply(Own::kUseEpsv, out);
+  } else if (EqualsIgnoreCase(command.argument, "ALL")) {
+    epsv_only_ = true;
+    return Reply(Own::kEpsvAll, out);
+  } else if (!command.argument.empty() && command.argument != (v4 ? "1" : "2")) {
+    return Reply(v4 ? Own::kUseV4 : Own::kUseV6, out);
+  } else {
+    // Which protocol the backend is reached by is another matter.
+    passed.argument = {};
+  }
+  queue_.GiveUpTransfer();
+  setup_ = Setup::kReply;
+  channel_ = Channel::kComing;
+  Pass(command.verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, passed, out);
+}
+
+void FtpControl::OnActive(const FtpCommand& command, Step& step, Output& out) {
+  if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
+  // A server asks for as much before it has PASV cost anything.
+  if (!logged_in_) return Reply(Own::kLogInFirst, out);
+  const auto address =
+      command.verb == FtpVerb::kPort ? ParsePort(command.argument) : ParseEprt(command.argument);
+  if (!address) return Reply(Own::kSyntax, out);
+  if (!SameHost(*address, client_) || address->port < kFtpLeastPort) {
+    return Reply(Own::kForeign, out);
+  }
+  queue_.GiveUpTransfer();
+  setup_ = Setup::kActive;
+  step.data = DataAsk::kFromServer;
+  step.data_port = address->port;
+}
+
+void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
+  const bool usable = channel_ == Channel::kComing || channel_ == Channel::kOpen;
+  if (!private_) return Reply(Own::kProtFirst, out);
+  if (!usable) {
+    channel_ = Channel::kNone;
+    return Reply(Own::kNoChannel, out);
+  }
+  queue_.GiveUpTransfer();
+  Pass(command.verb == FtpVerb::kStore ? Due::kStore : Due::kRetrieve, command, out);
+}
+
+// It must overtake nothing: the backend has the transfer already.
+void FtpControl::OnAbort(const FtpCommand& command, Step& step, Output& out) {
+  Pass(Due::kAbor, command, out);
+  if (!queue_.transfer() || !held_) return;
+  channel_ = Channel::kOver;
+  outcome_ = DataOutcome::kCut;
+  Drop(step);
+}
+
+// What is passed on has one space before its argument, so that the backend reads the same
+// command as the gateway.
+void FtpControl::Pass(Due due, const FtpCommand& command, Output& out) {
+  queue_.Push(due);
+  if (command.argument.empty()) {
+    Say(out.backend, {command.word, "\r\n"});
+  } else if (!command.blanks_count && command.argument.size() <= kFtpMaxOwnArgument) {
+    Say(out.backend, {command.word, " ", command.argument, "\r\n"});
+  } else {
+    Say(out.backend, {command.word, " "});
+    client_fate_ = Fate::kPass;
+  }
+}
+
+void FtpControl::Reply(Own own, Output& out) {
+  if (!IsOwedNothing()) return queue_.PushOwn(static_cast<uint8_t>(own));
+  FlushBehindDoubtful(out);
+  SayOwn(own, out);
+}
+
+bool FtpControl::IsOwedNothing() const {
+  const bool amid_reply = fate_ != Fate::kNone || holding_ || replies_.InReply();
+  return !amid_reply && queue_.OnlyDoubtful();
+}
+
+void FtpControl::FlushBehindDoubtful(Output& out) {
+  while (const auto own = queue_.TakeOwnBehindDoubtful()) SayOwn(static_cast<Own>(*own), out);
+}
+
+void FtpControl::SayOwn(Own own, Output& out) { Say(out.client, {Text(own)}); }
+
+void FtpControl::Drop(Step& step) {
+  held_ = false;
+  step.data = DataAsk::kDrop;
+}
+
+void FtpControl::Pop(Output& out) {
+  queue_.Pop();
+  Flush(out);
+  // It may have been the last that the server owed.
+  if (std::exchange(doubted_, std::nullopt)) FlushBehindDoubtful(out);
+}
+
+void FtpControl::Flush(Output& out) {
+  while (const auto own = queue_.TakeOwnAtHead()) SayOwn(static_cast<Own>(*own), out);
+}
+
+// --- the data channel ---
+
+Step FtpControl::OnData(const DataNews& news, Output& out) {
+  Step step;
+  const Setup setup = std::exchange(setup_, Setup::kNone);
+  held_ = news.ready_at != nullptr;
+  if (setup == Setup::kPassive) {
+    channel_ = held_ ? Channel::kOpen : Channel::kNone;
+    held_ ? SayPassive(*news.ready_at, out) : SayOwn(Own::kCannotOpen, out);
+    Pop(out);
+  } else if (setup == Setup::kActive && held_) {
+    channel_ = Channel::kOpen;
+    setup_ = Setup::kReply;
+    SayPortCommand(*news.ready_at, out.backend);
+    queue_.Push(Due::kPort);
+  } else if (setup == Setup::kActive) {
+    channel_ = Channel::kNone;
+    Reply(Own::kCannotOpen, out);
+  } else {
+    // Of one that was there before, and whose successor may be under way.
+    setup_ = setup;
+    OnDataOver(news.outcome, step);
+  }
+  return step;
+}
+
+// The session keeps the server's side of what was broken off, until the server has
+// looked at it: its first reply to the transfer says so.
+void FtpControl::OnDataOver(DataOutcome outcome, Step& step) {
+  const bool bound = channel_ == Channel::kOpen;
+  if (bound) {
+    channel_ = Channel::kOver;
+    outcome_ = outcome;
+  }
+  if (outcome == DataOutcome::kWhole) return;
+  held_ = bound && queue_.transfer() && !queue_.begun();
+  if (!held_) Drop(step);
+}
+
+void FtpControl::SayPassive(const Endpoint& address, Output& out) {
+  if (queue_.head() == Due::kPasv) {
+    Say(out.client, {"227 Entering Passive Mode ("});
+    SayHostPort(address, out.client);
+    return Say(out.client, {").\r\n"});
+  }
+  std::array<char, 8> port{};
+  std::to_chars(port.data(), port.data() + port.size() - 1, address.port);
+  Say(out.client, {"229 Entering Extended Passive Mode (|||", port.data(), "|)\r\n"});
+}
+
+// RFC 959 section 5.4: 421 ends the control connection, whatever was asked.
+void RefuseFtp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  std::string_view text = TextOf(refusal);
+  if (refusal == Refusal::kTimeout) text = "Timeout, closing control connection";
+  if (refusal == Refusal::kShutdown) text = "Server shutting down, closing control connection";
+  Say(out, {"421 ", text, "\r\n"});
+}
+
+}  // namespace starling

@@ -1,0 +1,297 @@
+// The backend's side of FTP's control connection: its greeting, and which reply is passed on,
+// held, replaced or edited.
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include "protocols/frames/dialogue.h"
+#include "protocols/ftp/ftp_control.h"
+
+namespace starling {
+
+namespace {
+
+// What may have to be said when a line begins or is over: another reply in its place, or
+// features, and all of the gateway's own behind it. A piece of the line may take all the room
+// there is, since its end comes with the next look.
+constexpr size_t kRoomForReply = (kFtpMaxOwnOutstanding + 4) * kFtpMaxOwnReply;
+static_assert(kRoomForReply <= kMinOutputRoom);
+
+constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
+
+// Of a backend's features those that the gateway itself answers, or refuses.
+bool IsForeignFeature(std::string_view line) {
+  while (line.starts_with(' ')) line.remove_prefix(1);
+  const std::string_view word = line.substr(0, line.find_first_of(" ;="));
+  switch (FindFtpVerb(word)) {
+    case FtpVerb::kAuth:
+    case FtpVerb::kPbsz:
+    case FtpVerb::kProt:
+    case FtpVerb::kCcc:
+    case FtpVerb::kRefused:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Step FtpControl::OnBackend(ByteView in, Output& out) {
+  Step step;
+  while (step.verdict == Verdict::kContinue && step.data == DataAsk::kNone &&
+         step.consumed < in.size()) {
+    if (out.client.room() < kRoomForReply) break;
+    const ByteView rest = in.subspan(step.consumed);
+    const bool more =
+        fate_ == Fate::kNone ? ReadReply(rest, step, out) : ReadRestOfReply(rest, step, out);
+    if (!more) break;
+  }
+  return step;
+}
+
+bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
+  const FtpReplyLine line = replies_.Next(rest);
+  if (line.status == LineReader::Status::kNeedMore) return false;
+  if (line.code == 0) {
+    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+    return false;
+  }
+  const bool awaited = greeted_ && !queue_.empty();
+  if (awaited && line.first && !holding_) Align(line, step, out);
+  holding_ = awaited && MustHold(line);
+  if (holding_) return false;
+  replies_.Take(line);
+  line_ = line;
+  line_.text = {};
+  begins_line_ = true;
+  fate_ = Judge(line, step, out);
+  return true;
+}
+
+bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
+  const bool pass = fate_ == Fate::kPass;
+  const size_t room = pass ? out.client.room() : rest.size();
+  const LinePiece piece = NextPiece(rest, room, /*accept_bare_lf=*/true);
+  step.consumed += piece.consumed;
+  if (pass && !piece.text.empty()) {
+    Say(out.client, {piece.text});
+    begins_line_ = false;
+  }
+  if (!pass && !greeted_) swallowed_ += piece.consumed;
+  if (swallowed_ > kFtpMaxGreeting) {
+    Abort(EndReason::kBackendTooLong, "The server's greeting is longer than this gateway allows",
+          step, out);
+  } else if (piece.status == LinePiece::Status::kBad) {
+    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  } else if (piece.status == LinePiece::Status::kEnd) {
+    if (pass) Say(out.client, {"\r\n"});
+    fate_ = Fate::kNone;
+    OnLineOver(step, out);
+  }
+  return piece.consumed > 0;
+}
+
+FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output& out) {
+  Fate fate = Fate::kPass;
+  if (!greeted_) {
+    const bool welcome = line.code == kFtpReady || line.preliminary();
+    if (welcome && !passes_greeting_) fate = Fate::kDrop;
+    if (IsPassiveCode(line.code)) fate = Fate::kDrop;
+  } else if (queue_.empty()) {
+    fate = JudgeUnasked(line, step, out);
+  } else {
+    fate = JudgeReply(line, out);
+  }
+  // Within a reply it is no reply, but a client may take it for one.
+  if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text, line.cut)) {
+    Say(out.client, {" (an address of the server's)\r\n"});
+    fate = Fate::kDrop;
+  }
+  return fate;
+}
+
+// The one thing that a server says unasked is that it closes (RFC 959 section 5.4).
+FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
+  replaced_ = false;
+  if (line.code == kFtpClosing) return Fate::kPass;
+  step.Note(Attack::kBackendInjection);
+  step.reply = static_cast<uint16_t>(line.code);
+  Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  return Fate::kDrop;
+}
+
+FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
+  if (line.first) {
+    replaced_ = MustReplace(line);
+    too_long_ = false;
+    port_ = 0;
+  }
+  if (replaced_) return Fate::kDrop;
+  if (IsPassiveHead() && line.ok()) {
+    LookForPort(line);
+    return Fate::kDrop;
+  }
+  const bool features = queue_.head() == Due::kFeat || doubted_ == Due::kFeat;
+  if (features && line.code == kFtpFeatures) return JudgeFeature(line, out);
+  return Fate::kPass;
+}
+
+FtpControl::Fate FtpControl::JudgeFeature(const FtpReplyLine& line, Output& out) {
+  if (line.first && line.last) {
+    Say(out.client, {"211-Features:\r\n", kOwnFeatures, "211 End\r\n"});
+    return Fate::kDrop;
+  }
+  if (line.last) Say(out.client, {kOwnFeatures});
+  const bool foreign = !line.first && !line.last && IsForeignFeature(line.text);
+  return foreign ? Fate::kDrop : Fate::kPass;
+}
+
+void FtpControl::OnLineOver(Step& step, Output& out) {
+  const FtpReplyLine line = line_;
+  if (!line.last) return;
+  if (line.code == kFtpClosing) {
+    step.reply = kFtpClosing;
+    return Close(step, greeted_ ? EndReason::kBackendClosed : EndReason::kBackendRefused);
+  }
+  if (greeted_) return OnReplyOver(line, step, out);
+  if (line.preliminary()) return;
+  greeted_ = line.code == kFtpReady;
+  if (!greeted_) {
+    step.reply = static_cast<uint16_t>(line.code);
+    return Close(step, EndReason::kBackendRefused);
+  }
+  step.verdict = Verdict::kReadInside;
+  step.established = true;
+}
+
+// A transfer has succeeded when its data channel has: backends say 226 to one whose
+// client could not read a thing.
+bool FtpControl::MustHold(const FtpReplyLine& line) const {
+  return queue_.TransferIsHead() && line.ok() && channel_ == Channel::kOpen;
+}
+
+// Whatever command it stands for, a reply that tells the client where to connect is the one
+// that was asked for, and is made anew; or another is given for it.
+bool FtpControl::MustReplace(const FtpReplyLine& line) const {
+  switch (queue_.head()) {
+    case Due::kPasv:
+    case Due::kEpsv: {
+      const int wanted = queue_.head() == Due::kPasv ? kFtpPassive : kFtpExtendedPassive;
+      const bool refusal = line.code / 100 == 4 || line.code / 100 == 5;
+      return !refusal && line.code != wanted;
+    }
+    case Due::kRetrieve:
+    case Due::kStore:
+      if (line.ok() && (channel_ != Channel::kOver || outcome_ != DataOutcome::kWhole)) return true;
+      break;
+    case Due::kAborted:
+      if (line.ok()) return true;
+      break;
+    default:
+      break;
+  }
+  return IsPassiveCode(line.code);
+}
+
+void FtpControl::LookForPort(const FtpReplyLine& line) {
+  too_long_ |= line.cut;
+  if (port_ != 0 || line.cut) return;
+  const auto port = queue_.head() == Due::kPasv ? PortOf227(line.text) : PortOf229(line.text);
+  port_ = port.value_or(0);
+}
+
+void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
+  for (uint8_t skip = queue_.Align(line.code); skip > 0; --skip) {
+    if (queue_.head() == Due::kOwn) {
+      SayOwn(static_cast<Own>(*queue_.TakeOwnAtHead()), out);
+      continue;
+    }
+    if (!queue_.HeadIsDoubtful()) ForgetSetup(queue_.head());
+    if (queue_.TransferIsHead()) DropChannel(line, step);
+    queue_.Skip();
+  }
+  Flush(out);
+  doubted_ = queue_.Doubt(line.code);
+  if (doubted_) ForgetSetup(*doubted_);
+}
+
+// A server may have taken PORT without a reply, so the gateway keeps listening for it.
+void FtpControl::ForgetSetup(Due due) {
+  const bool passive = due == Due::kPasv || due == Due::kEpsv;
+  if (passive) channel_ = Channel::kNone;
+  if (passive || due == Due::kPort) setup_ = Setup::kNone;
+}
+
+void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) {
+  if (IsPassiveHead() && line.ok() && !replaced_) {
+    if (port_ != 0) {
+      setup_ = Setup::kPassive;
+      step.data = DataAsk::kFromClient;
+      step.data_port = port_;
+      return;
+    }
+    replaced_ = true;
+  }
+  if (line.preliminary()) {
+    if (!queue_.TransferIsHead()) return;
+    queue_.Begin();
+    if (channel_ == Channel::kOver && held_) Drop(step);
+    return;
+  }
+  if (replaced_) SayInstead(out);
+  logged_in_ |= line.code == kFtpLoggedIn || line.code == kFtpLoggedInBySecurityData;
+  Settle(line, step);
+  Pop(out);
+}
+
+void FtpControl::SayInstead(Output& out) {
+  const bool transfer = queue_.TransferIsHead() && channel_ == Channel::kOver;
+  if (queue_.head() == Due::kAborted) return SayOwn(Own::kDataCut, out);
+  if (IsPassiveHead()) return SayOwn(too_long_ ? Own::kReplyTooLong : Own::kCannotOpen, out);
+  if (!queue_.TransferIsHead()) return SayOwn(Own::kMisplaced, out);
+  if (!transfer || outcome_ == DataOutcome::kNotMade) return SayOwn(Own::kCannotOpen, out);
+  if (outcome_ == DataOutcome::kTlsFailed) return SayOwn(Own::kDataTls, out);
+  SayOwn(outcome_ == DataOutcome::kWhole ? Own::kMisplaced : Own::kDataCut, out);
+}
+
+void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
+  const bool failed = replaced_ || !line.ok();
+  switch (queue_.head()) {
+    case Due::kPasv:
+    case Due::kEpsv:
+    case Due::kPort:
+      // ForgetSetup() was called when it became doubtful, and `setup_` may be a later command's.
+      if (queue_.HeadIsDoubtful()) return;
+      setup_ = Setup::kNone;
+      if (!failed) return;
+      return DropChannel(line, step);
+    case Due::kRetrieve:
+    case Due::kStore:
+      DropChannel(line, step);
+      if (quitting_) Close(step, EndReason::kClientClosed);
+      return;
+    case Due::kAbor:
+      // Of the transfer nothing more need come. A doubtful ABOR belongs to an earlier one.
+      if (!queue_.transfer() || failed || queue_.HeadIsDoubtful()) return;
+      queue_.GiveUpTransfer();
+      return DropChannel(line, step);
+    case Due::kQuit:
+      // RFC 959 section 4.1.1: a transfer that is under way still has its result.
+      if (line.code != kFtpGoodbye) return;
+      quitting_ = queue_.transfer();
+      if (!quitting_) Close(step, EndReason::kClientClosed);
+      return;
+    default:
+      return;
+  }
+}
+
+void FtpControl::DropChannel(const FtpReplyLine& line, Step& step) {
+  channel_ = Channel::kNone;
+  if (!held_) return;
+  Drop(step);
+  step.reply = static_cast<uint16_t>(line.code);
+}
+
+}  // namespace starling

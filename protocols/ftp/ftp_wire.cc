@@ -1,0 +1,301 @@
+#include "protocols/ftp/ftp_wire.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+
+#include "protocols/frames/dialogue.h"
+#include "protocols/ftp/limits.h"
+
+namespace starling {
+
+namespace {
+
+constexpr auto kReplies = std::to_array<std::string_view>({
+#define X(name, text) text "\r\n",
+    STARLING_FTP_REPLIES(X)
+#undef X
+});
+static_assert(std::ranges::all_of(kReplies, [](std::string_view text) {
+  return text.size() <= kFtpMaxOwnReply;
+}));
+
+struct KnownVerb {
+  std::string_view word;
+  FtpVerb verb;
+};
+
+// SPSV names a port only, P@SW (which is no plain word) is PASV by another name.
+constexpr std::array<KnownVerb, 31> kVerbs = {{
+    {"APPE", FtpVerb::kStore},    {"LIST", FtpVerb::kRetrieve}, {"MLSD", FtpVerb::kRetrieve},
+    {"NLST", FtpVerb::kRetrieve}, {"RETR", FtpVerb::kRetrieve}, {"STOR", FtpVerb::kStore},
+    {"STOU", FtpVerb::kStore},    {"NOOP", FtpVerb::kNoop},     {"ABOR", FtpVerb::kAbor},
+    {"QUIT", FtpVerb::kQuit},     {"FEAT", FtpVerb::kFeat},     {"PASV", FtpVerb::kPasv},
+    {"EPSV", FtpVerb::kEpsv},     {"PORT", FtpVerb::kPort},     {"EPRT", FtpVerb::kEprt},
+    {"MODE", FtpVerb::kMode},     {"AUTH", FtpVerb::kAuth},     {"PBSZ", FtpVerb::kPbsz},
+    {"PROT", FtpVerb::kProt},     {"CCC", FtpVerb::kCcc},       {"LPRT", FtpVerb::kRefused},
+    {"LPSV", FtpVerb::kRefused},  {"SPSV", FtpVerb::kRefused},  {"CPSV", FtpVerb::kRefused},
+    {"SSCN", FtpVerb::kRefused},  {"REIN", FtpVerb::kRefused},  {"ADAT", FtpVerb::kRefused},
+    {"CONF", FtpVerb::kRefused},  {"ENC", FtpVerb::kRefused},   {"MIC", FtpVerb::kRefused},
+    {"SMNT", FtpVerb::kRefused},
+}};
+
+// Of what is passed on, the commands whose arguments are no paths, names or secrets.
+constexpr std::array<std::string_view, 12> kBlanksMeanNothing = {
+    "ALLO", "CDUP", "HELP", "LANG", "OPTS", "PWD", "REST", "STRU", "SYST", "TYPE", "XCUP", "XPWD"};
+
+bool BlanksCount(FtpVerb verb, std::string_view word) {
+  switch (verb) {
+    case FtpVerb::kRetrieve:
+    case FtpVerb::kStore:
+    case FtpVerb::kUnknown:
+      return true;
+    case FtpVerb::kOther:
+      return std::ranges::none_of(kBlanksMeanNothing, [word](std::string_view known) {
+        return EqualsIgnoreCase(word, known);
+      });
+    default:
+      return false;
+  }
+}
+
+// All of `text` as a decimal number of at most `most`.
+std::optional<uint32_t> Number(std::string_view text, uint32_t most) {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > most) return {};
+  return value;
+}
+
+// Six numbers of an octet each, with commas between.
+std::optional<std::array<uint8_t, 6>> SixOctets(std::string_view text) {
+  std::array<uint8_t, 6> octets{};
+  for (size_t i = 0; i < octets.size(); ++i) {
+    const size_t comma = text.find(',');
+    if ((comma == std::string_view::npos) != (i + 1 == octets.size())) return {};
+    const auto value = Number(text.substr(0, comma), UINT8_MAX);
+    if (!value) return {};
+    octets[i] = static_cast<uint8_t>(*value);
+    if (comma != std::string_view::npos) text.remove_prefix(comma + 1);
+  }
+  return octets;
+}
+
+uint16_t PortOf(const std::array<uint8_t, 6>& octets) {
+  return static_cast<uint16_t>(octets[4] << 8 | octets[5]);
+}
+
+std::optional<uint16_t> NotZero(uint16_t port) {
+  return port == 0 ? std::nullopt : std::optional<uint16_t>(port);
+}
+
+constexpr std::string_view kNotInLines("\r\n\0", 3);
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
+
+// "(...)" of a reply, without the brackets; empty if there is none.
+std::string_view Bracketed(std::string_view text) {
+  const size_t open = text.find('(');
+  if (open == std::string_view::npos) return {};
+  const size_t close = text.find(')', open);
+  if (close == std::string_view::npos) return {};
+  return text.substr(open + 1, close - open - 1);
+}
+
+bool ParseIp(std::string_view text, Endpoint& endpoint) {
+  // inet_pton wants its end marked.
+  std::array<char, INET6_ADDRSTRLEN> copy{};
+  if (text.size() >= copy.size()) return false;
+  std::ranges::copy(text, copy.begin());
+  const int family = endpoint.family == Endpoint::Family::kV4 ? AF_INET : AF_INET6;
+  return inet_pton(family, copy.data(), endpoint.ip.data()) == 1;
+}
+
+}  // namespace
+
+std::string_view Text(FtpReply reply) { return kReplies[static_cast<size_t>(reply)]; }
+
+FtpVerb FindFtpVerb(std::string_view word) {
+  if (word.size() > kFtpMaxVerb || !IsVerb(word)) return FtpVerb::kUnknown;
+  const auto* const found = std::ranges::find_if(
+      kVerbs, [word](const KnownVerb& known) { return EqualsIgnoreCase(word, known.word); });
+  return found == kVerbs.end() ? FtpVerb::kOther : found->verb;
+}
+
+FtpCommand ParseFtpCommand(std::string_view line) {
+  line = StripTelnet(line);
+  const size_t end = line.find_first_of(kBlanks);
+  FtpCommand command;
+  command.word = line.substr(0, end);
+  command.verb = FindFtpVerb(command.word);
+  command.blanks_count = BlanksCount(command.verb, command.word);
+  if (end == std::string_view::npos) return command;
+  command.argument = line.substr(end + 1);
+  if (!command.blanks_count) command.argument = Trim(command.argument, kBlanks);
+  return command;
+}
+
+std::string_view StripTelnet(std::string_view line) {
+  while (line.starts_with("\xff\xf4") || line.starts_with("\xff\xf2")) line.remove_prefix(2);
+  return line;
+}
+
+FtpReplyLine FtpReplyReader::Next(ByteView in) {
+  const LineReader::Line line = lines_.Next(in);
+  FtpReplyLine reply{.status = line.status, .text = line.text};
+  if (line.status == LineReader::Status::kTooLong) {
+    reply.status = LineReader::Status::kLine;
+    reply.cut = true;
+    reply.text = AsText(in.first(kFtpMaxLine));
+  }
+  if (reply.status != LineReader::Status::kLine) return reply;
+  constexpr size_t kDigits = 3;
+  const std::string_view text = reply.text;
+  int code = 0;
+  if (text.size() >= kDigits && std::ranges::all_of(text.substr(0, kDigits), IsDigit)) {
+    code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
+  }
+  const bool ends = text.size() == kDigits || (text.size() > kDigits && text[kDigits] == ' ');
+  if (code_ != 0) {
+    reply.code = code_;
+    reply.last = code == code_ && ends;
+    return reply;
+  }
+  const bool goes_on = text.size() > kDigits && text[kDigits] == '-';
+  if (code < 100 || code > 599 || (!ends && !goes_on)) return reply;
+  reply.code = code;
+  reply.first = true;
+  reply.last = ends;
+  return reply;
+}
+
+void FtpReplyReader::Take(const FtpReplyLine& line) {
+  code_ = line.last ? 0 : line.code;
+  lines_.Reset();
+}
+
+LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf) {
+  LinePiece piece;
+  const std::string_view text = AsText(in.first(std::min(in.size(), room)));
+  piece.consumed = std::min(text.find_first_of(kNotInLines), text.size());
+  piece.text = text.substr(0, piece.consumed);
+  // What ends a line, or must not stand in it, comes with the next call.
+  if (piece.consumed > 0 || in.empty()) return piece;
+  const auto end_with = [&piece](size_t octets) {
+    piece.status = LinePiece::Status::kEnd;
+    piece.consumed = octets;
+  };
+  if (in[0] == '\n' && accept_bare_lf) {
+    end_with(1);
+  } else if (in[0] == '\r' && in.size() > 1 && in[1] == '\n') {
+    end_with(2);
+  } else if (in[0] == '\n' || in[0] == '\0' || (in[0] == '\r' && in.size() > 1)) {
+    piece.status = LinePiece::Status::kBad;
+  }
+  return piece;
+}
+
+bool NamesDataAddress(std::string_view line, bool cut) {
+  constexpr size_t kDigits = 3;
+  // Clients skip Telnet's commands, white space and control characters before a code.
+  const auto is_shown = [](char c) { return c > ' ' && c < '\x7f'; };
+  line.remove_prefix(static_cast<size_t>(std::ranges::find_if(line, is_shown) - line.begin()));
+  const uint32_t code = Number(line.substr(0, kDigits), UINT16_MAX).value_or(0);
+  if (line.size() <= kDigits || !IsPassiveCode(static_cast<int>(code)) || IsDigit(line[kDigits])) {
+    return false;
+  }
+  line.remove_prefix(kDigits);
+  return cut || line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
+}
+
+// RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not. A code
+// before them is one number, so it is not taken for an address.
+std::optional<uint16_t> PortOf227(std::string_view text) {
+  while (!text.empty()) {
+    const auto* const begin = std::ranges::find_if(text, IsDigit);
+    text.remove_prefix(static_cast<size_t>(begin - text.begin()));
+    const auto* const end = std::ranges::find_if_not(text, IsHostPort);
+    const size_t size = static_cast<size_t>(end - text.begin());
+    if (const auto octets = SixOctets(text.substr(0, size))) return NotZero(PortOf(*octets));
+    text.remove_prefix(size);
+  }
+  return {};
+}
+
+std::optional<uint16_t> PortOf229(std::string_view text) {
+  const std::string_view inner = Bracketed(text);
+  constexpr size_t kDelimiters = 3;
+  if (inner.size() < kDelimiters + 2) return {};
+  const char delimiter = inner[0];
+  if (IsDigit(delimiter) || inner[1] != delimiter || inner[2] != delimiter ||
+      inner.back() != delimiter) {
+    return {};
+  }
+  const auto port = Number(inner.substr(kDelimiters, inner.size() - kDelimiters - 1), UINT16_MAX);
+  return port ? NotZero(static_cast<uint16_t>(*port)) : std::nullopt;
+}
+
+std::optional<Endpoint> ParsePort(std::string_view argument) {
+  const auto octets = SixOctets(argument);
+  if (!octets) return {};
+  Endpoint endpoint{.family = Endpoint::Family::kV4, .port = PortOf(*octets)};
+  std::copy_n(octets->begin(), 4, endpoint.ip.begin());
+  return endpoint;
+}
+
+// "|1|132.235.1.2|6275|", "|2|1080::8:800:200C:417A|5282|": RFC 2428 section 2.
+std::optional<Endpoint> ParseEprt(std::string_view argument) {
+  if (argument.empty() || argument[0] <= 0x20 || argument[0] > 0x7e || IsDigit(argument[0])) {
+    return {};
+  }
+  const char delimiter = argument[0];
+  std::array<std::string_view, 3> parts;
+  argument.remove_prefix(1);
+  for (std::string_view& part : parts) {
+    const size_t end = argument.find(delimiter);
+    if (end == std::string_view::npos) return {};
+    part = argument.substr(0, end);
+    argument.remove_prefix(end + 1);
+  }
+  Endpoint endpoint;
+  if (parts[0] == "1") endpoint.family = Endpoint::Family::kV4;
+  if (parts[0] == "2") endpoint.family = Endpoint::Family::kV6;
+  const auto port = Number(parts[2], UINT16_MAX);
+  if (!argument.empty() || endpoint.family == Endpoint::Family::kNone || !port) return {};
+  if (!ParseIp(parts[1], endpoint)) return {};
+  endpoint.port = static_cast<uint16_t>(*port);
+  return endpoint;
+}
+
+void SayHostPort(const Endpoint& address, Writer& out) {
+  std::array<char, 32> text;
+  char* at = text.data();
+  const auto put = [&](uint32_t value) {
+    if (at != text.data()) *at++ = ',';
+    at = std::to_chars(at, text.data() + text.size(), value).ptr;
+  };
+  for (size_t i = 0; i < 4; ++i) put(address.ip[i]);
+  put(address.port >> 8);
+  put(address.port & 0xff);
+  Say(out, {{text.data(), static_cast<size_t>(at - text.data())}});
+}
+
+void SayPortCommand(const Endpoint& address, Writer& out) {
+  if (address.family == Endpoint::Family::kV4) {
+    Say(out, {"PORT "});
+    SayHostPort(address, out);
+    Say(out, {"\r\n"});
+    return;
+  }
+  std::array<char, INET6_ADDRSTRLEN> ip{};
+  inet_ntop(AF_INET6, address.ip.data(), ip.data(), ip.size());
+  std::array<char, 8> port{};
+  std::to_chars(port.data(), port.data() + port.size() - 1, address.port);
+  Say(out, {"EPRT |2|", ip.data(), "|", port.data(), "|\r\n"});
+}
+
+}  // namespace starling

@@ -1,0 +1,245 @@
+#include "protocols/imap/imap.h"
+
+#include <new>
+
+#include "protocols/contract/protocol_row.h"
+#include "protocols/frames/dialogue.h"
+#include "protocols/frames/line_dialogue.h"
+#include "protocols/frames/literal.h"
+#include "protocols/frames/tag.h"
+#include "protocols/imap/limits.h"
+
+namespace starling {
+
+namespace {
+
+constexpr std::string_view kUpgradeVerb = "STARTTLS";
+// IMAP4rev1 comes first: scanners look for it there.
+constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS";
+constexpr std::string_view kNoLogin = " LOGINDISABLED";
+
+// RFC 3501 section 9: any ASTRING-CHAR but "+".
+bool IsTag(std::string_view word) {
+  constexpr std::string_view kNotInTags = "(){%*\"\\+";
+  return !word.empty() && word.size() <= kImapMaxTag && IsPrintable(word) &&
+         word.find_first_of(kNotInTags) == std::string_view::npos;
+}
+
+bool IsLogin(std::string_view verb) {
+  return EqualsIgnoreCase(verb, "LOGIN") || EqualsIgnoreCase(verb, "AUTHENTICATE");
+}
+
+class ImapDialogue final : public LineDialogue {
+ public:
+  explicit ImapDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+
+ private:
+  void SayGreeting(Writer& out) override {
+    Say(out, {"* OK [", kCapabilities, NoLogin(), "] ", options().hostname, " IMAP ready\r\n"});
+    NoteOffer();
+  }
+
+  void SayGoodbye(std::string_view text, Writer& out) override {
+    Say(out, {"* BYE ", text, "\r\n"});
+  }
+
+  void SayRefusal(Refusal refusal, Writer& out) override { RefuseImap(refusal, options(), out); }
+
+  void OnLine(std::string_view line, Step& step, Writer& out) override {
+    bool first = !amid_command_;
+    std::string_view command = line;
+    if (first) {
+      std::string_view tag = TakeWord(command);
+      command = TrimEnd(command, kSpace);
+      std::string_view arguments = command;
+      std::string_view verb = TakeWord(arguments);
+      if (Has8Bit(tag) || Has8Bit(verb)) {
+        Abort(EndReason::kBadOctet, step, out);
+        return;
+      }
+      tag_.Keep(tag, IsTag(tag));
+      if (IsLogin(verb) && may_log_in() && !tag_.none() && !HasBrokenLiteral(line)) {
+        NoteNotTaken(step);
+        // No response of SASL is a literal.
+        const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
+        PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
+        return;
+      }
+      is_login_ = IsLogin(verb);
+      if (is_login_) NoteLogin(step);
+    }
+    Tail tail = TakeLiteral(line, first, step, out);
+    if (tail == Tail::kTooLong) return;
+    amid_command_ = tail == Tail::kSkipped;
+    if (amid_command_) return;
+    if (is_login_ && !tag_.none() && !may_log_in()) {
+      // Whichever way its arguments are written: a literal that waits is not called for.
+      Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
+    } else if (tail == Tail::kBroken) {
+      Answer("BAD", "Space behind a literal", out);
+    } else if (!first || tail == Tail::kSync) {
+      Answer("BAD", "Literals are not accepted before STARTTLS", out);
+    } else if (tag_.none()) {
+      NoteNoise();
+      Answer("BAD", "Invalid tag", out);
+    } else {
+      OnCommand(command, step, out);
+    }
+  }
+
+  // `command` is all after the tag, without the spaces that Dovecot, too, lets stand
+  // behind it.
+  void OnCommand(std::string_view command, Step& step, Writer& out) {
+    std::string_view arguments = command;
+    std::string_view verb = TakeWord(arguments);
+    bool bare = verb.size() == command.size();
+    if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
+      if (!bare) {
+        Answer("BAD", "STARTTLS takes no argument", out);
+        return;
+      }
+      Answer("OK", "Begin TLS negotiation now", out);
+      Upgrade(step);
+    } else if (EqualsIgnoreCase(verb, "ID") && !bare) {
+      Say(out, {"* ID NIL\r\n"});
+      Answer("OK", "ID completed", out);
+    } else if (bare && EqualsIgnoreCase(verb, "CAPABILITY")) {
+      if (on_leg()) {
+        PassOn(Due::kList);
+        return;
+      }
+      Say(out, {"* ", kCapabilities, NoLogin(), "\r\n"});
+      Answer("OK", "Capability completed", out);
+      NoteOffer();
+    } else if (bare && EqualsIgnoreCase(verb, "NOOP")) {
+      Answer("OK", "NOOP completed", out);
+    } else if (bare && EqualsIgnoreCase(verb, "LOGOUT")) {
+      Say(out, {"* BYE Logging out\r\n"});
+      Answer("OK", "Logout completed", out);
+      Close(step, EndReason::kGoodbye);
+    } else {
+      NoteUnknown(verb, kUpgradeVerb, step);
+      if (opportunistic() && IsVerb(verb)) {
+        PassOn(Due::kReply);
+        return;
+      }
+      Answer("BAD", "Command not accepted before STARTTLS", out);
+    }
+  }
+
+  // Before log-in there are no mailboxes: what tells of one is forged, or is not for
+  // a client whose octets anybody may have written.
+  LegLine Read(std::string_view line) const override {
+    const bool greets = due() == Due::kGreeting;
+    std::string_view rest = line;
+    const std::string_view first = FirstWord(rest);
+    const std::string_view status = NextWord(rest, kServerBlanks);
+    if (first == "+") return LegLine::kGoOn;
+    const bool ok = EqualsIgnoreCase(status, "OK");
+    const bool no = EqualsIgnoreCase(status, "NO") || EqualsIgnoreCase(status, "BAD");
+    if (first == "*") {
+      if (EqualsIgnoreCase(status, "PREAUTH")) return LegLine::kPreauth;
+      if (EqualsIgnoreCase(status, "BYE")) return LegLine::kBye;
+      if (greets) return ok ? LegLine::kYes : LegLine::kOther;
+      return ok || no || EqualsIgnoreCase(status, "CAPABILITY") ? LegLine::kWord : LegLine::kOther;
+    }
+    if (greets || first != tag_.text()) return LegLine::kOther;
+    return ok ? LegLine::kYes : no ? LegLine::kNo : LegLine::kOther;
+  }
+
+  void Give(LegLine what, std::string_view line, Step& step, Writer& out) override {
+    if (what == LegLine::kGoOn) return GiveLine({line}, out);
+    std::string_view rest = line;
+    const std::string_view first = FirstWord(rest);
+    const std::string_view status = NextWord(rest, kServerBlanks);
+    if (EqualsIgnoreCase(status, "CAPABILITY")) {
+      Say(out, {"* "});
+      PassCapabilities(WholeWords(rest, is_whole()), /*offer=*/true, out);
+      Say(out, {"\r\n"});
+      return;
+    }
+    // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered; nor
+    // where there is nobody to take it.
+    const bool logged_in = what == LegLine::kYes && (due() == Due::kLogin || due() == Due::kSasl);
+    PassStatus(first, status, rest, /*offer=*/!logged_in && due() != Due::kGreeting, step, out);
+  }
+
+  // `text` begins with a code or not. A referral (RFC 2221) is left out: it would send
+  // the client, with its password, to where anybody likes.
+  void PassStatus(std::string_view first, std::string_view status, std::string_view text,
+                  bool offer, Step& step, Writer& out) {
+    Say(out, {first, " ", status, " "});
+    const size_t end = text.find(']');
+    if (text.starts_with('[') && end != std::string_view::npos) {
+      std::string_view arguments = text.substr(1, end - 1);
+      const std::string_view code = NextWord(arguments, kServerBlanks);
+      if (EqualsIgnoreCase(code, "CAPABILITY")) {
+        Say(out, {"["});
+        PassCapabilities(arguments, offer, out);
+        text.remove_prefix(end);
+      } else if (EqualsIgnoreCase(code, "REFERRAL")) {
+        step.Note(Attack::kBackendInjection);
+        return SayText("Not available here", out);
+      }
+    } else if (text.starts_with('[') || (text.empty() && !is_whole())) {
+      // A code without an end, or one that is too long, or comes too late, to be looked at
+      // whole.
+      return SayText(EqualsIgnoreCase(status, "OK") ? "Completed" : "Not available here", out);
+    }
+    GiveLine({text}, out);
+  }
+
+  // In place of the backend's.
+  static void SayText(std::string_view text, Writer& out) { Say(out, {text, "\r\n"}); }
+
+  // A list with the gateway's upgrade in place of the backend's.
+  void PassCapabilities(std::string_view list, bool offer, Writer& out) {
+    Say(out, {"CAPABILITY"});
+    while (!list.empty()) {
+      const std::string_view word = NextWord(list, kServerBlanks);
+      if (word.empty() || IsWithheld(word)) continue;
+      Say(out, {" ", word});
+    }
+    if (!offer) return;
+    Say(out, {" STARTTLS", NoLogin()});
+    NoteOffer();
+  }
+
+  // What the gateway does itself, refuses, or makes impossible: a mechanism with
+  // channel binding needs the client's TLS to end at the backend.
+  bool IsWithheld(std::string_view word) const {
+    if (EqualsIgnoreCase(word, kUpgradeVerb)) return true;
+    if (EqualsIgnoreCase(word, "LOGIN-REFERRALS")) return true;
+    const bool mechanism = EqualsIgnoreCase(word.substr(0, 5), "AUTH=");
+    if (mechanism && EndsInPlus(word)) return true;
+    if (may_log_in()) return false;
+    return mechanism || EqualsIgnoreCase(word, "SASL-IR") ||
+           EqualsIgnoreCase(word, "LOGINDISABLED");
+  }
+
+  std::string_view NoLogin() const { return may_log_in() ? std::string_view() : kNoLogin; }
+
+  void Answer(std::string_view status, std::string_view text, Writer& out) {
+    Say(out, {tag_.text(), " ", status, " ", text, "\r\n"});
+  }
+
+  Tag<kImapMaxTag> tag_;       // of the command at hand
+  bool amid_command_ = false;  // a dropped literal came; the command goes on
+  bool is_login_ = false;      // the command at hand
+};
+
+static_assert(sizeof(ImapDialogue) <= kNegotiatorSize);
+
+}  // namespace
+
+Negotiator* CreateImap(void* storage, const DialogueOptions& options) {
+  return new (storage) ImapDialogue(options);
+}
+
+void RefuseImap(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  std::string_view code = IsTemporary(refusal) ? "[UNAVAILABLE] " : "";
+  if (refusal == Refusal::kTlsExpected) code = "[PRIVACYREQUIRED] ";
+  Say(out, {"* BYE ", code, TextOf(refusal), "\r\n"});
+}
+
+}  // namespace starling

@@ -1,0 +1,385 @@
+#include "protocols/irc/irc.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <new>
+
+#include "protocols/contract/endpoint.h"
+#include "protocols/contract/protocol_row.h"
+#include "protocols/frames/dialogue.h"
+#include "protocols/frames/line_dialogue.h"
+#include "protocols/irc/limits.h"
+
+namespace starling {
+
+namespace {
+
+constexpr std::string_view kUpgradeVerb = "STARTTLS";
+constexpr uint32_t kVersionWithValues = 302;  // of capability negotiation: "sts=..." is one
+
+// The next word, and all spaces around it (RFC 1459 section 2.3.1). At the end of a line
+// ngIRCd cuts tabs off as well.
+std::string_view TakeMiddle(std::string_view& rest) {
+  const std::string_view word = NextWord(rest, kSpace);
+  return rest.empty() ? TrimEnd(word, kBlanks) : word;
+}
+
+// The next parameter. The last one has its spaces, if a colon stands before it.
+std::string_view TakeParameter(std::string_view& rest) {
+  if (!rest.starts_with(':')) return TakeMiddle(rest);
+  std::string_view trailing = rest.substr(1);
+  rest = {};
+  return trailing;
+}
+
+// What may be sent back as the last parameter.
+bool MayEcho(std::string_view text) {
+  return text.size() <= kIrcMaxEcho &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+}
+
+// The command of a message, behind its tags and its source; `rest` keeps the parameters.
+// InspIRCd and ngIRCd let a client say either, and spaces before them.
+std::string_view TakeCommand(std::string_view& rest) {
+  rest = TrimStart(rest, kBlanks);
+  std::string_view word = TakeMiddle(rest);
+  if (word.starts_with('@')) word = TakeMiddle(rest);
+  if (word.starts_with(':')) word = TakeMiddle(rest);
+  return word;
+}
+
+std::string_view CommandOf(std::string_view message) {
+  std::string_view rest = message;
+  return TakeCommand(rest);
+}
+
+// Letters, or the digits of a numeric (RFC 1459 section 2.3.1).
+bool IsCommand(std::string_view word) {
+  return IsVerb(word) && word.size() <= kIrcMaxCommand && word.find('-') == std::string_view::npos;
+}
+
+// What shows a log-in, of the server (PASS), an operator (OPER) or an account (SASL).
+bool IsLogin(std::string_view verb) {
+  static constexpr std::array<std::string_view, 3> kVerbs = {"PASS", "OPER", "AUTHENTICATE"};
+  return std::any_of(kVerbs.begin(), kVerbs.end(),
+                     [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
+}
+
+// Its digits, without memory from elsewhere.
+class Number {
+ public:
+  explicit Number(uint16_t number) {
+    const auto [end, error] = std::to_chars(digits_.begin(), digits_.end(), number);
+    size_ = static_cast<size_t>(end - digits_.begin());
+  }
+  std::string_view text() const { return {digits_.data(), size_}; }
+
+ private:
+  std::array<char, 5> digits_{};
+  size_t size_ = 0;
+};
+
+class IrcDialogue final : public LineDialogue {
+ public:
+  explicit IrcDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+
+  Step OnClient(ByteView in, Output& out) override;
+  Step OnBackend(ByteView in, Output& out) override;
+  Step OnEvent(const Event& event, Output& out) override;
+
+ private:
+  // --- before TLS ---
+
+  // The client speaks first.
+  void SayGreeting(Writer& /*out*/) override {}
+  void SayGoodbye(std::string_view text, Writer& out) override {
+    Say(out, {"ERROR :", text, "\r\n"});
+  }
+  void SayRefusal(Refusal refusal, Writer& out) override {
+    const bool late = refusal == Refusal::kNoCommand || refusal == Refusal::kTooLong;
+    if (registering_ && late) refusal = Refusal::kTimeout;
+    if (registering_ && refusal == Refusal::kCrowded) refusal = Refusal::kTooBusy;
+    RefuseIrc(refusal, options(), out);
+  }
+  void OnLine(std::string_view line, Step& step, Writer& out) override;
+  void OnStartTls(bool bare, Step& step, Writer& out);
+  void OnOther(std::string_view verb, Step& step, Writer& out);
+  void OnCap(std::string_view parameters, Writer& out);
+  void OnCapLs(std::string_view version, Writer& out);
+  void OnCapReq(std::string_view wanted, Writer& out);
+  void OnPing(std::string_view token, Writer& out);
+  // A client that has said who it is waits for the server's welcome, unless it has begun to
+  // negotiate capabilities and has not ended that.
+  Patience PatienceNow() const {
+    return has_said_user_ && !cap_open_ ? Patience::kShort : Patience::kUsual;
+  }
+  void OnPatienceOver(Step& step, Writer& out);
+
+  // A client without a name is "*".
+  void Answer(std::string_view numeric, std::string_view text, Writer& out) {
+    Say(out, {":", options().hostname, " ", numeric, " * :", text, "\r\n"});
+  }
+  void AnswerCap(std::string_view subcommand, std::string_view text, Writer& out) {
+    Say(out, {":", options().hostname, " CAP * ", subcommand, " :", text, "\r\n"});
+  }
+
+  // --- inside TLS, until the client is registered ---
+
+  Greeting Judge(std::string_view line) const override;
+  void BeginRegistration(const Event& event, Step& step, Output& out);
+  void BeginLine(std::string_view line, Step& step, Writer& out);
+  void SayWebirc(const Endpoint& client, Writer& backend) const;
+  // 464 is for a wrong password; a client's own wrong one ends the connection anyway.
+  bool RefusesWebirc(std::string_view line) const {
+    return !options().irc_webirc_password.empty() && CommandOf(line) == "464";
+  }
+
+  uint16_t cap_version_ = 0;    // of the last CAP LS; 0: none was given
+  bool cap_open_ = false;       // CAP LS was sent and CAP END was not; carried over the upgrade
+  bool has_said_user_ = false;  // the same
+  bool registering_ = false;    // the fresh leg is up
+  bool refused_ = false;        // its server has said why it will not have the client
+};
+
+static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
+
+void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
+  std::string_view rest = line;
+  const std::string_view verb = TakeCommand(rest);
+  if (verb.empty()) return;  // RFC 2812 section 2.3.1: silently ignored
+  if (Has8Bit(verb)) {
+    Abort(EndReason::kBadOctet, step, out);
+  } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
+    OnStartTls(TrimEnd(rest, kBlanks).empty(), step, out);
+  } else if (EqualsIgnoreCase(verb, "CAP")) {
+    OnCap(rest, out);
+  } else if (EqualsIgnoreCase(verb, "PING")) {
+    OnPing(TakeParameter(rest), out);
+  } else if (EqualsIgnoreCase(verb, "QUIT")) {
+    Say(out, {"ERROR :Closing link: goodbye\r\n"});
+    Close(step, EndReason::kGoodbye);
+  } else {
+    OnOther(verb, step, out);
+  }
+  step.patience = PatienceNow();
+}
+
+void IrcDialogue::OnStartTls(bool bare, Step& step, Writer& out) {
+  if (!bare) {
+    Answer("691", "STARTTLS takes no parameter", out);
+    return;
+  }
+  Answer("670", "STARTTLS successful, proceed with TLS handshake", out);
+  Upgrade(step);
+}
+
+// Nobody is sent away for it: NICK and USER are what many clients begin with, and they
+// upgrade afterwards. Inside TLS they say them again.
+void IrcDialogue::OnOther(std::string_view verb, Step& step, Writer& out) {
+  if (IsLogin(verb)) {
+    NoteLogin(step);
+  } else if (EqualsIgnoreCase(verb, "NICK")) {
+    NoteNotTaken(step);
+  } else if (EqualsIgnoreCase(verb, "USER")) {
+    has_said_user_ = true;
+  } else if (EqualsIgnoreCase(verb, "WEBIRC")) {
+    step.Note(Attack::kIdentityClaim);
+  } else {
+    NoteUnknown(verb, kUpgradeVerb, step);
+  }
+  Answer("451", "You have not registered, use STARTTLS first", out);
+}
+
+void IrcDialogue::OnCap(std::string_view parameters, Writer& out) {
+  std::string_view rest = parameters;
+  const std::string_view subcommand = TakeParameter(rest);
+  if (EqualsIgnoreCase(subcommand, "LS")) {
+    OnCapLs(TakeParameter(rest), out);
+  } else if (EqualsIgnoreCase(subcommand, "REQ")) {
+    OnCapReq(TakeParameter(rest), out);
+  } else if (EqualsIgnoreCase(subcommand, "LIST")) {
+    AnswerCap("LIST", "", out);
+  } else if (EqualsIgnoreCase(subcommand, "END")) {
+    cap_open_ = false;
+  } else {
+    Say(out, {":", options().hostname, " 410 * CAP :Invalid CAP subcommand\r\n"});
+  }
+}
+
+// The policy that says for how long TLS is the only way must come inside it: it is the
+// backend's. Before TLS clients take the port alone.
+void IrcDialogue::OnCapLs(std::string_view version, Writer& out) {
+  cap_version_ = 0;
+  std::from_chars(version.data(), version.data() + version.size(), cap_version_);
+  cap_open_ = true;
+  if (options().irc_sts_port != 0 && cap_version_ >= kVersionWithValues) {
+    const Number port(options().irc_sts_port);
+    Say(out, {":", options().hostname, " CAP * LS :tls sts=port=", port.text(), "\r\n"});
+  } else {
+    AnswerCap("LS", "tls", out);
+  }
+  NoteOffer();
+}
+
+void IrcDialogue::OnCapReq(std::string_view wanted, Writer& out) {
+  if (Trim(wanted, kBlanks) == "tls") {
+    AnswerCap("ACK", "tls", out);
+  } else {
+    AnswerCap("NAK", MayEcho(wanted) ? wanted : std::string_view(), out);
+  }
+}
+
+void IrcDialogue::OnPing(std::string_view token, Writer& out) {
+  if (token.empty() || !MayEcho(token)) {
+    Answer("409", "No origin specified", out);
+  } else {
+    Say(out, {":", options().hostname, " PONG ", options().hostname, " :", token, "\r\n"});
+  }
+}
+
+// 001 is what a client is told first when it is registered; by ERROR a server ends the
+// connection.
+LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
+  const std::string_view command = CommandOf(line);
+  if (command == "001") return Greeting::kSuccess;
+  // Of a long line there may be no more than tags here.
+  const bool tags_only = command.empty() && line.starts_with('@') && !is_whole();
+  if (!line.empty() && !tags_only && !IsCommand(command)) return Greeting::kBroken;
+  return EqualsIgnoreCase(command, "ERROR") ? Greeting::kRefusal : Greeting::kPassOn;
+}
+
+Step IrcDialogue::OnClient(ByteView in, Output& out) {
+  if (!registering_) return LineDialogue::OnClient(in, out);
+  Step step;
+  const size_t count = std::min(in.size(), out.backend.room());
+  if (!out.backend.Append(in.first(count))) return step;
+  step.consumed = count;
+  step.understood = AsText(in.first(count)).find('\n') != std::string_view::npos;
+  step.patience = Patience::kUsual;
+  return step;
+}
+
+Step IrcDialogue::OnBackend(ByteView in, Output& out) {
+  if (!registering_) return LineDialogue::OnBackend(in, out);
+  Step step;
+  while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
+    if (out.client.room() < kMinOutputRoom) break;
+    const ServerLines::Piece piece = NextPiece(in.subspan(step.consumed));
+    if (piece.status == ServerLines::Status::kNeedMore) break;
+    if (piece.status == ServerLines::Status::kBroken) {
+      Abort(EndReason::kBackendProtocol, step, out.client);
+      break;
+    }
+    if (piece.first) BeginLine(piece.text, step, out.client);
+    if (step.verdict != Verdict::kContinue) break;
+    GivePiece(piece, out.client);
+    step.consumed += piece.consumed;
+  }
+  return step;
+}
+
+void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
+  const Greeting what = Judge(line);
+  if (RefusesWebirc(line)) {
+    // It would go on, and take the client for the gateway itself.
+    SayRefusal(Refusal::kUnavailable, out);
+    Close(step, EndReason::kBackendRefused);
+  } else if (what == Greeting::kSuccess) {
+    step.verdict = Verdict::kRelay;
+  } else if (what == Greeting::kBroken) {
+    Abort(EndReason::kBackendProtocol, step, out);
+  } else {
+    refused_ = what == Greeting::kRefusal;
+  }
+}
+
+Step IrcDialogue::OnEvent(const Event& event, Output& out) {
+  Step step;
+  if (event.kind == EventKind::kLegUp) {
+    BeginRegistration(event, step, out);
+    return step;
+  }
+  if (event.kind == EventKind::kPatienceOver) {
+    OnPatienceOver(step, out.client);
+    return step;
+  }
+  if (registering_ && event.kind == EventKind::kBackendEnd && refused_) {
+    // It has said why.
+    Close(step, EndReason::kBackendRefused);
+    return step;
+  }
+  return LineDialogue::OnEvent(event, out);
+}
+
+void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
+  if (registering_) {
+    EndOpenLine(out);
+    Say(out, {"ERROR :Closing link: send NICK and USER again inside TLS\r\n"});
+    Close(step, EndReason::kPreRelaySilence);
+    return;
+  }
+  const uint16_t port = options().irc_sts_port;
+  const Number number(port);
+  Say(out, {"ERROR :TLS required: send STARTTLS, or connect with TLS",
+            port == 0 ? " from the start" : " to port ", port == 0 ? "" : number.text(), "\r\n"});
+  NoteNotTaken(step);
+  Close(step, EndReason::kTlsRequired);
+}
+
+void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out) {
+  registering_ = true;
+  step.verdict = Verdict::kReadInside;
+  step.patience = PatienceNow();
+  if (!options().irc_webirc_password.empty()) {
+    if (event.client == nullptr || event.client->family == Endpoint::Family::kNone) {
+      // Without an address the server would take the client for the gateway itself.
+      SayRefusal(Refusal::kUnavailable, out.client);
+      Close(step, EndReason::kBackendUnavailable);
+      return;
+    }
+    SayWebirc(*event.client, out.backend);
+  }
+  if (!cap_open_) return;
+  if (cap_version_ == 0) {
+    Say(out.backend, {"CAP LS\r\n"});
+  } else {
+    Say(out.backend, {"CAP LS ", Number(cap_version_).text(), "\r\n"});
+  }
+}
+
+// The host name is the address: no resolver is asked here, and the server can do that.
+// A parameter must not begin with a colon, as "::1" does.
+void IrcDialogue::SayWebirc(const Endpoint& client, Writer& backend) const {
+  char text[INET6_ADDRSTRLEN] = "";
+  const int family = client.family == Endpoint::Family::kV4 ? AF_INET : AF_INET6;
+  inet_ntop(family, client.ip.data(), text, sizeof(text));
+  const std::string_view ip = text;
+  const std::string_view zero = ip.starts_with(':') ? "0" : "";
+  Say(backend,
+      {"WEBIRC ", options().irc_webirc_password, " starling ", zero, ip, " ", zero, ip, "\r\n"});
+}
+
+}  // namespace
+
+Negotiator* CreateIrc(void* storage, const DialogueOptions& options) {
+  return new (storage) IrcDialogue(options);
+}
+
+bool IsWebircPassword(std::string_view password) {
+  return !password.empty() && password.size() <= kIrcMaxWebircPassword && password[0] != ':' &&
+         IsPrintable(password);
+}
+
+void RefuseIrc(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
+  // It stands in the middle of a line here; an acronym stays what it is.
+  const std::string_view text =
+      refusal == Refusal::kTimeout ? "registration timed out" : TextOf(refusal);
+  const bool is_word = text[1] >= 'a';
+  const char first = is_word ? static_cast<char>(text[0] | 0x20) : text[0];
+  Say(out, {"ERROR :Closing link: ", {&first, 1}, text.substr(1), "\r\n"});
+}
+
+}  // namespace starling

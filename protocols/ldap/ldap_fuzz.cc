@@ -1,0 +1,9 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "protocols/frames/testing/dialogue_fuzzing.h"
+#include "protocols/ldap/ldap.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return starling::FuzzDialogue(starling::CreateLdap, data, size);
+}

@@ -1,9 +1,0 @@
-#include <cstddef>
-#include <cstdint>
-
-#include "protocols/dialogue_fuzzing.h"
-#include "protocols/nntp.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  return starling::FuzzDialogue(starling::CreateNntp, data, size);
-}

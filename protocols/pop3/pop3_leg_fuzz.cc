@@ -1,0 +1,23 @@
+// Sessions under `policy: opportunistic`. An input is an octet of switches and then
+// moves: an octet that says whose, one for the length, and that many octets.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "protocols/frames/testing/leg_fuzzing.h"
+#include "protocols/pop3/pop3.h"
+
+namespace {
+
+bool LogsIn(std::string_view line) {
+  using namespace starling;
+  const std::string_view verb = LenientVerb(line);
+  return EqualsIgnoreCase(verb, "USER") || EqualsIgnoreCase(verb, "PASS") ||
+         EqualsIgnoreCase(verb, "APOP") || EqualsIgnoreCase(verb, "AUTH");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return starling::FuzzLeg(starling::CreatePop3, data, size, LogsIn);
+}

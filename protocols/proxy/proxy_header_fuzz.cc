@@ -1,0 +1,41 @@
+// The header of a load balancer: any octets, in any pieces, and what is read
+// from a good one is written and read back the same.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "protocols/proxy/proxy_header.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using starling::ProxyParse;
+  starling::ByteView in(data, size);
+  ProxyParse whole = starling::ParseProxy(in);
+  if (whole.status == ProxyParse::Status::kBad && whole.error.empty()) std::abort();
+  if (whole.consumed > size) std::abort();
+
+  // Pieces decide the same as the whole: nothing is done before the last octet
+  // of the header is there, and what is bad stays bad.
+  for (size_t part = 0; part < std::min<size_t>(size, 600); ++part) {
+    ProxyParse some = starling::ParseProxy(in.first(part));
+    if (some.status == ProxyParse::Status::kDone && part < whole.consumed) std::abort();
+    if (some.status == ProxyParse::Status::kBad && whole.status != ProxyParse::Status::kBad) {
+      std::abort();
+    }
+  }
+  if (whole.status != ProxyParse::Status::kDone || whole.local) return 0;
+
+  starling::ProxyInfo info;
+  info.source = whole.source;
+  info.destination = whole.destination;
+  info.sni = starling::AsText(in.first(whole.consumed));
+  std::vector<uint8_t> memory(starling::kMaxProxyV2Out);
+  starling::Writer writer(memory);
+  if (!starling::WriteProxyV2(info, {}, writer)) std::abort();
+  ProxyParse again = starling::ParseProxy(writer.written());
+  if (again.status != ProxyParse::Status::kDone || again.source != whole.source ||
+      again.destination != whole.destination || again.consumed != writer.size()) {
+    std::abort();
+  }
+  return 0;
+}

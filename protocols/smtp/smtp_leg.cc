@@ -1,0 +1,366 @@
+#include "protocols/smtp/smtp_leg.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "protocols/frames/dialogue.h"
+#include "protocols/smtp/smtp.h"
+
+namespace starling {
+
+namespace {
+
+// Room that one line of the backend may need: the line itself or the answer to
+// EHLO in its place, and then all replies of the gateway's own behind it. A bare LF grows to
+// CRLF when its line is passed on.
+constexpr size_t kRoomForReply =
+    std::max(kSmtpMaxReplyLine + 1, kReplyRoom) + kSmtpMaxOwnOutstanding * kSmtpMaxOwnReply;
+static_assert(kRoomForReply <= kMinOutputRoom);
+static_assert(kSmtpMaxOutstanding <= UINT8_MAX);
+static_assert(kSmtpReplyCount < 0x80);
+
+constexpr std::string_view kTooLong =
+    " The mail server's greeting is longer than this gateway allows\r\n";
+
+constexpr size_t kCodeDigits = 3;
+
+// The code that a reply begins with, or its octets that have come.
+std::string_view CodeAt(std::string_view octets) {
+  const std::string_view code = octets.substr(0, kCodeDigits);
+  return code.substr(0, code.find_first_not_of("0123456789"));
+}
+
+// Room for what was checked before: never fails.
+void Copy(ByteView bytes, Writer& out) { Say(out, {AsText(bytes)}); }
+
+}  // namespace
+
+size_t SmtpDataEnd::Scan(ByteView in) {
+  size_t i = 0;
+  while (i < in.size() && state_ != State::kEnd) {
+    if (state_ == State::kText) {
+      const void* cr = std::memchr(in.data() + i, '\r', in.size() - i);
+      if (cr == nullptr) return in.size();
+      i = static_cast<size_t>(static_cast<const uint8_t*>(cr) - in.data());
+    }
+    const uint8_t octet = in[i++];
+    if (octet == '\r') {
+      state_ = state_ == State::kDot ? State::kDotCr : State::kCr;
+    } else if (octet == '\n' && state_ == State::kDotCr) {
+      state_ = State::kEnd;
+    } else if (octet == '\n' && state_ == State::kCr) {
+      state_ = State::kLineStart;
+    } else {
+      state_ = octet == '.' && state_ == State::kLineStart ? State::kDot : State::kText;
+    }
+  }
+  return i;
+}
+
+void SmtpLeg::Open(std::string_view hello) { hello_ = hello; }
+
+void SmtpLeg::OpenInsideTls() { inside_tls_ = true; }
+
+bool SmtpLeg::TakeAnswered() { return std::exchange(answered_, false); }
+
+bool SmtpLeg::TakeOffered() { return std::exchange(offered_, false); }
+
+void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
+  SayWords(backend, line, kBlanks);
+  const SmtpDue due = DueFor(verb);
+  Push(static_cast<uint8_t>(due));
+  if (due == SmtpDue::kData || due == SmtpDue::kAuth) stage_ = Stage::kAwaitGoAhead;
+}
+
+void SmtpLeg::Reply(SmtpReply reply, Writer& client) {
+  if (idle()) return Say(client, {Text(reply)});
+  Push(static_cast<uint8_t>(reply) | kOwn);
+  ++own_;
+}
+
+void SmtpLeg::ReplyAndClose(SmtpReply reply, EndReason reason, Writer& client, Step& step) {
+  Reply(reply, client);
+  stage_ = Stage::kClosing;
+  last_reason_ = reason;
+  Flush(client, step);
+}
+
+void SmtpLeg::Push(uint8_t entry) {
+  queue_[(head_ + size_) % queue_.size()] = entry;
+  ++size_;
+}
+
+void SmtpLeg::Pop() {
+  head_ = static_cast<uint8_t>((head_ + 1) % queue_.size());
+  --size_;
+}
+
+void SmtpLeg::Flush(Writer& client, Step& step) {
+  while (size_ > 0 && (queue_[head_] & kOwn) != 0) {
+    Say(client, {Text(static_cast<SmtpReply>(queue_[head_] & ~kOwn))});
+    --own_;
+    Pop();
+  }
+  if (stage_ == Stage::kClosing && idle() && step.verdict == Verdict::kContinue) {
+    step.verdict = Verdict::kClose;
+    step.reason = last_reason_;
+  }
+}
+
+SmtpLeg::Passed SmtpLeg::PassOpaque(ByteView in, Writer& backend) {
+  return stage_ == Stage::kData ? PassData(in, backend) : PassAuthLine(in, backend);
+}
+
+SmtpLeg::Passed SmtpLeg::PassData(ByteView in, Writer& backend) {
+  ByteView fits = in.first(std::min(in.size(), backend.room()));
+  size_t consumed = data_end_.Scan(fits);
+  Copy(fits.first(consumed), backend);
+  if (data_end_.found()) {
+    stage_ = Stage::kCommands;
+    finals_ = lmtp_ ? recipients_ : 1;
+    Push(static_cast<uint8_t>(SmtpDue::kFinal));
+  }
+  return {.consumed = consumed, .blocked = consumed == 0};
+}
+
+SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
+  constexpr std::string_view kEnd = "\r\n";
+  if (backend.room() <= kEnd.size()) return {.blocked = true};
+  std::string_view text = AsText(in.first(std::min(in.size(), backend.room() - kEnd.size())));
+  text = text.substr(0, text.find_first_of(std::string_view("\r\n\0", 3)));
+  const size_t most = kSmtpMaxAuthLine - kEnd.size() - auth_octets_;
+  const bool too_long = text.size() > most;
+  text = text.substr(0, most);
+  Say(backend, {text});
+  auth_octets_ += text.size();
+  Passed passed{.consumed = text.size()};
+  if (too_long) {
+    passed.error = EndReason::kLineTooLong;
+    passed.words = SmtpReply::kLineTooLong;
+    return passed;
+  }
+  std::string_view rest = AsText(in).substr(text.size());
+  // More of the line, or a CR that is judged by what follows it.
+  if (rest.empty() || rest == "\r") return passed;
+  if (rest[0] != '\r' && rest[0] != '\n' && rest[0] != '\0') return passed;
+  const bool bare_lf = rest[0] == '\n' && options_->accept_bare_lf;
+  if (!bare_lf && !rest.starts_with(kEnd)) {
+    passed.error = EndReason::kBadOctet;
+    passed.words = rest[0] == '\n'   ? SmtpReply::kBareLf
+                   : rest[0] == '\r' ? SmtpReply::kBareCr
+                                     : SmtpReply::kNul;
+    return passed;
+  }
+  Say(backend, {kEnd});
+  passed.consumed += bare_lf ? 1 : kEnd.size();
+  auth_octets_ = 0;
+  Push(static_cast<uint8_t>(SmtpDue::kAuth));
+  stage_ = Stage::kAwaitGoAhead;
+  return passed;
+}
+
+Step SmtpLeg::OnBackend(ByteView in, Output& out) {
+  Step step;
+  while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
+    if (out.client.room() < kRoomForReply) break;
+    ByteView rest = in.subspan(step.consumed);
+    if (stage_ == Stage::kData && !lines_.amid_line() && AnswersData(AsText(rest), step)) {
+      Fail(EndReason::kBackendProtocol, out, step);
+      break;
+    }
+    const ServerLines::Piece piece = lines_.Next(rest);
+    if (piece.status == ServerLines::Status::kNeedMore) break;
+    step.consumed += piece.consumed;
+    if (piece.status == ServerLines::Status::kBroken || (piece.first && !BeginLine(piece, step))) {
+      Fail(EndReason::kBackendProtocol, out, step);
+      break;
+    }
+    OnPiece(piece, out, step);
+  }
+  return step;
+}
+
+SmtpDue SmtpLeg::due() const {
+  if (stage_ == Stage::kGreeting) return SmtpDue::kGreeting;
+  if (stage_ == Stage::kReplay) return SmtpDue::kEhlo;
+  return idle() ? SmtpDue::kNothing : static_cast<SmtpDue>(queue_[head_]);
+}
+
+bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
+  if (line.code == 0) return false;
+  if (line.code == kSmtpClosing) return true;
+  if (code_ != 0) return line.code == code_ || MayFollow(due(), code_, line.code);
+  // LMTP owes a reply a recipient, so without one data would have no answer.
+  const bool no_recipient = lmtp_ && recipients_ == 0 && line.code == kSmtpDataGoAhead;
+  return MayAnswer(due(), line.code) && !no_recipient;
+}
+
+// Data has no reply before its end. A backend that replies took something in the data for
+// the end, and what came after it for commands: of its reply no more than the code is awaited.
+bool SmtpLeg::AnswersData(std::string_view octets, Step& step) const {
+  const std::string_view code = CodeAt(octets);
+  if (code.size() == octets.size() && code.size() < kCodeDigits) return false;
+  const SmtpReplyLine line = ParseSmtpReplyLine(code);
+  if (line.code == kSmtpClosing) return false;
+  NoteReply(line, step);
+  return true;
+}
+
+// For the log: a reply that may not come.
+void SmtpLeg::NoteReply(const SmtpReplyLine& line, Step& step) const {
+  step.reply = line.code;
+  const bool unasked = due() == SmtpDue::kNothing;
+  if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
+}
+
+bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
+  const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
+  if (!MayCome(line)) {
+    NoteReply(line, step);
+    return false;
+  }
+  const bool begins = code_ == 0;
+  if (!GoesOn(code_, line.code)) code_ = line.code;
+  last_line_ = line.last;
+  const bool ehlo = due() == SmtpDue::kEhlo && line.code == kSmtpCompleted;
+  // The client has had a greeting and an answer to EHLO from the gateway: those of the
+  // server are swallowed. The answer to a later EHLO is made anew.
+  passes_ = !ehlo && !(stage_ == Stage::kGreeting && line.code == kSmtpReady);
+  if (!ehlo || stage_ == Stage::kReplay) return true;
+  if (begins) {
+    keywords_ = lmtp_ ? kSmtpDefaultCapabilities : 0;
+  } else {
+    AddSmtpKeyword(line.text, keywords_);
+  }
+  return true;
+}
+
+// The code is that of the reply's first line, and behind it stands what every client takes
+// for the end of a code.
+void SmtpLeg::PassPiece(const ServerLines::Piece& piece, Writer& client) {
+  std::string_view text = piece.text;
+  if (piece.first) {
+    const char digits[kCodeDigits] = {static_cast<char>('0' + code_ / 100),
+                                      static_cast<char>('0' + code_ / 10 % 10),
+                                      static_cast<char>('0' + code_ % 10)};
+    text.remove_prefix(kCodeDigits);
+    const bool tab = text.starts_with('\t');
+    if (tab) text.remove_prefix(1);
+    Say(client, {{digits, kCodeDigits}, tab ? " " : ""});
+  }
+  Say(client, {text, piece.last ? "\r\n" : ""});
+  line_open_ = !piece.last;
+}
+
+void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) {
+  if (passes_) {
+    PassPiece(piece, out.client);
+  } else if (!established()) {
+    swallowed_ += piece.consumed;
+    if (swallowed_ > kSmtpMaxSwallowed) {
+      step.reply = code_;
+      return Fail(EndReason::kBackendTooLong, out, step);
+    }
+  }
+  if (piece.last && last_line_) EndReply(out, step);
+}
+
+void SmtpLeg::EndReply(Output& out, Step& step) {
+  if (stage_ == Stage::kGreeting) return EndGreeting(out, step);
+  if (code_ == kSmtpClosing) {
+    step.reply = code_;
+    // The one thing that a server may say unasked (RFC 5321 section 3.8).
+    return Close(step, established() ? EndReason::kBackendClosed : EndReason::kBackendRefused);
+  }
+  if (stage_ == Stage::kReplay) {
+    // The client had its answer to EHLO from the gateway. A refusal now is told
+    // as the answer to the command that opened the leg.
+    answered_ = code_ != kSmtpCompleted;
+    stage_ = Stage::kCommands;
+    code_ = 0;
+    return;
+  }
+  const SmtpDue due = this->due();
+  if (due == SmtpDue::kEhlo && code_ == kSmtpCompleted) {
+    WriteEhloReply(*options_, keywords_, out.client);
+  }
+  if (Settle(due, step)) {
+    Pop();
+    Flush(out.client, step);
+  }
+  code_ = 0;
+}
+
+void SmtpLeg::EndGreeting(Output& out, Step& step) {
+  if (code_ != kSmtpReady) {
+    step.reply = code_;
+    return Close(step, EndReason::kBackendRefused);
+  }
+  code_ = 0;
+  swallowed_ = 0;
+  if (inside_tls_) {
+    step.verdict = Verdict::kRelay;
+  } else if (hello_.empty()) {
+    stage_ = Stage::kCommands;
+  } else {
+    SayWords(out.backend, hello_, kBlanks);
+    stage_ = Stage::kReplay;
+  }
+}
+
+bool SmtpLeg::Settle(SmtpDue due, Step& step) {
+  const bool ok = code_ / 100 == 2;
+  switch (due) {
+    case SmtpDue::kEhlo:
+      offered_ = offered_ || ok;
+      [[fallthrough]];
+    case SmtpDue::kHelo:
+    case SmtpDue::kReset:
+      if (ok) transaction_ = false;
+      break;
+    case SmtpDue::kMail:
+      if (!ok) break;
+      transaction_ = true;
+      recipients_ = 0;
+      break;
+    case SmtpDue::kRcpt:
+      if (ok) ++recipients_;
+      break;
+    case SmtpDue::kData:
+      stage_ = code_ == kSmtpDataGoAhead ? Stage::kData : Stage::kCommands;
+      data_end_.Reset();
+      break;
+    case SmtpDue::kFinal:
+      if (--finals_ > 0) return false;
+      transaction_ = false;
+      break;
+    case SmtpDue::kAuth:
+      stage_ = code_ == kSmtpAuthGoAhead ? Stage::kAuthLine : Stage::kCommands;
+      break;
+    case SmtpDue::kQuit:
+      Close(step, EndReason::kClientClosed);
+      break;
+    case SmtpDue::kOther:
+    case SmtpDue::kGreeting:
+    case SmtpDue::kNothing:
+      break;
+  }
+  return true;
+}
+
+void SmtpLeg::EndOpenLine(Writer& client) {
+  if (std::exchange(line_open_, false)) Say(client, {"\r\n"});
+}
+
+void SmtpLeg::Fail(EndReason reason, Output& out, Step& step) {
+  EndOpenLine(out.client);
+  if (reason == EndReason::kBackendTooLong) {
+    Say(out.client, {"421 4.3.0 ", options_->hostname, kTooLong});
+  } else {
+    RefuseSmtp(Refusal::kUnavailable, *options_, out.client);
+  }
+  Close(step, reason);
+}
+
+}  // namespace starling
