@@ -196,7 +196,7 @@ def prepare(options):
     """The folder of the programs, with what is needed installed and built."""
     if options.binaries:
         return options.binaries
-    subprocess.run([os.path.join(common.TOP, "deploy", "setup.sh"), "bench"], check=True)
+    subprocess.run([os.path.join(common.TOP, "deploy", "setup", "setup.sh"), "bench"], check=True)
     folder = tempfile.mkdtemp(prefix="starling-binaries-")
     atexit.register(shutil.rmtree, folder)
     # The gateway as users run it. The load generator takes the place of some functions
@@ -224,7 +224,7 @@ def reporter():
     try:
         return importlib.import_module("report")
     except ModuleNotFoundError as missing:
-        raise SystemExit("compare: Python has no module {}; deploy/setup.sh bench installs it".format(
+        raise SystemExit("compare: Python has no module {}; deploy/setup/setup.sh bench installs it".format(
             missing.name)) from missing
 
 

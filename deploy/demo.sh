@@ -28,7 +28,7 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 
-"$top/deploy/setup.sh" demo
+"$top/deploy/setup/setup.sh" demo
 cd "$top"
 echo "demo: building //gateway:starling (the first time takes some minutes, mostly for BoringSSL)" >&2
 bazel build --config=opt //gateway:starling

@@ -103,7 +103,7 @@ class MailServers:
             )
         for program in (DOVECOT, POSTFIX_MASTER):
             if not os.access(program, os.X_OK):
-                raise FileNotFoundError(program + " is missing; deploy/setup.sh demo installs it")
+                raise FileNotFoundError(program + " is missing; deploy/setup/setup.sh demo installs it")
         self.dir = tempfile.mkdtemp(prefix="starling-mail-", dir=self._parent)
         try:
             os.chmod(self.dir, 0o755)

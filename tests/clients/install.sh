@@ -2,7 +2,7 @@
 # Builds the clients in this folder, each with its library from the registry of its language, in
 # the version that the lock file beside it names, into ~/.cache/starling/clients or the folder that
 # STARLING_CLIENTS names: bin/ there has one program for each. Running it again does nothing that is
-# already done. deploy/test.sh clients runs it.
+# already done. deploy/test/test.sh clients runs it.
 #
 # It uses the toolchains on PATH that are new enough. Otherwise it installs Debian's, by which it
 # fetches a newer Go or Node where Debian's own is too old.
@@ -46,7 +46,7 @@ tool() {  # tool MINIMUM PACKAGE COMMAND...: the same; installs Debian's package
   local found
   found=$(new_enough "$1" "${@:3}")
   if [ -z "$found" ]; then
-    "$top/deploy/setup.sh" --install "$2"
+    "$top/deploy/setup/setup.sh" --install "$2"
     hash -r
     found=$(new_enough "$1" "${@:3}")
   fi
@@ -137,7 +137,7 @@ install_rust() {  # install_rust CARGO
 }
 
 install_python() {  # install_python PYTHON
-  "$1" -c 'import ensurepip' 2>/dev/null || "$top/deploy/setup.sh" --install python3-venv
+  "$1" -c 'import ensurepip' 2>/dev/null || "$top/deploy/setup/setup.sh" --install python3-venv
   rm -rf venv
   "$1" -m venv venv
   venv/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements.txt

@@ -27,7 +27,7 @@ from ports import reserve_ports
 
 READY_SECONDS = 60
 PROFTPD = "/usr/sbin/proftpd"
-# Those that Debian installs only in the place of ProFTPD: deploy/setup.sh unpacks them.
+# Those that Debian installs only in the place of ProFTPD: deploy/setup/setup.sh unpacks them.
 UNPACKED = os.path.join(os.path.dirname(__file__), "..", "..", ".deps", "servers")
 # A user without rights: ProFTPD lets none of id 0 log in.
 NOBODY = pwd.getpwnam("nobody")

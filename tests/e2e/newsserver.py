@@ -94,7 +94,7 @@ class NewsServer:
 
     def __enter__(self):
         if not os.access(PROGRAMS + "innd", os.X_OK):
-            raise FileNotFoundError(PROGRAMS + "innd is missing; deploy/setup.sh test installs it")
+            raise FileNotFoundError(PROGRAMS + "innd is missing; deploy/setup/setup.sh test installs it")
         self.dir = tempfile.mkdtemp(prefix="starling-news-")
         try:
             self.ports = reserve_ports(["innd", "nnrpd"])

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Whether set-up installs all that the tree's scripts and tests use: every interpreter, Python
 or Perl module, header, program and path of one, against what is in the packages that
-deploy/setup.sh names for that purpose, with what they depend on, on a Debian with nothing else.
+deploy/setup/setup.sh names for that purpose, with what they depend on, on a Debian with nothing else.
 
     tests/needs/check.py                       what is missing
     tests/needs/check.py --without PACKAGE...  what would be, if set-up did not name these
@@ -31,11 +31,11 @@ AREAS = (
     ("tests/clients/install.sh", None, "installs the toolchains that it does not find"),
     ("tests/clients/python/", None, "imports what tests/clients/install.sh has installed"),
     (".ci/", "base", "must run before set-up"),
-    ("deploy/setup.sh", "base", "is set-up"),
+    ("deploy/setup/setup.sh", "base", "is set-up"),
     ("deploy/demo", "demo", "by deploy/demo.sh"),
     ("bench/", "bench", "by bench/compare.py"),
-    ("deploy/", "test", "by deploy/test.sh"),
-    ("tests/", "test", "by deploy/test.sh"),
+    ("deploy/", "test", "by deploy/test/test.sh"),
+    ("tests/", "test", "by deploy/test/test.sh"),
     ("README.md", "test", "what it tells a reader to type"),
     ("gateway/", "build", "what users build"),
     ("protocols/", "build", "what users build"),
@@ -43,15 +43,15 @@ AREAS = (
 # Used where they exist, and done without where not.
 OPTIONAL = {
     "perf": "bench/instructions.sh uses callgrind where it is missing",
-    "sudo": "deploy/setup.sh needs it only for a user who is not root",
-    "cargo": "deploy/setup.sh installs one by itself where there is none",
+    "sudo": "deploy/setup/setup.sh needs it only for a user who is not root",
+    "cargo": "deploy/setup/setup.sh installs one by itself where there is none",
     "cargo-1.85": "the same, by another name",
-    "debootstrap": "deploy/fresh.sh is run by hand, and says what it lacks",
-    "pure-ftpd": "deploy/setup.sh unpacks it into .deps/servers, since ProFTPD is installed",
+    "debootstrap": "deploy/setup/fresh.sh is run by hand, and says what it lacks",
+    "pure-ftpd": "deploy/setup/setup.sh unpacks it into .deps/servers, since ProFTPD is installed",
     "pure-pw": "the same, from the same package",
     "vsftpd": "the same",
-    "/usr/sbin/policy-rc.d": "deploy/setup.sh writes it while it installs",
-    "/usr/lib/news": "deploy/setup.sh only names it to INN's own set-up",
+    "/usr/sbin/policy-rc.d": "deploy/setup/setup.sh writes it while it installs",
+    "/usr/lib/news": "deploy/setup/setup.sh only names it to INN's own set-up",
 }
 # What the README has an administrator type on a mail server of their own.
 OPERATORS = {"certbot", "useradd"}

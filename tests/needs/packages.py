@@ -1,4 +1,4 @@
-"""What a fresh machine has once deploy/setup.sh has installed for a purpose: the packages, as
+"""What a fresh machine has once deploy/setup/setup.sh has installed for a purpose: the packages, as
 apt itself resolves them on an empty Debian, and the files in them.
 
 What else this machine happens to have installed plays no part. Not for: what scripts use
@@ -9,7 +9,7 @@ import re
 import subprocess
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SETUP = os.path.join(TOP, "deploy", "setup.sh")
+SETUP = os.path.join(TOP, "deploy", "setup", "setup.sh")
 _DPKG = "/var/lib/dpkg"
 _MERGED = re.compile(r"^/usr(?=/(bin|sbin|lib|lib64)(/|$))")
 _COMMAND_FOLDERS = ("/bin/", "/sbin/")

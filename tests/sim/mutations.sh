@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves that the simulation notices what it is there for: puts one mistake at a
 # time into a copy of the tree, builds the simulation there and expects it to
-# fail. Run by hand and at night; needs a set-up tree (deploy/setup.sh).
+# fail. Run by hand and at night; needs a set-up tree (deploy/setup/setup.sh).
 #
 #   tests/sim/mutations.sh [NAME...]     default: all
 #   SIM_SEEDS=n                          seeds a mutation may need (default 300)

@@ -12,8 +12,8 @@ By the names of the files in the folder:
     *.h, *.cc               the protocol itself
 """
 
-load("//deploy:copts.bzl", "STARLING_COPTS")
-load("//deploy:fuzz.bzl", "starling_fuzz")
+load("//deploy/build:copts.bzl", "STARLING_COPTS")
+load("//deploy/build:fuzz.bzl", "starling_fuzz")
 
 _FOR_TESTS = ["*_testing.h", "*_play.h"]
 

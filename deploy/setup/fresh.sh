@@ -3,15 +3,15 @@
 # root of its own, in which nothing is installed but what the command installs. It
 # proves by doing what tests/needs tells from lists. Not for CI, which has no room for it.
 #
-#   deploy/fresh.sh [COMMAND...]    default: deploy/test.sh, all of it
-#   deploy/fresh.sh deploy/demo.sh --check
+#   deploy/setup/fresh.sh [COMMAND...]    default: deploy/test/test.sh, all of it
+#   deploy/setup/fresh.sh deploy/demo.sh --check
 #
 # Needs root, the package debootstrap, 8 GB below TMPDIR and some minutes before the
 # first step. The new root shares with this machine its kernel, network, sources of
 # packages, certificate authorities and Bazel's cache of what was built.
 set -euo pipefail
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
 cache=$HOME/.cache/starling/bazel
 root=$(mktemp -d "${TMPDIR:-/tmp}/starling-fresh.XXXXXX")
 
@@ -42,7 +42,7 @@ mkdir -p "$cache" "$root$cache" "$root/old"
 
 # A root of its own, not a chroot: Bazel's sandbox could not make a namespace in one.
 # What runs in it ends with it, servers that were left behind too.
-[ $# -gt 0 ] || set -- deploy/test.sh
+[ $# -gt 0 ] || set -- deploy/test/test.sh
 say "running in it: $*"
 # shellcheck disable=SC2016  # for the inner shell to expand
 unshare --mount --pid --fork --kill-child bash -euc '

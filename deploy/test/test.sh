@@ -2,11 +2,11 @@
 # Runs every test there is, from a clean clone on a fresh Debian 12 (as root: the
 # end-to-end tests start Postfix). Ends with a line "N passed, N failed".
 #
-#   deploy/test.sh           everything
-#   deploy/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo;
+#   deploy/test/test.sh           everything
+#   deploy/test/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo;
 #                            and clients, which needs the registries of five languages
 set -uo pipefail
-cd "$(dirname "$0")/.." || exit 1
+cd "$(dirname "$0")/../.." || exit 1
 
 passed=0
 failed=0
@@ -137,7 +137,7 @@ step_demo() {
   count $? "demo"
 }
 
-deploy/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
+deploy/setup/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
 [ $# -gt 0 ] || set -- format needs lint unit asan tsan fuzz e2e bench demo
 for step in "$@"; do
   headline "$step"

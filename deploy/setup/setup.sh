@@ -3,9 +3,9 @@
 # fresh Debian 12, and fetches and verifies BoringSSL's source. Run as root or
 # with sudo. Running it again does nothing that is already done.
 #
-#   deploy/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
-#   deploy/setup.sh --list PURPOSE            only prints the packages for it
-#   deploy/setup.sh --install PACKAGE...      only installs these, as tests/clients/install.sh needs it
+#   deploy/setup/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
+#   deploy/setup/setup.sh --list PURPOSE            only prints the packages for it
+#   deploy/setup/setup.sh --install PACKAGE...      only installs these, as tests/clients/install.sh needs it
 #
 # Servers are installed without being started: no port is opened by this.
 set -euo pipefail
@@ -51,7 +51,7 @@ pathetc: /etc/news
 hismethod: hisv6
 enableoverview: false'
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
 purpose=${1:-test}
 
 say() { printf 'setup: %s\n' "$*" >&2; }

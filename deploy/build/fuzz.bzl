@@ -9,7 +9,7 @@ made from it with a fixed seed: quick, and the same every time. With
     bazel-bin/protocols/smtp/smtp_fuzz -max_total_time=60 tests/corpus/smtp
 """
 
-load("//deploy:copts.bzl", "STARLING_COPTS")
+load("//deploy/build:copts.bzl", "STARLING_COPTS")
 
 def starling_fuzz(name, srcs, deps, corpus = None):
     """A fuzz target.
