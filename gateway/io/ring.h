@@ -1,7 +1,7 @@
 // The worker's only way to the kernel while it runs: a ring of asynchronous
 // operations on a table of descriptors. No io_uring type appears here, so that
 // the simulation can stand in for it; which of the two is behind this header is
-// chosen at link time (//gateway/io:uring or //tests/sim:sim_ring), and
+// chosen at link time (//gateway/io/uring or //tests/sim:sim_ring), and
 // io/ring_conformance_test.cc runs against both.
 //
 // Chains (socket, connect, send; cancel, close; accept, local address) live

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "gateway/io/ring.h"
-#include "gateway/io/uring_buffers.h"
+#include "gateway/io/uring/uring_buffers.h"
 
 namespace starling::uring {
 

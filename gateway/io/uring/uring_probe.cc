@@ -1,4 +1,4 @@
-#include "gateway/io/uring_probe.h"
+#include "gateway/io/uring/uring_probe.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,8 +15,8 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/io/uring_compat.h"
-#include "gateway/io/uring_setup.h"
+#include "gateway/io/uring/uring_compat.h"
+#include "gateway/io/uring/uring_setup.h"
 
 namespace starling {
 namespace uring {

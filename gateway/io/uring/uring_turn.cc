@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "gateway/io/uring.h"
-#include "gateway/io/uring_compat.h"
+#include "gateway/io/uring/uring.h"
+#include "gateway/io/uring/uring_compat.h"
 
 namespace starling::uring {
 namespace {

@@ -1,4 +1,4 @@
-#include "gateway/io/uring_setup.h"
+#include "gateway/io/uring/uring_setup.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "gateway/io/uring.h"
+#include "gateway/io/uring/uring.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/io/uring_compat.h"
-#include "gateway/io/uring_setup.h"
+#include "gateway/io/uring/uring_compat.h"
+#include "gateway/io/uring/uring_setup.h"
 
 namespace starling {
 namespace uring {

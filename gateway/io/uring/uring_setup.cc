@@ -1,4 +1,4 @@
-#include "gateway/io/uring_setup.h"
+#include "gateway/io/uring/uring_setup.h"
 
 #include <sys/resource.h>
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/io/uring_compat.h"
+#include "gateway/io/uring/uring_compat.h"
 
 namespace starling::uring {
 namespace {

@@ -6,7 +6,7 @@
 #include <array>
 #include <cerrno>
 
-#include "gateway/io/uring.h"
+#include "gateway/io/uring/uring.h"
 
 namespace starling::uring {
 namespace {

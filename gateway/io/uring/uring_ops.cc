@@ -8,8 +8,8 @@
 #include <cstring>
 #include <utility>
 
-#include "gateway/io/uring.h"
-#include "gateway/io/uring_compat.h"
+#include "gateway/io/uring/uring.h"
+#include "gateway/io/uring/uring_compat.h"
 
 namespace starling::uring {
 namespace {

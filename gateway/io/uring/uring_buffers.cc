@@ -1,4 +1,4 @@
-#include "gateway/io/uring_buffers.h"
+#include "gateway/io/uring/uring_buffers.h"
 
 #include <sys/mman.h>
 
@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/io/uring_setup.h"
+#include "gateway/io/uring/uring_setup.h"
 
 namespace starling::uring {
 namespace {

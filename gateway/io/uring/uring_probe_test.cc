@@ -1,4 +1,4 @@
-#include "gateway/io/uring_probe.h"
+#include "gateway/io/uring/uring_probe.h"
 
 #include <gtest/gtest.h>
 #include <linux/filter.h>
