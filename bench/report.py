@@ -1,4 +1,4 @@
-"""Writes what a comparison found: tables, and bench/RESULTS.md with its plots."""
+"""Writes the results of a comparison: tables, and bench/RESULTS.md with its plots."""
 
 import json
 import os
@@ -12,9 +12,10 @@ SOURCE = "[bench/README.md](README.md)"
 LATENCIES = ("latency-handshake", "latency-echo", "latency-flood")
 FIRST_ANSWER_PART = "results/first-answer.json"
 FIRST_ANSWER_TEXT = (
-    "From the end of a client's handshake to the first octet of an answer, one connection after the other, Nagle's "
-    "algorithm on: what the client says waits until its last word of the handshake is acknowledged. Behind TLS all "
-    "protocols are alike to the others, so they are measured once; FTP's STOR is compared with ProFTPD's own TLS.\n\n")
+    "The time from the end of a client's handshake to the first octet of an answer, one connection after the other. The "
+    "client has Nagle's algorithm on: what it says waits until the server has acknowledged its last message of the "
+    "handshake. To the other servers all protocols are the same inside TLS, so they are measured once. FTP's STOR is "
+    "compared with ProFTPD's own TLS.\n\n")
 MEMORY = ("pss_session_kib", "kernel_session_kib")
 
 
@@ -41,12 +42,12 @@ def _costs(figures):
                 " + ".join(map(number, parts)) if None not in parts else "",
                 ratio.text(" x") if ratio and peer != "Starling" else "",
                 _limit(figures, work, peer)))
-    return table(("work", "server", "CPU for a unit (us; bulk: ms a GB)", "user + system",
+    return table(("workload", "server", "CPU for a unit (us; bulk: ms a GB)", "user + system",
                   "times Starling's", "limit"), rows)
 
 
 def _limit(figures, work, peer):
-    """Who could do no more in most rounds, if that was not the server."""
+    """The bottleneck in most rounds, when it was not the server."""
     limits = [works.limit(work, v) for v in figures.rounds(work.key, peer).values()]
     most = max(sorted(set(limits)), key=limits.count)
     return "" if most == "gateway" else most
@@ -67,7 +68,7 @@ def _capacities(figures):
             found = figures.capacity(work.key, peer)
             cells.append("" if not found else ("" if found[1] else ">= ") + number(found[0]))
         rows.append((work.title + (", GB/s" if "gb" in work.capacity else ", a second"), *cells))
-    return table(("work", *figures.names), rows)
+    return table(("workload", *figures.names), rows)
 
 
 def _latencies(figures):
@@ -87,7 +88,7 @@ def _latencies(figures):
                 number(figures.median(key, peer, "per_second")),
                 *(q.text() for q in quantiles), number(flood) if flood else "",
                 "not valid: " + limit if limit in ("load", "others") else ""))
-    return table(("work", "server", "a second", "p50", "p99", "p99.9", "flood, handshakes a second", ""),
+    return table(("workload", "server", "a second", "p50", "p99", "p99.9", "flood, handshakes a second", ""),
                  rows)
 
 
@@ -97,7 +98,7 @@ FIRST_ANSWERS = [("{}_{}_p50_ms".format(version, kind), "{}, {}".format(title, k
 
 
 def _first_answers(figures):
-    """Of each protocol, and how many times Starling's the others need in the same round."""
+    """Each protocol's, and how many times Starling's time the others need in the same round."""
     rows = []
     titles = [(key, works.BY_KEY[key].title) for key in works.FIRST_ANSWERS]
     for key, title in (*titles, (works.FIRST_STOR, "1 kB by FTP's STOR, to its 226")):
@@ -110,7 +111,7 @@ def _first_answers(figures):
                          *(spread.text() for spread in found),
                          ratio.text(" x") if ratio and peer != "Starling" else ""))
             title = ""
-    return table(("work, ms", "server", *(title for _, title in FIRST_ANSWERS),
+    return table(("workload, ms", "server", *(title for _, title in FIRST_ANSWERS),
                   "TLS 1.3, full: times Starling's"), rows)
 
 
@@ -119,7 +120,7 @@ def _memory(figures):
     for peer in figures.peers_of("idle"):
         cells = [figures.spread("idle", peer, name) for name in MEMORY]
         ratio = figures.ratio("idle", peer, "Starling")
-        rows.append((peer, *(c.text() if c else "not told" for c in cells),
+        rows.append((peer, *(c.text() if c else "unknown" for c in cells),
                      ratio.text(" x") if ratio and peer != "Starling" else ""))
     return table(("server", "PSS of a session, KiB", "kernel memory of a session, KiB",
                   "PSS, times Starling's"), rows)
@@ -145,8 +146,8 @@ def _others(figures):
                 workers, "" if workers == "1" else "s"), "Starling", found.text()))
     text = table(("what", "server", "median (least to most)"), rows)
     if not figures.result["two_workers"]:
-        text += ("\n\nTwo workers against one: not measured, since this machine has fewer than four cores, so "
-                 "that they would not have cores of their own beside load and backend.")
+        text += ("\n\nTwo workers against one: not measured. This machine has fewer than four cores, so two workers "
+                 "would share cores with load and backend.")
     return text
 
 
@@ -164,22 +165,22 @@ def _floors(figures):
 
 
 def _losses(figures):
-    """Wherever another server did better, in whatever."""
+    """Every figure in which another server did better."""
     found = []
     for work in works.WORKS:
         for peer in figures.peers_of(work.key):
             ratio = figures.ratio(work.key, peer, "Starling")
             if peer not in ("Starling", "baseline") and ratio and ratio.median < 1:
-                found.append("- {}: {} needs {} of Starling's {}".format(
-                    work.title, peer, ratio.text(" x"), work.unit.partition(" ")[0].rstrip(",")))
+                found.append("- {} ({}): {} needs {} what Starling needs".format(
+                    work.title, work.unit, peer, ratio.text(" x")))
     for peer in figures.names[1:]:
         ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
         if peer != "baseline" and ratio and ratio.median < 1:
-            found.append("- kernel memory of an idle session: {} needs {} of Starling's".format(
+            found.append("- kernel memory of an idle session: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
         ratio = figures.ratio(works.STARTUP, peer, "Starling", "seconds")
         if peer != "baseline" and ratio and ratio.median < 1:
-            found.append("- start with many certificates: {} needs {} of Starling's time".format(
+            found.append("- start with many certificates: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
     return found
 
@@ -190,24 +191,26 @@ def _rejected(figures):
 
 
 def _sections(figures, newer=None):
-    yield "Where it must arrive", table(
+    yield "Goals", table(
         ("goal", "measured", "reached"), targets.rows(figures))
     yield "CPU of the server", (
-        "`limit`: who could do no more, if it was not the server. A server that is not saturated has fewer events in "
-        "a batch and more work with each.\n\n" + _costs(figures))
+        "`limit`: the bottleneck, when it was not the server. It is the load, other programs, or neither if nothing was "
+        "saturated. A server that is not saturated has fewer events in a batch, so each event costs it more.\n\n"
+        + _costs(figures))
     yield "Handshakes and their floor", _floors(figures)
     yield "Throughput", (
-        "What was done in a second with the server saturated. `>=`: in most rounds it was not, because the load "
-        "was or because others used the machine; the server could do more, and the figure compares nothing.\n\n"
+        "What the server did in a second while it was saturated. `>=`: in most rounds it was not, because the load "
+        "was the bottleneck or other programs used the machine. The server could do more, so do not compare that "
+        "figure.\n\n"
         + _capacities(figures))
     yield "Latency at half the capacity of the slowest", (
-        "Each message or handshake is due at its time, from which its latency counts, whether or not the one "
-        "before is done.\n\n" + _latencies(figures))
+        "Each message or handshake is due at a fixed time, whether or not the one before is done. Its latency counts "
+        "from that time.\n\n" + _latencies(figures))
     if newer:
         yield "First answer", (
-            "Newer than the rest of this page: of {date}, {cpu}, {kernel}, commit {commit}, {rounds} rounds of "
-            "{seconds:g} s, load average before: {load_average_before}; raw results in [{part}]({part}). {company} A kernel's "
-            "40 ms show all the same.\n\n".format(
+            "This section is newer than the rest of the page: {date}, {cpu}, {kernel}, commit {commit}, {rounds} rounds of "
+            "{seconds:g} s, load average before: {load_average_before}; raw results in [{part}]({part}). {company} The "
+            "40 ms by which a kernel delays an acknowledgement stand out all the same.\n\n".format(
                 part=FIRST_ANSWER_PART, company=_company(newer.result), **newer.result, **newer.result["machine"],
                 **newer.result["sizes"]) + FIRST_ANSWER_TEXT + _first_answers(newer))
     else:
@@ -215,45 +218,45 @@ def _sections(figures, newer=None):
     yield "Memory of an idle session", _memory(figures)
     yield "Start, take-over, workers", _others(figures)
     losses = _losses(figures) + (_losses(newer) if newer else [])
-    yield "Where Starling loses", "\n".join(losses) or "In none of the works above, in this run."
+    yield "Where Starling loses", "\n".join(losses) or "Nowhere above, in this run."
     yield "Runs that do not count", _rejected(figures)
 
 
 def tables(result):
-    """All tables, for those who read them in a terminal."""
+    """All tables, to be read in a terminal."""
     return "\n\n".join("## {}\n\n{}".format(*section) for section in _sections(Figures(result)))
 
 
 def _company(result):
-    """Who else was on the machine."""
+    """Whether other programs used the machine."""
     disturbed = sum(works.disturbed(run["values"]) for run in result["runs"])
     if not disturbed:
-        return "Nobody else used the server's CPU."
-    return "**In {} of {} runs others used more than {:.0f} % of the server's CPU: those say little.**".format(
+        return "In no run did other programs use more than {:.0f} % of the server's CPU.".format(100 * works.DISTURBED)
+    return "**In {} of {} runs other programs used more than {:.0f} % of the server's CPU. Those runs say little.**".format(
         disturbed, len(result["runs"]), 100 * works.DISTURBED)
 
 
 def text(result, newer=None):
-    """The whole of RESULTS.md; `newer`: results that have been measured since, of first answers."""
+    """The whole of RESULTS.md; `newer`: results of first answers, measured later."""
     figures = Figures(result)
     sizes, machine = result["sizes"], result["machine"]
     versions = table(("server", "version", "how it runs"), [
         (peer["name"], peer["version"], peer["about"]) for peer in result["peers"]])
-    later = ("\n- **Newer than the rest: the section \"First answer\", measured on {}.**".format(newer["date"])
+    later = ("\n- **The section \"First answer\" is newer than the rest: it was measured on {}.**".format(newer["date"])
              if newer else "")
     return """# Results
 
-Made by `bench/compare.py` on {date}; `bench/compare.py --render` makes this page again of
-[results/results.json](results/results.json). What is measured, how, and what it does not say: {source}.
+`bench/compare.py` measured this on {date}. `bench/compare.py --render` makes the page again from
+[results/results.json](results/results.json). {source} explains the method, and what the figures do not say.
 
 ![CPU and memory of Starling and its peers](results/overview.svg)
 
 - Machine: {cpu}, {kernel}; {places}; load average before: {load_average_before}. Commit {commit}.
-- {rounds} rounds, all servers after each other at each work, {seconds:g} s each; the figures are the median of the rounds
-  (the least to the most), ratios those of the same round. Memory: {sessions:,} sessions after {churn:,} came and went.
-- One worker each, the same certificate, suite and group, session tickets on, no log, the backend behind a Unix socket.
+- {rounds} rounds. In each round all servers do a workload for {seconds:g} s, one after the other. A figure is the median of the rounds, with
+  the least and the most behind it. A ratio compares figures of the same round. Memory: {sessions:,} sessions, after {churn:,} others came and went.
+- Each server has one worker, the same certificate, suite and group, session tickets on, no log, and the backend behind a Unix socket.
 - {disturbed}{newer}
-- A run counts only if no connection was lost and TLS version, suite, group and kind of certificate were those that were asked for.
+- A run counts only if no connection was lost, and if TLS version, suite, group and kind of certificate were those that the workload asks for.
 
 {versions}
 
@@ -273,7 +276,7 @@ def raw(result):
 
 
 def publish(result, folder, newer=None):
-    """RESULTS.md into a folder, and into results/ in it the plots and the raw results."""
+    """Writes RESULTS.md into a folder, and plots and raw results into its folder results/."""
     below = os.path.join(folder, "results")
     os.makedirs(below, exist_ok=True)
     with open(os.path.join(below, "results.json"), "w", encoding="utf-8") as f:

@@ -1,4 +1,4 @@
-"""What Starling wants to reach, and whether a comparison says it has."""
+"""Starling's goals, and whether a comparison shows that it reaches them."""
 
 from outcome import number
 
@@ -60,7 +60,7 @@ def rows(figures):
     nginx, haproxy = "nginx", "HAProxy"
     goals = [("full TLS 1.3 handshake, ECDSA P-256, X25519: at most 0.40 x HAProxy",
               _against(figures, "full", haproxy, 0.40)),
-             ("the same to its floor (BoringSSL alone in memory): 1.9 x",
+             ("the same: at most 1.9 x its floor (BoringSSL alone in memory)",
               _over_floor(figures, "full", 1.9)),
              ("the same with X25519MLKEM768: at most 2.0 x its floor",
               _over_floor(figures, "mlkem", 2.0)),
@@ -75,12 +75,12 @@ def rows(figures):
     goals += [("CPU for a GB, {}: at most 0.65 x the best peer".format(direction),
                _against(figures, "bulk-" + direction, figures.best_peer("bulk-" + direction), 0.65))
               for direction in ("up", "down", "both")]
-    goals += [("PSS of an idle session with its backend leg: at most 3.5 KiB", _idle(figures)),
-              ("CPU of an active session with {:,} idle ones to that with 100: at most 1.1 x".format(
+    goals += [("PSS of an idle session with its backend connection: at most 3.5 KiB", _idle(figures)),
+              ("CPU of an active session beside {:,} idle ones: at most 1.1 x that beside 100".format(
                   figures.result["sizes"]["idle"]), _active(figures)),
               ("p99 of an echo at half load during a flood of handshakes: at most 2 x without it, and at most "
                "half of HAProxy's", _flood(figures)),
-              ("2 workers to 1, on cores of their own: at least 1.9 x", _workers(figures)),
+              ("2 workers on cores of their own: at least 1.9 x the throughput of 1", _workers(figures)),
               ("from start to ready with {:,} certificates: at most 1 s".format(
                   figures.result["sizes"]["certificates"]),
                _at_most(figures.spread(works.STARTUP, "Starling", "seconds"), 1, "s"))]
