@@ -162,7 +162,7 @@ def white_space(cell):
             client.send(MARKER)
             cell.until(lambda: MARKER in cell.recorder.octets[begin:])
         cell.case.assertEqual(cell.recorder.octets[begin:], MARKER)
-    return "{} octets dropped, the next refused".format(allowed)
+    return "dropped, up to {} octets".format(allowed)
 
 
 def told(field):
@@ -209,10 +209,10 @@ def upgrade_again(cell):
         if cell.tongue.again:
             said = cell.read_until(client, cell.tongue.again)
             cell.case.assertNotIn(cell.tongue.go_ahead, said)
-            return "refused here"
-        # Inside TLS it is the server's, whose refusal the recipes see to.
+            return "refused by the gateway"
+        # Inside TLS the server answers it; the recipes make sure that it refuses.
         cell.until(lambda: cell.tongue.upgrade in cell.recorder.octets)
-    return "the server's"
+    return "passed to the server"
 
 
 def tls_first(cell):
@@ -236,13 +236,13 @@ def plaintext_first(cell):
     said = refused_on_tls_port(cell, cell.tongue.opening or cell.tongue.next)
     if cell.tongue.plain_words:
         cell.compare(said, cell.tongue.plain_words)
-        return "its own words"
+        return "told in its protocol"
     cell.case.assertRegex(said, ALERT)
     return "an alert"
 
 
 def proxy_header(cell):
-    """Who the client is, nobody believes the client: who did would wait for TLS behind it."""
+    """The gateway does not believe it: otherwise it would wait for TLS after the header."""
     refused_on_tls_port(cell, PROXY)
     return "not believed"
 
@@ -254,7 +254,7 @@ def slow(cell):
             cell.read_until(client, cell.tongue.greeting_end)
             said = client.send(cell.tongue.upgrade[:1]).rest()
     cell.compare(said, cell.tongue.goodbye)
-    return "told, and ended"
+    return "told, then closed"
 
 
 def stalled_handshake(cell):
@@ -265,7 +265,7 @@ def stalled_handshake(cell):
                 cell.read_until(client.send(cell.tongue.opening), cell.tongue.opening_end)
             cell.upgrade(client)
             client.send(CLIENT_HELLO[:9]).rest()
-    return "ended"
+    return "closed"
 
 
 def handshake_refused(cell, context, wanted):
@@ -318,19 +318,19 @@ def escapes(cell):
     cell.case.assertIn(r'sni="a\" \x1b[2j', line)
     for line in cell.gateway.lines:
         cell.case.assertNotRegex(line, "[\x00-\x1f\x7f]")
-    return "not in the log"
+    return "escaped"
 
 
 ROWS = (
-    ("the next command behind the upgrade, in one segment", injection("both")),
-    ("in a second segment, before the reply", injection("upgrade", "next")),
-    ("after the reply", injection("upgrade", "next", wait=True)),
+    ("the next command after the upgrade command, in one segment", injection("both")),
+    ("the same in a second segment, before the reply", injection("upgrade", "next")),
+    ("the same after the reply", injection("upgrade", "next", wait=True)),
     ("an SSLv2 hello after the reply", injection("upgrade", "sslv2", wait=True)),
-    ("white space behind the upgrade, before or after the reply", white_space),
-    ("a session begun in plaintext; a server that speaks before TLS", fresh_leg),
-    ("the upgrade again, inside TLS", upgrade_again),
+    ("white space after the upgrade command, before or after the reply", white_space),
+    ("a log-in in plaintext and then the upgrade; a server that speaks before TLS", fresh_leg),
+    ("a second upgrade, inside TLS", upgrade_again),
     ("log-in in plaintext", told("log_in")),
-    ("an argument to the upgrade", told("argument")),
+    ("an argument to the upgrade command", told("argument")),
     ("a bare LF", told("bare_lf")),
     ("NUL", told("nul")),
     ("octets of 8 bits in a command", told("eight_bit")),
@@ -338,12 +338,12 @@ ROWS = (
     ("another protocol's request", told("stranger")),
     ("a claim of another identity", told("claim")),
     ("a PROXY header from a client", proxy_header),
-    ("a server's greeting that must not be believed", forging),
+    ("a forged greeting from the server", forging),
     ("an octet, and then silence", slow),
     ("a hello, and then silence", stalled_handshake),
     ("TLS on the plaintext port", tls_first),
     ("plaintext on the TLS port", plaintext_first),
     ("TLS 1.0 and 1.1", old_tls),
-    ("a foreign ALPN", foreign_alpn),
-    ("escape sequences for the log", escapes),
+    ("ALPN of another protocol", foreign_alpn),
+    ("escape sequences meant for the log", escapes),
 )

@@ -1,7 +1,7 @@
-"""Every attack that the gateway answers for, tried on every protocol: each cell of
-tests/ATTACKS.md is one conversation here, and that table is what came of them.
+"""Tries every attack that the gateway must stop on every protocol. Each cell of
+tests/ATTACKS.md is one conversation here, and the table is what the gateway did in them.
 
-    tests/e2e/test_attack_matrix.py --write    makes the table anew
+    python3 tests/e2e/test_attack_matrix.py --write    makes the table anew
 
 Not for: what is special to one protocol (its own file has that), or real servers."""
 
@@ -23,13 +23,13 @@ KNOWN_PROTOCOLS = re.compile(r'expected one of ([a-z0-9, -]+)')
 # What these conversations do not try, most of it the same code before all protocols, and
 # where it is tried: a file below the top, and a test in it (in C++ with its suite).
 SHARED = (
-    ("a name in a client certificate that was not verified", "tests/e2e/test_client_certificates.py",
+    ("the name in a client certificate that was not verified", "tests/e2e/test_client_certificates.py",
      "test_who_comes_in"),
     ("heartbeat, early CCS, ticket bleed, ROBOT, old suites", "tests/e2e/test_scanners.py",
      "test_implicit"),
     ("renegotiation", "tests/e2e/test_attacks.py", "test_renegotiation_refused"),
     ("early data (0-RTT)", "gateway/tls/tls_handshake_test.cc", "HandshakeTable.ConnectsAndResumes"),
-    ("a foreign SNI where `sni: strict`", "tests/e2e/test_certificates.py",
+    ("a foreign SNI with `sni: strict`", "tests/e2e/test_certificates.py",
      "test_strict_refuses_unknown_and_absent_names"),
     ("floods of KeyUpdate", "gateway/tls/tls_session_test.cc",
      "SessionLimits.KeyUpdateIsAnsweredButNotAFlood"),
@@ -39,54 +39,54 @@ SHARED = (
      "RecordDeadline.IsNotExtendedByOctets"),
     ("floods of hellos", "tests/sim/turn_test.cc", "Turn.DoesAsManyKeyOperationsAsItMay"),
     ("a full session table", "tests/e2e/test_limits.py", "test_refused_with_the_protocols_words"),
-    ("too few buffers, readers that do not read", "tests/sim/simulation_test.cc",
+    ("too few buffers, peers that do not read", "tests/sim/simulation_test.cc",
      "Simulation.HoldsItsInvariantsAndIsReproducible"),
     ("PROXY headers from the wrong source", "tests/e2e/test_attacks.py", "test_from_a_stranger"),
     ("trust in the loopback address: SMTP's relaying", "tests/e2e/test_identity.py",
      "test_in_plaintext_and_in_tls"),
     ("trust in the loopback address: IRC's operators", "tests/e2e/test_irc.py",
      "test_trust_in_the_loopback_address"),
-    ("SMTP's plaintext leg: log-in", "protocols/smtp/smtp_leg_test.cc", "SmtpLeg.WhatNeverPasses"),
-    ("SMTP's plaintext leg: the upgrade in a transaction", "protocols/smtp/smtp_leg_test.cc",
+    ("SMTP's plaintext leg: log-in", "protocols/smtp_leg_test.cc", "SmtpLeg.WhatNeverPasses"),
+    ("SMTP's plaintext leg: the upgrade in a transaction", "protocols/smtp_leg_test.cc",
      "SmtpLeg.Upgrade"),
-    ("SMTP's plaintext leg: a server that injects", "protocols/smtp/smtp_leg_test.cc",
+    ("SMTP's plaintext leg: a server that injects", "protocols/smtp_leg_test.cc",
      "SmtpLeg.BackendsThatBreakTheProtocol"),
-    ("IMAP's plaintext leg: log-in", "protocols/imap/imap_leg_test.cc",
+    ("IMAP's plaintext leg: log-in", "protocols/imap_leg_test.cc",
      "ImapLeg.LogInIsRefusedAtEveryPoint"),
-    ("IMAP's plaintext leg: forged mailboxes, PREAUTH, referrals", "protocols/imap/imap_leg_test.cc",
+    ("IMAP's plaintext leg: forged mailboxes, PREAUTH, referrals", "protocols/imap_leg_test.cc",
      "ImapLeg.NothingOfAMailboxPassesBeforeLogIn"),
     ("IMAP's plaintext leg: forged mailboxes, by a whole gateway", "tests/e2e/test_opportunistic.py",
      "test_forged_mailbox"),
-    ("POP3's plaintext leg: log-in", "protocols/pop3/pop3_leg_test.cc",
+    ("POP3's plaintext leg: log-in", "protocols/pop3_leg_test.cc",
      "Pop3Leg.LogInIsRefusedAtEveryPoint"),
-    ("POP3's plaintext leg: a server that forges", "protocols/pop3/pop3_leg_test.cc",
+    ("POP3's plaintext leg: a server that forges", "protocols/pop3_leg_test.cc",
      "Pop3Leg.WhatABackendMayNotSay"),
-    ("ManageSieve's plaintext leg: log-in", "protocols/managesieve/managesieve_leg_test.cc",
+    ("ManageSieve's plaintext leg: log-in", "protocols/managesieve_leg_test.cc",
      "ManageSieveLeg.LogInIsRefusedAtEveryPoint"),
-    ("ManageSieve's plaintext leg: a server that forges", "protocols/managesieve/managesieve_leg_test.cc",
+    ("ManageSieve's plaintext leg: a server that forges", "protocols/managesieve_leg_test.cc",
      "ManageSieveLeg.WhatABackendMayNotSay"),
-    ("HTTP's plaintext leg: an upgrade that is not answered here", "protocols/http/http_test.cc",
+    ("HTTP's plaintext leg: an upgrade that the gateway does not answer", "protocols/http_test.cc",
      "Http.OpportunisticPassesNoOtherUpgradeToTls"),
     ("HTTP's plaintext leg: log-in", "tests/e2e/test_http.py", "test_password_without_tls"),
-    ("HTTP's heads that two servers might read differently", "protocols/http/http_head_test.cc",
+    ("HTTP's heads that two servers might read differently", "protocols/http_head_test.cc",
      "HttpRequest.WhatTwoServersMightReadDifferently"),
-    ("HTTP's heads, before a whole gateway", "tests/e2e/test_http_attacks.py", "test_each"),
-    ("HTTP's upgrade that one field of the two has", "protocols/http/http_head_test.cc",
+    ("HTTP's heads, by a whole gateway", "tests/e2e/test_http_attacks.py", "test_each"),
+    ("HTTP's upgrade in one of its two fields alone", "protocols/http_head_test.cc",
      "HttpRequest.TwoFieldsMustAgree"),
     ("FTP's data channels: strangers", "tests/e2e/test_ftp_data.py",
      "test_only_the_clients_host_is_served"),
     ("FTP's data channels: success without TLS", "tests/e2e/test_ftp_data.py",
      "test_no_success_without_tls"),
-    ("FTP's data channels: another TLS session, where resumption is demanded",
+    ("FTP's data channels: another TLS session, where the listener demands resumption",
      "tests/e2e/test_ftp_data.py", "test_resumption_demanded"),
     ("PostgreSQL's cancel: to each server, once", "tests/e2e/test_postgresql_attacks.py",
      "test_every_server_gets_it_once"),
-    ("PostgreSQL's cancel: by a wrong key", "tests/e2e/test_postgresql.py",
+    ("PostgreSQL's cancel: with a wrong key", "tests/e2e/test_postgresql.py",
      "test_a_wrong_key_cancels_nothing"),
     ("WEBIRC by a client, in plaintext", "tests/e2e/test_irc.py",
      "test_log_in_and_claims_in_plaintext"),
     ("WEBIRC by a client, inside TLS", "tests/e2e/test_irc.py", "test_a_claim_inside_tls"),
-    ("WEBIRC's password in what is printed", "tests/e2e/test_irc.py",
+    ("WEBIRC's password in printed configurations", "tests/e2e/test_irc.py",
      "test_the_password_is_never_printed"),
 )
 
@@ -110,15 +110,20 @@ def table_of(cells):
     """The whole file. `cells`: {(row, protocol): outcome}."""
     notes = []
     text = ["# Attacks, protocol by protocol", "",
-            "Made by `tests/e2e/test_attack_matrix.py --write` from the conversations that it has with",
-            "the built gateway; the same test fails if this is not what comes of them. Policy `require`;",
-            "the plaintext legs of `opportunistic` have theirs in each protocol's own tests.", ""]
+            "`python3 tests/e2e/test_attack_matrix.py --write` makes this page. Each cell is what the built gateway did in one",
+            "conversation, and the same test fails if the gateway does anything else. The listeners have the policy",
+            "`require`; each protocol's own tests try the plaintext connections of `opportunistic`.", "",
+            "- `Text like this` is the beginning of the gateway's answer; *closed* means that it then ended the session.",
+            "- *refused*: the session ended without TLS, and no octet reached a server.",
+            "- *told in its protocol*: the gateway says what is wrong in the listener's protocol, and closes.",
+            "- *an alert*: TLS's own way to refuse. A number in brackets: a note below says why the attack does not apply.",
+            ""]
     text += ["| attack | " + " | ".join(TONGUES) + " |", "|---|" + "---|" * len(TONGUES)]
     for name, _ in ROWS:
         texts = [text_of(cells[name, protocol], notes) for protocol in TONGUES]
         text.append("| {} | {} |".format(name, " | ".join(texts)))
     text += [""] + ["[{}] {}".format(number, why) for number, why in enumerate(notes, 1)]
-    text += ["", "What other tests try, most of it the same before all protocols:", "",
+    text += ["", "Other tests try these attacks. Most of them meet the same code in every protocol.", "",
              "| attack | tried in |", "|---|---|"]
     text += ["| {} | `{}`: `{}` |".format(*row) for row in SHARED]
     return "\n".join(text) + "\n"

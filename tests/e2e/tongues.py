@@ -70,9 +70,9 @@ HTTP = b"POST / HTTP/1.1\r\nHost: injected.example\r\n\r\n"
 STRANGER = {"kind": "cross_protocol", "reason": "cross_protocol"}
 LONG = {"kind": "overlong_line", "reason": "line_too_long"}
 LOG_IN = {"kind": "plaintext_auth"}
-NO_CLAIM = Absent("no command that claims an identity")
-NO_FORGING = Absent("no greeting that says who the client is")
-NO_ARGUMENT = Absent("no argument is possible")
+NO_CLAIM = Absent("the protocol has no command that claims an identity")
+NO_FORGING = Absent("the protocol has no greeting that says who the client is")
+NO_ARGUMENT = Absent("the upgrade command cannot have an argument")
 EARLY = b"early backend\r\n"  # what a server might say where the client speaks first
 
 
@@ -146,7 +146,7 @@ def stream(protocol):
                       Read(stream_error, "policy-violation"), reason="tls_required", **LOG_IN),
         argument=Answer(xmppservers.START_TLS.replace(b"/>", b"><injected/></starttls>"),
                         Read(upgrade_failure, "failure"), **BAD_OCTET),
-        bare_lf=Absent("no lines: white space is white space"),
+        bare_lf=Absent("XML has no lines: a line feed is white space like any other"),
         nul=Answer(b"<star\0ttls injected", Read(stream_error, "not-well-formed"), **BAD_OCTET),
         eight_bit=Answer(b"\xc3\xa4\xc3\xb6 injected", Read(stream_error, "bad-format"), **BAD_OCTET),
         overlong=Answer(b"<" + b"A" * 13000, Read(stream_error, "policy-violation"), **LONG),
@@ -222,8 +222,8 @@ TONGUES = {
                       Read(result, "result 13"), **LOG_IN),
         argument=Answer(directory.message(directory.extended(directory.START_TLS, b"injected")),
                         Read(result, "result 2")),
-        bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
-        eight_bit=Absent("binary"),
+        bare_lf=Absent("the protocol has no lines"), nul=Absent("the protocol is binary: NUL is an octet like others"),
+        eight_bit=Absent("the protocol is binary"),
         overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", Read(notice, "notice 2"), **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=EARLY, goodbye=Read(notice, "notice 52"), plain_words=Read(notice, "notice 13"),
@@ -243,12 +243,12 @@ TONGUES = {
                       reason="tls_required", **LOG_IN),
         argument=Answer(database.request(database.SSL, b"injected"), Read(sql_state, "08P01"),
                         **BAD_OCTET),
-        bare_lf=Absent("no lines"), nul=Absent("binary: NUL is an octet like others"),
-        eight_bit=Absent("binary"),
+        bare_lf=Absent("the protocol has no lines"), nul=Absent("the protocol is binary: NUL is an octet like others"),
+        eight_bit=Absent("the protocol is binary"),
         overlong=Answer(b"\x7f\xff\xff\xff", Read(sql_state, "08P01"), **LONG),
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=EARLY, goodbye=Read(sql_state, "57P05"), claim=NO_CLAIM, forging=NO_FORGING,
-        direct_tls="it is taken from who names the protocol by ALPN"),
+        direct_tls="the gateway accepts it from clients that name the protocol by ALPN"),
     "http": Tongue(
         greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=b"HTTP/1.1 101 ",
         go_ahead_end=b"\r\n\r\n", next=webservers.request("/injected"),
@@ -261,16 +261,16 @@ TONGUES = {
         backend=EARLY, goodbye=b"HTTP/1.1 408 ", plain_words=b"HTTP/1.1 400 ",
         claim=Answer(webservers.request(fields="X-Forwarded-For: injected\r\n"), b"HTTP/1.1 426 ",
                      reason="tls_required"),
-        forging=NO_FORGING, direct_tls="the port takes TLS from the first octet too",
+        forging=NO_FORGING, direct_tls="the port also accepts TLS from the first octet",
         bare_lf=Answer(b"GET /injected HTTP/1.1\n", b"HTTP/1.1 400 ", **BAD_OCTET),
         nul=Answer(b"GET /\0injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET),
         eight_bit=Answer(b"\xc3\xa4\xc3\xb6 /injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET)),
     "telnet": Tongue(
         greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
         go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",
-        log_in=Absent("what is typed before TLS is no command"), argument=NO_ARGUMENT,
-        bare_lf=Absent("no lines"), nul=Absent("NUL is an octet like others"),
-        eight_bit=Absent("octets of 8 bits are Telnet's own"),
+        log_in=Absent("Telnet has no log-in command"), argument=NO_ARGUMENT,
+        bare_lf=Absent("the protocol has no lines"), nul=Absent("NUL is an octet like others"),
+        eight_bit=Absent("Telnet itself uses octets of 8 bits"),
         overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\nToo much without TLS\r\n",
                         reason="too_many_errors"),
         stranger=Answer(HTTP, b"\r\nAnother protocol ", **STRANGER),
