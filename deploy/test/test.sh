@@ -59,9 +59,8 @@ step_needs() {
 }
 
 step_lint() {
-  local flags=(-std=c++20 -I. -I.deps/boringssl/include -isystem /usr/share/include/llhttp)
   git ls-files 'gateway/*.cc' 'protocols/*.cc' | grep -vE '_(test|fuzz)\.cc$' |
-    xargs -P 2 -n 6 sh -c 'clang-tidy-19 --quiet "$@" -- '"${flags[*]}"' 2>/dev/null' lint
+    xargs -P 2 -n 6 deploy/build/clang_tidy.sh
   count $? "clang-tidy"
 }
 

@@ -29,7 +29,7 @@ class Without(unittest.TestCase):
         "python3-ldap3": ("tests/e2e/test_ldap.py", "python ldap3"),
         "lftp": ("tests/e2e/test_ftp.py", "command lftp"),
         "shellcheck": ("deploy/test/test.sh", "command shellcheck"),
-        "clang-tidy-19": ("deploy/test/test.sh", "command clang-tidy-19"),
+        "clang-tidy-19": ("deploy/build/clang_tidy.sh", "command clang-tidy-19"),
         "sieve-connect": ("tests/e2e/mail_clients.py", "command sieve-connect"),
         "hitch": ("bench/peers.py", "command hitch"),
         "libnginx-mod-mail": ("bench/peers.py", "path /usr/lib/nginx/modules/ngx_mail_module.so"),
