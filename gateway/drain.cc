@@ -5,11 +5,11 @@
 
 namespace starling {
 
-Drain::Drain(Runtime& runtime)
-    : runtime_(runtime), limits_(runtime.config->limits), begun_(MonotonicNow()) {
-  runtime.log->Say(Log::Level::kInfo, "draining",
-                   {{"delay_ms", std::to_string(limits_.drain_delay_ms)},
-                    {"deadline_ms", std::to_string(limits_.drain_ms)}});
+Drain::Drain(GatewayState& state)
+    : state_(state), limits_(state.config->limits), begun_(MonotonicNow()) {
+  state.log->Say(Log::Level::kInfo, "draining",
+                 {{"delay_ms", std::to_string(limits_.drain_delay_ms)},
+                  {"deadline_ms", std::to_string(limits_.drain_ms)}});
 }
 
 void Drain::Step() {
@@ -17,34 +17,33 @@ void Drain::Step() {
   switch (stage_) {
     case Stage::kDelay: {
       if (now - begun_ < std::chrono::milliseconds(limits_.drain_delay_ms)) return;
-      departure_.emplace(runtime_.groups,
-                         Departure::Steps{.accepted = [this] { return runtime_.Accepted(); },
-                                          .let_go =
-                                              [this] {
-                                                for (const auto& worker : runtime_.workers)
-                                                  worker->StopAccepting();
-                                              },
-                                          .gone =
-                                              [this] {
-                                                return std::ranges::all_of(
-                                                    runtime_.workers, [](const auto& worker) {
-                                                      return worker->accepting_stopped();
-                                                    });
-                                              },
-                                          .say =
-                                              [this](const std::string& line) {
-                                                runtime_.log->Say(Log::Level::kInfo, "handing over",
-                                                                  {{"address", line}});
-                                              }});
-      stage_ = Stage::kDeparture;
+      listener_drain_.emplace(
+          state_.groups,
+          ListenerDrain::Steps{
+              .accepted = [this] { return state_.Accepted(); },
+              .stop_accepting =
+                  [this] {
+                    for (const auto& worker : state_.workers) worker->StopAccepting();
+                  },
+              .stopped =
+                  [this] {
+                    return std::ranges::all_of(state_.workers, [](const auto& worker) {
+                      return worker->accepting_stopped();
+                    });
+                  },
+              .say =
+                  [this](const std::string& line) {
+                    state_.log->Say(Log::Level::kInfo, "handing over", {{"address", line}});
+                  }});
+      stage_ = Stage::kListeners;
       return;
     }
-    case Stage::kDeparture:
-      if (departure_->Step(now)) stage_ = Stage::kSessions;
+    case Stage::kListeners:
+      if (listener_drain_->Step(now)) stage_ = Stage::kSessions;
       return;
     case Stage::kSessions:
       if (now - begun_ < std::chrono::milliseconds(limits_.drain_ms)) return;
-      for (const auto& worker : runtime_.workers) worker->EndSessions();
+      for (const auto& worker : state_.workers) worker->EndSessions();
       stage_ = Stage::kLastWords;
       return;
     case Stage::kLastWords:

@@ -6,30 +6,30 @@
 #include <cstdint>
 #include <optional>
 
-#include "gateway/departure.h"
+#include "gateway/gateway_state.h"
 #include "gateway/io/clock.h"
-#include "gateway/runtime.h"
+#include "gateway/listener_drain.h"
 
 namespace starling {
 
 class Drain {
  public:
-  // `runtime` outlives the drain; its listening sockets are closed by it.
-  explicit Drain(Runtime& runtime);
+  // `state` outlives the drain; its listening sockets are closed by it.
+  explicit Drain(GatewayState& state);
 
   void Step();
 
  private:
   enum class Stage : uint8_t {
     kDelay,      // not ready, still accepting
-    kDeparture,  // new clients go elsewhere; those under way are accepted
+    kListeners,  // new clients go elsewhere; those under way are accepted
     kSessions,   // they may go on
     kLastWords,  // the deadline has come
   };
 
-  Runtime& runtime_;
+  GatewayState& state_;
   const GlobalLimits limits_;
-  std::optional<Departure> departure_;
+  std::optional<ListenerDrain> listener_drain_;
   Stage stage_ = Stage::kDelay;
   MonoTime begun_;
 };

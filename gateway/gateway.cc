@@ -13,10 +13,10 @@
 #include "absl/strings/str_join.h"
 #include "gateway/check_report.h"
 #include "gateway/drain.h"
+#include "gateway/gateway_state.h"
 #include "gateway/io/ring.h"
 #include "gateway/privileges.h"
 #include "gateway/reload.h"
-#include "gateway/runtime.h"
 #include "gateway/secrets.h"
 #include "gateway/tls/version.h"
 
@@ -62,9 +62,10 @@ void Pin(std::thread& thread, uint32_t index) {
 
 }  // namespace
 
-struct Gateway::Impl : Runtime {
+struct Gateway::Impl : GatewayState {
   absl::Status MakeRings(std::vector<std::unique_ptr<Ring>>& rings);
-  absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings, const Blueprint& blueprint);
+  absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
+                           const ConfigSnapshot& snapshot);
   void MakeLog();
   void MakeExporter();
   absl::Status MakeHttp();
@@ -101,16 +102,16 @@ absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings)
 }
 
 absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
-                                        const Blueprint& blueprint) {
+                                        const ConfigSnapshot& snapshot) {
   // The others are for those who were told to come.
   const uint32_t accepts = ring_options.accepts - DataListeners(*config);
   for (uint32_t i = 0; i < config->workers; ++i) {
-    absl::StatusOr<std::unique_ptr<Generation>> made = Generation::Make(blueprint);
+    absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(snapshot);
     if (!made.ok()) return made.status();
     workers.push_back(std::make_unique<Worker>(WorkerOptions{.index = i,
                                                              .shard = shards[i].get(),
                                                              .log = log->ring(i),
-                                                             .generation = *std::move(made),
+                                                             .config = *std::move(made),
                                                              .ring = std::move(rings[i]),
                                                              .accepts = accepts}));
     for (const ListenGroup& group : groups) {
@@ -211,8 +212,8 @@ absl::Status Gateway::Start(StartFailure& failure) {
   ReadSecrets(*with_secrets, assets.errors, assets.warnings);
   impl.config = with_secrets;
   if (!assets.ok()) return absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\n"));
-  absl::StatusOr<Blueprint> blueprint = impl.MakeBlueprint(impl.config, assets);
-  if (!blueprint.ok()) return blueprint.status();
+  absl::StatusOr<ConfigSnapshot> snapshot = impl.MakeSnapshot(impl.config, assets);
+  if (!snapshot.ok()) return snapshot.status();
   failure = StartFailure::kBind;
   status = impl.Bind();
   if (!status.ok()) return status;
@@ -228,9 +229,9 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!status.ok()) return status;
   impl.MakeLog();
   failure = StartFailure::kConfiguration;
-  status = impl.MakeWorkers(std::move(rings), *blueprint);
+  status = impl.MakeWorkers(std::move(rings), *snapshot);
   if (!status.ok()) return status;
-  impl.Announce(*blueprint, std::move(assets));
+  impl.Activate(*snapshot, std::move(assets));
   impl.exporter->SetStart(WallNow() / 1'000'000, impl.generation);
   failure = StartFailure::kRing;
   status = impl.StartThreads();
@@ -296,13 +297,13 @@ FileCheck CheckFiles(const Config& config) {
     return check;
   }
   // What the TLS library itself finds wrong with a policy.
-  Blueprint blueprint{.config = std::make_shared<const Config>(config),
-                      .backends = std::make_shared<Backends>(config.backends),
-                      .ids = std::vector<ListenerId>(config.listeners.size()),
-                      .policies = assets.policies,
-                      .policy_of = assets.policy_of,
-                      .upstream = assets.upstream};
-  check.status = Generation::Make(blueprint).status();
+  ConfigSnapshot snapshot{.config = std::make_shared<const Config>(config),
+                          .backends = std::make_shared<Backends>(config.backends),
+                          .ids = std::vector<ListenerId>(config.listeners.size()),
+                          .policies = assets.policies,
+                          .policy_of = assets.policy_of,
+                          .upstream = assets.upstream};
+  check.status = WorkerConfig::Make(snapshot).status();
   check.report = CheckReport(config, assets, WallNow() / 1'000'000);
   return check;
 }

@@ -38,8 +38,8 @@ std::vector<std::string> LinesOf(const LoadResult& loaded) {
 
 }  // namespace
 
-Reload::Reload(Runtime& runtime) : runtime_(runtime) {
-  users_[runtime.generation] = runtime.workers.size();
+Reload::Reload(GatewayState& state) : state_(state) {
+  users_[state.generation] = state.workers.size();
   WatchFiles();
 }
 
@@ -47,10 +47,10 @@ Reload::Reload(Runtime& runtime) : runtime_(runtime) {
 // are read once more.
 void Reload::WatchFiles() {
   const MonoTime now = MonotonicNow();
-  watcher_.Watch(runtime_.assets.paths,
-                 std::chrono::milliseconds(runtime_.config->limits.file_check_ms), now);
+  watcher_.Watch(state_.assets.paths,
+                 std::chrono::milliseconds(state_.config->limits.file_check_ms), now);
   retry_at_ = now;
-  AwaitDates(runtime_.assets.reload_at, now);
+  AwaitDates(state_.assets.reload_at, now);
 }
 
 // Loading again finds an OCSP response out of date, and no longer sends it.
@@ -60,16 +60,16 @@ void Reload::AwaitDates(int64_t reload_at, MonoTime now) {
 }
 
 MonoTime Reload::NextStep(MonoTime now) const {
-  if (asked_ || adopting_ || departure_) return now + kBusyStep;
+  if (asked_ || applying_ || listener_drain_) return now + kBusyStep;
   MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_});
-  // Old generations are given back by and by.
+  // Workers hand old configurations back one by one.
   if (users_.size() > 1) next = std::min<MonoTime>(next, now + kRetired);
   return next;
 }
 
 void Reload::Step(MonoTime now) {
   FreeRetired();
-  if (adopting_ || departure_) {
+  if (applying_ || listener_drain_) {
     Finish(now);
     return;
   }
@@ -83,28 +83,28 @@ void Reload::Step(MonoTime now) {
 
 void Reload::ReadConfiguration() {
   const MonoTime begun = MonotonicNow();
-  LoadResult loaded = LoadConfigFile(runtime_.config->file, LoadEnvironment::OfSystem());
+  LoadResult loaded = LoadConfigFile(state_.config->file, LoadEnvironment::OfSystem());
   if (!loaded.ok()) return Refuse(Trigger::kSignal, LinesOf(loaded));
-  const std::vector<std::string> fixed = NeedRestart(*runtime_.config, loaded.config);
+  const std::vector<std::string> fixed = NeedRestart(*state_.config, loaded.config);
   if (!fixed.empty()) {
     return Refuse(Trigger::kSignal, {absl::StrCat(loaded.file, ": a restart is needed to change ",
                                                   absl::StrJoin(fixed, ", "))});
   }
-  TlsAssets assets = LoadTlsAssets(loaded.config, runtime_.store, runtime_.own_tickets);
+  TlsAssets assets = LoadTlsAssets(loaded.config, state_.store, state_.own_tickets);
   ReadSecrets(loaded.config, assets.errors, assets.warnings);
   auto config = std::make_shared<const Config>(std::move(loaded.config));
   if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
   const absl::Status changed = Change(config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kSignal, {std::string(changed.message())});
   for (const Problem& warning : loaded.warnings) {
-    runtime_.Say(Log::Level::kWarning, ToString(warning, loaded.file));
+    state_.Say(Log::Level::kWarning, ToString(warning, loaded.file));
   }
   Report(Trigger::kSignal, true, begun);
 }
 
 void Reload::ReadFiles(MonoTime now) {
   retry_at_ = stale_at_ = kNever;
-  TlsAssets assets = LoadTlsAssets(*runtime_.config, runtime_.store, runtime_.own_tickets);
+  TlsAssets assets = LoadTlsAssets(*state_.config, state_.store, state_.own_tickets);
   if (!assets.ok()) {
     bad_since_ = std::min(bad_since_, now);
     retry_at_ = now + kRetry;
@@ -122,8 +122,8 @@ void Reload::ReadFiles(MonoTime now) {
   }
   bad_since_ = kNever;
   complained_.clear();
-  if (assets.SameAs(runtime_.assets)) return AwaitDates(assets.reload_at, now);
-  const absl::Status changed = Change(runtime_.config, std::move(assets));
+  if (assets.SameAs(state_.assets)) return AwaitDates(assets.reload_at, now);
+  const absl::Status changed = Change(state_.config, std::move(assets));
   if (!changed.ok()) return Refuse(Trigger::kFiles, {std::string(changed.message())});
   Report(Trigger::kFiles, true, now);
 }
@@ -131,15 +131,15 @@ void Reload::ReadFiles(MonoTime now) {
 // While files are bad, what was loaded before stays in use; but a client that is sent a
 // response out of date may refuse a good certificate.
 void Reload::LeaveOutStale(MonoTime now) {
-  const int64_t at = runtime_.assets.reload_at;
+  const int64_t at = state_.assets.reload_at;
   if (at != 0 && at <= WallNow() / 1'000'000) {
-    const absl::Status changed = Change(runtime_.config, WithoutStaleResponses(runtime_.assets));
+    const absl::Status changed = Change(state_.config, WithoutStaleResponses(state_.assets));
     if (!changed.ok()) {
       Refuse(Trigger::kFiles, {std::string(changed.message())});
-      runtime_.assets.reload_at = 0;  // once is enough
+      state_.assets.reload_at = 0;  // once is enough
     }
   }
-  AwaitDates(runtime_.assets.reload_at, now);
+  AwaitDates(state_.assets.reload_at, now);
 }
 
 // Sockets of addresses that no listener has yet.
@@ -147,13 +147,13 @@ absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fre
   std::vector<ListenGroup> wanted = GroupsOf(config);
   std::erase_if(wanted, [&](const ListenGroup& group) {
     return std::ranges::any_of(
-        runtime_.groups, [&](const ListenGroup& old) { return old.address == group.address; });
+        state_.groups, [&](const ListenGroup& old) { return old.address == group.address; });
   });
-  const size_t sockets = runtime_.groups.size() + wanted.size();
-  if (sockets > runtime_.most_sockets) {
+  const size_t sockets = state_.groups.size() + wanted.size();
+  if (sockets > state_.most_sockets) {
     return absl::ResourceExhaustedError(
         absl::StrCat(sockets, " addresses, old and new together, are more than the ",
-                     runtime_.most_sockets, " that there is room for since the start; restart"));
+                     state_.most_sockets, " that there is room for since the start; restart"));
   }
   const absl::Status bound = Bind(config, wanted);
   if (bound.ok()) fresh = std::move(wanted);
@@ -164,126 +164,125 @@ absl::Status Reload::Change(const std::shared_ptr<const Config>& config, TlsAsse
   std::vector<ListenGroup> fresh;
   absl::Status status = BindNew(*config, fresh);
   if (!status.ok()) return status;
-  std::vector<Adoption> adoptions;
-  absl::StatusOr<Blueprint> blueprint = runtime_.MakeBlueprint(config, assets);
-  if (blueprint.ok()) {
-    for (size_t i = 0; i < runtime_.workers.size(); ++i) {
-      absl::StatusOr<std::unique_ptr<Generation>> made = Generation::Make(*blueprint);
+  std::vector<ConfigUpdate> updates;
+  absl::StatusOr<ConfigSnapshot> snapshot = state_.MakeSnapshot(config, assets);
+  if (snapshot.ok()) {
+    for (size_t i = 0; i < state_.workers.size(); ++i) {
+      absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(*snapshot);
       if (!made.ok()) {
         status = made.status();
         break;
       }
-      adoptions.push_back({.generation = *std::move(made), .sockets = {}});
+      updates.push_back({.config = *std::move(made), .sockets = {}});
     }
   } else {
-    status = blueprint.status();
+    status = snapshot.status();
   }
-  for (size_t i = 0; i < adoptions.size() && status.ok(); ++i) {
+  for (size_t i = 0; i < updates.size() && status.ok(); ++i) {
     for (const ListenGroup& group : fresh) {
       // The ring takes this one; ours stays for the hand-over.
       const int fd = dup(group.fds[i]);
       if (fd < 0) status = absl::InternalError(absl::StrCat("dup: ", std::strerror(errno)));
-      adoptions[i].sockets.push_back({group.listener, fd, group.address});
+      updates[i].sockets.push_back({group.listener, fd, group.address});
     }
   }
   if (!status.ok()) {
-    for (const Adoption& adoption : adoptions) {
-      for (const NewSocket& socket : adoption.sockets) close(socket.os_fd);
+    for (const ConfigUpdate& update : updates) {
+      for (const NewSocket& socket : update.sockets) close(socket.os_fd);
     }
     CloseAll(fresh);
     return status;
   }
   Replace(*config, std::move(fresh));
-  runtime_.Announce(*blueprint, std::move(assets));
+  state_.Activate(*snapshot, std::move(assets));
   WatchFiles();
-  for (size_t i = 0; i < adoptions.size(); ++i) {
-    runtime_.workers[i]->Adopt(std::move(adoptions[i]));
+  for (size_t i = 0; i < updates.size(); ++i) {
+    state_.workers[i]->Apply(std::move(updates[i]));
   }
-  users_[runtime_.generation] = runtime_.workers.size();
-  adopting_ = true;
+  users_[state_.generation] = state_.workers.size();
+  applying_ = true;
   return absl::OkStatus();
 }
 
 // Which groups there are from now on, and which are to be given up.
 void Reload::Replace(const Config& config, std::vector<ListenGroup> fresh) {
   std::vector<ListenGroup> kept;
-  for (ListenGroup& group : runtime_.groups) {
-    (Binds(config, group.address) ? kept : leaving_).push_back(std::move(group));
+  for (ListenGroup& group : state_.groups) {
+    (Binds(config, group.address) ? kept : removed_groups_).push_back(std::move(group));
   }
   for (ListenGroup& group : fresh) kept.push_back(std::move(group));
-  runtime_.groups = std::move(kept);
+  state_.groups = std::move(kept);
 }
 
 void Reload::Finish(MonoTime now) {
-  if (adopting_) {
-    for (const auto& worker : runtime_.workers) {
-      if (worker->adopted() != runtime_.generation) return;
+  if (applying_) {
+    for (const auto& worker : state_.workers) {
+      if (worker->applied_generation() != state_.generation) return;
     }
-    adopting_ = false;
-    if (leaving_.empty()) return;
-    departure_.emplace(leaving_,
-                       Departure::Steps{.accepted = [this] { return runtime_.Accepted(); },
-                                        .let_go =
-                                            [this] {
-                                              for (const auto& worker : runtime_.workers)
-                                                worker->LetGo();
-                                            },
-                                        .gone =
-                                            [this] {
-                                              return std::ranges::all_of(
-                                                  runtime_.workers, [](const auto& worker) {
-                                                    return worker->leaving() == 0;
-                                                  });
-                                            },
-                                        .say =
-                                            [this](const std::string& line) {
-                                              runtime_.Say(Log::Level::kInfo, "address is given up",
-                                                           {{"address", line}});
-                                            }});
+    applying_ = false;
+    if (removed_groups_.empty()) return;
+    listener_drain_.emplace(
+        removed_groups_,
+        ListenerDrain::Steps{
+            .accepted = [this] { return state_.Accepted(); },
+            .stop_accepting =
+                [this] {
+                  for (const auto& worker : state_.workers) worker->CloseRemoved();
+                },
+            .stopped =
+                [this] {
+                  return std::ranges::all_of(state_.workers, [](const auto& worker) {
+                    return worker->removed_sockets() == 0;
+                  });
+                },
+            .say =
+                [this](const std::string& line) {
+                  state_.Say(Log::Level::kInfo, "address is given up", {{"address", line}});
+                }});
   }
-  if (departure_ && departure_->Step(now)) departure_.reset();
+  if (listener_drain_ && listener_drain_->Step(now)) listener_drain_.reset();
 }
 
 void Reload::Abandon() {
-  departure_.reset();
-  for (ListenGroup& group : leaving_) runtime_.groups.push_back(std::move(group));
-  leaving_.clear();
+  listener_drain_.reset();
+  for (ListenGroup& group : removed_groups_) state_.groups.push_back(std::move(group));
+  removed_groups_.clear();
   asked_ = false;
 }
 
 void Reload::FreeRetired() {
-  for (const auto& worker : runtime_.workers) {
-    for (const auto& generation : worker->TakeRetired()) {
-      const auto users = users_.find(generation->number());
+  for (const auto& worker : state_.workers) {
+    for (const auto& config : worker->TakeRetired()) {
+      const auto users = users_.find(config->generation());
       if (--users->second == 0) users_.erase(users);
     }
   }
-  runtime_.exporter->SetGenerations(users_.size());
+  state_.exporter->SetGenerations(users_.size());
 }
 
 void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
   for (const std::string& error : errors) {
-    runtime_.Say(Log::Level::kError,
-                 trigger == Trigger::kSignal ? "configuration is not taken over"
-                                             : "changed files are not taken over",
-                 {{"error", error}});
+    state_.Say(Log::Level::kError,
+               trigger == Trigger::kSignal ? "configuration is not taken over"
+                                           : "changed files are not taken over",
+               {{"error", error}});
   }
   Report(trigger, false, MonotonicNow());
 }
 
 void Reload::Report(Trigger trigger, bool success, MonoTime begun) {
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(MonotonicNow() - begun);
-  runtime_.exporter->CountReload({.success = success,
-                                  .by_files = trigger == Trigger::kFiles,
-                                  .at = WallNow() / 1'000'000,
-                                  .seconds = static_cast<double>(took.count()) / 1e6,
-                                  .generation = runtime_.generation});
+  state_.exporter->CountReload({.success = success,
+                                .by_files = trigger == Trigger::kFiles,
+                                .at = WallNow() / 1'000'000,
+                                .seconds = static_cast<double>(took.count()) / 1e6,
+                                .generation = state_.generation});
   if (!success) return;
-  runtime_.Say(Log::Level::kInfo,
-               trigger == Trigger::kSignal ? "configuration reloaded" : "changed files taken over",
-               {{"generation", absl::StrCat(runtime_.generation)},
-                {"certificates", absl::StrCat(runtime_.assets.credentials.size())},
-                {"duration_ms", absl::StrCat(took.count() / 1'000)}});
+  state_.Say(Log::Level::kInfo,
+             trigger == Trigger::kSignal ? "configuration reloaded" : "changed files taken over",
+             {{"generation", absl::StrCat(state_.generation)},
+              {"certificates", absl::StrCat(state_.assets.credentials.size())},
+              {"duration_ms", absl::StrCat(took.count() / 1'000)}});
 }
 
 }  // namespace starling

@@ -1,10 +1,10 @@
-// Reload: from a configuration file that somebody asks to be read again, or files
-// of certificates and keys that have changed, to workers that serve new sessions by
-// it, without a connection refused or cut off. What is bad changes nothing.
+// Reload: reads the configuration file again when asked to, and the files of
+// certificates and keys when they have changed. The workers then serve new sessions by
+// the result. No connection is refused or cut off, and an error changes nothing.
 //
-// Each reload makes a new generation. Sessions keep theirs; sockets whose address
-// stays serve the new one at once; addresses that are gone are given up as in a
-// drain. Driven by the main thread, step by step.
+// Each reload makes a new generation of the configuration. Sessions keep theirs. Sockets
+// whose address stays serve the new generation at once; those of removed addresses are
+// drained. Driven by the main thread, step by step.
 //
 // Not for: what a worker does with it (worker/), or signals (main.cc).
 #pragma once
@@ -17,16 +17,16 @@
 #include <vector>
 
 #include "gateway/config/loader.h"
-#include "gateway/departure.h"
-#include "gateway/runtime.h"
+#include "gateway/gateway_state.h"
+#include "gateway/listener_drain.h"
 #include "gateway/watch/file_watcher.h"
 
 namespace starling {
 
 class Reload {
  public:
-  // `runtime` outlives it, and runs already.
-  explicit Reload(Runtime& runtime);
+  // `state` outlives it, and runs already.
+  explicit Reload(GatewayState& state);
 
   // The configuration file is to be read again: now, or when the reload that is
   // under way is over.
@@ -44,7 +44,7 @@ class Reload {
 
   void ReadConfiguration();
   void ReadFiles(MonoTime now);
-  // The new generation of `config` for all workers, or why not.
+  // Makes `config` the next generation for all workers, or says why not.
   absl::Status Change(const std::shared_ptr<const Config>& config, TlsAssets assets);
   absl::Status BindNew(const Config& config, std::vector<ListenGroup>& fresh) const;
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
@@ -56,16 +56,16 @@ class Reload {
   void Refuse(Trigger trigger, const std::vector<std::string>& errors);
   void Report(Trigger trigger, bool success, MonoTime begun);
 
-  Runtime& runtime_;
+  GatewayState& state_;
   FileWatcher watcher_;
   bool asked_ = false;
-  bool adopting_ = false;  // not all workers have taken the newest generation over
-  std::vector<ListenGroup> leaving_;
-  std::optional<Departure> departure_;
+  bool applying_ = false;  // not all workers have applied the newest generation
+  std::vector<ListenGroup> removed_groups_;
+  std::optional<ListenerDrain> listener_drain_;
   MonoTime retry_at_ = kNever;  // files were bad: perhaps half of them was written
   MonoTime bad_since_ = kNever;
   MonoTime stale_at_ = kNever;        // an OCSP response is to be left out from then on
-  std::map<uint64_t, size_t> users_;  // workers that have a generation, by its number
+  std::map<uint64_t, size_t> users_;  // how many workers hold a generation, by its number
   std::string complained_;            // of these errors
 };
 

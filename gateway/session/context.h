@@ -14,9 +14,9 @@
 #include "gateway/io/timer_wheel.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
-#include "gateway/session/generation.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
+#include "gateway/session/worker_config.h"
 
 namespace starling {
 

@@ -203,7 +203,7 @@ bool ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step, Endpoi
     return false;
   }
   ++ctx.data_listeners;
-  session->listener->generation->Use();
+  session->listener->owner->Ref();
   session->id = ctx.next_session++;
   session->accepted_at = session->active_at = ctx.now;
   ctx.shard->Add(Family::kSessions, session->listener->id,

@@ -93,7 +93,7 @@ void Connect(WorkerContext& ctx, Session& session) {
 
 // The socket is there; a server that is to be reached by TLS is up when that is.
 void BeginLegTls(WorkerContext& ctx, Session& session) {
-  UpstreamTls* const upstream = session.listener->generation->upstream_tls(session.backend);
+  UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.backend);
   session.up.tls = std::make_unique<LegTls>();
   session.leg_state = LegState::kTlsHandshake;
   if (session.up.tls->tls.Connect(*upstream, static_cast<uint32_t>(session.server))) return;

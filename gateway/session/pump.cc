@@ -221,7 +221,7 @@ void SetTimer(WorkerContext& ctx, Session& session) {
 
 void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
            const Endpoint& local) {
-  session.listener->generation->Use();
+  session.listener->owner->Ref();
   session.id = ctx.next_session++;
   session.down.fd = fd;
   session.down.tcp = peer.family != Endpoint::Family::kNone;

@@ -9,7 +9,7 @@ int64_t MicrosSince(MonoTime now, MonoTime then) {
 }
 
 bool Wanted(const WorkerContext& ctx, const Session& session, LogEvent event) {
-  const LogSessions wanted = session.listener->generation->config().log_sessions;
+  const LogSessions wanted = session.listener->owner->config().log_sessions;
   if (ctx.log == nullptr || wanted == LogSessions::kNone) return false;
   return event == LogEvent::kEnded || wanted == LogSessions::kAll;
 }

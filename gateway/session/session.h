@@ -203,7 +203,7 @@ struct DataChannel {
   bool kept = false;       // the server's connection stays until the control session drops it
 };
 
-struct ListenerRuntime;
+struct WorkerListener;
 
 struct Session {
   uint32_t slot = 0;
@@ -233,7 +233,7 @@ struct Session {
   UpstreamTlsOutcome upstream_tls;  // of the latest leg
   SessionPhase counted = SessionPhase::kNegotiate;
 
-  ListenerRuntime* listener = nullptr;
+  WorkerListener* listener = nullptr;
   Dialogue* dialogue = nullptr;
   TlsSession tls;
   Leg down;

@@ -25,7 +25,7 @@ void Release(WorkerContext& ctx, Session& session) {
   session.tls.Reset();
   ctx.timers.Clear(session.slot);
   LeaveOvertime(ctx, session);
-  session.listener->generation->Leave();
+  session.listener->owner->Unref();
   ctx.table.Free(session);
 }
 

@@ -16,8 +16,8 @@ enum Request : uint32_t {
   kStopAccepting = 1,
   kEndSessions = 2,
   kStopNow = 4,
-  kAdopt = 8,
-  kLetGo = 16,
+  kApplyUpdate = 8,
+  kCloseRemoved = 16,
 };
 
 // After an accept failed for want of something (descriptors, memory).
@@ -25,12 +25,12 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 
 struct ListeningSocket {
   Fd fd = kNoFd;  // none: the place is free
-  ListenerRuntime* listener = nullptr;
+  WorkerListener* listener = nullptr;
   SocketAddress address;
   uint32_t armed = 0;
-  bool leaving = false;  // the configuration has no such address any more
-  bool let_go = false;   // and it is given up as soon as no accept is armed
-  bool removed = false;  // its close has been asked for in this turn
+  bool removed = false;      // the configuration has no such address any more
+  bool stopped = false;      // no accept is armed any more; closed when the last has come back
+  bool close_asked = false;  // the close is submitted by this turn
 };
 
 }  // namespace
@@ -42,35 +42,35 @@ struct Worker::Impl {
   void ArmAccepts();
   void HandleRequests(uint32_t requests);
   absl::Status AddSocket(const NewSocket& socket);
-  void Point(ListeningSocket& socket, ListenerRuntime* listener);
-  void Switch(std::unique_ptr<Generation> generation);
-  void LetGo(ListeningSocket& socket);
-  void GiveUpSockets();
+  void Serve(ListeningSocket& socket, WorkerListener* listener);
+  void Switch(std::unique_ptr<WorkerConfig> next);
+  void StopAccepting(ListeningSocket& socket);
+  void CloseSockets();
   bool NoSockets() const;
   void Publish();
   MonoTime Deadline(bool wait) const;
 
   std::unique_ptr<Ring> ring;
   WorkerContext ctx;
-  std::unique_ptr<Generation> generation;        // of new sessions
-  std::vector<std::unique_ptr<Generation>> old;  // whose sessions go on
-  std::vector<ListeningSocket> sockets;          // places, of which some are free
+  std::unique_ptr<WorkerConfig> config;            // of new sessions
+  std::vector<std::unique_ptr<WorkerConfig>> old;  // whose sessions go on
+  std::vector<ListeningSocket> sockets;            // places, of which some are free
   uint32_t most_armed = 0;
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
   bool started = false;
   bool stopping = false;
-  uint32_t departing = 0;               // sockets let go of, and not yet closed
-  bool closing = false;                 // a socket's close waits for a turn to submit it
+  uint32_t closing_sockets = 0;         // stopped, and not closed yet
+  bool close_pending = false;           // a socket's close waits for a turn to submit it
   bool no_slots = false;                // nobody can be accepted, and that is counted
   EndReason ending = EndReason::kNone;  // why all sessions were ended
   MonoTime accept_at{};                 // accepts are armed again from then on
 };
 
 Worker::Worker(WorkerOptions options)
-    : impl_(std::make_unique<Impl>(options.generation->config().limits, options.index)) {
+    : impl_(std::make_unique<Impl>(options.config->config().limits, options.index)) {
   WorkerContext& ctx = impl_->ctx;
-  impl_->generation = std::move(options.generation);
+  impl_->config = std::move(options.config);
   impl_->ring = std::move(options.ring);
   impl_->most_armed = options.accepts;
   ctx.ring = impl_->ring.get();
@@ -79,14 +79,14 @@ Worker::Worker(WorkerOptions options)
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
   ctx.random = RandomU64();
-  adopted_.store(impl_->generation->number(), std::memory_order_release);
+  applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 
 Worker::~Worker() = default;
 
-void Worker::Impl::Point(ListeningSocket& socket, ListenerRuntime* listener) {
-  if (listener != nullptr) listener->generation->Use();
-  if (socket.listener != nullptr) socket.listener->generation->Leave();
+void Worker::Impl::Serve(ListeningSocket& socket, WorkerListener* listener) {
+  if (listener != nullptr) listener->owner->Ref();
+  if (socket.listener != nullptr) socket.listener->owner->Unref();
   socket.listener = listener;
 }
 
@@ -100,7 +100,7 @@ absl::Status Worker::Impl::AddSocket(const NewSocket& added) {
   *place = ListeningSocket();
   place->fd = *fd;
   place->address = added.address;
-  Point(*place, &generation->listener(added.listener));
+  Serve(*place, &config->listener(added.listener));
   return absl::OkStatus();
 }
 
@@ -164,7 +164,7 @@ void Worker::Impl::ArmAccepts() {
   for (uint32_t round = 0; round < ctx.limits.armed_accepts; ++round) {
     for (uint32_t i = 0; i < sockets.size(); ++i) {
       ListeningSocket& socket = sockets[i];
-      if (socket.fd == kNoFd || socket.let_go || socket.armed > round) continue;
+      if (socket.fd == kNoFd || socket.stopped || socket.armed > round) continue;
       if (ctx.armed_accepts >= most_armed) return;
       // Each armed accept may bring a client, and each client is told something.
       if (ctx.armed_accepts >= ctx.table.available()) {
@@ -185,11 +185,11 @@ void Worker::Impl::ArmAccepts() {
 void Worker::Impl::HandleRequests(uint32_t requests) {
   if ((requests & (kStopAccepting | kStopNow)) != 0 && !stopping) {
     stopping = true;
-    for (ListeningSocket& socket : sockets) LetGo(socket);
+    for (ListeningSocket& socket : sockets) StopAccepting(socket);
   }
-  if ((requests & kLetGo) != 0) {
+  if ((requests & kCloseRemoved) != 0) {
     for (ListeningSocket& socket : sockets) {
-      if (socket.leaving) LetGo(socket);
+      if (socket.removed) StopAccepting(socket);
     }
   }
   if ((requests & (kEndSessions | kStopNow)) == 0) return;
@@ -203,43 +203,43 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   }
 }
 
-// Sockets of addresses that stay serve the new listeners at once; who was accepted
-// before goes on with the old ones.
-void Worker::Impl::Switch(std::unique_ptr<Generation> next) {
+// A socket whose address stays serves the new listener at once. Sessions that were
+// accepted before keep the old one.
+void Worker::Impl::Switch(std::unique_ptr<WorkerConfig> next) {
   const std::vector<ListenerConfig>& listeners = next->config().listeners;
   for (ListeningSocket& socket : sockets) {
     if (socket.fd == kNoFd) continue;
     const auto bound = std::ranges::find_if(listeners, [&](const ListenerConfig& listener) {
       return std::ranges::find(listener.bind, socket.address) != listener.bind.end();
     });
-    socket.leaving = bound == listeners.end();
-    if (!socket.leaving) {
-      Point(socket, &next->listener(static_cast<uint32_t>(bound - listeners.begin())));
+    socket.removed = bound == listeners.end();
+    if (!socket.removed) {
+      Serve(socket, &next->listener(static_cast<uint32_t>(bound - listeners.begin())));
     }
   }
-  old.push_back(std::exchange(generation, std::move(next)));
+  old.push_back(std::exchange(config, std::move(next)));
 }
 
-void Worker::Impl::LetGo(ListeningSocket& socket) {
-  if (socket.fd == kNoFd || socket.let_go) return;
-  socket.let_go = true;
-  ++departing;
+void Worker::Impl::StopAccepting(ListeningSocket& socket) {
+  if (socket.fd == kNoFd || socket.stopped) return;
+  socket.stopped = true;
+  ++closing_sockets;
   ring->CancelAccepts(socket.fd);
 }
 
-// Closes what was let go of once no accept is armed on it; the close is submitted by
-// the next turn.
-void Worker::Impl::GiveUpSockets() {
-  closing = false;
-  if (departing == 0) return;
+// Closes each stopped socket once no accept is armed on it. The next turn submits the
+// close.
+void Worker::Impl::CloseSockets() {
+  close_pending = false;
+  if (closing_sockets == 0) return;
   for (ListeningSocket& socket : sockets) {
-    if (socket.removed) {
-      Point(socket, nullptr);
+    if (socket.close_asked) {
+      Serve(socket, nullptr);
       socket = ListeningSocket();
-      --departing;
-    } else if (socket.let_go && socket.armed == 0) {
+      --closing_sockets;
+    } else if (socket.stopped && socket.armed == 0) {
       ring->RemoveListener(socket.fd);
-      socket.removed = closing = true;
+      socket.close_asked = close_pending = true;
     }
   }
 }
@@ -261,7 +261,7 @@ void Worker::Impl::Publish() {
 }
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
-  if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || OvertimeIsDue(ctx) || closing) {
+  if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || OvertimeIsDue(ctx) || close_pending) {
     return MonoTime{};
   }
   MonoTime deadline = ctx.timers.Next();
@@ -287,7 +287,7 @@ bool Worker::Turn(bool wait) {
   const uint32_t requests = requests_.load(std::memory_order_relaxed) == 0
                                 ? 0
                                 : requests_.exchange(0, std::memory_order_acquire);
-  if ((requests & kAdopt) != 0) TakeAdoption();
+  if ((requests & kApplyUpdate) != 0) ApplyUpdate();
   impl.HandleRequests(requests);
   impl.expired.clear();
   ctx.timers.Expire(ctx.now, impl.expired);
@@ -301,7 +301,7 @@ bool Worker::Turn(bool wait) {
   WakeStarved(ctx);
   TrimMemory(ctx);
   impl.ArmAccepts();
-  impl.GiveUpSockets();
+  impl.CloseSockets();
   if (!impl.old.empty()) Retire();
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
@@ -310,52 +310,52 @@ bool Worker::Turn(bool wait) {
   return !(over && ctx.table.in_use() == 0);
 }
 
-void Worker::TakeAdoption() {
-  Adoption adoption;
+void Worker::ApplyUpdate() {
+  ConfigUpdate update;
   {
     const std::lock_guard lock(mutex_);
-    adoption = std::exchange(adoption_, Adoption());
+    update = std::exchange(update_, ConfigUpdate());
   }
-  impl_->Switch(std::move(adoption.generation));
-  for (const NewSocket& socket : adoption.sockets) {
+  impl_->Switch(std::move(update.config));
+  for (const NewSocket& socket : update.sockets) {
     // There is room in the table, or the reload would not have been begun.
     const absl::Status added = impl_->AddSocket(socket);
     assert(added.ok());
   }
-  const auto leaving = std::ranges::count_if(
-      impl_->sockets, [](const ListeningSocket& socket) { return socket.leaving; });
-  leaving_.store(static_cast<uint32_t>(leaving), std::memory_order_release);
-  adopted_.store(impl_->generation->number(), std::memory_order_release);
+  const auto removed = std::ranges::count_if(
+      impl_->sockets, [](const ListeningSocket& socket) { return socket.removed; });
+  removed_sockets_.store(static_cast<uint32_t>(removed), std::memory_order_release);
+  applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 
-// After a reload: what the main thread waits for, sockets and generations.
+// After a reload: what the main thread waits for, sockets and configurations.
 void Worker::Retire() {
-  const auto leaving = std::ranges::count_if(
-      impl_->sockets, [](const ListeningSocket& socket) { return socket.leaving; });
-  leaving_.store(static_cast<uint32_t>(leaving), std::memory_order_release);
-  const auto unused = [](const auto& generation) { return !generation->in_use(); };
+  const auto removed = std::ranges::count_if(
+      impl_->sockets, [](const ListeningSocket& socket) { return socket.removed; });
+  removed_sockets_.store(static_cast<uint32_t>(removed), std::memory_order_release);
+  const auto unused = [](const auto& candidate) { return !candidate->in_use(); };
   if (std::ranges::none_of(impl_->old, unused)) return;
   const std::lock_guard lock(mutex_);
-  for (auto& generation : impl_->old) {
-    if (unused(generation)) retired_.push_back(std::move(generation));
+  for (auto& candidate : impl_->old) {
+    if (unused(candidate)) retired_.push_back(std::move(candidate));
   }
   std::erase(impl_->old, nullptr);
 }
 
-std::vector<std::unique_ptr<Generation>> Worker::TakeRetired() {
+std::vector<std::unique_ptr<WorkerConfig>> Worker::TakeRetired() {
   const std::lock_guard lock(mutex_);
   return std::exchange(retired_, {});
 }
 
-void Worker::Adopt(Adoption adoption) {
+void Worker::Apply(ConfigUpdate update) {
   {
     const std::lock_guard lock(mutex_);
-    adoption_ = std::move(adoption);
+    update_ = std::move(update);
   }
-  Ask(kAdopt);
+  Ask(kApplyUpdate);
 }
 
-void Worker::LetGo() { Ask(kLetGo); }
+void Worker::CloseRemoved() { Ask(kCloseRemoved); }
 
 void Worker::StopAccepting() { Ask(kStopAccepting); }
 void Worker::EndSessions() { Ask(kEndSessions); }

@@ -19,7 +19,7 @@
 #include "gateway/io/ring.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
-#include "gateway/session/generation.h"
+#include "gateway/session/worker_config.h"
 
 namespace starling {
 
@@ -28,14 +28,14 @@ namespace starling {
 struct WorkerOptions {
   uint32_t index = 0;
   Shard* shard = nullptr;
-  LogRing* log = nullptr;                  // null: nothing is logged
-  std::unique_ptr<Generation> generation;  // owned; its limits size the worker
-  std::unique_ptr<Ring> ring;              // owned
-  uint32_t accepts = 0;                    // RingOptions::accepts
+  LogRing* log = nullptr;                // null: nothing is logged
+  std::unique_ptr<WorkerConfig> config;  // owned; its limits size the worker
+  std::unique_ptr<Ring> ring;            // owned
+  uint32_t accepts = 0;                  // RingOptions::accepts
 };
 
 // A listening socket for a worker to take over: one of the sockets of `listener` (an
-// index into the generation's) bound to `address`. A caller that wants to steer it
+// index into the configuration's) bound to `address`. A caller that wants to steer it
 // later keeps a duplicate, and then it stays open until that is closed too.
 struct NewSocket {
   uint32_t listener = 0;
@@ -43,11 +43,11 @@ struct NewSocket {
   SocketAddress address;
 };
 
-// A reload, for one worker. Sockets whose address the new configuration has stay, and
-// serve its listener from then on; those of other addresses go on with the old one
-// until LetGo().
-struct Adoption {
-  std::unique_ptr<Generation> generation;
+// A reload, for one worker. A socket whose address is in the new configuration serves
+// its listener from then on. Any other goes on serving the old listener until
+// CloseRemoved().
+struct ConfigUpdate {
+  std::unique_ptr<WorkerConfig> config;
   std::vector<NewSocket> sockets;
 };
 
@@ -69,16 +69,18 @@ class Worker {
   // no session left.
   bool Turn(bool wait = true);
 
-  // From any thread; the worker acts in its next turn. One adoption at a time: the
-  // next may follow when adopted() tells the generation's number.
-  void Adopt(Adoption adoption);
-  uint64_t adopted() const { return adopted_.load(std::memory_order_acquire); }
-  // Generations that nobody uses any more, for the caller to free.
-  std::vector<std::unique_ptr<Generation>> TakeRetired();
-  // Gives up the sockets of addresses that the configuration has no more; done when
-  // leaving() is 0. It counts them from the adoption on.
-  void LetGo();
-  uint32_t leaving() const { return leaving_.load(std::memory_order_acquire); }
+  // From any thread; the worker acts in its next turn. One update at a time: the next
+  // may follow when applied_generation() is this one's.
+  void Apply(ConfigUpdate update);
+  uint64_t applied_generation() const {
+    return applied_generation_.load(std::memory_order_acquire);
+  }
+  // Configurations that nobody uses any more, for the caller to free.
+  std::vector<std::unique_ptr<WorkerConfig>> TakeRetired();
+  // Closes the sockets whose addresses the configuration has no more; done when
+  // removed_sockets() is 0. It counts them from the update on.
+  void CloseRemoved();
+  uint32_t removed_sockets() const { return removed_sockets_.load(std::memory_order_acquire); }
 
   // From any thread; each is idempotent.
   void StopAccepting();  // cancel accepts, give up listening sockets
@@ -94,16 +96,16 @@ class Worker {
  private:
   struct Impl;
   void Ask(uint32_t request);
-  void TakeAdoption();
+  void ApplyUpdate();
   void Retire();
 
   std::unique_ptr<Impl> impl_;
   std::atomic<uint32_t> requests_{0};
-  std::atomic<uint64_t> adopted_{0};
-  std::atomic<uint32_t> leaving_{0};
+  std::atomic<uint64_t> applied_generation_{0};
+  std::atomic<uint32_t> removed_sockets_{0};
   std::mutex mutex_;  // guards what follows, which only reloads touch
-  Adoption adoption_;
-  std::vector<std::unique_ptr<Generation>> retired_;
+  ConfigUpdate update_;
+  std::vector<std::unique_ptr<WorkerConfig>> retired_;
   std::atomic<uint32_t> sessions_{0};
   std::atomic<bool> accepting_stopped_{false};
 };

@@ -43,7 +43,7 @@ GatewayFixture::GatewayFixture(World& world, const Config& config)
   WorkerOptions options;
   options.shard = &shard_;
   options.log = &log_;
-  options.generation = MakeGeneration();
+  options.config = MakeWorkerConfig();
   options.ring = std::move(Ring::Create(OptionsFor(config))).value();
   options.accepts = OptionsFor(config).accepts;
   worker_ = std::make_unique<Worker>(std::move(options));
@@ -57,29 +57,29 @@ GatewayFixture::GatewayFixture(World& world, const Config& config)
 
 GatewayFixture::~GatewayFixture() = default;
 
-std::unique_ptr<Generation> GatewayFixture::MakeGeneration() {
-  Blueprint blueprint;
-  blueprint.number = ++generations_;
-  blueprint.config = std::make_shared<const Config>(config_);
-  blueprint.backends = backends_;
+std::unique_ptr<WorkerConfig> GatewayFixture::MakeWorkerConfig() {
+  ConfigSnapshot snapshot;
+  snapshot.generation = ++generations_;
+  snapshot.config = std::make_shared<const Config>(config_);
+  snapshot.backends = backends_;
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
-    blueprint.ids.push_back(id);
-    blueprint.policy_of.push_back(id);
-    blueprint.policies.push_back({.certificates = MakeCredentialIndex({TheIdentities().gateway}),
-                                  .alpn = std::string(config_.listeners[id].protocol->alpn),
-                                  .tickets = tickets_});
+    snapshot.ids.push_back(id);
+    snapshot.policy_of.push_back(id);
+    snapshot.policies.push_back({.certificates = MakeCredentialIndex({TheIdentities().gateway}),
+                                 .alpn = std::string(config_.listeners[id].protocol->alpn),
+                                 .tickets = tickets_});
   }
   for (const BackendConfig& backend : config_.backends) {
-    std::optional<UpstreamTlsPolicy>& policy = blueprint.upstream.emplace_back();
+    std::optional<UpstreamTlsPolicy>& policy = snapshot.upstream.emplace_back();
     if (!backend.tls.enabled) continue;
     policy = {.trust = TheIdentities().trust, .name = backend.tls.name, .certificate = nullptr};
   }
-  return std::move(Generation::Make(blueprint)).value();
+  return std::move(WorkerConfig::Make(snapshot)).value();
 }
 
 void GatewayFixture::Reload() {
-  if (worker_->adopted() != generations_) return;
-  worker_->Adopt({.generation = MakeGeneration(), .sockets = {}});
+  if (worker_->applied_generation() != generations_) return;
+  worker_->Apply({.config = MakeWorkerConfig(), .sockets = {}});
 }
 
 bool GatewayFixture::Turn() {

@@ -25,8 +25,8 @@ class GatewayFixture {
   // One turn; false when the worker says that it is over.
   bool Turn();
   Worker& worker() { return *worker_; }
-  // Has the worker adopt another generation, of the same configuration; nothing if it
-  // has not come to the last one yet.
+  // Gives the worker a new copy of the same configuration. Does nothing while the
+  // worker has not applied the last one.
   void Reload();
   Shard& shard() { return shard_; }
   // Log records since the last call.
@@ -45,7 +45,7 @@ class GatewayFixture {
 
  private:
   // With a number of its own.
-  std::unique_ptr<Generation> MakeGeneration();
+  std::unique_ptr<WorkerConfig> MakeWorkerConfig();
   void TakeRetired() { retired_ += worker_->TakeRetired().size(); }
 
   World& world_;

@@ -1,4 +1,4 @@
-#include "gateway/session/generation.h"
+#include "gateway/session/worker_config.h"
 
 #include <string>
 #include <utility>
@@ -7,27 +7,27 @@
 
 namespace starling {
 
-absl::StatusOr<std::unique_ptr<Generation>> Generation::Make(const Blueprint& blueprint) {
-  std::unique_ptr<Generation> made(new Generation());
-  made->number_ = blueprint.number;
-  made->config_ = blueprint.config;
-  made->backends_ = blueprint.backends;
+absl::StatusOr<std::unique_ptr<WorkerConfig>> WorkerConfig::Make(const ConfigSnapshot& snapshot) {
+  std::unique_ptr<WorkerConfig> made(new WorkerConfig());
+  made->generation_ = snapshot.generation;
+  made->config_ = snapshot.config;
+  made->backends_ = snapshot.backends;
   const std::vector<ListenerConfig>& configs = made->config_->listeners;
-  for (size_t p = 0; p < blueprint.policies.size(); ++p) {
-    absl::StatusOr<std::unique_ptr<TlsContext>> context = TlsContext::Create(blueprint.policies[p]);
+  for (size_t p = 0; p < snapshot.policies.size(); ++p) {
+    absl::StatusOr<std::unique_ptr<TlsContext>> context = TlsContext::Create(snapshot.policies[p]);
     if (!context.ok()) {
       size_t first = 0;
-      while (blueprint.policy_of[first] != p) ++first;
+      while (snapshot.policy_of[first] != p) ++first;
       return absl::Status(context.status().code(), absl::StrCat("listener ", configs[first].name,
                                                                 ": ", context.status().message()));
     }
     made->contexts_.push_back(*std::move(context));
   }
-  for (uint32_t b = 0; b < blueprint.upstream.size(); ++b) {
+  for (uint32_t b = 0; b < snapshot.upstream.size(); ++b) {
     made->upstream_.emplace_back();
-    if (!blueprint.upstream[b]) continue;
+    if (!snapshot.upstream[b]) continue;
     absl::StatusOr<std::unique_ptr<UpstreamTls>> upstream =
-        UpstreamTls::Create(*blueprint.upstream[b], made->backends_->ServersOf(b).size());
+        UpstreamTls::Create(*snapshot.upstream[b], made->backends_->ServersOf(b).size());
     if (!upstream.ok()) {
       return absl::Status(upstream.status().code(),
                           absl::StrCat("backend ", made->config_->backends[b].name, ": ",
@@ -37,10 +37,10 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Make(const Blueprint& bl
   }
   for (size_t i = 0; i < configs.size(); ++i) {
     made->listeners_.push_back({.config = &configs[i],
-                                .generation = made.get(),
+                                .owner = made.get(),
                                 .backends = made->backends_.get(),
-                                .id = blueprint.ids[i],
-                                .tls = made->contexts_[blueprint.policy_of[i]].get()});
+                                .id = snapshot.ids[i],
+                                .tls = made->contexts_[snapshot.policy_of[i]].get()});
   }
   return made;
 }

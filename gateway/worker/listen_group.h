@@ -29,14 +29,14 @@ std::vector<ListenGroup> GroupsOf(const Config& config);
 absl::Status Bind(const Config& config, std::vector<ListenGroup>& groups);
 void CloseAll(std::vector<ListenGroup>& groups);
 
-// Gives up the addresses, to a successor where there is one (measured: with this
+// Hands the addresses to a successor process, where there is one (measured: with this
 // order of steps no connection of a connect loop is lost).
-//   Steer(): who connects from now on is the successor's.
-//   ... the workers accept until nothing comes any more, and let go ...
-//   Close(): leaves the group, highest index first.
-class Handover {
+//   Steer(): clients that connect from now on reach the successor.
+//   ... the workers accept until no client comes any more, then stop ...
+//   Close(): the sockets leave the group, highest index first.
+class ListenerHandoff {
  public:
-  explicit Handover(std::vector<ListenGroup>& groups) : groups_(groups) {}
+  explicit ListenerHandoff(std::vector<ListenGroup>& groups) : groups_(groups) {}
 
   // What was found and done, a line an address, for the log.
   std::vector<std::string> Steer();

@@ -1,5 +1,5 @@
-// What runs: the parts that starting, reloading and draining work on. The main
-// thread's, but for what says otherwise.
+// The parts of the running gateway, which starting, reloading and draining work on.
+// Only the main thread uses them, except where a comment says otherwise.
 #pragma once
 
 #include <atomic>
@@ -18,25 +18,24 @@
 #include "gateway/tls_assets.h"
 #include "gateway/upstream/prober.h"
 #include "gateway/upstream/upstream.h"
-#include "gateway/worker/listener.h"
+#include "gateway/worker/listen_group.h"
 #include "gateway/worker/worker.h"
 
 namespace starling {
 
-struct Runtime {
+struct GatewayState {
   // Connections accepted so far, of all listeners there ever were.
   uint64_t Accepted() const;
   // "" when clients may come, otherwise why not. Any thread.
   std::string NotReady() const;
   bool ServerUp(uint32_t series) const;                     // any thread
   std::vector<Exporter::TicketKeys> TicketSources() const;  // any thread
-  // Of the configuration in `config`, with the next number; generations are made of
-  // it. An error says which table of names is full.
-  absl::StatusOr<Blueprint> MakeBlueprint(std::shared_ptr<const Config> config,
-                                          const TlsAssets& assets);
-  // Makes the configuration the one of new sessions, for all but the workers: names
-  // of log and metrics, backends and their prober.
-  void Announce(const Blueprint& blueprint, TlsAssets assets);
+  // `config` with the next generation number. An error says which table of names is full.
+  absl::StatusOr<ConfigSnapshot> MakeSnapshot(std::shared_ptr<const Config> config,
+                                              const TlsAssets& assets);
+  // Puts the configuration to use everywhere but in the workers: names in log and
+  // metrics, backends and their prober.
+  void Activate(const ConfigSnapshot& snapshot, TlsAssets assets);
   void Say(Log::Level level, const std::string& message,
            std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
     log->Say(level, message, fields);

@@ -1,4 +1,4 @@
-#include "gateway/worker/listener.h"
+#include "gateway/worker/listen_group.h"
 
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
@@ -106,7 +106,7 @@ void CloseAll(std::vector<ListenGroup>& groups) {
   }
 }
 
-std::vector<std::string> Handover::Steer() {
+std::vector<std::string> ListenerHandoff::Steer() {
   std::vector<std::string> report;
   for (const ListenGroup& group : groups_) {
     const auto ours = static_cast<uint32_t>(group.fds.size());
@@ -144,7 +144,7 @@ std::vector<std::string> Handover::Steer() {
   return report;
 }
 
-void Handover::Close() {
+void ListenerHandoff::Close() {
   for (size_t i = 0; i < groups_.size(); ++i) {
     std::vector<int>& fds = groups_[i].fds;
     const uint32_t successors = i < plans_.size() ? plans_[i].successors : 0;

@@ -1,4 +1,4 @@
-#include "gateway/runtime.h"
+#include "gateway/gateway_state.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,7 +10,7 @@ namespace starling {
 // What the loader lets pass has names in a fresh table; only reloads can fill it.
 static_assert(kMaxListenerNames >= kMaxListeners && kMaxServerNames >= kMaxServersInAll);
 
-uint64_t Runtime::Accepted() const {
+uint64_t GatewayState::Accepted() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<Shard>& shard : shards) {
     for (ListenerId id = 0; id < names.listeners().size(); ++id) {
@@ -20,7 +20,7 @@ uint64_t Runtime::Accepted() const {
   return sum;
 }
 
-std::string Runtime::NotReady() const {
+std::string GatewayState::NotReady() const {
   if (draining.load(std::memory_order_relaxed)) return "draining";
   if (started.load(std::memory_order_acquire) < workers.size()) return "starting";
   const std::lock_guard lock(mutex);
@@ -28,7 +28,7 @@ std::string Runtime::NotReady() const {
   return down.empty() ? "" : absl::StrCat("every server of backend ", down, " is down");
 }
 
-bool Runtime::ServerUp(uint32_t series) const {
+bool GatewayState::ServerUp(uint32_t series) const {
   const std::lock_guard lock(mutex);
   for (uint32_t id = 0; id < backends->server_count(); ++id) {
     const Server& server = backends->server(id);
@@ -37,18 +37,18 @@ bool Runtime::ServerUp(uint32_t series) const {
   return false;  // of an earlier configuration
 }
 
-absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> next,
-                                                 const TlsAssets& loaded) {
-  Blueprint blueprint;
-  blueprint.number = generation + 1;
+absl::StatusOr<ConfigSnapshot> GatewayState::MakeSnapshot(std::shared_ptr<const Config> next,
+                                                          const TlsAssets& loaded) {
+  ConfigSnapshot snapshot;
+  snapshot.generation = generation + 1;
   bool full = false;
   for (const ListenerConfig& listener : next->listeners) {
     const std::optional<ListenerId> id =
         names.IdOfListener(listener.name, std::string(listener.protocol->name));
     full = full || !id;
-    blueprint.ids.push_back(id.value_or(0));
+    snapshot.ids.push_back(id.value_or(0));
   }
-  blueprint.backends = std::make_shared<Backends>(
+  snapshot.backends = std::make_shared<Backends>(
       next->backends, [&](const std::string& backend, const std::string& server) {
         const std::optional<ServerSeries> id = names.IdOfServer(backend, server);
         full = full || !id;
@@ -58,15 +58,15 @@ absl::StatusOr<Blueprint> Runtime::MakeBlueprint(std::shared_ptr<const Config> n
     return absl::ResourceExhaustedError(
         "more names of listeners or servers than metrics have room for since the start");
   }
-  if (backends != nullptr) blueprint.backends->Inherit(*backends);
-  blueprint.config = std::move(next);
-  blueprint.policies = loaded.policies;
-  blueprint.policy_of = loaded.policy_of;
-  blueprint.upstream = loaded.upstream;
-  return blueprint;
+  if (backends != nullptr) snapshot.backends->Inherit(*backends);
+  snapshot.config = std::move(next);
+  snapshot.policies = loaded.policies;
+  snapshot.policy_of = loaded.policy_of;
+  snapshot.upstream = loaded.upstream;
+  return snapshot;
 }
 
-std::vector<Exporter::TicketKeys> Runtime::TicketSources() const {
+std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
   std::vector<Exporter::TicketKeys> sources;
   const auto add = [&](const std::string& source, TicketKeys& keys) {
     const TicketKeysInfo info = InfoOf(keys);
@@ -78,7 +78,7 @@ std::vector<Exporter::TicketKeys> Runtime::TicketSources() const {
   return sources;
 }
 
-void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
+void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
   prober.reset();  // of the backends before
   for (const TlsAssets::TicketSource& source : loaded.tickets) {
     const auto before =
@@ -87,11 +87,11 @@ void Runtime::Announce(const Blueprint& blueprint, TlsAssets loaded) {
   }
   {
     const std::lock_guard lock(mutex);
-    backends = blueprint.backends;
+    backends = snapshot.backends;
     assets = std::move(loaded);
   }
-  config = blueprint.config;
-  generation = blueprint.number;
+  config = snapshot.config;
+  generation = snapshot.generation;
   std::vector<std::string> listeners, protocols;
   std::vector<Exporter::Listener> exported;
   for (const NameTable::Listener& listener : names.listeners()) {

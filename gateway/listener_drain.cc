@@ -1,4 +1,4 @@
-#include "gateway/departure.h"
+#include "gateway/listener_drain.h"
 
 #include <utility>
 
@@ -12,10 +12,10 @@ constexpr std::chrono::milliseconds kQuietAtMost{3000};
 
 }  // namespace
 
-Departure::Departure(std::vector<ListenGroup>& groups, Steps steps)
-    : groups_(groups), steps_(std::move(steps)), handover_(groups) {}
+ListenerDrain::ListenerDrain(std::vector<ListenGroup>& groups, Steps steps)
+    : groups_(groups), steps_(std::move(steps)), handoff_(groups) {}
 
-bool Departure::Quiet(MonoTime now) {
+bool ListenerDrain::Quiet(MonoTime now) {
   const uint64_t accepted = steps_.accepted();
   if (accepted != accepted_) {
     accepted_ = accepted;
@@ -24,22 +24,22 @@ bool Departure::Quiet(MonoTime now) {
   return now - quiet_since_ >= kQuiet || now - since_ >= kQuietAtMost;
 }
 
-bool Departure::Step(MonoTime now) {
+bool ListenerDrain::Step(MonoTime now) {
   switch (stage_) {
     case Stage::kSteer:
-      for (const std::string& line : handover_.Steer()) steps_.say(line);
+      for (const std::string& line : handoff_.Steer()) steps_.say(line);
       accepted_ = steps_.accepted();
       since_ = quiet_since_ = now;
       stage_ = Stage::kQuiet;
       return false;
     case Stage::kQuiet:
       if (!Quiet(now)) return false;
-      steps_.let_go();
-      stage_ = Stage::kLetGo;
+      steps_.stop_accepting();
+      stage_ = Stage::kStopAccepting;
       return false;
-    case Stage::kLetGo:
-      if (!steps_.gone()) return false;
-      handover_.Close();
+    case Stage::kStopAccepting:
+      if (!steps_.stopped()) return false;
+      handoff_.Close();
       groups_.clear();
       stage_ = Stage::kOver;
       return true;
