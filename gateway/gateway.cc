@@ -183,7 +183,7 @@ absl::Status Gateway::Impl::StartThreads() {
 }
 
 Gateway::Gateway(std::shared_ptr<const Config> config) : impl_(std::make_unique<Impl>()) {
-  impl_->config = std::move(config);
+  impl_->started_with = impl_->config = std::move(config);
 }
 
 Gateway::~Gateway() {

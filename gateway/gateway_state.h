@@ -41,7 +41,10 @@ struct GatewayState {
     log->Say(level, message, fields);
   }
 
-  std::shared_ptr<const Config> config;
+  std::shared_ptr<const Config> config;  // of new sessions
+  // What the process was started with. Rings, tables and the user are made of it, so a
+  // reload must leave the options that need a restart as they are here.
+  std::shared_ptr<const Config> started_with;
   CredentialStore store;
   TlsAssets assets;
   std::shared_ptr<TicketKeys> own_tickets;

@@ -85,7 +85,7 @@ void Reload::ReadConfiguration() {
   const MonoTime begun = MonotonicNow();
   LoadResult loaded = LoadConfigFile(state_.config->file, LoadEnvironment::OfSystem());
   if (!loaded.ok()) return Refuse(Trigger::kSignal, LinesOf(loaded));
-  const std::vector<std::string> fixed = NeedRestart(*state_.config, loaded.config);
+  const std::vector<std::string> fixed = NeedRestart(*state_.started_with, loaded.config);
   if (!fixed.empty()) {
     return Refuse(Trigger::kSignal, {absl::StrCat(loaded.file, ": a restart is needed to change ",
                                                   absl::StrJoin(fixed, ", "))});

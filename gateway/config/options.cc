@@ -184,9 +184,9 @@ uint32_t DataListeners(const Config& config) {
   return any ? config.limits.data_listeners : 0;
 }
 
-std::vector<std::string> NeedRestart(const Config& before, const Config& after) {
+std::vector<std::string> NeedRestart(const Config& started_with, const Config& after) {
   // The table's targets are those of the loader, not const.
-  Config old = before;
+  Config old = started_with;
   Config fresh = after;
   std::vector<std::string> changed;
   for (const Option& option : AllOptions()) {
@@ -198,9 +198,9 @@ std::vector<std::string> NeedRestart(const Config& before, const Config& after) 
     }
     changed.push_back(std::move(name));
   }
-  // The first listener that has data channels wants places for them.
-  const bool listed = before.limits.data_listeners != after.limits.data_listeners;
-  if (!listed && DataListeners(before) < DataListeners(after)) {
+  // The ring has places for data channels only if a listener could use them at the start.
+  const bool listed = started_with.limits.data_listeners != after.limits.data_listeners;
+  if (!listed && DataListeners(started_with) < DataListeners(after)) {
     changed.emplace_back("limits.data_listeners");
   }
   return changed;

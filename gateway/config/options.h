@@ -131,9 +131,10 @@ std::string DefaultText(const Option& option);
 // A number as it stands in the file, for kNumber, kDuration and kSize.
 std::string NumberText(const Option& option, uint64_t number);
 
-// The options with Applies::kRestart whose values differ, by their names in the
-// file ("limits.sessions"): a reload to `after` is refused because of them.
-std::vector<std::string> NeedRestart(const Config& before, const Config& after);
+// The options with Applies::kRestart whose values in `after` differ from those that the
+// process was started with, by their names in the file ("limits.sessions"). A reload to
+// `after` is refused because of them.
+std::vector<std::string> NeedRestart(const Config& started_with, const Config& after);
 
 // A configuration as YAML with every option that it has a value for; loads to
 // the same configuration again. What -T prints.

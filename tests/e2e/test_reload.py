@@ -228,6 +228,51 @@ class Reload(unittest.TestCase):
                         gateway.lines[after:])
             self.assertEqual(gateway.metrics().sum("starling_config_generation"), 1)
 
+    def test_it_is_compared_with_the_start_and_not_with_the_last_reload(self):
+        """An FTP listener comes back with the room that the start made for it. Without such
+        room, no number of other reloads makes some."""
+        async def greet(reader, writer):
+            writer.write(b"220 ready\r\n")
+            await fakes.echo(reader, writer)
+
+        def remove(text, name):
+            listener = re.search(r'  - \{"name": "%s".*\n' % name, text).group(0)
+            return text.replace(listener, ""), listener
+
+        listeners = {"tcp": ECHO, "ftp": {"protocol": "ftp", "tls": "starttls", "backend": "ftp"}}
+        with fakes.Backend(fakes.echo) as echo, fakes.Backend(greet) as ftp:
+            backends = {"echo": echo.address, "ftp": ftp.address}
+            with env.gateway(listeners, backends) as gateway:
+                with open(gateway.config, encoding="utf-8") as f:
+                    with_ftp = f.read()
+                without_ftp, listener = remove(with_ftp, "ftp")
+                for turn in range(2):
+                    with self.subTest("started with it", turn=turn):
+                        rewrite(gateway, lambda _: without_ftp)
+                        reload(gateway)
+                        rewrite(gateway, lambda _: with_ftp)
+                        reload(gateway)
+                        with Wire(gateway.ports["ftp"]) as client:
+                            self.assertEqual(client.exactly(4), b"220 ")
+            with env.gateway({"tcp": ECHO}, backends) as gateway:
+                with open(gateway.config, encoding="utf-8") as f:
+                    without_ftp = f.read()
+                listener = re.sub(r":\d+", ":{}".format(harness.reserve_ports(["f"])["f"]), listener)
+                with_ftp = without_ftp.replace("backends:\n", listener + "backends:\n")
+                for change, option in (
+                        (lambda: with_ftp, "limits.data_listeners"),
+                        (lambda: without_ftp + "workers: 7\n", "workers")):
+                    for turn in range(2):
+                        with self.subTest("started without it", option=option, turn=turn):
+                            after = len(gateway.lines)
+                            rewrite(gateway, lambda _, text=change(): text)
+                            reload(gateway, "failure")
+                            self.assertIsNotNone(gateway.wait_for_line(
+                                "a restart is needed to change {}\"".format(option), after=after),
+                                gateway.lines[after:])
+                            rewrite(gateway, lambda _: without_ftp)
+                            reload(gateway)
+
     def test_a_file_that_nobody_writes_is_not_waited_for(self):
         with fakes.Backend(fakes.echo) as backend, env.tcp(backend.address) as gateway:
             os.mkfifo(gateway.config + ".fifo")
