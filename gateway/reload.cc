@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -22,6 +23,9 @@ constexpr std::chrono::milliseconds kRetired{500};
 // is read again, and complained of only when it stays so.
 constexpr std::chrono::milliseconds kRetry{500};
 constexpr std::chrono::milliseconds kPatience{3'000};
+// How long a worker may go without a place in its ring for a new address. Data channels
+// that are closing hold places for a turn or two.
+constexpr std::chrono::milliseconds kPlacesPatience{1'000};
 
 bool Binds(const Config& config, const SocketAddress& address) {
   return std::ranges::any_of(config.listeners, [&](const ListenerConfig& listener) {
@@ -60,7 +64,7 @@ void Reload::AwaitDates(int64_t reload_at, MonoTime now) {
 }
 
 MonoTime Reload::NextStep(MonoTime now) const {
-  if (asked_ || applying_ || listener_drain_) return now + kBusyStep;
+  if (asked_ || pending_ || applying_ || listener_drain_) return now + kBusyStep;
   MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_});
   // Workers hand old configurations back one by one.
   if (users_.size() > 1) next = std::min<MonoTime>(next, now + kRetired);
@@ -69,6 +73,18 @@ MonoTime Reload::NextStep(MonoTime now) const {
 
 void Reload::Step(MonoTime now) {
   FreeRetired();
+  if (pending_) {
+    bool all = false;
+    const absl::Status status = AwaitPlaces(now, all);
+    if (!status.ok()) {
+      const Trigger trigger = pending_->trigger;
+      Drop();
+      Refuse(trigger, {std::string(status.message())});
+    } else if (all) {
+      PutToUse();
+    }
+    return;
+  }
   if (applying_ || listener_drain_) {
     Finish(now);
     return;
@@ -94,12 +110,11 @@ void Reload::ReadConfiguration() {
   ReadSecrets(loaded.config, assets.errors, assets.warnings);
   auto config = std::make_shared<const Config>(std::move(loaded.config));
   if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
-  const absl::Status changed = Change(config, std::move(assets));
-  if (!changed.ok()) return Refuse(Trigger::kSignal, {std::string(changed.message())});
+  std::vector<std::string> warnings;
   for (const Problem& warning : loaded.warnings) {
-    state_.Say(Log::Level::kWarning, ToString(warning, loaded.file));
+    warnings.push_back(ToString(warning, loaded.file));
   }
-  Report(Trigger::kSignal, true, begun);
+  Change(Trigger::kSignal, begun, config, std::move(assets), std::move(warnings));
 }
 
 void Reload::ReadFiles(MonoTime now) {
@@ -123,9 +138,7 @@ void Reload::ReadFiles(MonoTime now) {
   bad_since_ = kNever;
   complained_.clear();
   if (assets.SameAs(state_.assets)) return AwaitDates(assets.reload_at, now);
-  const absl::Status changed = Change(state_.config, std::move(assets));
-  if (!changed.ok()) return Refuse(Trigger::kFiles, {std::string(changed.message())});
-  Report(Trigger::kFiles, true, now);
+  Change(Trigger::kFiles, now, state_.config, std::move(assets));
 }
 
 // While files are bad, what was loaded before stays in use; but a client that is sent a
@@ -133,11 +146,8 @@ void Reload::ReadFiles(MonoTime now) {
 void Reload::LeaveOutStale(MonoTime now) {
   const int64_t at = state_.assets.reload_at;
   if (at != 0 && at <= WallNow() / 1'000'000) {
-    const absl::Status changed = Change(state_.config, WithoutStaleResponses(state_.assets));
-    if (!changed.ok()) {
-      Refuse(Trigger::kFiles, {std::string(changed.message())});
-      state_.assets.reload_at = 0;  // once is enough
-    }
+    Change(Trigger::kDates, now, state_.config, WithoutStaleResponses(state_.assets));
+    return;
   }
   AwaitDates(state_.assets.reload_at, now);
 }
@@ -160,48 +170,105 @@ absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fre
   return bound;
 }
 
-absl::Status Reload::Change(const std::shared_ptr<const Config>& config, TlsAssets assets) {
-  std::vector<ListenGroup> fresh;
-  absl::Status status = BindNew(*config, fresh);
-  if (!status.ok()) return status;
-  std::vector<ConfigUpdate> updates;
-  absl::StatusOr<ConfigSnapshot> snapshot = state_.MakeSnapshot(config, assets);
-  if (snapshot.ok()) {
-    for (size_t i = 0; i < state_.workers.size(); ++i) {
-      absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(*snapshot);
-      if (!made.ok()) {
-        status = made.status();
-        break;
-      }
-      updates.push_back({.config = *std::move(made), .sockets = {}});
-    }
-  } else {
-    status = snapshot.status();
-  }
-  for (size_t i = 0; i < updates.size() && status.ok(); ++i) {
-    for (const ListenGroup& group : fresh) {
-      // The ring takes this one; ours stays for the hand-over.
-      const int fd = dup(group.fds[i]);
-      if (fd < 0) status = absl::InternalError(absl::StrCat("dup: ", std::strerror(errno)));
-      updates[i].sockets.push_back({group.listener, fd, group.address});
-    }
-  }
+void Reload::Change(Trigger trigger, MonoTime begun, const std::shared_ptr<const Config>& config,
+                    TlsAssets assets, std::vector<std::string> warnings) {
+  pending_.emplace(Pending{.trigger = trigger,
+                           .begun = begun,
+                           .give_up_at = begun + kPlacesPatience,
+                           .snapshot = {},
+                           .assets = std::move(assets),
+                           .configs = {},
+                           .fresh = {},
+                           .warnings = std::move(warnings)});
+  const absl::Status status = Make(config, *pending_);
   if (!status.ok()) {
-    for (const ConfigUpdate& update : updates) {
-      for (const NewSocket& socket : update.sockets) close(socket.os_fd);
-    }
-    CloseAll(fresh);
-    return status;
+    Drop();
+    return Refuse(trigger, {std::string(status.message())});
   }
-  Replace(*config, std::move(fresh));
-  state_.Activate(*snapshot, std::move(assets));
+  // Without new addresses there is nothing to wait for.
+  if (pending_->fresh.empty()) PutToUse();
+}
+
+// All that can fail of a reload but for the workers' part.
+absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& pending) {
+  absl::Status status = BindNew(*config, pending.fresh);
+  if (!status.ok()) return status;
+  absl::StatusOr<ConfigSnapshot> snapshot = state_.MakeSnapshot(config, pending.assets);
+  if (!snapshot.ok()) return snapshot.status();
+  pending.snapshot = *std::move(snapshot);
+  for (size_t i = 0; i < state_.workers.size(); ++i) {
+    absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(pending.snapshot);
+    if (!made.ok()) return made.status();
+    pending.configs.push_back(*std::move(made));
+  }
+  for (size_t i = 0; i < state_.workers.size() && status.ok() && !pending.fresh.empty(); ++i) {
+    status = Reserve(pending, i);
+  }
+  return status;
+}
+
+absl::Status Reload::Reserve(const Pending& pending, size_t worker) {
+  std::vector<NewSocket> sockets;
+  for (const ListenGroup& group : pending.fresh) {
+    // The ring takes this one; ours stays for the hand-over.
+    const int fd = dup(group.fds[worker]);
+    if (fd < 0) {
+      const int error = errno;
+      for (const NewSocket& socket : sockets) close(socket.os_fd);
+      return absl::InternalError(absl::StrCat("dup: ", std::strerror(error)));
+    }
+    sockets.push_back({group.listener, fd, group.address});
+  }
+  state_.workers[worker]->Reserve(std::move(sockets));
+  return absl::OkStatus();
+}
+
+// `all`: each worker holds its new sockets. A worker that had no place is asked again for a
+// while.
+absl::Status Reload::AwaitPlaces(MonoTime now, bool& all) {
+  all = true;
+  for (size_t i = 0; i < state_.workers.size(); ++i) {
+    const std::optional<absl::Status> reserved = state_.workers[i]->reserved();
+    if (reserved && reserved->ok()) continue;
+    all = false;
+    if (now >= pending_->give_up_at) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("worker ", i, " has no place for the new addresses: ",
+                       reserved ? reserved->message() : absl::string_view("it does not answer")));
+    }
+    if (!reserved) continue;
+    const absl::Status status = Reserve(*pending_, i);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// From here on nothing fails.
+void Reload::PutToUse() {
+  Pending done = *std::exchange(pending_, std::nullopt);
+  Replace(*done.snapshot.config, std::move(done.fresh));
+  state_.Activate(done.snapshot, std::move(done.assets));
   WatchFiles();
-  for (size_t i = 0; i < updates.size(); ++i) {
-    state_.workers[i]->Apply(std::move(updates[i]));
+  for (size_t i = 0; i < state_.workers.size(); ++i) {
+    state_.workers[i]->Apply(std::move(done.configs[i]));
   }
   users_[state_.generation] = state_.workers.size();
   applying_ = true;
-  return absl::OkStatus();
+  if (done.trigger == Trigger::kDates) return;
+  for (const std::string& warning : done.warnings) {
+    state_.Say(Log::Level::kWarning, warning);
+  }
+  Report(done.trigger, true, done.begun);
+}
+
+// Leaves everything as it was before.
+void Reload::Drop() {
+  if (!pending_->fresh.empty()) {
+    for (const auto& worker : state_.workers) worker->Reserve({});
+    CloseAll(pending_->fresh);
+  }
+  if (pending_->trigger == Trigger::kDates) state_.assets.reload_at = 0;  // once is enough
+  pending_.reset();
 }
 
 // Which groups there are from now on, and which are to be given up.
@@ -244,6 +311,11 @@ void Reload::Finish(MonoTime now) {
 }
 
 void Reload::Abandon() {
+  if (pending_) {
+    const Trigger trigger = pending_->trigger;
+    Drop();
+    Refuse(trigger, {"the gateway is draining"});
+  }
   listener_drain_.reset();
   for (ListenGroup& group : removed_groups_) state_.groups.push_back(std::move(group));
   removed_groups_.clear();
@@ -254,6 +326,8 @@ void Reload::FreeRetired() {
   for (const auto& worker : state_.workers) {
     for (const auto& config : worker->TakeRetired()) {
       const auto users = users_.find(config->generation());
+      // A worker hands back what it was given, each once.
+      assert(users != users_.end() && users->second > 0);
       if (--users->second == 0) users_.erase(users);
     }
   }
@@ -273,7 +347,7 @@ void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
 void Reload::Report(Trigger trigger, bool success, MonoTime begun) {
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(MonotonicNow() - begun);
   state_.exporter->CountReload({.success = success,
-                                .by_files = trigger == Trigger::kFiles,
+                                .by_files = trigger != Trigger::kSignal,
                                 .at = WallNow() / 1'000'000,
                                 .seconds = static_cast<double>(took.count()) / 1e6,
                                 .generation = state_.generation});

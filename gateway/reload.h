@@ -31,7 +31,8 @@ class Reload {
   // The configuration file is to be read again: now, or when the reload that is
   // under way is over.
   void Ask() { asked_ = true; }
-  // The sockets of a reload that is under way go back to the others.
+  // A drain begins: ends the reload that is under way. The sockets that it was closing go
+  // back to the others.
   void Abandon();
 
   // Readable when files may have changed; and until when to wait at most.
@@ -40,12 +41,32 @@ class Reload {
   void Step(MonoTime now);
 
  private:
-  enum class Trigger : uint8_t { kSignal, kFiles };
+  // kDates: files are bad, and a response of the last good ones is out of date.
+  enum class Trigger : uint8_t { kSignal, kFiles, kDates };
+
+  // A reload whose configuration and files are good. It is put to use once each worker
+  // has the places that it needs for the sockets of new addresses.
+  struct Pending {
+    Trigger trigger = Trigger::kSignal;
+    MonoTime begun{};
+    MonoTime give_up_at{};
+    ConfigSnapshot snapshot;
+    TlsAssets assets;
+    std::vector<std::unique_ptr<WorkerConfig>> configs;  // by worker
+    std::vector<ListenGroup> fresh;                      // of new addresses
+    std::vector<std::string> warnings;
+  };
 
   void ReadConfiguration();
   void ReadFiles(MonoTime now);
-  // Makes `config` the next generation for all workers, or says why not.
-  absl::Status Change(const std::shared_ptr<const Config>& config, TlsAssets assets);
+  // Begins to make `config` the next generation for all workers, or refuses.
+  void Change(Trigger trigger, MonoTime begun, const std::shared_ptr<const Config>& config,
+              TlsAssets assets, std::vector<std::string> warnings = {});
+  absl::Status Make(const std::shared_ptr<const Config>& config, Pending& pending);
+  absl::Status Reserve(const Pending& pending, size_t worker);
+  absl::Status AwaitPlaces(MonoTime now, bool& all);
+  void PutToUse();
+  void Drop();
   absl::Status BindNew(const Config& config, std::vector<ListenGroup>& fresh) const;
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
   void WatchFiles();
@@ -59,6 +80,7 @@ class Reload {
   GatewayState& state_;
   FileWatcher watcher_;
   bool asked_ = false;
+  std::optional<Pending> pending_;
   bool applying_ = false;  // not all workers have applied the newest generation
   std::vector<ListenGroup> removed_groups_;
   std::optional<ListenerDrain> listener_drain_;

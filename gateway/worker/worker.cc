@@ -1,5 +1,7 @@
 #include "gateway/worker/worker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -16,8 +18,9 @@ enum Request : uint32_t {
   kStopAccepting = 1,
   kEndSessions = 2,
   kStopNow = 4,
-  kApplyUpdate = 8,
-  kCloseRemoved = 16,
+  kReserve = 8,
+  kApply = 16,
+  kCloseRemoved = 32,
 };
 
 // After an accept failed for want of something (descriptors, memory).
@@ -33,6 +36,13 @@ struct ListeningSocket {
   bool close_asked = false;  // the close is submitted by this turn
 };
 
+// Has its place in the ring, and is accepted on once the next configuration is applied.
+struct HeldSocket {
+  Fd fd = kNoFd;
+  uint32_t listener = 0;
+  SocketAddress address;
+};
+
 }  // namespace
 
 struct Worker::Impl {
@@ -41,7 +51,10 @@ struct Worker::Impl {
   void OnAccept(const Completion& completion);
   void ArmAccepts();
   void HandleRequests(uint32_t requests);
-  absl::Status AddSocket(const NewSocket& socket);
+  absl::Status Hold(const std::vector<NewSocket>& wanted);
+  void GiveUpHeld();
+  void ServeHeld();
+  void Open(const HeldSocket& held);
   void Serve(ListeningSocket& socket, WorkerListener* listener);
   void Switch(std::unique_ptr<WorkerConfig> next);
   void StopAccepting(ListeningSocket& socket);
@@ -55,6 +68,7 @@ struct Worker::Impl {
   std::unique_ptr<WorkerConfig> config;            // of new sessions
   std::vector<std::unique_ptr<WorkerConfig>> old;  // whose sessions go on
   std::vector<ListeningSocket> sockets;            // places, of which some are free
+  std::vector<HeldSocket> held;
   uint32_t most_armed = 0;
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
@@ -82,7 +96,14 @@ Worker::Worker(WorkerOptions options)
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() { CloseUnreserved(); }
+
+// Those that the worker has not come to.
+void Worker::CloseUnreserved() {
+  for (const NewSocket& socket : to_reserve_.value_or(std::vector<NewSocket>()))
+    close(socket.os_fd);
+  to_reserve_.reset();
+}
 
 void Worker::Impl::Serve(ListeningSocket& socket, WorkerListener* listener) {
   if (listener != nullptr) listener->owner->Ref();
@@ -90,21 +111,47 @@ void Worker::Impl::Serve(ListeningSocket& socket, WorkerListener* listener) {
   socket.listener = listener;
 }
 
-absl::Status Worker::Impl::AddSocket(const NewSocket& added) {
-  absl::StatusOr<Fd> fd = ring->AddListener(added.os_fd, added.address.is_wildcard());
-  if (!fd.ok()) return fd.status();
+void Worker::Impl::Open(const HeldSocket& opened) {
   auto place = std::ranges::find_if(sockets, [](const ListeningSocket& socket) {
     return socket.fd == kNoFd && socket.armed == 0;
   });
   if (place == sockets.end()) place = sockets.emplace(sockets.end());
   *place = ListeningSocket();
-  place->fd = *fd;
-  place->address = added.address;
-  Serve(*place, &config->listener(added.listener));
+  place->fd = opened.fd;
+  place->address = opened.address;
+  Serve(*place, &config->listener(opened.listener));
+}
+
+// All of them or none. The ring closes the one that it has no place for.
+absl::Status Worker::Impl::Hold(const std::vector<NewSocket>& wanted) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const absl::StatusOr<Fd> fd =
+        ring->AddListener(wanted[i].os_fd, wanted[i].address.is_wildcard());
+    if (!fd.ok()) {
+      for (const NewSocket& rest : std::span(wanted).subspan(i + 1)) close(rest.os_fd);
+      GiveUpHeld();
+      return fd.status();
+    }
+    held.push_back({*fd, wanted[i].listener, wanted[i].address});
+  }
   return absl::OkStatus();
 }
 
-absl::Status Worker::AddListener(const NewSocket& socket) { return impl_->AddSocket(socket); }
+void Worker::Impl::GiveUpHeld() {
+  for (const HeldSocket& socket : held) ring->RemoveListener(socket.fd);
+  held.clear();
+}
+
+void Worker::Impl::ServeHeld() {
+  for (const HeldSocket& socket : held) Open(socket);
+  held.clear();
+}
+
+absl::Status Worker::AddListener(const NewSocket& socket) {
+  const absl::Status status = impl_->Hold({socket});
+  impl_->ServeHeld();
+  return status;
+}
 
 absl::Status Worker::Start() {
   absl::Status status = impl_->ring->Start();
@@ -287,7 +334,8 @@ bool Worker::Turn(bool wait) {
   const uint32_t requests = requests_.load(std::memory_order_relaxed) == 0
                                 ? 0
                                 : requests_.exchange(0, std::memory_order_acquire);
-  if ((requests & kApplyUpdate) != 0) ApplyUpdate();
+  if ((requests & kReserve) != 0) TakeReservation();
+  if ((requests & kApply) != 0) TakeConfig();
   impl.HandleRequests(requests);
   impl.expired.clear();
   ctx.timers.Expire(ctx.now, impl.expired);
@@ -310,18 +358,22 @@ bool Worker::Turn(bool wait) {
   return !(over && ctx.table.in_use() == 0);
 }
 
-void Worker::ApplyUpdate() {
-  ConfigUpdate update;
+void Worker::TakeReservation() {
+  const std::lock_guard lock(mutex_);
+  const std::optional<std::vector<NewSocket>> wanted = std::exchange(to_reserve_, std::nullopt);
+  if (!wanted) return;  // asked twice, and the first look found the second's already
+  impl_->GiveUpHeld();
+  reserved_ = impl_->Hold(*wanted);
+}
+
+void Worker::TakeConfig() {
+  std::unique_ptr<WorkerConfig> next;
   {
     const std::lock_guard lock(mutex_);
-    update = std::exchange(update_, ConfigUpdate());
+    next = std::move(next_config_);
   }
-  impl_->Switch(std::move(update.config));
-  for (const NewSocket& socket : update.sockets) {
-    // There is room in the table, or the reload would not have been begun.
-    const absl::Status added = impl_->AddSocket(socket);
-    assert(added.ok());
-  }
+  impl_->Switch(std::move(next));
+  impl_->ServeHeld();
   const auto removed = std::ranges::count_if(
       impl_->sockets, [](const ListeningSocket& socket) { return socket.removed; });
   removed_sockets_.store(static_cast<uint32_t>(removed), std::memory_order_release);
@@ -347,12 +399,26 @@ std::vector<std::unique_ptr<WorkerConfig>> Worker::TakeRetired() {
   return std::exchange(retired_, {});
 }
 
-void Worker::Apply(ConfigUpdate update) {
+void Worker::Reserve(std::vector<NewSocket> sockets) {
   {
     const std::lock_guard lock(mutex_);
-    update_ = std::move(update);
+    CloseUnreserved();
+    to_reserve_ = std::move(sockets);
   }
-  Ask(kApplyUpdate);
+  Ask(kReserve);
+}
+
+std::optional<absl::Status> Worker::reserved() {
+  const std::lock_guard lock(mutex_);
+  return to_reserve_ ? std::nullopt : std::optional(reserved_);
+}
+
+void Worker::Apply(std::unique_ptr<WorkerConfig> config) {
+  {
+    const std::lock_guard lock(mutex_);
+    next_config_ = std::move(config);
+  }
+  Ask(kApply);
 }
 
 void Worker::CloseRemoved() { Ask(kCloseRemoved); }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -43,14 +44,6 @@ struct NewSocket {
   SocketAddress address;
 };
 
-// A reload, for one worker. A socket whose address is in the new configuration serves
-// its listener from then on. Any other goes on serving the old listener until
-// CloseRemoved().
-struct ConfigUpdate {
-  std::unique_ptr<WorkerConfig> config;
-  std::vector<NewSocket> sockets;
-};
-
 class Worker {
  public:
   explicit Worker(WorkerOptions options);
@@ -69,9 +62,17 @@ class Worker {
   // no session left.
   bool Turn(bool wait = true);
 
-  // From any thread; the worker acts in its next turn. One update at a time: the next
-  // may follow when applied_generation() is this one's.
-  void Apply(ConfigUpdate update);
+  // A reload, from any thread; the worker acts in its next turn. First it takes the
+  // sockets of new addresses, all or none, without accepting on them: the ring may have
+  // no place for one while many data channels come and go. They are held until Apply()
+  // uses them, or until others are reserved in their place (none, to give them up).
+  void Reserve(std::vector<NewSocket> sockets);
+  // Whether it holds them all, or why it holds none; nullopt: it has not looked yet.
+  std::optional<absl::Status> reserved();
+  // Then it begins to serve by `config`: each held socket, and each socket whose address
+  // `config` still has. Any other goes on serving its old listener until CloseRemoved().
+  // The next may follow when applied_generation() is this one's.
+  void Apply(std::unique_ptr<WorkerConfig> config);
   uint64_t applied_generation() const {
     return applied_generation_.load(std::memory_order_acquire);
   }
@@ -96,7 +97,9 @@ class Worker {
  private:
   struct Impl;
   void Ask(uint32_t request);
-  void ApplyUpdate();
+  void CloseUnreserved();
+  void TakeReservation();
+  void TakeConfig();
   void Retire();
 
   std::unique_ptr<Impl> impl_;
@@ -104,7 +107,9 @@ class Worker {
   std::atomic<uint64_t> applied_generation_{0};
   std::atomic<uint32_t> removed_sockets_{0};
   std::mutex mutex_;  // guards what follows, which only reloads touch
-  ConfigUpdate update_;
+  std::optional<std::vector<NewSocket>> to_reserve_;  // asked for, and not looked at yet
+  absl::Status reserved_;                             // what became of the last ones
+  std::unique_ptr<WorkerConfig> next_config_;
   std::vector<std::unique_ptr<WorkerConfig>> retired_;
   std::atomic<uint32_t> sessions_{0};
   std::atomic<bool> accepting_stopped_{false};

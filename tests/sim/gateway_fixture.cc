@@ -79,7 +79,7 @@ std::unique_ptr<WorkerConfig> GatewayFixture::MakeWorkerConfig() {
 
 void GatewayFixture::Reload() {
   if (worker_->applied_generation() != generations_) return;
-  worker_->Apply({.config = MakeWorkerConfig(), .sockets = {}});
+  worker_->Apply(MakeWorkerConfig());
 }
 
 bool GatewayFixture::Turn() {
