@@ -18,7 +18,7 @@
 namespace starling {
 namespace {
 
-// A client follows no more than about this many.
+// Clients accept no chains much longer than this.
 constexpr size_t kMaxChain = 10;
 constexpr size_t kMaxCandidates = 8;
 constexpr size_t kMaxNamesTold = 5;
@@ -34,8 +34,9 @@ bool SignedBy(X509* cert, const X509* issuer) {
   return signed_by;
 }
 
-// The position among those not taken (not null) of the issuer of `cert`, or their
-// count. Those behind `after` come first, as the order of a file is mostly right.
+// The position of the issuer of `cert` among the unused (non-null) certificates of `all`;
+// all.size() if it is not there. Tries the positions behind `after` first, because most
+// files are in the right order.
 size_t FindIssuer(const Chain& all, X509* cert, size_t after) {
   std::vector<size_t> candidates;
   for (size_t i = 1; i <= all.size() && candidates.size() < kMaxCandidates; i++) {
@@ -47,7 +48,7 @@ size_t FindIssuer(const Chain& all, X509* cert, size_t after) {
   ERR_clear_error();
   if (candidates.empty()) return all.size();
   if (candidates.size() == 1) return candidates.front();
-  // One name, several keys.
+  // Several certificates have the issuer's name: the signature decides.
   const auto signer = std::find_if(candidates.begin(), candidates.end(),
                                    [&](size_t at) { return SignedBy(cert, all[at].get()); });
   return signer == candidates.end() ? candidates.front() : *signer;
@@ -77,9 +78,8 @@ std::string LeftOutText(const Chain& left) {
     if (++count <= kMaxNamesTold) names.push_back(DisplayName(X509_get_subject_name(cert.get())));
   }
   if (count > kMaxNamesTold) names.emplace_back("...");
-  return absl::StrCat(count,
-                      count == 1 ? " certificate of the file does" : " certificates of the file do",
-                      " not belong to its chain, not sent: ", absl::StrJoin(names, ", "));
+  return absl::StrCat("clients do not get ", count, count == 1 ? " certificate" : " certificates",
+                      " that the chain does not need: ", absl::StrJoin(names, ", "));
 }
 
 }  // namespace
@@ -124,17 +124,18 @@ OrderedChain OrderChain(Chain certificates, size_t leaf) {
   }
   result.text = ChainText(result.sent);
   if (!in_order) {
-    result.warnings.emplace_back("the chain was out of order, it is sent in the right one");
+    result.warnings.emplace_back(
+        "the file has the chain in the wrong order; clients get it in the right order");
   }
   if (result.sent.size() < certificates.size()) {
     result.warnings.push_back(LeftOutText(certificates));
   }
   if (SignedWithWeakDigest(result.sent.front().get())) {
     result.warnings.emplace_back(
-        "the certificate is signed with SHA-1 or MD5, clients will refuse it");
+        "the certificate is signed with SHA-1 or MD5; clients will reject it");
   }
   if (result.sent.size() > 1 && SelfIssued(result.sent.back().get())) {
-    result.note = absl::StrCat("the root at the end of the chain need not be sent: ",
+    result.note = absl::StrCat("the file need not contain the root of the chain: ",
                                DisplayName(X509_get_subject_name(result.sent.back().get())));
   }
   return result;

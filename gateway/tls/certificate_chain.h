@@ -1,8 +1,8 @@
-// Puts the certificates of a file into the order TLS wants them in: leaf first,
-// each followed by its issuer (RFC 8446 section 4.4.2). For tls/ only.
+// Puts the certificates of a file into the order that TLS requires: the leaf first, each
+// certificate followed by its issuer (RFC 8446 section 4.4.2). For tls/ only.
 //
-// Not for: trust. Signatures are the clients' to verify; one is looked at only
-// where several certificates might be the issuer.
+// Not for: trust. Clients verify the signatures; OrderChain checks one only to choose
+// among several possible issuers.
 #pragma once
 
 #include <openssl/x509.h>
@@ -18,18 +18,18 @@ using Chain = std::vector<bssl::UniquePtr<X509>>;
 struct OrderedChain {
   Chain sent;
   std::string text;  // CertificateInfo::chain
-  // Of what was changed, and of weak signatures; without the path.
+  // About changes to the chain and weak signatures; without the file's path.
   std::vector<std::string> warnings;
-  std::string note;  // of a root that is sent for nothing; empty: none
+  std::string note;  // about an unnecessary root; may be empty
 };
 
-// `leaf` is its position in `certificates`.
+// `leaf` is the position of the leaf in `certificates`.
 OrderedChain OrderChain(Chain certificates, size_t leaf);
 
-// A UTC date for messages, "2026-03-01".
+// The UTC date for messages, such as "2026-03-01".
 std::string DateText(int64_t unix_seconds);
 
-// The common name, else the last part there is, printable; never empty.
+// The common name, or else the last part of the name, in printable form; never empty.
 std::string DisplayName(const X509_NAME* name);
 
 }  // namespace starling

@@ -1,4 +1,4 @@
-// Order, names, and what of a certificate is warned of.
+// Tests the order of chains, the names of certificates, and the warnings about them.
 #include "gateway/tls/certificate_chain.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ TEST_F(ChainTest, IsPutInOrder) {
       std::tie(made.certs[0], made.certs[1], made.certs[2], made.certs[3]);
   const std::string stranger = MakeTestCertificate({.common_name = "stranger"}).cert;
   const std::string whole =
-      "mail.example.org <- Test CA 1 <- Test CA 2 <- Test CA 3";  // the last signed itself
+      "mail.example.org <- Test CA 1 <- Test CA 2 <- Test CA 3";  // the last is self-signed
   const struct {
     std::vector<std::string> file;
     std::string chain;
@@ -38,16 +38,16 @@ TEST_F(ChainTest, IsPutInOrder) {
       {{leaf}, "mail.example.org <- (Test CA 1)", 1, {}},
       {{leaf, first}, "mail.example.org <- Test CA 1 <- (Test CA 2)", 2, {}},
       {{leaf, first, second, root}, whole, 4, {}},
-      {{leaf, second, first, root}, whole, 4, {"out of order"}},
-      {{root, second, first, leaf}, whole, 4, {"out of order"}},
-      {{first, leaf}, "mail.example.org <- Test CA 1 <- (Test CA 2)", 2, {"out of order"}},
+      {{leaf, second, first, root}, whole, 4, {"wrong order"}},
+      {{root, second, first, leaf}, whole, 4, {"wrong order"}},
+      {{first, leaf}, "mail.example.org <- Test CA 1 <- (Test CA 2)", 2, {"wrong order"}},
       {{leaf, stranger, first}, "mail.example.org <- Test CA 1 <- (Test CA 2)", 2, {"stranger"}},
       {{leaf, first, first}, "mail.example.org <- Test CA 1 <- (Test CA 2)", 2, {"Test CA 1"}},
-      {{leaf, root}, "mail.example.org <- (Test CA 1)", 1, {"not belong to its chain"}},
+      {{leaf, root}, "mail.example.org <- (Test CA 1)", 1, {"that the chain does not need"}},
       {{leaf, stranger, second, first},
        "mail.example.org <- Test CA 1 <- Test CA 2 <- (Test CA 3)",
        3,
-       {"out of order", "1 certificate of the file does not belong"}},
+       {"wrong order", "clients do not get 1 certificate"}},
   };
   for (const auto& row : rows) {
     std::string text;
@@ -65,7 +65,7 @@ TEST_F(ChainTest, IsPutInOrder) {
   }
 }
 
-// Two authorities of one name: the one that signed is taken.
+// Of two authorities with the same name, the chain continues with the one that signed.
 TEST_F(ChainTest, ChoosesAmongIssuersOfOneName) {
   const TestChain made = MakeTestChain(1);
   const std::string impostor = MakeTestCertificate({.common_name = "Test CA 1"}).cert;
@@ -94,7 +94,7 @@ TEST_F(ChainTest, RootIsSentAndNoted) {
   EXPECT_EQ(set.credentials[0]->material->chain.size(), 2u);
   ASSERT_EQ(set.notes.size(), 1u);
   EXPECT_EQ(set.notes[0], source.cert +
-                              ": the root at the end of the chain need not be sent: "
+                              ": the file need not contain the root of the chain: "
                               "Test CA 1");
 }
 
@@ -118,7 +118,7 @@ TEST_F(ChainTest, Dates) {
     if (row.text.empty()) continue;
     EXPECT_EQ(warnings[0].find(Path("a.crt") + ": " + row.text), 0u) << warnings[0];
   }
-  // An issuer that has expired.
+  // An expired issuer.
   const TestChain old = MakeTestChain(1, {.not_before = -20, .not_after = -10});
   const TestChain fresh = MakeTestChain(1);
   const auto credential = Load(fresh.certs[0] + old.certs[1], fresh.key);

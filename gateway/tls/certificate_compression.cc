@@ -12,7 +12,7 @@ namespace {
 
 using Algorithm = CompressedCertificates::Algorithm;
 
-// Beyond this quality brotli takes many times as long for a few octets less.
+// Higher qualities take many times as long and save only a few octets.
 constexpr int kBrotliQuality = 9;
 
 std::string Compress(Algorithm algorithm, std::span<const uint8_t> message) {

@@ -1,6 +1,5 @@
-// Certificate compression (RFC 8879): what clients that ask get instead of the
-// plain message, made once for each certificate, not for each handshake. For tls/
-// only.
+// Certificate compression (RFC 8879): clients that ask for it get the Certificate message
+// compressed. Each message is compressed once, not in each handshake. For tls/ only.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -15,20 +14,20 @@
 
 namespace starling {
 
-// One a context: one thread.
+// Each context has one; for one thread.
 class CompressedCertificates {
  public:
-  enum class Algorithm : uint16_t { kZlib = 1, kBrotli = 2 };  // as on the wire
+  enum class Algorithm : uint16_t { kZlib = 1, kBrotli = 2 };  // RFC 8879 section 7.3
 
-  // Forgets all when there are more: a context with so many certificates in use
-  // compresses some of them again.
+  // The cache starts anew when it is full. A context that uses more certificates than
+  // this compresses some of them again.
   static constexpr size_t kMaxEntries = 256;
 
-  // The compressed form of `message`; null where that failed. Good until the next
-  // call.
+  // The compressed form of `message`, valid until the next call; null if compression
+  // failed.
   const std::string* Get(Algorithm algorithm, std::span<const uint8_t> message);
 
-  uint64_t runs() const { return runs_; }  // of a compressor
+  uint64_t runs() const { return runs_; }  // how often a compressor ran; for tests
 
  private:
   using Key = std::pair<Algorithm, std::array<uint8_t, 32>>;
@@ -37,7 +36,7 @@ class CompressedCertificates {
   uint64_t runs_ = 0;
 };
 
-// Brotli first: its results are smaller. False on lack of memory.
+// Prefers brotli, whose results are smaller. False when memory ran out.
 bool AddCertificateCompression(SSL_CTX* ctx);
 
 }  // namespace starling

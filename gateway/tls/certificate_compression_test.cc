@@ -1,5 +1,5 @@
-// Compressed certificates (RFC 8879): made once each, and what a client gets is what it
-// would have got.
+// Tests certificate compression (RFC 8879): each message is compressed once, and the
+// client gets the same certificates as without compression.
 #include "gateway/tls/certificate_compression.h"
 
 #include <brotli/decode.h>
@@ -73,7 +73,8 @@ TEST(CompressedCertificates, IsBounded) {
   EXPECT_EQ(compressed.runs(), before + 1) << "the first one should have been forgotten";
 }
 
-// What a client that can do these gets in that version, and the certificate's size.
+// The algorithm that the server uses for a client with these algorithms and version, and
+// the size of the certificate that the client gets.
 std::pair<uint16_t, size_t> Served(TlsContext& context, std::vector<uint16_t> can,
                                    uint16_t version = 0x0304) {
   TestClientOptions options;

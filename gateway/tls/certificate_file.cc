@@ -20,12 +20,12 @@ namespace starling {
 namespace {
 
 constexpr int kMinRsaBits = 2048;
-constexpr uint64_t kStatusRequest = 5;  // RFC 7633: the extension that must be answered
+constexpr uint64_t kStatusRequest = 5;  // RFC 7633 section 4.1: must-staple
 
 // id-pe-tlsfeature, 1.3.6.1.5.5.7.1.24
 constexpr char kTlsFeature[] = "1.3.6.1.5.5.7.1.24";
 
-// SHA-1 is left out (RFC 9155).
+// Without SHA-1 (RFC 9155).
 constexpr uint16_t kEcAlgorithms[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256,
                                       SSL_SIGN_ECDSA_SECP384R1_SHA384,
                                       SSL_SIGN_ECDSA_SECP521R1_SHA512};
@@ -38,7 +38,7 @@ absl::Status Bad(const std::string& path, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
-// The passphrase is never asked for at the terminal.
+// Keeps the library from asking for a passphrase at the terminal.
 int NoPassphrase(char*, int, int, void*) { return 0; }
 
 absl::StatusOr<Chain> ParseChain(const std::string& path, std::string_view pem, bool with_key) {
@@ -55,9 +55,9 @@ absl::StatusOr<Chain> ParseChain(const std::string& path, std::string_view pem, 
   const bool at_end =
       ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   if (!at_end) {
-    return with_key ? Bad(path, "a certificate or the key in it is damaged")
+    return with_key ? Bad(path, "a certificate or the key in the file is damaged")
                     : Bad(path, absl::StrCat("certificate ", chain.size() + 1,
-                                             " of the file is damaged"));
+                                             " in the file is damaged"));
   }
   if (chain.empty()) return Bad(path, "holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
   return chain;
@@ -65,7 +65,7 @@ absl::StatusOr<Chain> ParseChain(const std::string& path, std::string_view pem, 
 
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParseKey(const std::string& path, std::string_view pem) {
   if (pem.find("ENCRYPTED") != std::string_view::npos) {
-    return Bad(path, "the private key has a passphrase, which cannot be asked for");
+    return Bad(path, "the private key needs a passphrase; store the key without one");
   }
   if (!HoldsKey(pem)) {
     return Bad(path, "holds no PEM private key (-----BEGIN PRIVATE KEY-----)");
@@ -76,7 +76,7 @@ absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ParseKey(const std::string& path, std:
     key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
   }
   ERR_clear_error();
-  if (key == nullptr) return Bad(path, "the private key is damaged or of an unknown kind");
+  if (key == nullptr) return Bad(path, "the private key is damaged or of an unknown type");
   return key;
 }
 
@@ -104,11 +104,11 @@ absl::Status DescribeKey(const std::string& path, const EVP_PKEY* key,
       material.info.key_type = "ED25519";
       return absl::OkStatus();
     default:
-      return Bad(path, "unsupported kind of key, expected EC, RSA or Ed25519");
+      return Bad(path, "unsupported type of key, expected EC, RSA or Ed25519");
   }
 }
 
-// The position of the certificate that the key is of, or their count.
+// The position of the certificate that `key` belongs to; chain.size() if there is none.
 size_t FindLeaf(const Chain& chain, const EVP_PKEY* key) {
   const auto leaf = std::find_if(chain.begin(), chain.end(), [&](const auto& cert) {
     return X509_check_private_key(cert.get(), key) == 1;
@@ -124,7 +124,7 @@ bool ReadDates(const X509* cert, int64_t& not_before, int64_t& not_after) {
   return ok;
 }
 
-// RFC 7633: Features ::= SEQUENCE OF INTEGER
+// RFC 7633 section 4.1: Features ::= SEQUENCE OF INTEGER
 bool MustStaple(const X509* leaf) {
   static const ASN1_OBJECT* const oid = OBJ_txt2obj(kTlsFeature, 1);
   const int at = X509_get_ext_by_OBJ(leaf, oid, -1);
@@ -168,7 +168,8 @@ bool DescribeSubject(const Chain& chain, OcspSubject& out) {
   return true;
 }
 
-// Keeps what is sent, and what is looked at again later.
+// Fills in the chain to send, the leaf's fingerprint, the issuers' expiry dates and the
+// OCSP subject.
 bool FillChain(const Chain& chain, CertificateMaterial& material) {
   for (const auto& cert : chain) {
     uint8_t* der = nullptr;
@@ -208,24 +209,24 @@ absl::StatusOr<std::shared_ptr<const CertificateMaterial>> ParseCertificate(
   if (auto status = DescribeKey(key_file, key->get(), *material); !status.ok()) return status;
   const size_t leaf = FindLeaf(*certificates, key->get());
   if (leaf == certificates->size()) {
-    return Bad(key_file, absl::StrCat("is not the key of the certificate in ", cert_file));
+    return Bad(key_file, absl::StrCat("the key does not belong to a certificate in ", cert_file));
   }
   const OrderedChain ordered = OrderChain(*std::move(certificates), leaf);
   const X509* cert = ordered.sent.front().get();
   CertificateInfo& info = material->info;
   if (!ReadDates(cert, info.not_before, info.not_after)) {
-    return Bad(cert_file, "the certificate's dates cannot be read");
+    return Bad(cert_file, "cannot read the certificate's dates");
   }
   CertificateNames names;
   if (!ReadNames(cert, names)) {
-    return Bad(cert_file, "the certificate's alternative names cannot be read");
+    return Bad(cert_file, "cannot read the certificate's alternative names");
   }
   for (const std::string& warning : ordered.warnings) {
     material->warnings.push_back(absl::StrCat(cert_file, ": ", warning));
   }
   if (names.unusable) {
     material->warnings.push_back(
-        absl::StrCat(cert_file, ": not every name of it can be asked for: ", names.text));
+        absl::StrCat(cert_file, ": clients cannot request every name of it: ", names.text));
   }
   if (!ordered.note.empty()) material->note = absl::StrCat(cert_file, ": ", ordered.note);
   info.file = cert_file;
@@ -237,7 +238,7 @@ absl::StatusOr<std::shared_ptr<const CertificateMaterial>> ParseCertificate(
   const bool filled =
       FillChain(ordered.sent, *material) && MakeSslCredential(*material, {}) != nullptr;
   ERR_clear_error();
-  if (!filled) return Bad(cert_file, "cannot be used for TLS");
+  if (!filled) return Bad(cert_file, "the TLS library does not accept the certificate");
   return std::shared_ptr<const CertificateMaterial>(std::move(material));
 }
 

@@ -1,7 +1,7 @@
-// From the text of a certificate file and a key file to what TLS needs of them.
-// For tls/ only.
+// Parses the text of a certificate file and a key file into the material for TLS. For
+// tls/ only.
 //
-// Not for: what the day or the file system decides (credential_store.cc).
+// Not for: checks that depend on the date or the file system (credential_store.cc).
 #pragma once
 
 #include <memory>
@@ -14,18 +14,18 @@
 
 namespace starling {
 
-// The paths are for messages; they are the same for a file of both. An error begins
-// with the path of the file that is to blame, and holds nothing of a key.
+// The paths appear in messages only; they are equal if one file holds both. An error
+// begins with the path of the file at fault and contains nothing of a key.
 absl::StatusOr<std::shared_ptr<const CertificateMaterial>> ParseCertificate(
     const std::string& cert_file, std::string_view cert_pem, const std::string& key_file,
     std::string_view key_pem);
 
-// `ocsp` (DER) is sent to clients that ask; empty: none. Null on lack of memory, or if
-// the chain cannot be used for TLS.
+// `ocsp` is the response (DER) for clients that ask for one; it may be empty. Null if
+// memory ran out or the library does not accept the chain.
 bssl::UniquePtr<SSL_CREDENTIAL> MakeSslCredential(const CertificateMaterial& material,
                                                   std::span<const uint8_t> ocsp);
 
-// Whether there is a certificate, or a private key, to be looked for in the text.
+// Whether the text seems to hold a certificate or a private key.
 bool HoldsCertificate(std::string_view pem);
 bool HoldsKey(std::string_view pem);
 

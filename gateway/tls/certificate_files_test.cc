@@ -1,4 +1,4 @@
-// Files that are hostile or by mistake: a clear error that names the file.
+// Tests hostile and mistaken files: each gives a clear error that names the file.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
@@ -25,7 +25,7 @@ class FilesTest : public CredentialFolderTest {
     const std::string path = file.front() == '/' ? file : Path(file);
     EXPECT_EQ(message.find(path + ": "), 0u) << message;
     EXPECT_NE(message.find(text), std::string::npos) << message;
-    // Nothing of a key's text in any message.
+    // No message contains any of the key's text.
     EXPECT_EQ(message.find(good_.key.substr(40, 12)), std::string::npos) << message;
   }
 
@@ -110,8 +110,12 @@ TEST_F(FilesTest, HostilePairs) {
                   "-----END ENCRYPTED PRIVATE KEY-----\n")},
        "enc.key",
        "passphrase"},
-      {{cert, Put("other.key", MakeTestKey(TestKey::kEcP256))}, "other.key", "not the key"},
-      {{cert, Put("kind.key", MakeTestKey(TestKey::kRsa2048))}, "kind.key", "not the key"},
+      {{cert, Put("other.key", MakeTestKey(TestKey::kEcP256))},
+       "other.key",
+       "does not belong to a certificate"},
+      {{cert, Put("kind.key", MakeTestKey(TestKey::kRsa2048))},
+       "kind.key",
+       "does not belong to a certificate"},
       {{Put("weak.crt", rsa1024.cert), Put("weak.key", rsa1024.key)}, "weak.key", "1024 bits"},
       {{Put("p224.crt", p224.cert), Put("p224.key", p224.key)}, "p224.key", ""},
   };
@@ -127,7 +131,7 @@ TEST_F(FilesTest, HostileBundles) {
       {"junk", "no PEM certificate"},
       {good_.cert, "no PEM private key"},
       {good_.key, "no PEM certificate"},
-      {good_.cert + other, "not the key"},
+      {good_.cert + other, "does not belong to a certificate"},
       {good_.key + good_.cert.substr(0, good_.cert.size() / 2), "damaged"},
       {good_.cert + good_.key.substr(0, good_.key.size() / 2), "damaged"},
   };
@@ -136,7 +140,7 @@ TEST_F(FilesTest, HostileBundles) {
 
 TEST_F(FilesTest, CutAnywhere) {
   const std::string cert = Put("good.crt", good_.cert), key = Put("good.key", good_.key);
-  // Without the last line feed a file is still whole.
+  // A file without the last line feed is still complete.
   for (size_t size = 0; size + 1 < good_.cert.size(); size += 7) {
     ExpectError({Put("cut.crt", good_.cert.substr(0, size)), key}, "cut.crt", "");
   }
@@ -148,7 +152,7 @@ TEST_F(FilesTest, CutAnywhere) {
 TEST_F(FilesTest, UnreadableFile) {
   const CertificateSource files = Put(MakeTestCertificate(), 0);
   absl::StatusOr<std::shared_ptr<const Credential>> loaded = absl::UnknownError("not loaded");
-  // Root reads everything by its capabilities, which a thread can give up for itself.
+  // Root can read everything through its capabilities; a single thread can give them up.
   std::thread([&] {
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2] = {};
@@ -165,20 +169,20 @@ TEST_F(FilesTest, WorldReadableKey) {
   ASSERT_TRUE(loaded.ok());
   ASSERT_EQ(Info(**loaded).warnings.size(), 1u);
   EXPECT_EQ(Info(**loaded).warnings[0],
-            Path("test.key") + ": holds a private key that every user can read");
+            Path("test.key") + ": every user can read this private key");
 
-  // The same content, the mode corrected: judged anew.
+  // With the same content and a corrected mode, the warning disappears.
   loaded = store_.Load(Put(made, 0600));
   ASSERT_TRUE(loaded.ok());
   EXPECT_TRUE(Info(**loaded).warnings.empty());
 
   loaded = store_.Load({.pem = Put("a.pem", made.key + made.cert, 0644)});
   ASSERT_TRUE(loaded.ok());
-  EXPECT_TRUE(Holds(Info(**loaded).warnings, Path("a.pem") + ": holds a private key"));
+  EXPECT_TRUE(Holds(Info(**loaded).warnings, Path("a.pem") + ": every user can read"));
 }
 
-// What is replaced in a read file is wiped, as is what goes out of scope: both end in
-// the destructor.
+// Assigning to a read file wipes its old text, as destroying it does: both use the
+// destructor.
 TEST_F(FilesTest, ReadFilesMoveWithoutCopies) {
   auto first = ReadPemFile(Put("a", std::string(100, 'a')));
   ASSERT_TRUE(first.ok());

@@ -37,7 +37,7 @@ std::string WithoutExtension(std::string_view name) {
   return std::string(name.substr(0, name.rfind('.')));
 }
 
-// One folder's names, and which of them are taken already.
+// The file names in one folder, and which of them are not yet assigned to a certificate.
 class Names {
  public:
   Names(std::string folder, std::set<std::string> files)
@@ -45,7 +45,7 @@ class Names {
 
   bool Has(const std::string& name) const { return files_.contains(name); }
   bool Left(const std::string& name) const { return left_.contains(name); }
-  // Taken or of no interest: no note is made of it.
+  // The file is assigned or uninteresting: Classify does not report it as skipped.
   void Drop(const std::string& name) { left_.erase(name); }
   std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
 
@@ -60,7 +60,7 @@ class Names {
     Drop(pem + ".ocsp");
   }
 
-  // A copy, since those that are looked at are dropped.
+  // Returns a copy because callers drop names while they iterate.
   std::vector<std::string> LeftWith(std::string_view extension) const {
     std::vector<std::string> found;
     for (const std::string& name : left_) {
@@ -95,7 +95,7 @@ void TakeKubernetes(Names& names, CertificateFolder& out) {
   names.Drop("ca.crt");
 }
 
-// acme.sh: fullchain.cer, and NAME.key in a folder of that name or NAME_ecc.
+// acme.sh writes fullchain.cer and NAME.key into a folder called NAME or NAME_ecc.
 void TakeAcmeSh(Names& names, CertificateFolder& out) {
   const std::string cert = "fullchain.cer";
   if (!names.Left(cert)) return;
@@ -128,10 +128,10 @@ void TakeBundleOrPass(Names& names, const std::string& name, CertificateFolder& 
   } else if (name == kFullChain) {
     out.errors.push_back(absl::StrCat(path, ": its key ", kPrivateKey, " is missing"));
   } else if (HoldsKey(file->text)) {
-    out.notes.push_back(absl::StrCat(path, ": passed over, a key without a certificate"));
+    out.notes.push_back(absl::StrCat(path, ": skipped: it holds a key but no certificate"));
   } else {
-    out.notes.push_back(absl::StrCat(path, ": passed over, no key in it, and no ",
-                                     WithoutExtension(name), ".key for it"));
+    out.notes.push_back(absl::StrCat(path, ": skipped: it holds no key, and there is no ",
+                                     WithoutExtension(name), ".key"));
   }
   names.Drop(name);
 }
@@ -157,7 +157,7 @@ void Classify(Names& names, CertificateFolder& out) {
     }
   }
   for (const std::string& name : names.left()) {
-    out.notes.push_back(absl::StrCat(names.Path(name), ": passed over"));
+    out.notes.push_back(absl::StrCat(names.Path(name), ": skipped"));
   }
 }
 
@@ -177,18 +177,19 @@ class Scanner {
       struct stat status = {};
       if (stat(path.c_str(), &status) != 0) {
         if (errno == ELOOP) {
-          Fail(absl::StrCat(path, ": is a loop of symbolic links"));
+          Fail(absl::StrCat(path, ": symbolic links form a loop"));
         } else {
-          files.insert(name);  // reading it says what is wrong, if it matters
+          files.insert(name);  // if the file matters, reading it reports the error
         }
       } else if (!S_ISDIR(status.st_mode) || HasFileExtension(name)) {
         files.insert(name);
       } else if (status.st_dev == self.st_dev && status.st_ino == self.st_ino) {
-        Fail(absl::StrCat(path, ": is a loop, a link to its own folder"));
+        Fail(absl::StrCat(path, ": a link to its own folder forms a loop"));
       } else if (top) {
         subfolders.push_back(path);
       } else {
-        out_.notes.push_back(absl::StrCat(path, ": passed over, a folder too deep"));
+        out_.notes.push_back(
+            absl::StrCat(path, ": skipped: only one level of subfolders is searched"));
       }
     }
     Names found(folder, std::move(files));
@@ -212,7 +213,7 @@ class Scanner {
       if (entry->d_name[0] == '.') continue;
       if (left_ == 0) {
         exhausted_ = true;
-        Fail(absl::StrCat(folder, ": more names than can be looked through, in it and beside it"));
+        Fail(absl::StrCat(folder, ": too many files in the folder and its subfolders"));
         return false;
       }
       left_--;
@@ -241,9 +242,9 @@ CertificateFolder ScanCertificateFolder(const std::string& folder, size_t max_en
   if (found.sources.empty() && found.errors.empty()) {
     found.errors.push_back(
         absl::StrCat(path,
-                     ": no certificate is in it nor in its subfolders, expected tls.crt with "
+                     ": the folder and its subfolders hold no certificate, expected tls.crt with "
                      "tls.key, fullchain.pem with privkey.pem, NAME.crt with NAME.key, or "
-                     "NAME.pem with the key in it"));
+                     "NAME.pem that includes the key"));
   }
   return found;
 }

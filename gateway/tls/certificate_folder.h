@@ -1,8 +1,8 @@
-// Finds the certificates of a folder that an ACME client or Kubernetes fills.
-// For tls/ only.
+// Finds the certificates in a folder that an ACME client or Kubernetes fills. For tls/
+// only.
 //
-// Not for: whether they are any good. A file that has the name of a certificate is
-// one, so that a damaged one is an error and not passed over.
+// Not for: checking the certificates. The name alone makes a file a certificate, so a
+// damaged one is an error later rather than silently skipped.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +18,11 @@ inline constexpr size_t kMaxFolderEntries = 20'000;
 struct CertificateFolder {
   std::vector<CertificateSource> sources;  // pairs and bundles, sorted by path
   std::vector<std::string> errors;         // each begins with a path
-  std::vector<std::string> notes;          // of files that were passed over
+  std::vector<std::string> notes;          // files that were skipped, and why
 };
 
-// Looks at `folder` and its subfolders of one level. None found is an error, and so
-// are more than `max_entries` names in all.
+// Searches `folder` and its direct subfolders. Finding no certificate is an error, and so
+// are more than `max_entries` names altogether.
 CertificateFolder ScanCertificateFolder(const std::string& folder,
                                         size_t max_entries = kMaxFolderEntries);
 

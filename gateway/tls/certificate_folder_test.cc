@@ -58,7 +58,7 @@ TEST_F(FolderTest, Certbot) {
   EXPECT_EQ(Files(set, folder_),
             (Names{"live/a.example/fullchain.pem", "live/b.example/fullchain.pem"}));
   ASSERT_EQ(set.notes.size(), 3u);
-  for (const std::string& note : set.notes) EXPECT_TRUE(note.ends_with("README: passed over"));
+  for (const std::string& note : set.notes) EXPECT_TRUE(note.ends_with("README: skipped"));
 }
 
 TEST_F(FolderTest, AcmeSh) {
@@ -70,7 +70,7 @@ TEST_F(FolderTest, AcmeSh) {
   const CertificateSet set = LoadFolder();
   EXPECT_TRUE(set.errors.empty()) << set.errors.front();
   EXPECT_EQ(Files(set, folder_), (Names{"a.example_ecc/fullchain.cer", "b.example/fullchain.cer"}));
-  EXPECT_EQ(set.notes, Names{Path("b.example/old.key") + ": passed over"});
+  EXPECT_EQ(set.notes, Names{Path("b.example/old.key") + ": skipped"});
 }
 
 TEST_F(FolderTest, PairsAndBundlesSorted) {
@@ -99,10 +99,10 @@ TEST_F(FolderTest, ResponsesBelongToTheirCertificates) {
   for (const auto& credential : set.credentials) {
     EXPECT_EQ(Info(*credential).ocsp, CertificateInfo::Ocsp::kGood);
   }
-  EXPECT_EQ(set.notes, Names{Path("c.ocsp") + ": passed over"});
+  EXPECT_EQ(set.notes, Names{Path("c.ocsp") + ": skipped"});
 }
 
-TEST_F(FolderTest, JunkIsPassedOverAndTold) {
+TEST_F(FolderTest, JunkIsSkippedAndNoted) {
   PutPair("a.crt", "a.key");
   Put("README", "hello");
   Put("lonely.crt", "whatever");
@@ -120,7 +120,7 @@ TEST_F(FolderTest, JunkIsPassedOverAndTold) {
   EXPECT_EQ(set.notes.size(), 8u);
   for (const std::string name : {"README", "lonely.crt", "orphan.key", "chain.pem", "privkey1.pem",
                                  "sub/deeper", "fifo", "dangling"}) {
-    EXPECT_TRUE(Holds(set.notes, Path(name) + ": passed over")) << name;
+    EXPECT_TRUE(Holds(set.notes, Path(name) + ": skipped")) << name;
   }
 }
 
@@ -130,10 +130,10 @@ TEST_F(FolderTest, NotesAreBounded) {
   const CertificateSet set = LoadFolder();
   EXPECT_EQ(set.credentials.size(), 1u);
   ASSERT_EQ(set.notes.size(), 101u);
-  EXPECT_EQ(set.notes.back(), "and 200 more of this kind");
+  EXPECT_EQ(set.notes.back(), "and 200 more notes");
 }
 
-// Each beside a good one, which is loaded nevertheless.
+// Each bad file is beside a good certificate, which is loaded nevertheless.
 TEST_F(FolderTest, BadFilesOfGoodNamesAreErrors) {
   const TestCertificate good = MakeTestCertificate();
   const struct {
@@ -146,7 +146,8 @@ TEST_F(FolderTest, BadFilesOfGoodNamesAreErrors) {
       {"tls.crt", "", "tls.key", good.key, "tls.crt", "is empty"},
       {"tls.crt", good.cert.substr(0, 300), "tls.key", good.key, "tls.crt", "damaged"},
       {"tls.crt", good.cert, "tls.key", good.key.substr(0, 90), "tls.key", "damaged"},
-      {"tls.crt", good.cert, "tls.key", MakeTestKey(TestKey::kEcP256), "tls.key", "not the key"},
+      {"tls.crt", good.cert, "tls.key", MakeTestKey(TestKey::kEcP256), "tls.key",
+       "does not belong to a certificate"},
       {"a.pem", "", "", "", "a.pem", "is empty"},
       {"a.pem", std::string((1 << 20) + 1, 'x'), "", "", "a.pem", "larger than 1024 KiB"},
       {"a.pem", good.cert + good.key.substr(0, 90), "", "", "a.pem", "damaged"},
@@ -197,7 +198,7 @@ TEST_F(FolderTest, LoopsOfLinks) {
   PutPair("a.crt", "a.key");
   for (const auto& [target, name] : {std::pair{"loop", "loop"}, {"tls.crt", "tls.crt"}}) {
     Link(target, name);
-    ExpectOneError(LoadFolder(), name, "loop of symbolic links");
+    ExpectOneError(LoadFolder(), name, "symbolic links form a loop");
     std::filesystem::remove(Path(name));
   }
   Link(".", "self");
@@ -210,7 +211,7 @@ TEST_F(FolderTest, EntriesAreBounded) {
   EXPECT_TRUE(ScanCertificateFolder(folder_, 5).errors.empty());
   const CertificateFolder found = ScanCertificateFolder(folder_, 4);
   ASSERT_EQ(found.errors.size(), 1u);
-  EXPECT_EQ(found.errors[0].find(Path("sub") + ": more names"), 0u) << found.errors[0];
+  EXPECT_EQ(found.errors[0].find(Path("sub") + ": too many files"), 0u) << found.errors[0];
   EXPECT_EQ(ScanCertificateFolder(folder_, 1).errors.size(), 1u);
 }
 

@@ -29,9 +29,9 @@ std::string AddressText(const ASN1_OCTET_STRING* address) {
   return text;
 }
 
-// Lower-case letters, digits, hyphen and, as they are met in practice, underscore;
-// an asterisk as the whole first label only. Other alphabets come as A-labels
-// (RFC 5280 section 7.2), as they do in the SNI (RFC 6066 section 3).
+// Letters, digits, hyphens and, because real certificates contain them, underscores; an
+// asterisk only as the whole first label. Names in other alphabets appear as A-labels
+// (RFC 5280 section 7.2), in the SNI too (RFC 6066 section 3).
 bool IsHostName(std::string_view name) {
   if (name.starts_with("*.")) name.remove_prefix(2);
   if (name.empty() || name.size() > kMaxHostName || name.front() == '.' || name.back() == '.' ||
@@ -46,7 +46,7 @@ bool IsHostName(std::string_view name) {
 void AddDnsName(std::string name, CertificateNames& out, std::vector<std::string>& texts) {
   absl::AsciiStrToLower(&name);
   if (name.size() > 1 && name.back() == '.') name.pop_back();
-  texts.push_back(absl::CHexEscape(name));  // for people and logs
+  texts.push_back(absl::CHexEscape(name));  // this text goes into logs and labels
   if (!IsHostName(name)) {
     out.unusable = true;
   } else if (std::find(out.dns.begin(), out.dns.end(), name) == out.dns.end()) {
@@ -76,7 +76,7 @@ bool ReadNames(const X509* leaf, CertificateNames& out) {
   }
   if (sans == nullptr) {
     AddDnsName(DisplayName(X509_get_subject_name(leaf)), out, texts);
-    out.unusable = false;  // a common name may be anything
+    out.unusable = false;  // a common name need not be a host name
   }
   out.text = absl::StrJoin(texts, ",");
   return true;

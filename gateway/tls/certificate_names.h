@@ -1,4 +1,4 @@
-// For which hosts a certificate is (RFC 9525). For tls/ only.
+// Reads the host names that a certificate is valid for (RFC 9525). For tls/ only.
 #pragma once
 
 #include <openssl/x509.h>
@@ -11,11 +11,11 @@ namespace starling {
 struct CertificateNames {
   std::string text;              // CertificateInfo::names
   std::vector<std::string> dns;  // CertificateMaterial::dns_names
-  bool unusable = false;         // some are no host names, or partial wildcards: left out of `dns`
+  bool unusable = false;  // `dns` lacks names that are not host names or whole-label wildcards
 };
 
-// Subject alternative names; the common name only where there are none. False if they
-// are damaged.
+// Reads the subject alternative names, or the common name if the certificate has none.
+// False if the extension is damaged.
 bool ReadNames(const X509* leaf, CertificateNames& out);
 
 }  // namespace starling

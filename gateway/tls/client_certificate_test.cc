@@ -1,5 +1,5 @@
-// Certificates of clients: who is verified, by which lists and limits, and that no
-// ticket is a way around.
+// Tests client certificates: which clients are verified, revocation lists and limits, and
+// that no ticket bypasses verification.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -38,7 +38,7 @@ class ClientCertificateTest : public CredentialFolderTest {
     return *std::move(context);
   }
 
-  // "verified as NAME by ISSUER", another result, or why the handshake failed.
+  // "verified as NAME by ISSUER", another result, or the reason why the handshake failed.
   static std::string Result(TlsContext& context, TestClientOptions options) {
     TestClient client(options);
     TestServer server(context);
@@ -119,11 +119,11 @@ TEST_F(ClientCertificateTest, ListsCountForTheWholeChain) {
       {below_.Revoke({bad.serial}), "verified as client by Below", "failed"},
       {below_.Revoke({bad.serial}) + root_.Revoke({}), "verified as client by Below", "failed"},
       {below_.Revoke({}) + root_.Revoke({below_.serial()}), "failed", "failed"},
-      // The list of the one that issued it is missing, or out of date.
+      // The issuer's list is missing or has expired.
       {root_.Revoke({}), "failed", "failed"},
       {below_.Revoke({}, -3'600) + root_.Revoke({}), "failed", "failed"},
       {below_.Revoke({}) + root_.Revoke({}, -3'600), "failed", "failed"},
-      // Signed by another of the same name.
+      // Another authority with the same name signed the list.
       {TestAuthority("Below").Revoke({}), "failed", "failed"},
   };
   for (const auto& row : rows) {
@@ -133,12 +133,13 @@ TEST_F(ClientCertificateTest, ListsCountForTheWholeChain) {
   }
 }
 
-TEST_F(ClientCertificateTest, ListsThatAreOutOfDateAreTold) {
+TEST_F(ClientCertificateTest, ExpiredListsCauseAWarning) {
   EXPECT_TRUE(Trust(root_.Revoke({}))->warnings().empty());
   const auto trust = Trust(root_.Revoke({}) + below_.Revoke({}, -3'600));
   ASSERT_EQ(trust->warnings().size(), 1u);
-  EXPECT_EQ(trust->warnings()[0].find(Path("lists.crl") + ": the revocation list of Below is out"),
-            0u)
+  EXPECT_EQ(
+      trust->warnings()[0].find(Path("lists.crl") + ": the revocation list of Below expired 20"),
+      0u)
       << trust->warnings()[0];
 }
 
@@ -175,8 +176,8 @@ TEST_F(ClientCertificateTest, DepthAndSizeAreLimited) {
   }
 }
 
-// A client whose chain no ticket can hold has a full handshake each time, and is nobody in
-// each; one that fits comes back by its ticket, verified or not.
+// A client whose chain is too large for a ticket has a full handshake each time and is
+// never verified. A client whose chain fits resumes, verified or not.
 TEST_F(ClientCertificateTest, WhatIsNotVerifiedIsNotVerifiedByATicket) {
   TestLeafOptions big;
   big.padding = 17'000;
@@ -201,8 +202,8 @@ TEST_F(ClientCertificateTest, WhatIsNotVerifiedIsNotVerifiedByATicket) {
   }
 }
 
-// A ticket that another policy gave is worth nothing, and what a ticket says of its
-// client is verified again.
+// A ticket from another policy is worthless, and the server verifies the certificate in a
+// ticket again.
 TEST_F(ClientCertificateTest, NoTicketIsAWayAround) {
   const TestLeaf leaf = root_.Issue();
   const auto none = Server(Mode::kNone, nullptr);
@@ -227,7 +228,7 @@ TEST_F(ClientCertificateTest, NoTicketIsAWayAround) {
   }
 }
 
-// TLS 1.2 resumes without a look at them.
+// TLS 1.2 does not negotiate them again on resumption, so tickets must depend on them.
 TEST_F(ClientCertificateTest, TicketsAreBoundToGroupsAndSignatures) {
   const auto make = [&](std::vector<std::string> groups, std::vector<std::string> signatures) {
     return std::move(TlsContext::Create({.certificates = index_,

@@ -11,7 +11,8 @@
 namespace starling {
 namespace {
 
-// RFC 8701: values that mean nothing, sent so that servers learn to ignore them.
+// RFC 8701: reserved values that clients send so that servers learn to ignore unknown
+// ones.
 bool IsGrease(uint16_t value) {
   return (value & 0x0f0f) == 0x0a0a && (value >> 8) == (value & 0xff);
 }
@@ -42,8 +43,8 @@ bool ChooseGroups(const SSL_CLIENT_HELLO& hello, const std::vector<uint16_t>& po
 bool ChooseCredentials(const SSL_CLIENT_HELLO& hello, const TlsContext::Impl& context) {
   const char* sni = SSL_get_servername(hello.ssl, TLSEXT_NAMETYPE_host_name);
   if (sni == nullptr) return true;
-  // The library keeps this copy as long as the SSL and uses it for nothing else, so
-  // the lower-case form needs no memory of its own.
+  // The library keeps this copy as long as the SSL lives and does not use it otherwise,
+  // so it can be turned to lower case in place.
   char* name = const_cast<char*>(sni);
   for (char* p = name; *p != '\0'; p++) *p = absl::ascii_tolower(static_cast<uint8_t>(*p));
 
@@ -61,7 +62,7 @@ bool OrderGroupsByKeyShare(std::span<const uint8_t> key_share, std::span<const u
                            std::span<uint16_t> groups) {
   CBS extension, shares;
   CBS_init(&extension, key_share.data(), key_share.size());
-  // What is malformed is for the library to refuse.
+  // The library refuses a malformed extension later.
   if (policy.size() > kMaxGroups || !CBS_get_u16_length_prefixed(&extension, &shares)) return false;
   bool shared[kMaxGroups] = {};
   while (CBS_len(&shares) > 0) {

@@ -16,21 +16,21 @@ namespace {
 
 using List = CredentialIndex::List;
 
-// ".example.org" of "mail.example.org"; null if there is no label to put an asterisk
-// for.
+// ".example.org" of "mail.example.org"; empty if the name has no label that a wildcard
+// could replace.
 std::string_view WildcardSuffix(std::string_view name) {
   const size_t dot = name.find('.');
   if (dot == std::string_view::npos || dot == 0) return {};
   return name.substr(dot);
 }
 
-// As in by_name_.
+// The key of a certificate's name in by_name_.
 std::string_view KeyOf(std::string_view dns_name) {
   return dns_name.starts_with("*.") ? dns_name.substr(1) : dns_name;
 }
 
-// A second credential of a type of key would never be taken: a client that can verify
-// it can verify the first.
+// The library would never choose a second credential of the same key type: a client that
+// supports it supports the first.
 void AddUnlessTypeThere(List& list, const Credential* credential) {
   const bool there = std::any_of(list.begin(), list.end(), [&](const Credential* c) {
     return c->info.key_type == credential->info.key_type;
@@ -53,7 +53,7 @@ class CredentialIndex::Builder {
         groups_[KeyOf(name)].push_back(candidate);
       }
     }
-    Candidates sharing;  // a name with the first
+    Candidates sharing;  // credentials that share a name with the first one
     if (!all.empty()) {
       sharing.push_back(all.front());
       for (const std::string& name : index_.credentials_.front()->material->dns_names) {
@@ -71,10 +71,10 @@ class CredentialIndex::Builder {
   }
 
  private:
-  // In the order of preference.
+  // Members are in the order in which they decide.
   struct Candidate {
     bool invalid = false;
-    bool by_wildcard = false;  // where there is one of the name itself
+    bool by_wildcard = false;  // covers an exact name of another certificate by a wildcard
     KeyKind kind = KeyKind::kEc;
     size_t at = 0;
 
@@ -98,7 +98,8 @@ class CredentialIndex::Builder {
     return list;
   }
 
-  // Those of a kind that the list has not, so that every client gets one.
+  // Adds a credential of each kind of key that the list lacks, so that it has one for
+  // every client.
   void AddOtherKinds(List& list) const {
     std::array<bool, kKeyKindCount> there = {};
     for (const Credential* credential : list) {
@@ -142,7 +143,7 @@ CredentialIndex::CredentialIndex(Credentials credentials, int64_t now)
 
 std::optional<size_t> CredentialIndex::Find(std::string_view name) const {
   if (name.ends_with('.')) name.remove_suffix(1);
-  // A leading dot is no host name, and would meet a wildcard's key.
+  // A name with a leading dot is not a host name, but would match a wildcard's key.
   if (name.empty() || name.front() == '.') return std::nullopt;
   if (const auto exact = by_name_.find(name); exact != by_name_.end()) return exact->second;
   const std::string_view suffix = WildcardSuffix(name);

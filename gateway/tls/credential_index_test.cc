@@ -29,7 +29,7 @@ std::shared_ptr<const Credential> Make(KeyKind kind, std::vector<std::string> na
   return credential;
 }
 
-// What is offered for `name`; the default's list for one that is not known.
+// The credentials offered for `name`; the default list for an unknown name.
 const List& Offered(const CredentialIndex& index, const std::string& name) {
   return index.At(index.Find(name).value_or(CredentialIndex::kDefault));
 }
@@ -55,7 +55,7 @@ TEST(CredentialIndexTest, ListsBestMatchesFirstAndOneOfEachOtherKind) {
       {"x.example", true, {b.get(), a.get()}},
       {"x.example.", true, {b.get(), a.get()}},
       {"c.sub.example", true, {c.get(), b.get()}},
-      {"x.sub.example", false, {a.get(), a_rsa.get()}},  // a wildcard is for one label
+      {"x.sub.example", false, {a.get(), a_rsa.get()}},  // a wildcard covers one label
       {"example", false, {a.get(), a_rsa.get()}},
       {".example", false, {a.get(), a_rsa.get()}},
       {"*.example", true, {b.get(), a.get()}},
@@ -86,12 +86,12 @@ TEST(CredentialIndexTest, ValidOnesComeFirst) {
             (List{rsa.get(), expired.get()}));
   EXPECT_EQ(CredentialIndex({expired, valid}, kNow).At(CredentialIndex::kDefault),
             (List{valid.get()}));
-  // A wildcard's that is valid goes before one of the name itself that is not.
+  // A valid wildcard certificate comes before an invalid one for the name itself.
   const auto wildcard = Make(KeyKind::kEc, {"*.example"});
   EXPECT_EQ(Offered(CredentialIndex({expired, wildcard}, kNow), "a.example"),
             (List{wildcard.get()}));
   EXPECT_EQ(Offered(CredentialIndex({valid, wildcard}, kNow), "a.example"), (List{valid.get()}));
-  // One that has expired is still better than none.
+  // An expired certificate is better than no certificate.
   EXPECT_EQ(Offered(CredentialIndex({expired}, kNow), "a.example"), (List{expired.get()}));
 }
 
@@ -125,7 +125,7 @@ TEST(CredentialIndexTest, ManyOfOneNameMakeShortLists) {
 class ManyCertificatesTest : public CredentialFolderTest {};
 
 TEST_F(ManyCertificatesTest, FiveThousandFilesAreLoadedAndFound) {
-  constexpr int kCount = 5'000, kEach = 500;  // certificates, and those of a subfolder
+  constexpr int kCount = 5'000, kEach = 500;  // all certificates, and those in each subfolder
   const auto name = [](int i) { return "host" + std::to_string(i) + ".example"; };
   for (int i = 0; i < kCount; i++) {
     TestCertificateOptions options;
@@ -148,7 +148,7 @@ TEST_F(ManyCertificatesTest, FiveThousandFilesAreLoadedAndFound) {
   }
   EXPECT_EQ(found, kCount);
   EXPECT_FALSE(index->Find("host5000.example").has_value());
-  // Nothing is parsed again for those who still hold it.
+  // The store does not parse content again while somebody holds its credential.
   const CertificateSet again = LoadFolder(kCount);
   EXPECT_EQ(again.credentials, set.credentials);
 }

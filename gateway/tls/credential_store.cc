@@ -24,9 +24,9 @@ namespace {
 using Ocsp = CertificateInfo::Ocsp;
 
 constexpr int64_t kExpiryWarningSeconds = 14 * 86400;
-// A responder's clock may be a little ahead, as clients allow as well.
+// Tolerates a responder whose clock is a little ahead, as clients do.
 constexpr int64_t kClockSkewSeconds = 300;
-// A response that does not say until when is taken for this old at most.
+// The validity of a response that has no nextUpdate.
 constexpr int64_t kOcspMaxAgeSeconds = 7 * 86400;
 constexpr size_t kMaxNotes = 100;
 constexpr size_t kFirstSweep = 64;
@@ -43,7 +43,7 @@ Sha256 Digest(std::string_view cert, std::string_view key) {
   const uint64_t cert_size = cert.size();
   SHA256_CTX context;
   SHA256_Init(&context);
-  // The length separates the two.
+  // The length keeps the two contents apart.
   SHA256_Update(&context, &cert_size, sizeof(cert_size));
   SHA256_Update(&context, cert.data(), cert.size());
   SHA256_Update(&context, key.data(), key.size());
@@ -52,11 +52,11 @@ Sha256 Digest(std::string_view cert, std::string_view key) {
   return digest;
 }
 
-// One source's files.
+// The files of one source.
 struct Content {
   std::string cert_file, key_file, ocsp_file;
   std::string_view cert, key;
-  std::string ocsp;  // empty: there is none
+  std::string ocsp;  // empty: no response
   bool key_world_readable = false;
 };
 
@@ -85,19 +85,20 @@ absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
   return absl::OkStatus();
 }
 
-// The earlier of the two that are still to come; 0: none.
+// The earlier of `a` and, if it is after `now`, `b`; an `a` of 0 means no time.
 int64_t Sooner(int64_t a, int64_t b, int64_t now) {
   if (b <= now) return a;
   return a == 0 ? b : std::min(a, b);
 }
 
-// Says what the response is good for, now; a good one is left in `content`.
+// Judges the response and sets the credential's OCSP facts. Clears content.ocsp unless
+// the response can be sent now.
 absl::Status JudgeOcsp(int64_t now, Content& content, Credential& credential) {
   CertificateInfo& info = credential.info;
   if (content.ocsp_file.empty()) {
     if (!info.must_staple) return absl::OkStatus();
     return Bad(info.file,
-               "the certificate demands an OCSP response (must-staple), and there is none");
+               "the certificate requires an OCSP response (must-staple), but there is none");
   }
   const auto response = ParseOcspResponse(Bytes(content.ocsp), credential.material->subject);
   if (!response.ok()) return Bad(content.ocsp_file, std::string(response.status().message()));
@@ -108,17 +109,19 @@ absl::Status JudgeOcsp(int64_t now, Content& content, Credential& credential) {
   if (response->status == OcspResponse::Status::kRevoked) {
     info.ocsp = Ocsp::kRevoked;
     warning = absl::StrCat("THE CERTIFICATE IS REVOKED since ", DateText(response->revoked_at),
-                           ": ", info.file, ", replace it; the response is not sent");
+                           ": ", info.file, "; replace it. Clients do not get the response");
   } else if (response->status == OcspResponse::Status::kUnknown) {
-    warning = "the responder does not know the certificate, the response is not sent";
+    warning = "the responder does not know the certificate; clients do not get the response";
   } else if (now >= until) {
     info.ocsp = Ocsp::kStale;
-    warning = absl::StrCat("is out of date since ", DateText(until), ", not sent");
+    warning =
+        absl::StrCat("the OCSP response expired ", DateText(until), "; clients do not get it");
   } else if (now + kClockSkewSeconds < response->this_update) {
     info.ocsp = Ocsp::kStale;
     credential.reload_at =
         Sooner(credential.reload_at, response->this_update - kClockSkewSeconds, now);
-    warning = absl::StrCat("is not valid before ", DateText(response->this_update), ", not sent");
+    warning = absl::StrCat("the OCSP response is not valid before ",
+                           DateText(response->this_update), "; clients do not get it");
   } else {
     info.ocsp = Ocsp::kGood;
     credential.ocsp_until = until;
@@ -126,7 +129,7 @@ absl::Status JudgeOcsp(int64_t now, Content& content, Credential& credential) {
     return absl::OkStatus();
   }
   content.ocsp.clear();
-  if (info.must_staple) warning += "; clients will refuse the certificate, which demands one";
+  if (info.must_staple) warning += "; the certificate requires one, so clients will reject it";
   info.warnings.push_back(absl::StrCat(content.ocsp_file, ": ", warning));
   return absl::OkStatus();
 }
@@ -136,10 +139,10 @@ void JudgeDates(const CertificateMaterial& material, int64_t now, CertificateInf
     info.warnings.push_back(absl::StrCat(info.file, ": ", text));
   };
   if (now > info.not_after) {
-    warn(absl::StrCat("expired ", DateText(info.not_after), ", clients will refuse it"));
+    warn(absl::StrCat("expired ", DateText(info.not_after), "; clients will reject it"));
   } else if (now < info.not_before) {
     warn(absl::StrCat("is not valid before ", DateText(info.not_before),
-                      ", clients will refuse it"));
+                      "; clients will reject it"));
   } else if (info.not_after - now < kExpiryWarningSeconds) {
     warn(absl::StrCat("expires ", DateText(info.not_after)));
   }
@@ -161,7 +164,7 @@ struct CredentialStore::Impl {
   absl::StatusOr<std::shared_ptr<const Credential>> Load(const CertificateSource& source);
   void Remember(const std::shared_ptr<const Credential>& credential, Content& content);
 
-  // By the names and the content of certificate and key.
+  // By the paths and the content of certificate and key.
   using Key = std::tuple<std::string, std::string, Sha256>;
   std::map<Key, std::weak_ptr<const Credential>> loaded;
   size_t sweep_at = kFirstSweep;
@@ -180,14 +183,14 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Co
     if (!parsed.ok()) return parsed.status();
     fresh->material = *std::move(parsed);
   }
-  // What changes without the content is judged each time.
+  // Dates and file modes change without the content, so every load checks them.
   const int64_t now = WallNow() / 1'000'000;
   fresh->info = fresh->material->info;
   fresh->info.warnings = fresh->material->warnings;
   JudgeDates(*fresh->material, now, fresh->info);
   if (content.key_world_readable) {
     fresh->info.warnings.push_back(
-        absl::StrCat(content.key_file, ": holds a private key that every user can read"));
+        absl::StrCat(content.key_file, ": every user can read this private key"));
   }
   fresh->reload_at = Sooner(Sooner(0, fresh->info.not_before, now), fresh->info.not_after + 1, now);
   if (auto status = JudgeOcsp(now, content, *fresh); !status.ok()) return status;
@@ -197,7 +200,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Co
   if (known != nullptr && Same(*known, *fresh)) return known;
   fresh->ocsp = content.ocsp;
   fresh->ssl = MakeSslCredential(*fresh->material, Bytes(content.ocsp));
-  if (fresh->ssl == nullptr) return Bad(content.cert_file, "cannot be used for TLS");
+  if (fresh->ssl == nullptr) return Bad(content.cert_file, "the TLS library does not accept it");
   std::shared_ptr<const Credential> result = std::move(fresh);
   Remember(result, content);
   return result;
@@ -205,7 +208,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Co
 
 void CredentialStore::Impl::Remember(const std::shared_ptr<const Credential>& credential,
                                      Content& content) {
-  // Each sweep is paid for by the entries made since the one before.
+  // Sweeping only when the map has doubled keeps the cost per entry constant.
   if (loaded.size() >= sweep_at) {
     std::erase_if(loaded, [](const auto& entry) { return entry.second.expired(); });
     sweep_at = std::max(kFirstSweep, 2 * loaded.size());
@@ -264,14 +267,13 @@ CertificateSet CredentialStore::LoadAll(std::span<const CertificateSource> sourc
     const Credential& credential = **loaded;
     const auto [other, is_new] = leaves.emplace(credential.material->fingerprint, &credential.info);
     if (!is_new) {
-      set.notes.push_back(absl::StrCat(credential.info.file,
-                                       ": passed over, the certificate is in ", other->second->file,
-                                       " already"));
+      set.notes.push_back(absl::StrCat(credential.info.file, ": skipped: ", other->second->file,
+                                       " holds the same certificate"));
       continue;
     }
     if (set.credentials.size() == max_certificates) {
-      set.errors.push_back(absl::StrCat(credential.info.file, ": is one more certificate than the ",
-                                        max_certificates, " that limits allow"));
+      set.errors.push_back(absl::StrCat(
+          credential.info.file, ": too many certificates: the limit is ", max_certificates));
       break;
     }
     if (!credential.material->note.empty()) set.notes.push_back(credential.material->note);
@@ -281,7 +283,7 @@ CertificateSet CredentialStore::LoadAll(std::span<const CertificateSource> sourc
   if (set.notes.size() > kMaxNotes) {
     const size_t more = set.notes.size() - kMaxNotes;
     set.notes.resize(kMaxNotes);
-    set.notes.push_back(absl::StrCat("and ", more, " more of this kind"));
+    set.notes.push_back(absl::StrCat("and ", more, " more notes"));
   }
   return set;
 }
@@ -318,7 +320,7 @@ std::shared_ptr<const Credential> WithoutStaleResponse(
   left->info = credential->info;
   left->info.ocsp = Ocsp::kStale;
   left->info.warnings = {
-      absl::StrCat(left->info.file, ": its OCSP response is out of date, no longer sent")};
+      absl::StrCat(left->info.file, ": the OCSP response expired; clients no longer get it")};
   left->reload_at = NextDate(*left);
   left->ssl = MakeSslCredential(*left->material, {});
   return left->ssl == nullptr ? credential : left;

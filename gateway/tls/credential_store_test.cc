@@ -1,4 +1,4 @@
-// Lists of sources, what is shared between loads, and stapled responses.
+// Tests lists of sources, sharing between loads, and stapled OCSP responses.
 #include "gateway/tls/credential_store.h"
 
 #include <gtest/gtest.h>
@@ -25,16 +25,17 @@ TEST_F(StoreTest, LoadsWhatItCanAndNamesTheRest) {
       {.pem = Put("b.pem", b.cert + b.key)},
       {.cert = Put("bad.crt", "junk"), .key = Put("bad.key", a.key)},
       {.cert = Put("a.crt", a.cert), .key = Put("a.key", a.key)},
-      {.cert = Path("a.crt"), .key = Path("a.key")},            // again
-      {.cert = Put("copy.crt", a.cert), .key = Path("a.key")},  // the same in another file
+      {.cert = Path("a.crt"), .key = Path("a.key")},  // again
+      {.cert = Put("copy.crt", a.cert),
+       .key = Path("a.key")},  // the same certificate in another file
   };
   const CertificateSet set = store_.LoadAll(sources, 2);
   EXPECT_EQ(Files(set, folder_), (std::vector<std::string>{"b.pem", "a.crt"}));
   ASSERT_EQ(set.errors.size(), 1u);
   EXPECT_EQ(set.errors[0].find(Path("bad.crt") + ": "), 0u);
   ASSERT_EQ(set.notes.size(), 2u);
-  EXPECT_EQ(set.notes[1], Path("copy.crt") + ": passed over, the certificate is in " +
-                              Path("a.crt") + " already");
+  EXPECT_EQ(set.notes[1],
+            Path("copy.crt") + ": skipped: " + Path("a.crt") + " holds the same certificate");
 }
 
 TEST_F(StoreTest, ExpiredOnesKeepNobodyFromStarting) {
@@ -43,7 +44,7 @@ TEST_F(StoreTest, ExpiredOnesKeepNobodyFromStarting) {
   const CertificateSet set = store_.LoadAll({&source, 1}, 1);
   EXPECT_TRUE(set.errors.empty());
   ASSERT_EQ(set.credentials.size(), 1u);
-  EXPECT_TRUE(Holds(Info(*set.credentials[0]).warnings, "clients will refuse it"));
+  EXPECT_TRUE(Holds(Info(*set.credentials[0]).warnings, "clients will reject it"));
 }
 
 TEST_F(StoreTest, MoreThanTheLimit) {
@@ -56,7 +57,7 @@ TEST_F(StoreTest, MoreThanTheLimit) {
   const CertificateSet set = store_.LoadAll(sources, 2);
   EXPECT_EQ(set.credentials.size(), 2u);
   ASSERT_EQ(set.errors.size(), 1u);
-  EXPECT_EQ(set.errors[0].find(Path("2.pem") + ": is one more certificate than the 2"), 0u);
+  EXPECT_EQ(set.errors[0].find(Path("2.pem") + ": too many certificates: the limit is 2"), 0u);
 }
 
 TEST_F(StoreTest, ParsesEachContentOnce) {
@@ -66,12 +67,12 @@ TEST_F(StoreTest, ParsesEachContentOnce) {
   const auto second = store_.Load(files);
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(first->get(), second->get());
-  // Warned of or not, what was parsed is shared.
+  // With or without a warning, both share the parsed material.
   const auto readable = store_.Load(Put(made, 0644));
   ASSERT_TRUE(readable.ok());
   EXPECT_NE(readable->get(), first->get());
   EXPECT_EQ((*readable)->material, (*first)->material);
-  // Renewed content is another credential.
+  // Renewed content gives another credential.
   const auto renewed = store_.Load(Put(MakeTestCertificate()));
   ASSERT_TRUE(renewed.ok());
   EXPECT_NE((*renewed)->material, (*first)->material);
@@ -83,7 +84,7 @@ TEST_F(StoreTest, DoesNotGrow) {
     ASSERT_TRUE(store_.LoadPem({"a.crt", "a.key"}, made.cert, made.key).ok());
     ASSERT_LE(store_.size(), 200u);
   }
-  // Failures are not remembered at all.
+  // The store does not remember failures.
   const size_t before = store_.size();
   EXPECT_FALSE(store_.LoadPem({"a.crt", "a.key"}, "junk", "junk").ok());
   EXPECT_EQ(store_.size(), before);
@@ -120,9 +121,9 @@ TEST_F(OcspTest, IsSentOnlyWhileItIsGood) {
   } rows[] = {
       {{}, Ocsp::kGood, ""},
       {{.next_update = 0}, Ocsp::kGood, ""},
-      {{.this_update = 200}, Ocsp::kGood, ""},  // a clock that is a little ahead
-      {{.this_update = -20, .next_update = -10}, Ocsp::kStale, "is out of date since 20"},
-      {{.this_update = -8 * 86'400, .next_update = 0}, Ocsp::kStale, "is out of date since 20"},
+      {{.this_update = 200}, Ocsp::kGood, ""},  // the responder's clock is a little ahead
+      {{.this_update = -20, .next_update = -10}, Ocsp::kStale, "expired 20"},
+      {{.this_update = -8 * 86'400, .next_update = 0}, Ocsp::kStale, "expired 20"},
       {{.this_update = 86'400}, Ocsp::kStale, "is not valid before 20"},
       {{.status = TestOcspOptions::Status::kRevoked}, Ocsp::kRevoked, "IS REVOKED since 20"},
       {{.status = TestOcspOptions::Status::kUnknown}, Ocsp::kNone, "does not know"},
@@ -164,7 +165,7 @@ TEST_F(OcspTest, BadFilesAreErrors) {
   const struct {
     std::string content, text;
   } rows[] = {
-      {"junk", "no OCSP response"},
+      {"junk", "not an OCSP response"},
       {Make({.wrong_serial = true}), "another certificate"},
       {std::string((64 << 10) + 1, 'x'), "larger than 64 KiB"},
   };
@@ -261,7 +262,7 @@ TEST_F(OcspTest, MustStaple) {
   ASSERT_TRUE(stale.ok());
   EXPECT_EQ(Info(**stale).ocsp, Ocsp::kStale);
   ASSERT_EQ(Info(**stale).warnings.size(), 1u);
-  EXPECT_NE(Info(**stale).warnings[0].find("which demands one"), std::string::npos);
+  EXPECT_NE(Info(**stale).warnings[0].find("the certificate requires one"), std::string::npos);
 }
 
 }  // namespace

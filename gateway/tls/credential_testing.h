@@ -1,4 +1,4 @@
-// A folder of certificate files for tests, removed afterwards.
+// A test fixture with a folder of certificate files, which it removes afterwards.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class CredentialFolderTest : public testing::Test {
   ~CredentialFolderTest() override { std::filesystem::remove_all(folder_); }
 
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  // Folders within `name` are made.
+  // Makes the folders in `name`.
   std::string Put(const std::string& name, const std::string& content, mode_t mode = 0600) {
     const std::string path = Path(name);
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
@@ -48,7 +48,7 @@ class CredentialFolderTest : public testing::Test {
   CredentialStore store_;
 };
 
-// The files of a set, without the folder.
+// The paths in a set, relative to the folder.
 inline std::vector<std::string> Files(const CertificateSet& set, const std::string& folder) {
   std::vector<std::string> files;
   for (const auto& credential : set.credentials) {

@@ -42,9 +42,10 @@ bool SkipOptional(CBS* cbs, CBS_ASN1_TAG tag) {
   return CBS_get_optional_asn1(cbs, nullptr, nullptr, tag) == 1;
 }
 
-// Down to ResponseData, with the frame around it checked.
+// Checks the outer structure and gets the ResponseData inside it.
 absl::Status GetResponseData(std::span<const uint8_t> der, CBS& data) {
-  absl::Status damaged = absl::InvalidArgumentError("is no OCSP response in DER, or damaged");
+  absl::Status damaged =
+      absl::InvalidArgumentError("not an OCSP response in DER, or a damaged one");
   CBS whole, response, status, bytes_frame, bytes, type, octets, basic, rest;
   CBS_init(&whole, der.data(), der.size());
   uint8_t code = 0;
@@ -55,8 +56,8 @@ absl::Status GetResponseData(std::span<const uint8_t> der, CBS& data) {
   }
   if (code != kSuccessful) {
     return absl::InvalidArgumentError(
-        absl::StrCat("is the responder's refusal (status ", code,
-                     code == kTryLater ? ", try later)" : "), not a response"));
+        absl::StrCat("the responder sent an error (status ", code,
+                     code == kTryLater ? ", try later)" : ") instead of a response"));
   }
   if (!CBS_get_asn1(&response, &bytes_frame, kExplicit | 0) || CBS_len(&response) != 0 ||
       !CBS_get_asn1(&bytes_frame, &bytes, CBS_ASN1_SEQUENCE) || CBS_len(&bytes_frame) != 0 ||
@@ -65,7 +66,7 @@ absl::Status GetResponseData(std::span<const uint8_t> der, CBS& data) {
     return damaged;
   }
   if (!CBS_mem_equal(&type, kBasicResponse, sizeof(kBasicResponse))) {
-    return absl::InvalidArgumentError("is an OCSP response of an unknown type, expected basic");
+    return absl::InvalidArgumentError("the OCSP response has an unknown type, expected basic");
   }
   if (!CBS_get_asn1(&octets, &basic, CBS_ASN1_SEQUENCE) || CBS_len(&octets) != 0 ||
       !CBS_get_asn1(&basic, &data, CBS_ASN1_SEQUENCE) ||
@@ -77,7 +78,7 @@ absl::Status GetResponseData(std::span<const uint8_t> der, CBS& data) {
   return absl::OkStatus();
 }
 
-// To the list of single responses.
+// Gets the list of SingleResponses out of the ResponseData.
 bool GetResponses(CBS* data, CBS* responses) {
   CBS responder;
   CBS_ASN1_TAG tag = 0;
@@ -95,7 +96,7 @@ bool DigestIs(const EVP_MD* digest, std::string_view of, const CBS& expected) {
          CBS_mem_equal(&expected, value, size) == 1;
 }
 
-// False if `cert_id` is malformed; `ours` tells whether it is about `subject`.
+// False if `cert_id` is malformed. `ours` says whether it identifies `subject`.
 bool MatchCertId(CBS* cert_id, const OcspSubject& subject, bool& ours) {
   CBS algorithm, oid, name_hash, key_hash, serial;
   if (!CBS_get_asn1(cert_id, &algorithm, CBS_ASN1_SEQUENCE) ||
@@ -144,7 +145,7 @@ absl::StatusOr<OcspResponse> ParseOcspResponse(std::span<const uint8_t> der,
   CBS data, responses;
   if (absl::Status status = GetResponseData(der, data); !status.ok()) return status;
   if (!GetResponses(&data, &responses)) {
-    return absl::InvalidArgumentError("is a damaged OCSP response");
+    return absl::InvalidArgumentError("the OCSP response is damaged");
   }
   while (CBS_len(&responses) > 0) {
     CBS single;
@@ -152,11 +153,11 @@ absl::StatusOr<OcspResponse> ParseOcspResponse(std::span<const uint8_t> der,
     bool ours = false;
     if (!CBS_get_asn1(&responses, &single, CBS_ASN1_SEQUENCE) ||
         !GetSingle(&single, subject, response, ours)) {
-      return absl::InvalidArgumentError("is a damaged OCSP response");
+      return absl::InvalidArgumentError("the OCSP response is damaged");
     }
     if (ours) return response;
   }
-  return absl::InvalidArgumentError("is the OCSP response of another certificate");
+  return absl::InvalidArgumentError("the OCSP response is about another certificate");
 }
 
 }  // namespace starling

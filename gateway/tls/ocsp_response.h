@@ -1,8 +1,9 @@
-// Reads what an OCSP response (RFC 6960 section 4.2.1, DER) says of one
-// certificate. For tls/ only.
+// Reads what an OCSP response (RFC 6960 section 4.2.1, DER) says about one certificate.
+// For tls/ only.
 //
-// Not for: its signature. The clients that it is stapled for verify it; here it is
-// only kept from being sent for the wrong certificate or at the wrong time.
+// Not for: verifying the response's signature. Clients that receive the stapled response
+// do that. The gateway only makes sure that it does not send a response for the wrong
+// certificate or at the wrong time.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +22,12 @@ struct OcspResponse {
 
   Status status = Status::kUnknown;
   int64_t this_update = 0;  // Unix seconds
-  int64_t next_update = 0;  // 0: it does not say
+  int64_t next_update = 0;  // Unix seconds; 0: the response has no such field
   int64_t revoked_at = 0;   // with kRevoked
 };
 
-// An error says what is wrong with the response: damaged, not successful, not a basic
-// response, about another certificate.
+// The error says what is wrong: the response is damaged, unsuccessful, not of the basic
+// type, or about another certificate. It does not name the file.
 absl::StatusOr<OcspResponse> ParseOcspResponse(std::span<const uint8_t> der,
                                                const OcspSubject& subject);
 

@@ -1,5 +1,5 @@
-// OCSP responses: any octets, about the certificate that the corpus is about. What
-// is understood makes sense.
+// Feeds arbitrary octets to the OCSP parser, with the subject of the corpus's
+// certificate, and checks that an accepted response is plausible.
 #include <cstdint>
 #include <cstdlib>
 

@@ -73,10 +73,10 @@ TEST_F(OcspResponseTest, ErrorsSayWhatIsWrong) {
     std::string der;
     std::string text;
   } rows[] = {
-      {"", "no OCSP response"},
-      {"hello\n", "no OCSP response"},
-      {chain_.certs[0], "no OCSP response"},
-      {Make() + "x", "no OCSP response"},
+      {"", "not an OCSP response"},
+      {"hello\n", "not an OCSP response"},
+      {chain_.certs[0], "not an OCSP response"},
+      {Make() + "x", "not an OCSP response"},
       {Make({.response_status = 3}), "try later"},
       {Make({.response_status = 6}), "status 6"},
       {Make({.basic = false}), "unknown type"},
@@ -91,7 +91,8 @@ TEST_F(OcspResponseTest, ErrorsSayWhatIsWrong) {
   }
 }
 
-// Without the issuer's certificate its key cannot be compared, its name can.
+// Without the issuer's certificate, the parser compares only the issuer's name, not its
+// key.
 TEST_F(OcspResponseTest, LeafAlone) {
   const auto parsed = ParseCertificate("a.crt", chain_.certs[0], "a.key", chain_.key);
   ASSERT_TRUE(parsed.ok());

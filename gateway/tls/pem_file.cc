@@ -52,7 +52,7 @@ absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
 absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
                                       std::string_view expected) {
   const std::string wanted = absl::StrCat(", expected ", std::string(expected));
-  // A FIFO without a writer would block an ordinary open for ever.
+  // O_NONBLOCK: a FIFO without a writer would block an ordinary open for ever.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (file.get() < 0) return SystemError(path, errno);
   struct stat status = {};
@@ -65,8 +65,8 @@ absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
 
   PemFile result;
   result.world_readable = (status.st_mode & S_IROTH) != 0;
-  // One octet more than there should be, so that a file that grows is noticed. The
-  // string never moves: a caller that wipes a key wipes its only copy.
+  // One octet more than the file's size, to notice a file that grows. The string never
+  // reallocates, so that wiping it wipes the only copy of a key.
   result.text.resize(static_cast<size_t>(status.st_size) + 1);
   size_t size = 0;
   while (size < result.text.size()) {
@@ -76,7 +76,8 @@ absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
     if (n == 0) break;
     size += static_cast<size_t>(n);
   }
-  if (size == result.text.size()) return Unusable(path, "changed while it was read, try again");
+  if (size == result.text.size())
+    return Unusable(path, "the file changed while the gateway read it; try again");
   if (size == 0) return Unusable(path, "is empty" + wanted);
   result.text.resize(size);
   return result;

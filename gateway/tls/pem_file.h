@@ -1,4 +1,5 @@
-// Reads a certificate, key or response file, with errors a person can act upon.
+// Reads a certificate, key, ticket key, revocation list or OCSP response file, with
+// errors that an operator can act on. For tls/ only.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +10,12 @@
 
 namespace starling {
 
-// Wiped when it is gone, since it may hold a key.
+// The text is wiped when the object dies, because it may hold a key.
 struct PemFile {
   PemFile() = default;
   PemFile(PemFile&&) = default;
   PemFile& operator=(PemFile&& other) noexcept {
-    text.swap(other.text);  // so that the other wipes ours
+    text.swap(other.text);  // the other object wipes our old text
     world_readable = other.world_readable;
     return *this;
   }
@@ -24,11 +25,12 @@ struct PemFile {
   bool world_readable = false;
 };
 
-// Opens without blocking and takes regular files of 1 octet to 1 MiB only. An
-// error begins with the path.
+// Reads a regular file of 1 octet to 1 MiB; opening it never blocks. An error begins with
+// the path.
 absl::StatusOr<PemFile> ReadPemFile(const std::string& path);
 
-// The same for `expected` ("a PEM file") of up to `max_size` octets.
+// The same for up to `max_size` octets. `expected` names the content in errors ("a PEM
+// file").
 absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
                                       std::string_view expected);
 

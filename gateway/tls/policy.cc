@@ -13,7 +13,7 @@
 namespace starling {
 namespace {
 
-// In the order of kTlsSuiteNames; those of 1.3 first.
+// In the order of kTlsSuiteNames, where the suites of TLS 1.3 come first.
 constexpr size_t kSuites13 = 3;
 constexpr uint16_t kSuiteIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                   SSL_CIPHER_AES_256_GCM_SHA384,
@@ -26,17 +26,18 @@ constexpr uint16_t kSuiteIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                   SSL_CIPHER_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256};
 static_assert(std::size(kSuiteIds) == std::size(kTlsSuiteNames));
 
-// The best that some mail servers know. Those with SHA-256 have no advantage over them, and
-// the library calls them deprecated; static RSA and DHE it does not have, or not here.
+// The strongest suites that some old mail servers support. The CBC suites with SHA-256
+// are not better, and the library deprecates them. The gateway offers no static RSA and
+// no DHE.
 constexpr char kCbcSuites[] =
     ":ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
 
-// In the order of kTlsGroupNames. Best first: the hybrid protects against those who
-// record today and decrypt later.
+// In the order of kTlsGroupNames, best first: the hybrid group also protects against
+// attackers who record traffic today and decrypt it later.
 constexpr uint16_t kGroupIds[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
                                   SSL_GROUP_SECP384R1, SSL_GROUP_SECP521R1};
 static_assert(std::size(kGroupIds) == std::size(kTlsGroupNames));
-// P-521 is for who asks for it: no client needs it, and it is slow.
+// Without P-521, which is slow and which no client requires. A policy can name it.
 constexpr size_t kDefaultGroups = 4;
 
 // In the order of kTlsSignatureNames.
@@ -49,8 +50,8 @@ constexpr uint16_t kSignatureIds[] = {
 static_assert(std::size(kSignatureIds) == std::size(kTlsSignatureNames));
 static_assert(std::size(kSignatureIds) + 1 == std::size(kTlsSignatureLabels));
 
-// The places of an option's `names` in `known`, or of the first `defaults` where there
-// are none.
+// The indices of an option's `names` in `known`; without names, the first `defaults`
+// indices.
 template <size_t kCount>
 absl::StatusOr<std::vector<size_t>> Places(const char* option,
                                            const std::vector<std::string>& names,
@@ -60,11 +61,11 @@ absl::StatusOr<std::vector<size_t>> Places(const char* option,
   for (const std::string& name : names) {
     const auto found = std::ranges::find(known, std::string_view(name));
     if (found == std::end(known)) {
-      return absl::InvalidArgumentError(absl::StrCat(option, ": TLS knows no ", name));
+      return absl::InvalidArgumentError(absl::StrCat(option, ": unknown name ", name));
     }
     const auto place = static_cast<size_t>(found - std::begin(known));
     if (std::ranges::find(places, place) != places.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(option, ": ", name, " twice"));
+      return absl::InvalidArgumentError(absl::StrCat(option, ": ", name, " appears twice"));
     }
     places.push_back(place);
   }
@@ -81,14 +82,14 @@ bool IsPkcs1(uint16_t algorithm) {
          algorithm == SSL_SIGN_RSA_PKCS1_SHA512;
 }
 
-// The only one that TLS 1.3 has for an EC key.
+// The only signature algorithm of TLS 1.3 for an EC key of this size.
 uint16_t SignatureOfCurve(int bits) {
   return bits == 256   ? SSL_SIGN_ECDSA_SECP256R1_SHA256
          : bits == 384 ? SSL_SIGN_ECDSA_SECP384R1_SHA384
                        : SSL_SIGN_ECDSA_SECP521R1_SHA512;
 }
 
-// `last`: more of TLS 1.2, in the library's notation.
+// `last`: further suites of TLS 1.2, in the library's notation.
 CompiledPolicy::Ciphers CiphersOf(const std::vector<size_t>& suites, const char* last) {
   CompiledPolicy::Ciphers ciphers;
   for (const size_t suite : suites) {
@@ -111,7 +112,8 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   compiled.cbc = policy.cbc;
   auto suites = Places("ciphers", policy.ciphers, kTlsSuiteNames, 0);
   if (!suites.ok()) return suites.status();
-  // Of a version that none is named of, all are kept.
+  // If the option names no suite of a version, the policy allows all suites of that
+  // version.
   for (const bool tls13 : {true, false}) {
     if (std::ranges::any_of(*suites, [&](size_t s) { return (s < kSuites13) == tls13; })) continue;
     const size_t begin = tls13 ? 0 : kSuites13;
@@ -133,7 +135,7 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   if (policy.tls12 && compiled.groups == std::vector<uint16_t>{SSL_GROUP_X25519_MLKEM768}) {
     return absl::InvalidArgumentError(
         absl::StrCat("groups: ", policy.groups.front(),
-                     " is of TLS 1.3 alone: add a group, or set min_version to TLSv1.3"));
+                     " works with TLS 1.3 only: add another group, or set min_version to TLSv1.3"));
   }
 
   auto signatures = Places("signature_algorithms", policy.signature_algorithms, kTlsSignatureNames,
@@ -150,8 +152,8 @@ std::vector<uint16_t> SignaturesFor(const CompiledPolicy& policy, const EVP_PKEY
   std::vector<uint16_t> algorithms;
   for (const uint16_t algorithm : policy.signatures) {
     if (SSL_get_signature_algorithm_key_type(algorithm) != EVP_PKEY_id(key)) continue;
-    // RFC 8446 section 4.2.3: PKCS #1 signs in TLS 1.2 only, and there a curve goes with
-    // any digest.
+    // RFC 8446 section 4.2.3: TLS 1.3 does not sign with PKCS #1, and ties each curve to
+    // one digest.
     const bool tls13 = EVP_PKEY_id(key) == EVP_PKEY_EC
                            ? algorithm == SignatureOfCurve(EVP_PKEY_bits(key))
                            : !IsPkcs1(algorithm);

@@ -1,4 +1,5 @@
-// A policy's names as the TLS library's numbers and lists. For tls/ only.
+// Translates the names in a TLS policy into the TLS library's numbers and lists. For tls/
+// only.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -13,7 +14,7 @@
 namespace starling {
 
 struct CompiledPolicy {
-  // An order of ciphers: for TLS 1.3, and for 1.2 in the library's notation.
+  // Ciphers in order of preference; those of TLS 1.2 in the library's notation.
   struct Ciphers {
     std::vector<uint16_t> tls13;
     std::string tls12;
@@ -22,19 +23,20 @@ struct CompiledPolicy {
   bool tls12 = true;
   bool cbc = false;
   Ciphers ciphers;
-  // For clients that put ChaCha20 first, since they have no hardware for AES; the same
-  // where the policy has no ChaCha20.
+  // For clients that prefer ChaCha20 because they have no hardware for AES. Equal to
+  // `ciphers` if the policy has no ChaCha20.
   Ciphers chacha_first;
   std::vector<uint16_t> groups;
   std::vector<uint16_t> signatures;
-  bool all_signatures = true;  // the policy names none
+  bool all_signatures = true;  // the policy does not restrict them
 };
 
-// An error begins with the option, and names what is not known, there twice or of no use.
+// The error begins with the option and names the value that is unknown, repeated or
+// useless.
 absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy);
 
-// What of the policy's signature algorithms `key` can sign with in a version that the
-// policy allows, in its order.
+// The policy's signature algorithms that `key` can sign with in a version that the policy
+// allows, in the policy's order.
 std::vector<uint16_t> SignaturesFor(const CompiledPolicy& policy, const EVP_PKEY* key);
 
 // An index into kTlsSignatureLabels.

@@ -1,4 +1,4 @@
-// What a policy allows and demands, against a real client in memory.
+// Tests what a policy allows and requires, against a real client in memory.
 #include "gateway/tls/policy.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ class PolicyTest : public testing::Test {
     return *loaded;
   }
 
-  // Of EC and RSA, unless others are given.
+  // EC and RSA, unless the test gives others.
   TlsPolicy Policy() { return {.certificates = index_, .tickets = MakeTicketKeys()}; }
 
   static std::unique_ptr<TlsContext> Make(const TlsPolicy& policy) {
@@ -57,7 +57,7 @@ TestClientOptions Version(uint16_t version) {
   return options;
 }
 
-// The facts of a handshake that succeeds.
+// The facts of a handshake, which must succeed.
 TlsFacts Connect(TlsContext& context, const TestClientOptions& options) {
   TestClient client(options);
   TestServer server(context);
@@ -67,7 +67,7 @@ TlsFacts Connect(TlsContext& context, const TestClientOptions& options) {
   return facts;
 }
 
-// Why one fails.
+// Why a handshake fails.
 TlsFailure Failure(TlsContext& context, const TestClientOptions& options) {
   TestClient client(options);
   TestServer server(context);
@@ -81,24 +81,24 @@ TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
     bool tls12;
     const char* said;
   } const rows[] = {
-      {{"AES128-SHA"}, {}, {}, true, "ciphers: TLS knows no AES128-SHA"},
+      {{"AES128-SHA"}, {}, {}, true, "ciphers: unknown name AES128-SHA"},
       {{"TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"},
        {},
        {},
        true,
-       "ciphers: TLS_AES_128_GCM_SHA256 twice"},
-      {{}, {"P-224"}, {}, true, "groups: TLS knows no P-224"},
-      {{}, {"X25519", "P-256", "X25519"}, {}, true, "groups: X25519 twice"},
-      {{}, {"X25519MLKEM768"}, {}, true, "groups: X25519MLKEM768 is of TLS 1.3 alone"},
-      {{}, {}, {"rsa_pkcs1_sha1"}, true, "signature_algorithms: TLS knows no rsa_pkcs1_sha1"},
-      {{}, {}, {"ed25519"}, true, "none is for the EC256 key of test.crt"},
-      {{}, {}, {"ecdsa_secp256r1_sha256"}, true, "none is for the RSA2048 key of test.crt"},
+       "ciphers: TLS_AES_128_GCM_SHA256 appears twice"},
+      {{}, {"P-224"}, {}, true, "groups: unknown name P-224"},
+      {{}, {"X25519", "P-256", "X25519"}, {}, true, "groups: X25519 appears twice"},
+      {{}, {"X25519MLKEM768"}, {}, true, "groups: X25519MLKEM768 works with TLS 1.3 only"},
+      {{}, {}, {"rsa_pkcs1_sha1"}, true, "signature_algorithms: unknown name rsa_pkcs1_sha1"},
+      {{}, {}, {"ed25519"}, true, "no algorithm fits the EC256 key of test.crt"},
+      {{}, {}, {"ecdsa_secp256r1_sha256"}, true, "no algorithm fits the RSA2048 key of test.crt"},
       {{},
        {},
        {"ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha256"},
        false,
-       "none is for the EC256 key"},
-      {{}, {}, {"ecdsa_secp256r1_sha256", "rsa_pkcs1_sha256"}, false, "for the RSA2048 key"},
+       "no algorithm fits the EC256 key"},
+      {{}, {}, {"ecdsa_secp256r1_sha256", "rsa_pkcs1_sha256"}, false, "fits the RSA2048 key"},
   };
   for (const auto& row : rows) {
     TlsPolicy policy = Policy();
@@ -119,7 +119,7 @@ TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
   EXPECT_FALSE(TlsContext::Create(policy).ok());
 }
 
-// For senders of mail that know nothing better: behind all others, and in TLS 1.2 alone.
+// CBC suites are for old mail senders: only in TLS 1.2, and after all other suites.
 TEST_F(PolicyTest, CbcIsTheLastResort) {
   constexpr const char* kCbc[] = {"ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
                                   "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"};
@@ -130,15 +130,15 @@ TEST_F(PolicyTest, CbcIsTheLastResort) {
     client.tls12_ciphers = suite;
     EXPECT_EQ(kTlsCipherLabels[Connect(*Make(with), client).cipher], suite);
     EXPECT_EQ(Failure(*Make(Policy()), client), TlsFailure::kNoSharedCipher) << suite;
-    // What the client puts first counts for nothing, ChaCha20 aside. (Of two certificates the
-    // first one that the client can use is taken, whatever the suites.)
+    // Except for ChaCha20, the client's order does not matter. (The server uses the first
+    // certificate that the client supports, whatever the suites.)
     const std::string kind = std::string(suite).substr(0, std::string(suite).find("-AES"));
     for (const char* better : {"-AES128-GCM-SHA256", "-CHACHA20-POLY1305"}) {
       client.tls12_ciphers = suite + (":" + kind) + better;
       EXPECT_EQ(kTlsCipherLabels[Connect(*Make(with), client).cipher], kind + better);
     }
   }
-  // Without forward secrecy there is nothing, nor in another version.
+  // The server has no suites without forward secrecy, and no CBC suites in TLS 1.3.
   for (const char* worse : {"AES128-SHA", "AES128-GCM-SHA256"}) {
     TestClientOptions client = Version(kTls12);
     client.tls12_ciphers = worse;
@@ -157,7 +157,7 @@ TEST_F(PolicyTest, EveryNameAloneIsEnough) {
     const bool tls13 = name.starts_with("TLS_");
     const TlsFacts facts = Connect(*Make(policy), Version(tls13 ? kTls13 : kTls12));
     EXPECT_EQ(kTlsCipherLabels[facts.cipher], name);
-    // Of the other version nothing is named: all of it is kept.
+    // The policy names no suite of the other version, so it allows all of them.
     Connect(*Make(policy), Version(tls13 ? kTls12 : kTls13));
   }
   for (const std::string_view name : kTlsGroupNames) {
@@ -190,15 +190,15 @@ TEST_F(PolicyTest, TheServersOrderCounts) {
   TlsFacts facts = Connect(*context, options);
   EXPECT_EQ(kTlsCipherLabels[facts.cipher], "TLS_AES_256_GCM_SHA384");
   EXPECT_EQ(kTlsGroupLabels[facts.group], "P-384");
-  // What would cost a round trip comes later.
+  // Groups that would cost a round trip come last.
   options.key_shares = {29};
   facts = Connect(*context, options);
   EXPECT_EQ(kTlsGroupLabels[facts.group], "X25519");
   EXPECT_FALSE(facts.hello_retry);
-  // The certificate comes first: EC before RSA, and then the ciphers for it.
+  // The server chooses the certificate first, EC before RSA, and then a cipher for it.
   EXPECT_EQ(kTlsCipherLabels[Connect(*context, Version(kTls12)).cipher],
             "ECDHE-ECDSA-AES128-GCM-SHA256");
-  // A client that puts ChaCha20 first gets no more than the policy allows.
+  // A client that prefers ChaCha20 still gets only what the policy allows.
   options.tls13_ciphers = {0x1303, 0x1301};
   EXPECT_EQ(kTlsCipherLabels[Connect(*context, options).cipher], "TLS_AES_128_GCM_SHA256");
 }
@@ -264,7 +264,7 @@ TEST_F(PolicyTest, AResumedSessionSignsNothing) {
     EXPECT_EQ(kTlsSignatureLabels[facts.signature], "resumed");
     EXPECT_EQ(kTlsKeyLabels[facts.key], "");
     EXPECT_FALSE(facts.ticket_unknown);
-    // Other keys: a full handshake, and known as such.
+    // With other ticket keys there is a full handshake, and the facts say why.
     const TlsFacts foreign = Connect(*Make(Policy()), options);
     EXPECT_FALSE(foreign.resumed);
     EXPECT_TRUE(foreign.ticket_unknown);
@@ -309,7 +309,7 @@ TEST_F(PolicyTest, StrictNames) {
       if (row.alert == 112) EXPECT_EQ(client.error(), "TLSV1_ALERT_UNRECOGNIZED_NAME");
     }
   }
-  // A protocol without an identifier has nothing to be strict about.
+  // alpn_strict has no effect for a protocol without an ALPN identifier.
   TlsPolicy policy = Policy();
   policy.alpn_strict = true;
   Connect(*Make(policy), {});
@@ -338,7 +338,7 @@ TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
   EXPECT_EQ(offered(hello(0x0301, 0x0302)), Pair("TLSv1.1", "no_shared_version"));
   EXPECT_EQ(offered(hello(0x0301, 0x0301)), Pair("TLSv1.0", "no_shared_version"));
   std::string ssl3 = hello(0x0303, 0x0303);
-  ssl3[10] = 0;  // legacy_version, behind the headers of record and message
+  ssl3[10] = 0;  // legacy_version, after the headers of record and message
   EXPECT_EQ(offered(ssl3), Pair("SSLv3", "no_shared_version"));
   EXPECT_EQ(offered("EHLO x\r\n"), Pair("unknown", "not_tls"));
   EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("unknown", "message_too_large"));
@@ -399,7 +399,7 @@ TEST_F(PolicyTest, NoRenegotiation) {
   EXPECT_FALSE(server.output.empty());
 }
 
-// Where the compression methods of a hello are, as an offset of their count.
+// The offset of a hello's compression methods, which begin with their count.
 size_t CompressionMethods(const std::string& hello) {
   size_t at = 5 + 4 + 2 + 32;                 // headers, version, random
   at += 1 + static_cast<uint8_t>(hello[at]);  // session

@@ -1,5 +1,5 @@
-// Random octets, from the TLS library's generator: the operating system's where
-// the program runs, a deterministic one in the simulation.
+// Random octets from the TLS library's generator. The program links the operating
+// system's generator; the simulation links a deterministic one.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,7 @@ int SpanBio::Write(BIO* bio, const char* in, int len) {
 long SpanBio::Control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 
 const BIO_METHOD* SpanBio::Method() {
-  // Made once and never freed: BIOs may outlive every other static.
+  // Never freed, because BIOs may outlive every other static object.
   static const BIO_METHOD* const method = [] {
     BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "span");
     if (m != nullptr) {

@@ -1,8 +1,9 @@
-// The BIO through which the TLS library reads and writes: straight from and to
-// the caller's spans. One object serves all sessions of a context, since only
-// one of them runs at a time; each SSL holds a reference to it.
+// The BIO through which the TLS library reads from and writes to the caller's spans
+// directly. One object serves all sessions of a context, because only one of them runs at
+// a time. Each SSL holds a reference to it.
 //
-// Not for: buffering. Without a current Io it has nothing to read and no room.
+// Not for: buffering. Without a current Io the BIO has nothing to read and no room to
+// write.
 #pragma once
 
 #include <openssl/bio.h>
@@ -17,10 +18,10 @@ class SpanBio {
   SpanBio(const SpanBio&) = delete;
   SpanBio& operator=(const SpanBio&) = delete;
 
-  // Null when memory ran out.
+  // Null if memory ran out.
   BIO* bio() const { return bio_.get(); }
 
-  // Makes `io` the current one as long as the object lives.
+  // Makes `io` the current Io as long as the object lives.
   class Use {
    public:
     Use(SpanBio& bio, TlsSession::Io& io) : bio_(bio) { bio_.io_ = &io; }

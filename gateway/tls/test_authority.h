@@ -1,6 +1,5 @@
-// A certification authority for tests: certificates of clients, lists of revoked
-// ones, authorities below it. Made at run time like everything of
-// test_certificates.h.
+// A certification authority for tests: issues client certificates, revocation lists and
+// intermediate authorities. Makes everything at run time, as test_certificates.h does.
 #pragma once
 
 #include <openssl/evp.h>
@@ -20,11 +19,11 @@ struct TestLeafOptions {
   int64_t not_after = 86'400;          // seconds from now
   bool server_only = false;            // extended key usage
   bool client_only = false;
-  size_t padding = 0;  // octets of an extension that says nothing
+  size_t padding = 0;  // octets of a meaningless extension
 };
 
 struct TestLeaf {
-  std::string cert;  // PEM: the leaf, then the authorities below the root
+  std::string cert;  // PEM: the leaf, then the intermediate authorities
   std::string key;   // PEM
   int64_t serial = 0;
 };
@@ -32,9 +31,9 @@ struct TestLeaf {
 // Aborts on failure.
 class TestAuthority {
  public:
-  // A root.
+  // A root authority.
   explicit TestAuthority(const std::string& name);
-  // One that `parent` signed.
+  // An intermediate authority that `parent` signed.
   TestAuthority(const std::string& name, const TestAuthority& parent);
 
   TestLeaf Issue(const TestLeafOptions& options = {}) const;
@@ -48,7 +47,7 @@ class TestAuthority {
   bssl::UniquePtr<EVP_PKEY> key_;
   int64_t serial_ = 0;
   std::string cert_;
-  std::string below_root_;  // PEM: this one and those above it but the root
+  std::string below_root_;  // PEM: this authority and those above it, without the root
 };
 
 }  // namespace starling

@@ -25,19 +25,19 @@ struct TestCertificate {
   std::string key;   // PEM, PKCS #8
 };
 
-// Keys are made once a process and kind, so that RSA costs its time once. Aborts on
+// Makes one key per process and kind, because RSA keys are slow to make. Aborts on
 // failure.
 TestCertificate MakeTestCertificate(const TestCertificateOptions& options = {});
 
-// A leaf, `issuers` authorities above it ("Test CA 1" is the leaf's issuer), and the
-// last of them a root: each alone, PEM, in that order. `key` is the leaf's.
+// A leaf and `issuers` authorities above it ("Test CA 1" is the leaf's issuer, the last
+// one is a root): one PEM text each, in that order. `key` is the leaf's.
 struct TestChain {
   std::vector<std::string> certs;
   std::string key;
 };
 TestChain MakeTestChain(int issuers, const TestCertificateOptions& options = {});
 
-// A fresh key of that kind, PEM; matches no certificate.
+// A fresh key of this kind, PEM; it belongs to no certificate.
 std::string MakeTestKey(TestKey kind);
 
 }  // namespace starling

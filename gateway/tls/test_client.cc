@@ -24,7 +24,7 @@ class TestSession {
   bssl::UniquePtr<SSL_SESSION> session;
 };
 
-// Where the BIO reads and writes; `consumed` octets of the input are used up.
+// The strings that the BIO reads and writes; it has read `consumed` octets of the input.
 struct TestClientPipe {
   std::string& input;
   std::string& output;
@@ -128,7 +128,7 @@ void Configure(SSL* ssl, const TestClientOptions& options) {
   }
 }
 
-// The library asks for it as soon as the server has asked for a certificate.
+// The library calls this as soon as the server has requested a certificate.
 int UseCertificate(SSL* ssl, void*) {
   auto* impl = static_cast<TestClient::Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   const STACK_OF(CRYPTO_BUFFER)* names = SSL_get0_server_requested_CAs(ssl);
@@ -289,7 +289,7 @@ void TestClient::Renegotiate() {
             SSL_get_key_block_len(ssl) == sizeof(block) &&
             SSL_generate_key_block(ssl, block, sizeof(block)),
         "key block");
-  // The beginning of a ClientHello is enough to be refused.
+  // The beginning of a ClientHello suffices: the server must refuse it.
   constexpr uint8_t kHello[] = {SSL3_MT_CLIENT_HELLO, 0, 0, 2, 3, 3};
   const uint64_t sequence = SSL_get_write_sequence(ssl);
   uint8_t nonce[kSalt + kExplicit], header[13], record[5 + kExplicit + sizeof(kHello) + 16];

@@ -1,5 +1,5 @@
-// OCSP responses for tests, made when they run. Their signature is arbitrary: the
-// gateway reads what they say, and the clients verify them.
+// OCSP responses for tests, made when they run. Their signature is arbitrary, because the
+// gateway does not verify it.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,17 @@ struct TestOcspOptions {
   Status status = Status::kGood;
   int64_t this_update = -3600;      // seconds from now; also when it was revoked
   int64_t next_update = 3 * 86400;  // seconds from now; 0: it does not say
-  uint8_t response_status = 0;      // of the whole; others than 0 hold nothing more
-  bool basic = true;                // else a type that nobody knows
-  bool sha256 = false;              // else SHA-1, as is usual
+  uint8_t response_status = 0;      // of the response; if not 0, the response has no content
+  bool basic = true;                // false: an unknown type
+  bool sha256 = false;              // false: SHA-1, as is usual
   bool extensions = false;          // version, extensions and certificates, all optional
-  int others = 0;                   // responses about other certificates that come first
+  int others = 0;                   // how many responses about other certificates come first
   bool wrong_serial = false;
   bool wrong_issuer_name = false;
   bool wrong_issuer_key = false;
 };
 
-// DER. `issuer_pem` may be the leaf's own for one that signed itself.
+// DER. `issuer_pem` equals the leaf for a self-signed certificate.
 std::string MakeTestOcsp(const std::string& leaf_pem, const std::string& issuer_pem,
                          const TestOcspOptions& options = {});
 

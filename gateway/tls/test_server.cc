@@ -23,7 +23,7 @@ void Check(bool started) {
   std::abort();
 }
 
-// Carries octets between the two until neither has any more to say.
+// Carries octets between the two until both are silent.
 template <typename Client>
 bool Carry(Client& client, TestServer& server) {
   bool moved = true;

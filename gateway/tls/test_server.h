@@ -1,5 +1,5 @@
-// A TlsSession with strings of ciphertext on both sides, fed in portions of any
-// size, and what connects it to a TestClient or to another. For tests and benchmarks.
+// A TlsSession with ciphertext in strings, fed in portions of any size, and functions
+// that connect it to a TestClient or to another TestServer. For tests and benchmarks.
 #pragma once
 
 #include <cstddef>
@@ -13,19 +13,20 @@ namespace starling {
 
 class TestServer {
  public:
-  // `in_portion`: octets of input shown at once; `room`: output space a call, at
-  // least 64 after the handshake since a record must fit.
+  // `in_portion`: the octets of input per call. `room`: the output space per call; after
+  // the handshake at least 64, because a record must fit.
   explicit TestServer(TlsContext& context, size_t in_portion = 16384, size_t room = 17920);
-  // The same the other way round: the gateway as the client of a server.
+  // The other direction: the gateway as the client of a server.
   TestServer(UpstreamTls& upstream, uint32_t server);
 
-  std::string input;     // ciphertext from the client, appended by the caller
-  std::string output;    // ciphertext to the client, taken away by the caller
+  std::string input;     // ciphertext from the peer; the caller appends
+  std::string output;    // ciphertext to the peer; the caller removes
   std::string received;  // plaintext
 
-  // Handshake, then reading, as far as `input` reaches. The last result.
+  // Continues the handshake, then reads, as far as `input` reaches. Returns the last
+  // result.
   TlsResult Step();
-  // Seals all of `plain` into `output`, however many calls that takes.
+  // Seals all of `plain` into `output`, in as many calls as it takes.
   TlsResult Write(std::string_view plain);
   TlsResult CloseNotify();
 
@@ -35,8 +36,8 @@ class TestServer {
  private:
   TestServer(size_t in_portion, size_t room);
 
-  // Makes `call` with a view of input and output until it no longer wants room or
-  // portions that are there.
+  // Repeats `call` with a view of input and output as long as it asks for room or for
+  // input that is there.
   template <typename Call>
   TlsResult Run(Call call);
 
@@ -47,10 +48,9 @@ class TestServer {
   std::string plain_;
 };
 
-// Carries octets between the two until neither has any more to say. True if both
-// are connected.
+// Carries octets between the two until both are silent. True if both are connected.
 bool Exchange(TestClient& client, TestServer& server);
-// `client` is one of an UpstreamTls.
+// `client` was made from an UpstreamTls.
 bool Exchange(TestServer& client, TestServer& server);
 
 }  // namespace starling

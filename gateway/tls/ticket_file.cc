@@ -1,6 +1,6 @@
-// Ticket keys from a file in the format of HAProxy's tls-ticket-keys: base64 of 48
-// or of 80 octets a line. The first 16 octets name the key; what encrypts is derived
-// from all of them, so that the secret itself is used by one scheme only.
+// Reads ticket keys from a file in the format of HAProxy's tls-ticket-keys: base64 of 48
+// or of 80 octets on each line. The first 16 octets are the key's name. The encryption
+// key is derived from all octets, so that no secret is used in two schemes.
 #include <openssl/base64.h>
 #include <openssl/digest.h>
 #include <openssl/hkdf.h>
@@ -38,7 +38,7 @@ TicketKey Derive(std::span<const uint8_t> secret) {
   return key;
 }
 
-// The octets of a line, or 0.
+// The number of octets that the line encodes; 0 if it is not base64.
 size_t Decode(std::string_view line, std::span<uint8_t> out) {
   size_t size = 0;
   const bool ok = EVP_DecodeBase64(out.data(), &size, out.size(),
@@ -64,19 +64,20 @@ absl::Status Parse(const std::string& path, std::string_view text, std::vector<T
                              "expected base64 of 48 or of 80 octets (openssl rand -base64 80 | "
                              "tr -d '\\n')");
     } else if (all != 0 && size != all) {
-      status = Bad(path, absl::StrCat(where, size, " octets, expected ", all, " as before"));
+      status = Bad(path,
+                   absl::StrCat(where, size, " octets, expected ", all, " as on the lines before"));
     } else if (keys.size() >= kMaxKeys) {
       status = Bad(path, absl::StrCat("more than ", kMaxKeys, " keys"));
     } else {
       keys.push_back(Derive(std::span(secret).first(size)));
-      if (!names.insert(keys.back().name).second) status = Bad(path, where + "the same key again");
+      if (!names.insert(keys.back().name).second) status = Bad(path, where + "repeats a key");
     }
     all = size;
   }
   OPENSSL_cleanse(secret.data(), secret.size());
   if (status.ok() && keys.size() < kMinKeys) {
     status = Bad(path, absl::StrCat(keys.size(), " keys, expected at least ", kMinKeys,
-                                    ": one that encrypts, and others so that it can be changed"));
+                                    ": one that encrypts and others for rotation"));
   }
   return status;
 }
@@ -92,7 +93,7 @@ absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& path) {
   SHA256(reinterpret_cast<const uint8_t*>(file->text.data()), file->text.size(), digest.data());
   result.digest.assign(digest.begin(), digest.end());
   std::vector<TicketKey> keys;
-  keys.reserve(kMaxKeys);  // never moves, so that no copy stays behind
+  keys.reserve(kMaxKeys);  // a reallocation would leave a copy of the keys behind
   absl::Status parsed = Parse(path, file->text, keys);
   OPENSSL_cleanse(file->text.data(), file->text.size());
   if (parsed.ok()) result.keys = std::make_shared<TicketKeys>(keys);

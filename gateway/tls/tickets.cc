@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kNameSize = 16;
 constexpr size_t kNonceSize = 12;
-// Sessions under the keys of a file: whoever fills it changes them when he likes, and
-// what is sealed under one that is gone costs a full handshake.
+// Seconds that a session lives under the keys of a file. The operator decides when to
+// replace the keys; a ticket whose key is gone costs a full handshake.
 constexpr int64_t kFileLifetime = 24 * 3'600;
 
 TicketKey RandomKey() {
@@ -45,7 +45,7 @@ TicketKeys::TicketKeys(std::vector<TicketKey> keys) : period_(kFileLifetime) {
 TicketKeys::~TicketKeys() = default;
 
 void TicketKeys::Renew(int64_t now) {
-  // After a pause longer than a period the old key is no longer good either.
+  // If nobody asked for keys for more than a period, the old key has expired too.
   const bool keep = !list_.keys.empty() && now - list_.valid_until < period_;
   const TicketKey previous = keep ? list_.keys.front() : RandomKey();
   OPENSSL_cleanse(list_.keys.data(), list_.keys.size() * sizeof(TicketKey));

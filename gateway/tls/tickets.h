@@ -1,6 +1,6 @@
 // Keys of session tickets (RFC 5077, RFC 8446 section 4.6.1), shared by all workers:
-// random ones that are replaced by and by, or those of a file that several gateways
-// share. For tls/ only, but for what tls_context.h says.
+// random keys that rotate, or the keys of a file that several gateways share. For tls/
+// only; others use the functions in tls_context.h.
 #pragma once
 
 #include <openssl/aead.h>
@@ -28,55 +28,57 @@ struct TicketKey {
 
 class TicketKeys {
  public:
-  // Keys to work with until `valid_until` (monotonic seconds): the first one seals, all
-  // open.
+  // The keys to use until `valid_until` (monotonic seconds). The first one seals; all of
+  // them open.
   struct List {
     ~List();
     std::vector<TicketKey> keys;
     int64_t valid_until = 0;
   };
 
-  // Random keys; a new one every `period` seconds, and the one before still opens.
+  // Random keys. Every `period` seconds a new key seals; its predecessor still opens.
   explicit TicketKeys(int64_t period) : period_(period) {}
-  // These and no others.
+  // Exactly these keys, which never rotate by themselves.
   explicit TicketKeys(std::vector<TicketKey> keys);
   ~TicketKeys();
   TicketKeys(const TicketKeys&) = delete;
   TicketKeys& operator=(const TicketKeys&) = delete;
 
-  // A copy of the keys good at `now` (monotonic seconds), changed if that is due. Any
-  // thread; takes a lock, so callers keep the copy.
+  // Rotates the keys if that is due at `now` (monotonic seconds), and returns a copy. Any
+  // thread. Takes a lock, so callers keep the copy until it expires.
   List Get(int64_t now);
   TicketKeysInfo Info();
-  // `before` are what the same file held: a key that still seals keeps its age.
+  // `before` holds what the same file contained earlier. If the same key still seals, it
+  // keeps its age.
   void Follow(TicketKeys& before);
-  // The life of a session sealed now: no longer than there is a key that opens it.
+  // How long (seconds) a session sealed now lives: not longer than some key opens it.
   int64_t lifetime() const { return period_; }
 
  private:
   void Renew(int64_t now);
 
-  const int64_t period_;  // of a file: how long a session may live
+  const int64_t period_;  // seconds; for keys of a file, how long a session may live
   std::mutex mutex_;
   List list_;
   TicketKeysInfo info_;
 };
 
-// Seals and opens tickets for one context, with its own copy of the keys, so that the
-// lock is taken once a period.
+// Seals and opens tickets for one context. Each sealer keeps a copy of the keys and so
+// takes the lock only once per period. For one thread.
 class TicketSealer {
  public:
   explicit TicketSealer(std::shared_ptr<TicketKeys> keys) : keys_(std::move(keys)) {}
 
-  // Takes the keys that are good at `now` (monotonic seconds). False on lack of memory.
+  // Loads the keys that are valid at `now` (monotonic seconds). False when memory ran
+  // out.
   bool Refresh(int64_t now);
 
-  // Name, nonce and tag.
+  // Key name, nonce and tag.
   static constexpr size_t kOverhead = 16 + 12 + 16;
 
-  // False when `out` is too small or the library failed.
+  // False if `out` is too small or the library failed.
   bool Seal(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out, size_t& out_len);
-  // False for a ticket that is not ours, too old or damaged.
+  // False if the ticket is foreign, too old or damaged.
   bool Open(int64_t now, std::span<const uint8_t> in, std::span<uint8_t> out, size_t& out_len);
   int64_t lifetime() const { return keys_->lifetime(); }
 

@@ -42,12 +42,12 @@ TEST(Tickets, AnyContextOpensUnderCurrentAndPreviousKey) {
   const int64_t last = kStart + kTicketKeySeconds - 1;
   EXPECT_TRUE(Opens(there, last, Seal(here, last, "late"), "late"));
 
-  // One period on: the key has changed, the old one still opens.
+  // After one period the key has changed, and the old one still opens.
   const auto second = Seal(here, last + 1, "session");
   EXPECT_FALSE(std::equal(first.begin(), first.begin() + 16, second.begin()));
   EXPECT_TRUE(Opens(there, last + 1, first, "session"));
   EXPECT_TRUE(Opens(there, last + kTicketKeySeconds, first, "session"));
-  // Two periods on it does not.
+  // After two periods it no longer does.
   EXPECT_FALSE(Opens(there, last + 1 + kTicketKeySeconds, first, "session"));
   EXPECT_TRUE(Opens(there, last + 1 + kTicketKeySeconds, second, "session"));
 }
@@ -119,7 +119,7 @@ std::shared_ptr<TicketKeys> Read(const std::string& text) {
 
 TEST(TicketFileTest, TheFirstSealsAndAllOpen) {
   TicketSealer old(Read(Line('a') + Line('b') + Line('c')));
-  // Rotated: the first is gone, a new one has come.
+  // Rotation: the first key is gone, and a new one is there.
   TicketSealer next(Read("# keys\n\n" + Line('b') + Line('c') + "  " + Line('d')));
   TicketSealer same(Read(Line('a') + Line('b') + Line('c')));
   const auto by_old = Seal(old, kStart, "x");
@@ -129,14 +129,14 @@ TEST(TicketFileTest, TheFirstSealsAndAllOpen) {
   const auto by_next = Seal(next, kStart, "y");
   EXPECT_EQ(by_next[0], 'b');
   EXPECT_TRUE(Opens(old, kStart, by_next, "y"));
-  // They do not change by themselves.
+  // Keys of a file do not rotate by themselves.
   EXPECT_TRUE(Opens(old, kStart + 100 * kTicketKeySeconds, by_next, "y"));
 }
 
 TEST(TicketFileTest, BothSizesAreTaken) {
   TicketSealer sealer(Read(Line('a', 48) + Line('b', 48) + Line('c', 48)));
   TicketSealer other(Read(Line('a', 80) + Line('b', 80) + Line('c', 80)));
-  // All octets of a line count, not only its name.
+  // All octets of a line count, not only the key's name.
   EXPECT_FALSE(Opens(other, kStart, Seal(sealer, kStart, "x"), "x"));
 }
 
@@ -150,8 +150,8 @@ TEST(TicketFileTest, WhatIsWrongIsSaidWithoutTheContent) {
       {good, "2 keys, expected at least 3"},
       {good + "nonsense!\n", "line 3: expected base64"},
       {good + Line('c', 32), "line 3: expected base64"},
-      {good + Line('c', 48), "line 3: 48 octets, expected 80 as before"},
-      {good + Line('a'), "line 3: the same key again"},
+      {good + Line('c', 48), "line 3: 48 octets, expected 80 as on the lines before"},
+      {good + Line('a'), "line 3: repeats a key"},
       {good + std::string(500, 'A') + "\n", "line 3: expected base64"},
       {good + std::string("\0\n", 2), "line 3: expected base64"},
   };

@@ -24,12 +24,13 @@
 namespace starling {
 namespace {
 
-// A hello of a client that may have a certificate: with the ticket that holds its chain
-// (kMaxChainSize), and all else.
+// Octets of a hello from a client that may have a certificate: its ticket holds the
+// client's chain (kMaxChainSize).
 constexpr size_t kMaxHello = 24 * 1'024;
-// A client's certificates. The library keeps the message in memory until it is whole.
+// Octets of a client's Certificate message. The library buffers the whole message.
 constexpr size_t kMaxCertificates = 64 * 1'024;
-// What a ticket holds beside a chain: secrets, names, the peer's signature algorithm.
+// Octets of a ticket's content. Besides the chain it has secrets, names and the signature
+// algorithm.
 constexpr size_t kMaxTicketContent = kMaxChainSize + 1'024;
 
 bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
@@ -45,7 +46,8 @@ int64_t MonotonicSeconds() {
       .count();
 }
 
-// ALPACA (RFC 7301 section 3.2): who asks for another protocol is refused.
+// Refuses clients that offer only other protocols (RFC 7301 section 3.2), which stops the
+// cross-protocol attack ALPACA.
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* in, unsigned in_len,
                void*) {
   const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
@@ -66,8 +68,8 @@ int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_len, const uint8_t* i
 
 size_t TicketOverhead(SSL*) { return TicketSealer::kOverhead; }
 
-// A session with a chain that nobody looked at gets no ticket, or a resumed session would be
-// taken for a verified one. The library takes 0 octets for that.
+// A session whose chain was too large to verify gets no ticket, because a resumed session
+// would count as verified. 0 octets tell the library to send no ticket.
 int SealTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len, const uint8_t* in,
                size_t in_len) {
   if (in_len > kMaxTicketContent || ChainSize(ssl) > kMaxChainSize) {
@@ -79,7 +81,7 @@ int SealTicket(SSL* ssl, uint8_t* out, size_t* out_len, size_t max_out_len, cons
 }
 
 void Update(SHA256_CTX& hash, std::string_view text) {
-  // The length separates it from what follows.
+  // The length keeps the text apart from what follows.
   const uint64_t size = text.size();
   SHA256_Update(&hash, &size, sizeof(size));
   SHA256_Update(&hash, text.data(), text.size());
@@ -89,14 +91,16 @@ void Update(SHA256_CTX& hash, const std::vector<uint16_t>& values) {
   Update(hash, {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(uint16_t)});
 }
 
-// Binds sessions to the policy: a ticket is good where the same names are served, the
-// same protocol spoken, and the same demanded of clients and of handshakes, of which
-// TLS 1.2 resumes all but the cipher unseen (RFC 8446 section 4.6.1, ALPACA). By names
-// and not by certificates, so that a renewed one keeps sessions.
+// Binds sessions to the policy: a ticket is valid only where the same names are served,
+// the same protocol is spoken, and the same is required of clients and handshakes.
+// Otherwise a ticket could bypass a stricter policy, because TLS 1.2 does not check
+// groups and signatures again on resumption, and could move a session to another protocol
+// (ALPACA). The digest covers names rather than certificates, so that sessions survive
+// the renewal of a certificate.
 bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
   std::set<std::string_view> names;
   for (const auto& credential : impl.index->credentials()) {
-    // Of those without host names, what else they are for.
+    // A certificate without host names counts by the text of its other names.
     const std::vector<std::string>& hosts = credential->material->dns_names;
     if (hosts.empty()) names.insert(credential->info.names);
     names.insert(hosts.begin(), hosts.end());
@@ -122,8 +126,8 @@ bool SetSessionIdContext(SSL_CTX* ctx, const TlsContext::Impl& impl) {
 
 }  // namespace
 
-// The library's callbacks that write what they learn into the session whose call is
-// running. So a session needs no memory of its own for that.
+// The library's callbacks that store their findings in the session whose call is running.
+// This way an SSL needs no app data.
 struct TlsCallbacks {
   static TlsSession& Current(const SSL* ssl) { return *TlsContext::Impl::Of(ssl).current; }
 
@@ -135,15 +139,15 @@ struct TlsCallbacks {
     session.alpn_offered_ = SSL_early_callback_ctx_extension_get(
         hello, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &size);
     const TlsContext::Impl& context = TlsContext::Impl::Of(hello->ssl);
-    // The hello is over: what may be large now are certificates.
+    // The hello is complete. From now on only certificates may be large.
     if (context.client_certificate != ClientCertificateMode::kNone) {
       SSL_set_max_cert_list(hello->ssl, kMaxCertificates);
     }
     return OnClientHello(*hello, context) ? ssl_select_cert_success : ssl_select_cert_error;
   }
 
-  // Called for every hello, with or without a name: the only place where the alert can
-  // be chosen.
+  // The library calls this for every hello, with or without a server name. It is the only
+  // callback that can choose the alert.
   static int CheckNames(SSL* ssl, int* alert, void*) {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
     TlsSession& session = Current(ssl);
@@ -167,17 +171,17 @@ struct TlsCallbacks {
     const bool ok = TlsContext::Impl::Of(ssl).tickets.Open(MonotonicSeconds(), {in, in_len},
                                                            {out, max_out_len}, *out_len);
     if (ok) return ssl_ticket_aead_success;
-    // Not an error: the client gets a full handshake.
+    // Not an error: the handshake goes on as a full one.
     Current(ssl).ticket_unknown_ = true;
     return ssl_ticket_aead_ignore_ticket;
   }
 
-  // The client's certificate in a full handshake.
+  // Verifies the client's certificate in a full handshake.
   static ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* alert) {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
     TlsSession& session = Current(ssl);
     const bool fits = ChainSize(ssl) <= kMaxChainSize;
-    // Nobody looks at a chain that does not fit, so it takes no memory after the handshake.
+    // The gateway does not verify a chain that is too large, so it need not keep it.
     if (!fits) SSL_set_retain_only_sha256_of_client_certs(ssl, 1);
     *alert = SSL_AD_BAD_CERTIFICATE;
     const bool verified =
@@ -201,7 +205,7 @@ struct TlsCallbacks {
     }
   }
 
-  // Of the certificate that was sent.
+  // The key type of the certificate that the server sent.
   static uint8_t KeyIndex(const SSL* ssl) {
     const TlsContext::Impl& context = TlsContext::Impl::Of(ssl);
     const SSL_CREDENTIAL* selected = SSL_get0_selected_credential(ssl);
@@ -234,7 +238,7 @@ absl::Status TlsContext::Impl::RestrictCredentials() {
   for (const auto& credential : index->credentials()) {
     const std::vector<uint16_t> algorithms = SignaturesFor(policy, credential->material->key.get());
     if (algorithms.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("signature_algorithms: none is for the ",
+      return absl::InvalidArgumentError(absl::StrCat("signature_algorithms: no algorithm fits the ",
                                                      credential->info.key_type, " key of ",
                                                      credential->info.file));
     }
@@ -258,7 +262,7 @@ bool TlsContext::Impl::Init() {
   SSL_CTX_set_info_callback(c, TlsCallbacks::Info);
   if (!alpn.empty()) SSL_CTX_set_alpn_select_cb(c, SelectAlpn, nullptr);
 
-  // Resumption by tickets alone: the internal cache takes a lock and keeps memory.
+  // Only tickets resume sessions: the internal cache would take a lock and keep memory.
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   const auto lifetime = static_cast<uint32_t>(tickets.lifetime());
   SSL_CTX_set_timeout(c, lifetime);
@@ -273,7 +277,7 @@ bool TlsContext::Impl::Init() {
     SSL_CTX_set_max_cert_list(c, kMaxHello);
     SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
   }
-  // From now on the keys' age can be told.
+  // Loading the keys now makes their age known to metrics.
   return tickets.Refresh(MonotonicSeconds()) && SetSessionIdContext(c, *this) &&
          ApplyPolicy(c, *this) && AddCertificateCompression(c);
 }
@@ -283,13 +287,13 @@ TlsContext::~TlsContext() = default;
 
 absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsPolicy& policy) {
   if (policy.certificates == nullptr || policy.certificates->credentials().empty()) {
-    return absl::InvalidArgumentError("TLS needs at least one certificate");
+    return absl::InvalidArgumentError("a TLS policy needs at least one certificate");
   }
   if (policy.alpn.size() > 255 || policy.second_alpn.size() > 255) {
     return absl::InvalidArgumentError("an ALPN identifier has at most 255 octets");
   }
   if (policy.tickets == nullptr) {
-    return absl::InvalidArgumentError("TLS needs keys of session tickets");
+    return absl::InvalidArgumentError("a TLS policy needs session ticket keys");
   }
   if (policy.client_certificate != ClientCertificateMode::kNone && policy.client_trust == nullptr) {
     return absl::InvalidArgumentError("client_certificate needs authorities to verify against");

@@ -1,6 +1,6 @@
-// What a listener's TLS is: certificates, groups, suites, ALPN, tickets, who may
-// come. Keys and chains are parsed once a process (credential_store.h) and shared; an
-// SSL_CTX is made once a worker and listener policy (TlsContext).
+// A listener's TLS: certificates, groups, suites, ALPN, tickets, and which clients may
+// connect. Keys and chains are parsed once per process (credential_store.h) and shared.
+// Each worker makes one TlsContext, which holds an SSL_CTX, per listener policy.
 //
 // Not for: a connection's state (tls_session.h). No OpenSSL type appears here.
 #pragma once
@@ -20,13 +20,13 @@ namespace starling {
 // Keys of session tickets (RFC 5077, RFC 8446 section 4.6.1), shared by the workers.
 class TicketKeys;
 
-// Random keys of the process's own; a new one seals every `period` seconds, and the
-// one before still opens.
+// Random keys of this process. Every `period` seconds a new key seals; its predecessor
+// still opens.
 std::shared_ptr<TicketKeys> MakeTicketKeys(int64_t period = 8 * 3'600);
 
-// Keys of a file that gateways share, in the format of HAProxy's tls-ticket-keys:
-// base64 of 48 or of 80 octets a line, at least three lines. The first one seals, all
-// open. An error names file and line, never the content.
+// Keys from a file that several gateways share, in the format of HAProxy's
+// tls-ticket-keys: at least three lines with base64 of 48 or of 80 octets each. The first
+// key seals; all of them open. An error names the file and the line, never the content.
 struct TicketFile {
   std::shared_ptr<TicketKeys> keys;
   std::string digest;  // of the content
@@ -35,35 +35,35 @@ struct TicketFile {
 absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& file);
 
 struct TicketKeysInfo {
-  uint64_t generation = 0;  // how many keys have sealed so far
-  int64_t since = 0;        // Unix seconds: when this one began to; 0: none has
-  size_t keys = 0;          // that open
+  uint64_t generation = 0;  // counts the keys that have sealed so far
+  int64_t since = 0;        // Unix seconds: when the current key began to seal; 0: not yet
+  size_t keys = 0;          // how many keys open tickets
 };
 TicketKeysInfo InfoOf(TicketKeys& keys);
-// `keys` are of a file that `before` were read from earlier, and take over what is known
-// of them.
+// `keys` come from the same file as `before` did earlier; they take over its generation
+// and age.
 void FollowTicketKeys(TicketKeys& keys, TicketKeys& before);
 
 enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
 
 struct TlsPolicy {
   std::shared_ptr<const CredentialIndex> certificates;
-  std::string alpn = {};         // the protocol's identifier; empty: ALPN is not spoken
-  std::string second_alpn = {};  // taken as well
-  bool alpn_strict = false;      // who does not ask for it is refused
-  bool sni_strict = false;       // who asks for no name, or an unknown one, is refused
+  std::string alpn = {};         // the protocol's identifier (RFC 7301); empty: no ALPN
+  std::string second_alpn = {};  // an alternative to `alpn`; may be empty
+  bool alpn_strict = false;      // refuse clients that do not offer it
+  bool sni_strict = false;       // refuse clients that name no host or an unknown one
   bool tls12 = true;             // false: TLS 1.3 only
-  bool cbc = false;              // in TLS 1.2, behind all others, ECDHE with AES-CBC as well
-  // Names of tls_names.h in the server's order; empty: the defaults.
+  bool cbc = false;              // in TLS 1.2, allow ECDHE with AES-CBC as a last resort
+  // Names from tls_names.h in order of preference; empty: the defaults.
   std::vector<std::string> ciphers = {};
   std::vector<std::string> groups = {};
   std::vector<std::string> signature_algorithms = {};
   ClientCertificateMode client_certificate = ClientCertificateMode::kNone;
-  std::shared_ptr<const TrustStore> client_trust = nullptr;  // unless kNone
+  std::shared_ptr<const TrustStore> client_trust = nullptr;  // needed unless kNone
   std::shared_ptr<TicketKeys> tickets = nullptr;
 };
 
-// One a worker and listener policy; used by that worker's thread only.
+// Each worker has one per listener policy and uses it in its own thread only.
 class TlsContext {
  public:
   static absl::StatusOr<std::unique_ptr<TlsContext>> Create(const TlsPolicy& policy);

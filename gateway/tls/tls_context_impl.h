@@ -1,4 +1,5 @@
-// What a TlsContext is made of. For tls/ only.
+// The inside of a TlsContext: the library's context and everything that its callbacks
+// read. For tls/ only.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -29,17 +30,17 @@ struct TlsContext::Impl : TlsEngine {
         trust(from.client_trust),
         tickets(from.tickets) {}
 
-  // Before Init. An error names the certificate that the policy leaves nothing to sign
-  // with.
+  // Call before Init. The error names the certificate whose key no signature algorithm of
+  // the policy fits.
   absl::Status RestrictCredentials();
-  // False on lack of memory.
+  // False when memory ran out.
   bool Init();
 
-  // The context an SSL was made from.
+  // The context that made `ssl`.
   static Impl& Of(const SSL* ssl);
 
-  // Calls `add` with each credential of a list of the index, as the policy has it
-  // sign; stops when that says no.
+  // Calls `add` with each credential of an index list, restricted to the policy's
+  // signature algorithms. Stops and returns false when `add` returns false.
   template <typename Add>
   bool OfferCredentials(size_t list, Add add) const {
     for (const Credential* credential : index->At(list)) {
@@ -60,7 +61,8 @@ struct TlsContext::Impl : TlsEngine {
   const CompiledPolicy policy;
   const ClientCertificateMode client_certificate;
   const std::shared_ptr<const TrustStore> trust;
-  // Copies that sign with what the policy allows; empty if that is all there is.
+  // Copies of the credentials that sign only with algorithms of the policy. Empty when
+  // the policy allows all algorithms.
   std::map<const Credential*, bssl::UniquePtr<SSL_CREDENTIAL>> restricted;
   TicketSealer tickets;
   CompressedCertificates compressed;

@@ -14,7 +14,7 @@ void CurrentTime(const SSL*, timeval* out) {
 }  // namespace
 
 bool TlsEngine::MakeContext() {
-  // Without X.509 parsing: chains are sent as they are.
+  // This method does not parse X.509: the library sends chains as they are.
   ctx.reset(SSL_CTX_new(TLS_with_buffers_method()));
   if (ctx == nullptr || bio.bio() == nullptr) return false;
   SSL_CTX_set_app_data(ctx.get(), this);

@@ -1,5 +1,5 @@
-// What contexts of either side have in common: the library's context, the BIO, and
-// whose call is running. For tls/ only.
+// The common part of contexts for clients and for servers: the library's context, the
+// BIO, and the session whose library call is running. For tls/ only.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -12,10 +12,10 @@ class TlsSession;
 
 struct TlsEngine {
   SpanBio bio;
-  TlsSession* current = nullptr;  // whose call of the library is running
+  TlsSession* current = nullptr;  // the session whose library call is running
   bssl::UniquePtr<SSL_CTX> ctx;
 
-  // That a session was made from.
+  // The engine that made `ssl`.
   static TlsEngine& Of(const SSL* ssl) {
     return *static_cast<TlsEngine*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   }
@@ -23,7 +23,7 @@ struct TlsEngine {
  protected:
   TlsEngine() = default;
   ~TlsEngine() = default;
-  // What all contexts are alike in; false on lack of memory.
+  // Sets what all contexts share. False when memory ran out.
   bool MakeContext();
 };
 

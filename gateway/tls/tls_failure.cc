@@ -7,7 +7,7 @@ namespace starling {
 namespace {
 
 TlsFailure FromReason(int reason) {
-  // Alerts that the peer sent are reasons of their own.
+  // For an alert from the peer, the reason is an offset plus the alert's description.
   if (reason >= SSL_AD_REASON_OFFSET) {
     return FailureOfAlert(static_cast<uint8_t>(reason - SSL_AD_REASON_OFFSET));
   }
@@ -30,7 +30,7 @@ TlsFailure FromReason(int reason) {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       return TlsFailure::kClientCertificateMissing;
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-    case SSL_R_BAD_SIGNATURE:  // the key is not the certificate's
+    case SSL_R_BAD_SIGNATURE:  // the peer signed with a key other than its certificate's
       return TlsFailure::kClientCertificateInvalid;
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
@@ -69,8 +69,8 @@ TlsFailure FailureOfAlert(uint8_t description) {
 }
 
 TlsFailure TakeFailure() {
-  // The oldest entry of the TLS layer is the cause; what cryptography below it or
-  // layers above it added is detail.
+  // The oldest entry from the TLS layer is the cause. Entries from other layers are
+  // details.
   TlsFailure failure = TlsFailure::kProtocol;
   while (const uint32_t error = ERR_get_error()) {
     if (ERR_GET_LIB(error) != ERR_LIB_SSL) continue;

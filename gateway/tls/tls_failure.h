@@ -1,14 +1,15 @@
-// Why the TLS library failed, as the label to count it under. For tls/ only.
+// Translates the TLS library's errors and alerts into the failures that metrics count.
+// For tls/ only.
 #pragma once
 
 #include "gateway/tls/tls_session.h"
 
 namespace starling {
 
-// What an alert of the other side means.
+// The failure that an alert from the peer stands for.
 TlsFailure FailureOfAlert(uint8_t description);
 
-// Takes the library's error queue of this thread and leaves it empty.
+// The failure in the library's error queue of this thread; empties the queue.
 TlsFailure TakeFailure();
 
 }  // namespace starling

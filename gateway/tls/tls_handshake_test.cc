@@ -1,4 +1,4 @@
-// What is negotiated with whom, against a real client in memory.
+// Tests what the server negotiates with which client, against a real client in memory.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -70,7 +70,7 @@ struct Row {
   uint16_t version;
   bool rsa;
   uint16_t group;
-  size_t portion;  // octets at a time, both ways
+  size_t portion;  // octets at a time, in both directions
 };
 
 class HandshakeTable : public HandshakeTest, public testing::WithParamInterface<Row> {};
@@ -81,7 +81,8 @@ TEST_P(HandshakeTable, ConnectsAndResumes) {
   TestClientOptions options;
   options.min_version = options.max_version = row.version;
   options.groups = {row.group};
-  // In TLS 1.2 the list is also of the curves of certificates (RFC 8422 section 5.1).
+  // In TLS 1.2 the list of groups also restricts the curves of certificates (RFC 8422
+  // section 5.1).
   if (row.version == kTls12 && row.group != kP256) options.groups.push_back(kP256);
   options.sni = "Mail.Example.ORG";
   if (row.rsa) options.signature_algorithms = {0x0804, 0x0401};  // PSS and PKCS #1, SHA-256
@@ -238,7 +239,7 @@ TEST_F(HandshakeTest, CertificateByNameThenByWhatTheClientCanVerify) {
       TestClient client(options);
       TestServer server(*context);
       ASSERT_TRUE(Exchange(client, server)) << client.error();
-      // A certificate's names stand in it as they are.
+      // The certificate contains its names in plain text.
       const std::string wanted =
           Info(*row.expected).names.substr(0, Info(*row.expected).names.find(','));
       EXPECT_NE(client.leaf_der().find(wanted), std::string::npos);
@@ -363,7 +364,7 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
       Make({.certificates = MakeCredentialIndex(
                 {Load(store_, Certificate(TestKey::kEcP256, {"mail.example.org", "x.example"}))})},
            tickets);
-  // The same names: the certificate was renewed.
+  // A renewed certificate with the same names.
   const auto renewed = Make({.certificates = MakeCredentialIndex({Load(
                                  store_, Certificate(TestKey::kEcP256, {"mail.example.org"}))})},
                             tickets);
@@ -404,8 +405,8 @@ TEST(TlsContextTest, RefusesImpossiblePolicies) {
   EXPECT_TRUE(TlsContext::Create(policy).ok());
 }
 
-// A real client's hello with padding (RFC 7685), so that its message has `size` octets behind
-// its head, in records of `record` octets.
+// A real client's hello, padded (RFC 7685) to a message of `size` octets after its
+// header, in records of `record` octets.
 std::string PaddedHello(uint16_t version, size_t size, size_t record) {
   TestClientOptions options;
   options.min_version = options.max_version = version;
@@ -436,8 +437,8 @@ std::string PaddedHello(uint16_t version, size_t size, size_t record) {
   return records;
 }
 
-// A hello may come in as many records as it likes and have 16 KiB; where certificates of
-// clients are asked for, 24 KiB, since a ticket holds the chain.
+// A hello may have 16 KiB in any number of records. If the server requests client
+// certificates, it may have 24 KiB, because a ticket holds the client's chain.
 TEST_F(HandshakeTest, HellosAreTakenUpToTheirLimit) {
   const TestAuthority root("Root");
   const std::string path = testing::TempDir() + "/hello_ca.pem";
@@ -471,7 +472,8 @@ TEST_F(HandshakeTest, HellosAreTakenUpToTheirLimit) {
   }
 }
 
-// RFC 7627: without it, TLS 1.2 can be resumed by a man in the middle of two sessions.
+// RFC 7627: without the extended master secret, a man in the middle of two sessions could
+// resume one of TLS 1.2.
 TEST_F(HandshakeTest, Tls12HasAnExtendedMasterSecret) {
   const auto context = Make(policy_);
   TestClientOptions options;

@@ -1,8 +1,8 @@
-// Names of what TLS can negotiate and of how it can fail: label values of
-// metrics and fields of the log. Plain data, so that metrics and log stay
-// leaves.
+// The names of negotiated TLS parameters and of failures: label values of metrics and
+// fields of the log. Plain data, so that metrics and log need not depend on the TLS
+// library.
 //
-// Not for: which of these a listener allows (tls_context.h).
+// Not for: the names that configurations use (tls_names.h).
 #pragma once
 
 #include <cstddef>
@@ -51,16 +51,17 @@ constexpr std::string_view Label(TlsFailure failure) {
   return kTlsFailureLabels[static_cast<size_t>(failure)];
 }
 
-// How TLS with a server of a backend went, for the log. Indices as below.
+// The outcome of TLS with a backend's server, for the log. Numbers are indices into the
+// lists below.
 struct UpstreamTlsOutcome {
-  bool up = false;  // the next three hold
+  bool up = false;  // TLS is established, and the next three members are set
   bool resumed = false;
   uint8_t version = 0, cipher = 0;
-  TlsFailure failure = TlsFailure::kNone;  // of the last server that it failed with
+  TlsFailure failure = TlsFailure::kNone;  // of the last server where it failed
 };
 
-// Label values of starling_tls_negotiated_total and starling_tls_group_total;
-// what is not in the list is counted as the last, "other".
+// Label values of starling_tls_negotiated_total and starling_tls_group_total. The last
+// one, "other", counts everything that the list lacks.
 inline constexpr std::string_view kTlsVersionLabels[] = {"TLSv1.2", "TLSv1.3"};
 inline constexpr std::string_view kTlsCipherLabels[] = {
     "TLS_AES_128_GCM_SHA256",        "TLS_AES_256_GCM_SHA384",
@@ -72,8 +73,8 @@ inline constexpr std::string_view kTlsCipherLabels[] = {
     "ECDHE-RSA-AES256-SHA",          "other"};
 inline constexpr std::string_view kTlsGroupLabels[] = {"X25519MLKEM768", "X25519", "P-256",
                                                        "P-384",          "P-521",  "other"};
-// What the server signed with: kTlsSignatureNames, and "resumed" where it did not
-// (resumption).
+// The signature algorithm of the server: kTlsSignatureNames, and "resumed" for a resumed
+// session, where the server does not sign.
 inline constexpr std::string_view kTlsSignatureLabels[] = {"ecdsa_secp256r1_sha256",
                                                            "ecdsa_secp384r1_sha384",
                                                            "ecdsa_secp521r1_sha512",
@@ -85,21 +86,22 @@ inline constexpr std::string_view kTlsSignatureLabels[] = {"ecdsa_secp256r1_sha2
                                                            "rsa_pkcs1_sha384",
                                                            "rsa_pkcs1_sha512",
                                                            "resumed"};
-// The highest version that a ClientHello offered; "unknown": none was understood.
+// The highest version that a ClientHello offered; "unknown" if it offered no known
+// version.
 inline constexpr std::string_view kTlsOfferedLabels[] = {"unknown", "SSLv3",   "TLSv1.0",
                                                          "TLSv1.1", "TLSv1.2", "TLSv1.3"};
-// Kinds of our own key, as the PROXY protocol writes them; empty: another, or none was
-// used (resumption).
+// Types of the gateway's key, as the PROXY header writes them. Empty for another type,
+// and for a resumed session, which uses no key.
 inline constexpr std::string_view kTlsKeyLabels[] = {"EC256",   "EC384",   "EC521",   "RSA2048",
                                                      "RSA3072", "RSA4096", "ED25519", ""};
 
-// What became of a client's certificate.
+// The result of checking a client's certificate.
 inline constexpr std::string_view kClientCertificateLabels[] = {"not_asked", "absent", "verified",
                                                                 "failed"};
 enum class ClientCertificateResult : uint8_t { kNotAsked, kNone, kVerified, kFailed };
 
-// Alerts (RFC 8446 section 6, RFC 5246 section 7.2) by description; what is not in the
-// list is counted as the last.
+// Alerts (RFC 8446 section 6, RFC 5246 section 7.2) by description. One more label,
+// "other", counts everything that the list lacks.
 struct TlsAlertRow {
   uint8_t description;
   std::string_view label;
@@ -131,7 +133,7 @@ inline constexpr TlsAlertRow kTlsAlerts[] = {{0, "close_notify"},
                                              {116, "certificate_required"},
                                              {120, "no_application_protocol"}};
 inline constexpr size_t kTlsAlertCount = sizeof(kTlsAlerts) / sizeof(kTlsAlerts[0]) + 1;
-// Not an alert's description: none was seen.
+// Not the description of an alert: there was no alert.
 inline constexpr uint8_t kNoAlert = 255;
 constexpr size_t AlertIndex(uint8_t description) {
   size_t i = 0;

@@ -19,8 +19,8 @@ namespace {
 
 constexpr uint8_t kHandshakeRecord = SSL3_RT_HANDSHAKE;
 
-// RFC 8446 section 5.1: an unexpected record type. Sent in plaintext, in the
-// oldest record version that anyone who speaks TLS at all understands.
+// The plaintext answer to an unexpected record type (RFC 8446 section 5.1), in the record
+// version that every TLS implementation understands.
 constexpr uint8_t kUnexpectedMessage[] = {
     SSL3_RT_ALERT, 3, 1, 0, 2, SSL3_AL_FATAL, SSL_AD_UNEXPECTED_MESSAGE};
 
@@ -30,8 +30,8 @@ uint8_t IndexOf(const Label (&known)[kCount], Value value) {
                               std::begin(known));
 }
 
-// In the order of kTlsCipherLabels and kTlsGroupLabels; what is not here has the
-// index of their last, "other".
+// In the order of kTlsCipherLabels and kTlsGroupLabels, whose last entry, "other", stands
+// for all other ids.
 constexpr uint16_t kCipherIds[] = {SSL_CIPHER_AES_128_GCM_SHA256,
                                    SSL_CIPHER_AES_256_GCM_SHA384,
                                    SSL_CIPHER_CHACHA20_POLY1305_SHA256,
@@ -126,7 +126,7 @@ bool TlsSession::Start(TlsContext& context, bool needs_alpn) {
 
 bool TlsSession::Connect(UpstreamTls& upstream, uint32_t server) {
   Reset();
-  is_tls_ = true;  // the server's first octet comes after our hello
+  is_tls_ = true;  // the check of the first octet is for clients
   session_offered_ = upstream.impl()->sessions[server] != nullptr;
   return Begin(*upstream.impl(), upstream.impl()->Begin(server).release());
 }
@@ -165,7 +165,7 @@ TlsResult TlsSession::NotDone(int ret) {
     default:
       break;
   }
-  // What a callback found is more than what the library makes of it.
+  // A callback's finding is more precise than the library's error.
   TlsFailure taken = TakeFailure();
   if (taken == TlsFailure::kClientCertificateInvalid && !SSL_is_server(ssl_)) {
     taken = TlsFailure::kServerCertificateInvalid;
@@ -179,7 +179,7 @@ TlsResult TlsSession::NotDone(int ret) {
 TlsResult TlsSession::Handshake(Io& io) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
   if (!is_tls_) {
-    // The library would also take an SSLv2 hello, and answer HTTP with silence.
+    // The library would accept an SSLv2 hello too, and would not answer HTTP at all.
     if (io.consumed == io.in.size()) return TlsResult::kNeedInput;
     if (io.in[io.consumed] != kHandshakeRecord) {
       if (io.out.size() - io.written >= sizeof(kUnexpectedMessage)) {
@@ -199,10 +199,11 @@ TlsResult TlsSession::Handshake(Io& io) {
   return result == TlsResult::kClosed ? Fail(TlsFailure::kClosed) : result;
 }
 
-// With TLS 1.3 OpenSSL's clients change to the handshake's keys only when they finish, so
-// one that does not believe the certificate says so in plaintext. The library takes
-// that for a damaged record; operators want to know. `read`: what the library has read,
-// the alert last.
+// In TLS 1.3, OpenSSL clients switch to the handshake keys only when they send Finished.
+// A client that rejects the certificate therefore sends its alert in plaintext, which the
+// library reports as a damaged record. This function recovers the alert, because
+// operators need to see it. `read` is the input that the library has consumed; it ends
+// with the alert.
 void TlsSession::NoteUnsealedAlert(std::span<const uint8_t> read) {
   constexpr size_t kSize = 7;
   if (failure_ != TlsFailure::kProtocol && failure_ != TlsFailure::kBadRecord) return;
@@ -213,8 +214,8 @@ void TlsSession::NoteUnsealedAlert(std::span<const uint8_t> read) {
   failure_ = FailureOfAlert(alert_received_);
 }
 
-// The library takes a resumed session's word for who the client is; what has expired or
-// been revoked since must not come in by a ticket.
+// The library does not verify the client's certificate again on resumption. A certificate
+// that has expired or been revoked since must not get in by a ticket.
 bool TlsSession::ReverifyClient() {
   if (!SSL_is_server(ssl_)) return true;
   const TlsContext::Impl& context = TlsContext::Impl::Of(ssl_);
@@ -244,16 +245,16 @@ TlsResult TlsSession::Read(Io& io, std::span<uint8_t> plain, size_t& got) {
     }
     filled += static_cast<size_t>(n);
     got += static_cast<size_t>(n);
-    // Spares the library the search for a record that cannot be there.
+    // Saves a call of the library that cannot find another record.
     if (io.consumed == io.in.size() && SSL_pending(ssl_) == 0) break;
   }
   return TlsResult::kOk;
 }
 
 TlsResult TlsSession::Flush() {
-  // An empty write sends what waits for the next one: the ticket, the answer to a
-  // KeyUpdate. Done apart from data, no record of data is ever begun without room
-  // for its end, which the library could not take back.
+  // An empty write sends what the library has queued: the ticket, or the answer to a
+  // KeyUpdate. Flushing it separately keeps the room computed for a data record exact:
+  // the library cannot take back a record that it has begun.
   const int ret = SSL_write(ssl_, "", 0);
   return ret >= 0 ? TlsResult::kOk : NotDone(ret);
 }

@@ -1,6 +1,6 @@
-// One connection's TLS, server side: ciphertext spans in, ciphertext and
-// plaintext spans out. It owns no descriptor and no buffer; what the library
-// keeps of its own is a record begun and not finished.
+// TLS of one connection, towards a client or towards a backend's server: ciphertext spans
+// go in, ciphertext and plaintext spans come out. A session owns no descriptor and no
+// buffer; only the library keeps a partial record inside.
 //
 // Not for: when to read or write (session/), or certificates (tls_context.h).
 #pragma once
@@ -21,14 +21,14 @@ struct ssl_st;
 namespace starling {
 
 enum class TlsResult : uint8_t {
-  kOk,         // all that was asked is done
-  kNeedInput,  // give more ciphertext
+  kOk,         // the call did everything it was asked to do
+  kNeedInput,  // call again with more ciphertext
   kNeedRoom,   // `out` is too small for what must be written first
-  kClosed,     // close_notify from the peer (Read only)
-  kFailed,     // see failure(); an alert may have been written into `out`
+  kClosed,     // the peer sent close_notify (Read only)
+  kFailed,     // see failure(); `out` may hold an alert to send
 };
 
-// What was negotiated; indices into the lists of tls_labels.h.
+// What the handshake negotiated. Numbers are indices into the lists of tls_labels.h.
 struct TlsFacts {
   uint8_t version = 0;
   uint8_t cipher = 0;
@@ -37,19 +37,20 @@ struct TlsFacts {
   uint8_t key = 0;  // of our certificate
   bool resumed = false;
   bool hello_retry = false;
-  bool ticket_unknown = false;  // the client had a ticket that no key of ours opens
+  bool ticket_unknown = false;  // the client sent a ticket that none of our keys opens
   ClientCertificateResult client_certificate = ClientCertificateResult::kNotAsked;
-  // These live as long as the session, and are escaped by nobody.
+  // Views into the session, valid as long as it lives. Not escaped: the user of them must
+  // do it.
   std::string_view sni;  // lower-case
   std::string_view alpn;
-  std::string_view client_name;  // of a certificate that was verified: its CN, or first SAN
+  std::string_view client_name;  // CN or first SAN of a verified certificate
   std::string_view client_issuer;
 };
 
 struct PeerIdentity;
 struct TlsEngine;
 
-// Movable, not copyable; empty when default-constructed. One thread.
+// Movable, not copyable; empty when default-constructed. For one thread.
 class TlsSession {
  public:
   TlsSession();
@@ -57,76 +58,79 @@ class TlsSession {
   TlsSession(TlsSession&& other) noexcept;
   TlsSession& operator=(TlsSession&& other) noexcept;
 
-  // `context` outlives the session. `needs_alpn`: the client must ask for the context's
-  // protocol. False when memory ran out.
+  // Begins as the server. `context` must outlive the session. With `needs_alpn`, a client
+  // that does not offer the context's ALPN protocol is refused. False when memory ran
+  // out.
   [[nodiscard]] bool Start(TlsContext& context, bool needs_alpn = false);
-  // The same as the client of a server of a backend. The hello is the first handshake
-  // step's, which needs no input.
+  // Begins as the client of a backend's server. The first Handshake() call needs no input
+  // and writes the hello.
   [[nodiscard]] bool Connect(UpstreamTls& upstream, uint32_t server);
-  // After a handshake with a server that failed: what is kept to be resumed with it is
-  // dropped. True if it had been offered, so that without it the end may be another.
+  // Call after a failed handshake with a server: drops the session kept for resumption.
+  // True if this connection had offered it, so that a new attempt without it may succeed.
   bool ForgetOffer();
   void Reset();
   explicit operator bool() const { return ssl_ != nullptr; }
 
   struct Io {
-    std::span<const uint8_t> in;  // ciphertext received and not yet consumed
-    size_t consumed = 0;          // of `in`, counted up by each call
-    std::span<uint8_t> out;       // where ciphertext goes
-    size_t written = 0;           // of `out`, counted up by each call
+    std::span<const uint8_t> in;  // received ciphertext
+    size_t consumed = 0;          // octets of `in` used so far; each call adds to it
+    std::span<uint8_t> out;       // room for ciphertext to send
+    size_t written = 0;           // octets of `out` filled so far; each call adds to it
   };
 
-  // One step of the handshake: as far as `in` reaches.
+  // Continues the handshake as far as `in` reaches.
   TlsResult Handshake(Io& io);
-  // Opens records into `plain`; `got` is counted up, whatever the result: what came
-  // before a close_notify or a bad record is good. kOk: `plain` is full or `in` is
-  // used up with something got; kNeedInput: nothing more without ciphertext.
+  // Opens records into `plain` and adds to `got`. Plaintext counted in `got` is valid
+  // whatever the result: a close_notify or a bad record may follow it. kOk: `plain` is
+  // full, or `in` is used up and something was read. kNeedInput: nothing was read.
   TlsResult Read(Io& io, std::span<uint8_t> plain, size_t& got);
-  // Seals `plain`; `taken` is counted up. kOk: all of it. kNeedRoom: the rest is
-  // to be given again (same octets) when `out` has room.
+  // Seals `plain` into `out` and adds to `taken`. kOk: all of it. kNeedRoom: call again
+  // with the rest, the same octets, once `out` has room.
   TlsResult Write(Io& io, std::span<const uint8_t> plain, size_t& taken);
-  // After the handshake: appends what otherwise rides on the first Write, the session
-  // ticket. kNeedRoom: call again, or leave the rest to Write.
+  // Call after the handshake: appends the session tickets, which would otherwise go out
+  // with the first Write. kNeedRoom: call again, or leave the rest to Write.
   TlsResult SendTickets(Io& io);
-  // Appends close_notify, once; nothing before the end of the handshake. kNeedRoom:
-  // call again. Reading goes on.
+  // Appends close_notify, once. Does nothing before the handshake is complete. kNeedRoom:
+  // call again. Reading stays possible.
   TlsResult CloseNotify(Io& io);
 
-  // A record was begun and its rest has not come: what the record deadline guards.
+  // The peer has sent part of a record. The record deadline limits how long the rest may
+  // take.
   bool MidRecord() const;
   TlsFacts Facts() const;  // after the handshake
-  // Another hello was asked for (RFC 8446 section 4.1.4).
+  // The server asked for another hello (RFC 8446 section 4.1.4).
   bool HelloRetried() const;
   TlsFailure failure() const { return failure_; }
-  // The highest version that the client offered, into kTlsOfferedLabels.
+  // The highest version that the client offered; an index into kTlsOfferedLabels.
   uint8_t offered() const { return offered_; }
-  // Descriptions of the last alert of either side but close_notify; kNoAlert: none.
+  // The description of the last alert in each direction, except close_notify; kNoAlert if
+  // there was no alert.
   uint8_t alert_sent() const { return alert_sent_; }
   uint8_t alert_received() const { return alert_received_; }
 
  private:
-  friend struct TlsCallbacks;  // the library's, which write what they learn here
+  friend struct TlsCallbacks;  // the library's callbacks store their findings here
 
-  // Makes this session the one that callbacks of its context mean, and `io` what its
-  // BIO reads and writes, as long as the object lives.
+  // While a Call lives, callbacks of the context act on this session and its BIO reads
+  // and writes `io`.
   class Call;
   bool Begin(TlsEngine& engine, ssl_st* ssl);
   bool ReverifyClient();
   TlsResult Fail(TlsFailure failure);
   void NoteUnsealedAlert(std::span<const uint8_t> read);
-  // What a call of the library that did not succeed means.
+  // Translates the return value of a library call that did not succeed.
   TlsResult NotDone(int ret);
   TlsResult Flush();
 
   ssl_st* ssl_ = nullptr;
   TlsEngine* engine_ = nullptr;
-  std::unique_ptr<PeerIdentity> peer_;  // of a client that sent a certificate
+  std::unique_ptr<PeerIdentity> peer_;  // null unless the client sent a certificate
   TlsFailure failure_ = TlsFailure::kNone;
-  bool is_tls_ : 1 = false;  // the first octet has been looked at
+  bool is_tls_ : 1 = false;  // the first octet was that of a handshake record
   bool alpn_offered_ : 1 = false;
   bool needs_alpn_ : 1 = false;
   bool ticket_unknown_ : 1 = false;
-  bool session_offered_ : 1 = false;  // to a server
+  bool session_offered_ : 1 = false;  // Connect() offered a session to resume
   uint8_t offered_ = 0;
   uint8_t signature_ = static_cast<uint8_t>(std::size(kTlsSignatureLabels) - 1);
   uint8_t key_ = static_cast<uint8_t>(std::size(kTlsKeyLabels) - 1);

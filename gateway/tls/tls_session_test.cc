@@ -1,4 +1,4 @@
-// Records, room, ends and attacks, after and before the handshake.
+// Tests records, output room, ends of data and attacks, before and after the handshake.
 #include "gateway/tls/tls_session.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ TEST_P(SessionTest, WriteSaysWhenThereIsNoRoomAndLosesNothing) {
   const std::string plain = Pattern(1000);
   size_t taken = 0;
   std::string wire;
-  // Rooms from none to enough; TLS 1.3 wants to send its ticket first.
+  // Room from nothing to enough; TLS 1.3 sends its ticket first.
   for (size_t room = 0; taken < plain.size(); room++) {
     std::vector<uint8_t> out(room);
     TlsSession::Io io;
@@ -84,7 +84,7 @@ TEST_P(SessionTest, WriteSaysWhenThereIsNoRoomAndLosesNothing) {
     const size_t before = taken;
     const TlsResult result = server.session().Write(io, Bytes(plain).subspan(taken), taken);
     ASSERT_EQ(result, taken == plain.size() ? TlsResult::kOk : TlsResult::kNeedRoom);
-    // What was taken has been written whole.
+    // The output contains everything that Write has taken.
     if (taken > before) EXPECT_GE(io.written, taken - before + 22);
     wire.append(reinterpret_cast<const char*>(out.data()), io.written);
     ASSERT_LT(room, 1000u);
@@ -101,7 +101,7 @@ TEST_P(SessionTest, TicketsCanBeSentAheadOfData) {
   std::vector<uint8_t> out(1024);
   TlsSession::Io io{.in = {}, .consumed = 0, .out = out, .written = 0};
   EXPECT_EQ(server.session().SendTickets(io), TlsResult::kOk);
-  EXPECT_EQ(io.written > 0, GetParam() == kTls13);  // TLS 1.2 has sent it before
+  EXPECT_EQ(io.written > 0, GetParam() == kTls13);  // TLS 1.2 sent it before
   const size_t written = io.written;
   EXPECT_EQ(server.session().SendTickets(io), TlsResult::kOk);
   EXPECT_EQ(io.written, written);
@@ -135,7 +135,7 @@ TEST_P(SessionTest, DataBehindTheHandshakeIsLeftForRead) {
   EXPECT_EQ(io.consumed, finished.size());
   std::vector<uint8_t> plain(4);
   size_t got = 0;
-  // A small buffer first: the rest of the record waits inside.
+  // With a small buffer first, the rest of the record waits inside.
   EXPECT_EQ(server.session().Read(io, plain, got), TlsResult::kOk);
   EXPECT_EQ(std::string(plain.begin(), plain.end()), "earl");
   EXPECT_FALSE(server.session().MidRecord());
@@ -174,9 +174,9 @@ TEST_P(SessionTest, CloseNotifyBothWays) {
   server.input += std::exchange(client.output, {});
   EXPECT_EQ(server.Step(), TlsResult::kClosed);
   EXPECT_EQ(server.received, "last words");
-  EXPECT_EQ(server.Step(), TlsResult::kClosed);  // stays so
+  EXPECT_EQ(server.Step(), TlsResult::kClosed);  // and stays closed
   EXPECT_EQ(server.session().failure(), TlsFailure::kNone);
-  // Half-closed: the other direction goes on until it ends too.
+  // Half-closed: the other direction continues until it ends too.
   EXPECT_EQ(server.Write("still here"), TlsResult::kOk);
   EXPECT_EQ(server.CloseNotify(), TlsResult::kOk);
   const size_t size = server.output.size();
@@ -248,7 +248,7 @@ TEST_P(SessionTest, TamperedRecordsEndTheSession) {
     server.input = wire;
     EXPECT_EQ(server.Step(), TlsResult::kFailed);
     EXPECT_EQ(server.session().failure(), TlsFailure::kBadRecord);
-    EXPECT_EQ(server.received, "good");  // what came before is good
+    EXPECT_EQ(server.received, "good");  // the plaintext before the bad record is valid
     client.input = server.output;
     client.Step();
     EXPECT_EQ(client.error(), "SSLV3_ALERT_BAD_RECORD_MAC");
@@ -298,7 +298,7 @@ TEST(SessionStart, GarbageBehindAGoodFirstOctet) {
       {"\x16\x03\x01\xff\xffhello"s, TlsFailure::kRecordOverflow},
       {"\x16\x03\x01\x00\x05hello"s, TlsFailure::kMessageTooLarge},  // 0x656c6c octets
       {"\x16\x03\x01\x00\x04\x01\x00\x00\x00"s, TlsFailure::kProtocol},
-      // Endless nothing: empty records, then warnings.
+      // Endless empty records, then endless warnings.
       {[] {
          std::string s;
          for (int i = 0; i < 40; i++) s += "\x16\x03\x01\x00\x00"s;

@@ -22,15 +22,17 @@ namespace starling {
 namespace {
 
 constexpr char kSystemFile[] = "/etc/ssl/certs/ca-certificates.crt";
-constexpr size_t kMaxFiles = 4'096;  // of a folder
-// TLS carries at most 64 KiB of names; a client that gets none chooses by itself.
+constexpr size_t kMaxFiles = 4'096;  // in a folder
+// The most octets of authorities' names to send (RFC 8446 section 4.2.4 allows 64 KiB).
+// Beyond it the gateway sends no names, and clients choose their certificate without
+// them.
 constexpr size_t kMaxNamesSize = 16'384;
 
 absl::Status Bad(const std::string& path, std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(what)));
 }
 
-// Whether reading PEM ended because there was no more of it.
+// Whether reading PEM ended because the text has no more of it.
 bool AtEnd() {
   const uint32_t error = ERR_peek_last_error();
   ERR_clear_error();
@@ -98,8 +100,8 @@ class Builder {
     if (time == nullptr || ASN1_TIME_to_posix(time, &until) != 1) return;
     if (until >= WallNow() / 1'000'000) return;
     impl_->warnings.push_back(absl::StrCat(
-        path, ": the revocation list of ", DisplayName(X509_CRL_get_issuer(crl)),
-        " is out of date since ", DateText(until), ": nobody with its certificates is verified"));
+        path, ": the revocation list of ", DisplayName(X509_CRL_get_issuer(crl)), " expired ",
+        DateText(until), "; the gateway rejects all certificates of this issuer"));
   }
 
   void AddName(const X509* ca) {
@@ -122,7 +124,7 @@ class Builder {
   size_t names_size_ = 0;
 };
 
-// The files of a folder, sorted; itself where it is none.
+// The files of a folder, sorted; `path` itself if it is not a folder.
 absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& path) {
   DIR* const folder = opendir(path.c_str());
   if (folder == nullptr) return std::vector<std::string>{path};

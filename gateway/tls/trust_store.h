@@ -1,7 +1,7 @@
-// Whom to believe: authorities and lists of revoked certificates that the
-// certificates of clients, or of servers behind us, are verified against (RFC 5280).
+// Trusted authorities and certificate revocation lists (RFC 5280). The gateway verifies
+// the certificates of clients and of backends' servers against them.
 //
-// Not for: our own certificates (credential_store.h).
+// Not for: the gateway's own certificates (credential_store.h), or verifying (verify.h).
 #pragma once
 
 #include <cstdint>
@@ -19,15 +19,15 @@ class TrustStore {
   struct Impl;
 
   // `ca`: a PEM file of authorities, or a folder of such files. `crl`: a PEM file of
-  // revocation lists, or empty; with it the certificate itself is looked up, and those
-  // above it where their issuers have a list. A list that is out of date fails
-  // verification, and so does a missing one of the certificate's issuer. `depth`:
-  // certificates between the one verified and the authority. An error begins with the
-  // path.
+  // revocation lists, or empty for no check. With `crl`, verification looks up the
+  // certificate itself, and each certificate above it whose issuer has a list. It fails
+  // if a list has expired, or if the certificate's own issuer has no list. `depth`: the
+  // largest number of certificates between the verified one and the authority. An error
+  // begins with the path.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> Load(const std::string& ca,
                                                                 const std::string& crl,
                                                                 uint32_t depth);
-  // What the operating system trusts.
+  // The authorities that the operating system trusts.
   static absl::StatusOr<std::shared_ptr<const TrustStore>> OfSystem();
 
   explicit TrustStore(std::unique_ptr<Impl> impl);
@@ -36,7 +36,7 @@ class TrustStore {
   TrustStore& operator=(const TrustStore&) = delete;
 
   const Impl& impl() const { return *impl_; }
-  // Of everything that a verification depends on, but the day.
+  // A digest of everything that a verification depends on, except the time.
   const std::string& digest() const;
   // Each begins with a path.
   const std::vector<std::string>& warnings() const;

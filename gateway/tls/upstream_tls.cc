@@ -13,8 +13,9 @@
 namespace starling {
 namespace {
 
-// The hybrid protects what crosses a network; a server that has no part in it finds a
-// share of X25519 beside it.
+// The hybrid group protects the traffic between gateway and server from decryption by
+// later quantum computers. For servers that do not know it, the hello also has a share of
+// X25519.
 constexpr uint16_t kGroups[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519, SSL_GROUP_SECP256R1,
                                 SSL_GROUP_SECP384R1};
 constexpr uint16_t kShares[] = {SSL_GROUP_X25519_MLKEM768, SSL_GROUP_X25519};
@@ -31,7 +32,7 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
 
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
   UpstreamTls::Impl::KeptFor(ssl).reset(session);
-  return 1;  // it is ours now
+  return 1;  // takes ownership
 }
 
 ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
@@ -58,7 +59,7 @@ bool UpstreamTls::Impl::Init() {
           SSL_CTX_add1_credential(c, policy.certificate->ssl.get()) == 1);
 }
 
-// An SSL's app data is that place.
+// The app data of an SSL points to its slot.
 bssl::UniquePtr<SSL_SESSION>& UpstreamTls::Impl::KeptFor(const SSL* ssl) {
   return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
 }
@@ -73,9 +74,9 @@ bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
     ERR_clear_error();
     return nullptr;
   }
-  // Until another comes, also more than once: that two connections can be told to be the
-  // same client's (RFC 8446 appendix C.4) is no secret here, and Postfix does not
-  // give another ticket to who resumes.
+  // Offers the session again and again until the server issues another. Postfix issues no
+  // new ticket on resumption. An observer can link connections that use one ticket (RFC
+  // 8446 appendix C.4), but that the gateway is the client of all of them is no secret.
   if (session != nullptr) SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
   return ssl;

@@ -1,5 +1,6 @@
-// TLS towards the servers of a backend: whom to believe, what to show, and sessions
-// to resume. One a worker and backend; used by that worker's thread only.
+// TLS towards the servers of one backend: how to verify them, which certificate to
+// present, and the sessions to resume. Each worker has one UpstreamTls per backend and
+// uses it in its own thread only.
 //
 // Not for: a connection's state (tls_session.h). No OpenSSL type appears here.
 #pragma once
@@ -16,10 +17,10 @@
 namespace starling {
 
 struct UpstreamTlsPolicy {
-  bool verify = true;                             // false: anybody may be the server
-  std::shared_ptr<const TrustStore> trust;        // if servers are verified
-  std::string name;                               // host name or address
-  std::shared_ptr<const Credential> certificate;  // our own; may be null
+  bool verify = true;                             // false: accept any server
+  std::shared_ptr<const TrustStore> trust;        // needed with `verify`
+  std::string name;                               // the server's host name or address
+  std::shared_ptr<const Credential> certificate;  // the gateway's own; may be null
 };
 
 class UpstreamTls {

@@ -1,4 +1,5 @@
-// What an UpstreamTls is made of. For tls/ only.
+// The inside of an UpstreamTls: the library's context and the latest session of each
+// server. For tls/ only.
 #pragma once
 
 #include <string>
@@ -13,14 +14,14 @@ struct UpstreamTls::Impl : TlsEngine {
   Impl(const UpstreamTlsPolicy& from, size_t servers) : policy(from), sessions(servers) {}
 
   bool Init();
-  // An SSL for `server`, ready to begin; null on lack of memory.
+  // An SSL for `server`, ready for its handshake; null when memory ran out.
   bssl::UniquePtr<SSL> Begin(uint32_t server);
-  // Where the latest session with the server of `ssl` is kept.
+  // The slot that holds the latest session with the server of `ssl`.
   static bssl::UniquePtr<SSL_SESSION>& KeptFor(const SSL* ssl);
 
   const UpstreamTlsPolicy policy;
   bool name_is_address = false;
-  // By server: the latest. Never grows, since each SSL has the address of one.
+  // The latest session by server. Never resized: each SSL keeps the address of its slot.
   std::vector<bssl::UniquePtr<SSL_SESSION>> sessions;
 };
 

@@ -1,4 +1,5 @@
-// TLS towards servers: whom it believes, what it shows, and what it resumes.
+// Tests TLS towards servers: which servers it accepts, which certificate it presents, and
+// which sessions it resumes.
 #include "gateway/tls/upstream_tls.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +31,7 @@ class UpstreamTlsTest : public CredentialFolderTest {
     return *loaded;
   }
 
-  // A server with that certificate.
+  // A server with this certificate.
   std::unique_ptr<TlsContext> Server(const TestLeaf& leaf) {
     return std::move(TlsContext::Create(ServerPolicy(leaf))).value();
   }
@@ -52,12 +53,12 @@ class UpstreamTlsTest : public CredentialFolderTest {
     return Make({.trust = Trust(authority.cert()), .name = kName, .certificate = nullptr});
   }
 
-  // A handshake, and first words, with which a ticket comes.
+  // A handshake and the first data, which brings a ticket.
   static bool Greet(TestServer& client, TestServer& server) {
     return Exchange(client, server) && server.Write("* OK") == TlsResult::kOk &&
            Exchange(client, server);
   }
-  // Whether it was resumed, or why it failed.
+  // Whether the session was resumed, or why the handshake failed.
   static std::string Result(UpstreamTls& upstream, TlsContext& server, uint32_t number = 0) {
     TestServer client(upstream, number);
     TestServer other(server);
@@ -100,13 +101,13 @@ TEST_F(UpstreamTlsTest, AddressesAreNames) {
     EXPECT_EQ(Result(*upstream, *server), "full");
     options.addresses = {"192.0.2.2", "2001:db8::2"};
     EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(options))), "server_certificate_invalid");
-    // The same text as a DNS name is another name.
+    // An address in a DNS name does not match.
     EXPECT_EQ(Result(*upstream, *Server(authority_.Issue(For(address)))),
               "server_certificate_invalid");
   }
 }
 
-// RFC 6066 section 3: a host name, and no address.
+// RFC 6066 section 3: the SNI holds a host name, not an address.
 TEST_F(UpstreamTlsTest, AsksForTheServerByName) {
   TestLeafOptions options = For(kName);
   options.addresses = {"192.0.2.1"};
@@ -159,7 +160,7 @@ TEST_F(UpstreamTlsTest, ATicketServesUntilAnotherComes) {
   const auto upstream = Believing(authority_);
   const auto server = Server(authority_.Issue(For(kName)));
   EXPECT_EQ(Result(*upstream, *server), "full");
-  // The second begins before the first has got a ticket of its own.
+  // The second connection begins before the first has received a new ticket.
   TestServer first(*upstream, 0);
   TestServer second(*upstream, 0);
   TestServer to_first(*server);

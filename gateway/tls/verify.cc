@@ -21,7 +21,7 @@ constexpr size_t kMaxName = 256;
 
 using Chain = std::vector<bssl::UniquePtr<X509>>;
 
-// Empty if something of it is no certificate, or there is too much of it.
+// Empty if an element is not a certificate, or if the chain is too long.
 Chain ParseChain(const SSL* ssl) {
   Chain chain;
   const STACK_OF(CRYPTO_BUFFER)* sent = SSL_get0_peer_certificates(ssl);
@@ -53,7 +53,7 @@ uint8_t AlertOf(int error) {
       return SSL_AD_UNKNOWN_CA;
     case X509_V_ERR_INVALID_PURPOSE:
       return SSL_AD_UNSUPPORTED_CERTIFICATE;
-    // The client's certificate may be good: it is we who cannot tell.
+    // The certificate may be good; it is the gateway that lacks a current list.
     case X509_V_ERR_UNABLE_TO_GET_CRL:
     case X509_V_ERR_CRL_NOT_YET_VALID:
     case X509_V_ERR_CRL_HAS_EXPIRED:
@@ -70,12 +70,12 @@ bool SetHost(X509_VERIFY_PARAM* param, std::string_view host) {
   const std::string text(host);
   if (X509_VERIFY_PARAM_set1_ip_asc(param, text.c_str()) == 1) return true;
   ERR_clear_error();
-  // RFC 9525 section 2: alternative names alone name a server.
+  // RFC 9525 section 2: only alternative names identify a server.
   X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   return X509_VERIFY_PARAM_set1_host(param, text.data(), text.size()) == 1;
 }
 
-// Not every authority above has a list; where there is one, it counts.
+// Ignores a missing revocation list, except one of the certificate's own issuer.
 int OnVerified(int ok, X509_STORE_CTX* context) {
   if (ok == 1 || X509_STORE_CTX_get_error(context) != X509_V_ERR_UNABLE_TO_GET_CRL ||
       X509_STORE_CTX_get_error_depth(context) == 0) {
@@ -85,15 +85,15 @@ int OnVerified(int ok, X509_STORE_CTX* context) {
   return 1;
 }
 
-// Text that can go into a header and a log: bounded, without control characters. What
-// is not would be another name to some of its readers.
+// Whether the text is safe in a header and a log: bounded and without control characters,
+// which some readers would take for a different name.
 bool IsPlain(std::string_view text) {
   return text.size() <= kMaxName && std::none_of(text.begin(), text.end(), [](char c) {
            return static_cast<uint8_t>(c) < 0x20 || c == 0x7f;
          });
 }
 
-// The first common name; empty: there is none. Nothing if it cannot be read.
+// The first common name; empty if there is none; nullopt if it is unreadable.
 std::optional<std::string> CommonName(const X509_NAME* name) {
   const int index = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (index < 0) return "";
@@ -109,7 +109,7 @@ std::optional<std::string> CommonName(const X509_NAME* name) {
   return text;
 }
 
-// The first mail address or DNS name of the alternative names.
+// The first mail address or DNS name among the alternative names; may be empty.
 std::string AlternativeName(const X509* cert) {
   bssl::UniquePtr<GENERAL_NAMES> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr)));
@@ -156,7 +156,7 @@ bool VerifyPeer(const SSL* ssl, const TrustStore& trust, TrustPurpose purpose,
       param, purpose == TrustPurpose::kClient ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
   X509_VERIFY_PARAM_set_depth(param, static_cast<int>(impl.depth));
   X509_VERIFY_PARAM_set_time_posix(param, WallNow() / 1'000'000);
-  // An authority of the file is believed, whether or not it signed itself.
+  // Trusts every authority in the file, including those that another authority signed.
   unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
   if (impl.check_crl) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
   X509_VERIFY_PARAM_set_flags(param, flags);

@@ -1,4 +1,4 @@
-// Verification of the other side's certificate against a TrustStore. For tls/ only.
+// Verifies the peer's certificate against a TrustStore (RFC 5280). For tls/ only.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -16,15 +16,15 @@ namespace starling {
 
 struct TrustStore::Impl {
   bssl::UniquePtr<X509_STORE> store;
-  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names;  // of the authorities, for clients to choose by
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names;  // the authorities' names, sent to clients
   bool check_crl = false;
   uint32_t depth = 0;
   std::string digest;
   std::vector<std::string> warnings;
 };
 
-// What is known of a client that sent a certificate. Name and issuer are set only if
-// the certificate was verified, and even then not all certificates have them.
+// A client's identity by its certificate. Name and issuer are set only if the certificate
+// was verified, and may be empty even then.
 struct PeerIdentity {
   ClientCertificateResult result = ClientCertificateResult::kFailed;
   std::string name;
@@ -33,19 +33,19 @@ struct PeerIdentity {
 
 enum class TrustPurpose : uint8_t { kClient, kServer };
 
-// The most octets of certificates that are looked at, and kept in a ticket: a client sends
-// that back in a hello, whose size has limits of its own.
+// The most octets of a client's certificates that the gateway verifies and keeps in a
+// ticket. The client sends the ticket back in a hello, whose size is limited too.
 inline constexpr size_t kMaxChainSize = 16 * 1'024;
-// What the other side of `ssl` sent; 0: nothing.
+// The octets of certificates that the peer of `ssl` sent; 0 if it sent none.
 size_t ChainSize(const SSL* ssl);
 
-// Verifies the chain that the other side of `ssl` sent, or had sent when the resumed
-// session was new. `host`: the name or address that a server's certificate must be
-// for; empty: any. True, or `alert` says what to tell it.
+// Verifies the chain that the peer of `ssl` sent, or that it sent when a resumed session
+// was new. `host`: the name or address that a server's certificate must cover; empty:
+// any. If it returns false, `alert` is the alert to send.
 bool VerifyPeer(const SSL* ssl, const TrustStore& trust, TrustPurpose purpose,
                 std::string_view host, uint8_t& alert);
 
-// The identity of a client whose certificate `verified`, or not.
+// The identity of a client; `verified` is the result of VerifyPeer.
 PeerIdentity IdentityOf(const SSL* ssl, bool verified);
 
 }  // namespace starling

@@ -1,5 +1,5 @@
-// Whom clients and servers are taken for: chains, lists of the revoked, dates, names; and
-// that a ticket leads around none of it.
+// Tests the verification of clients and servers: chains, revocation lists, dates and
+// names; and that no ticket bypasses it.
 #include "gateway/tls/verify.h"
 
 #include <gtest/gtest.h>
@@ -21,15 +21,15 @@
 namespace starling {
 namespace {
 
-// How far a test has set the calendar forward.
+// How far the test has set the clock forward.
 WallMicros ahead = 0;
-// Certificates of an hour are over, and tickets are not.
+// After this time, certificates valid for an hour have expired but tickets have not.
 constexpr int64_t kHour = 3'600;
 constexpr WallMicros kLater = 3 * kHour * 1'000'000 / 2;
 
 }  // namespace
 
-// Instead of the system's: certificates expire when a test says so.
+// Replaces the system's clock: certificates expire when the test says so.
 MonoTime MonotonicNow() { return std::chrono::steady_clock::now(); }
 WallMicros WallNow() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -70,7 +70,8 @@ class VerifyTest : public CredentialFolderTest {
     return options;
   }
 
-  // Who the server takes the client for, or why it is refused; the session to go on with.
+  // The client's identity as the server sees it, or why the server refused it; and the
+  // session for resumption.
   static std::string Visit(TlsContext& context, TestClientOptions& options) {
     TestClient client(options);
     TestServer server(context);
@@ -130,7 +131,7 @@ TEST_F(VerifyTest, ListsOfTheRevoked) {
       {root_.Revoke({}), "verified client by Root"},
       {root_.Revoke({other.serial}), "verified client by Root"},
       {root_.Revoke({other.serial, leaf.serial}), "client_certificate_invalid certificate_revoked"},
-      // Out of date, of somebody else, and of somebody else of the same name.
+      // Expired, from another authority, and from another authority with the same name.
       {root_.Revoke({}, -3'600), "client_certificate_invalid certificate_unknown"},
       {middle_.Revoke({}), "client_certificate_invalid certificate_unknown"},
       {TestAuthority("Root").Revoke({}), "client_certificate_invalid bad_certificate"},
@@ -170,7 +171,7 @@ TEST_F(VerifyTest, NamesThatOthersCouldReadOtherwiseAreNone) {
   for (const bool common : {true, false}) {
     for (const std::string& name : {std::string("a\r\nb"), std::string("a\0b", 3),
                                     std::string("a\x7f"), std::string(257, 'a')}) {
-      // No common name may be longer than 64.
+      // A common name has at most 64 characters (RFC 5280 appendix A.1).
       if (common && name.size() > 64) continue;
       TestLeafOptions options;
       options.common_name = common ? name : "";
@@ -189,7 +190,7 @@ TEST_F(VerifyTest, NamesThatOthersCouldReadOtherwiseAreNone) {
   EXPECT_EQ(Full(forger.Issue(), Trust(forger.cert())), refused);
 }
 
-// More than a ticket could hold is not looked at: it is no verified certificate.
+// The server does not verify a chain that is too large for a ticket.
 TEST_F(VerifyTest, CertificatesAreNoLargerThanTickets) {
   TestLeafOptions options;
   for (const uint16_t version : kVersions) {
@@ -293,7 +294,7 @@ class VerifyServerTest : public VerifyTest {
     TestServer client(upstream, 0);
     TestServer server(context);
     if (!Exchange(client, server)) {
-      client.session().ForgetOffer();  // as every failure is followed by
+      client.session().ForgetOffer();  // as callers do after every failure
       return std::string(Label(client.session().failure()));
     }
     EXPECT_EQ(server.Write("* OK"), TlsResult::kOk);
@@ -323,7 +324,7 @@ TEST_F(VerifyServerTest, WhoHasExpiredIsNotBelievedByATicket) {
   EXPECT_EQ(Reach(*upstream_, *server), "resumed");
   ahead = kLater;
   EXPECT_EQ(Reach(*upstream_, *server), "server_certificate_invalid");
-  // Once it has been renewed, the old session must not stand in its way.
+  // After the certificate is renewed, the old session must not prevent a handshake.
   options.not_after *= 4;
   EXPECT_EQ(Reach(*upstream_, *Server(root_.Issue(options))), "full");
 }

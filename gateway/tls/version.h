@@ -1,4 +1,4 @@
-// What the TLS library says of itself.
+// The version of the TLS library, for --version, the log and metrics.
 #pragma once
 
 #include <string>
