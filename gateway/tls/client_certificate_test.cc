@@ -2,9 +2,11 @@
 // that no ticket bypasses verification.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/tls/credential_testing.h"
@@ -173,6 +175,53 @@ TEST_F(ClientCertificateTest, DepthAndSizeAreLimited) {
       EXPECT_EQ(Result(*Server(Mode::kOptional, Trust()), client), row.optional);
       EXPECT_EQ(Result(*Server(Mode::kRequire, Trust()), client), row.require);
     }
+  }
+}
+
+// Octets of a handshake message with its header, which begins at `at`.
+size_t MessageSize(const std::string& flight, size_t at) {
+  const auto octet = [&](size_t i) { return size_t{static_cast<uint8_t>(flight[at + i])}; };
+  return 4 + (octet(1) << 16) + (octet(2) << 8) + octet(3);
+}
+
+// In TLS 1.2 the client's messages are plaintext, so the test can damage them.
+TEST_F(ClientCertificateTest, OnlyCertificateMessagesBlameTheCertificate) {
+  constexpr size_t kRecordHeader = 5;
+  constexpr char kCertificate = 11;
+  constexpr std::string_view kP256 = "\x2a\x86\x48\xce\x3d\x03\x01\x07";
+  const auto drop = [&](std::string& flight) {
+    ASSERT_EQ(flight[kRecordHeader], kCertificate);
+    const size_t size =
+        static_cast<size_t>(static_cast<uint8_t>(flight[3])) << 8 | static_cast<uint8_t>(flight[4]);
+    const size_t message = MessageSize(flight, kRecordHeader);
+    flight.erase(kRecordHeader, message);
+    flight[3] = static_cast<char>((size - message) >> 8);
+    flight[4] = static_cast<char>((size - message) & 0xff);
+    if (size == message) flight.erase(0, kRecordHeader);
+  };
+  const auto unknown_curve = [&](std::string& flight) {
+    const size_t at = flight.find(kP256);
+    ASSERT_NE(at, std::string::npos);
+    flight[at + kP256.size() - 1] = 0x7f;
+  };
+  const struct {
+    std::function<void(std::string&)> damage;
+    TlsFailure failure;
+  } rows[] = {{unknown_curve, TlsFailure::kClientCertificateInvalid},
+              {drop, TlsFailure::kProtocol}};
+  const auto optional = Server(Mode::kOptional, Trust());
+  for (const auto& row : rows) {
+    TestClient client(With(root_.Issue(), 0x0303));
+    TestServer server(*optional);
+    client.Step();
+    server.input = std::exchange(client.output, {});
+    server.Step();
+    client.input = std::exchange(server.output, {});
+    client.Step();
+    row.damage(client.output);
+    server.input = std::exchange(client.output, {});
+    EXPECT_EQ(server.Step(), TlsResult::kFailed);
+    EXPECT_EQ(server.session().failure(), row.failure) << Label(server.session().failure());
   }
 }
 

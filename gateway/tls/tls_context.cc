@@ -193,6 +193,16 @@ struct TlsCallbacks {
     return ssl_verify_invalid;
   }
 
+  // Runs before the library processes the message.
+  static void NoteMessage(int is_write, int, int content_type, const void* message, size_t size,
+                          SSL* ssl, void*) {
+    if (is_write != 0 || content_type != SSL3_RT_HANDSHAKE || size == 0) return;
+    const uint8_t type = *static_cast<const uint8_t*>(message);
+    Current(ssl).certificate_message_ = type == SSL3_MT_CERTIFICATE ||
+                                        type == SSL3_MT_COMPRESSED_CERTIFICATE ||
+                                        type == SSL3_MT_CERTIFICATE_VERIFY;
+  }
+
   static void Info(const SSL* ssl, int type, int value) {
     TlsSession& session = Current(ssl);
     if ((type & SSL_CB_ALERT) != 0) {
@@ -274,6 +284,7 @@ bool TlsContext::Impl::Init() {
     SSL_CTX_set_custom_verify(
         c, SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
         TlsCallbacks::VerifyClient);
+    SSL_CTX_set_msg_callback(c, TlsCallbacks::NoteMessage);
     SSL_CTX_set_max_cert_list(c, kMaxHello);
     SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
   }

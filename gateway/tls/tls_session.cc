@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "gateway/tls/span_bio.h"
@@ -53,13 +52,6 @@ static_assert(std::size(kCipherIds) + 1 == std::size(kTlsCipherLabels));
 static_assert(std::size(kGroupIds) + 1 == std::size(kTlsGroupLabels));
 static_assert(sizeof(TlsSession) <= 32);
 
-// The library reads a certificate's key itself, and has no reason of its own for one that it
-// cannot use; only where it stood says what it was about.
-bool ReadsClientCertificate(const SSL* ssl) {
-  const std::string_view state = SSL_state_string_long(ssl);
-  return SSL_is_server(ssl) == 1 && state.find("read_client_certificate") != std::string_view::npos;
-}
-
 }  // namespace
 
 class TlsSession::Call {
@@ -93,6 +85,7 @@ TlsSession& TlsSession::operator=(TlsSession&& other) noexcept {
   alpn_offered_ = other.alpn_offered_;
   needs_alpn_ = other.needs_alpn_;
   ticket_unknown_ = other.ticket_unknown_;
+  certificate_message_ = other.certificate_message_;
   session_offered_ = other.session_offered_;
   offered_ = other.offered_;
   signature_ = other.signature_;
@@ -142,7 +135,8 @@ void TlsSession::Reset() {
   engine_ = nullptr;
   peer_.reset();
   failure_ = TlsFailure::kNone;
-  is_tls_ = alpn_offered_ = needs_alpn_ = ticket_unknown_ = session_offered_ = false;
+  is_tls_ = alpn_offered_ = needs_alpn_ = ticket_unknown_ = false;
+  certificate_message_ = session_offered_ = false;
   offered_ = 0;
   signature_ = kNoSignature;
   key_ = kNoKey;
@@ -170,7 +164,9 @@ TlsResult TlsSession::NotDone(int ret) {
   if (taken == TlsFailure::kClientCertificateInvalid && !SSL_is_server(ssl_)) {
     taken = TlsFailure::kServerCertificateInvalid;
   }
-  if (taken == TlsFailure::kProtocol && ReadsClientCertificate(ssl_)) {
+  // The library parses the certificate's key itself and has no error of its own for a key
+  // that it cannot use.
+  if (taken == TlsFailure::kProtocol && certificate_message_) {
     taken = TlsFailure::kClientCertificateInvalid;
   }
   return Fail(failure_ != TlsFailure::kNone ? failure_ : taken);

@@ -130,6 +130,8 @@ class TlsSession {
   bool alpn_offered_ : 1 = false;
   bool needs_alpn_ : 1 = false;
   bool ticket_unknown_ : 1 = false;
+  // The client's last handshake message was about its certificate.
+  bool certificate_message_ : 1 = false;
   bool session_offered_ : 1 = false;  // Connect() offered a session to resume
   uint8_t offered_ = 0;
   uint8_t signature_ = static_cast<uint8_t>(std::size(kTlsSignatureLabels) - 1);
