@@ -27,13 +27,13 @@ MetricFamily NewFamily(const FamilyRow& row) {
 void AddSample(MetricFamily& family, Labels labels, double value) {
   ClientMetric metric;
   metric.label = std::move(labels);
-  // The serializer reads the one that the family's type names.
+  // The serializer reads the member that the family's type selects.
   metric.counter.value = value;
   metric.gauge.value = value;
   family.metric.push_back(std::move(metric));
 }
 
-// A gauge's cells are summed modulo 2^64: one worker's may be below zero.
+// A gauge's sum is modulo 2^64, because a worker's cell may be below zero.
 double Value(const FamilyRow& row, uint64_t sum) {
   const double value = row.type == MetricType::kGauge
                            ? static_cast<double>(static_cast<int64_t>(sum))
@@ -41,8 +41,8 @@ double Value(const FamilyRow& row, uint64_t sum) {
   return row.unit == 1 ? value : value * row.unit;
 }
 
-// All combinations of the row's own labels, behind `base`; `sum(row, col)` is
-// the cell's value.
+// Adds a sample for each combination of the row's labels, after the labels in `base`.
+// `sum(row, col)` returns the value.
 template <typename Sum>
 void AddSamples(MetricFamily& family, const FamilyRow& row, const Labels& base, Sum sum) {
   for (size_t r = 0; r < row.rows.size(); ++r) {
@@ -67,14 +67,14 @@ uint64_t SumOf(const std::vector<const Shard*>& shards, Get get) {
   return sum;
 }
 
-// A certificate may be for hundreds of names; a label should not hold them all.
+// A certificate may have hundreds of names, too many for a label.
 std::string Cut(const std::string& names) {
   constexpr size_t kMost = 256;
   if (names.size() <= kMost) return names;
   return names.substr(0, names.rfind(',', kMost)) + ",...";
 }
 
-// Only names that every shard has cells for.
+// Drops names that not every shard has cells for.
 template <typename T>
 void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
            size_t (Shard::*size)() const) {
@@ -180,7 +180,7 @@ void Exporter::CollectServers(Families& families) const {
     return {{"backend", servers_[id].backend}, {"server", servers_[id].server}};
   };
   if (sources_.server_up) {
-    MetricFamily up = NewFamily("starling_backend_up", "1 while the server answers.",
+    MetricFamily up = NewFamily("starling_backend_up", "1 if the server answers, 0 if it is down.",
                                 prometheus::MetricType::Gauge);
     for (ServerSeries id = 0; id < servers_.size(); ++id) {
       AddSample(up, labels_of(id), sources_.server_up(id) ? 1 : 0);
@@ -224,8 +224,9 @@ void Exporter::CollectWorkers(Families& families) const {
 }
 
 void Exporter::CollectProcess(Families& families) const {
-  MetricFamily build = NewFamily("starling_build_info", "What this program is made of.",
-                                 prometheus::MetricType::Gauge);
+  MetricFamily build =
+      NewFamily("starling_build_info", "Versions of the gateway and its libraries; always 1.",
+                prometheus::MetricType::Gauge);
   AddSample(build,
             {{"version", sources_.version},
              {"boringssl", sources_.boringssl},
@@ -240,13 +241,14 @@ void Exporter::CollectCertificates(Families& families) const {
   const auto gauge = [](std::string_view name, std::string_view help) {
     return NewFamily(name, help, prometheus::MetricType::Gauge);
   };
-  MetricFamily loaded = gauge("starling_certificates_loaded", "Certificates of all listeners.");
+  MetricFamily loaded =
+      gauge("starling_certificates_loaded", "Number of certificates loaded for all listeners.");
   AddSample(loaded, {}, static_cast<double>(certificates_.size()));
   families.push_back(std::move(loaded));
   MetricFamily expiry = gauge("starling_certificate_not_after_timestamp_seconds",
-                              "When a loaded certificate expires.");
+                              "When the loaded certificate expires.");
   MetricFamily ocsp = gauge("starling_certificate_ocsp_next_update_timestamp_seconds",
-                            "When the OCSP response of a loaded certificate becomes stale.");
+                            "When the OCSP response of the loaded certificate expires.");
   for (const Certificate& certificate : certificates_) {
     const Labels labels = {{"certificate", certificate.file}, {"names", Cut(certificate.names)}};
     AddSample(expiry, labels, static_cast<double>(certificate.not_after));
@@ -259,10 +261,10 @@ void Exporter::CollectCertificates(Families& families) const {
   MetricFamily generation = gauge("starling_ticket_key_generation",
                                   "How often the key that seals session tickets has changed.");
   MetricFamily created = gauge("starling_ticket_key_created_timestamp_seconds",
-                               "Since when that key has been in use.");
+                               "When the key that seals session tickets came into use.");
   for (const TicketKeys& keys : sources_.ticket_keys()) {
     AddSample(generation, {{"source", keys.source}}, static_cast<double>(keys.generation));
-    // Keys that nothing was sealed with are of no age.
+    // Unused keys have no age.
     if (keys.created == 0) continue;
     AddSample(created, {{"source", keys.source}}, static_cast<double>(keys.created));
   }
@@ -277,19 +279,19 @@ void Exporter::CollectReloads(Families& families) const {
     families.push_back(std::move(family));
   };
   gauge("starling_config_last_reload_success",
-        "1 if the last configuration read, or changed files of it, was good.",
+        "1 if the last attempt to load the configuration or its changed files succeeded.",
         reload_.success ? 1 : 0);
-  gauge("starling_config_last_reload_timestamp_seconds", "When that was.",
+  gauge("starling_config_last_reload_timestamp_seconds", "When the last attempt was.",
         static_cast<double>(reload_.at));
-  gauge("starling_config_last_reload_seconds", "How long it took.", reload_.seconds);
-  gauge("starling_config_generation", "The number of the configuration of new sessions.",
+  gauge("starling_config_last_reload_seconds", "How long the last attempt took.", reload_.seconds);
+  gauge("starling_config_generation", "Number of the configuration that new sessions use.",
         static_cast<double>(reload_.generation));
   gauge("starling_config_generations_alive",
-        "Configurations that sessions go on with, the newest included.",
+        "Number of configurations in use by sessions, including the newest.",
         static_cast<double>(generations_));
-  MetricFamily reloads =
-      NewFamily("starling_config_reloads_total", "Attempts to take a configuration over.",
-                prometheus::MetricType::Counter);
+  MetricFamily reloads = NewFamily("starling_config_reloads_total",
+                                   "Attempts to reload the configuration or its files.",
+                                   prometheus::MetricType::Counter);
   for (const bool success : {true, false}) {
     for (const bool by_files : {false, true}) {
       AddSample(

@@ -1,6 +1,6 @@
-// Turns the shards of all workers into series: a prometheus::Collectable that
-// sums when it is asked, and what serves it, with /healthz and /readyz beside
-// it. All series that can be known exist from the start, at 0.
+// Turns the shards of all workers into series. A prometheus::Collectable sums them on
+// demand, and an HTTP handler serves them at /metrics, with /healthz and /readyz. Every
+// series whose labels are known in advance exists from the start, with the value 0.
 //
 // Not for: counting (metrics.h), sockets (http_server.h).
 #pragma once
@@ -35,43 +35,44 @@ class Exporter : public prometheus::Collectable {
     std::string file;
     std::string names;
     int64_t not_after = 0;         // Unix seconds
-    int64_t ocsp_next_update = 0;  // the same; 0: there is no response
+    int64_t ocsp_next_update = 0;  // Unix seconds; 0: no response
   };
   struct TicketKeys {
-    std::string source;  // file, or "internal"
+    std::string source;  // the file's path, or "internal"
     uint64_t generation = 0;
     int64_t created = 0;  // Unix seconds
   };
-  // An attempt to read a configuration, or changed files of it.
+  // An attempt to load a configuration, or changed files that it names.
   struct Reload {
     bool success = true;
-    bool by_files = false;  // otherwise by a signal
+    bool by_files = false;  // triggered by changed files rather than by a signal
     int64_t at = 0;         // Unix seconds
-    double seconds = 0;     // that it took
+    double seconds = 0;     // how long it took
     uint64_t generation = 0;
   };
-  // What the program is and where its figures come from; fixed for its life.
+  // The program's versions and the sources of its figures, fixed for the life of the
+  // exporter.
   struct Sources {
     std::string version;
     std::string boringssl;
     std::string liburing;
-    std::vector<const Shard*> shards;             // by worker; outlive the exporter
+    std::vector<const Shard*> shards;             // by worker; must outlive the exporter
     std::function<bool(ServerSeries)> server_up;  // any thread; empty: no such family
-    std::function<uint64_t()> log_lost;  // lines lost behind the workers' rings; may be empty
+    std::function<uint64_t()> log_lost;  // lines lost after the workers' rings; may be empty
     std::function<std::vector<TicketKeys>()> ticket_keys;  // any thread; may be empty
   };
 
   explicit Exporter(Sources sources);
 
-  // What the configuration names, by id; from any thread. More names than the
-  // shards have room for are left out.
+  // The names of the current configuration by id, from any thread. The exporter ignores
+  // names that the shards have no room for.
   void SetNames(std::vector<Listener> listeners, std::vector<Server> servers);
   void SetCertificates(std::vector<Certificate> certificates);
-  // The last attempt to read the configuration. The start is the first one, and is
-  // not counted as a reload.
+  // Sets the latest attempt to load the configuration. The start is an attempt but not a
+  // reload.
   void SetStart(int64_t unix_seconds, uint64_t generation);
   void CountReload(const Reload& reload);
-  // Generations that still have sessions, the newest included.
+  // How many configurations have sessions, including the newest.
   void SetGenerations(size_t alive);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
@@ -93,13 +94,13 @@ class Exporter : public prometheus::Collectable {
   std::vector<Server> servers_;
   std::vector<Certificate> certificates_;
   Reload reload_;
-  uint64_t reloads_[2][2] = {};  // by success and by what asked for it
+  uint64_t reloads_[2][2] = {};  // by success and by trigger
   size_t generations_ = 1;
 };
 
-// Serves /metrics (the text format), /healthz (200 while the process lives) and
-// /readyz: 200 while `not_ready` returns nothing, otherwise 503 with its line.
-// `not_ready` is called in the server's thread.
+// Serves /metrics (text format 0.0.4), /healthz (200 while the process lives) and /readyz
+// (200 while `not_ready` returns an empty string, otherwise 503 with that string). The
+// server calls `not_ready` in its own thread.
 HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,
                            std::function<std::string()> not_ready);
 

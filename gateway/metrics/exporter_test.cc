@@ -31,7 +31,7 @@ class ExporterTest : public testing::Test {
   std::string Scrape() const {
     return MetricsHandler(exporter_, [] { return ""; })("/metrics")->body;
   }
-  // Whether the text has exactly this line.
+  // Whether the text contains exactly this line.
   testing::AssertionResult Has(const std::string& line) const {
     const std::string text = "\n" + Scrape();
     if (text.find("\n" + line + "\n") != std::string::npos) return testing::AssertionSuccess();
@@ -106,7 +106,7 @@ TEST_F(ExporterTest, SumsTheShards) {
   EXPECT_TRUE(Has("starling_worker_loop_busy_seconds_total{worker=\"0\"} 0"));
 }
 
-// A session may begin on one worker's count and end on another's.
+// One worker may count a session's begin and another its end.
 TEST_F(ExporterTest, GaugesAreSigned) {
   const size_t relay = static_cast<size_t>(SessionPhase::kRelay);
   shards_[0].Add(Family::kSessions, 0, relay, 0, 3);

@@ -22,7 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long accepting rests when there is no descriptor or memory left for it.
+// How long to pause accepting after descriptors or memory ran out.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr int kBacklog = 64;
 constexpr std::string_view kEndOfHeaders = "\r\n\r\n";
@@ -50,7 +50,7 @@ const char* ReasonPhrase(int status) {
   }
 }
 
-// RFC 9112 section 6.3: an answer to HEAD has the headers of the one to GET.
+// RFC 9110 section 9.3.2: the answer to HEAD has the headers of the answer to GET.
 std::string Render(const HttpResponse& response, bool with_body) {
   std::string out = "HTTP/1.1 ";
   out.append(std::to_string(response.status)).append(" ").append(ReasonPhrase(response.status));
@@ -80,7 +80,7 @@ std::string_view PathOf(std::string_view target) {
   return target.substr(0, target.find('?'));
 }
 
-// Answers a request whose headers have arrived whole.
+// Answers a request whose headers are complete.
 std::string Answer(std::string_view request, const HttpHandler& handler) {
   const std::string_view line = request.substr(0, request.find("\r\n"));
   const size_t first = line.find(' ');
@@ -103,7 +103,7 @@ std::string Answer(std::string_view request, const HttpHandler& handler) {
 
 }  // namespace
 
-// One client. `fd` is closed by whoever ends the connection.
+// One client. The function that ends the connection closes `fd`.
 struct HttpServer::Connection {
   enum class Phase : uint8_t { kRequest, kResponse, kLinger };
 
@@ -114,7 +114,7 @@ struct HttpServer::Connection {
   std::string out{};
   size_t sent = 0;
 
-  // Each returns false when the connection is over.
+  // These return false when the connection is over.
   bool OnReadable(size_t max_request, const HttpHandler& handler);
   bool Send();
   bool Respond(std::string response) {
@@ -140,8 +140,9 @@ bool HttpServer::Connection::OnReadable(size_t max_request, const HttpHandler& h
   return true;
 }
 
-// Closing with octets unread would reset the connection, and the client might
-// lose the answer: so the write half is shut down, and the client's end awaited.
+// Closing a socket with unread octets resets the connection, and the client might lose
+// the answer. So Send shuts down the write half, and the server waits for the client's
+// end.
 bool HttpServer::Connection::Send() {
   while (sent < out.size()) {
     const ssize_t n = send(fd, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
@@ -156,7 +157,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Listen(const SocketAddre
                                                                HttpHandler handler, Limits limits) {
   const absl::StatusOr<int> fd = ListenOn(address, kBacklog);
   if (!fd.ok()) return fd.status();
-  // The thread must not wait for a client that left between poll and accept.
+  // Accept must not block when a client leaves between poll and accept.
   const bool nonblocking = fcntl(*fd, F_SETFL, O_NONBLOCK) == 0;
   const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   sockaddr_storage bound{};
@@ -198,7 +199,7 @@ void HttpServer::Start() {
   });
 }
 
-// One look at every connection that poll has named or whose time is over.
+// Serves the connections that poll has reported or whose deadline has passed.
 void HttpServer::Serve(std::vector<Connection>& connections, const std::vector<pollfd>& polled) {
   const Clock::time_point now = Clock::now();
   for (size_t i = 0; i < connections.size(); ++i) {
@@ -209,7 +210,7 @@ void HttpServer::Serve(std::vector<Connection>& connections, const std::vector<p
                                                      : c.OnReadable(limits_.request, handler_);
     }
     if (open && now >= c.deadline) {
-      // The one last word is sent as far as the socket takes it at once.
+      // Sends the error as far as the socket accepts it at once.
       if (c.phase == Connection::Phase::kRequest) c.Respond(Render(Plain(408), true));
       open = false;
     }

@@ -1,8 +1,8 @@
-// A small HTTP/1.1 server for what is only ever read: /metrics, /healthz,
-// /readyz. One thread, poll(2), no request bodies, one request a connection.
-// Everything about it has a limit, and none of it touches a worker.
+// A small HTTP/1.1 server (RFC 9112) for read-only pages: /metrics, /healthz, /readyz. It
+// has one thread, uses poll(2), and takes one request without body per connection.
+// Everything in it is bounded, and it never touches a worker.
 //
-// Not for: anything that faces the Internet, TLS, or anything that changes state.
+// Not for: the Internet, TLS, or requests that change state.
 #pragma once
 
 #include <poll.h>
@@ -29,34 +29,33 @@ struct HttpResponse {
   std::string body;
 };
 
-// Called in the server's thread with the path, without its query. Nothing: there
-// is no such path (404).
+// The server calls this in its thread with the path without the query. nullopt gives 404.
 using HttpHandler = std::function<std::optional<HttpResponse>(std::string_view path)>;
 
 class HttpServer {
  public:
   struct Limits {
-    size_t connections = 32;      // more wait in the backlog until one is done
-    size_t request = 2048;        // octets of the request's line and headers
-    uint32_t deadline_ms = 5000;  // from accept to the last octet, all together
+    size_t connections = 32;      // further clients wait in the backlog
+    size_t request = 2048;        // octets of request line and headers
+    uint32_t deadline_ms = 5000;  // from accept to the last octet
   };
 
-  // Binds and listens at once, so that main can do it before it gives up its
-  // privileges; serves nothing before Start(). An error names the address.
+  // Binds and listens at once, so that main can call it before it drops privileges.
+  // Serves nothing before Start(). The error names the address.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(const SocketAddress& address,
                                                             HttpHandler handler, Limits limits);
   static absl::StatusOr<std::unique_ptr<HttpServer>> Listen(const SocketAddress& address,
                                                             HttpHandler handler) {
     return Listen(address, std::move(handler), Limits());
   }
-  // Stops the thread; connections that are being served are cut.
+  // Stops the thread and cuts open connections.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   void Start();
 
-  // Where it listens; with the port the kernel chose where 0 was asked for.
+  // The address of the listening socket; for port 0, with the port that the kernel chose.
   const SocketAddress& address() const { return address_; }
 
  private:
@@ -66,7 +65,7 @@ class HttpServer {
   void Serve(std::vector<Connection>& connections, const std::vector<pollfd>& polled);
 
   const int listener_;
-  const int wake_;  // eventfd: the end
+  const int wake_;  // eventfd: tells the thread to stop
   const SocketAddress address_;
   const HttpHandler handler_;
   const Limits limits_;

@@ -1,4 +1,4 @@
-// The server and a client with plain sockets on loopback.
+// Tests the server with plain client sockets on loopback.
 #include "gateway/metrics/http_server.h"
 
 #include <netinet/in.h>
@@ -25,7 +25,7 @@ class Client {
 
   bool connected() const { return connected_; }
   void Send(std::string_view text) { send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
-  // All octets until the server's end.
+  // Everything until the server closes.
   std::string Read() {
     std::string text;
     char chunk[4096];
@@ -114,8 +114,8 @@ TEST_F(HttpServerTest, RequestOneOctetAtATime) {
   EXPECT_TRUE(client.Read().ends_with("/x\n"));
 }
 
-// More than the socket takes at once; and the client's own later octets do not
-// make the server reset what it has said.
+// A response larger than the socket buffer. Later octets from the client do not make the
+// server reset the connection.
 TEST_F(HttpServerTest, LargeBodyArrivesWhole) {
   Serve();
   Client client(server_->address());
@@ -146,7 +146,7 @@ TEST_F(HttpServerTest, SlowClientIsToldAndCut) {
   Client client(server_->address());
   client.Send("GET /x HTTP/1.1\r\nHost:");
   EXPECT_TRUE(client.Read().starts_with("HTTP/1.1 408 "));
-  // And one that does not read: its connection ends before its body has.
+  // A client that does not read: its connection ends before the body does.
   Client deaf(server_->address());
   deaf.Send("GET /big HTTP/1.1\r\n\r\n");
   Client other(server_->address());
@@ -154,7 +154,8 @@ TEST_F(HttpServerTest, SlowClientIsToldAndCut) {
   EXPECT_LT(deaf.Read().size(), big_.size());
 }
 
-// With all places taken by silent clients, one more is served after their time.
+// When silent clients hold all places, the server serves another client after their
+// deadline.
 TEST_F(HttpServerTest, MoreClientsThanPlaces) {
   HttpServer::Limits limits;
   limits.connections = 2;

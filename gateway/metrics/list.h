@@ -1,7 +1,8 @@
-// The list of metrics: one row a family. Names and labels are an interface.
+// The table of metrics: one row per family. Operators depend on names and labels, so they
+// are an interface.
 //
-// Not for: counting (metrics.h), or what is known without counting, such as the
-// age of certificates (exporter.h).
+// Not for: counting (metrics.h), or values that nobody counts, such as the expiry of
+// certificates (exporter.h).
 #pragma once
 
 #include <array>
@@ -15,7 +16,7 @@
 
 namespace starling {
 
-// Sessions are counted by these phases (gauge starling_sessions).
+// The gauge starling_sessions counts sessions by these phases.
 enum class SessionPhase : uint8_t { kNegotiate, kHandshake, kUpstream, kRelay, kDrain };
 inline constexpr std::string_view kSessionPhaseLabels[] = {"negotiate", "handshake", "upstream",
                                                            "relay", "drain"};
@@ -38,7 +39,7 @@ enum class ConnectFailure : uint8_t {
   kOther,
   kTls,
 };
-// `error` is an errno, positive.
+// `error` is a positive errno.
 ConnectFailure ConnectFailureOf(int error);
 inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "refusals",
@@ -59,7 +60,7 @@ enum class Limit : uint8_t {
   kOutputBuffers,
   kReceiveBuffers,
   kLogRecords,
-  kDescriptors,  // or memory, that an accept could not get
+  kDescriptors,  // an accept failed because descriptors or memory ran out
   kDataListeners,
 };
 inline constexpr std::string_view kNoLabel[] = {""};
@@ -73,87 +74,89 @@ inline constexpr auto kAlertLabels = [] {
 
 enum class MetricType : uint8_t { kCounter, kGauge };
 
-// Families by listener: X(enumerator, name, type, row label, its values,
-// column label, its values, with protocol label, help)
+// Families by listener: X(enumerator, name, type, row label, its values, column label,
+// its values, has a protocol label, help)
 #define STARLING_LISTENER_FAMILIES(X)                                                              \
   X(kAccepted, "starling_connections_accepted_total", kCounter, "", kNoLabel, "", kNoLabel, false, \
-    "Connections accepted.")                                                                       \
+    "Connections that the gateway accepted from clients.")                                         \
   X(kRefused, "starling_connections_refused_total", kCounter, "reason", kRefusedLabels, "",        \
-    kNoLabel, false, "Connections refused by the gateway itself.")                                 \
+    kNoLabel, false, "Connections that the gateway refused because of its limits.")                \
   X(kSessions, "starling_sessions", kGauge, "phase", kSessionPhaseLabels, "", kNoLabel, false,     \
-    "Sessions now, by phase.")                                                                     \
+    "Current sessions by phase.")                                                                  \
   X(kEnded, "starling_sessions_ended_total", kCounter, "reason", kEndReasonLabels, "", kNoLabel,   \
-    false, "Sessions ended, by reason.")                                                           \
+    false, "Sessions that ended, by reason.")                                                      \
   X(kHandshakes, "starling_tls_handshakes_total", kCounter, "version", kTlsVersionLabels,          \
-    "resumed", kResumedLabels, false, "TLS handshakes completed.")                                 \
+    "resumed", kResumedLabels, false, "Completed TLS handshakes with clients.")                    \
   X(kHandshakeFailures, "starling_tls_handshake_failures_total", kCounter, "reason",               \
-    kTlsFailureLabels, "", kNoLabel, false, "TLS handshakes that failed.")                         \
+    kTlsFailureLabels, "", kNoLabel, false, "Failed TLS handshakes with clients, by reason.")      \
   X(kCipher, "starling_tls_negotiated_total", kCounter, "cipher", kTlsCipherLabels, "", kNoLabel,  \
-    false, "Handshakes by negotiated cipher suite.")                                               \
+    false, "TLS handshakes with clients, by negotiated cipher suite.")                             \
   X(kGroup, "starling_tls_group_total", kCounter, "group", kTlsGroupLabels, "", kNoLabel, false,   \
-    "Handshakes by key exchange group.")                                                           \
+    "TLS handshakes with clients, by key exchange group.")                                         \
   X(kOffered, "starling_starttls_offered_total", kCounter, "", kNoLabel, "", kNoLabel, true,       \
-    "Sessions that were offered the upgrade.")                                                     \
+    "Sessions in which the gateway offered the upgrade to TLS.")                                   \
   X(kUpgrades, "starling_starttls_upgrades_total", kCounter, "", kNoLabel, "", kNoLabel, true,     \
-    "Sessions that took the upgrade.")                                                             \
+    "Sessions in which the client upgraded to TLS.")                                               \
   X(kPlaintext, "starling_plaintext_sessions_total", kCounter, "", kNoLabel, "", kNoLabel, true,   \
-    "Sessions that opened a plaintext leg.")                                                       \
+    "Sessions that continued to the backend without TLS from the client.")                         \
   X(kSignals, "starling_downgrade_signals_total", kCounter, "signal", kSignalLabels, "", kNoLabel, \
-    true, "Signs of a TLS downgrade.")                                                             \
+    true, "Sessions that looked like a TLS downgrade attack, by signal.")                          \
   X(kAttacks, "starling_attacks_refused_total", kCounter, "kind", kAttackLabels, "", kNoLabel,     \
-    true, "What was refused because it is, or looks like, an attack.")                             \
+    true, "Attacks, or input that looks like one, that the gateway refused, by kind.")             \
   X(kBytes, "starling_bytes_total", kCounter, "direction", kDirectionLabels, "", kNoLabel, false,  \
-    "Octets on the sockets of each side.")                                                         \
+    "Octets received (in) and sent (out) on the sockets of each side.")                            \
   X(kFailedOffers, "starling_tls_failed_offers_total", kCounter, "offered", kTlsOfferedLabels, "", \
-    kNoLabel, false, "TLS handshakes that failed, by the highest version the client offered.")     \
+    kNoLabel, false, "Failed TLS handshakes, by the highest version that the client offered.")     \
   X(kSignature, "starling_tls_signature_total", kCounter, "signature", kTlsSignatureLabels, "",    \
-    kNoLabel, false, "Handshakes by what the server signed with.")                                 \
+    kNoLabel, false, "TLS handshakes, by the signature algorithm of the gateway.")                 \
   X(kHelloRetry, "starling_tls_hello_retry_total", kCounter, "", kNoLabel, "", kNoLabel, false,    \
-    "Handshakes that took another round trip for a key share.")                                    \
+    "TLS handshakes with an extra round trip for a key share (HelloRetryRequest).")                \
   X(kTicketUnknown, "starling_tls_tickets_unknown_total", kCounter, "", kNoLabel, "", kNoLabel,    \
-    false, "Handshakes of clients with a session ticket that no key opens.")                       \
+    false, "TLS handshakes with a session ticket that none of the keys opens.")                    \
   X(kClientCertificates, "starling_tls_client_certificates_total", kCounter, "result",             \
     kClientCertificateLabels, "", kNoLabel, false,                                                 \
-    "Handshakes by what became of a client "                                                       \
-    "certificate.")                                                                                \
+    "TLS handshakes, by the result of checking the client certificate.")                           \
   X(kAlerts, "starling_tls_alerts_total", kCounter, "direction", kAlertDirectionLabels, "alert",   \
-    kAlertLabels, false, "TLS alerts but close_notify.")
+    kAlertLabels, false, "TLS alerts except close_notify.")
 
-// Families by server of a backend: X(enumerator, name, type, row label, its values, help)
+// Families by backend server: X(enumerator, name, type, row label, its values, help)
 #define STARLING_SERVER_FAMILIES(X)                                                           \
-  X(kBackendSessions, "starling_backend_sessions", kGauge, "", kNoLabel, "Legs open now.")    \
+  X(kBackendSessions, "starling_backend_sessions", kGauge, "", kNoLabel,                      \
+    "Open connections to the server for sessions.")                                           \
   X(kConnectFailures, "starling_backend_connect_failures_total", kCounter, "reason",          \
-    kConnectFailureLabels, "Connects that failed.")                                           \
+    kConnectFailureLabels, "Failed connection attempts to the server, by reason.")            \
   X(kBackendTlsHandshakes, "starling_backend_tls_handshakes_total", kCounter, "resumed",      \
-    kResumedLabels, "TLS handshakes with servers.")                                           \
+    kResumedLabels, "Completed TLS handshakes with the server.")                              \
   X(kBackendTlsFailures, "starling_backend_tls_handshake_failures_total", kCounter, "reason", \
-    kTlsFailureLabels, "TLS handshakes with servers that failed.")
+    kTlsFailureLabels, "Failed TLS handshakes with the server, by reason.")
 
-// Families of workers: X(enumerator, name, type, row label, its values, with
-// worker label (or the sum over workers), unit of a cell, help)
-#define STARLING_WORKER_FAMILIES(X)                                                               \
-  X(kCompletions, "starling_worker_ring_completions_total", kCounter, "", kNoLabel, true, 1,      \
-    "Completions handled.")                                                                       \
-  X(kStale, "starling_worker_stale_completions_total", kCounter, "", kNoLabel, true, 1,           \
-    "Completions of sessions that were gone; always 0.")                                          \
-  X(kBuffersOut, "starling_worker_buffers_out", kGauge, "", kNoLabel, true, 1,                    \
-    "Receive and output buffers held by sessions.")                                               \
-  X(kDescriptors, "starling_worker_descriptors_in_use", kGauge, "", kNoLabel, true, 1,            \
-    "Entries of the ring's descriptor table in use.")                                             \
-  X(kLoopMicros, "starling_worker_loop_busy_seconds_total", kCounter, "", kNoLabel, true, 1e-6,   \
-    "Time spent outside of waiting.")                                                             \
-  X(kTurns, "starling_worker_turns_total", kCounter, "", kNoLabel, true, 1, "Turns of the loop.") \
-  X(kLimitReached, "starling_limit_reached_total", kCounter, "limit", kLimitLabels, false, 1,     \
-    "How often a limit was met.")                                                                 \
-  X(kLogLost, "starling_log_lines_lost_total", kCounter, "", kNoLabel, false, 1,                  \
-    "Log lines dropped because the log's reader was too slow.")
+// Families by worker: X(enumerator, name, type, row label, its values, has a worker label
+// (otherwise exported as the sum over workers), unit of a cell, help)
+#define STARLING_WORKER_FAMILIES(X)                                                             \
+  X(kCompletions, "starling_worker_ring_completions_total", kCounter, "", kNoLabel, true, 1,    \
+    "Ring completions that the worker handled.")                                                \
+  X(kStale, "starling_worker_stale_completions_total", kCounter, "", kNoLabel, true, 1,         \
+    "Ring completions for sessions that no longer exist; always 0 unless there is a bug.")      \
+  X(kBuffersOut, "starling_worker_buffers_out", kGauge, "", kNoLabel, true, 1,                  \
+    "Receive and output buffers that sessions hold.")                                           \
+  X(kDescriptors, "starling_worker_descriptors_in_use", kGauge, "", kNoLabel, true, 1,          \
+    "Used entries of the ring's descriptor table.")                                             \
+  X(kLoopMicros, "starling_worker_loop_busy_seconds_total", kCounter, "", kNoLabel, true, 1e-6, \
+    "Time that the worker spent working rather than waiting.")                                  \
+  X(kTurns, "starling_worker_turns_total", kCounter, "", kNoLabel, true, 1,                     \
+    "Turns of the event loop.")                                                                 \
+  X(kLimitReached, "starling_limit_reached_total", kCounter, "limit", kLimitLabels, false, 1,   \
+    "How often the gateway reached a limit, by limit.")                                         \
+  X(kLogLost, "starling_log_lines_lost_total", kCounter, "", kNoLabel, false, 1,                \
+    "Log lines dropped because the reader of the log was too slow.")
 
 // starling_session_seconds and starling_tls_handshake_seconds, by listener.
 enum class Histogram : uint8_t { kSessionSeconds, kHandshakeSeconds };
 inline constexpr size_t kHistogramCount = 2;
-inline constexpr size_t kHistogramBuckets = 14;  // and one for all above the last bound
-// Upper bounds in microseconds, inclusive. Handshakes: from a resumed one on an
-// idle machine to the deadline. Sessions: from a probe to half a day of IDLE.
+inline constexpr size_t kHistogramBuckets = 14;  // plus one above the last bound
+// Upper bounds in microseconds, inclusive. Handshakes take between a resumption on an
+// idle machine and the deadline; sessions between a health check and half a day of IMAP
+// IDLE.
 inline constexpr uint64_t kHistogramBoundsMicros[kHistogramCount][kHistogramBuckets] = {
     {10'000, 50'000, 100'000, 500'000, 1'000'000, 5'000'000, 10'000'000, 30'000'000, 60'000'000,
      300'000'000, 1'800'000'000, 7'200'000'000, 21'600'000'000, 43'200'000'000},
@@ -179,13 +182,13 @@ enum class WorkerFamily : uint8_t {
 struct FamilyRow {
   std::string_view name;
   MetricType type;
-  std::string_view row_label;  // empty: no such label
+  std::string_view row_label;  // empty: no label
   std::span<const std::string_view> rows;
   std::string_view col_label;
   std::span<const std::string_view> cols;
-  bool with_protocol;  // families by listener
-  bool with_worker;    // families of workers
-  double unit;         // what a cell's 1 is worth in the exported value
+  bool with_protocol;  // only for families by listener
+  bool with_worker;    // only for families by worker
+  double unit;         // exported value of a cell that is 1
   std::string_view help;
 
   constexpr size_t cells() const { return rows.size() * cols.size(); }
@@ -197,7 +200,7 @@ inline constexpr FamilyRow kListenerFamilies[] = {
     STARLING_LISTENER_FAMILIES(X)
 #undef X
 };
-// Labels backend and server come first.
+// The labels `backend` and `server` come first.
 inline constexpr FamilyRow kServerFamilies[] = {
 #define X(id, name, type, row, rows, help) \
   {name, MetricType::type, row, rows, "", kNoLabel, false, false, 1, help},
@@ -216,11 +219,12 @@ struct HistogramRow {
   std::string_view help;
 };
 inline constexpr HistogramRow kHistograms[kHistogramCount] = {
-    {"starling_session_seconds", "Time from accept to the end of a session."},
-    {"starling_tls_handshake_seconds", "Time from the first octet of TLS to the handshake's end."}};
+    {"starling_session_seconds", "Duration of sessions, from accept to end."},
+    {"starling_tls_handshake_seconds",
+     "Duration of TLS handshakes, from the first TLS octet to the end of the handshake."}};
 
-// Index 0 of a list of reasons stands for "nothing happened"; it is never counted
-// and not exported.
+// Index 0 of a list of reasons means that nothing happened. Nobody counts it, and the
+// exporter leaves it out.
 inline constexpr std::string_view kNothingHappened = "none";
 
 }  // namespace starling

@@ -18,8 +18,7 @@ bool IsName(std::string_view name) {
   });
 }
 
-// A dimension without a label has one nameless value; one with a label has
-// values that differ.
+// A dimension without a label has one empty value; one with a label has distinct values.
 void CheckDimension(std::string_view label, std::span<const std::string_view> values) {
   if (label.empty()) {
     ASSERT_EQ(values.size(), 1u);

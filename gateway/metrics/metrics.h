@@ -1,12 +1,12 @@
-// Counters of one worker: written by that worker alone, read by the exporter.
-// The list of metrics is one table (list.h); a new one is a row there and an
-// increment where it happens.
+// The counters of one worker: only that worker writes them, and the exporter reads them.
+// A new metric needs a row in the table (list.h) and an increment where the event
+// happens.
 //
-// A cell is a relaxed 64-bit atomic with a single writer: an increment is a
-// load and a store, no locked instruction. Gauges are cells that go up and
-// down; the sum over workers is exact modulo 2^64.
+// A cell is a relaxed 64-bit atomic with one writer, so that an increment is a load and a
+// store without a locked instruction. The cell of a gauge goes up and down, maybe below
+// zero; the sum over all workers is exact modulo 2^64.
 //
-// Not for: names and text (list.h), or turning cells into series (exporter.h).
+// Not for: names and help texts (list.h), or turning cells into series (exporter.h).
 #pragma once
 
 #include <array>
@@ -20,15 +20,15 @@
 
 namespace starling {
 
-using ListenerId = uint32_t;  // kept by a listener's name for the life of the process
-// The same for a server of a backend. Not its ServerId (upstream.h), which is an index
-// into one configuration's servers.
+using ListenerId = uint32_t;  // a listener's name keeps its id for the life of the process
+// The same for a backend's server. Unlike its ServerId (upstream.h), which is an index
+// into the servers of one configuration.
 using ServerSeries = uint32_t;
 
 namespace metrics_internal {
 
-// Where each family's cells begin within those of one listener, server or
-// worker; the last element is their number.
+// The index of each family's first cell among the cells of one listener, server or
+// worker. The last element is the number of cells.
 template <size_t n>
 constexpr std::array<size_t, n + 1> OffsetsOf(const FamilyRow (&rows)[n]) {
   std::array<size_t, n + 1> offsets{};
@@ -39,15 +39,15 @@ constexpr std::array<size_t, n + 1> OffsetsOf(const FamilyRow (&rows)[n]) {
 inline constexpr auto kListenerOffsets = OffsetsOf(kListenerFamilies);
 inline constexpr auto kServerOffsets = OffsetsOf(kServerFamilies);
 inline constexpr auto kWorkerOffsets = OffsetsOf(kWorkerFamilies);
-// Buckets, the one above the last bound, and the sum in microseconds.
+// The buckets, the bucket above the last bound, and the sum in microseconds.
 inline constexpr size_t kHistogramCells = kHistogramBuckets + 2;
 inline constexpr size_t kListenerStride =
     kListenerOffsets.back() + kHistogramCount * kHistogramCells;
 inline constexpr size_t kServerStride = kServerOffsets.back();
 inline constexpr size_t kWorkerStride = kWorkerOffsets.back();
 
-// The unit of allocation: two cache lines, since processors fetch them in
-// pairs. No two shards share one.
+// The unit of allocation: two cache lines, because processors fetch them in pairs. No two
+// shards share a unit.
 inline constexpr size_t kCellsPerLine = 16;
 struct alignas(kCellsPerLine * sizeof(uint64_t)) Line {
   std::array<uint64_t, kCellsPerLine> cells;
@@ -63,15 +63,15 @@ struct Unmap {
 
 class Shard {
  public:
-  // Cells for listeners 0 to listeners-1 and servers 0 to servers-1, all 0. Memory that
-  // was never counted in is not resident, so there may be room for many.
+  // Makes zeroed cells for listeners 0 to listeners-1 and servers 0 to servers-1.
+  // Untouched cells take no resident memory, so `listeners` and `servers` may be large.
   Shard(size_t listeners, size_t servers);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  // `row` and `col` index the two label dimensions of the family (0 where it
-  // has fewer); see list.h. n may be -1 for gauges. An id or index out of its
-  // range ends the process: it is a fault of the caller's.
+  // `row` and `col` index the family's two labels (list.h); pass 0 for a label that it
+  // does not have. For gauges, n may be negative. An id or index out of range is a bug of
+  // the caller and ends the process.
   void Add(Family family, ListenerId listener, size_t row = 0, size_t col = 0, int64_t n = 1) {
     Bump(ListenerCell(family, listener, row, col), n);
   }
@@ -96,7 +96,7 @@ class Shard {
     return WorkerCell(family, row).load(std::memory_order_relaxed);
   }
   struct HistogramView {
-    std::array<uint64_t, kHistogramBuckets + 1> buckets;  // the last has no bound; not cumulated
+    std::array<uint64_t, kHistogramBuckets + 1> buckets;  // not cumulative; the last has no bound
     uint64_t sum_micros;
   };
   HistogramView GetHistogram(Histogram histogram, ListenerId listener) const;
@@ -148,7 +148,7 @@ class Shard {
 
   size_t listeners_;
   size_t servers_;
-  size_t server_base_;  // index of the first cell of servers
+  size_t server_base_;  // index of the servers' first cell
   size_t worker_base_;
   std::unique_ptr<metrics_internal::Line, metrics_internal::Unmap> lines_;
 };

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kListeners = 3;
 constexpr size_t kServers = 5;
 
-// Every cell gets a value of its own; none may have been written by another.
+// Writes a distinct value to every cell and checks that no cell overwrites another.
 TEST(Shard, EveryCellIsItsOwn) {
   Shard shard(kListeners, kServers);
   int64_t next = 0;
@@ -54,7 +54,7 @@ TEST(Shard, EveryCellIsItsOwn) {
              [&] { return shard.GetWorker(family, r); });
       }
     }
-    // Histograms lie behind a listener's families and must not touch them.
+    // Histograms follow a listener's families and must not overwrite them.
     for (ListenerId id = 0; id < kListeners && pass == 0; ++id) {
       shard.Observe(Histogram::kSessionSeconds, id, 1);
       shard.Observe(Histogram::kHandshakeSeconds, id, 1u << 30);

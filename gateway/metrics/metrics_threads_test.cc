@@ -1,5 +1,5 @@
-// One writer, one concurrent reader: what the thread sanitizer and this test
-// look at. It has its own main, since GoogleTest is not built for the sanitizer.
+// One writer and one concurrent reader, for the thread sanitizer. It has its own main,
+// because GoogleTest is not built with the sanitizer.
 #include <atomic>
 #include <cstdio>
 #include <thread>

@@ -1,6 +1,5 @@
-// The ids by which metrics and log know listeners and servers: a name keeps its id
-// for the life of the process, whatever configurations come and go, so that its
-// counters go on. Main thread.
+// The ids that metrics and log use for listeners and servers. A name keeps its id for the
+// life of the process, so that its counters continue across reloads. Main thread only.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,7 @@
 
 namespace starling {
 
-// What Shard has cells for; names beyond are refused.
+// A Shard has cells for this many; the table refuses further names.
 inline constexpr size_t kMaxListenerNames = 256;
 inline constexpr size_t kMaxServerNames = 2'048;
 
@@ -20,14 +19,14 @@ class NameTable {
  public:
   struct Listener {
     std::string name;
-    std::string protocol;  // as it was last
+    std::string protocol;  // in the latest configuration that has the listener
   };
   struct Server {
     std::string backend;
     std::string server;
   };
 
-  // nullopt: the table is full.
+  // Finds or adds the name. nullopt: the table is full.
   std::optional<ListenerId> IdOfListener(const std::string& name, const std::string& protocol);
   std::optional<ServerSeries> IdOfServer(const std::string& backend, const std::string& server);
 

@@ -88,23 +88,23 @@ double ProcessMetrics::OpenDescriptors() const {
 }
 
 void ProcessMetrics::Collect(std::vector<MetricFamily>& families) const {
-  Append(families, "process_resident_memory_bytes", "Resident memory size.", MetricType::Gauge,
-         ResidentBytes());
-  Append(families, "process_open_fds", "Open file descriptors.", MetricType::Gauge,
+  Append(families, "process_resident_memory_bytes", "Resident memory size in bytes.",
+         MetricType::Gauge, ResidentBytes());
+  Append(families, "process_open_fds", "Number of open file descriptors.", MetricType::Gauge,
          OpenDescriptors());
   Append(families, "process_start_time_seconds", "Start time of the process since the Unix epoch.",
          MetricType::Gauge, start_time_);
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    Append(families, "process_max_fds", "Limit of open file descriptors.", MetricType::Gauge,
-           static_cast<double>(limit.rlim_cur));
+    Append(families, "process_max_fds", "Maximum number of open file descriptors.",
+           MetricType::Gauge, static_cast<double>(limit.rlim_cur));
   }
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     const auto seconds = [](const timeval& t) {
       return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
     };
-    Append(families, "process_cpu_seconds_total", "User and system CPU time spent.",
+    Append(families, "process_cpu_seconds_total", "Total user and system CPU time in seconds.",
            MetricType::Counter, seconds(usage.ru_utime) + seconds(usage.ru_stime));
   }
 }

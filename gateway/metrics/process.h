@@ -1,4 +1,4 @@
-// What the kernel says of this process: the usual process_* families.
+// The usual process_* metrics, which come from the kernel.
 #pragma once
 
 #include <dirent.h>
@@ -9,8 +9,8 @@
 
 namespace starling {
 
-// Opens what it reads from /proc at construction, so that a sandbox entered
-// later does not matter. What cannot be read is left out. One thread at a time.
+// The constructor opens the files in /proc, so that a sandbox entered later does not
+// matter. Collect leaves out what it cannot read. One thread at a time.
 class ProcessMetrics {
  public:
   ProcessMetrics();
@@ -19,8 +19,8 @@ class ProcessMetrics {
   ProcessMetrics& operator=(const ProcessMetrics&) = delete;
 
   // Appends process_resident_memory_bytes, process_open_fds, process_max_fds,
-  // process_start_time_seconds and process_cpu_seconds_total. Entries of a
-  // ring's own descriptor table are no open_fds.
+  // process_start_time_seconds and process_cpu_seconds_total. process_open_fds does not
+  // count the sockets in a ring's own descriptor table.
   void Collect(std::vector<prometheus::MetricFamily>& families) const;
 
  private:
@@ -29,7 +29,7 @@ class ProcessMetrics {
 
   int statm_ = -1;
   DIR* descriptors_ = nullptr;
-  double start_time_ = -1;  // Unix seconds; negative: not known
+  double start_time_ = -1;  // Unix seconds; negative: unknown
 };
 
 }  // namespace starling
