@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE |
                              IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-constexpr int kMaxHops = 16;  // of symbolic links; the kernel follows 40
+constexpr int kMaxHops = 16;  // symbolic links to follow; the kernel follows 40
 constexpr int kUnsettledLooks = 25;
 
 int64_t Nanoseconds(const timespec& time) {
@@ -30,7 +30,7 @@ std::string FolderOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Where a symbolic link points to; empty if it is none.
+// The target of a symbolic link; empty for anything else.
 std::string TargetOf(const std::string& path) {
   char target[PATH_MAX];
   const ssize_t size = readlink(path.c_str(), target, sizeof target);
@@ -53,7 +53,7 @@ void FileWatcher::Watch(std::vector<std::string> paths, std::chrono::millisecond
                         MonoTime now) {
   paths_ = std::move(paths);
   interval_ = interval;
-  // The watches first: what changes after the look is noticed.
+  // Sets the watches first, so that they report changes after the look.
   RenewWatches();
   known_ = Take();
   pending_.reset();
@@ -80,7 +80,7 @@ void FileWatcher::AddFolder(const std::string& path, int depth, State& state) co
     entry.inode = status.st_ino;
     entry.mode = status.st_mode;
     if (S_ISDIR(status.st_mode)) {
-      // Times of a folder change with what is ignored, too.
+      // Ignores the times of a folder, because ignored files change them too.
       const std::string below = entry.path;
       if (depth > 0) AddFolder(below, depth - 1, state);
       continue;
@@ -118,7 +118,7 @@ FileWatcher::State FileWatcher::Take() const {
 void FileWatcher::WatchFolderOf(const std::string& path) {
   if (watches_.size() >= kMaxWatches) return;
   const int watch = inotify_add_watch(fd_, FolderOf(path).c_str(), kEvents);
-  // The same folder has the same number, and takes one place however often it is met.
+  // The same folder always gives the same number, so it takes one place.
   if (watch >= 0) watches_.insert(watch);
 }
 
@@ -136,11 +136,11 @@ void FileWatcher::RenewWatches() {
       WatchFolderOf(hop);
       hop = TargetOf(hop);
     }
-    // The folder itself may be behind links: what it is now.
+    // The path of the folder may contain links: watch its real folder too.
     char resolved[PATH_MAX];
     if (realpath(path.c_str(), resolved) != nullptr) WatchFolderOf(resolved);
   }
-  DrainNotices();  // of the watches that are gone
+  DrainNotices();  // events of the removed watches
 }
 
 bool FileWatcher::DrainNotices() {
@@ -154,7 +154,7 @@ bool FileWatcher::DrainNotices() {
 bool FileWatcher::Look(MonoTime now) {
   if (DrainNotices()) noticed_ = true;
   if (noticed_) {
-    // Not more often than that, however busy the folders are.
+    // Looks at most once in kSettle, however busy the folders are.
     next_ = std::min(next_, looked_ + kSettle);
   }
   if (now < next_) return false;
@@ -180,7 +180,7 @@ bool FileWatcher::Look(MonoTime now) {
   known_ = *std::exchange(pending_, std::nullopt);
   next_ = now + interval_;
   RenewWatches();
-  // What changed while the watches were renewed is seen by a look that they do not ask for.
+  // Looks once more, because files may have changed while there were no watches.
   noticed_ = true;
   return true;
 }

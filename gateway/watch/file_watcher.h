@@ -1,11 +1,11 @@
-// Notices that files have changed: certificates, keys, ticket keys, revocation
-// lists, named one by one or by folder. What stat() says of each decides; inotify
-// only tells when to look before the next slow look, so that a file system without
-// it, a swapped symbolic link (certbot) or a swapped folder of links (Kubernetes)
-// is a matter of time at most.
+// Notices changes of certificates, keys, ticket keys and revocation lists, given as files
+// or folders. The result of stat() decides; inotify only makes the watcher look before
+// the next periodic look. So on a file system without inotify, or after a swap of
+// symbolic links (certbot) or of a folder of links (Kubernetes), it notices the change
+// later, but it does.
 //
-// Not for: reading the files, or judging whether they fit together (the caller).
-// Never opens one of them. One thread.
+// Not for: reading the files or checking whether they fit together, which the caller
+// does. The watcher never opens a file. For one thread.
 #pragma once
 
 #include <chrono>
@@ -21,35 +21,36 @@ namespace starling {
 
 class FileWatcher {
  public:
-  // What is looked at and watched at most; of more, the rest is not noticed.
+  // The most files to look at and folders to watch. The watcher ignores changes beyond
+  // them.
   static constexpr size_t kMaxEntries = 50'000;
   static constexpr size_t kMaxWatches = 8'192;
-  // A change is told when nothing has changed for that long, or when it goes on for
-  // many times as long.
+  // The watcher reports a change when nothing more has changed for this long, or when
+  // changes go on for many times as long.
   static constexpr std::chrono::milliseconds kSettle{200};
 
-  // `notify` false does without inotify.
+  // With `notify` false, the watcher does not use inotify.
   explicit FileWatcher(bool notify = true);
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;
   FileWatcher& operator=(const FileWatcher&) = delete;
 
-  // Files, and folders with what is in them and in one level of folders below. What is
-  // there now is the state that changes are told against. `interval` is that of the slow
-  // looks.
+  // Sets what to watch: files, and folders with their files and those in direct
+  // subfolders. Look compares with the state at this call. `interval` is the time between
+  // periodic looks.
   void Watch(std::vector<std::string> paths, std::chrono::milliseconds interval, MonoTime now);
 
-  // Readable when it is worth to look; -1 without inotify.
+  // Readable when inotify has events, so that Look is worthwhile; -1 without inotify.
   int fd() const { return fd_; }
-  // When to look at the latest.
+  // When to call Look at the latest.
   MonoTime next_look() const { return next_; }
-  // True once for each change that has settled.
+  // Returns true once for each settled change.
   bool Look(MonoTime now);
-  // Folders that notices come of; for tests.
+  // The number of folders that inotify watches; for tests.
   size_t watches() const { return watches_.size(); }
 
  private:
-  // What stat() says of a file; all 0 where there is none.
+  // The result of stat() for a file; all 0 if it does not exist.
   struct Entry {
     std::string path;
     uint64_t device = 0, inode = 0;
@@ -71,7 +72,7 @@ class FileWatcher {
   std::set<int> watches_;
   std::vector<std::string> paths_;
   State known_;
-  std::optional<State> pending_;  // differs from `known_`, and may still be changing
+  std::optional<State> pending_;  // differs from `known_` and may still be changing
   MonoTime pending_since_{};
   MonoTime first_seen_{};
   bool noticed_ = false;

@@ -33,7 +33,7 @@ class FileWatcherTest : public testing::TestWithParam<bool> {
     fs::create_directories(fs::path(Path(name)).parent_path());
     std::ofstream(Path(name), std::ios::trunc) << text;
   }
-  // As tools swap links: a new one over the old one.
+  // Replaces the link as tools do: renames a new one over the old one.
   void Link(const std::string& name, const std::string& target) const {
     fs::create_directories(fs::path(Path(name)).parent_path());
     fs::create_symlink(target, Path(name + ".new"));
@@ -46,8 +46,8 @@ class FileWatcherTest : public testing::TestWithParam<bool> {
     watcher_->Watch(names, kInterval, now_);
     return *watcher_;
   }
-  // How many changes are told in the time that any of them takes; without notices
-  // it is the next slow look that finds them.
+  // How many changes the watcher reports in the time that a change takes to settle.
+  // Without inotify, the next periodic look finds them.
   int Changes() {
     int changes = 0;
     const MonoTime until =
@@ -175,8 +175,7 @@ TEST_P(FileWatcherTest, ANoticeMakesItWorthToLook) {
   EXPECT_LE(watcher.next_look(), now_ + FileWatcher::kSettle);
 }
 
-// Each file of a certificate leads to two folders in turn; neither takes more than one of
-// the places that there are.
+// Each file of a certificate leads to two folders; each folder takes only one watch.
 TEST_P(FileWatcherTest, AFolderTakesOnePlaceHoweverOftenItIsMet) {
   for (const char* file : {"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"}) {
     const std::string name = file;
@@ -184,7 +183,7 @@ TEST_P(FileWatcherTest, AFolderTakesOnePlaceHoweverOftenItIsMet) {
     Link("live/n/" + name, "../../archive/n/" + name);
   }
   const FileWatcher& watcher = Watching({"live"});
-  // The folder that holds live, live, live/n and archive/n.
+  // The parent of `live`, `live`, `live/n` and `archive/n`.
   EXPECT_EQ(watcher.watches(), GetParam() ? 4u : 0u);
 }
 
