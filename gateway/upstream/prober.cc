@@ -17,13 +17,13 @@ namespace {
 
 using Clock = Probing::Clock;
 
-// What the prober itself remembers of a server.
+// The prober's own state of a server.
 struct Patient {
   Server* server = nullptr;
-  bool announced = true;      // what on_change was last told, or would have been
-  bool judged = false;        // the running probe's verdict has been noted
-  Clock::time_point started;  // the last probe; the epoch: none yet
-  Clock::time_point due;      // the next one
+  bool announced = true;      // the latest state that Announce reported
+  bool judged = false;        // the running probe's result is stored
+  Clock::time_point started;  // the latest probe; the epoch before the first
+  Clock::time_point due;      // the next probe
   std::unique_ptr<Probing> probing;
 };
 
@@ -49,7 +49,7 @@ std::vector<ProbePlan> PlanProbes(const Config& config) {
     }
   }
   for (size_t i = 0; i < plans.size(); ++i) {
-    // Behind TLS nothing is asked: that somebody accepts is all that is known then.
+    // The prober does not speak TLS, so it only connects to servers with TLS.
     if (mixed[i] || config.backends[i].tls.enabled) plans[i] = ProbePlan();
   }
   return plans;
@@ -63,7 +63,7 @@ struct Prober::Impl {
   void Begin(Patient& patient, Clock::time_point now);
   void Conclude(Patient& patient, Clock::time_point now);
   void Announce(Patient& patient, Clock::time_point now);
-  // Starts what is due; returns when the next thing is to be done.
+  // Starts the due probes. Returns when there is something to do next.
   Clock::time_point StartDue(Clock::time_point now);
 
   Backends& backends;
@@ -105,7 +105,7 @@ void Prober::Impl::Begin(Patient& patient, Clock::time_point now) {
 
 void Prober::Impl::Conclude(Patient& patient, Clock::time_point now) {
   const Probing& probing = *patient.probing;
-  // Once: what a worker finds out while the probe takes its leave is newer.
+  // Only once, because a worker may report something newer while the probe says goodbye.
   if (probing.up() && !patient.judged) {
     patient.judged = true;
     patient.server->up.store(*probing.up(), std::memory_order_relaxed);
@@ -114,15 +114,15 @@ void Prober::Impl::Conclude(Patient& patient, Clock::time_point now) {
     }
   }
   if (!probing.over()) return;
-  // As it is now: a worker may have found it down since the verdict.
+  // Reads the current state: since the result, a worker may have found the server down.
   const bool up = patient.server->up.load(std::memory_order_relaxed);
   patient.due = now + std::chrono::milliseconds(up ? options.interval_ms : options.retry_ms);
   patient.probing.reset();
   --running;
 }
 
-// What has changed since the last look, by a probe or by a worker. A server that
-// a worker found down is looked at soon, but not more often than one that is.
+// Reports a change that a probe or a worker has made. The prober soon probes a server
+// that a worker found down, but not more often than other servers that are down.
 void Prober::Impl::Announce(Patient& patient, Clock::time_point now) {
   const bool up = patient.server->up.load(std::memory_order_relaxed);
   if (up == patient.announced) return;
@@ -140,7 +140,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
     if (patient.probing == nullptr && patient.due <= now && running < options.parallel) {
       Begin(patient, now);
     }
-    // One whose connect has failed already is concluded before anybody waits.
+    // A connect may have failed at once; then the probe is over before poll.
     if (patient.probing != nullptr) Conclude(patient, now);
     Announce(patient, now);
     if (patient.probing != nullptr) {

@@ -1,9 +1,9 @@
-// Finds out which servers live and what they offer: one thread that connects to
-// each server now and then, as a session would (PROXY header first), reads its
-// greeting or asks for its capabilities, and leaves politely.
+// Finds out which servers are up and what they offer. One thread connects to each server
+// periodically as a session would (PROXY header first), reads the greeting or asks for
+// the capabilities, and says goodbye.
 //
-// Not for: connections of sessions, which tell what they find by
-// Backends::MarkDown; or what a server offers once TLS has begun.
+// Not for: connections of sessions, which report to Backends::MarkDown, or capabilities
+// inside TLS.
 #pragma once
 
 #include <cstdint>
@@ -17,45 +17,45 @@
 
 namespace starling {
 
-// How the servers of one backend are asked.
+// How to probe the servers of one backend.
 struct ProbePlan {
-  // Whose dialogue: null or one whose server does not speak first: connecting
-  // is enough.
+  // The protocol to speak. If null, or if its server does not speak first, connecting
+  // suffices.
   const ProtocolRow* protocol = nullptr;
-  bool ask = false;         // run the protocol's own probe
-  DialogueOptions options;  // for that probe: the name it gives itself
+  bool ask = false;         // ask for capabilities with the protocol's probe
+  DialogueOptions options;  // for that probe, such as the name in EHLO
 };
 
-// By backend: what its listeners need. A backend of an opportunistic listener
-// (its own or its plaintext one) is asked where the protocol has a probe; one
-// that serves listeners of several protocols is only connected to.
+// The plan for each backend, by what its listeners need. The prober asks the backends of
+// an opportunistic listener for capabilities if the protocol has a probe. It only
+// connects to a backend that serves several protocols.
 std::vector<ProbePlan> PlanProbes(const Config& config);
 
 class Prober {
  public:
-  // Called in the prober's thread when a server is found to have changed; one
-  // that is up at first sight has not.
+  // The prober calls this in its thread when a server goes up or down. Servers count as
+  // up at the start.
   using OnChange = std::function<void(const Server& server, bool up)>;
 
   struct Options {
     std::vector<ProbePlan> plans;   // by backend
-    uint32_t interval_ms = 60'000;  // of a server that is up
-    uint32_t retry_ms = 2'000;      // of one that is down
-    uint32_t timeout_ms = 5'000;    // of one probe, all together
-    size_t parallel = 64;           // probes at once
+    uint32_t interval_ms = 60'000;  // between probes of a server that is up
+    uint32_t retry_ms = 2'000;      // between probes of a server that is down
+    uint32_t timeout_ms = 5'000;    // for one probe
+    size_t parallel = 64;           // largest number of simultaneous probes
     OnChange on_change;             // may be empty
   };
 
-  // `backends` outlives the prober.
+  // `backends` must outlive the prober.
   Prober(Backends& backends, Options options);
-  // With the plans and limits of `config`, which need not outlive the call.
+  // With the plans and limits of `config`, which need not outlive the constructor.
   Prober(const Config& config, Backends& backends, OnChange on_change);
-  // Stops the thread at once, amid probes too.
+  // Stops the thread at once and cuts running probes.
   ~Prober();
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
-  // Begins with all servers at once.
+  // Starts the thread, which begins to probe all servers.
   void Start();
 
  private:

@@ -1,4 +1,4 @@
-// The prober against real sockets: servers of a few lines on loopback and Unix.
+// Tests the prober against real sockets: small servers on loopback and Unix sockets.
 #include "gateway/upstream/prober.h"
 
 #include <sys/socket.h>
@@ -69,7 +69,7 @@ const ProtocolRow kGreets = Row(true);
 const ProtocolRow kAlwaysAsked = AlwaysAsked();
 const ProtocolRow kSilent = Row(false);
 
-// Serves one connection after the other with `script` until destroyed.
+// Serves one connection after another with `script` until it is destroyed.
 class FakeServer {
  public:
   using Script = std::function<void(int fd)>;
@@ -109,7 +109,7 @@ class FakeServer {
   std::thread thread_;
 };
 
-// Abstract names are the machine's, and tests run side by side.
+// All processes share the abstract names, and tests run in parallel.
 std::string UniqueName() {
   return "unix:@starling-prober-test-" + std::to_string(std::random_device()());
 }
@@ -131,7 +131,7 @@ std::string ReadLine(int fd) {
   return line;
 }
 
-// What the prober says, and who waits for it.
+// Records the prober's reports, and waits for them.
 class Changes {
  public:
   Prober::OnChange callback() {
@@ -195,7 +195,7 @@ TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
   Until([&] { return backends_->Capabilities(0) == 7; });
   Until([&] { return polite == 1; });
   EXPECT_TRUE(backends_->server(0).up);
-  EXPECT_EQ(changes_.count(), 0u);  // it was taken to be up
+  EXPECT_EQ(changes_.count(), 0u);  // servers count as up at the start
 }
 
 TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
@@ -265,7 +265,7 @@ struct Mute {
 
 class ProberDownTest : public ProberTest, public testing::WithParamInterface<Mute> {};
 
-// Whatever is wrong with it, the server is down, and up again once it is not.
+// Whatever the fault, the server is down, and up again once it works.
 TEST_P(ProberDownTest, DownAndUpAgain) {
   std::atomic<bool> well{false};
   FakeServer server("127.0.0.1:0", [&](int fd) {
@@ -323,7 +323,8 @@ TEST_F(ProberTest, KeepsWhatItKnewOfAServerThatWentDown) {
   EXPECT_EQ(backends_->Capabilities(0), 3u);
 }
 
-// A worker's word is believed, announced, and checked long before the interval.
+// The prober believes a worker's report, announces it, and checks it long before the
+// interval.
 TEST_F(ProberTest, WorkerSaysDown) {
   std::atomic<int> asked{0};
   FakeServer server("127.0.0.1:0", [&](int fd) {
@@ -336,7 +337,7 @@ TEST_F(ProberTest, WorkerSaysDown) {
   options_.interval_ms = 3'600'000;
   options_.retry_ms = 1;
   Begin({server.address()}, {&kGreets, true, {}});
-  // The first probe's verdict has been noted; it may not have left yet.
+  // The first probe's result is stored, but the probe may not be over yet.
   Until([&] { return backends_->Capabilities(0) == 3; });
   backends_->MarkDown(0);
   changes_.WaitFor(NameOf(server) + " down");
@@ -344,7 +345,7 @@ TEST_F(ProberTest, WorkerSaysDown) {
   Until([&] { return backends_->server(0).up.load(); });
 }
 
-// A Unix socket with a full backlog is neither refused nor waited for.
+// A Unix socket with a full backlog neither counts as down nor blocks the prober.
 TEST_F(ProberTest, FullBacklog) {
   FakeServer server(UniqueName(), nullptr, 0);
   const int filler = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -355,7 +356,7 @@ TEST_F(ProberTest, FullBacklog) {
   close(filler);
 }
 
-// More servers than probes at once: the silent ones do not keep the rest waiting
+// With more servers than parallel probes, silent servers do not keep the others waiting
 // for ever.
 TEST_F(ProberTest, BoundedParallelism) {
   std::atomic<int> served{0};

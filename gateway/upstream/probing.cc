@@ -10,11 +10,11 @@
 namespace starling {
 namespace {
 
-// A Unix socket with a full backlog gives no sign when it has room again.
+// A Unix socket does not signal when its full backlog has room again.
 constexpr std::chrono::milliseconds kBacklogRetry{50};
-// How long the server's own end is awaited after ours.
+// How long to wait for the server's end of data after the goodbye.
 constexpr std::chrono::seconds kLeave{1};
-// Of a greeting or a capability list not yet consumed.
+// The most octets of an incomplete greeting or capability list.
 constexpr size_t kMaxInput = 16 * 1024;
 
 }  // namespace
@@ -27,7 +27,7 @@ Probing::Probing(const Server& server, const BackendConfig& backend, const Probe
   if (fd_ >= 0) {
     Connect(now);
   } else {
-    phase_ = Phase::kOver;  // our own fault: no verdict
+    phase_ = Phase::kOver;  // the gateway's own problem says nothing about the server
   }
 }
 
@@ -82,7 +82,7 @@ void Probing::Connected(Clock::time_point now) {
   phase_ = Phase::kTalking;
   std::array<uint8_t, kMaxProxyV2Out> header;
   Writer writer(header);
-  // No source: LOCAL, or UNKNOWN, since this is nobody's session.
+  // Without a source, the header says LOCAL or UNKNOWN, because no client is behind it.
   bool written = true;
   if (backend_.proxy == ProxyOut::kV1) written = WriteProxyV1(ProxyInfo{}, writer);
   if (backend_.proxy == ProxyOut::kV2) written = WriteProxyV2(ProxyInfo{}, backend_.tlvs, writer);
@@ -111,7 +111,7 @@ void Probing::Receive(Clock::time_point now) {
     Dead();
     return;
   }
-  if (phase_ == Phase::kLeaving) return;  // its goodbye, if any
+  if (phase_ == Phase::kLeaving) return;  // ignores the server's goodbye
   if (probe_ == nullptr) {
     Alive(now);
     Flush(now);

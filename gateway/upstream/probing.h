@@ -1,7 +1,7 @@
-// One probe of one server: a connection from its start to its polite end. Never
-// waits; the prober's thread calls it when poll says so.
+// One probe of one server: a connection from connect to goodbye. It never blocks; the
+// prober's thread calls it after poll.
 //
-// Not for: when to probe whom (prober.h).
+// Not for: deciding which server to probe when (prober.h).
 #pragma once
 
 #include <array>
@@ -20,24 +20,24 @@ class Probing {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Begins to connect. All three outlive the probe.
+  // Begins to connect. `server`, `backend` and `plan` must outlive the probe.
   Probing(const Server& server, const BackendConfig& backend, const ProbePlan& plan,
           Clock::time_point now, Clock::time_point deadline);
   ~Probing();
   Probing(const Probing&) = delete;
   Probing& operator=(const Probing&) = delete;
 
-  // What to poll for, and until when at most; -1: only time matters (a Unix
-  // socket that is not connected would say POLLHUP for ever).
+  // What to poll for, and until when. An fd of -1 means to wait for the time only: poll
+  // would report POLLHUP for an unconnected Unix socket all the time.
   int fd() const { return retry_at_ == Clock::time_point::max() ? fd_ : -1; }
   short events() const;
   Clock::time_point wake_at() const;
 
-  // After poll: something has happened, or wake_at() has passed.
+  // Call after poll reported events or wake_at() has passed.
   void Turn(short revents, Clock::time_point now);
 
-  // Known before the probe is over: whether the server lives, and what it offers
-  // if it was asked.
+  // The results, which may be there before the probe is over: whether the server is up,
+  // and its capabilities if the probe asked for them.
   std::optional<bool> up() const { return up_; }
   std::optional<uint64_t> capabilities() const { return capabilities_; }
   bool over() const { return phase_ == Phase::kOver; }
@@ -51,14 +51,14 @@ class Probing {
   void Receive(Clock::time_point now);
   void Understand(Clock::time_point now);
   void Flush(Clock::time_point now);
-  void Alive(Clock::time_point now);  // the verdict is "up": say goodbye
-  void Dead();                        // the verdict is "down", unless it was "up" already
+  void Alive(Clock::time_point now);  // sets the result "up" and says goodbye
+  void Dead();                        // ends the probe; the result is "down" unless it is "up"
 
   const Server& server_;
   const BackendConfig& backend_;
   const ProbePlan& plan_;
   Clock::time_point deadline_;
-  Clock::time_point retry_at_ = Clock::time_point::max();  // of a full backlog
+  Clock::time_point retry_at_ = Clock::time_point::max();  // when the backlog was full
   int fd_ = -1;
   Phase phase_ = Phase::kConnecting;
   std::optional<bool> up_;

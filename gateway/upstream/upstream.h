@@ -1,9 +1,9 @@
-// The backends and their servers: addresses, what is known of each server's
-// health and capabilities, and the choice of a server for a session. One object
-// a configuration, shared by the workers and the prober.
+// The backends and their servers: addresses, health, capabilities, and the choice of a
+// server for a session. Each configuration has one Backends, which the workers and the
+// prober share.
 //
-// Not for: connecting (io/), deadlines and the PROXY header of a session
-// (session/), or finding out whether a server lives (prober.h).
+// Not for: connecting (io/), deadlines and the PROXY header of a session (session/), or
+// probing servers (prober.h).
 #pragma once
 
 #include <atomic>
@@ -23,33 +23,33 @@ namespace starling {
 
 // An index into Backends::server().
 using ServerId = uint32_t;
-// A session remembers in one word which of its backend's servers it has tried.
+// A session keeps the servers that it has tried in a 64-bit mask.
 static_assert(kMaxServers <= 64);
 
-// One server. Address, backend, name and series do not change; the rest is written by
-// the prober and by workers and read by everybody.
+// One server. Address, backend, name and series never change. The prober and the workers
+// write the atomics; every thread may read them.
 struct Server {
   SocketAddress address;
   uint32_t backend = 0;
   std::string name;                       // the address as the configuration writes it
-  uint32_t series = 0;                    // the id that metrics and log know it by
-  std::atomic<bool> up{true};             // true as well while nothing is known yet
-  std::atomic<uint64_t> capabilities{0};  // of the last probe that asked; 0: none did
+  uint32_t series = 0;                    // its id in metrics and log
+  std::atomic<bool> up{true};             // also true before the first result
+  std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
 };
 
 class Backends {
  public:
-  // Ids are given in the order of the configuration; `series`, asked by the names of
-  // backend and server, keeps its answers over configurations (absent: the id). Of a
-  // backend with more than kMaxServers servers, which no loader lets pass, the first
-  // ones are used.
+  // Server ids follow the order of the configuration. `series` maps the names of backend
+  // and server to an id that stays the same across configurations; without it, the series
+  // is the server id. A backend has at most kMaxServers servers, as the loader ensures;
+  // further ones are ignored.
   using SeriesOf = std::function<uint32_t(const std::string& backend, const std::string& server)>;
   explicit Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series = nullptr);
   ~Backends();
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
 
-  // What is known of servers that `before` had as well.
+  // Copies health and capabilities of the servers that `before` has too.
   void Inherit(const Backends& before);
 
   size_t size() const { return backends_.size(); }
@@ -68,29 +68,31 @@ class Backends {
     return {&servers_[backends_[backend].first], backends_[backend].count};
   }
 
-  // The next server of `backend` by `cursor` (round robin; the caller's own, any
-  // value to begin with, moved on), or -1 when all are in `tried`, a mask by
-  // index that the caller keeps for the session. Servers that are down are
-  // chosen only when no other is left.
+  // The index of the next server of `backend` in round robin, or -1 if `tried` has all of
+  // them. `cursor` belongs to the caller, may begin with any value, and advances. `tried`
+  // is a mask of indices that the caller keeps for the session. Pick chooses a server
+  // that is down only if no other is left.
   int Pick(uint32_t backend, uint32_t& cursor, uint64_t tried) const;
 
-  // What workers have found out by connecting. MarkDown wakes the prober when
-  // the server was up so far. Any thread.
+  // Workers report here what they find by connecting. MarkDown wakes the prober if the
+  // server was up before. Any thread.
   void MarkDown(ServerId id);
   void MarkUp(ServerId id) {
     std::atomic<bool>& up = servers_[id].up;
-    // Nearly always true already: no write to what all workers read.
+    // It is nearly always true already. Not writing spares the cache line that all
+    // workers read.
     if (!up.load(std::memory_order_relaxed)) up.store(true, std::memory_order_relaxed);
   }
 
-  // What a server of `backend` was last seen to offer; a server that is up is
-  // preferred, and 0 says that none has been asked with success yet.
+  // The latest capabilities of a server of `backend`, preferably of one that is up; 0
+  // before any probe has found them.
   uint64_t Capabilities(uint32_t backend) const;
 
-  // The name of a backend all of whose servers are down; empty if there is none.
+  // The name of the first backend whose servers are all down; empty if every backend has
+  // one that is up.
   std::string_view FirstUnavailable() const;
 
-  // Readable when MarkDown has found a change; the prober's.
+  // Readable after MarkDown has changed a state. For the prober.
   int wake_fd() const { return wake_fd_; }
 
  private:

@@ -19,7 +19,7 @@ BackendConfig Servers(const char* name, size_t count) {
   return config;
 }
 
-// The order in which one session would try the servers.
+// The order in which a session tries the servers.
 std::vector<int> Order(const Backends& backends, uint32_t backend, uint32_t cursor) {
   std::vector<int> order;
   uint64_t tried = 0;
@@ -63,7 +63,7 @@ TEST(Backends, ServersThatAreDownComeLast) {
   backends.MarkDown(2);
   EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{1, 3, 0, 2}));
   EXPECT_EQ(Order(backends, 0, 3), (std::vector<int>{3, 1, 2, 0}));
-  // The live ones share the load evenly.
+  // The servers that are up share the load evenly.
   uint32_t cursor = 0;
   for (const int want : {1, 3, 1, 3}) EXPECT_EQ(backends.Pick(0, cursor, 0), want);
   backends.MarkUp(0);
