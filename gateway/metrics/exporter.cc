@@ -74,6 +74,10 @@ std::string Cut(const std::string& names) {
   return names.substr(0, names.rfind(',', kMost)) + ",...";
 }
 
+Labels LabelsOf(const Exporter::Server& server) {
+  return {{"backend", server.backend}, {"server", server.server}};
+}
+
 // Drops names that not every shard has cells for.
 template <typename T>
 void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
@@ -90,35 +94,35 @@ Exporter::Exporter(Sources sources) : sources_(std::move(sources)) {}
 void Exporter::SetNames(std::vector<Listener> listeners, std::vector<Server> servers) {
   CutTo(listeners, sources_.shards, &Shard::listeners);
   CutTo(servers, sources_.shards, &Shard::servers);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   listeners_ = std::move(listeners);
   servers_ = std::move(servers);
 }
 
 void Exporter::SetCertificates(std::vector<Certificate> certificates) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   certificates_ = std::move(certificates);
 }
 
 void Exporter::SetStart(int64_t unix_seconds, uint64_t generation) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   reload_ = {.success = true, .at = unix_seconds, .generation = generation};
 }
 
 void Exporter::CountReload(const Reload& reload) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   reload_ = reload;
   ++reloads_[reload.success ? 1 : 0][reload.by_files ? 1 : 0];
 }
 
 void Exporter::SetGenerations(size_t alive) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   generations_ = alive;
 }
 
 std::vector<MetricFamily> Exporter::Collect() const {
   std::vector<MetricFamily> families;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   CollectProcess(families);
   CollectCertificates(families);
   CollectReloads(families);
@@ -176,14 +180,11 @@ void Exporter::CollectHistograms(Families& families) const {
 }
 
 void Exporter::CollectServers(Families& families) const {
-  const auto labels_of = [&](ServerSeries id) -> Labels {
-    return {{"backend", servers_[id].backend}, {"server", servers_[id].server}};
-  };
   if (sources_.server_up) {
     MetricFamily up = NewFamily("starling_backend_up", "1 if the server answers, 0 if it is down.",
                                 prometheus::MetricType::Gauge);
     for (ServerSeries id = 0; id < servers_.size(); ++id) {
-      AddSample(up, labels_of(id), sources_.server_up(id) ? 1 : 0);
+      AddSample(up, LabelsOf(servers_[id]), sources_.server_up(id) ? 1 : 0);
     }
     families.push_back(std::move(up));
   }
@@ -191,7 +192,7 @@ void Exporter::CollectServers(Families& families) const {
     const FamilyRow& row = kServerFamilies[f];
     MetricFamily family = NewFamily(row);
     for (ServerSeries id = 0; id < servers_.size(); ++id) {
-      AddSamples(family, row, labels_of(id), [&](size_t r, size_t) {
+      AddSamples(family, row, LabelsOf(servers_[id]), [&](size_t r, size_t) {
         return SumOf(sources_.shards, [&](const Shard& shard) {
           return shard.GetServer(static_cast<ServerFamily>(f), id, r);
         });

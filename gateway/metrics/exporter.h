@@ -8,14 +8,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "gateway/metrics/http_server.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/metrics/process.h"
+#include "gateway/sync/mutex.h"
 #include "prometheus/collectable.h"
 #include "prometheus/metric_family.h"
 
@@ -79,23 +80,23 @@ class Exporter : public prometheus::Collectable {
 
  private:
   using Families = std::vector<prometheus::MetricFamily>;
-  void CollectListeners(Families& families) const;
-  void CollectHistograms(Families& families) const;
-  void CollectServers(Families& families) const;
-  void CollectWorkers(Families& families) const;
-  void CollectProcess(Families& families) const;
-  void CollectCertificates(Families& families) const;
-  void CollectReloads(Families& families) const;
+  void CollectListeners(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectHistograms(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectServers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectWorkers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectProcess(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectCertificates(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectReloads(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Sources sources_;
-  const ProcessMetrics process_;
-  mutable std::mutex mutex_;  // guards what follows, and the use of process_
-  std::vector<Listener> listeners_;
-  std::vector<Server> servers_;
-  std::vector<Certificate> certificates_;
-  Reload reload_;
-  uint64_t reloads_[2][2] = {};  // by success and by trigger
-  size_t generations_ = 1;
+  mutable Mutex mutex_;
+  const ProcessMetrics process_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Listener> listeners_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Server> servers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Certificate> certificates_ ABSL_GUARDED_BY(mutex_);
+  Reload reload_ ABSL_GUARDED_BY(mutex_);
+  uint64_t reloads_[2][2] ABSL_GUARDED_BY(mutex_) = {};  // by success and by trigger
+  size_t generations_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
 // Serves /metrics (text format 0.0.4), /healthz (200 while the process lives) and /readyz

@@ -55,23 +55,30 @@ void TicketKeys::Renew(int64_t now) {
 }
 
 TicketKeys::List TicketKeys::Get(int64_t now) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (list_.keys.empty() || now >= list_.valid_until) Renew(now);
   return list_;
 }
 
 TicketKeysInfo TicketKeys::Info() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return info_;
 }
 
 void TicketKeys::Follow(TicketKeys& before) {
-  const std::scoped_lock lock(mutex_, before.mutex_);
-  if (list_.keys.front().name == before.list_.keys.front().name) {
-    info_.since = before.info_.since;
-    info_.generation = before.info_.generation;
+  TicketKeysInfo known;
+  std::array<uint8_t, kNameSize> sealing;
+  {
+    const MutexLock lock(before.mutex_);
+    known = before.info_;
+    sealing = before.list_.keys.front().name;
+  }
+  const MutexLock lock(mutex_);
+  if (list_.keys.front().name == sealing) {
+    info_.since = known.since;
+    info_.generation = known.generation;
   } else {
-    info_.generation = before.info_.generation + 1;
+    info_.generation = known.generation + 1;
   }
 }
 

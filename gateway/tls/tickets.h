@@ -12,11 +12,12 @@
 #include <limits>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "gateway/sync/mutex.h"
 #include "gateway/tls/tls_context.h"
 
 namespace starling {
@@ -55,12 +56,12 @@ class TicketKeys {
   int64_t lifetime() const { return period_; }
 
  private:
-  void Renew(int64_t now);
+  void Renew(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int64_t period_;  // seconds; for keys of a file, how long a session may live
-  std::mutex mutex_;
-  List list_;
-  TicketKeysInfo info_;
+  Mutex mutex_;
+  List list_ ABSL_GUARDED_BY(mutex_);
+  TicketKeysInfo info_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Seals and opens tickets for one context. Each sealer keeps a copy of the keys and so
