@@ -10,52 +10,17 @@
 #include <utility>
 #include <vector>
 
-#include "gateway/tls/test_certificates.h"
 #include "gateway/tls/test_client.h"
 #include "gateway/tls/test_server.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/tls_names.h"
+#include "gateway/tls/tls_policy_testing.h"
 #include "gateway/tls/tls_session.h"
 
 namespace starling {
 namespace {
 
 using namespace std::string_literals;
-
-constexpr uint16_t kTls12 = 0x0303, kTls13 = 0x0304;
-
-class PolicyTest : public testing::Test {
- protected:
-  std::shared_ptr<const Credential> Load(TestKey key, std::vector<std::string> names) {
-    TestCertificateOptions options;
-    options.key = key;
-    options.names = std::move(names);
-    const TestCertificate made = MakeTestCertificate(options);
-    auto loaded = store_.LoadPem({"test.crt", "test.key"}, made.cert, made.key);
-    EXPECT_TRUE(loaded.ok()) << loaded.status();
-    return *loaded;
-  }
-
-  // EC and RSA, unless the test gives others.
-  TlsPolicy Policy() { return {.certificates = index_, .tickets = MakeTicketKeys()}; }
-
-  static std::unique_ptr<TlsContext> Make(const TlsPolicy& policy) {
-    auto context = TlsContext::Create(policy);
-    EXPECT_TRUE(context.ok()) << context.status();
-    return context.ok() ? *std::move(context) : nullptr;
-  }
-
-  CredentialStore store_;
-  std::shared_ptr<const Credential> ec_ = Load(TestKey::kEcP256, {"mail.example.org"});
-  std::shared_ptr<const Credential> rsa_ = Load(TestKey::kRsa2048, {"mail.example.org"});
-  std::shared_ptr<const CredentialIndex> index_ = MakeCredentialIndex({ec_, rsa_});
-};
-
-TestClientOptions Version(uint16_t version) {
-  TestClientOptions options;
-  options.min_version = options.max_version = version;
-  return options;
-}
 
 // The facts of a handshake, which must succeed.
 TlsFacts Connect(TlsContext& context, const TestClientOptions& options) {
@@ -75,7 +40,7 @@ TlsFailure Failure(TlsContext& context, const TestClientOptions& options) {
   return server.session().failure();
 }
 
-TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
+TEST_F(TlsPolicyTest, WhatCannotWorkIsNamed) {
   struct {
     std::vector<std::string> ciphers, groups, signatures;
     bool tls12;
@@ -119,8 +84,17 @@ TEST_F(PolicyTest, WhatCannotWorkIsNamed) {
   EXPECT_FALSE(TlsContext::Create(policy).ok());
 }
 
+TEST_F(TlsPolicyTest, RefusesImpossiblePolicies) {
+  EXPECT_FALSE(TlsContext::Create({}).ok());
+  TlsPolicy policy = Policy();
+  policy.alpn = std::string(256, 'x');
+  EXPECT_FALSE(TlsContext::Create(policy).ok());
+  policy.alpn.pop_back();
+  EXPECT_TRUE(TlsContext::Create(policy).ok());
+}
+
 // CBC suites are for old mail senders: only in TLS 1.2, and after all other suites.
-TEST_F(PolicyTest, CbcIsTheLastResort) {
+TEST_F(TlsPolicyTest, CbcIsTheLastResort) {
   constexpr const char* kCbc[] = {"ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
                                   "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"};
   TlsPolicy with = Policy();
@@ -150,7 +124,7 @@ TEST_F(PolicyTest, CbcIsTheLastResort) {
   EXPECT_EQ(Failure(*Make(with), client), TlsFailure::kNoSharedVersion);
 }
 
-TEST_F(PolicyTest, EveryNameAloneIsEnough) {
+TEST_F(TlsPolicyTest, EveryNameAloneIsEnough) {
   for (const std::string_view name : kTlsSuiteNames) {
     TlsPolicy policy = Policy();
     policy.ciphers = {std::string(name)};
@@ -178,7 +152,7 @@ TEST_F(PolicyTest, EveryNameAloneIsEnough) {
   EXPECT_EQ(kTlsKeyLabels[facts.key], "ED25519");
 }
 
-TEST_F(PolicyTest, TheServersOrderCounts) {
+TEST_F(TlsPolicyTest, TheServersOrderCounts) {
   TlsPolicy policy = Policy();
   policy.ciphers = {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
                     "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"};
@@ -203,7 +177,7 @@ TEST_F(PolicyTest, TheServersOrderCounts) {
   EXPECT_EQ(kTlsCipherLabels[Connect(*context, options).cipher], "TLS_AES_128_GCM_SHA256");
 }
 
-TEST_F(PolicyTest, OneVersionOnly) {
+TEST_F(TlsPolicyTest, OneVersionOnly) {
   TlsPolicy policy = Policy();
   policy.tls12 = false;
   const auto context = Make(policy);
@@ -216,7 +190,7 @@ TEST_F(PolicyTest, OneVersionOnly) {
   EXPECT_EQ(kTlsOfferedLabels[server.session().offered()], "TLSv1.2");
 }
 
-TEST_F(PolicyTest, SignaturesAreThoseOfThePolicy) {
+TEST_F(TlsPolicyTest, SignaturesAreThoseOfThePolicy) {
   TlsPolicy policy = Policy();
   policy.signature_algorithms = {"rsa_pss_rsae_sha512", "rsa_pkcs1_sha384",
                                  "ecdsa_secp256r1_sha256"};
@@ -248,7 +222,7 @@ TEST_F(PolicyTest, SignaturesAreThoseOfThePolicy) {
   }
 }
 
-TEST_F(PolicyTest, AResumedSessionSignsNothing) {
+TEST_F(TlsPolicyTest, AResumedSessionSignsNothing) {
   const auto context = Make(Policy());
   for (const uint16_t version : {kTls12, kTls13}) {
     TestClientOptions options = Version(version);
@@ -271,7 +245,7 @@ TEST_F(PolicyTest, AResumedSessionSignsNothing) {
   }
 }
 
-TEST_F(PolicyTest, StrictNames) {
+TEST_F(TlsPolicyTest, StrictNames) {
   struct {
     std::string sni;
     std::vector<std::string> alpn;
@@ -315,7 +289,7 @@ TEST_F(PolicyTest, StrictNames) {
   Connect(*Make(policy), {});
 }
 
-TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
+TEST_F(TlsPolicyTest, OfferedVersionWhateverBecomesOfIt) {
   const auto context = Make(Policy());
   const auto offered = [&](std::string hello) {
     TestServer server(*context);
@@ -344,7 +318,7 @@ TEST_F(PolicyTest, OfferedVersionWhateverBecomesOfIt) {
   EXPECT_EQ(offered("\x16\x03\x01\x00\x05hello"s), Pair("unknown", "message_too_large"));
 }
 
-TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {
+TEST_F(TlsPolicyTest, AlertsOfBothSidesAreKnown) {
   const auto context = Make(Policy());
   TestClientOptions options;
   options.reject_certificate = true;
@@ -371,7 +345,7 @@ TEST_F(PolicyTest, AlertsOfBothSidesAreKnown) {
   EXPECT_EQ(ended.session().alert_sent(), kNoAlert);
 }
 
-TEST_F(PolicyTest, UnsealedAlertsOfClientsAreKnown) {
+TEST_F(TlsPolicyTest, UnsealedAlertsOfClientsAreKnown) {
   const auto context = Make(Policy());
   TestClient client(Version(kTls13));
   TestServer server(*context);
@@ -382,45 +356,6 @@ TEST_F(PolicyTest, UnsealedAlertsOfClientsAreKnown) {
   EXPECT_EQ(server.Step(), TlsResult::kFailed);
   EXPECT_EQ(server.session().failure(), TlsFailure::kCertificateRejected);
   EXPECT_EQ(server.session().alert_received(), 48);
-}
-
-TEST_F(PolicyTest, NoRenegotiation) {
-  const auto context = Make(Policy());
-  TestClientOptions options = Version(kTls12);
-  options.tls12_ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256";
-  TestClient client(options);
-  TestServer server(*context);
-  ASSERT_TRUE(Exchange(client, server));
-  client.Renegotiate();
-  server.input += std::exchange(client.output, {});
-  EXPECT_EQ(server.Step(), TlsResult::kFailed);
-  EXPECT_EQ(Label(server.session().failure()), "protocol");
-  EXPECT_EQ(server.session().alert_sent(), 100);
-  EXPECT_FALSE(server.output.empty());
-}
-
-// The offset of a hello's compression methods, which begin with their count.
-size_t CompressionMethods(const std::string& hello) {
-  size_t at = 5 + 4 + 2 + 32;                 // headers, version, random
-  at += 1 + static_cast<uint8_t>(hello[at]);  // session
-  const size_t suites = static_cast<uint8_t>(hello[at]) << 8 | static_cast<uint8_t>(hello[at + 1]);
-  return at + 2 + suites;
-}
-
-TEST_F(PolicyTest, NoCompression) {
-  const auto context = Make(Policy());
-  for (const uint16_t version : {kTls12, kTls13}) {
-    TestClient client(Version(version));
-    client.Step();
-    std::string hello = client.output;
-    const size_t at = CompressionMethods(hello);
-    ASSERT_EQ(hello.substr(at, 2), "\x01\x00"s);
-    hello[at + 1] = 1;  // DEFLATE and nothing else
-    TestServer server(*context);
-    server.input = hello;
-    EXPECT_EQ(server.Step(), TlsResult::kFailed);
-    EXPECT_EQ(server.session().alert_sent(), 47);
-  }
 }
 
 }  // namespace

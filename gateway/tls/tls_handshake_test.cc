@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,51 +9,20 @@
 #include <vector>
 
 #include "gateway/tls/client_hello.h"
-#include "gateway/tls/test_authority.h"
-#include "gateway/tls/test_certificates.h"
 #include "gateway/tls/test_client.h"
 #include "gateway/tls/test_server.h"
 #include "gateway/tls/tls_context.h"
+#include "gateway/tls/tls_policy_testing.h"
 #include "gateway/tls/tls_session.h"
-#include "gateway/tls/trust_store.h"
 
 namespace starling {
 namespace {
 
-constexpr uint16_t kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303, kTls13 = 0x0304;
 constexpr uint16_t kHybrid = 0x11ec, kX25519 = 29, kP256 = 23, kP384 = 24, kP521 = 25;
 
-std::shared_ptr<const Credential> Load(CredentialStore& store,
-                                       const TestCertificateOptions& options) {
-  const TestCertificate made = MakeTestCertificate(options);
-  auto loaded = store.LoadPem({"test.crt", "test.key"}, made.cert, made.key);
-  EXPECT_TRUE(loaded.ok()) << loaded.status();
-  return *loaded;
-}
-
-std::unique_ptr<TlsContext> Make(TlsPolicy policy,
-                                 std::shared_ptr<TicketKeys> tickets = MakeTicketKeys()) {
-  policy.tickets = std::move(tickets);
-  auto context = TlsContext::Create(policy);
-  EXPECT_TRUE(context.ok()) << context.status();
-  return *std::move(context);
-}
-
-TestCertificateOptions Certificate(TestKey key, std::vector<std::string> names) {
-  TestCertificateOptions options;
-  options.key = key;
-  options.names = std::move(names);
-  return options;
-}
-
-class HandshakeTest : public testing::Test {
+class HandshakeTest : public TlsPolicyTest {
  protected:
-  CredentialStore store_;
-  std::shared_ptr<const Credential> ec_ =
-      Load(store_, Certificate(TestKey::kEcP256, {"mail.example.org"}));
-  std::shared_ptr<const Credential> rsa_ =
-      Load(store_, Certificate(TestKey::kRsa2048, {"mail.example.org"}));
-  TlsPolicy policy_ = {.certificates = MakeCredentialIndex({ec_, rsa_})};
+  TlsPolicy policy_ = {.certificates = index_};
 };
 
 void ExpectEcho(TestClient& client, TestServer& server) {
@@ -206,8 +174,8 @@ TEST_F(HandshakeTest, ChaChaFirstForClientsThatPutItFirst) {
 }
 
 TEST_F(HandshakeTest, CertificateByNameThenByWhatTheClientCanVerify) {
-  const auto other = Load(store_, Certificate(TestKey::kEcP256, {"imap.example.net"}));
-  const auto wild = Load(store_, Certificate(TestKey::kRsa2048, {"*.example.net", "Example.NET"}));
+  const auto other = Load(TestKey::kEcP256, {"imap.example.net"});
+  const auto wild = Load(TestKey::kRsa2048, {"*.example.net", "Example.NET"});
   const auto context =
       Make({.certificates = MakeCredentialIndex({ec_, rsa_, other, wild}), .alpn = ""});
   const std::vector<uint16_t> rsa_only = {0x0804, 0x0401};
@@ -251,8 +219,7 @@ TEST_F(HandshakeTest, CertificateByNameThenByWhatTheClientCanVerify) {
 TEST_F(HandshakeTest, ChainIsSentAsGiven) {
   TestCertificateOptions options;
   options.with_issuer = true;
-  const auto context =
-      Make({.certificates = MakeCredentialIndex({Load(store_, options)}), .alpn = ""});
+  const auto context = Make({.certificates = MakeCredentialIndex({Load(options)}), .alpn = ""});
   TestClient client(TestClientOptions{});
   TestServer server(*context);
   ASSERT_TRUE(Exchange(client, server));
@@ -354,21 +321,18 @@ TEST_F(HandshakeTest, Refusals) {
 }
 
 TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
-  const auto tickets = MakeTicketKeys();
-  const auto first = Make(policy_, tickets);
-  const auto twin = Make(policy_, tickets);  // another worker's
-  TlsPolicy other_protocol = policy_;
-  other_protocol.alpn = "imap";
-  const auto imap = Make(other_protocol, tickets);
-  const auto other_names =
-      Make({.certificates = MakeCredentialIndex(
-                {Load(store_, Certificate(TestKey::kEcP256, {"mail.example.org", "x.example"}))})},
-           tickets);
+  policy_.tickets = MakeTicketKeys();
+  const auto first = Make(policy_);
+  const auto twin = Make(policy_);  // another worker's
+  TlsPolicy protocol = policy_, names = policy_, certificate = policy_, process = policy_;
+  protocol.alpn = "imap";
+  names.certificates =
+      MakeCredentialIndex({Load(TestKey::kEcP256, {"mail.example.org", "x.example"})});
   // A renewed certificate with the same names.
-  const auto renewed = Make({.certificates = MakeCredentialIndex({Load(
-                                 store_, Certificate(TestKey::kEcP256, {"mail.example.org"}))})},
-                            tickets);
-  const auto other_process = Make(policy_);
+  certificate.certificates = MakeCredentialIndex({Load(TestKey::kEcP256, {"mail.example.org"})});
+  process.tickets = nullptr;
+  const auto imap = Make(protocol), other_names = Make(names), renewed = Make(certificate),
+             other_process = Make(process);
   for (const uint16_t version : {kTls12, kTls13}) {
     TestClientOptions options;
     options.min_version = options.max_version = version;
@@ -391,100 +355,6 @@ TEST_F(HandshakeTest, TicketsAreGoodForThePolicyOnly) {
       EXPECT_EQ(second.session().Facts().resumed, row.resumed);
       ExpectEcho(again, second);
     }
-  }
-}
-
-TEST(TlsContextTest, RefusesImpossiblePolicies) {
-  EXPECT_FALSE(TlsContext::Create({}).ok());
-  CredentialStore store;
-  TlsPolicy policy = {.certificates = MakeCredentialIndex({Load(store, {})}),
-                      .alpn = std::string(256, 'x'),
-                      .tickets = MakeTicketKeys()};
-  EXPECT_FALSE(TlsContext::Create(policy).ok());
-  policy.alpn.pop_back();
-  EXPECT_TRUE(TlsContext::Create(policy).ok());
-}
-
-// A real client's hello, padded (RFC 7685) to a message of `size` octets after its
-// header, in records of `record` octets.
-std::string PaddedHello(uint16_t version, size_t size, size_t record) {
-  TestClientOptions options;
-  options.min_version = options.max_version = version;
-  TestClient client(options);
-  client.Step();
-  constexpr size_t kRecordHead = 5, kMessageHead = 4;
-  std::string body = client.output.substr(kRecordHead + kMessageHead);
-  // Version, random, session id, suites, compression; then the extensions.
-  size_t at = 2 + 32;
-  at += 1 + static_cast<uint8_t>(body[at]);
-  at += 2 + (static_cast<uint8_t>(body[at]) << 8 | static_cast<uint8_t>(body[at + 1]));
-  at += 1 + static_cast<uint8_t>(body[at]);
-  const auto number = [](size_t n, int octets) {
-    std::string text;
-    for (int i = octets - 1; i >= 0; --i) text += static_cast<char>(n >> 8 * i);
-    return text;
-  };
-  constexpr size_t kPadding = 21;
-  const size_t zeros = size - body.size() - 4;
-  body += number(kPadding, 2) + number(zeros, 2) + std::string(zeros, '\0');
-  body.replace(at, 2, number(body.size() - at - 2, 2));
-  const std::string message = "\x01" + number(body.size(), 3) + body;
-  std::string records;
-  for (size_t begin = 0; begin < message.size(); begin += record) {
-    const std::string part = message.substr(begin, record);
-    records += "\x16\x03\x01" + number(part.size(), 2) + part;
-  }
-  return records;
-}
-
-// A hello may have 16 KiB in any number of records. If the server requests client
-// certificates, it may have 24 KiB, because a ticket holds the client's chain.
-TEST_F(HandshakeTest, HellosAreTakenUpToTheirLimit) {
-  const TestAuthority root("Root");
-  const std::string path = testing::TempDir() + "/hello_ca.pem";
-  std::ofstream(path) << root.cert();
-  auto trust = TrustStore::Load(path, "", 1);
-  ASSERT_TRUE(trust.ok()) << trust.status();
-  TlsPolicy asking = policy_;
-  asking.client_certificate = ClientCertificateMode::kOptional;
-  asking.client_trust = *trust;
-  for (const auto& [policy, limit] :
-       {std::pair{&policy_, size_t{16'384}}, std::pair{&asking, size_t{24'576}}}) {
-    const auto context = Make(*policy);
-    for (const uint16_t version : {kTls12, kTls13}) {
-      for (const size_t record : {size_t{100}, size_t{4'096}, size_t{16'384}}) {
-        for (const size_t size : {size_t{2'000}, limit, limit + 1, size_t{60'000}}) {
-          SCOPED_TRACE(std::to_string(size) + " in records of " + std::to_string(record));
-          TestServer server(*context);
-          server.input = PaddedHello(version, size, record);
-          server.Step();
-          if (size <= limit) {
-            EXPECT_EQ(server.output[0], 0x16);
-            EXPECT_EQ(Label(server.session().failure()), Label(TlsFailure::kNone));
-          } else {
-            EXPECT_EQ(server.output[0], 0x15);
-            EXPECT_EQ(Label(server.session().failure()), Label(TlsFailure::kMessageTooLarge));
-            EXPECT_EQ(server.session().alert_sent(), 47);  // illegal_parameter
-          }
-        }
-      }
-    }
-  }
-}
-
-// RFC 7627: without the extended master secret, a man in the middle of two sessions could
-// resume one of TLS 1.2.
-TEST_F(HandshakeTest, Tls12HasAnExtendedMasterSecret) {
-  const auto context = Make(policy_);
-  TestClientOptions options;
-  options.min_version = options.max_version = kTls12;
-  for (int i = 0; i < 2; ++i) {
-    TestClient client(options);
-    TestServer server(*context);
-    ASSERT_TRUE(Exchange(client, server)) << client.error();
-    EXPECT_TRUE(client.extended_master_secret());
-    EXPECT_EQ(client.resumed(), i == 1);
-    options.session = client.session();
   }
 }
 
