@@ -4,162 +4,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <cstring>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "gateway/upstream/prober_testing.h"
 #include "gtest/gtest.h"
 #include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 namespace {
-
-// Greeting "HI", question "ASK", answer "CAPS <digit>", goodbye "BYE".
-class TestProbe final : public Probe {
- public:
-  ProbeResult OnBackend(ByteView in, Output& out) override {
-    ProbeResult result;
-    const std::string_view text = AsText(in);
-    const size_t end = text.find('\n');
-    if (end == std::string_view::npos) return result;
-    result.consumed = end + 1;
-    if (!greeted_ && text.substr(0, end) == "HI") {
-      greeted_ = true;
-      EXPECT_TRUE(out.backend.Append("ASK\n"));
-    } else if (greeted_ && text.starts_with("CAPS ") && end == 6) {
-      result.status = ProbeResult::Status::kDone;
-      result.capabilities = static_cast<uint64_t>(text[5] - '0');
-      EXPECT_TRUE(out.backend.Append("BYE\n"));
-    } else {
-      result.status = ProbeResult::Status::kBad;
-    }
-    return result;
-  }
-
- private:
-  bool greeted_ = false;
-};
-
-ProtocolRow Row(bool server_first) {
-  ProtocolRow row{};
-  row.name = "test";
-  row.opportunistic = true;
-  row.server_first = server_first;
-  row.create_probe = [](void* storage, const DialogueOptions&) -> Probe* {
-    return new (storage) TestProbe;
-  };
-  return row;
-}
-
-ProtocolRow AlwaysAsked() {
-  ProtocolRow row = Row(true);
-  row.probe_under_require = true;
-  return row;
-}
-
-const ProtocolRow kGreets = Row(true);
-const ProtocolRow kAlwaysAsked = AlwaysAsked();
-const ProtocolRow kSilent = Row(false);
-
-// Serves one connection after another with `script` until it is destroyed.
-class FakeServer {
- public:
-  using Script = std::function<void(int fd)>;
-
-  FakeServer(const std::string& address, Script script, int backlog = 16)
-      : script_(std::move(script)) {
-    const SocketAddress wanted = SocketAddress::Parse(address).value();
-    fd_ = socket(wanted.family(), SOCK_STREAM, 0);
-    const int on = 1;
-    setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    EXPECT_EQ(bind(fd_, wanted.get(), wanted.length()), 0) << strerror(errno);
-    EXPECT_EQ(listen(fd_, backlog), 0);
-    sockaddr_storage bound{};
-    socklen_t length = sizeof bound;
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &length);
-    address_ = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&bound), length);
-    if (script_) thread_ = std::thread([this] { Run(); });
-  }
-  ~FakeServer() {
-    shutdown(fd_, SHUT_RDWR);
-    if (thread_.joinable()) thread_.join();
-    close(fd_);
-  }
-  const SocketAddress& address() const { return address_; }
-
- private:
-  void Run() {
-    for (int fd; (fd = accept(fd_, nullptr, nullptr)) >= 0;) {
-      script_(fd);
-      close(fd);
-    }
-  }
-
-  Script script_;
-  int fd_;
-  SocketAddress address_;
-  std::thread thread_;
-};
-
-// All processes share the abstract names, and tests run in parallel.
-std::string UniqueName() {
-  return "unix:@starling-prober-test-" + std::to_string(std::random_device()());
-}
-
-void Write(int fd, std::string_view text) { send(fd, text.data(), text.size(), MSG_NOSIGNAL); }
-
-std::string ReadAll(int fd) {
-  std::string text;
-  char chunk[512];
-  for (ssize_t n; (n = recv(fd, chunk, sizeof chunk, 0)) > 0;) {
-    text.append(chunk, static_cast<size_t>(n));
-  }
-  return text;
-}
-
-std::string ReadLine(int fd) {
-  std::string line;
-  for (char c; recv(fd, &c, 1, 0) == 1 && c != '\n';) line += c;
-  return line;
-}
-
-// Records the prober's reports, and waits for them.
-class Changes {
- public:
-  Prober::OnChange callback() {
-    return [this](const Server& server, bool up) {
-      const std::lock_guard lock(mutex_);
-      seen_.push_back(server.name + (up ? " up" : " down"));
-      changed_.notify_all();
-    };
-  }
-  void WaitFor(const std::string& what) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return std::find(seen_.begin(), seen_.end(), what) != seen_.end(); });
-    seen_.clear();
-  }
-  size_t count() {
-    const std::lock_guard lock(mutex_);
-    return seen_.size();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> seen_;
-};
-
-void Until(const std::function<bool()>& condition) {
-  while (!condition()) std::this_thread::yield();
-}
 
 class ProberTest : public testing::Test {
  protected:

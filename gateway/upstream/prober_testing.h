@@ -1,0 +1,166 @@
+// Servers, a protocol and a recorder for tests of the prober.
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gateway/upstream/prober.h"
+#include "gtest/gtest.h"
+
+namespace starling {
+
+// Greeting "HI", question "ASK", answer "CAPS <digit>", goodbye "BYE".
+class TestProbe final : public Probe {
+ public:
+  ProbeResult OnBackend(ByteView in, Output& out) override {
+    ProbeResult result;
+    const std::string_view text = AsText(in);
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return result;
+    result.consumed = end + 1;
+    if (!greeted_ && text.substr(0, end) == "HI") {
+      greeted_ = true;
+      EXPECT_TRUE(out.backend.Append("ASK\n"));
+    } else if (greeted_ && text.starts_with("CAPS ") && end == 6) {
+      result.status = ProbeResult::Status::kDone;
+      result.capabilities = static_cast<uint64_t>(text[5] - '0');
+      EXPECT_TRUE(out.backend.Append("BYE\n"));
+    } else {
+      result.status = ProbeResult::Status::kBad;
+    }
+    return result;
+  }
+
+ private:
+  bool greeted_ = false;
+};
+
+inline ProtocolRow Row(bool server_first) {
+  ProtocolRow row{};
+  row.name = "test";
+  row.opportunistic = true;
+  row.server_first = server_first;
+  row.create_probe = [](void* storage, const DialogueOptions&) -> Probe* {
+    return new (storage) TestProbe;
+  };
+  return row;
+}
+
+inline ProtocolRow AlwaysAsked() {
+  ProtocolRow row = Row(true);
+  row.probe_under_require = true;
+  return row;
+}
+
+inline const ProtocolRow kGreets = Row(true);
+inline const ProtocolRow kAlwaysAsked = AlwaysAsked();
+inline const ProtocolRow kSilent = Row(false);
+
+// Serves one connection after another with `script` until it is destroyed.
+class FakeServer {
+ public:
+  using Script = std::function<void(int fd)>;
+
+  FakeServer(const std::string& address, Script script, int backlog = 16)
+      : script_(std::move(script)) {
+    const SocketAddress wanted = SocketAddress::Parse(address).value();
+    fd_ = socket(wanted.family(), SOCK_STREAM, 0);
+    const int on = 1;
+    setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    EXPECT_EQ(bind(fd_, wanted.get(), wanted.length()), 0) << strerror(errno);
+    EXPECT_EQ(listen(fd_, backlog), 0);
+    sockaddr_storage bound{};
+    socklen_t length = sizeof bound;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &length);
+    address_ = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&bound), length);
+    if (script_) thread_ = std::thread([this] { Run(); });
+  }
+  ~FakeServer() {
+    shutdown(fd_, SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+    close(fd_);
+  }
+  const SocketAddress& address() const { return address_; }
+
+ private:
+  void Run() {
+    for (int fd; (fd = accept(fd_, nullptr, nullptr)) >= 0;) {
+      script_(fd);
+      close(fd);
+    }
+  }
+
+  Script script_;
+  int fd_;
+  SocketAddress address_;
+  std::thread thread_;
+};
+
+// All processes share the abstract names, and tests run in parallel.
+inline std::string UniqueName() {
+  return "unix:@starling-prober-test-" + std::to_string(std::random_device()());
+}
+
+inline void Write(int fd, std::string_view text) {
+  send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+}
+
+inline std::string ReadAll(int fd) {
+  std::string text;
+  char chunk[512];
+  for (ssize_t n; (n = recv(fd, chunk, sizeof chunk, 0)) > 0;) {
+    text.append(chunk, static_cast<size_t>(n));
+  }
+  return text;
+}
+
+inline std::string ReadLine(int fd) {
+  std::string line;
+  for (char c; recv(fd, &c, 1, 0) == 1 && c != '\n';) line += c;
+  return line;
+}
+
+// Records the prober's reports, and waits for them.
+class Changes {
+ public:
+  Prober::OnChange callback() {
+    return [this](const Server& server, bool up) {
+      const std::lock_guard lock(mutex_);
+      seen_.push_back(server.name + (up ? " up" : " down"));
+      changed_.notify_all();
+    };
+  }
+  void WaitFor(const std::string& what) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return std::find(seen_.begin(), seen_.end(), what) != seen_.end(); });
+    seen_.clear();
+  }
+  size_t count() {
+    const std::lock_guard lock(mutex_);
+    return seen_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> seen_;
+};
+
+inline void Until(const std::function<bool()>& condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
+}  // namespace starling
