@@ -7,6 +7,7 @@
 
 #include "gateway/config/options.h"
 #include "gateway/config/units.h"
+#include "gateway/text/characters.h"
 
 namespace starling {
 namespace {
@@ -22,8 +23,7 @@ std::string NearestHint(std::string_view word, std::span<const std::string_view>
 // greetings and logs.
 bool IsPlain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::kText && node.text.size() <= kMaxText &&
-         std::none_of(node.text.begin(), node.text.end(),
-                      [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; });
+         !HasControl(node.text);
 }
 
 class SectionReader {

@@ -8,8 +8,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <utility>
+
+#include "gateway/text/characters.h"
 
 namespace starling {
 namespace {
@@ -18,42 +21,23 @@ YamlMark MarkOf(const YAML::Mark& mark) {
   return mark.is_null() ? YamlMark{} : YamlMark{mark.line + 1, mark.column + 1};
 }
 
-// Octets of the UTF-8 character at the start of `text`, 0 if it is none
-// (RFC 3629 section 4; surrogates and overlong forms are none).
-size_t Utf8Length(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = at(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  if (first == 0xe0 && at(1) < 0xa0) return 0;
-  if (first == 0xed && at(1) > 0x9f) return 0;
-  if (first == 0xf0 && at(1) < 0x90) return 0;
-  if (first == 0xf4 && at(1) > 0x8f) return 0;
-  return length;
-}
-
 // yaml-cpp guesses encodings and takes octet 4 for the end of the file; so only
 // clean UTF-8 reaches it.
 bool CheckCharacters(std::string_view text, Report& report) {
   YamlMark mark;
   while (!text.empty()) {
-    const size_t length = Utf8Length(text);
+    const std::optional<Character> character = NextCharacter(text);
     const auto octet = static_cast<uint8_t>(text[0]);
-    const bool control =
-        (octet < 0x20 && octet != '\t' && octet != '\n' && octet != '\r') || octet == 0x7f;
-    if (length == 0 || control) {
+    const bool space = octet == '\t' || octet == '\n' || octet == '\r';
+    if (!character || (IsControl(text[0]) && !space)) {
       char shown[32];
       std::snprintf(shown, sizeof(shown), "the octet 0x%02x", octet);
       report.Error(mark, shown, "UTF-8 text without control characters");
       return false;
     }
-    mark.column += static_cast<int>(length);
+    mark.column += static_cast<int>(character->length);
     if (octet == '\n') mark = {mark.line + 1, 1};
-    text.remove_prefix(length);
+    text.remove_prefix(character->length);
   }
   return true;
 }
@@ -244,10 +228,9 @@ std::string Quote(std::string_view text) {
   const size_t shown = secret < kShown ? secret + kSecret.size() : kShown;
   std::string quoted = "\"";
   for (const char c : text.substr(0, shown)) {
-    const auto octet = static_cast<uint8_t>(c);
-    if (octet < 0x20 || octet == 0x7f) {
+    if (IsControl(c)) {
       char escaped[8];
-      std::snprintf(escaped, sizeof(escaped), "\\x%02x", octet);
+      std::snprintf(escaped, sizeof(escaped), "\\x%02x", static_cast<uint8_t>(c));
       quoted += escaped;
     } else {
       quoted += c;

@@ -6,12 +6,12 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "gateway/io/clock.h"
+#include "gateway/text/characters.h"
 
 namespace starling {
 namespace {
@@ -87,11 +87,7 @@ int OnVerified(int ok, X509_STORE_CTX* context) {
 
 // Whether the text is safe in a header and a log: bounded and without control characters,
 // which some readers would take for a different name.
-bool IsPlain(std::string_view text) {
-  return text.size() <= kMaxName && std::none_of(text.begin(), text.end(), [](char c) {
-           return static_cast<uint8_t>(c) < 0x20 || c == 0x7f;
-         });
-}
+bool IsPlain(std::string_view text) { return text.size() <= kMaxName && !HasControl(text); }
 
 // The first common name; empty if there is none; nullopt if it is unreadable.
 std::optional<std::string> CommonName(const X509_NAME* name) {
