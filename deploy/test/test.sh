@@ -59,6 +59,10 @@ step_needs() {
 }
 
 step_lint() {
+  deploy/test/includes.py
+  count $? "includes"
+  deploy/test/test_includes.py
+  count $? "includes: its own tests"
   git ls-files 'gateway/*.cc' 'protocols/*.cc' | grep -vE '_(test|fuzz)\.cc$' |
     xargs -P 2 -n 6 deploy/build/clang_tidy.sh
   count $? "clang-tidy"
