@@ -113,5 +113,16 @@ TEST(Registry, TheReadmeHasEachProtocolAsItIs) {
   }
 }
 
+// What the configuration is warned about follows from these.
+TEST(Registry, TraitsFitTogether) {
+  for (const ProtocolRow& row : AllProtocols()) {
+    const bool is_public = row.public_port.number != 0;
+    EXPECT_EQ(is_public, !row.public_port.why_not_require.empty()) << row.name;
+    EXPECT_TRUE(!is_public || (row.opportunistic && row.has_starttls)) << row.name;
+    EXPECT_TRUE(row.server.anyone_can.empty() || row.server.log_in == ServerTraits::LogIn::kNever)
+        << row.name;
+  }
+}
+
 }  // namespace
 }  // namespace starling

@@ -94,20 +94,10 @@ std::string_view SectionName(Section section) {
 }
 
 std::string_view ProtocolOf(Section section) {
-  switch (section) {
-    case Section::kSmtp:
-      return "smtp";
-    case Section::kXmpp:
-      return "xmpp";
-    case Section::kHttp:
-      return "http";
-    case Section::kFtp:
-      return "ftp";
-    case Section::kIrc:
-      return "irc";
-    default:
-      return "";
+  for (const Option& option : DialogueRows()) {
+    if (option.section == Section::kListener && option.child == section) return option.key;
   }
+  return "";
 }
 
 bool IsSectionOf(Section section, std::string_view protocol) {

@@ -11,13 +11,6 @@
 namespace starling {
 namespace {
 
-constexpr uint16_t kSmtpPort = 25;
-
-bool BindsPort(const ListenerConfig& listener, uint16_t port) {
-  return std::ranges::any_of(
-      listener.bind, [&](const SocketAddress& address) { return address.endpoint().port == port; });
-}
-
 // "smtp, lmtp ...": the protocols whose rows support the policy.
 std::string OpportunisticProtocols() {
   std::string names;
@@ -83,9 +76,9 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
     if (!is_set("pre_relay_total")) {
       own.pre_relay_total_ms = std::max(own.pre_relay_ms, protocol.before_relay_seconds * 1'000);
     }
-    const bool public_mx = listener.protocol->name == "smtp" && listener.protocol->opportunistic &&
-                           listener.tls == TlsMode::kStartTls && BindsPort(listener, kSmtpPort);
-    if (!marks.Has("policy") && public_mx) listener.dialogue.policy = Policy::kOpportunistic;
+    if (!marks.Has("policy") && IsPublic(listener)) {
+      listener.dialogue.policy = Policy::kOpportunistic;
+    }
   }
   FillInTls(draft, marks.Child("tls_options"), listener.tls_options);
   listener.dialogue.max_line = listener.limits.max_line;
@@ -239,6 +232,14 @@ void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& 
 }
 
 }  // namespace
+
+bool IsPublic(const ListenerConfig& listener) {
+  const uint16_t port = listener.protocol->public_port.number;
+  return port != 0 && listener.tls == TlsMode::kStartTls &&
+         std::ranges::any_of(listener.bind, [&](const SocketAddress& address) {
+           return address.endpoint().port == port;
+         });
+}
 
 void ApplyRules(Draft& draft, Report& report) {
   Config& config = draft.config;

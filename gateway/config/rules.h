@@ -11,6 +11,10 @@ namespace starling {
 // may have errors already: what was not read is not judged.
 void ApplyRules(Draft& draft, Report& report);
 
+// Whether servers of strangers deliver here: STARTTLS at the protocol's public port. The
+// listener has a protocol.
+bool IsPublic(const ListenerConfig& listener);
+
 // Of a draft without errors.
 void CollectWarnings(const Draft& draft, Report& report);
 

@@ -9,24 +9,29 @@
 namespace starling {
 namespace {
 
-constexpr uint16_t kSmtpPort = 25;
-
-// Whether its server lets clients log in, and decides by TLS whether they may:
-// mailboxes, filters, directories, and mail that is to be sent on.
+// Whether clients log in: to mailboxes, filters and directories, and to send mail on.
 bool TakesLogIns(const ListenerConfig& listener) {
-  const std::string_view name = listener.protocol->name;
-  return name == "imap" || name == "pop3" || name == "managesieve" || name == "ldap" ||
-         (name == "smtp" && listener.dialogue.policy == Policy::kRequire);
+  switch (listener.protocol->server.log_in) {
+    case ServerTraits::LogIn::kNever:
+      return false;
+    case ServerTraits::LogIn::kUnderRequire:
+      return listener.dialogue.policy == Policy::kRequire;
+    case ServerTraits::LogIn::kAlways:
+      return true;
+  }
+  return false;
 }
 
 void WarnOfProxy(const ReadMarks& marks, std::string_view key, const ListenerConfig& listener,
                  const BackendConfig& backend, Report& report) {
-  const std::string_view protocol = listener.protocol->name;
+  const ServerTraits& server = listener.protocol->server;
   const std::string who = "backend " + backend.name + " gets ";
-  if (backend.proxy != ProxyOut::kNone && protocol == "postgresql") {
-    report.Warn(marks.MarkOf(key),
-                who + "PROXY headers, which PostgreSQL does not know; set proxy_protocol: none");
-  } else if (backend.proxy == ProxyOut::kNone && (protocol == "smtp" || TakesLogIns(listener))) {
+  if (backend.proxy != ProxyOut::kNone && !server.knows_no_proxy.empty()) {
+    report.Warn(marks.MarkOf(key), who + "PROXY headers, which " +
+                                       std::string(server.knows_no_proxy) +
+                                       " does not know; set proxy_protocol: none");
+  } else if (backend.proxy == ProxyOut::kNone &&
+             (server.trusts_local_clients || TakesLogIns(listener))) {
     report.Warn(marks.MarkOf(key),
                 who +
                     "no PROXY header: it takes every client for a local one, and many servers let "
@@ -71,22 +76,18 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
 }
 
 void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
-  const std::string_view protocol = listener.protocol->name;
-  const bool port_25 = std::ranges::any_of(listener.bind, [](const SocketAddress& address) {
-    return address.endpoint().port == kSmtpPort;
-  });
-  if (protocol == "smtp" && port_25 && listener.tls == TlsMode::kStartTls &&
-      listener.dialogue.policy == Policy::kRequire) {
-    report.Warn(
-        marks.MarkOf("policy"),
-        "policy require on port 25 turns away mail of servers without TLS; RFC 3207 section "
-        "4 forbids it for a public MX");
+  const ProtocolRow& protocol = *listener.protocol;
+  if (IsPublic(listener) && listener.dialogue.policy == Policy::kRequire) {
+    report.Warn(marks.MarkOf("policy"), "policy require on port " +
+                                            std::to_string(protocol.public_port.number) + " " +
+                                            std::string(protocol.public_port.why_not_require));
   }
   for (size_t i = 0; i < listener.bind.size(); ++i) {
-    if (protocol != "lmtp" || listener.bind[i].is_local()) continue;
-    report.Warn(marks.MarkOf("bind", i), "LMTP delivers without log-in: whoever reaches " +
-                                             listener.bind[i].ToString() +
-                                             " can put mail into every mailbox");
+    if (protocol.server.anyone_can.empty() || listener.bind[i].is_local()) continue;
+    report.Warn(marks.MarkOf("bind", i), std::string(protocol.name) +
+                                             " has no log-in: whoever reaches " +
+                                             listener.bind[i].ToString() + " can " +
+                                             std::string(protocol.server.anyone_can));
   }
   const ReadMarks* proxy = marks.Child("proxy_protocol");
   for (size_t i = 0; proxy != nullptr && i < listener.proxy_from.size(); ++i) {
@@ -129,25 +130,16 @@ void WarnOfPorts(const ReadMarks& marks, const ListenerConfig& listener, Report&
 // rights to some, or to all: behind the gateway every client is that one.
 void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
                            const BackendConfig& backend, Report& report) {
-  std::string_view what;
-  if (listener.protocol->name == "ldap") {
-    what =
-        " slapd takes every client for the gateway's own user, who may log in by SASL EXTERNAL "
-        "without a password; use a TCP listener (pldap://127.0.0.1:PORT)";
-  } else if (listener.protocol->name == "postgresql") {
-    what =
-        " PostgreSQL takes every client for a local one, whom peer and trust let in without a "
-        "password; use a TCP address";
-  }
+  const std::string_view what = listener.protocol->server.by_unix_socket;
   for (const SocketAddress& server : backend.servers) {
     if (what.empty() || !server.is_unix()) continue;
-    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + std::string(what));
+    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + " " + std::string(what));
   }
 }
 
 void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
                 const BackendConfig& backend, Report& report) {
-  if (listener.protocol->name != "ftp") return;
+  if (!listener.protocol->data_channels) return;
   if (const ReadMarks* proxy = marks.Child("proxy_protocol")) {
     report.Warn(proxy->at,
                 "a load balancer in front passes on FTP's control connections only: clients would "
@@ -167,30 +159,24 @@ void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
                   backend.name + " transfer nothing");
 }
 
-// CUPS knows no PROXY header, and Apache need not take one.
+// Such servers give more to clients of their own machine, and take the gateway for one.
 void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
                         const BackendConfig& backend, Report& report) {
-  if (listener.protocol->name != "http" || backend.proxy != ProxyOut::kNone) return;
+  const std::string_view what = listener.protocol->server.by_local_address;
+  if (what.empty() || backend.proxy != ProxyOut::kNone) return;
   for (const SocketAddress& server : backend.servers) {
     if (!server.is_local()) continue;
-    report.Warn(
-        marks.MarkOf("backend"),
-        "at " + server.ToString() +
-            " CUPS takes every client for a local one, who may make printers without a "
-            "password, and Apache lets them in by \"Require local\"; use another address of "
-            "this machine for CUPS, and proxy_protocol: v2 for Apache");
+    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + " " + std::string(what));
   }
 }
 
 // Bans, limits and operators go by a client's address.
 void WarnOfUnknownClients(const ReadMarks& marks, const ListenerConfig& listener,
                           const BackendConfig& backend, Report& report) {
-  if (listener.protocol->name != "irc" || backend.proxy != ProxyOut::kNone) return;
+  const std::string_view what = listener.protocol->server.without_identity;
+  if (what.empty() || backend.proxy != ProxyOut::kNone) return;
   if (!listener.webirc_password_file.empty()) return;
-  report.Warn(marks.MarkOf("backend"),
-              "backend " + backend.name +
-                  " is not told who the clients are, and takes them for local ones; set "
-                  "proxy_protocol: v2, or webirc_password_file in the listener's section irc");
+  report.Warn(marks.MarkOf("backend"), "backend " + backend.name + " " + std::string(what));
 }
 
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,

@@ -258,7 +258,7 @@ TEST(Warnings, OfNetworks) {
   const std::string lmtp =
       "listeners: [{name: in, backend: b, protocol: lmtp, tls: implicit, bind: ";
   EXPECT_EQ(Warnings({.listeners = lmtp + "[\"127.0.0.1:24\", \"192.0.2.1:24\"]}]"}),
-            "2:90: LMTP delivers without log-in: whoever reaches 192.0.2.1:24 can put mail into "
+            "2:90: lmtp has no log-in: whoever reaches 192.0.2.1:24 can put mail into "
             "every mailbox");
   EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\"}]"}), "");
   EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\", proxy_protocol: {from: [10.0.0.0/8, "

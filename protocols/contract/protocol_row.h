@@ -34,6 +34,31 @@ class Probe {
   virtual ProbeResult OnBackend(ByteView in, Output& out) = 0;
 };
 
+// What a protocol's servers let clients do, and how they know them. The configuration is warned
+// about by this (gateway/config/warnings.cc). A text is empty where there is nothing to say.
+struct ServerTraits {
+  // Whether clients log in, and the server may decide by TLS whether they may.
+  enum class LogIn : uint8_t { kNever, kUnderRequire, kAlways } log_in = LogIn::kNever;
+  // Clients on the server's own machine may do more without a password, such as relay mail.
+  bool trusts_local_clients = false;
+  // The server software that does not understand PROXY headers.
+  std::string_view knows_no_proxy = {};
+  // What the server does wrong where the gateway reaches it by a Unix socket, or by an address
+  // of the same machine without a PROXY header. It follows the server's address.
+  std::string_view by_unix_socket = {};
+  std::string_view by_local_address = {};
+  // What is missing without a PROXY header, and the remedy. It follows the backend's name.
+  std::string_view without_identity = {};
+  // Nobody logs in, so whoever reaches a listener can do this.
+  std::string_view anyone_can = {};
+};
+
+// The port at which servers of strangers deliver: there `opportunistic` is the default.
+struct PublicPort {
+  uint16_t number = 0;                    // 0: the protocol has none
+  std::string_view why_not_require = {};  // what `require` does there
+};
+
 struct ProtocolRow {
   std::string_view name;   // as in `protocol:` of the configuration
   uint16_t starttls_port;  // IANA; 0 if the protocol has none
@@ -78,6 +103,8 @@ struct ProtocolRow {
   // A client may write, read nothing and close. So it is sent no ticket before the server has
   // said something: closing with octets unread resets the connection. Data channels are alike.
   bool client_may_only_write = false;
+  ServerTraits server = {};
+  PublicPort public_port = {};
 };
 
 }  // namespace starling
