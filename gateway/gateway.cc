@@ -113,6 +113,7 @@ absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings
                                                              .log = log->ring(i),
                                                              .config = *std::move(made),
                                                              .ring = std::move(rings[i]),
+                                                             .trim_fd = trimmer.fd(),
                                                              .accepts = accepts}));
     for (const ListenGroup& group : groups) {
       // The ring takes this one; ours stays for the hand-over.
@@ -263,7 +264,9 @@ void Gateway::BeginDrain() {
   impl.drain = std::make_unique<Drain>(impl);
 }
 
-int Gateway::wake_fd() const { return impl_->drain == nullptr ? impl_->reload->fd() : -1; }
+std::array<int, 2> Gateway::wake_fds() const {
+  return {impl_->trimmer.fd(), impl_->drain == nullptr ? impl_->reload->fd() : -1};
+}
 
 MonoTime Gateway::NextStep() const {
   const MonoTime now = MonotonicNow();
@@ -272,6 +275,7 @@ MonoTime Gateway::NextStep() const {
 
 bool Gateway::Step() {
   Impl& impl = *impl_;
+  impl.trimmer.TrimIfAsked();
   if (impl.drain != nullptr) {
     impl.drain->Step();
   } else {

@@ -4,6 +4,7 @@
 // Not for: flags, signals and exit codes (main.cc), what the parts do.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,10 +32,10 @@ class Gateway {
   // nothing is left running.
   absl::Status Start(StartFailure& failure);
 
-  // What the main thread does from then on: wait until `wake_fd` (if there is one) is
-  // readable or NextStep() has come, and call Step(), which never waits. True when all
-  // is over.
-  int wake_fd() const;
+  // What the main thread does from then on: wait until one of wake_fds() is readable (-1:
+  // not one) or NextStep() has come, then call Step(), which never waits. Step() returns
+  // true when all is over.
+  std::array<int, 2> wake_fds() const;
   MonoTime NextStep() const;
   bool Step();
 

@@ -12,6 +12,7 @@
 
 #include "gateway/config/config.h"
 #include "gateway/log/log.h"
+#include "gateway/memory_trimmer.h"
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/metrics/names.h"
@@ -53,6 +54,7 @@ struct GatewayState {
   mutable std::mutex mutex;  // guards `backends` and `assets` against the metrics' thread
   std::shared_ptr<Backends> backends;
   std::unique_ptr<Log> log;
+  MemoryTrimmer trimmer;
   std::vector<std::unique_ptr<Shard>> shards;
   std::shared_ptr<Exporter> exporter;
   std::unique_ptr<HttpServer> http;

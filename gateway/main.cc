@@ -87,8 +87,10 @@ ExitCode Run(LoadResult loaded) {
   }
   int stops = 0;
   do {
+    const auto [trim, files] = gateway.wake_fds();
     pollfd polled[] = {{.fd = signals, .events = POLLIN, .revents = 0},
-                       {.fd = gateway.wake_fd(), .events = POLLIN, .revents = 0}};
+                       {.fd = trim, .events = POLLIN, .revents = 0},
+                       {.fd = files, .events = POLLIN, .revents = 0}};
     poll(polled, std::size(polled), MillisUntil(gateway.NextStep()));
     HandleSignals(signals, gateway, stops);
   } while (!gateway.Step());

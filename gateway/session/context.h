@@ -51,6 +51,7 @@ struct WorkerContext {
   Ring* ring = nullptr;
   Shard* shard = nullptr;
   LogRing* log = nullptr;
+  int trim_fd = -1;  // MemoryTrimmer::fd(); -1: nobody trims
 
   SessionTable table;
   BufferPool pool;

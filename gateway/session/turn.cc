@@ -1,6 +1,6 @@
 #include "gateway/session/turn.h"
 
-#include <malloc.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 
@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kEstablished{100};
 // than one that relays.
 constexpr size_t kOvertimePerTurn = 64;
 
-// Fewer than so many leave little behind, and trimming takes its time.
+// Fewer sessions leave too little memory behind to be worth it.
 constexpr size_t kTrimFrom = 1'000;
 
 // May want the private key in this turn.
@@ -80,7 +80,7 @@ void TrimMemory(WorkerContext& ctx) {
   ctx.pool.Trim();
   ctx.bulk_pool.Trim();
   ctx.dialogues.Trim();
-  malloc_trim(0);
+  if (ctx.trim_fd >= 0) eventfd_write(ctx.trim_fd, 1);
 }
 
 void WakeOvertime(WorkerContext& ctx) {

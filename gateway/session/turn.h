@@ -17,8 +17,8 @@ void PumpReady(WorkerContext& ctx);
 // A session in the admission queue may go on in the next turn.
 bool AdmissionOpen(const WorkerContext& ctx);
 
-// Gives memory back to the system when many sessions have gone: what they had stays
-// with the allocator and the pools otherwise.
+// Gives the pools' memory back to the system when many sessions have gone, and asks the
+// main thread to do so with the allocator's, since that takes longer than a turn should.
 void TrimMemory(WorkerContext& ctx);
 
 // Sessions before their relay whose time is over because the table is crowded: some of

@@ -90,6 +90,7 @@ Worker::Worker(WorkerOptions options)
   ctx.ring = impl_->ring.get();
   ctx.shard = options.shard;
   ctx.log = options.log;
+  ctx.trim_fd = options.trim_fd;
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
   ctx.random = RandomU64();

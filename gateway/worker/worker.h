@@ -32,6 +32,7 @@ struct WorkerOptions {
   LogRing* log = nullptr;                // null: nothing is logged
   std::unique_ptr<WorkerConfig> config;  // owned; its limits size the worker
   std::unique_ptr<Ring> ring;            // owned
+  int trim_fd = -1;                      // MemoryTrimmer::fd(); -1: nobody trims
   uint32_t accepts = 0;                  // RingOptions::accepts
 };
 
