@@ -146,7 +146,7 @@ void Probing::Alive(Clock::time_point now) {
 }
 
 void Probing::Dead() {
-  if (!up_) up_ = false;
+  if (!up_.has_value()) up_ = false;
   phase_ = Phase::kOver;
 }
 
