@@ -16,7 +16,7 @@ readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-platforms git ca-certificates
   clang-19 lld-19 llvm-19 libclang-rt-19-dev liburing-dev libabsl-dev
   prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
-  libyaml-cpp-dev libspdlog-dev nlohmann-json3-dev libexpat1-dev
+  libyaml-cpp-dev nlohmann-json3-dev libexpat1-dev
   libbrotli-dev zlib1g-dev libsystemd-dev libcap-dev node-llhttp)
 readonly DEMO_PACKAGES=(
   postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd

@@ -23,7 +23,8 @@ class FdWriter {
   FdWriter(const FdWriter&) = delete;
   FdWriter& operator=(const FdWriter&) = delete;
 
-  // Appends whole lines, each with its end. Write until !full() before more.
+  // Appends to what is to be written: whole lines with their ends, before the next Write().
+  // Write until !full() before more.
   void Append(std::string_view lines) { buffer_ += lines; }
   bool full() const { return buffer_.size() - sent_ >= kFull; }
   bool empty() const { return sent_ == buffer_.size(); }

@@ -14,9 +14,6 @@
 #include "gateway/io/clock.h"
 #include "gateway/log/fd_writer.h"
 #include "gateway/log/format.h"
-#include "spdlog/details/null_mutex.h"
-#include "spdlog/logger.h"
-#include "spdlog/sinks/base_sink.h"
 
 namespace starling {
 namespace {
@@ -27,34 +24,6 @@ constexpr std::chrono::seconds kLastWords{1};
 constexpr size_t kMaxSaid = 1024;
 // How long records come together before the next look. Nobody who reads a log notices.
 constexpr int kRestMs = 10;
-
-// Hands spdlog's formatted lines to the writer.
-class WriterSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
- public:
-  explicit WriterSink(FdWriter& writer) : writer_(writer) {}
-
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    writer_.Append({line.data(), line.size()});
-  }
-  void flush_() override {}
-
-  FdWriter& writer_;
-};
-
-spdlog::level::level_enum ToSpdlog(Log::Level level) {
-  switch (level) {
-    case Log::Level::kInfo:
-      return spdlog::level::info;
-    case Log::Level::kWarning:
-      return spdlog::level::warn;
-    case Log::Level::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::info;
-}
 
 std::string_view Name(Log::Level level) {
   constexpr std::string_view kNames[] = {"info", "warning", "error"};
@@ -83,23 +52,14 @@ struct Log::Impl {
   std::atomic<uint64_t> lost_said{0};
   std::atomic<uint64_t> lost_written{0};
 
-  struct Said {
-    Level level;
-    std::string line;
-  };
   std::mutex mutex;
-  std::deque<Said> said;  // guarded by mutex
+  std::deque<std::string> said;  // lines with their ends; guarded by mutex
 
   FdWriter writer;  // the thread's
-  spdlog::logger logger;
   std::thread thread;
 };
 
-Log::Impl::Impl(Options options_in)
-    : options(std::move(options_in)),
-      writer(options.fd),
-      logger("starling", std::make_shared<WriterSink>(writer)) {
-  logger.set_pattern("%v");
+Log::Impl::Impl(Options options_in) : options(std::move(options_in)), writer(options.fd) {
   for (size_t i = 0; i < options.workers; ++i) {
     rings.push_back(std::make_unique<LogRing>(options.ring_capacity, &waker));
   }
@@ -120,12 +80,12 @@ Log::Impl::~Impl() {
 }
 
 bool Log::Impl::Fetch() {
-  std::deque<Said> lines;
+  std::deque<std::string> lines;
   {
     const std::lock_guard lock(mutex);
     lines.swap(said);
   }
-  for (const Said& s : lines) logger.log(ToSpdlog(s.level), s.line);
+  for (const std::string& line : lines) writer.Append(line);
   bool any = !lines.empty();
   // In turn, so that one busy worker does not silence the others.
   bool found = true;
@@ -135,7 +95,8 @@ bool Log::Impl::Fetch() {
       if (!ring->Pop(record)) continue;
       found = any = true;
       const std::lock_guard lock(names);
-      logger.info(FormatRecord(record, options));
+      writer.Append(FormatRecord(record, options));
+      writer.Append("\n");
     }
   }
   return any;
@@ -212,13 +173,14 @@ void Log::Say(Level level, std::string_view message,
   LogLine line(WallNow(), Name(level), message);
   for (const auto& [key, value] : fields) line.Add(key, value);
   std::string text = impl_->options.style == LogStyle::kJson ? line.Json() : line.Logfmt();
+  text += '\n';
   {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->said.size() >= kMaxSaid) {
       impl_->lost_said.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    impl_->said.push_back({level, std::move(text)});
+    impl_->said.push_back(std::move(text));
   }
   impl_->waker.Wake();
 }

@@ -1,6 +1,6 @@
-// The log: a single-producer single-consumer ring a worker, one thread that
-// formats (logfmt or JSON, by spdlog) and writes to stdout. A worker never
-// waits: when its ring is full the record is dropped and counted.
+// The log: a single-producer single-consumer ring a worker, and one thread that formats
+// (logfmt or JSON) and writes to stdout. A worker never waits: when its ring is full the
+// record is dropped and counted.
 //
 // Not for: anything on the path of a byte, or files and their rotation (what
 // stands behind stdout does that).
