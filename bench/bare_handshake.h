@@ -1,7 +1,7 @@
-// The floor: the server's side of a TLS handshake by BoringSSL with nothing around
-// it (memory BIOs, the library's defaults), and how a handshake in memory is timed.
+// The floor: the server's side of a TLS handshake by BoringSSL alone (memory BIOs, the
+// library's defaults), and functions that time a handshake in memory.
 //
-// For benchmarks: what does not work aborts.
+// For benchmarks: any failure aborts.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -20,14 +20,14 @@ void Require(bool ok, const char* what);
 
 class BareServer {
  public:
-  // A chain of one certificate and its key, PEM.
+  // One certificate and its key, PEM.
   BareServer(const std::string& cert, const std::string& key);
 
   class Connection {
    public:
     explicit Connection(BareServer& server);
-    // Takes octets of the client and puts what goes to it into `out`. True when
-    // the handshake is done.
+    // Takes octets from the client and puts the octets for it into `out`. True when the
+    // handshake is complete.
     bool Handshake(const std::string& in, std::string& out);
     void Write(const std::string& plain, std::string& out);
 
@@ -43,14 +43,14 @@ class BareServer {
   bssl::UniquePtr<SSL_CTX> context_;
 };
 
-// CPU seconds of this thread.
+// CPU seconds that this thread has used.
 inline double CpuSeconds() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// Runs `call` and adds its time.
+// Runs `call` and adds its CPU time to `seconds`.
 template <typename Call>
 auto Timed(double& seconds, Call call) {
   const double start = CpuSeconds();
@@ -59,9 +59,9 @@ auto Timed(double& seconds, Call call) {
   return result;
 }
 
-// One connection to `server` (BareServer, or one of the same shape) from its making
-// to its end; returns the server's CPU seconds. The client, which runs between the
-// server's calls, is not counted. `want_ticket` also gives the client its ticket.
+// Makes one connection to `server` (a BareServer, or a class with the same interface) and
+// ends it. Returns the server's CPU seconds, without those of the client, which runs
+// between the server's calls. With `want_ticket`, the client also receives a ticket.
 template <typename Server>
 double Connect(Server& server, TestClient& client, bool want_ticket) {
   double seconds = 0;

@@ -1,5 +1,5 @@
-// Every micro-benchmark runs, for one iteration, and ends without an error. How
-// long it takes is not looked at.
+// Checks that every micro-benchmark runs one iteration without an error. It measures no
+// time.
 #include <benchmark/benchmark.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,8 @@ TEST(MicroBenchmarks, RunOnce) {
   benchmark::Initialize(&argc, argv);
   Collector collector;
   benchmark::RunSpecifiedBenchmarks(&collector);
-  // One file's worth at the least: an empty registry would pass all else.
+  // Expects at least the benchmarks of one file: everything else would pass with an empty
+  // registry.
   EXPECT_GE(collector.runs(), 20u);
 }
 

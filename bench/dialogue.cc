@@ -35,7 +35,7 @@ constexpr Row kStartTlsRows[] = {
 
 constexpr size_t kMailOctets = 4096;
 
-// Header and body, with the dot that ends them.
+// Headers and body, with the final dot.
 std::string_view Mail() {
   static const std::string mail = [] {
     std::string text =

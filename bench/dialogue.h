@@ -1,5 +1,5 @@
-// What a client says line by line: the script before STARTTLS, or of a visit to a
-// mailbox.
+// A client's script, line by line: the commands up to STARTTLS, or a whole visit to a
+// mail server.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace starling::bench {
 
-// Says `say` (which may be nothing) and waits for a line that begins with `ends`.
+// Sends `say`, which may be empty, and waits for a line that begins with `ends`.
 struct Turn {
   std::string_view say;
   std::string_view ends;
@@ -17,14 +17,14 @@ struct Turn {
 
 struct Script {
   std::span<const Turn> turns;
-  // Beginnings of lines that mean no.
+  // Lines that begin with one of these are refusals.
   std::span<const std::string_view> refusals;
 };
 
-// The dialogue that ends in TLS, of a protocol that --starttls names; null for others.
+// The script up to TLS for a protocol of --starttls; null for others.
 const Script* StartTlsScript(std::string_view protocol);
-// A visit inside TLS: smtp or imap. Its first turn is the greeting, which does not
-// come again after STARTTLS.
+// A visit inside TLS, for smtp or imap. Its first turn is the greeting, which servers do
+// not repeat after STARTTLS.
 const Script* MailScript(std::string_view protocol);
 
 class Dialogue {
@@ -33,10 +33,10 @@ class Dialogue {
 
   void Begin(const Script& script, size_t turn = 0);
   State state() const { return state_; }
-  // While kSay: what to send; then an answer is waited for.
+  // In state kSay: the octets to send. Afterwards the dialogue waits for the answer.
   std::string_view Say();
-  // While kWait: takes octets of the server up to where the state changes and
-  // returns how many.
+  // In state kWait: takes octets from the server until the state changes. Returns how
+  // many it took.
   size_t Take(std::string_view octets);
 
  private:
@@ -46,7 +46,7 @@ class Dialogue {
   const Script* script_ = nullptr;
   size_t turn_ = 0;
   State state_ = State::kDone;
-  // The beginning of the line that is coming; the rest is of no interest.
+  // The beginning of the incomplete line; the dialogue ignores the rest.
   std::array<char, 16> line_{};
   size_t line_size_ = 0;
 };

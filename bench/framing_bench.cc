@@ -1,4 +1,4 @@
-// Lines and PROXY headers: what every session's first octets go through.
+// Benchmarks of reading lines and PROXY headers, which every session begins with.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxLine = 2048;
 
-// Lines of range(0) octets, all there at once.
+// Lines of range(0) octets that arrive whole.
 void LinesWhole(benchmark::State& state) {
   constexpr int kLines = 64;
   const std::string line = std::string(static_cast<size_t>(state.range(0)) - 2, 'x') + "\r\n";
@@ -35,7 +35,7 @@ void LinesWhole(benchmark::State& state) {
 }
 BENCHMARK(LinesWhole)->Arg(16)->Arg(80)->Arg(1000);
 
-// One line that comes octet by octet: time must grow with its length, not with
+// A line that arrives octet by octet: the time must be proportional to its length, not to
 // its square.
 void LineByOctets(benchmark::State& state) {
   const std::string line = std::string(static_cast<size_t>(state.range(0)) - 2, 'x') + "\r\n";
@@ -59,7 +59,7 @@ Endpoint V4(uint8_t last, uint16_t port) {
   return endpoint;
 }
 
-// What a session writes first to its backend.
+// The PROXY header, which a session sends to its backend first.
 ProxyInfo Info() {
   ProxyInfo info;
   info.source = V4(1, 40'000);

@@ -1,4 +1,4 @@
-// The worker's own tools: its timer wheel and its buffers.
+// Benchmarks of the worker's timer wheel and buffer pool.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -15,14 +15,14 @@ using std::chrono::milliseconds;
 
 constexpr MonoTime kStart{std::chrono::hours(1)};
 
-// A small generator, for the same order in each run.
+// A small random number generator with the same sequence in each run.
 uint64_t Mix(uint64_t& state) {
   state ^= state << 13;
   state ^= state >> 7;
   return state ^= state << 17;
 }
 
-// A deadline put off: what an octet of an idle relay costs. range(0) slots armed.
+// Postponing a deadline, as each octet on an idle relay does, with range(0) armed slots.
 void TimerSet(benchmark::State& state) {
   const auto slots = static_cast<uint32_t>(state.range(0));
   TimerWheel wheel(slots, kStart);
@@ -38,7 +38,7 @@ void TimerSet(benchmark::State& state) {
 }
 BENCHMARK(TimerSet)->Arg(1'000)->Arg(100'000);
 
-// The question before every wait.
+// The query before every wait.
 void TimerNext(benchmark::State& state) {
   const auto slots = static_cast<uint32_t>(state.range(0));
   TimerWheel wheel(slots, kStart);
@@ -50,7 +50,7 @@ void TimerNext(benchmark::State& state) {
 }
 BENCHMARK(TimerNext)->Arg(0)->Arg(1'000)->Arg(100'000);
 
-// All of range(0) deadlines within a minute, from being set to having expired.
+// Sets range(0) deadlines within a minute and lets them expire.
 void TimerExpire(benchmark::State& state) {
   const auto slots = static_cast<uint32_t>(state.range(0));
   std::vector<uint32_t> expired;
@@ -69,7 +69,7 @@ void TimerExpire(benchmark::State& state) {
 }
 BENCHMARK(TimerExpire)->Arg(1'000)->Arg(100'000)->Unit(benchmark::kMicrosecond);
 
-// range(0) blocks taken and given back, as in one turn.
+// Takes and returns range(0) blocks, as in one turn.
 void BufferTakeGive(benchmark::State& state) {
   const auto count = static_cast<size_t>(state.range(0));
   BufferPool pool(4096);
@@ -86,7 +86,7 @@ void BufferTakeGive(benchmark::State& state) {
 }
 BENCHMARK(BufferTakeGive)->Arg(1)->Arg(64)->Arg(2048);
 
-// Giving the memory of a burst back to the kernel, and touching it again.
+// Returns the memory of a burst to the kernel and touches it again.
 void BufferTrim(benchmark::State& state) {
   const auto count = static_cast<size_t>(state.range(0));
   BufferPool pool(4096);

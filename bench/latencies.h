@@ -1,5 +1,5 @@
-// Times, counted in buckets that are 1/128 wide of what they hold: a fixed amount
-// of memory, and quantiles that are at most 0.8 % too high.
+// A histogram of times whose buckets are 1/128 of their value wide. It takes a fixed
+// amount of memory, and its quantiles are at most 0.8 % too high.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class Latencies {
   size_t count() const { return count_; }
   double worst() const { return static_cast<double>(worst_) * 1e-9; }
 
-  // Seconds that this share of all did not exceed.
+  // The time (seconds) that this share of all times does not exceed.
   double Quantile(double share) const {
     const auto wanted = static_cast<size_t>(share * static_cast<double>(count_));
     size_t below = 0;
@@ -36,7 +36,7 @@ class Latencies {
     return worst();
   }
 
-  // Lines NAME_p50_UNIT= and so on, in units of 1 / `per_second`.
+  // Prints the lines NAME_p50_UNIT=... and so on, in units of 1 / `per_second` seconds.
   void Print(const char* name, const char* unit, double per_second) const {
     if (count_ == 0) return;
     std::printf("%s_p50_%s=%.2f\n%s_p99_%s=%.2f\n%s_p999_%s=%.2f\n%s_worst_%s=%.2f\n", name, unit,

@@ -1,5 +1,5 @@
-// The load generator: one thread that makes a TLS gateway work and measures what
-// that costs it. bench/README.md says how its figures are meant.
+// The load generator: one thread that loads a TLS gateway and measures the gateway's
+// costs. bench/README.md explains the figures.
 #include <sys/prctl.h>
 
 #include <cstdio>
@@ -17,40 +17,39 @@ constexpr char kHelp[] =
     "load COMMAND [ADDRESS] [OPTION VALUE]...\n"
     "\n"
     "  backend ADDRESS     the server behind the gateway: 127.0.0.1:PORT or unix:PATH;\n"
-    "                      TERM ends it, with lines of what it did\n"
-    "    --speak WHAT      echo (default); smtp, imap, pop3, lmtp, managesieve: answers\n"
-    "                      clients of the protocol; sink: swallows; source: sends without end\n"
-    "    --proxy 1         each connection begins with a PROXY v2 header\n"
-    "  handshakes ADDRESS  TLS handshakes, from connect to close\n"
-    "    --resume 1        with a ticket of the first connection\n"
-    "  mail ADDRESS        the same with mail in between\n"
+    "                      TERM ends it; then it prints what it did\n"
+    "    --speak WHAT      echo (default); smtp, imap, pop3, lmtp, managesieve: speaks\n"
+    "                      the protocol; sink: discards; source: sends without end\n"
+    "    --proxy 1         expects a PROXY v2 header on each connection\n"
+    "  handshakes ADDRESS  TLS connections, from connect to close\n"
+    "    --resume 1        resume the session of the first connection\n"
+    "  mail ADDRESS        the same with a mail dialogue in between\n"
     "    --protocol P      imap (default): log in, select, idle, fetch, log out;\n"
     "                      smtp: EHLO, AUTH, one mail of 4 KiB, QUIT\n"
-    "  first-answer ADDRESS  from the end of a handshake to the first answer, one connection\n"
-    "                      after the other, with Nagle's algorithm on: TLS 1.3 and 1.2, full\n"
-    "                      and resumed, a quarter of the seconds each\n"
-    "    --alpn NAME       named by the client\n"
-    "  echo ADDRESS        messages there and back on sessions that stay\n"
-    "    --octets N        of a message, 1 to 16384 (512)\n"
-    "    --idle N          so many further sessions are opened first and stay idle (0)\n"
-    "  bulk ADDRESS        as many octets as go through\n"
+    "  first-answer ADDRESS  time from the end of a handshake to the first answer, one\n"
+    "                      connection after another, with Nagle's algorithm on: TLS 1.3 and\n"
+    "                      1.2, full and resumed, a quarter of the seconds each\n"
+    "    --alpn NAME       ALPN protocol that the client offers\n"
+    "  echo ADDRESS        messages there and back on long-lived sessions\n"
+    "    --octets N        size of a message, 1 to 16384 (512)\n"
+    "    --idle N          number of additional idle sessions, opened first (0)\n"
+    "  bulk ADDRESS        throughput\n"
     "    --direction D     up (default; backend: sink), down (source), both (echo)\n"
-    "  idle ADDRESS        memory of sessions with nothing on them; needs --pid, of a gateway\n"
-    "                      that has done nothing else\n"
-    "    --sessions N      (2000)\n"
-    "    --churn N         after so many others came and went (0)\n"
+    "  idle ADDRESS        memory of idle sessions; needs --pid of a fresh gateway\n"
+    "    --sessions N      number of idle sessions (2000)\n"
+    "    --churn N         number of sessions that come and go before them (0)\n"
     "  floor               the server's side of a handshake by BoringSSL alone, in memory\n"
     "\n"
-    "  --tls V             1.3 (default) or 1.2, nothing else is offered; AES-128-GCM always\n"
+    "  --tls V             the only version offered: 1.3 (default) or 1.2; always AES-128-GCM\n"
     "  --group G           x25519 (default), mlkem768 (X25519MLKEM768), p256\n"
-    "  --key K             ec, rsa or any (default) as the certificate's\n"
-    "  --starttls P        smtp, imap, pop3, lmtp, managesieve: its dialogue before TLS\n"
-    "  --connections N     at once (32)\n"
-    "  --rate N            so many a second are begun whatever becomes of them, and times count\n"
-    "                      from when each was due; 0 (default): each follows the one before\n"
-    "  --seconds S         measured (3), after --warm-up S (0.3)\n"
-    "  --pid PID[,PID]...  of the gateway, whose CPU or memory is read\n"
-    "  --backend-pid PID   of the backend, which counts as part of the load\n"
+    "  --key K             key type of certificates to accept: ec, rsa or any (default)\n"
+    "  --starttls P        upgrade by smtp, imap, pop3, lmtp or managesieve\n"
+    "  --connections N     number of simultaneous connections (32)\n"
+    "  --rate N            open loop: begin N operations a second and measure each from when it\n"
+    "                      was due; 0 (default): closed loop, each follows the previous one\n"
+    "  --seconds S         how long to measure (3), after --warm-up S (0.3)\n"
+    "  --pid PID[,PID]...  the gateway's processes, to read their CPU or memory\n"
+    "  --backend-pid PID   the backend's process, which counts as load\n"
     "\n"
     "Results are lines `name=value`; lines with # are remarks.\n";
 
@@ -86,11 +85,11 @@ int Main(int argc, char** argv) {
     }
     for (; next < argc; next += 2) {
       if (next + 1 == argc || !SetOption(options, argv[next], argv[next + 1])) {
-        return Misused(std::string("not understood: ") + argv[next]);
+        return Misused(std::string("invalid option or value: ") + argv[next]);
       }
     }
     RaiseDescriptorLimit();
-    // An open loop's waits end when they should, not up to 50 us later.
+    // Without this, the kernel may end an open loop's waits up to 50 us late.
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     return command.run(options);
   }

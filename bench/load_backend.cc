@@ -1,6 +1,5 @@
-// `load backend`: the server behind the gateway. It sends back what it gets, speaks a
-// mail protocol, swallows or sends without end; it ends a connection when its client
-// ends it.
+// `load backend`: the server behind the gateway. It echoes, speaks a mail protocol,
+// discards its input, or sends without end. It ends a connection when the client does.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -28,11 +27,11 @@ namespace starling::bench {
 
 namespace {
 
-constexpr size_t kProxyFixed = 16;  // octets of a v2 header before what it has the length of
+constexpr size_t kProxyFixed = 16;  // octets of the fixed part of a v2 header
 constexpr uint64_t kListener = UINT64_MAX;
 constexpr uint64_t kSignals = kListener - 1;
 constexpr size_t kSpace = 256 * 1024;
-// Of one connection before it is the next one's turn.
+// The most octets of one connection before the next one's turn.
 constexpr size_t kPiece = 1024 * 1024;
 
 class Backend {
@@ -62,7 +61,7 @@ class Backend {
     return true;
   }
 
-  // Until it is told to end.
+  // Runs until a signal ends it.
   void Run() {
     bool told = false;
     while (!told) {
@@ -90,11 +89,11 @@ class Backend {
   struct Peer {
     std::array<uint8_t, kProxyFixed> header;
     size_t header_got = 0;
-    size_t header_left = 0;  // octets to swallow
+    size_t header_left = 0;  // octets of the PROXY header still to discard
     std::string unsent;
     std::optional<Speaker> speaker;
-    bool goodbye = false;         // closes once all is sent
-    bool waits_for_room = false;  // or has once
+    bool goodbye = false;         // close once everything is sent
+    bool waits_for_room = false;  // has waited for room at least once
   };
 
   std::optional<Speaker::Protocol> Spoken() const {
@@ -136,7 +135,7 @@ class Backend {
     }
   }
 
-  // Takes a PROXY header off the front of what came.
+  // Removes a PROXY header from the front of the input.
   static std::span<uint8_t> SkipHeader(Peer& peer, std::span<uint8_t> octets) {
     while (peer.header_left > 0 && !octets.empty()) {
       const size_t taken = std::min(peer.header_left, octets.size());
@@ -153,7 +152,7 @@ class Backend {
     return octets;
   }
 
-  // False if the socket took less. That it is broken is for the next recv to find.
+  // False if the socket took less. The next recv reports an error of the socket.
   bool Send(int fd, Peer& peer, std::span<const uint8_t> octets) {
     if (octets.empty()) return true;
     const ssize_t sent = send(fd, octets.data(), octets.size(), MSG_NOSIGNAL);
@@ -168,7 +167,7 @@ class Backend {
     return false;
   }
 
-  // What these octets are answered with. False if the socket took less.
+  // Answers the octets. False if the socket took less.
   bool Answer(int fd, Peer& peer, std::span<uint8_t> octets) {
     if (speak_ == Speak::kEcho) return Send(fd, peer, octets);
     if (!peer.speaker.has_value() || peer.goodbye) return true;
@@ -191,7 +190,7 @@ class Backend {
     }
   }
 
-  // False when the connection is at its end.
+  // False when the connection has ended.
   bool Converse(int fd, Peer& peer, bool ended) {
     for (size_t piece = 0; piece < kPiece;) {
       const ssize_t got = recv(fd, space_.data(), space_.size(), 0);
@@ -224,7 +223,7 @@ class Backend {
   Poller poller_;
   int listener_ = -1;
   std::vector<std::optional<Peer>> peers_;  // by descriptor
-  std::vector<int> again_;                  // those that had more to do
+  std::vector<int> again_;                  // descriptors with more to do
   std::vector<uint8_t> space_;
   size_t accepted_ = 0, received_ = 0, sent_ = 0;
 };

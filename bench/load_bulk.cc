@@ -1,4 +1,4 @@
-// `load bulk`: as many octets as go through, up, down or both ways.
+// `load bulk`: throughput up, down or in both directions.
 #include <algorithm>
 #include <cstdio>
 #include <deque>
@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kRecord = 16'384;
 constexpr size_t kBuffer = 256 * 1024;
-// Of one connection before it is the next one's turn; those that have more to do
-// are gone on with until they have not.
+// The most octets of one connection before the next one's turn. Connections with more to
+// do get further turns until they have none.
 constexpr size_t kPiece = 1024 * 1024;
 
 class Bulk {
@@ -60,7 +60,7 @@ class Bulk {
  private:
   struct Slot {
     TlsConnection connection;
-    bool ready = false;  // has not yet been stopped by its socket
+    bool ready = false;  // the socket may have input or room
     bool ended = false;
     bool open = false;
   };
@@ -76,10 +76,11 @@ class Bulk {
     slot.ready = reads_on || writes_on;
     if (slot.connection.state() != State::kFailed || failed_) return;
     failed_ = true;
-    std::fprintf(stderr, "load: a connection has failed: %s\n", slot.connection.error());
+    std::fprintf(stderr, "load: a connection failed: %s\n", slot.connection.error());
   }
 
-  // True if the socket may have more. Also where nothing is expected: the ticket.
+  // True if the socket may have more. Also called when no data is expected, to read the
+  // ticket.
   bool Read(Slot& slot) {
     for (size_t piece = 0; piece < kPiece;) {
       const size_t got = slot.connection.Read(space_);
@@ -107,7 +108,7 @@ class Bulk {
   std::deque<Slot> slots_;
   std::vector<uint8_t> record_, space_;
   size_t up_ = 0, down_ = 0;  // octets
-  bool more_ = false;         // a slot is still ready
+  bool more_ = false;         // some slot is still ready
   bool failed_ = false;
   Negotiated negotiated_;
 };
@@ -130,7 +131,7 @@ int RunBulk(const LoadOptions& options) {
   meter.Print({.name = "gigabytes", .each = "ms_per_gb", .scale = 1e3, .decimals = 3}, sum);
   std::printf("up_gb=%.3f\ndown_gb=%.3f\ngb_per_second=%.3f\nconnections=%zu\n", up_gb, down_gb,
               sum / meter.seconds(), options.connections);
-  std::printf("# GB of 10^9 octets of plaintext; both ways: the sum.\n");
+  std::printf("# GB: 10^9 octets of plaintext; for both directions, the sum.\n");
   bulk.negotiated().Print();
   return sum > 0 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-// `load echo`: messages that come back, on sessions that stay.
+// `load echo`: messages there and back on long-lived sessions.
 #include <algorithm>
 #include <cstdio>
 

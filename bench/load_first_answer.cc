@@ -1,9 +1,9 @@
-// `load first-answer`: how long after its handshake a client has its first answer, with Nagle's
-// algorithm on, as sockets have it that nobody has asked otherwise. What the client says goes
-// behind its last word of the handshake, and waits until that is acknowledged; a server that is
-// not answering yet leaves that to the kernel, which may wait 40 ms.
+// `load first-answer`: the time from the end of a handshake to the first answer, with
+// Nagle's algorithm on, which is the default of sockets. The client's request waits until
+// the server acknowledges the client's last handshake message. A server that has nothing
+// to send leaves that to its kernel, which may delay the acknowledgement by 40 ms.
 //
-// Not for: what a connection costs (load_handshakes.cc).
+// Not for: the cost of a connection (load_handshakes.cc).
 #include <array>
 #include <cstdio>
 #include <string>
@@ -18,7 +18,7 @@ namespace starling::bench {
 
 namespace {
 
-constexpr double kPatience = 5;  // seconds; one that takes longer is lost
+constexpr double kPatience = 5;  // seconds; a connection that takes longer is lost
 constexpr std::array<uint8_t, 100> kQuestion{};
 
 struct Kind {
@@ -39,13 +39,13 @@ LoadOptions OptionsOf(const LoadOptions& options, const Kind& kind) {
   return own;
 }
 
-// Connections of one kind, one after the other.
+// Connections of one kind, one after another.
 class Visitor {
  public:
   Visitor(const LoadOptions& options, const Kind& kind)
       : kind_(kind), client_(OptionsOf(options, kind)) {}
 
-  // The ticket comes with the answer, or before it.
+  // The ticket comes with the answer or before it.
   bool Prepare() {
     if (!kind_.resumed) return true;
     const bool answered = Visit(nullptr);
@@ -72,7 +72,7 @@ class Visitor {
  private:
   using State = TlsConnection::State;
 
-  // True if it went as it should.
+  // True if the connection succeeded as planned.
   bool Visit(SSL_SESSION* session) {
     answered_ = 0;
     bool asked = false;
@@ -107,7 +107,7 @@ class Visitor {
 
   bool AsPlanned(bool resumed) {
     const bool as_planned = answered_ > 0 && version_ == kind_.version && resumed_ == resumed;
-    if (!as_planned) connection_.Fail("another version, or not resumed as it should be");
+    if (!as_planned) connection_.Fail("unexpected version or resumption");
     return as_planned;
   }
 
@@ -117,7 +117,7 @@ class Visitor {
   TlsConnection connection_;
   bssl::UniquePtr<SSL_SESSION> session_;
   uint64_t number_ = 0;
-  double opened_ = 0, answered_ = 0;  // Now() of this visit's
+  double opened_ = 0, answered_ = 0;  // Now() at the handshake's end and at the answer
   int version_ = 0;
   bool resumed_ = false;
   size_t lost_ = 0;

@@ -1,5 +1,5 @@
-// `load floor`: what a handshake costs the server's side when BoringSSL does it in
-// memory and nothing else is done, as a measure for what a gateway adds.
+// `load floor`: the server's cost of a handshake when BoringSSL alone does it in memory,
+// to compare with a gateway's.
 #include <cstdio>
 #include <string>
 
@@ -13,7 +13,7 @@ namespace starling::bench {
 
 namespace {
 
-// Mean CPU of handshakes until `seconds` are over, in microseconds.
+// The mean CPU time of handshakes in microseconds, measured for `seconds`.
 double MeanHandshake(BareServer& server, const TestClientOptions& options, double seconds) {
   const double end = Now() + seconds;
   double used = 0;
@@ -23,7 +23,7 @@ double MeanHandshake(BareServer& server, const TestClientOptions& options, doubl
     used += Connect(server, client, false);
     Require(client.version() == options.max_version && client.group() == options.groups[0] &&
                 client.resumed() == (options.session != nullptr),
-            "another handshake than was asked for");
+            "the handshake negotiated other parameters than requested");
     ++count;
   }
   return used / static_cast<double>(count) * 1e6;
@@ -33,7 +33,7 @@ TestClientOptions ClientOptions(const LoadOptions& options) {
   TestClientOptions result;
   result.min_version = result.max_version = options.tls;
   result.groups = {options.group};
-  // In TLS 1.2 the list is also of the curves of certificates.
+  // In TLS 1.2 the list of groups also restricts the curves of certificates.
   if (options.tls == TLS1_2_VERSION) result.groups.push_back(SSL_GROUP_SECP256R1);
   result.tls13_ciphers = {SSL_CIPHER_AES_128_GCM_SHA256};
   result.tls12_ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";

@@ -1,5 +1,5 @@
-// `load handshakes` and `load mail`: visits with nothing said in them, and with what
-// a client of the protocol says.
+// `load handshakes` and `load mail`: visits without a dialogue, and with that of a mail
+// client.
 #include <cstdio>
 
 #include "bench/load_options.h"
@@ -13,7 +13,7 @@ namespace {
 int Run(const LoadOptions& options, const char* name, const Script* script) {
   Visits visits(options, script);
   if (options.resume && !visits.FetchTicket()) {
-    std::fprintf(stderr, "load: the gateway gave no ticket\n");
+    std::fprintf(stderr, "load: the gateway sent no ticket\n");
     return 1;
   }
   visits.Begin();

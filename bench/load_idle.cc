@@ -1,5 +1,4 @@
-// `load idle`: what sessions with nothing on them keep, of the gateway's memory and
-// of the kernel's.
+// `load idle`: the memory of idle sessions, in the gateway and in the kernel.
 #include <poll.h>
 
 #include <algorithm>
@@ -14,8 +13,8 @@ namespace starling::bench {
 
 namespace {
 
-// The gateway's memory is at rest when it has not moved by more than this share
-// from one reading to the next, several times, or when it is time to go on.
+// The gateway's memory has settled when several readings in a row differ by no more than
+// this share, or after a time limit.
 constexpr double kAtRest = 0.001;
 constexpr int kReadingsAtRest = 5;
 constexpr int kReadings = 100;
@@ -26,7 +25,7 @@ struct Memory {
   KernelMemory kernel;
 };
 
-// The memory once the gateway's no longer moves.
+// Waits until the gateway's memory has settled, and reads it.
 Memory Settled(const LoadOptions& options) {
   double last = PssKib(options.pids);
   int at_rest = 0;
@@ -39,7 +38,7 @@ Memory Settled(const LoadOptions& options) {
   return {.pss = last, .kernel = ReadKernelMemory()};
 }
 
-// So many sessions come and go, as many at once as will stay afterwards.
+// Lets this many sessions come and go, as many at a time as will stay afterwards.
 bool Churn(const LoadOptions& options) {
   for (size_t left = options.churn; left > 0;) {
     const size_t count = std::min(left, options.sessions);
@@ -64,12 +63,12 @@ void Print(const LoadOptions& options, const Memory& before, const Memory& churn
               each(from.slab + from.tcp, to.slab + to.tcp),
               each(from.unreclaimable + from.tcp, to.unreclaimable + to.tcp));
   std::printf(
-      "# PSS of a session: after less before (one session, nothing yet churned), by their number; "
-      "of a gateway that has done nothing else.\n"
+      "# PSS of a session: the growth since one session was open and none had ended, divided by "
+      "the number of sessions, in a gateway that has done nothing else.\n"
       "# Kernel: Slab of /proc/meminfo and TCP's mem of /proc/net/sockstat, of the whole machine: "
-      "the client's and the backend's ends of each session are in it, the same for every gateway, "
-      "and whatever else the machine did. After churn it is too low: the kernel fills slabs that "
-      "it kept.\n");
+      "they include the client's and the backend's ends of each session, the same for every "
+      "gateway, and everything else on the machine. After churn it is too low: the kernel fills "
+      "slabs that it kept.\n");
 }
 
 }  // namespace
@@ -79,8 +78,8 @@ int RunIdle(const LoadOptions& options) {
     std::fprintf(stderr, "load: idle needs --pid\n");
     return 2;
   }
-  // One session first: code and tables that the first one touches are not the
-  // next one's. It stays until the end.
+  // Opens one session first and keeps it until the end, because the first one touches
+  // code and tables that the others share.
   Sessions first(options, 1);
   if (!first.Open()) return 1;
   const Memory before = Settled(options);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kMostNumber = 1e9;
 constexpr size_t kMaxOctets = 16'384;  // one record
-constexpr size_t kMaxAlpn = 255;       // of one name
+constexpr size_t kMaxAlpn = 255;       // octets of a name
 
 template <typename Value>
 using Word = std::pair<std::string_view, Value>;

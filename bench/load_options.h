@@ -1,4 +1,4 @@
-// What the load generator was asked to do: its command line as plain data.
+// The command line of the load generator as plain data, and its commands.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -14,44 +14,44 @@
 
 namespace starling::bench {
 
-// What `load backend` does with a connection.
+// How `load backend` treats a connection.
 enum class Speak : uint8_t { kEcho, kSmtp, kLmtp, kImap, kPop3, kManageSieve, kSink, kSource };
 
-// Of `load bulk`, seen from the client.
+// The direction of `load bulk` as the client sees it.
 enum class Direction : uint8_t { kUp, kDown, kBoth };
 
-// The certificate a client can verify, and that of `floor`.
+// The type of key that a client supports, and that of the certificate for `floor`.
 enum class Key : uint8_t { kAny, kEc, kRsa };
 
 struct LoadOptions {
-  SocketAddress address;    // of the gateway; of the server behind it with `backend`
-  size_t connections = 32;  // at once
-  size_t octets = 512;      // of one echoed message
-  size_t idle = 0;          // further sessions that stay beside those of `echo`
-  size_t sessions = 2'000;  // idle ones
-  size_t churn = 0;         // sessions that come and go before those
-  double seconds = 3;       // measured
-  double warm_up = 0.3;     // seconds before that
-  double rate = 0;          // a second, of an open loop; 0: closed loop
-  bool resume = false;      // handshakes by ticket
-  bool proxy = false;       // the backend swallows a PROXY v2 header
-  bool nagle = false;       // what is small waits for an acknowledgement of what went before
+  SocketAddress address;    // the gateway's; with `backend`, the one to listen on
+  size_t connections = 32;  // simultaneous ones
+  size_t octets = 512;      // of an echoed message
+  size_t idle = 0;          // additional idle sessions for `echo`
+  size_t sessions = 2'000;  // idle sessions for `idle`
+  size_t churn = 0;         // sessions that come and go before them
+  double seconds = 3;       // how long to measure
+  double warm_up = 0.3;     // seconds to run before measuring
+  double rate = 0;          // operations a second in an open loop; 0: closed loop
+  bool resume = false;      // resume sessions by ticket
+  bool proxy = false;       // the backend strips a PROXY v2 header
+  bool nagle = false;       // leave Nagle's algorithm on
   uint16_t tls = TLS1_3_VERSION;
   uint16_t group = SSL_GROUP_X25519;
   Key key = Key::kAny;
   Speak speak = Speak::kEcho;
   Direction direction = Direction::kUp;
   std::string starttls;           // the protocol; empty: TLS from the first octet
-  std::string protocol = "imap";  // of `mail`
-  std::string alpn;               // named by clients; empty: none
-  std::vector<pid_t> pids;        // of the gateway; none: its CPU and memory are not read
-  pid_t backend_pid = 0;          // of the backend, which counts as load; 0: not read
+  std::string protocol = "imap";  // for `mail`
+  std::string alpn;               // that clients offer; empty: none
+  std::vector<pid_t> pids;        // of the gateway; empty: do not read its CPU and memory
+  pid_t backend_pid = 0;          // of the backend, which counts as load; 0: do not read it
 };
 
-// Sets the option `name` (with its dashes). False if it or its value is not understood.
+// Sets the option `name` (with its dashes). False if the option or its value is invalid.
 bool SetOption(LoadOptions& options, std::string_view name, std::string_view value);
 
-// The commands. Each returns the exit code of the program.
+// The commands. Each returns the program's exit code.
 int RunBackend(const LoadOptions& options);
 int RunHandshakes(const LoadOptions& options);
 int RunMail(const LoadOptions& options);

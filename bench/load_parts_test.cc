@@ -1,4 +1,5 @@
-// The parts of the load generator without sockets: if they err, its figures do.
+// Tests the load generator's parts that use no sockets, because the figures depend on
+// them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ TEST(Latencies, QuantilesAreThoseOfASortedListWithinOnePercent) {
   uint64_t state = 1;
   for (int i = 0; i < 20'000; ++i) {
     state = state * 6364136223846793005 + 1442695040888963407;
-    // From nanoseconds to seconds, as many in each power of ten.
+    // From nanoseconds to seconds, equally many in each power of ten.
     const double time = static_cast<double>(state >> 40) * 1e-9 / static_cast<double>(1 + i % 1000);
     times.push_back(time);
     latencies.Add(time);
@@ -68,7 +69,7 @@ TEST(Dialogue, WaitsForTheLastLineOfEachAnswer) {
   EXPECT_EQ(dialogue.Take("250-a\r\n250 b\r\n"), 14u);
   ASSERT_EQ(dialogue.state(), Dialogue::State::kSay);
   EXPECT_EQ(dialogue.Say(), "STARTTLS\r\n");
-  // What is behind the last line is left.
+  // Take leaves the octets after the last line.
   EXPECT_EQ(dialogue.Take("220 go\r\nmore"), 8u);
   EXPECT_EQ(dialogue.state(), Dialogue::State::kDone);
 }
@@ -87,9 +88,10 @@ TEST(Dialogue, MayBeginLater) {
   EXPECT_EQ(dialogue.Say(), "EHLO x\r\n");
 }
 
-// --- what the two say to each other ---------------------------------------------
+// --- both sides together --------------------------------------------------------
 
-// Lets the script be answered, in pieces of so many octets; returns how it ended.
+// Plays the script against the server, in pieces of `piece` octets. Returns the final
+// state.
 Dialogue::State Play(const Script& script, Speaker& speaker, size_t piece, bool& goodbye) {
   Dialogue dialogue;
   dialogue.Begin(script);
@@ -101,7 +103,7 @@ Dialogue::State Play(const Script& script, Speaker& speaker, size_t piece, bool&
       answer.erase(0, taken);
     }
     if (dialogue.state() != Dialogue::State::kSay) return dialogue.state();
-    EXPECT_TRUE(answer.empty()) << "said more than was waited for: " << answer;
+    EXPECT_TRUE(answer.empty()) << "the server sent more than the script waits for: " << answer;
     std::string_view said = dialogue.Say();
     while (!said.empty()) {
       goodbye = !speaker.Take(said.substr(0, piece), answer);

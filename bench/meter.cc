@@ -7,7 +7,7 @@ namespace starling::bench {
 
 namespace {
 
-// A thread or process that runs for this share of the time has no more to give.
+// A thread or process that runs for this share of the time is saturated.
 constexpr double kSaturated = 0.9;
 
 std::vector<pid_t> One(pid_t pid) {
@@ -59,13 +59,13 @@ void Meter::Print(const Unit& unit, double count) const {
   }
   if (gateway_.empty()) return;
   each("gateway", gateway_cpu_.seconds);
-  // The ticks say how the sum is divided, the clock what it is.
+  // The clock gives the sum; the coarse ticks divide it into user and system time.
   const double ticks = std::max(gateway_cpu_.user + gateway_cpu_.system, 1e-9);
   each("user", gateway_cpu_.seconds * gateway_cpu_.user / ticks);
   each("system", gateway_cpu_.seconds * gateway_cpu_.system / ticks);
   const double worker_share = worker_seconds_ / seconds_;
   std::printf("worker_share=%.2f\n", worker_share);
-  // Load and backend may have one CPU between them, as in the comparison.
+  // Load and backend may share one CPU, as in the comparison.
   PrintLimit(worker_share, load_share + backend_share);
 }
 
@@ -74,12 +74,12 @@ void Meter::PrintLimit(double worker_share, double load_share) const {
     std::printf("limit=gateway\n");
   } else if (load_share > kSaturated) {
     std::printf(
-        "limit=load\n# The load generator was saturated, not the gateway: CPU for one operation "
-        "holds, operations a second say nothing of the gateway.\n");
+        "limit=load\n# The load generator was saturated, not the gateway: CPU per operation is "
+        "valid, operations a second are not the gateway's limit.\n");
   } else {
     std::printf(
         "limit=neither\n# Neither side was saturated: a fixed rate, too few connections, or "
-        "others use the machine.\n");
+        "other processes use the machine.\n");
   }
 }
 

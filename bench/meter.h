@@ -1,5 +1,5 @@
-// CPU over a stretch of time of those who take part: the gateway, this thread and
-// the backend.
+// Measures the CPU time of the gateway, this thread and the backend between Start and
+// Stop.
 #pragma once
 
 #include <sys/types.h>
@@ -12,12 +12,13 @@
 
 namespace starling::bench {
 
-// How figures are given: CPU for one operation as NAME_`each`=, in 1 / `scale` s.
+// How to print figures: the CPU time per operation as NAME_`each`=, in 1 / `scale`
+// seconds.
 struct Unit {
-  const char* name;  // of the operations
+  const char* name;  // of the operations, in the plural
   const char* each = "us";
   double scale = 1e6;
-  int decimals = 0;  // of their count
+  int decimals = 0;  // of the operations' count
 };
 
 class Meter {
@@ -28,8 +29,7 @@ class Meter {
   void Stop();
 
   double seconds() const { return seconds_; }
-  // Prints the figures, `count` operations having been done, and who was at the
-  // end of its strength.
+  // Prints the figures for `count` operations, and which side was saturated.
   void Print(const Unit& unit, double count) const;
 
  private:

@@ -1,4 +1,4 @@
-// What counting and logging cost a worker.
+// Benchmarks of a worker's counting and logging.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -19,7 +19,7 @@ void BM_Increment(benchmark::State& state) {
 }
 BENCHMARK(BM_Increment);
 
-// While another thread reads the same cells, as the exporter does.
+// Counts while another thread reads the same cells, as the exporter does.
 void BM_IncrementWhileRead(benchmark::State& state) {
   Shard shard(8, 8);
   std::atomic<bool> done{false};
@@ -63,7 +63,7 @@ void BM_LogPush(benchmark::State& state) {
 }
 BENCHMARK(BM_LogPush);
 
-// With a reader that is too slow, which must not cost more than one that is not.
+// Logs with a reader that is too slow, which must not cost more than with a fast one.
 void BM_LogPushFull(benchmark::State& state) {
   LogRing ring(64);
   const SessionRecord record;

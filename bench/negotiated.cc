@@ -23,7 +23,7 @@ void Negotiated::Print() const {
     return mixed_ ? "mixed" : text == nullptr ? "unknown" : text;
   };
   const SSL_CIPHER* cipher = SSL_get_cipher_by_value(field(32));
-  // The kind of key by what it signed with; a ticket remembers that.
+  // Takes the type of key from the signature algorithm, which a ticket keeps too.
   const bool rsa = SSL_get_signature_algorithm_key_type(field(0)) == EVP_PKEY_RSA;
   std::printf("version=%s\ncipher=%s\ngroup=%s\ncertificate=%s\nhello_retries=%zu\n",
               name(field(48) == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2"),

@@ -1,4 +1,5 @@
-// What TLS settled on: figures of two servers can be compared only if it is the same.
+// The parameters that TLS negotiated. Figures of two servers are comparable only if these
+// are equal.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -10,15 +11,15 @@ namespace starling::bench {
 
 class Negotiated {
  public:
-  // While the connection is open.
+  // Call while the connection is open.
   void Add(SSL* ssl);
-  // The parameters that all connections had in common, or "mixed".
+  // Prints the parameters, or "mixed" where connections differ.
   void Print() const;
 
  private:
   size_t seen_ = 0;
-  size_t retried_ = 0;   // by HelloRetryRequest
-  uint64_t packed_ = 0;  // of the first: version, cipher, group, signature, 16 bits each
+  size_t retried_ = 0;   // connections with a HelloRetryRequest
+  uint64_t packed_ = 0;  // the first one's version, cipher, group, signature, 16 bits each
   bool mixed_ = false;
 };
 

@@ -1,6 +1,6 @@
-// What a protocol's dialogue before TLS costs: a session from its greeting to the
-// end of the preamble on the fresh leg, with the negotiator made and destroyed as
-// the gateway does, and nothing around it.
+// Benchmarks of a protocol's dialogue before TLS: a session from the greeting to the end
+// of the preamble with the backend after TLS. It makes and destroys the negotiator as the
+// gateway does, and has nothing around it.
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
@@ -15,11 +15,11 @@
 namespace starling {
 namespace {
 
-// What the two sides say. The client waits for each answer, as real ones do.
+// The dialogue of both sides. The client waits for each answer, as real clients do.
 struct Dialogue {
   const char* protocol;
-  std::string_view client[2];  // the last is the upgrade
-  std::string_view greeting;   // of the backend, swallowed after TLS
+  std::string_view client[2];  // the last one is the upgrade command
+  std::string_view greeting;   // of the backend; the preamble after TLS consumes it
   Verdict end = Verdict::kRelay;
 };
 
@@ -75,7 +75,7 @@ constexpr Dialogue kDialogues[] = {
      .client = {"FEAT\r\n", "AUTH TLS\r\n"},
      .greeting = "220 ProFTPD Server (ftp.example.org) [127.0.0.1]\r\n",
      .end = Verdict::kReadInside},
-    // A request without TLS would end it, so this is all.
+    // A request without TLS would end the session, so the upgrade is the only request.
     {.protocol = "http",
      .client =
          {"OPTIONS * HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: TLS/1.2,TLS/1.1,TLS/1.0\r\n"
@@ -89,7 +89,7 @@ constexpr Dialogue kDialogues[] = {
     {.protocol = "postgresql",
      .client = {"\0\0\0\x08\x04\xd2\x16\x30"sv, "\0\0\0\x08\x04\xd2\x16\x2f"sv},
      .greeting = ""},
-    // A search of the root DSE, as many clients begin with; then StartTLS.
+    // A search of the root DSE, which many clients begin with; then StartTLS.
     {.protocol = "ldap", .client = {kRootDse, kLdapStartTls}, .greeting = ""},
 };
 
@@ -107,7 +107,7 @@ class Player {
     event.inside_tls = inside_tls;
     Call([&](Output& out) { return negotiator_->OnEvent(event, out); });
   }
-  // Octets of one side, in pieces of `piece`; what is not consumed comes again.
+  // Feeds the octets of one side in pieces of `piece`. Unconsumed octets come again.
   void Client(std::string_view octets, size_t piece) {
     Feed(octets, piece, [&](ByteView in, Output& out) { return negotiator_->OnClient(in, out); });
   }
@@ -162,12 +162,12 @@ void StartTls(benchmark::State& state, const Dialogue& dialogue, size_t piece) {
     player.Raise(EventKind::kUpgraded, true);
     player.Raise(EventKind::kLegUp, true);
     player.Backend(dialogue.greeting, piece);
-    player.Expect(dialogue.end, "no end of the preamble");
+    player.Expect(dialogue.end, "the preamble did not end");
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
 }
 
-// On a plaintext leg: what logs in, and what the backend says to it.
+// A plaintext session with the backend: the log-in and the backend's replies.
 struct LegDialogue {
   const char* protocol;
   std::string_view login;
@@ -211,7 +211,7 @@ void PlaintextLogin(benchmark::State& state, const LegDialogue& dialogue, size_t
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
 }
 
-// In whole lines, and octet by octet.
+// Registers each benchmark twice: with whole lines, and octet by octet.
 [[maybe_unused]] const bool kRegistered = [] {
   for (const Dialogue& dialogue : kDialogues) {
     for (const size_t piece : {std::string_view::npos, size_t{1}}) {

@@ -19,18 +19,18 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Both directions; forgotten when the descriptor is closed.
+  // Watches both directions until the descriptor is closed.
   void Add(int fd, uint64_t tag) { Control(EPOLL_CTL_ADD, fd, tag, kInput | EPOLLOUT); }
-  // Only that octets come. On a Unix socket whoever waits for room is woken by each read
-  // of its peer, and the peer pays for it: the server under test.
+  // Watches input only. On a Unix socket each read by the peer wakes a process that waits
+  // for room, and that costs the peer, the server under test, CPU time.
   void AddInput(int fd, uint64_t tag) { Control(EPOLL_CTL_ADD, fd, tag, kInput); }
-  // Both from now on, after AddInput().
+  // Watches both directions from now on. Call after AddInput().
   void AddOutput(int fd, uint64_t tag) { Control(EPOLL_CTL_MOD, fd, tag, kInput | EPOLLOUT); }
 
-  // Waits for `seconds` (negative: for ever) and calls ready(tag, ended) for
-  // each descriptor that has become ready; `ended`: the peer's octets have an end
-  // or an error behind them, so a short read is not the last one. A tag may come once more after
-  // its descriptor was closed, if both happened in one call.
+  // Waits for `seconds` (negative: for ever) and calls ready(tag, ended) for each ready
+  // descriptor. `ended` means that the end of data or an error follows the octets, so the
+  // caller must read until it sees that. A tag may come once more after its descriptor
+  // was closed in the same call.
   template <typename Ready>
   void Wait(double seconds, Ready ready) {
     epoll_event events[128];

@@ -1,5 +1,5 @@
-// The table of a worker's sessions: taken and given back at each connection, asked at
-// each completion.
+// Benchmarks of a worker's session table, which takes and releases a slot for each
+// connection and looks one up for each completion.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kRefusals = 64;
 
-// Fills the table; false if it does not hold so many.
+// Fills the table; false if it cannot hold that many.
 bool Fill(SessionTable& table, std::vector<Session*>& sessions) {
   for (Session*& session : sessions) {
     session = table.Take();
@@ -22,7 +22,7 @@ bool Fill(SessionTable& table, std::vector<Session*>& sessions) {
   return true;
 }
 
-// A session that comes and goes, range(0) others being there.
+// A session comes and goes while range(0) others are there.
 void SessionTakeFree(benchmark::State& state) {
   std::vector<Session*> others(static_cast<size_t>(state.range(0)));
   SessionTable table(static_cast<uint32_t>(others.size()) + 1, kRefusals);
@@ -40,7 +40,7 @@ void SessionTakeFree(benchmark::State& state) {
 }
 BENCHMARK(SessionTakeFree)->Arg(0)->Arg(9'000);
 
-// The session of a completion: one among range(0), in no order that a cache could like.
+// Looks up a completion's session among range(0), in a random order.
 void SessionFind(benchmark::State& state) {
   std::vector<Session*> sessions(static_cast<size_t>(state.range(0)));
   SessionTable table(static_cast<uint32_t>(sessions.size()), kRefusals);
@@ -58,7 +58,7 @@ void SessionFind(benchmark::State& state) {
 }
 BENCHMARK(SessionFind)->Arg(100)->Arg(9'000);
 
-// A completion that comes after its session's end.
+// Looks up a completion whose session has ended.
 void SessionFindStale(benchmark::State& state) {
   SessionTable table(1, kRefusals);
   Session* session = table.Take();
@@ -67,7 +67,7 @@ void SessionFindStale(benchmark::State& state) {
   table.Free(*session);
   for (auto _ : state) {
     if (table.Find(slot, generation) != nullptr) {
-      state.SkipWithError("a session that has ended");
+      state.SkipWithError("found a session that has ended");
       break;
     }
   }
@@ -75,7 +75,7 @@ void SessionFindStale(benchmark::State& state) {
 }
 BENCHMARK(SessionFindStale);
 
-// What the table costs at start: range(0) slots, touched once.
+// Makes a table of range(0) slots and touches each once.
 void SessionTableMake(benchmark::State& state) {
   for (auto _ : state) {
     SessionTable table(static_cast<uint32_t>(state.range(0)), kRefusals);

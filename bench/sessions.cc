@@ -9,9 +9,9 @@ namespace starling::bench {
 
 namespace {
 
-// Sessions whose first message is still on its way.
+// The most sessions that wait for their first message at a time.
 constexpr size_t kOpeningAtOnce = 32;
-// A gateway that does nothing for so long has failed.
+// After this many seconds without progress, the gateway has failed.
 constexpr double kStuckSeconds = 10;
 
 }  // namespace
@@ -36,7 +36,7 @@ bool Sessions::Open() {
     Turn(1);
     if (returned_ != last) moved = Now();
     last = returned_;
-    if (Now() - moved > kStuckSeconds) Fail("no session opens");
+    if (Now() - moved > kStuckSeconds) Fail("no session opened in time");
   }
   return !failed_;
 }
@@ -49,7 +49,7 @@ bool Sessions::Leave() {
   const double end = Now() + kStuckSeconds;
   while (ended_ < slots_.size() && !failed_) {
     Turn(1);
-    if (Now() > end) Fail("sessions do not end");
+    if (Now() > end) Fail("sessions did not end in time");
   }
   return !failed_;
 }
@@ -68,8 +68,9 @@ double Sessions::NextDue(const Slot& slot) const {
   return first_due_ + static_cast<double>(number) / options_.rate;
 }
 
-// Sends what has become due where nothing is under way; elsewhere it is sent when
-// that is back, and its time runs. Returns how long until the next is due.
+// Sends the due messages of sessions without a pending message. In other sessions a due
+// message waits for the pending one, and its latency counts from when it was due. Returns
+// the seconds until the next message is due.
 double Sessions::SendDue() {
   for (;;) {
     const double due = first_due_ + static_cast<double>(due_) / options_.rate;
@@ -119,7 +120,7 @@ void Sessions::Check(Slot& slot, std::span<const uint8_t> octets) {
   if (octets.size() > message_.size() - slot.got ||
       !std::equal(octets.begin(), octets.end(),
                   message_.begin() + static_cast<ptrdiff_t>(slot.got))) {
-    return Fail("other octets came back than were sent");
+    return Fail("the echo differs from the message");
   }
   slot.got += octets.size();
   if (slot.got < message_.size()) return;
@@ -135,7 +136,7 @@ void Sessions::Check(Slot& slot, std::span<const uint8_t> octets) {
 }
 
 void Sessions::Fail(const char* what) {
-  if (!failed_) std::fprintf(stderr, "load: a session has failed: %s\n", what);
+  if (!failed_) std::fprintf(stderr, "load: a session failed: %s\n", what);
   failed_ = true;
 }
 

@@ -1,4 +1,4 @@
-// TLS sessions that stay, each of which has had one message back.
+// Long-lived TLS sessions, which can stay idle or exchange messages with an echo server.
 #pragma once
 
 #include <cstddef>
@@ -19,17 +19,17 @@ class Sessions {
  public:
   Sessions(const LoadOptions& options, size_t count);
 
-  // Opens all; each has sent one message and had it back. False if one has failed.
+  // Opens all sessions; each sends one message and gets it back. False if one fails.
   bool Open();
-  // Ends all, each when the gateway has ended it too. False if one has failed.
+  // Ends all sessions and waits until the gateway has ended them too. False if one fails.
   bool Leave();
 
-  // From now on messages go there and back: each follows the one before, or at a
-  // fixed rate, in turn over the sessions, one under way in each.
+  // From now on the sessions exchange messages, one at a time in each. In a closed loop
+  // each message follows the previous one; with a rate, the sessions take turns.
   void KeepGoing();
-  // Waits at most so long for something to happen, and does what is to be done.
+  // Waits at most `seconds` for events and handles them.
   void Turn(double seconds);
-  // Forgets the times so far.
+  // Forgets the times and counts so far.
   void Reset();
 
   bool failed() const { return failed_; }
@@ -41,16 +41,16 @@ class Sessions {
   struct Slot {
     TlsConnection connection;
     size_t index = 0;
-    size_t got = 0;      // of the message under way
-    bool busy = false;   // one is under way
-    double due = 0;      // Now() when it was to be sent
-    size_t message = 0;  // how many were sent at the rate
+    size_t got = 0;      // octets of the pending message that came back
+    bool busy = false;   // a message is pending
+    double due = 0;      // Now() when the message was due
+    size_t message = 0;  // messages sent at the rate
   };
 
   void Ready(Slot& slot, bool ended);
   void Check(Slot& slot, std::span<const uint8_t> octets);
   void Send(Slot& slot, double due);
-  // At a rate: when the slot's next message is due.
+  // With a rate: when the slot's next message is due.
   double NextDue(const Slot& slot) const;
   double SendDue();
   void Fail(const char* what);
@@ -62,9 +62,9 @@ class Sessions {
   std::vector<uint8_t> message_;
   size_t opened_ = 0;
   size_t ended_ = 0;
-  size_t returned_ = 0;  // messages
+  size_t returned_ = 0;  // messages that came back
   double first_due_ = 0;
-  size_t due_ = 0;  // messages that have become due, over all sessions
+  size_t due_ = 0;  // messages of all sessions that have become due
   bool keep_going_ = false;
   bool failed_ = false;
   Latencies latencies_;

@@ -9,7 +9,7 @@
 
 namespace starling::bench {
 
-// The linker's names: what calls the one reaches the other.
+// The linker's names (--wrap): calls of F reach __wrap_F, and __real_F is the original.
 
 void RealX25519(uint8_t public_value[32], uint8_t private_key[32]) asm("__real_X25519_keypair");
 void X25519Pair(uint8_t public_value[32], uint8_t private_key[32]) asm("__wrap_X25519_keypair");
@@ -52,7 +52,7 @@ void X25519Pair(uint8_t public_value[32], uint8_t private_key[32]) {
 }
 
 void MlKemPair(uint8_t* public_key, uint8_t* seed, MLKEM768_private_key* private_key) {
-  // Only without a seed: TLS wants none.
+  // Only without a seed, which TLS does not use.
   if (!taken || seed != nullptr) return RealMlKem(public_key, seed, private_key);
   static const MlKemKeys kKeys = [] {
     MlKemKeys made;

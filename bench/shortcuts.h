@@ -1,15 +1,15 @@
-// What a client of the load generator saves itself, so that it is cheaper than the
-// gateway that it loads: key shares are made once and used again, and signatures
-// are not verified. The gateway's work is the same: the key it exchanges and the
-// signature it makes are fresh each time.
+// Shortcuts that make the load generator's clients cheaper than the gateway under load:
+// they make each key share once and reuse it, and do not verify signatures. The gateway's
+// work is the same: it makes a fresh key and signature each time.
 //
-// The linker puts these in the place of BoringSSL's functions (--wrap in
-// bench/BUILD.bazel), in this program only.
+// The linker replaces BoringSSL's functions with these (--wrap in bench/BUILD.bazel), in
+// the load generator only.
 #pragma once
 
 namespace starling::bench {
 
-// From now on, for the whole process. Not where servers run in it too.
+// Applies from now on to the whole process. Do not use it in a process that also runs
+// servers.
 void TakeShortcuts();
 
 }  // namespace starling::bench

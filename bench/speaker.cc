@@ -24,7 +24,7 @@ bool Is(std::string_view word, std::string_view upper) {
   return word.size() == upper.size() && strncasecmp(word.data(), upper.data(), upper.size()) == 0;
 }
 
-// Takes a word off the front.
+// Removes the first word and returns it.
 std::string_view Word(std::string_view& line) {
   const std::string_view word = line.substr(0, line.find(' '));
   line.remove_prefix(std::min(line.size(), word.size() + 1));
@@ -110,7 +110,7 @@ bool Speaker::Smtp(std::string_view line, std::string& answer) {
   return true;
 }
 
-// The rest of a command whose arguments come one by one: LOGIN with literals, IDLE,
+// Handles further lines of a command that spans several: LOGIN with literals, IDLE,
 // AUTHENTICATE.
 void Speaker::ImapArgument(std::string_view line, std::string& answer) {
   if (line.ends_with('}')) {

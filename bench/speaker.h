@@ -1,5 +1,5 @@
-// What the server behind the gateway says to a client of a mail protocol: enough for
-// a log-in and a mail, none of it checked.
+// A fake mail server, for the backend of the load generator: it answers a log-in and a
+// mail and checks nothing.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ class Speaker {
   explicit Speaker(Protocol protocol) : protocol_(protocol) {}
 
   std::string_view Greeting() const;
-  // Takes octets of the client and appends the answers. False: it has said goodbye.
+  // Takes octets from the client and appends the answers. False after the goodbye.
   bool Take(std::string_view octets, std::string& answer);
 
  private:
@@ -27,14 +27,14 @@ class Speaker {
   bool Pop3(std::string_view line, std::string& answer) const;
   bool ManageSieve(std::string_view line, std::string& answer) const;
 
-  // What the next line is, if not a command.
+  // What the next line is.
   enum class Expects : unsigned char { kCommand, kMail, kArgument };
 
   const Protocol protocol_;
   Expects expects_ = Expects::kCommand;
-  std::array<char, 16> tag_{};  // of the IMAP command that awaits more
+  std::array<char, 16> tag_{};  // of the incomplete IMAP command
   size_t tag_size_ = 0;
-  // The line that is coming, as much as matters of it.
+  // The beginning of the incomplete line, as much as the answers depend on.
   std::array<char, 256> line_{};
   size_t line_size_ = 0;
 };

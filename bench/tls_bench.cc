@@ -1,7 +1,7 @@
-// What TLS costs on the server's side, in memory: handshakes and records through
-// TlsSession, and beside them the same handshakes by BoringSSL with nothing around
-// it (memory BIOs, its own defaults). Times are of the server's calls only; the
-// client runs between them and is not counted.
+// Benchmarks of the server's side of TLS in memory: handshakes and records through
+// TlsSession, and for comparison the same handshakes by BoringSSL alone (memory BIOs, its
+// defaults). Times include the server's calls only, not the client's, which run between
+// them.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
@@ -39,7 +39,7 @@ const TestCertificate& Certificate(TestKey key) {
   return key == TestKey::kEcP256 ? ec : rsa;
 }
 
-// The gateway's own way.
+// The gateway's server.
 class Gateway {
  public:
   explicit Gateway(TestKey key) {
@@ -58,7 +58,7 @@ class Gateway {
     explicit Connection(Gateway& server) : out_(17920) {
       Require(session_.Start(*server.context_), "session");
     }
-    // True when the handshake is done.
+    // True when the handshake is complete.
     bool Handshake(const std::string& in, std::string& out) {
       TlsSession::Io io{.in = Bytes(in), .out = out_};
       const TlsResult result = session_.Handshake(io);
@@ -83,7 +83,7 @@ class Gateway {
   std::unique_ptr<TlsContext> context_;
 };
 
-// The floor: the library alone.
+// The floor: BoringSSL alone.
 class Bare : public BareServer {
  public:
   explicit Bare(TestKey key) : BareServer(Certificate(key).cert, Certificate(key).key) {}
@@ -103,7 +103,7 @@ void Handshake(benchmark::State& state, const Kind& kind) {
   TestClientOptions options;
   options.min_version = options.max_version = kind.version;
   options.groups = {kind.group};
-  // In TLS 1.2 the list is also of the curves of certificates.
+  // In TLS 1.2 the list of groups also restricts the curves of certificates.
   if (kind.version == kTls12) options.groups.push_back(kP256);
   if (kind.resumed) {
     TestClient first(options);
@@ -205,8 +205,8 @@ void RecordsOut(benchmark::State& state) {
 }
 BENCHMARK(RecordsOut)->Arg(64)->Arg(512)->Arg(4096)->Arg(16384);
 
-// Heap of a server's session that has done its handshake, has sent a line and now
-// waits; the counter, not the time, is the result.
+// The heap of a server's session that has sent a line after its handshake and is now
+// idle. The result is the counter, not the time.
 void IdleSession(benchmark::State& state) {
   constexpr size_t kSessions = 1000;
   const auto version = static_cast<uint16_t>(state.range(0));

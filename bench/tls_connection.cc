@@ -21,17 +21,18 @@ namespace starling::bench {
 namespace {
 
 constexpr size_t kSources = 16;
-// Four of the longest records, with what TLS adds to them.
+// Room for four of the longest records, with TLS overhead.
 constexpr size_t kOutput = 4 * (16'384 + 64);
 
-// 127.0.1.1 and following, with the port chosen at connect.
+// Binds to one of the addresses from 127.0.1.1 on; the kernel chooses the port at
+// connect.
 void BindSource(int fd, size_t number) {
   const int on = 1;
   setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   sockaddr_in source{};
   source.sin_family = AF_INET;
   source.sin_addr.s_addr = htonl(0x7f000101 + static_cast<uint32_t>(number % kSources));
-  // Where it cannot be had, the kernel's choice will do.
+  // If binding fails, the kernel chooses the address.
   [[maybe_unused]] const int bound =
       bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source);
 }
@@ -39,7 +40,7 @@ void BindSource(int fd, size_t number) {
 void SetParameters(SSL_CTX* ctx, const LoadOptions& options) {
   SSL_CTX_set_min_proto_version(ctx, options.tls);
   SSL_CTX_set_max_proto_version(ctx, options.tls);
-  // In TLS 1.2 the list is also of the curves of certificates.
+  // In TLS 1.2 the list of groups also restricts the curves of certificates.
   const uint16_t groups[] = {options.group, SSL_GROUP_SECP256R1};
   const bool both = options.tls == TLS1_2_VERSION && options.group != SSL_GROUP_SECP256R1;
   SSL_CTX_set1_group_ids(ctx, groups, both ? 2 : 1);
@@ -96,7 +97,7 @@ const BIO_METHOD* TlsConnection::Method() {
 
 void TlsConnection::Receive() {
   const ssize_t got = recv(fd_, buffer_.get(), room_, 0);
-  // Less than there was room for: the poller will tell of more.
+  // A read shorter than the room: the poller will report further input.
   const bool whole = got == static_cast<ssize_t>(room_);
   readable_ = whole || (got > 0 && ended_);
   if (got == 0 || (got < 0 && errno != EAGAIN)) end_ = true;
@@ -225,7 +226,8 @@ void TlsConnection::Talk() {
     if (dialogue_.state() == Dialogue::State::kSay) {
       const std::string_view line = dialogue_.Say();
       const ssize_t sent = send(fd_, line.data(), line.size(), MSG_NOSIGNAL);
-      if (sent != static_cast<ssize_t>(line.size())) return Fail("a line did not go out");
+      if (sent != static_cast<ssize_t>(line.size()))
+        return Fail("the socket did not take a whole line");
     }
     if (size_ == 0 && readable_) Receive();
     if (size_ == 0 && end_) return Fail("the gateway ended the dialogue");
@@ -236,7 +238,7 @@ void TlsConnection::Talk() {
     size_ -= taken;
   }
   if (dialogue_.state() == Dialogue::State::kFailed) return Fail("the gateway refused a command");
-  if (size_ > 0) return Fail("octets behind the go-ahead");
+  if (size_ > 0) return Fail("the gateway sent octets after the go-ahead");
   state_ = State::kHandshake;
 }
 
@@ -251,7 +253,7 @@ void TlsConnection::Handshake() {
 void TlsConnection::Write(std::span<const uint8_t> message) {
   ERR_clear_error();
   const int ret = SSL_write(ssl_.get(), message.data(), static_cast<int>(message.size()));
-  if (ret != static_cast<int>(message.size())) Fail("a message did not fit into the socket");
+  if (ret != static_cast<int>(message.size())) Fail("the socket did not take a whole message");
 }
 
 size_t TlsConnection::WriteSome(std::span<const uint8_t> octets) {

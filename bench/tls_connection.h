@@ -1,7 +1,7 @@
-// One TLS connection of the load generator: a client on a non-blocking socket.
+// A TLS connection of the load generator: a client on a non-blocking socket.
 //
-// It reads through a buffer of its own, so that a record costs one system call, and
-// verifies nothing (bench/shortcuts.h).
+// It reads through its own buffer, so that a record costs one system call. It verifies
+// nothing (bench/shortcuts.h).
 #pragma once
 
 #include <openssl/ssl.h>
@@ -18,13 +18,12 @@
 
 namespace starling::bench {
 
-// What the connections of a command have in common: one version, one group,
-// AES-128-GCM and nothing else, so that every server is given the same work. Keeps
-// the latest ticket that came.
+// The common settings of a command's connections: one version, one group and AES-128-GCM,
+// so that every server does the same work. Keeps the latest ticket.
 class TlsClient {
  public:
-  // `buffer`: octets that a connection can receive at once. Those with `buffer_output`
-  // send when told to (Flush), not record by record.
+  // `buffer`: the octets that a connection can receive at once. With `buffer_output`,
+  // connections send in Flush() rather than record by record.
   explicit TlsClient(const LoadOptions& options, size_t buffer = 4096, bool buffer_output = false);
 
   SSL_CTX* context() const { return context_.get(); }
@@ -53,9 +52,9 @@ class TlsConnection {
     kDialogue,    // STARTTLS
     kHandshake,
     kOpen,
-    kFinishing,  // close_notify and the end of data are sent, the peer's awaited
+    kFinishing,  // has sent close_notify and end of data, and waits for the peer's
     kEnded,      // the peer has ended too
-    kFailed,     // anything else; error() says what
+    kFailed,     // see error()
   };
 
   TlsConnection() = default;
@@ -63,36 +62,36 @@ class TlsConnection {
   TlsConnection(const TlsConnection&) = delete;
   TlsConnection& operator=(const TlsConnection&) = delete;
 
-  // Begins; `tag` comes back from the poller. Where the address is IPv4 loopback
-  // the source is one of 16 addresses, by `number`: a single one runs out of ports
-  // at 28,000 connections a minute. `session` (may be null) is offered.
+  // Begins to connect. The poller reports `tag`. To an address on IPv4 loopback, `number`
+  // selects one of 16 source addresses, because a single one runs out of ports at 28,000
+  // connections a minute. Offers `session` for resumption unless it is null.
   void Start(Poller& poller, uint64_t tag, const TlsClient& client, size_t number,
              SSL_SESSION* session);
-  // The poller says that the socket is ready: goes on as far as it can.
+  // Call when the poller reports the socket: continues as far as possible.
   void Advance(bool ended);
 
-  // While kOpen. The message goes out whole or the connection has failed.
+  // In state kOpen: sends the whole message, or the connection fails.
   void Write(std::span<const uint8_t> message);
-  // As much of it as goes out now; 0: the poller will tell of room. What comes next
-  // must begin with the same octets.
+  // Sends as much as possible and returns how many octets. 0: wait for the poller. The
+  // next call must begin with the octets that were not sent.
   size_t WriteSome(std::span<const uint8_t> octets);
-  // Sends what is buffered. False if some is left, for which the poller will tell of room.
+  // Sends the buffered output. False if some is left; then wait for the poller.
   bool Flush();
-  // What has come, at most `space`; 0: nothing now, or the state has changed.
+  // Reads at most `space`. 0: nothing is there, or the state has changed.
   size_t Read(std::span<uint8_t> space);
-  // Says that there is no more to come.
+  // Sends close_notify and the end of data.
   void Finish();
   void Close();
-  // Ends what is not as it should be; `what` for error().
+  // Ends the connection because of a fault; error() returns `what`.
   void Fail(const char* what);
 
   State state() const { return state_; }
   SSL* ssl() const { return ssl_.get(); }  // null once closed
   bool resumed() const { return SSL_session_reused(ssl_.get()) != 0; }
   const char* error() const { return error_; }
-  double started() const { return started_; }      // Now() of Start
-  double connected() const { return connected_; }  // of the end of TCP's handshake
-  double opened() const { return opened_; }        // of the end of TLS's
+  double started() const { return started_; }      // Now() at Start
+  double connected() const { return connected_; }  // Now() when TCP was connected
+  double opened() const { return opened_; }        // Now() when the TLS handshake was complete
 
  private:
   static int BioRead(BIO* bio, char* out, int size);
@@ -104,15 +103,15 @@ class TlsConnection {
   void Talk();
   void Handshake();
   void AwaitEnd();
-  // What a call of the library returned, when it did not do its work.
+  // Handles the return value of a library call that did not succeed.
   void Blocked(int ret, const char* what);
 
   bssl::UniquePtr<SSL> ssl_;
   int fd_ = -1;
   State state_ = State::kIdle;
   bool readable_ = false;  // the socket may have more
-  bool ended_ = false;     // the poller saw the end coming
-  bool end_ = false;       // of the peer's octets
+  bool ended_ = false;     // the poller has reported the end of data
+  bool end_ = false;       // read the end of data
   bool buffer_output_ = false;
   const Script* starttls_ = nullptr;
   Dialogue dialogue_;

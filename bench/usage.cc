@@ -31,16 +31,17 @@ std::string ReadAll(const std::string& path) {
   return text;
 }
 
-// The number after `name`; negative if there is none.
+// The number after `name`; negative if it is not there.
 double NumberAfter(const std::string& text, std::string_view name) {
   const size_t at = text.find(name);
   return at == std::string::npos ? -1 : std::atof(text.c_str() + at + name.size());
 }
 
-// User and system seconds of a stat file in /proc. False if it has none.
+// Reads user and system seconds from a stat file in /proc. False if they are not there.
 bool ReadStat(const std::string& path, double& user, double& system) {
   const std::string stat = ReadAll(path);
-  // Fields 14 and 15; the name before them ends at the last parenthesis.
+  // Fields 14 and 15 (proc(5)); the process name before them ends at the last
+  // parenthesis.
   const size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos) return false;
   unsigned long user_ticks = 0, system_ticks = 0;

@@ -1,4 +1,4 @@
-// What processes and the kernel use, read from outside: CPU and memory.
+// Reads the CPU and memory usage of processes and of the kernel.
 #pragma once
 
 #include <sys/types.h>
@@ -8,30 +8,29 @@
 
 namespace starling::bench {
 
-// Of a process: all its threads, ended ones included.
+// CPU time of a process: of all its threads, including ended ones.
 struct CpuTime {
-  double seconds = 0;  // user and system together, to the scheduler's nanosecond
-  double user = 0;     // the two apart: to the tick of /proc (10 ms)
+  double seconds = 0;  // user and system time, in the scheduler's nanoseconds
+  double user = 0;     // user time alone, in ticks of /proc (10 ms), as is `system`
   double system = 0;
 };
 
-// The sum over these processes; what has ended counts nothing.
+// The sum over these processes, without those that have ended.
 CpuTime ProcessCpu(std::span<const pid_t> pids);
-// Of the calling thread.
+// CPU seconds of the calling thread.
 double ThreadSeconds();
-// Of each thread of these processes that is still there, by its id, to the tick
-// of /proc.
+// CPU seconds of each living thread of these processes, by thread id, in ticks of /proc.
 std::map<pid_t, double> SecondsByThread(std::span<const pid_t> pids);
 
-// Proportional set size in KiB, from /proc/PID/smaps_rollup, of all these
-// processes. Negative: one of them is not readable.
+// The sum of the proportional set sizes of these processes in KiB
+// (/proc/PID/smaps_rollup). Negative if one of them is not readable.
 double PssKib(std::span<const pid_t> pids);
 
-// The kernel's own memory, of the whole machine, in KiB.
+// The kernel's own memory on the whole machine, in KiB.
 struct KernelMemory {
   double slab = 0;           // Slab of /proc/meminfo: sockets, their inodes, files, timers
   double unreclaimable = 0;  // SUnreclaim, a part of slab
-  double tcp = 0;            // what TCP's buffers hold: mem of /proc/net/sockstat
+  double tcp = 0;            // TCP's buffers: mem of /proc/net/sockstat
 };
 KernelMemory ReadKernelMemory();
 

@@ -64,7 +64,7 @@ void Visits::Reset() {
 
 double Visits::StartFree() {
   const bool closed = options_.rate <= 0;
-  // Each at most once: one that fails at once is free again.
+  // Starts each slot at most once per call, because one that fails at once is free again.
   for (size_t left = free_.size(); left > 0; --left) {
     const double due = closed ? Now() : first_due_ + static_cast<double>(due_) / options_.rate;
     if (due > Now()) return std::min(due - Now(), kLongestWait);
@@ -73,7 +73,8 @@ double Visits::StartFree() {
     ++due_;
     Start(index, due);
   }
-  // In an open loop with all slots taken the next waits for one, and its time runs.
+  // In an open loop without a free slot the next visit waits, and its latency counts from
+  // when it was due.
   return kLongestWait;
 }
 
@@ -123,7 +124,7 @@ void Visits::Talk(Slot& slot) {
     }
     const size_t got = slot.connection.Read(space);
     if (got == 0) return;
-    // What is behind an answer, if anything, is none.
+    // Ignores octets after the expected answer.
     slot.dialogue.Take({reinterpret_cast<const char*>(space), got});
   }
   if (!open()) return;

@@ -1,5 +1,5 @@
-// TLS connections from connect to close, some at once: in a closed loop each is
-// followed by the next, in an open loop they begin at a fixed rate.
+// Visits: TLS connections from connect to close, several at a time. In a closed loop each
+// visit follows the previous one; in an open loop they begin at a fixed rate.
 #pragma once
 
 #include <cstddef>
@@ -16,31 +16,31 @@ namespace starling::bench {
 
 class Visits {
  public:
-  // `script`: what is said inside TLS; null: nothing.
+  // `script`: the dialogue inside TLS; null for none.
   Visits(const LoadOptions& options, const Script* script);
 
-  // By a connection of its own, which sends an octet: a gateway may wait with its
-  // ticket until it has something to write. False if none came.
+  // Makes a separate connection to get a ticket. It sends an octet, because a gateway may
+  // send its ticket with its first data. False if no ticket came.
   bool FetchTicket();
   void Begin();
   void RunFor(double seconds);
-  // Forgets what was counted so far.
+  // Forgets the counts so far.
   void Reset();
 
   size_t done() const { return done_; }
-  // Prints what came of them, beside the meter's figures.
+  // Prints the counts and latencies, in addition to the meter's figures.
   void Print() const;
 
  private:
   struct Slot {
     TlsConnection connection;
     Dialogue dialogue;
-    double due = 0;  // Now() when it was to begin
+    double due = 0;  // Now() when the visit was due
     bool spoken = false;
   };
 
   void Start(size_t index, double due);
-  // Begins what there is a slot for and is due; returns how long to wait for more.
+  // Begins the due visits while slots are free. Returns how long to wait for the next.
   double StartFree();
   void Ready(size_t index, bool ended);
   void Opened(Slot& slot);
@@ -53,12 +53,12 @@ class Visits {
   TlsClient client_;
   Poller poller_;
   std::deque<Slot> slots_;
-  std::deque<size_t> free_;  // slots with nothing under way
+  std::deque<size_t> free_;  // indices of unused slots
   bssl::UniquePtr<SSL_SESSION> session_;
   double first_due_ = 0;
-  size_t due_ = 0;      // of all that were begun: in an open loop, the next one's number
-  size_t number_ = 0;   // of all that were begun
-  size_t told_of_ = 0;  // losses
+  size_t due_ = 0;      // in an open loop: the number of the next visit
+  size_t number_ = 0;   // visits begun
+  size_t told_of_ = 0;  // losses printed
   size_t done_ = 0, resumed_ = 0, lost_ = 0;
   Latencies connect_, open_, visit_;
   Negotiated negotiated_;
