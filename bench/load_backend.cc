@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "bench/fake_mail_server.h"
 #include "bench/load_options.h"
 #include "bench/poller.h"
-#include "bench/speaker.h"
 
 namespace starling::bench {
 
@@ -91,23 +91,23 @@ class Backend {
     size_t header_got = 0;
     size_t header_left = 0;  // octets of the PROXY header still to discard
     std::string unsent;
-    std::optional<Speaker> speaker;
+    std::optional<FakeMailServer> mail_server;
     bool goodbye = false;         // close once everything is sent
     bool waits_for_room = false;  // has waited for room at least once
   };
 
-  std::optional<Speaker::Protocol> Spoken() const {
+  std::optional<FakeMailServer::Protocol> Spoken() const {
     switch (speak_) {
       case Speak::kSmtp:
-        return Speaker::Protocol::kSmtp;
+        return FakeMailServer::Protocol::kSmtp;
       case Speak::kLmtp:
-        return Speaker::Protocol::kLmtp;
+        return FakeMailServer::Protocol::kLmtp;
       case Speak::kImap:
-        return Speaker::Protocol::kImap;
+        return FakeMailServer::Protocol::kImap;
       case Speak::kPop3:
-        return Speaker::Protocol::kPop3;
+        return FakeMailServer::Protocol::kPop3;
       case Speak::kManageSieve:
-        return Speaker::Protocol::kManageSieve;
+        return FakeMailServer::Protocol::kManageSieve;
       case Speak::kEcho:
       case Speak::kSink:
       case Speak::kSource:
@@ -124,8 +124,8 @@ class Backend {
       if (peers_.size() <= static_cast<size_t>(fd)) peers_.resize(static_cast<size_t>(fd) + 1);
       Peer& peer = peers_[static_cast<size_t>(fd)].emplace();
       peer.header_left = proxy_ ? kProxyFixed : 0;
-      if (const auto protocol = Spoken(); protocol.has_value()) peer.speaker.emplace(*protocol);
-      if (peer.speaker.has_value()) peer.unsent = peer.speaker->Greeting();
+      if (const auto protocol = Spoken(); protocol.has_value()) peer.mail_server.emplace(*protocol);
+      if (peer.mail_server.has_value()) peer.unsent = peer.mail_server->Greeting();
       if (speak_ == Speak::kSource) {
         poller_.Add(fd, static_cast<uint64_t>(fd));
       } else {
@@ -170,10 +170,10 @@ class Backend {
   // Answers the octets. False if the socket took less.
   bool Answer(int fd, Peer& peer, std::span<uint8_t> octets) {
     if (speak_ == Speak::kEcho) return Send(fd, peer, octets);
-    if (!peer.speaker.has_value() || peer.goodbye) return true;
+    if (!peer.mail_server.has_value() || peer.goodbye) return true;
     std::string answer;
-    peer.goodbye =
-        !peer.speaker->Take({reinterpret_cast<const char*>(octets.data()), octets.size()}, answer);
+    peer.goodbye = !peer.mail_server->Take(
+        {reinterpret_cast<const char*>(octets.data()), octets.size()}, answer);
     return Send(fd, peer, {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});
   }
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "bench/dialogue.h"
+#include "bench/fake_mail_server.h"
 #include "bench/latencies.h"
-#include "bench/speaker.h"
 
 namespace starling::bench {
 namespace {
@@ -92,10 +92,11 @@ TEST(Dialogue, MayBeginLater) {
 
 // Plays the script against the server, in pieces of `piece` octets. Returns the final
 // state.
-Dialogue::State Play(const Script& script, Speaker& speaker, size_t piece, bool& goodbye) {
+Dialogue::State Play(const Script& script, FakeMailServer& mail_server, size_t piece,
+                     bool& goodbye) {
   Dialogue dialogue;
   dialogue.Begin(script);
-  std::string answer(speaker.Greeting());
+  std::string answer(mail_server.Greeting());
   goodbye = false;
   for (;;) {
     while (!answer.empty() && dialogue.state() == Dialogue::State::kWait) {
@@ -106,19 +107,19 @@ Dialogue::State Play(const Script& script, Speaker& speaker, size_t piece, bool&
     EXPECT_TRUE(answer.empty()) << "the server sent more than the script waits for: " << answer;
     std::string_view said = dialogue.Say();
     while (!said.empty()) {
-      goodbye = !speaker.Take(said.substr(0, piece), answer);
+      goodbye = !mail_server.Take(said.substr(0, piece), answer);
       said.remove_prefix(std::min(piece, said.size()));
     }
   }
 }
 
 TEST(Mail, VisitsEndWithAGoodbye) {
-  for (const auto& [name, protocol] :
-       {std::pair("smtp", Speaker::Protocol::kSmtp), std::pair("imap", Speaker::Protocol::kImap)}) {
+  for (const auto& [name, protocol] : {std::pair("smtp", FakeMailServer::Protocol::kSmtp),
+                                       std::pair("imap", FakeMailServer::Protocol::kImap)}) {
     for (const size_t piece : {size_t{1}, size_t{7}, size_t{100'000}}) {
-      Speaker speaker(protocol);
+      FakeMailServer mail_server(protocol);
       bool goodbye = false;
-      EXPECT_EQ(Play(*MailScript(name), speaker, piece, goodbye), Dialogue::State::kDone)
+      EXPECT_EQ(Play(*MailScript(name), mail_server, piece, goodbye), Dialogue::State::kDone)
           << name << " in pieces of " << piece;
       EXPECT_TRUE(goodbye) << name;
     }
@@ -132,26 +133,26 @@ TEST(Mail, EachProtocolOfStartTlsHasAScript) {
   EXPECT_EQ(StartTlsScript(""), nullptr);
 }
 
-std::string Answer(Speaker& speaker, std::string_view said) {
+std::string Answer(FakeMailServer& mail_server, std::string_view said) {
   std::string answer;
-  speaker.Take(said, answer);
+  mail_server.Take(said, answer);
   return answer;
 }
 
-TEST(Speaker, TakesImapLiteralsAndLongLines) {
-  Speaker speaker(Speaker::Protocol::kImap);
-  EXPECT_EQ(Answer(speaker, "a LOGIN {4}\r\n"), "+ go on\r\n");
-  EXPECT_EQ(Answer(speaker, "user {6}\r\n"), "+ OK\r\n");
-  EXPECT_EQ(Answer(speaker, "secret\r\n"), "a OK done\r\n");
-  EXPECT_EQ(Answer(speaker, std::string(100'000, 'x') + "\r\n").size(), 16 + 10u);
-  EXPECT_EQ(Answer(speaker, "b NOOP\r\n"), "b OK done\r\n");
+TEST(FakeMailServer, TakesImapLiteralsAndLongLines) {
+  FakeMailServer mail_server(FakeMailServer::Protocol::kImap);
+  EXPECT_EQ(Answer(mail_server, "a LOGIN {4}\r\n"), "+ go on\r\n");
+  EXPECT_EQ(Answer(mail_server, "user {6}\r\n"), "+ OK\r\n");
+  EXPECT_EQ(Answer(mail_server, "secret\r\n"), "a OK done\r\n");
+  EXPECT_EQ(Answer(mail_server, std::string(100'000, 'x') + "\r\n").size(), 16 + 10u);
+  EXPECT_EQ(Answer(mail_server, "b NOOP\r\n"), "b OK done\r\n");
 }
 
-TEST(Speaker, TakesMailUntilTheDot) {
-  Speaker speaker(Speaker::Protocol::kSmtp);
-  EXPECT_EQ(Answer(speaker, "DATA\r\n"), "354 go on\r\n");
-  EXPECT_EQ(Answer(speaker, "QUIT\r\n..\r\n"), "");
-  EXPECT_EQ(Answer(speaker, ".\r\n"), "250 2.0.0 taken\r\n");
+TEST(FakeMailServer, TakesMailUntilTheDot) {
+  FakeMailServer mail_server(FakeMailServer::Protocol::kSmtp);
+  EXPECT_EQ(Answer(mail_server, "DATA\r\n"), "354 go on\r\n");
+  EXPECT_EQ(Answer(mail_server, "QUIT\r\n..\r\n"), "");
+  EXPECT_EQ(Answer(mail_server, ".\r\n"), "250 2.0.0 taken\r\n");
 }
 
 }  // namespace

@@ -9,11 +9,11 @@
 
 namespace starling::bench {
 
-class Speaker {
+class FakeMailServer {
  public:
   enum class Protocol : unsigned char { kSmtp, kLmtp, kImap, kPop3, kManageSieve };
 
-  explicit Speaker(Protocol protocol) : protocol_(protocol) {}
+  explicit FakeMailServer(Protocol protocol) : protocol_(protocol) {}
 
   std::string_view Greeting() const;
   // Takes octets from the client and appends the answers. False after the goodbye.

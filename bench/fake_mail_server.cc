@@ -1,4 +1,4 @@
-#include "bench/speaker.h"
+#include "bench/fake_mail_server.h"
 
 #include <strings.h>
 
@@ -33,7 +33,7 @@ std::string_view Word(std::string_view& line) {
 
 }  // namespace
 
-std::string_view Speaker::Greeting() const {
+std::string_view FakeMailServer::Greeting() const {
   switch (protocol_) {
     case Protocol::kSmtp:
       return "220 mail.example.org ESMTP\r\n";
@@ -50,7 +50,7 @@ std::string_view Speaker::Greeting() const {
   return "";
 }
 
-bool Speaker::Take(std::string_view octets, std::string& answer) {
+bool FakeMailServer::Take(std::string_view octets, std::string& answer) {
   while (!octets.empty()) {
     const size_t end = octets.find('\n');
     const std::string_view part = octets.substr(0, end);
@@ -67,7 +67,7 @@ bool Speaker::Take(std::string_view octets, std::string& answer) {
   return true;
 }
 
-bool Speaker::Line(std::string_view line, std::string& answer) {
+bool FakeMailServer::Line(std::string_view line, std::string& answer) {
   switch (protocol_) {
     case Protocol::kSmtp:
     case Protocol::kLmtp:
@@ -82,7 +82,7 @@ bool Speaker::Line(std::string_view line, std::string& answer) {
   return false;
 }
 
-bool Speaker::Smtp(std::string_view line, std::string& answer) {
+bool FakeMailServer::Smtp(std::string_view line, std::string& answer) {
   if (expects_ == Expects::kMail) {
     if (line != ".") return true;
     expects_ = Expects::kCommand;
@@ -112,7 +112,7 @@ bool Speaker::Smtp(std::string_view line, std::string& answer) {
 
 // Handles further lines of a command that spans several: LOGIN with literals, IDLE,
 // AUTHENTICATE.
-void Speaker::ImapArgument(std::string_view line, std::string& answer) {
+void FakeMailServer::ImapArgument(std::string_view line, std::string& answer) {
   if (line.ends_with('}')) {
     answer += "+ OK\r\n";
     return;
@@ -121,7 +121,7 @@ void Speaker::ImapArgument(std::string_view line, std::string& answer) {
   answer.append(tag_.data(), tag_size_).append(" OK done\r\n");
 }
 
-bool Speaker::Imap(std::string_view line, std::string& answer) {
+bool FakeMailServer::Imap(std::string_view line, std::string& answer) {
   if (expects_ != Expects::kCommand) {
     ImapArgument(line, answer);
     return true;
@@ -150,7 +150,7 @@ bool Speaker::Imap(std::string_view line, std::string& answer) {
   return !Is(verb, "LOGOUT");
 }
 
-bool Speaker::Pop3(std::string_view line, std::string& answer) const {
+bool FakeMailServer::Pop3(std::string_view line, std::string& answer) const {
   const std::string_view verb = Word(line);
   const std::string size = std::to_string(Mail().size());
   if (Is(verb, "CAPA")) {
@@ -167,7 +167,7 @@ bool Speaker::Pop3(std::string_view line, std::string& answer) const {
   return !Is(verb, "QUIT");
 }
 
-bool Speaker::ManageSieve(std::string_view line, std::string& answer) const {
+bool FakeMailServer::ManageSieve(std::string_view line, std::string& answer) const {
   const std::string_view verb = Word(line);
   if (Is(verb, "CAPABILITY")) {
     answer += Greeting();
