@@ -1,5 +1,5 @@
-// Octets that tell where they belong: each is a function of its stream and its
-// position, so that a lost, doubled, moved or foreign octet is noticed at once.
+// Streams whose octets identify their place: each octet is a function of its stream and
+// position, so that the receiver detects a lost, doubled, moved or foreign octet at once.
 //
 // A stream starts with eight octets: a mark (1: from a client, 2: from a
 // backend) and the session's number in hexadecimal.
@@ -29,7 +29,7 @@ inline char CodedOctet(char mark, uint32_t id, uint64_t position) {
   return static_cast<char>(z >> (8 * (position & 7)));
 }
 
-// `size` octets from `position` on, the mark included.
+// `size` octets from `position` on. The mark has positions too.
 inline std::string CodedOctets(char mark, uint32_t id, uint64_t position, size_t size) {
   std::string octets;
   octets.reserve(size);
@@ -41,8 +41,8 @@ inline std::string CodedOctets(char mark, uint32_t id, uint64_t position, size_t
   return octets;
 }
 
-// The same as lines of letters, for message data; no mark, and no line begins
-// with a dot. Whole lines when `position` + `size` is a multiple of kTextLine.
+// The same as lines of letters, for message data. It has no mark, and no line begins with
+// a dot. It ends with a whole line if `position` + `size` is a multiple of kTextLine.
 inline constexpr uint64_t kTextLine = 64;
 inline std::string CodedText(uint32_t id, uint64_t position, size_t size) {
   std::string text;
@@ -62,7 +62,7 @@ class StreamChecker {
  public:
   explicit StreamChecker(char mark) : mark_(mark) {}
 
-  // False at the first octet that does not belong.
+  // False at the first wrong octet.
   bool Feed(std::string_view octets) {
     for (const char octet : octets) {
       if (position_ < kMarkSize) {
@@ -75,7 +75,7 @@ class StreamChecker {
     return true;
   }
   uint64_t position() const { return position_; }
-  // Which session the stream belongs to, once its mark is complete.
+  // The session of the stream, once its mark is complete.
   bool known() const { return position_ >= kMarkSize; }
   uint32_t id() const { return id_; }
 

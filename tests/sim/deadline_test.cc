@@ -1,5 +1,5 @@
-// Every deadline of a session, in simulated time, through the real worker: a
-// millisecond before its limit the session is there, a little after it is gone,
+// Tests every deadline of a session in simulated time, with the real worker: a
+// millisecond before the limit the session exists, a little after it the session is gone,
 // and that deadline is the reason.
 #include <gtest/gtest.h>
 
@@ -75,7 +75,7 @@ Case LingerCase() {
           ServerKind::kUp, &ListenerLimits::linger_ms, 2'000};
 }
 
-// A client that was refused, reads what it is told and does not go away.
+// A refused client that reads the answer and does not close.
 TEST(Linger, EndsAtItsLimit) {
   RunInThread([] {
     OneSession session(LingerCase());
@@ -102,8 +102,8 @@ Case RecordCase() {
   return with;
 }
 
-// Each segment of an upload ends in the middle of a record, and each record is there in
-// time: the clock of one does not run on through the next.
+// Each segment of an upload ends inside a record, and each record is complete in time:
+// each record has its own deadline.
 TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
   RunInThread([] {
     OneSession session(RecordCase());
@@ -130,7 +130,7 @@ TEST(RecordDeadline, IsOfOneRecordAndNotOfAnUpload) {
   });
 }
 
-// An octet now and then does not extend it.
+// Occasional octets do not extend it.
 TEST(RecordDeadline, IsNotExtendedByOctets) {
   RunInThread([] {
     OneSession session(RecordCase());
@@ -148,8 +148,8 @@ TEST(RecordDeadline, IsNotExtendedByOctets) {
   });
 }
 
-// A server that stalls in its handshake is closed; that may be over before what the
-// close has ended, and the session's own deadline may be met between the two.
+// The gateway closes a server that stalls in its handshake. The close may complete before
+// the operations that it cancels, and the session's own deadline may expire in between.
 TEST(LegTls, IsLeftToEndWhenTheSessionDoes) {
   constexpr uint32_t kConnect = 5'000;
   for (uint32_t later = 0; later < 20; later += 2) {
@@ -169,7 +169,7 @@ TEST(LegTls, IsLeftToEndWhenTheSessionDoes) {
   }
 }
 
-// A request to cancel goes to each of two servers in turn, of which neither can be reached.
+// A cancel request tries two servers in turn, and neither is reachable.
 TEST(AllLegs, HaveEachItsTimeToConnect) {
   RunInThread([] {
     Case with = LingerCase();
@@ -194,8 +194,8 @@ TEST(AllLegs, HaveEachItsTimeToConnect) {
   });
 }
 
-// The drain's deadline is the main thread's; it ends in EndSessions. Sessions are
-// told, and gone after the linger at the latest.
+// The main thread keeps the drain's deadline and then calls EndSessions. The sessions
+// tell their clients and are gone after the linger at the latest.
 TEST(DrainDeadline, EndsRelayingAndNegotiatingSessions) {
   for (const ClientKind kind : {ClientKind::kIdle, ClientKind::kSilent}) {
     RunInThread([kind] {

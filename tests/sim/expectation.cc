@@ -1,4 +1,4 @@
-// How the sessions of a calm run must end.
+// Decides how the sessions of a calm run must end.
 #include <algorithm>
 
 #include "tests/sim/scenario.h"
@@ -13,8 +13,8 @@ std::vector<EndReason> WithServers(const SessionPlan& plan) {
     case ServerKind::kBlackHole:
       return {EndReason::kConnectDeadline};
     case ServerKind::kNeverAccepts:
-      // The first ones fill the backlog and wait for a greeting; the others try again
-      // until their time is over.
+      // The first clients fill the backlog and wait for a greeting; the others retry
+      // until their deadline.
       return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable,
               EndReason::kConnectDeadline};
     case ServerKind::kUp:
@@ -33,8 +33,8 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kResetMid:
       // Its last octets, and the reset, come after the client's end.
       if (plan.client_ends_first) return {EndReason::kClientClosed};
-      // A socket tells of a reset once. If that was to a send that had got rid of
-      // some octets before, nobody hears of it.
+      // A socket reports a reset once. If a send had already accepted some octets, nobody
+      // sees the report.
       if (plan.listener->tls_out) {
         return {EndReason::kBackendReset, EndReason::kBackendTruncated};
       }

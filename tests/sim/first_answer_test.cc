@@ -1,8 +1,9 @@
-// Who sends next: what a client or a server has said is either answered or acknowledged at
-// once, wherever it may hold something back until then (Nagle's algorithm). The simulated
-// kernel acknowledges nothing by itself, so that one who waits would wait for ever.
+// Tests who sends next: the gateway answers or acknowledges the octets of a client or
+// server at once wherever that peer may hold back more until then (Nagle's algorithm).
+// The simulated kernel acknowledges nothing by itself, so a peer that waits would wait
+// for ever.
 //
-// Not for: what the kernel makes of it (gateway/io/ring_conformance_test.cc), and clients that
+// Not for: the kernel's behaviour (gateway/io/ring_conformance_test.cc), or clients that
 // only write (tests/e2e/test_first_answer.py).
 #include <gtest/gtest.h>
 
@@ -36,7 +37,7 @@ uint64_t Asked(OneSession& session) {
   return UINT64_MAX;
 }
 
-// Also where no server can be reached, or none says anything.
+// Also where no server is reachable, or the server is silent.
 TEST(FirstAnswer, ASilentClientHasItsTicketAndAResumedOneToo) {
   for (const ProtocolRow& row : AllProtocols()) {
     for (const ServerKind servers : {ServerKind::kBlackHole, ServerKind::kUp}) {
@@ -47,7 +48,7 @@ TEST(FirstAnswer, ASilentClientHasItsTicketAndAResumedOneToo) {
         const bool withheld = row.name == "tcp";
         EXPECT_EQ(client.tls().session() == nullptr, withheld);
         EXPECT_TRUE(client.MaySend());
-        // Once, where it speaks first: it may do so by several small writes.
+        // Once if the server speaks first, because it may do so in several small writes.
         const uint64_t once = row.server_first ? 0 : 1;
         EXPECT_EQ(Asked(session), once);
         if (servers == ServerKind::kBlackHole && !withheld) {
@@ -114,12 +115,12 @@ TEST(FirstAnswer, PartOfACommandBeforeTheUpgrade) {
   });
 }
 
-// A load balancer may send the header and what the client says apart.
+// A load balancer may send the PROXY header and the client's octets separately.
 TEST(FirstAnswer, AProxyHeaderAlone) {
   for (const TlsMode tls : {TlsMode::kImplicit, TlsMode::kStartTls}) {
     RunInThread([&] {
       Case with = With("imap", tls);
-      with.client = ClientKind::kProxyStall;  // which makes the listener want one
+      with.client = ClientKind::kProxyStall;  // makes the listener expect a PROXY header
       OneSession session(with);
       HandClient client(session, {}, "PROXY TCP4 192.0.2.1 192.0.2.2 ");
       EXPECT_TRUE(client.MaySend());
@@ -127,7 +128,7 @@ TEST(FirstAnswer, AProxyHeaderAlone) {
       client.Put("50000 993\r\n");
       session.RunFor(milliseconds(1));
       EXPECT_TRUE(client.MaySend());
-      // By the greeting, where there is one.
+      // The greeting acknowledges it, if there is one.
       EXPECT_EQ(Asked(session), tls == TlsMode::kImplicit ? 2u : 1u);
       if (tls == TlsMode::kImplicit) {
         client.Exchange();
@@ -138,7 +139,8 @@ TEST(FirstAnswer, AProxyHeaderAlone) {
   }
 }
 
-// Servers send it behind our Finished, and then their greeting or answer.
+// Servers send their ticket after the gateway's Finished, and then their greeting or
+// answer.
 TEST(FirstAnswer, TheTicketOfAServerThatIsReachedByTls) {
   uint64_t asked[2] = {};
   for (const bool tls_out : {false, true}) {
@@ -150,7 +152,7 @@ TEST(FirstAnswer, TheTicketOfAServerThatIsReachedByTls) {
       HandClient client(session);
       EXPECT_NE(client.tls().received, "");
       asked[tls_out] = Asked(session);
-      // From then on the server is acknowledged as any other.
+      // From then on the gateway acknowledges the server as usual.
       client.Put(client.Seal(CodedOctets(kClientMark, session.plan().id, 0, 40)));
       session.RunFor(milliseconds(100));
       EXPECT_EQ(Asked(session), asked[tls_out]);

@@ -10,8 +10,8 @@
 namespace starling::sim {
 namespace {
 
-// The library's generator is a thread's own; a new thread's is seeded from what is
-// reset here.
+// The TLS library's generator is per thread; a new thread seeds it from the state reset
+// here.
 void RunFresh(const std::function<void()>& body) {
   RAND_reset_for_fuzzing();
   std::thread(body).join();
@@ -124,7 +124,7 @@ void GatewayFixture::CheckNothingLeft() {
   const auto must_be_zero = [this](uint64_t value, const std::string& what) {
     if (value != 0) world_.Fail(std::to_string(static_cast<int64_t>(value)) + " " + what);
   };
-  // Of the last two, one may have been asked for when all was over.
+  // The worker may have requested one of the last two after everything ended.
   if (retired_ + 2 < generations_) must_be_zero(generations_ - retired_, "generations are left");
   const Ring& ring = worker_->ring();
   must_be_zero(ring.BuffersOut(), "receive buffers were not given back");

@@ -1,5 +1,5 @@
-// The gateway of a simulated run: a worker with all that it needs, made from a
-// configuration, and looked into from outside.
+// The gateway of a simulated run: a worker with everything that it needs, made from a
+// configuration, with access for tests.
 #pragma once
 
 #include <functional>
@@ -18,11 +18,11 @@ namespace starling::sim {
 
 class GatewayFixture {
  public:
-  // `config` outlives it. Listens on the first bind address of each listener.
+  // `config` must outlive it. Listens on the first bind address of each listener.
   GatewayFixture(World& world, const Config& config);
   ~GatewayFixture();
 
-  // One turn; false when the worker says that it is over.
+  // Runs one turn. False when the worker has finished.
   bool Turn();
   Worker& worker() { return *worker_; }
   // Gives the worker a new copy of the same configuration. Does nothing while the
@@ -35,12 +35,13 @@ class GatewayFixture {
   uint64_t Ended(EndReason reason) const;
   uint64_t Accepted() const;
   uint64_t Resumed() const;
-  // Adds what is wrong to World::Fail when no session and no listener is left:
-  // buffers, blocks, descriptors, gauges, stale completions, lost log lines.
+  // Checks, when no session and no listener is left, that there is no leak and no error:
+  // buffers, blocks, descriptors, gauges, stale completions, lost log lines. Reports to
+  // World::Fail.
   void CheckNothingLeft();
 
-  // Runs `body` in a thread of its own, where the TLS library's randomness begins
-  // anew, so that runs do not depend on what ran before.
+  // Runs `body` in a new thread, where the TLS library's randomness starts again, so that
+  // a run does not depend on earlier runs.
   static void InFreshThread(const std::function<void()>& body);
 
  private:

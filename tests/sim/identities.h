@@ -1,5 +1,5 @@
-// Certificates of a simulated run: the gateway's, those of the servers that are
-// reached by TLS, and whom the gateway believes about them.
+// The certificates of a simulated run: the gateway's, those of servers with TLS, and the
+// authorities that the gateway trusts for them.
 #pragma once
 
 #include <memory>
@@ -13,13 +13,13 @@ inline constexpr const char* kServerName = "backend.sim";
 
 struct Identities {
   std::shared_ptr<const Credential> gateway;
-  std::shared_ptr<const Credential> server;    // of kServerName, by an authority of `trust`
-  std::shared_ptr<const Credential> stranger;  // by another, of the same name
+  std::shared_ptr<const Credential> server;    // for kServerName, by an authority in `trust`
+  std::shared_ptr<const Credential> stranger;  // for the same name, by another authority
   std::shared_ptr<const TrustStore> trust;
 };
 
-// Made once a process; every run uses the same. Not to be made within a run: keys take
-// from the generator that a run depends on.
+// Made once per process and shared by all runs. Do not make them within a run: making
+// keys uses the generator that the run depends on.
 const Identities& TheIdentities();
 
 }  // namespace starling::sim

@@ -1,6 +1,6 @@
-// A dialogue that reads both sides inside TLS, in simulated time, through the real
-// worker: not an octet is lost, doubled or reordered however the network cuts them, also
-// where it hands over to the relay in the middle; and its ends are those of a relay.
+// Tests a dialogue that reads both sides inside TLS, in simulated time, with the real
+// worker: it loses, doubles and reorders no octet, however the network cuts them, even if
+// it hands over to the relay in the middle; and it ends as a relay does.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,8 +19,8 @@ using std::chrono::milliseconds;
 
 constexpr uint32_t kNever = 0;
 
-// Passes everything on, as many octets at a time as there is room for; after
-// `max_commands` of the client's it leaves the rest to the relay.
+// Passes everything on, as far as there is room. After `max_commands` of the client it
+// leaves the rest to the relay.
 class PassOn final : public Negotiator {
  public:
   explicit PassOn(const DialogueOptions& options) : relay_after_(options.max_commands) {}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves that the simulation notices what it is there for: puts one mistake at a
-# time into a copy of the tree, builds the simulation there and expects it to
-# fail. Run by hand and at night; needs a set-up tree (deploy/setup/setup.sh).
+# Checks that the simulation detects bugs: puts one mistake at a time into a copy of the
+# tree, builds the simulation there and expects it to fail. Needs a tree that
+# deploy/setup/setup.sh has set up.
 #
 #   tests/sim/mutations.sh [NAME...]     default: all
 #   SIM_SEEDS=n                          seeds a mutation may need (default 300)
@@ -47,7 +47,7 @@ simulate() {
     bazel-bin/tests/sim/simulation_test) >"$work/run.log" 2>&1
 }
 
-# Puts the mistake in, looks whether it is noticed, takes it out.
+# Inserts the mistake, checks whether the simulation detects it, and removes it.
 try() {
   local name=$1 file=$work/tree/$2
   cp "$file" "$work/original"

@@ -1,5 +1,5 @@
-// For tests of one moment in a session's life: one listener, one backend, one planned
-// session, and connections that the test makes by hand, in simulated time.
+// A fixture for tests of one moment in a session's life: one listener, one backend, one
+// planned session, and connections that the test makes by hand, in simulated time.
 //
 // Not for: many sessions and their invariants (scenario.h, simulation.h).
 #pragma once
@@ -26,9 +26,9 @@
 
 namespace starling::sim {
 
-// What all exchanges before the one that is waited for take together, at most.
+// The most time that all exchanges before the tested one take together.
 inline constexpr std::chrono::milliseconds kSlack{40};
-// A limit that is not meant here is far away.
+// A limit far away, for those that a test does not cover.
 inline constexpr uint32_t kFar = 1'000'000;
 
 struct Case {
@@ -43,17 +43,17 @@ struct Case {
   uint32_t ms;
   bool tls_out = false;
   uint32_t connect_ms = kFar;
-  const ProtocolRow* row = nullptr;  // instead of the protocol's own
+  const ProtocolRow* row = nullptr;  // replaces the protocol's row
   DialogueOptions dialogue = {};
   uint64_t octets = 1'000;  // of each stream
   uint32_t linger_ms = kFar;
   bool client_ends_first = true;
   uint64_t seed = 7;
-  bool black_hole_beside = false;          // one more server, which cannot be reached
-  const ListenerLimits* limits = nullptr;  // instead of those that are far away
+  bool black_hole_beside = false;          // adds an unreachable server
+  const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
   uint32_t sessions = 16;
-  bool servers_of_legs = false;          // what reaches them is a plaintext leg of mail
-  std::vector<std::string> script = {};  // of the server: see BackendSetup
+  bool servers_of_legs = false;          // the servers get plaintext mail sessions
+  std::vector<std::string> script = {};  // the server's, see BackendSetup
 };
 
 // One listener, one backend, one session.
@@ -182,7 +182,7 @@ class OneSession final : public Sessions {
 
 inline void RunInThread(const std::function<void()>& body) { GatewayFixture::InFreshThread(body); }
 
-// Any client by hand, in plaintext.
+// A client that the test drives, in plaintext.
 class PlainClient {
  public:
   PlainClient(OneSession& session, const Endpoint& from) : world_(session.world()) {
@@ -198,7 +198,7 @@ class PlainClient {
     EXPECT_EQ(sent, static_cast<int>(octets.size()));
   }
   void Reset() { world_.Reset(socket_); }
-  // All that has come since the last call.
+  // Everything received since the last call.
   std::string Take() {
     std::string taken;
     uint8_t space[4'096];
@@ -215,7 +215,8 @@ class PlainClient {
   SocketId socket_ = kNoSocket;
 };
 
-// The planned session's client, by hand, with TLS up; its records come as a test cuts them.
+// The planned session's client, driven by the test, with TLS established. The test cuts
+// its records.
 class HandClient {
  public:
   explicit HandClient(OneSession& session, const TestClientOptions& options = {})
@@ -223,7 +224,7 @@ class HandClient {
     Exchange();
     EXPECT_TRUE(tls_.connected());
   }
-  // Only connected, with `first` sent.
+  // Only connects and sends `first`.
   HandClient(OneSession& session, const TestClientOptions& options, std::string_view first)
       : session_(session), tls_(options) {
     const SessionPlan& plan = session.plan();
@@ -232,7 +233,8 @@ class HandClient {
     session.RunFor(std::chrono::milliseconds(1));
   }
 
-  // Carries what both have to say until there is no more, and plaintext from the gateway.
+  // Carries octets in both directions until both are silent, and plaintext from the
+  // gateway.
   void Exchange() {
     for (int quiet = 0; quiet < 20;) {
       tls_.Step();
@@ -253,13 +255,13 @@ class HandClient {
     ASSERT_EQ(sent, static_cast<int>(octets.size()));
   }
   std::string TakeReceived() { return std::exchange(tls_.received, {}); }
-  // A record, sealed and not sent.
+  // Seals a record without sending it.
   std::string Seal(std::string_view plain) {
     tls_.Write(plain);
     return std::exchange(tls_.output, {});
   }
   TestClient& tls() { return tls_; }
-  // Nothing that it has sent would keep Nagle's algorithm from sending more.
+  // Whether Nagle's algorithm would let the client send more.
   bool MaySend() const { return !session_.world().Unacknowledged(socket_); }
 
  private:

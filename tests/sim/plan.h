@@ -1,5 +1,5 @@
-// What is to happen in one session of a simulated run, and what did: drawn by
-// the driver (simulation.h), played by a client and a backend, judged at the end.
+// The plan of one session in a simulated run, and its outcome: the driver (simulation.h)
+// draws it, a client and a backend play it, and the driver judges it at the end.
 #pragma once
 
 #include <cstdint>
@@ -61,20 +61,20 @@ inline constexpr const char* kClientNames[] = {
 #undef X
 };
 
-// What the backend does on the leg of that session.
+// What the backend does on the connection of this session.
 enum class BackendKind : uint8_t {
   kNormal,
   kRefuse,     // greets with a refusal and closes
   kPreauth,    // IMAP: greets as authenticated
-  kGarbage,    // greets with what no greeting looks like
+  kGarbage,    // sends garbage instead of a greeting
   kSilent,     // accepts and says nothing
   kCloseMute,  // closes without a word
   kCloseMid,   // ends its stream early and closes
   kResetMid,   // resets amid its stream
   kNeverEnds,  // streams, and does not answer the client's end with its own
-  // Where it is reached by TLS:
+  // Only with TLS to the backend:
   kTruncateMid,  // ends its stream early, by the end of TCP alone
-  kTlsStall,     // takes the hello and says nothing
+  kTlsStall,     // takes the hello and does not answer
   kTlsGarbage,   // answers the hello with nonsense
   kCount,
 };
@@ -82,7 +82,7 @@ inline constexpr const char* kBackendNames[] = {
     "kNormal",   "kRefuse",   "kPreauth",   "kGarbage",     "kSilent",   "kCloseMute",
     "kCloseMid", "kResetMid", "kNeverEnds", "kTruncateMid", "kTlsStall", "kTlsGarbage"};
 
-// What is special about the servers behind a listener.
+// Special properties of the servers behind a listener.
 enum class ServerKind : uint8_t { kUp, kDown, kBlackHole, kNeverAccepts };
 
 struct ListenerSetup {
@@ -90,8 +90,8 @@ struct ListenerSetup {
   SocketAddress address;
   ServerKind servers = ServerKind::kUp;
   bool proxy_in = false;
-  bool proxy_out = true;  // the backend learns of the client by a header
-  bool tls_out = false;   // the backend is reached by TLS
+  bool proxy_out = true;  // the gateway sends the backend a PROXY header
+  bool tls_out = false;   // the gateway uses TLS to the backend
 };
 
 struct SessionPlan {
@@ -100,10 +100,10 @@ struct SessionPlan {
   ClientKind client = ClientKind::kStream;
   BackendKind backend = BackendKind::kNormal;
   Endpoint connects_from;      // the client's socket
-  Endpoint endpoint;           // who the gateway takes it for
+  Endpoint endpoint;           // the client's address as the gateway sees it
   uint64_t client_octets = 0;  // of each stream, marks included
   uint64_t backend_octets = 0;
-  bool client_ends_first = false;  // the other side then has more to say
+  bool client_ends_first = false;  // the backend then still sends something
   bool tcp_end = false;            // the client ends TCP's direction after close_notify
   bool pipelines = false;          // SMTP: commands in groups
   bool resumes = false;            // with the listener's latest ticket, if there is one
@@ -116,14 +116,14 @@ struct SessionPlan {
   bool tls_up = false;
   bool client_saw_end = false;  // close_notify, or the end of TCP without TLS
   bool backend_saw_end = false;
-  bool broken = false;  // the network between was cut by chance
+  bool broken = false;  // the simulated network broke the connection
   uint32_t fresh_legs = 0;
   uint32_t plain_legs = 0;
   uint64_t client_got = 0;
   uint64_t backend_got = 0;
   uint64_t client_sent = 0;
   uint64_t backend_sent = 0;
-  bool mail_taken = false;  // the whole message came and was answered
+  bool mail_taken = false;  // the backend got and answered the whole message
   std::string client_text;  // plaintext before the backend's stream, inside TLS
   uint32_t ends = 0;        // log records of its end
   EndReason reason = EndReason::kNone;
@@ -136,13 +136,14 @@ struct SessionPlan {
   }
 };
 
-// Who is who, for the backends, and what clients of one listener share.
+// The sessions by client address, for the backends, and the state that clients of one
+// listener share.
 class Sessions {
  public:
   virtual ~Sessions() = default;
   virtual SessionPlan* ById(uint32_t id) = 0;
   virtual SessionPlan* ByEndpoint(const Endpoint& endpoint) = 0;
-  // The latest ticket that a client has got from that listener; may be null.
+  // The latest ticket from this listener; may be null.
   virtual std::shared_ptr<TestSession>& Ticket(const ListenerSetup& listener) = 0;
 };
 

@@ -1,8 +1,8 @@
-// How long a client may take before its relay, in simulated time, through the real worker:
-// with commands and without, in a table that fills, and where it waits for an answer that
-// it cannot get. Each end has its reason and its words.
+// Tests how long a client may take before its relay, in simulated time, with the real
+// worker: with and without commands, in a table that fills, and while it waits for an
+// answer that never comes. Each end has its reason and its message.
 //
-// Not for: the other deadlines (deadline_test.cc), or each protocol's words
+// Not for: the other deadlines (deadline_test.cc), or each protocol's messages
 // (protocols/deadline_words_test.cc).
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ using namespace std::string_literals;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The limits that a listener of this protocol has by default.
+// The default limits of a listener with this protocol.
 ListenerLimits DefaultsOf(const char* protocol) {
   const ProtocolRow& row = *FindProtocol(protocol);
   ListenerLimits limits;
@@ -78,11 +78,11 @@ INSTANTIATE_TEST_SUITE_P(All, PreRelay, testing::ValuesIn(Tongues()), [](const a
   return name;
 });
 
-// Lives until `end` and not beyond it.
+// Expects that the session lives until `end` and not longer.
 void ExpectEnd(OneSession& session, milliseconds left, EndReason reason) {
   session.RunFor(left - milliseconds(1));
   EXPECT_EQ(session.ended(), 0) << "too early: " << Label(session.reason());
-  session.RunFor(seconds(3));  // the linger as well
+  session.RunFor(seconds(3));  // includes the linger
   EXPECT_EQ(session.ended(), 1) << "not in time";
   EXPECT_EQ(Label(session.reason()), Label(reason));
 }
@@ -100,7 +100,7 @@ TEST_P(PreRelay, SilenceAfterACommandIsBounded) {
 }
 
 TEST_P(PreRelay, AllOfItIsBoundedHoweverManyCommandsCome) {
-  // One header is all that XMPP's clients and Telnet's have to say.
+  // XMPP clients say only one header, and Telnet clients only one option.
   const std::string_view protocol = GetParam().protocol;
   if (protocol.starts_with("xmpp")) return;
   RunInThread([] {
@@ -161,8 +161,8 @@ TEST(PreRelayWords, SayWhichTimeWasOver) {
   }
 }
 
-// A client that has begun TLS has nothing to do but wait for its server: that is what it is
-// told, and not that it was idle.
+// A client that has begun TLS can only wait for its server. The gateway must tell it so,
+// and not that it was idle.
 TEST(PreRelayWords, OfAServerThatCannotBeReachedSaySo) {
   RunInThread([] {
     ListenerLimits limits = DefaultsOf("imap");
@@ -183,8 +183,8 @@ TEST(PreRelayWords, OfAServerThatCannotBeReachedSaySo) {
   });
 }
 
-// The same goes for one that has asked for work in plaintext, where that is allowed. Its
-// silence is not timed: it has nothing to say.
+// The same holds for a client that has given a command in plaintext, where that is
+// allowed. No deadline limits its silence, because it has nothing to say.
 TEST(PreRelayWords, OfAServerOfALegThatCannotBeReachedSaySo) {
   RunInThread([] {
     ListenerLimits limits = DefaultsOf("smtp");
@@ -208,7 +208,7 @@ TEST(PreRelayWords, OfAServerOfALegThatCannotBeReachedSaySo) {
   });
 }
 
-// Behind the upgrade no command is awaited: the handshake has a time of its own.
+// After the upgrade the gateway expects no command: the handshake has its own deadline.
 TEST(PreRelayAgain, InAHandshakeNotAsSilence) {
   RunInThread([] {
     ListenerLimits limits = DefaultsOf("smtp");
@@ -224,7 +224,7 @@ TEST(PreRelayAgain, InAHandshakeNotAsSilence) {
   });
 }
 
-// Work in plaintext may take longer than all that comes before a relay; an upgrade behind it
+// A plaintext dialogue may take longer than the limit before a relay; an upgrade after it
 // has its own time.
 TEST(PreRelayAgain, BehindWorkInPlaintext) {
   RunInThread([] {
@@ -240,7 +240,7 @@ TEST(PreRelayAgain, BehindWorkInPlaintext) {
       ASSERT_EQ(session.ended(), 0) << Label(session.reason());
       client.Say("NOOP\r\n");
     }
-    client.Say("RSET\r\n");  // amid a message there is no upgrade
+    client.Say("RSET\r\n");  // a client cannot upgrade inside a message
     session.RunFor(seconds(1));
     client.Take();
     client.Say("STARTTLS\r\n");
@@ -253,7 +253,7 @@ TEST(PreRelayAgain, BehindWorkInPlaintext) {
   });
 }
 
-// `count` clients, each with a command behind it.
+// `count` clients, each of which has given a command.
 std::vector<std::unique_ptr<PlainClient>> Clients(OneSession& session, int count) {
   std::vector<std::unique_ptr<PlainClient>> clients;
   for (int i = 0; i < count; ++i) {
@@ -269,8 +269,8 @@ std::vector<std::unique_ptr<PlainClient>> Clients(OneSession& session, int count
 constexpr std::string_view kBusy =
     "421 4.3.2 localhost Server busy and TLS not started in time, try again later\r\n";
 
-// Sessions whose timers are minutes away hear at once that the table is half full, however
-// many they are.
+// When the table gets half full, all sessions learn it at once, even if their timers are
+// minutes away.
 TEST(Crowd, EndsThoseWhoHaveHadTheirMinute) {
   for (const int early : {1, 7, 199}) {
     RunInThread([early] {
@@ -287,7 +287,7 @@ TEST(Crowd, EndsThoseWhoHaveHadTheirMinute) {
       EXPECT_EQ(session.ended(), early);
       EXPECT_EQ(session.ended_for(EndReason::kPreRelayCrowded), early);
       for (const auto& client : first) EXPECT_EQ(client->Take(), kBusy);
-      // They were the crowd: those who are left may take their time again.
+      // They crowded the table: now the others have their full time again.
       session.RunFor(seconds(100));
       EXPECT_EQ(session.ended(), early);
       for (const auto& client : later) EXPECT_EQ(client->Take(), "");
@@ -310,7 +310,7 @@ TEST(Crowd, HasAMinute) {
   });
 }
 
-// Who has come and gone, or relays, is not looked for.
+// Sessions that have ended, or that relay, do not count.
 TEST(Crowd, LeavesOthersAlone) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
@@ -327,7 +327,7 @@ TEST(Crowd, LeavesOthersAlone) {
   });
 }
 
-// Nor is one that has broken off, however it was then.
+// Nor do sessions that broke off, in whatever state.
 TEST(Crowd, ForgetsWhoHasBrokenOff) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
@@ -401,7 +401,7 @@ TEST(Patience, IsUsualWhileCapabilitiesAreNegotiated) {
   });
 }
 
-// One that upgrades in time is past it.
+// A client that upgrades in time is past this limit.
 TEST(Patience, EndsWithTheUpgrade) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("irc");

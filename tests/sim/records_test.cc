@@ -1,8 +1,8 @@
-// A dialogue reads lines of a server that is reached by TLS: whatever records the server
-// cuts them into, the client gets every line, once and in order, before the relay begins and
-// after; and a server that breaks off ends the session at once.
+// Tests a dialogue that reads the lines of a server with TLS: however the server cuts
+// them into records, the client gets every line once and in order, before and after the
+// relay begins; and a server that breaks off ends the session at once.
 //
-// Not for: what a client's records are cut into (inside_test.cc).
+// Not for: a client's records (inside_test.cc).
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Passes the server's lines on, one with each call, and no part of one. An empty line is the
-// last before the relay.
+// Passes on one whole line of the server with each call. An empty line is the last one
+// before the relay.
 class WholeLines final : public Negotiator {
  public:
   explicit WholeLines(const DialogueOptions& /*options*/) {}
@@ -99,7 +99,7 @@ TEST(Records, ALineIsCutAnywhere) {
   EXPECT_EQ(Received(With(octets)), lines);
 }
 
-// Of three records each, and each record ends amid a line.
+// Each has three records, and each record ends inside a line.
 std::vector<std::string> LongScript(size_t octets_of_a_record, const std::string& behind) {
   std::string text;
   for (int i = 0; text.size() < 3 * octets_of_a_record; ++i) {
@@ -118,7 +118,7 @@ TEST(Records, MoreThanABlockOfLines) {
   for (const size_t record : {1'000u, 5'000u, 9'001u, 16'384u}) {
     const std::vector<std::string> script = LongScript(record, "");
     EXPECT_EQ(Received(With(script)), Joined(script)) << record;
-    // All at once, in as many records as that takes.
+    // Everything at once, in as many records as it takes.
     EXPECT_EQ(Received(With({Joined(script)})), Joined(script)) << record;
   }
 }

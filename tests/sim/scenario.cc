@@ -8,9 +8,9 @@
 namespace starling::sim {
 namespace {
 
-// Few enough to be quick, enough that 20 and more overlap.
+// Few enough to be quick, and enough that 20 or more overlap.
 constexpr uint32_t kSessions = 40;
-// Most come within this time.
+// Most clients connect within this time.
 constexpr uint64_t kRushUs = 300;
 
 struct ListenerRow {
@@ -57,7 +57,7 @@ constexpr ListenerRow kListeners[] = {
     {"full", "pop3", TlsMode::kStartTls, Policy::kRequire, true, ProxyOut::kV2,
      ServerKind::kNeverAccepts, false},
 };
-// So many of them, where everything works, get most of the sessions.
+// This many listeners, on which everything works, get most of the sessions.
 constexpr size_t kWorking = 12;
 
 // Load balancers that may send PROXY headers connect from here.
@@ -69,9 +69,9 @@ void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool i
   backend.proxy = row.proxy;
   backend.tls.enabled = row.tls_out;
   if (row.tls_out) backend.tls.name = kServerName;
-  // One of the servers may be another's, who is not believed.
+  // One of the servers may be a stranger's, which the gateway must reject.
   const bool stranger = row.tls_out && world.rng().Chance(200);
-  // Several servers, so that a failed connect has somewhere to go.
+  // Several servers, so that the gateway can try another after a failed connect.
   const size_t servers = row.servers == ServerKind::kNeverAccepts ? 1 : 2;
   for (size_t i = 0; i < servers; ++i) {
     BackendSetup setup;
@@ -90,7 +90,7 @@ void AddBackend(World& world, Scenario& scenario, const ListenerRow& row, bool i
       scenario.backends.push_back(setup);
     }
   }
-  // One of the servers may be down without anybody noticing.
+  // One of the servers may be down; clients must not notice.
   if (row.servers == ServerKind::kUp && !stranger && world.rng().Chance(100)) {
     backend.servers.front() = world.FreshAddress(row.unix_backend);
   }
@@ -131,7 +131,7 @@ Character DrawCharacter(Rng& rng) {
 void DrawFaults(World& world, const Character& character) {
   Rng& rng = world.rng();
   Faults& faults = world.faults();
-  // These must never be noticed, so they are there on calm days too.
+  // These must never have a visible effect, so calm runs have them too.
   faults.partial_send = static_cast<uint32_t>(rng.Below(500));
   faults.short_receive = static_cast<uint32_t>(rng.Below(300));
   faults.delay = static_cast<uint32_t>(rng.Below(900));
@@ -172,7 +172,7 @@ uint64_t DrawOctets(Rng& rng) {
   return kMarkSize + 600 + rng.Below(most);
 }
 
-// What makes sense on that listener.
+// The kinds of client that make sense on this listener.
 ClientKind DrawClient(Rng& rng, const ListenerSetup& listener, bool is_mx) {
   if (listener.servers != ServerKind::kUp) return ClientKind::kStream;
   if (rng.Chance(450)) return ClientKind::kStream;
@@ -215,7 +215,8 @@ ClientKind DrawClient(Rng& rng, const ListenerSetup& listener, bool is_mx) {
 }
 
 BackendKind DrawBackend(Rng& rng, const SessionPlan& plan) {
-  // Without a header a backend learns too late whose leg it has.
+  // Without a PROXY header a backend learns too late which session a connection belongs
+  // to.
   if (plan.client != ClientKind::kStream || !plan.listener->proxy_out || rng.Chance(600)) {
     return BackendKind::kNormal;
   }
@@ -271,7 +272,7 @@ SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
   plan.pipelines = rng.Chance(500);
   plan.resumes = rng.Chance(500);
   if (rng.Chance(200)) plan.read_limit = static_cast<uint32_t>(rng.Between(200, 4'000));
-  // Most come at once; some when others have gone.
+  // Most clients connect early; some connect after others have gone.
   plan.start_us = static_cast<uint32_t>(rng.Below(rng.Chance(850) ? kRushUs : 3'000'000));
   return plan;
 }

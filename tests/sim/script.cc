@@ -3,8 +3,8 @@
 namespace starling::sim {
 namespace {
 
-// Every word a client says in plaintext carries this, to be found where it does
-// not belong.
+// Every command that a client gives in plaintext contains this, so that a backend detects
+// it where it does not belong.
 std::string Marked(uint32_t id) { return "PLAIN-" + std::to_string(id); }
 
 ScriptLine Greeting(std::string_view protocol) {
@@ -160,7 +160,7 @@ std::string TakeReply(std::string_view protocol, const ScriptLine& line, std::st
   for (std::string_view one = CutLine(rest); !one.empty(); one = CutLine(rest)) {
     if (first.empty()) first = one;
     if (!IsLast(protocol, line, one)) continue;
-    // POP3's last line is a dot; its first one says whether it is a success.
+    // The last line of a multi-line POP3 reply is a dot; the first line has the status.
     const std::string result(line.multi ? std::string_view(first) : one);
     in.erase(0, in.size() - rest.size());
     return result;

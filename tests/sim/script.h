@@ -1,5 +1,5 @@
-// What clients say before TLS, and how their replies are told apart, protocol by
-// protocol.
+// The clients' dialogues before TLS for each protocol, and how to recognise the end of a
+// reply.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,22 @@ namespace starling::sim {
 
 struct ScriptLine {
   std::string say;       // empty: only wait
-  uint32_t replies = 1;  // whole replies that belong to it
+  uint32_t replies = 1;  // how many whole replies to wait for
   std::string expect;    // what the last line of the last reply begins with
   std::string tag;       // IMAP
   bool multi = false;    // POP3: the reply ends with a dot
 };
 using Script = std::vector<ScriptLine>;
 
-// The dialogue of `plan` up to where its special part begins, or TLS.
+// The dialogue of `plan` up to its special part or TLS.
 Script MakeScript(const SessionPlan& plan);
 
 // The upgrade command of a protocol, and a harmless one.
 std::string UpgradeCommand(std::string_view protocol);
 std::string HarmlessCommand(std::string_view protocol);
 
-// Takes one whole reply off `in`: its last line, or nothing yet.
+// Removes one whole reply from `in` and returns its last line; nullopt if it is
+// incomplete.
 std::string TakeReply(std::string_view protocol, const ScriptLine& line, std::string& in);
 
 }  // namespace starling::sim

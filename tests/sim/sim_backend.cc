@@ -35,7 +35,8 @@ std::unique_ptr<TlsContext> MakeTls(ServerTls kind) {
   return std::move(TlsContext::Create(policy)).value();
 }
 
-// A leg that carries TLS sessions' plaintext: a greeting, then a stream each way.
+// A connection that carries a TLS session's plaintext: a greeting, then a stream in each
+// direction.
 class StreamLeg final : public BackendLeg {
  public:
   StreamLeg(const BackendContext& context, SocketId socket)
@@ -98,7 +99,8 @@ class StreamLeg final : public BackendLeg {
     return true;
   }
 
-  // A gateway that does not believe the server tries another, and this leg is none.
+  // A gateway that rejects the server's certificate tries another server; this connection
+  // ends.
   bool Secured() {
     if (wire_.ended() && !wire_.secure()) {
       stage_ = Stage::kDone;
@@ -115,7 +117,7 @@ class StreamLeg final : public BackendLeg {
     return true;
   }
 
-  // Of a server that does not do TLS as it should, what comes is no stream.
+  // The input of a server that breaks TLS is not a stream.
   bool Unheard() const {
     return kind() == BackendKind::kTlsStall || kind() == BackendKind::kTlsGarbage;
   }
@@ -162,7 +164,7 @@ class StreamLeg final : public BackendLeg {
     }
   }
 
-  // The client's stream; only its own octets may come, and in order.
+  // The client's stream: only its own octets may come, in order.
   bool Check() {
     if (Unheard()) wire_.in.clear();
     if (!wire_.in.empty()) {
@@ -195,7 +197,7 @@ class StreamLeg final : public BackendLeg {
     return true;
   }
 
-  // How far the stream goes before the client's end was seen, and in all.
+  // The length of the stream before the client's end, and its whole length.
   uint64_t Total() const {
     const bool midway = kind() == BackendKind::kCloseMid || kind() == BackendKind::kResetMid ||
                         kind() == BackendKind::kTruncateMid;
@@ -206,7 +208,7 @@ class StreamLeg final : public BackendLeg {
   void Produce() {
     if (stage_ != Stage::kStream || plan_ == nullptr) return;
     uint64_t until = Total();
-    // Who ends last still has something to say after the other's end.
+    // The side that ends last still sends something after the other's end.
     if (plan_->client_ends_first && !wire_.ended()) until = until * 3 / 4;
     while (wire_.flushed() && sent_ < until && wire_.open() && !wire_.failed()) {
       const size_t size = std::min(DrawPortion(world_.rng()), until - sent_);

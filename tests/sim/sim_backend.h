@@ -1,9 +1,9 @@
-// The servers behind the gateway. Each accepts legs and plays on each what the
-// session's plan says: greet, refuse, stay silent, stream, close or reset
-// midway; or, on a plaintext leg, speak SMTP.
+// The servers behind the gateway. Each accepts connections and plays what the session's
+// plan says: greet, refuse, stay silent, stream, close or reset midway; or, for a
+// plaintext session, speak SMTP.
 //
-// What a backend sees is checked at once: a PROXY header with the true client,
-// then the client's stream from its first octet, and nothing else.
+// A backend checks its input at once: a PROXY header with the true client, then the
+// client's stream from its first octet, and nothing else.
 #pragma once
 
 #include <memory>
@@ -23,18 +23,18 @@ enum class ServerTls : uint8_t { kNone, kBelieved, kStranger };
 struct BackendSetup {
   SocketAddress address;
   std::string protocol;              // `protocol:` of the listener it serves
-  bool proxy_header = true;          // one comes first
-  bool inside_tls = true;            // false: legs of clients without TLS
-  ServerTls tls = ServerTls::kNone;  // how the gateway reaches it
+  bool proxy_header = true;          // expect a PROXY header first
+  bool inside_tls = true;            // false: its clients do not use TLS
+  ServerTls tls = ServerTls::kNone;  // whether the gateway uses TLS to it
   int backlog = 128;
   bool accepts = true;
-  // What it says in place of greeting and stream, each within TLS a record of its own, and
-  // sent when the one before has long arrived. Then it ends as BackendKind says: kCloseMute,
-  // kTruncateMid, or not.
+  // What the server says instead of greeting and stream. Inside TLS each element is a
+  // record, sent long after the previous one has arrived. Then the server ends as
+  // BackendKind says: kCloseMute, kTruncateMid, or not at all.
   std::vector<std::string> script = {};
 };
 
-// What the legs of one server are made with.
+// The settings that all connections to a server share.
 struct BackendContext {
   World& world;
   Sessions& sessions;
@@ -61,11 +61,11 @@ class SimBackend {
   std::vector<std::unique_ptr<BackendLeg>> legs_;
 };
 
-// The part of every leg that reads the PROXY header.
+// The part of every connection that reads the PROXY header.
 class HeaderReader {
  public:
   enum class Status : uint8_t { kNeedMore, kDone, kBad };
-  // Takes the header off `in`, and looks up whose it is.
+  // Removes the header from `in` and finds its session.
   Status Take(std::string& in, Sessions& sessions, World& world);
   SessionPlan* plan() const { return plan_; }
 

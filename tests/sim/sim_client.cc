@@ -7,7 +7,7 @@
 namespace starling::sim {
 namespace {
 
-// After that long a client that waits for its end has found a bug.
+// A client that waits longer than this for its end has found a bug.
 constexpr std::chrono::minutes kPatience{30};
 
 }  // namespace
@@ -110,7 +110,7 @@ void SimClient::StepScript() {
     if (reply.empty()) return;
     if (++replies_ < line.replies) continue;
     if (!reply.starts_with(line.expect)) {
-      // A refusal: the rest is the gateway's last words.
+      // A refusal: the rest is the gateway's last message.
       stage_ = Stage::kWait;
       return;
     }
@@ -216,7 +216,7 @@ void SimClient::Drip() {
   world_.After(std::chrono::seconds(7), [this] { Drip(); });
 }
 
-// --- A message on a plaintext leg ---
+// --- A message in plaintext ---
 
 void SimClient::StepBody() {
   const uint64_t total = plan_.client_octets;

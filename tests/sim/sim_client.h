@@ -1,5 +1,5 @@
-// A client of the gateway: mail programs that do it right, attackers, and those
-// that vanish, stall or send nonsense. What it does is its session's plan.
+// A client of the gateway: a correct mail program, an attacker, or one that vanishes,
+// stalls or sends nonsense, as its session's plan says.
 //
 // TLS is BoringSSL's own client in memory (gateway/tls/test_client.h).
 #pragma once
@@ -21,7 +21,7 @@ class SimClient {
  public:
   SimClient(World& world, Sessions& sessions, SessionPlan& plan);
 
-  // Connects when the plan says so. Once it is over, plan.client_done is set.
+  // Connects when the plan says so, and sets plan.client_done at its end.
   void Start();
 
  private:
@@ -32,7 +32,7 @@ class SimClient {
   void Done();
   void WriteProxyHeader();
 
-  // Before TLS and on a plaintext leg (sim_client.cc).
+  // Before TLS and without it (sim_client.cc).
   void StepScript();
   void Say(std::string_view octets);
   void AfterScript();
@@ -57,9 +57,9 @@ class SimClient {
   Wire wire_;
   Stage stage_ = Stage::kScript;
   Script script_;
-  size_t line_ = 0;       // of the script
-  bool said_ = false;     // that line was sent
-  uint32_t replies_ = 0;  // to it, so far
+  size_t line_ = 0;       // index into the script
+  bool said_ = false;     // has sent that line
+  uint32_t replies_ = 0;  // replies to it so far
   std::unique_ptr<TestClient> tls_;
   StreamChecker checker_{kBackendMark};
   uint64_t sent_ = 0;

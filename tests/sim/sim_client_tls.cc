@@ -1,4 +1,4 @@
-// The client inside TLS: the handshake, a stream each way, and how it ends.
+// The client inside TLS: the handshake, a stream in each direction, and the end.
 #include <algorithm>
 
 #include "tests/sim/sim_client.h"
@@ -6,7 +6,7 @@
 namespace starling::sim {
 namespace {
 
-// Endings that come after a stream and are no orderly end.
+// Disorderly ends after a stream.
 bool HasDeed(ClientKind kind) {
   switch (kind) {
     case ClientKind::kHalfRecord:
@@ -73,7 +73,7 @@ void SimClient::StepTls() {
   }
   if (tls_->closed()) plan_.client_saw_end = true;
   if (tls_->closed() && checker_.position() == 0) {
-    // Turned away inside TLS, or a backend that had nothing to say.
+    // The gateway turned the client away inside TLS, or the backend said nothing.
     stage_ = Stage::kWait;
     return EndStream();
   }
@@ -83,8 +83,8 @@ void SimClient::StepTls() {
   if (!tls_->closed() || !more_to_say) Done();
 }
 
-// The backend's greeting where it is passed on, or somebody's last words; from
-// the mark on it is the backend's stream.
+// The backend's greeting, if the gateway passes it on, or a last message. The backend's
+// stream begins with its mark.
 void SimClient::TakePlaintext() {
   std::string plain = std::exchange(tls_->received, {});
   if (checker_.position() == 0) {
@@ -102,7 +102,7 @@ void SimClient::TakePlaintext() {
 }
 
 void SimClient::Produce() {
-  // Who ends last still has something to say after the other's end.
+  // The side that ends last still sends something after the other's end.
   uint64_t until = plan_.client_octets;
   if (!plan_.client_ends_first && !tls_->closed()) until = until * 3 / 4;
   while (sent_ < until && wire_.flushed() && wire_.open() && !wire_.failed()) {
@@ -114,7 +114,7 @@ void SimClient::Produce() {
   }
   if (sent_ < plan_.client_octets || !wire_.flushed() || stream_ended_) return;
   if (HasDeed(plan_.client)) {
-    // The backend has spoken, so octets are being relayed.
+    // The backend has sent something, so the gateway is relaying.
     if (!deed_done_ && checker_.known()) Deed();
   } else if (plan_.client_ends_first || tls_->closed()) {
     EndStream();

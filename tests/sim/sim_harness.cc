@@ -1,6 +1,5 @@
-// The ring's conformance suite on the simulated ring: the simulated sockets
-// stand for the ordinary ones. What the suite finds here and not on Linux is a
-// bug of the simulator.
+// Runs the ring's conformance suite on the simulated ring, with simulated sockets. A
+// failure here that does not occur on Linux is a bug of the simulator.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -96,7 +95,7 @@ class SimHarness final : public RingHarness {
 
 std::unique_ptr<RingHarness> Calm() { return std::make_unique<SimHarness>(); }
 
-// Completions are late and out of order between descriptors; results are as calm.
+// Completions are late and out of order between descriptors; results are as in calm runs.
 std::unique_ptr<RingHarness> Late() {
   auto harness = std::make_unique<SimHarness>();
   harness->faults().delay = 500;

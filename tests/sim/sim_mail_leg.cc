@@ -1,6 +1,6 @@
-// A mail server on a plaintext leg: SMTP as far as a sender needs it. What it
-// gets must be commands that a client of the simulation sends there, and a
-// message of coded text, whole and in order.
+// A mail server for plaintext sessions: SMTP as far as a sender needs it. It checks that
+// its input is commands of a simulated client and a message of coded text, whole and in
+// order.
 #include "protocols/contract/negotiator.h"
 #include "tests/sim/sim_backend.h"
 
@@ -56,7 +56,8 @@ class MailLeg final : public BackendLeg {
     return true;
   }
 
-  // A gateway that does not believe the server tries another, and this leg is none.
+  // A gateway that rejects the server's certificate tries another server; this connection
+  // ends.
   bool Greet() {
     if (!wire_.secure()) {
       if (wire_.ended()) wire_.Close();
@@ -93,7 +94,7 @@ class MailLeg final : public BackendLeg {
   }
 
   bool TakeData() {
-    // The end may be cut anywhere: keep what could be its beginning.
+    // The end mark may be cut anywhere: keep octets that could be its beginning.
     const uint64_t total = plan_->client_octets;
     const size_t body = std::min<uint64_t>(wire_.in.size(), total - got_);
     if (wire_.in.compare(0, body, CodedText(plan_->id, got_, body)) != 0) {

@@ -6,7 +6,7 @@
 namespace starling::sim {
 namespace {
 
-// Fast and good enough to notice a change.
+// A hash that is fast, and good enough to notice a change.
 uint64_t HashOf(std::span<const uint8_t> data) {
   uint64_t hash = 0x9e3779b97f4a7c15 ^ data.size();
   size_t i = 0;
@@ -23,7 +23,7 @@ uint64_t HashOf(std::span<const uint8_t> data) {
 }  // namespace
 
 SimRing::SimRing(const RingOptions& options, World& world) : options_(options), world_(world) {
-  // The last kMostListeners entries are the listeners' own.
+  // The last kMostListeners entries are reserved for listeners.
   table_.resize(2 * options.sessions + options.accepts + 64 + kMostListeners);
   const uint32_t buffers = options.small_buffers + options.large_buffers;
   memory_.resize(size_t{options.small_buffers} * options.small_buffer_size +
@@ -35,7 +35,7 @@ SimRing::SimRing(const RingOptions& options, World& world) : options_(options), 
 }
 
 SimRing::~SimRing() {
-  // What the kernel does when a ring goes away.
+  // Does what the kernel does when a ring is closed.
   for (Entry& entry : table_) {
     if (entry.os_fd >= 0) world_.CloseListener(entry.os_fd);
     if (entry.socket != kNoSocket) world_.Close(entry.socket);
@@ -202,7 +202,7 @@ void SimRing::Deliver(std::vector<Completion>& out) {
 
 void SimRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
   if (!started_) return world_.Fail("Turn before Start");
-  // A turn takes a little time, whatever it does.
+  // Each turn takes a little time, even if it does nothing.
   const MonoTime after = world_.now() + std::chrono::microseconds(1);
   while (world_.RunNext(after)) {
   }
@@ -212,7 +212,7 @@ void SimRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
     Deliver(out);
     if (out.size() > had || world_.now() >= deadline || world_.TakeInterrupt()) return;
     const MonoTime next = done_.empty() ? deadline : std::min(deadline, done_.front().ready);
-    // A real ring would now wait for ever; whoever drives this one finds out.
+    // A real ring would now wait for ever; the driver of this one notices.
     if (!world_.RunNext(next) && next == kNever) return world_.set_stuck();
   }
 }
@@ -241,7 +241,7 @@ std::span<uint8_t> SimRing::Buffer(BufferId id) {
 void SimRing::ReturnBuffer(BufferId id) {
   const std::span<uint8_t> memory = Buffer(id);
   if (memory.empty()) return;
-  // Whoever still reads it finds nonsense.
+  // A caller that still reads the buffer finds nonsense.
   std::memset(memory.data(), 0xdb, memory.size());
   buffer_out_[static_cast<size_t>(id)] = false;
   --buffers_out_;

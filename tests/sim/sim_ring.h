@@ -1,12 +1,10 @@
-// A ring on the simulated world: the same interface, completions, results and
-// freedoms as the real one (gateway/io/ring.h), with chance where the kernel
-// has its own mind: sends are partial, receives short, completions late and out
-// of order between descriptors.
+// A ring on the simulated world: the same interface, completions and results as the real
+// one (gateway/io/ring.h). Where the kernel is free to choose, the simulation draws:
+// partial sends, short receives, late completions, and any order between descriptors.
 //
-// It also checks its caller, and reports what is wrong to World::Fail: two
-// sends in flight on a descriptor, use of a free index, memory of a send that
-// changed in flight, a buffer given back twice. Whoever drives it asks for what
-// is left at the end (BuffersOut, DescriptorsInUse).
+// It also checks its caller, and reports errors to World::Fail: two sends in flight on a
+// descriptor, use of a free index, memory of a send that changed in flight, a buffer
+// returned twice. At the end the driver asks for leaks (BuffersOut, DescriptorsInUse).
 //
 // Linking //tests/sim:sim_ring provides Ring::Create, ProbeRing, Pack and time.
 #pragma once
@@ -32,7 +30,7 @@ class SimRing final : public Ring {
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                     bool want_local, Tag tag) override;
-  // The simulated network knows no source addresses, and resets no data channels.
+  // The simulated network has no source addresses and resets no data channels.
   void OpenData(Fd fd, const SocketAddress& address, const Endpoint& /*source*/, Tag tag) override {
     OpenUpstream(fd, address, {}, false, tag);
   }
@@ -47,7 +45,7 @@ class SimRing final : public Ring {
   void ReturnBuffer(BufferId id) override;
   uint32_t BuffersOut() const override { return buffers_out_; }
   uint32_t DescriptorsInUse() const override;
-  void Submit() override {}  // what is asked for is known at once
+  void Submit() override {}  // requests take effect at once
   void Turn(MonoTime deadline, std::vector<Completion>& out) override;
   void Wake() override { woken_ = true; }
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
@@ -68,10 +66,10 @@ class SimRing final : public Ring {
   static constexpr std::array<const char*, static_cast<size_t>(Kind::kCount)> kKindNames = {
       "ACCEPT", "OPEN", "RECV", "PEEK", "SEND", "SHUTDOWN", "CANCEL", "CLOSE"};
 
-  // The last entries of the table are the listeners' own.
+  // The last entries of the table are reserved for listeners.
   static constexpr size_t kMostListeners = 256;
 
-  // Asked for and not yet done.
+  // A request that is not done yet.
   struct Request {
     Kind kind = Kind::kCount;
     Fd fd = kNoFd;
@@ -81,21 +79,21 @@ class SimRing final : public Ring {
     std::span<const uint8_t> data;
     const SocketAddress* address = nullptr;
     uint64_t data_hash = 0;
-    size_t sent = 0;  // of `data`, so far
+    size_t sent = 0;  // octets of `data` so far
     bool want_local = false;
-    bool tried = false;    // the kernel has looked at it once
+    bool tried = false;    // the kernel has tried it once
     bool partial = false;  // this send takes less than it could
     bool finished = false;
   };
-  // Done and not yet seen by the caller.
+  // A completion that the caller has not seen yet.
   struct Done {
     MonoTime ready;
     Completion completion;
     Kind kind = Kind::kCount;
     Fd fd = kNoFd;
-    std::span<const uint8_t> data;  // of a send: to be unchanged until now
+    std::span<const uint8_t> data;  // of a send: must not change before the completion
     uint64_t data_hash = 0;
-    bool frees = false;  // the index is free once this was seen
+    bool frees = false;  // frees the index when the caller sees it
   };
   struct Entry {
     enum class State : uint8_t { kFree, kListener, kOpening, kOpen, kClosing };
@@ -104,7 +102,7 @@ class SimRing final : public Ring {
     int os_fd = -1;
     bool want_local = false;
     uint32_t unseen = 0;  // requests whose completion the caller has not seen
-    bool gone = false;    // free as soon as all was seen
+    bool gone = false;    // free as soon as the caller has seen all
     bool sending = false;
     bool receiving = false;
     MonoTime last_ready{};  // completions of one descriptor stay in order
@@ -118,7 +116,7 @@ class SimRing final : public Ring {
   }
   Entry& At(Fd fd) { return table_[static_cast<size_t>(fd)]; }
 
-  // Does what can be done now, in the order asked for.
+  // Does the requests that are possible now, in order.
   void Poll();
   void Try(Request& request);
   void TryAccept(Request& request);
@@ -127,7 +125,7 @@ class SimRing final : public Ring {
   void TrySend(Request& request);
   // Ends all other requests on the descriptor.
   void Abort(Fd fd);
-  // `frees`: the index is free again once the completion was seen.
+  // `frees`: the index is free again once the caller has seen the completion.
   void Finish(Request& request, int32_t result, bool frees = false);
   void Finish(Request& request, Completion completion, bool frees = false);
   void Deliver(std::vector<Completion>& out);
@@ -145,12 +143,12 @@ class SimRing final : public Ring {
   std::vector<Entry> table_;
   std::vector<Request> requests_;
   std::vector<Done> done_;
-  std::vector<uint8_t> memory_;                       // of all receive buffers
+  std::vector<uint8_t> memory_;                       // all receive buffers
   std::vector<bool> buffer_out_;                      // by id
   std::array<std::deque<BufferId>, 2> free_buffers_;  // first in, first out, as the kernel
   uint32_t buffers_out_ = 0;
   uint32_t armed_accepts_ = 0;
-  uint16_t next_port_ = 30'000;  // our own, towards backends
+  uint16_t next_port_ = 30'000;  // source port towards backends
   uint64_t seen_changes_ = ~uint64_t{0};
   bool asked_ = false;
   std::array<uint64_t, static_cast<size_t>(Kind::kCount)> counts_{};

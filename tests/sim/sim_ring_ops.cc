@@ -1,4 +1,4 @@
-// What the kernel does with a ring's requests, against the simulated network.
+// Executes a ring's requests on the simulated network, as the kernel would.
 #include <algorithm>
 #include <cerrno>
 
@@ -32,7 +32,7 @@ void SimRing::Finish(Request& request, Completion completion, bool frees) {
   done.data = request.data;
   done.data_hash = request.data_hash;
   done.frees = frees;
-  // A close may be seen before what it ended.
+  // The completion of a close may come before those of the operations that it ended.
   if (request.kind == Kind::kClose && world_.rng().Chance(world_.faults().delay)) {
     done.ready = world_.now();
   }
@@ -91,7 +91,7 @@ void SimRing::TryAccept(Request& request) {
   }
   const Fd fd = FreeAcceptIndex();
   if (fd == kNoFd) {
-    // The client was taken from the backlog and sees the end.
+    // The accept took the client from the backlog, so the client sees the end.
     world_.Close(socket);
     return Finish(request, -ENFILE);
   }
@@ -158,8 +158,8 @@ void SimRing::TryRecv(Request& request) {
   Finish(request, completion);
 }
 
-// As with MSG_WAITALL: all of it, unless something ends it before; what ends it
-// is then the next send's result.
+// As with MSG_WAITALL: sends everything unless an error occurs; the next send then
+// reports the error.
 void SimRing::TrySend(Request& request) {
   Entry& entry = At(request.fd);
   if (world_.Writable(entry.socket)) MaybeBreak(entry.socket);

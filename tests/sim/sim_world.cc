@@ -63,7 +63,7 @@ void World::Trace(std::string_view what, int64_t a, int64_t b, int64_t c) {
 
 void World::Fail(std::string message) {
   if (print_) std::printf("FAILURE: %s\n", message.c_str());
-  // One cause can have many effects; the first ones tell.
+  // One cause can have many effects; the first reports suffice.
   if (failures_.size() < 20) failures_.push_back(std::move(message));
 }
 
@@ -79,7 +79,7 @@ int World::Listen(const SocketAddress& address, int backlog) {
 void World::CloseListener(int os_fd) {
   const auto found = listeners_.find(os_fd);
   if (found == listeners_.end()) return;
-  // What waits was never accepted: its clients are reset.
+  // Nobody accepted the waiting connections: resets their clients.
   for (const SocketId id : found->second.waiting) Reset(id);
   by_address_.erase(found->second.address.ToString());
   listeners_.erase(found);
@@ -184,7 +184,7 @@ void World::Changed(SocketId id) {
     Socket& woken = sockets_[id];
     woken.wake_queued = false;
     if (!woken.open || !woken.watch) return;
-    const std::function<void()> call = woken.watch;  // it may grow sockets_
+    const std::function<void()> call = woken.watch;  // the call may make sockets_ grow
     call();
   });
 }
@@ -200,7 +200,7 @@ int World::Write(SocketId id, std::span<const uint8_t> data) {
   Socket& peer = sockets_[socket.peer];
   if (!peer.open) {
     if (socket.is_unix) return -EPIPE;
-    // TCP takes the octets; the other machine answers them with a reset.
+    // TCP takes the octets, and the other machine answers with a reset.
     const size_t size = data.size();
     socket.dead = true;
     socket.error = socket.ended ? EPIPE : ECONNRESET;
@@ -292,7 +292,7 @@ void World::Close(SocketId id) {
   if (unread) {
     ReceiveReset(socket.peer);
   } else if (socket.is_unix && sockets_[socket.peer].open) {
-    Changed(socket.peer);  // its next send is EPIPE
+    Changed(socket.peer);  // its next send fails with EPIPE
   }
   socket.rx.clear();
   socket.head = 0;

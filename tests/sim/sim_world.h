@@ -1,10 +1,10 @@
-// The world of one simulated run: time, chance, what is to happen, a network of
-// byte streams, the trace and what went wrong. One object a run, one thread.
+// The world of one simulated run: time, randomness, future events, a network of byte
+// streams, the trace, and the errors. Each run has one, in one thread.
 //
-// Sockets behave as Linux's do where a ring can see it: TCP takes what was
-// received before a reset and then reports the reset once; Unix streams refuse
-// with EAGAIN when a backlog is full, TCP waits; closing with unread input
-// resets. tests/sim runs the ring's conformance suite to keep that honest.
+// Sockets behave as Linux's do where a ring can see it: TCP delivers the octets before a
+// reset and then reports the reset once; with a full backlog Unix streams refuse with
+// EAGAIN, and TCP waits; closing with unread input resets. The ring's conformance suite
+// runs on it to check that.
 //
 // Not for: rings (sim_ring.h), what clients and backends do (sim_client.h,
 // sim_backend.h).
@@ -34,15 +34,15 @@ using Duration = std::chrono::nanoseconds;
 using SocketId = int32_t;
 inline constexpr SocketId kNoSocket = -1;
 
-// How often the ring is unkind, in cases out of 1000, and the bounds of sizes.
+// The faults of the ring, in cases out of 1000, and the bounds of sizes.
 struct Faults {
   uint32_t partial_send = 0;
   uint32_t short_receive = 0;
-  uint32_t break_connection = 0;  // a send or receive finds the network gone
-  uint32_t delay = 0;             // a completion is seen later than it happened
+  uint32_t break_connection = 0;  // a send or receive finds the connection broken
+  uint32_t delay = 0;             // a completion comes later than it happened
   uint32_t max_delay_us = 0;
   uint32_t accept_error = 0;       // ECONNABORTED instead of a connection
-  uint32_t min_capacity = 65'536;  // octets that a socket's receive side holds
+  uint32_t min_capacity = 65'536;  // octets of a socket's receive buffer
   uint32_t max_capacity = 65'536;
 };
 
@@ -52,23 +52,23 @@ class World {
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
-  // The one that exists; the ring and the clock find it here.
+  // The only instance; the ring and the clock find it here.
   static World& Current();
 
   Rng& rng() { return rng_; }
   Faults& faults() { return faults_; }
 
-  // --- Time. It passes only in RunNext. ---
+  // --- Time, which passes only in RunNext. ---
   MonoTime now() const { return now_; }
   void After(Duration delay, std::function<void()> action);
   void At(MonoTime when, std::function<void()> action);
-  // Runs the next event if it lies at or before `until`; otherwise moves the
-  // time to `until`. False when there was no event.
+  // Runs the next event if it is due at or before `until`; otherwise moves the time to
+  // `until` and returns false.
   bool RunNext(MonoTime until);
-  // Ends the ring's wait at its next look (for the driver).
+  // Makes the ring's wait end (for the driver).
   void Interrupt() { interrupted_ = true; }
   bool TakeInterrupt() { return std::exchange(interrupted_, false); }
-  // A ring waits, and nothing will ever happen any more.
+  // A ring waits, and there will never be another event.
   void set_stuck() { stuck_ = true; }
   bool TakeStuck() { return std::exchange(stuck_, false); }
 
@@ -79,21 +79,21 @@ class World {
   void Fail(std::string message);
   const std::vector<std::string>& failures() const { return failures_; }
 
-  // --- Listening. `backlog` + 1 connections wait at most. ---
-  // Returns what stands for an OS descriptor.
+  // --- Listening. `backlog` + 1 connections wait at most. --- Returns a number that
+  // stands for an OS descriptor.
   int Listen(const SocketAddress& address, int backlog);
   void CloseListener(int os_fd);
-  // The oldest connection that waits, or kNoSocket.
+  // The oldest waiting connection, or kNoSocket.
   SocketId Accept(int os_fd);
   bool IsListening(int os_fd) const { return listeners_.contains(os_fd); }
   bool IsUnixListener(int os_fd) const { return listeners_.at(os_fd).address.is_unix(); }
-  // Connecting there is never answered.
+  // Nobody answers connects to this address.
   void MakeBlackHole(const SocketAddress& address) { black_holes_.push_back(address.ToString()); }
-  // A fresh port of 127.0.0.1, or a fresh abstract Unix name.
+  // An unused port of 127.0.0.1, or an unused abstract Unix name.
   SocketAddress FreshAddress(bool is_unix);
 
-  // --- Connections. Results are as of the system call: a count or -errno. ---
-  // 0 and `socket`; -EINPROGRESS when it neither succeeds nor fails now.
+  // --- Connections. Results are those of the system call: a count or -errno. --- 0 and
+  // sets `socket`; -EINPROGRESS if it neither succeeds nor fails now.
   int Connect(const SocketAddress& address, const Endpoint& from, SocketId* socket);
   Endpoint FreshEndpoint();  // a client's address and port, never used before
   int Write(SocketId id, std::span<const uint8_t> data);
@@ -103,39 +103,39 @@ class World {
   bool Writable(SocketId id) const;  // Write() would not be -EAGAIN
   size_t Waiting(SocketId id) const { return sockets_[id].Size(); }
   int ShutdownWrite(SocketId id);
-  // What came is acknowledged with the next octets or the end that the socket sends, or by
-  // this. Nothing here does it after a while, as a kernel would.
+  // A socket acknowledges its input with the next octets or the end that it sends, or by
+  // this call. Unlike a kernel, the simulation never acknowledges after a delay.
   void Acknowledge(SocketId id) { sockets_[sockets_[id].peer].unacknowledged = false; }
-  // A client with Nagle's algorithm on would now send nothing small.
+  // Whether Nagle's algorithm would hold back a small write now.
   bool Unacknowledged(SocketId id) const { return sockets_[id].unacknowledged; }
   void Close(SocketId id);  // resets when input is unread or it is TCP's abortive kind
   void Reset(SocketId id);  // closes with RST
-  void Break(SocketId id);  // the network between the two ends is gone: both are reset
+  void Break(SocketId id);  // breaks the network between the two ends: resets both
   bool WasBroken(SocketId id) const { return sockets_[id].broken; }
   bool IsOpen(SocketId id) const { return sockets_[id].open; }
-  // The other side's direction has ended, orderly, and all was read.
+  // The peer has ended its direction in an orderly way, and everything was read.
   bool AtEnd(SocketId id) const;
   Endpoint LocalOf(SocketId id) const { return sockets_[id].local; }
   Endpoint PeerOf(SocketId id) const { return sockets_[id].remote; }
 
-  // `call` runs a little after each change that the owner may want to see: octets, an
-  // end, room, a waiting connection. Changes meanwhile are one call.
+  // Runs `call` a little after each change: octets, an end, room, a waiting connection.
+  // Several changes in the meantime cause one call.
   void Watch(SocketId id, std::function<void()> call) { sockets_[id].watch = std::move(call); }
   void WatchListener(int os_fd, std::function<void()> call);
-  // Counts changes of the network, so that a ring looks only after one.
+  // Counts changes of the network, so that a ring looks only after a change.
   uint64_t changes() const { return changes_; }
 
  private:
   struct Socket {
     bool open = false;
     bool is_unix = false;
-    bool ended = false;   // received: the peer's end of data
-    bool shut = false;    // sent: our end of data
+    bool ended = false;   // has received the peer's end of data
+    bool shut = false;    // has sent its end of data
     bool dead = false;    // reset, or the peer is gone for good
-    int error = 0;        // reported once, after what was received before
+    int error = 0;        // to report once, after the octets received before
     bool broken = false;  // by Break()
     bool wake_queued = false;
-    bool unacknowledged = false;  // something that was sent
+    bool unacknowledged = false;  // has sent unacknowledged octets
     SocketId peer = kNoSocket;
     size_t capacity = 0;
     size_t head = 0;
@@ -168,7 +168,7 @@ class World {
   void WakeListener(int os_fd);
   Duration WakeDelay();
   void ReceiveReset(SocketId id);
-  // A pending error, taken; or -EPIPE.
+  // Takes and returns the pending error, or -EPIPE.
   int SendError(Socket& socket);
 
   Rng rng_;

@@ -11,7 +11,7 @@
 namespace starling::sim {
 namespace {
 
-// Far beyond what any run needs; a worker that spins gets there.
+// Far more than any run needs; only a worker that spins reaches it.
 constexpr uint64_t kMostTurns = 400'000;
 
 class Simulation final : public Sessions {
@@ -105,7 +105,7 @@ class Simulation final : public Sessions {
       }
       if (++result_.turns > kMostTurns) world_.Fail("the worker spins");
     }
-    // Backends and clients see the last of it.
+    // Lets backends and clients see the last events.
     const MonoTime end = world_.now() + std::chrono::minutes(1);
     while (world_.failures().empty() && world_.RunNext(end)) {
     }
@@ -133,7 +133,7 @@ class Simulation final : public Sessions {
                    static_cast<int64_t>(record.reason), static_cast<int64_t>(record.downstream_in));
       ++result_.reasons[static_cast<size_t>(record.reason)];
       SessionPlan* plan = ByEndpoint(record.peer);
-      // A session that ended before its PROXY header did is known by its socket.
+      // A session that ended inside its PROXY header is identified by its socket.
       for (SessionPlan& other : scenario_.plans) {
         if (plan == nullptr && other.connects_from == record.peer) plan = &other;
       }
@@ -169,7 +169,7 @@ class Simulation final : public Sessions {
     if (starttls && !passes_greeting && plan.client_got > 0 && !plan.client_text.empty()) {
       world_.Fail(plan.Name() + " got a second greeting: " + plan.client_text);
     }
-    // Of an attack nothing reaches a backend.
+    // No octet of an attack may reach a backend.
     const auto reason = plan.reason;
     if (reason == EndReason::kPlaintextInjection && (plan.tls_up || plan.fresh_legs > 0)) {
       world_.Fail(plan.Name() + " was refused too late");

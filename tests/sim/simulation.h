@@ -1,10 +1,10 @@
-// One simulated run: the real worker on the simulated ring, clients and backends
-// around it, from a seed. The same seed gives the same run, octet by octet.
+// One simulated run from a seed: the real worker on the simulated ring, with clients and
+// backends around it. The same seed gives the same run, octet by octet.
 //
-// What must hold in every run, whatever its faults: streams are prefixes of what
-// was sent, nothing foreign among them; every session accepted ends once, with
-// one reason; nothing is left at the end (buffers, blocks, descriptors, gauges);
-// the worker never spins. In a calm run every session ends whole, and as planned.
+// Invariants of every run, whatever its faults: a received stream is a prefix of the sent
+// one, without foreign octets; every accepted session ends once, with one reason; nothing
+// leaks (buffers, blocks, descriptors, gauges); the worker never spins. In a calm run
+// every session also ends complete and as planned.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ struct RunResult {
   std::array<uint64_t, kEndReasonCount> reasons{};
   uint32_t accepted = 0;
   uint32_t resumed = 0;       // handshakes with a ticket
-  uint32_t most_at_once = 0;  // clients connected
+  uint32_t most_at_once = 0;  // most clients connected at a time
   uint64_t turns = 0;
 };
 

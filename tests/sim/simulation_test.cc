@@ -1,4 +1,4 @@
-// Thousands of simulated runs, each twice.
+// Runs thousands of simulations, each twice.
 //
 //   SIM_SEED=n     that seed alone
 //   SIM_SEEDS=n    that many, from 1 (or from SIM_SEED) on
@@ -22,7 +22,7 @@ namespace {
 #endif
 #endif
 
-// Every reason is reached in that many.
+// This many seeds reach every reason.
 constexpr uint64_t kFullRun = 2'000;
 #ifdef STARLING_SIM_SLOW
 constexpr uint64_t kDefaultSeeds = 300;
@@ -42,9 +42,9 @@ std::string Describe(uint64_t seed, const RunResult& result) {
   return text;
 }
 
-// No simulated client speaks Telnet, HTTP or FTP, gives commands for minutes, or has a server
-// with an endless greeting. Their own tests reach these (pre_relay_test.cc,
-// protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py).
+// The simulation has no clients of Telnet, HTTP or FTP, none that gives commands for
+// minutes, and no server with an endless greeting. Other tests reach these reasons
+// (pre_relay_test.cc, protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py).
 bool IsOfOthers(EndReason reason) {
   constexpr EndReason kOthers[] = {
       EndReason::kTlsRequired,    EndReason::kDataDropped,     EndReason::kClientBareEnd,

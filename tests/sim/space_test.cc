@@ -1,6 +1,7 @@
-// White space between an upgrade command and TLS, where the protocol's row lets some stand
-// there, in simulated time, through the real worker: wherever it comes and however the
-// network cuts it, so many octets are dropped, and anything else is an injection.
+// Tests white space between an upgrade command and TLS, where the protocol's row allows
+// some, in simulated time, with the real worker: wherever it comes and however the
+// network cuts it, the worker drops as many octets as are allowed, and treats anything
+// else as an injection.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -24,11 +25,11 @@ constexpr std::string_view kStartTls = "<starttls xmlns='urn:ietf:params:xml:ns:
 constexpr std::string_view kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 constexpr size_t kMost = 16;
 
-// What a client says beside the header, the command and TLS.
+// What a client says in addition to the header, the command and TLS.
 struct Between {
   std::string with_command;  // in one segment
-  std::string later;         // at once, in a segment of its own
-  std::string after_reply;   // the go-ahead has been read
+  std::string later;         // at once, in a separate segment
+  std::string after_reply;   // after it has read the go-ahead
   std::string with_hello;    // in one segment
 
   std::string all() const { return with_command + later + after_reply + with_hello; }
@@ -67,7 +68,7 @@ class Client {
     EXPECT_EQ(session.world().Connect(plan.listener->address, plan.endpoint, &socket_), 0);
   }
 
-  // The whole of it; whether TLS came up.
+  // Plays the whole session. Returns whether TLS came up.
   bool Upgrade(const Between& between) {
     Put(kHeader);
     ReadUntil("</stream:features>");
@@ -90,7 +91,7 @@ class Client {
   }
 
  private:
-  // A session that has ended reads no more.
+  // An ended session reads nothing more.
   void Put(std::string_view octets) {
     if (octets.empty() || !session_.world().Writable(socket_)) return;
     session_.world().Write(socket_,

@@ -1,4 +1,5 @@
-// The order of a turn: handshakes wait for relays, and for the key, by the limits.
+// Tests the order of a turn: handshakes wait for relays and, by the limits, for the
+// private key.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -29,7 +30,7 @@ Case OneClient() {
           2'000};
 }
 
-// Connections that have been accepted, each with a hello that it has not sent yet.
+// Accepted connections, each with a hello that it has not sent yet.
 struct Hellos {
   explicit Hellos(OneSession& session, std::vector<uint16_t> groups, std::vector<uint16_t> shares) {
     for (size_t i = 0; i < kHellos; ++i) {
@@ -55,7 +56,7 @@ struct Hellos {
     }
   }
 
-  // What the gateway has said, and what the client says to that.
+  // The gateway's octets, and the client's answer.
   void Take(World& world) {
     for (size_t i = 0; i < kHellos; ++i) {
       uint8_t space[4'096];
@@ -75,7 +76,7 @@ uint64_t Waits(OneSession& session) {
                                              static_cast<size_t>(Limit::kKeyOperations));
 }
 
-// How many of the hellos that come at once have to wait for a later turn.
+// How many of the hellos that arrive at once must wait for a later turn.
 uint64_t WaitsBeside(bool relays) {
   uint64_t waits = 0;
   RunInThread([&] {
@@ -99,9 +100,10 @@ TEST(Turn, DoesAsManyKeyOperationsAsItMay) {
 
 TEST(Turn, DoesOneKeyOperationWhileSessionsRelay) { EXPECT_EQ(WaitsBeside(true), kHellos - 1); }
 
-// The key is used after the second hello, so that waits as the first one did.
+// The server uses the key after the second hello, so that hello waits as the first one
+// did.
 TEST(Turn, AnotherHelloWaitsAsWell) {
-  constexpr uint16_t kP521 = 25, kX25519 = 29;  // the first is not on the gateway's list
+  constexpr uint16_t kP521 = 25, kX25519 = 29;  // the gateway does not support the first
   RunInThread([] {
     OneSession session(OneClient());
     Hellos hellos(session, {kP521, kX25519}, {kP521});

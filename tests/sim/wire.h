@@ -1,5 +1,5 @@
-// A client's or backend's end of a connection: what waits to be written, what
-// was read, and being woken when either can go on.
+// One end of a connection, of a client or a backend: the octets to write, the octets
+// read, and a call when either can continue.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace starling::sim {
 
-// How much is written at a time: mostly less than a record, sometimes several.
+// How much to write at a time: mostly less than a record, sometimes several records.
 inline uint64_t DrawPortion(Rng& rng) { return rng.Between(1, rng.Chance(150) ? 60'000 : 8'192); }
 
 class Wire {
@@ -22,16 +22,16 @@ class Wire {
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
 
-  // `wake` is called when there is something to read or room to write.
+  // Calls `wake` when there is something to read or room to write.
   void Attach(SocketId socket, std::function<void()> wake) {
     socket_ = socket;
     world_.Watch(socket, std::move(wake));
   }
   bool open() const { return socket_ != kNoSocket && world_.IsOpen(socket_); }
 
-  // From here on TLS, as its server: `in` and what is sent are plaintext then.
+  // From now on speaks TLS as the server: `in` and sent octets are then plaintext.
   void StartTls(TlsContext& context);
-  // TLS is there, or was never begun.
+  // TLS is established, or was never begun.
   bool secure() const { return tls_ == nullptr || tls_->connected(); }
 
   void Send(std::string_view octets) {
@@ -41,16 +41,16 @@ class Wire {
   void Flush();
   bool flushed() const { return out_.empty() && plain_.empty(); }
 
-  // Reads up to `max` octets behind `in`. True: more waits.
+  // Appends up to `max` octets to `in`. True if more waits.
   bool Receive(size_t max);
   std::string in;
-  bool ended() const { return ended_; }    // the other side's direction is over
-  bool failed() const { return failed_; }  // reset, or cut off within TLS
+  bool ended() const { return ended_; }    // the peer has ended its direction
+  bool failed() const { return failed_; }  // reset, or cut off inside TLS
   bool was_broken() const { return open() && world_.WasBroken(socket_); }
 
-  // Ends our direction once all is written.
+  // Ends this direction once everything is written.
   void ShutdownWhenFlushed();
-  // The same, without a word of TLS about it.
+  // The same without close_notify.
   void TruncateWhenFlushed();
   void Close() {
     if (open()) world_.Close(socket_);
@@ -68,7 +68,7 @@ class Wire {
   std::string out_;
   std::unique_ptr<TestServer> tls_;
   std::string plain_;    // to be sealed
-  bool closed_ = false;  // close_notify was sent, or shall not be
+  bool closed_ = false;  // has sent close_notify, or must not send it
   bool ended_ = false;
   bool failed_ = false;
   bool shut_ = false;
