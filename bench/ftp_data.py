@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""What FTP's data channels cost beside a relay of the same octets: the gateway's CPU a
-gigabyte, in both directions, of one server that writes and reads by the same calls behind
-both. Prints the ratios of rounds in turn, all in one run.
+"""Compares the cost of FTP's data channels with that of a relay: the gateway's CPU time per
+gigabyte in both directions, with a server behind both that uses the same calls. Alternates
+between the two and prints the ratios.
 
     bench/ftp_data.py [--octets N] [--rounds N] [--binary FILE]
 
-Not for: how fast a file comes, which client and server decide here."""
+Not for: the speed of transfers, which client and server limit here."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import threading
 
-import house
+from testbed import TOP, config_text, make_certificates, reserve_ports
 from gateway import Gateway
 
 CHUNK = bytes(64 * 1024)
@@ -34,7 +34,7 @@ def drain(connection):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """`serve(handler)` has a connection at a time."""
+    """Calls `serve(handler)` for each connection, in a thread."""
     daemon_threads = True
     allow_reuse_address = True
 
@@ -68,7 +68,7 @@ def ftp(octets):
 
 
 def opaque(octets):
-    """One octet says which way."""
+    """The first octet says in which direction to send."""
     def serve(self):
         if self.connection.recv(1) == b"d":
             send(self.connection, octets)
@@ -99,7 +99,7 @@ def by_ftp(port, octets, down):
             data.unwrap()
         replies.readline()
         if not replies.readline().startswith(b"226"):
-            raise AssertionError("not transferred")
+            raise AssertionError("the transfer failed")
 
 
 def by_relay(port, octets, down):
@@ -113,7 +113,7 @@ def by_relay(port, octets, down):
 
 
 def cpu(pid):
-    """Seconds of the process so far."""
+    """CPU seconds that the process has used."""
     with open("/proc/{}/stat".format(pid), encoding="ascii") as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -135,14 +135,14 @@ def measure(gateway, ports, octets, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="FTP's data channels beside a relay")
+    parser = argparse.ArgumentParser(description="compares FTP's data channels with a relay")
     parser.add_argument("--octets", type=int, default=1 << 30)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--binary", default=os.path.join(house.TOP, "bazel-bin/gateway/starling"))
+    parser.add_argument("--binary", default=os.path.join(TOP, "bazel-bin/gateway/starling"))
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="starling-bench-")
     try:
-        ports = house.reserve_ports(["ftp", "relay", "metrics"])
+        ports = reserve_ports(["ftp", "relay", "metrics"])
         servers = {"ftp": Server(ftp(options.octets)), "relay": Server(opaque(options.octets))}
         listeners = [{"name": name, "protocol": protocol, "tls": "implicit", "backend": name,
                       "bind": ["127.0.0.1:{}".format(ports[name])]}
@@ -152,8 +152,8 @@ def main():
         metrics = "127.0.0.1:{}".format(ports["metrics"])
         config = os.path.join(folder, "starling.yaml")
         with open(config, "w", encoding="ascii") as f:
-            f.write(house.config_text(
-                house.make_certificates(folder), listeners, backends, metrics, workers=1))
+            f.write(config_text(
+                make_certificates(folder), listeners, backends, metrics, workers=1))
         gateway = Gateway(config, metrics, options.binary).start()
         try:
             measure(gateway, ports, options.octets, options.rounds)

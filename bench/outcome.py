@@ -1,12 +1,12 @@
-"""Raw results of a comparison, and the figures that are made of them."""
+"""Computes figures from the raw results of a comparison."""
 
 import statistics
 
-import works
+import workloads
 
 
 class Spread:
-    """The median of what the rounds gave, with the least and the most."""
+    """The median over the rounds, with minimum and maximum."""
 
     def __init__(self, values):
         self.median = statistics.median(values)
@@ -17,7 +17,7 @@ class Spread:
 
 
 def number(value):
-    """Three digits that matter, and no more of a whole number than it has."""
+    """The value with three significant digits."""
     if value == 0:
         return "0"
     if abs(value) >= 1000:
@@ -27,64 +27,64 @@ def number(value):
 
 
 class Figures:
-    """Of one file of results."""
+    """The figures of one file of results."""
 
     def __init__(self, result):
         self.result = result
         self.names = [peer["name"] for peer in result["peers"]]
-        self.runs = {}  # (work, peer) -> {round: values}, of runs that count
+        self.runs = {}  # (workload, peer) -> {round: values}, of valid runs
         for run in result["runs"]:
             if not run["rejected"]:
-                self.runs.setdefault((run["work"], run["peer"]), {})[run["round"]] = run["values"]
+                self.runs.setdefault((run["workload"], run["peer"]), {})[run["round"]] = run["values"]
 
-    def rounds(self, work, peer):
-        return self.runs.get((work, peer), {})
+    def rounds(self, workload, peer):
+        return self.runs.get((workload, peer), {})
 
-    def spread(self, work, peer, name):
-        """Of a figure over the rounds; None if there is none."""
-        found = [v[name] for v in self.rounds(work, peer).values() if name in v]
+    def spread(self, workload, peer, name):
+        """The spread of a figure over the rounds; None if it has no values."""
+        found = [v[name] for v in self.rounds(workload, peer).values() if name in v]
         return Spread(found) if found else None
 
-    def median(self, work, peer, name):
-        found = self.spread(work, peer, name)
+    def median(self, workload, peer, name):
+        found = self.spread(workload, peer, name)
         return found.median if found else None
 
-    def cost(self, work, peer):
-        """The figure that a work is about."""
-        return self.spread(work, peer, works.BY_KEY[work].figure)
+    def cost(self, workload, peer):
+        """The main figure of a workload."""
+        return self.spread(workload, peer, workloads.BY_KEY[workload].figure)
 
-    def ratio(self, work, above, below, name=None, below_work=None):
-        """Of two peers' figures in the same round, over the rounds; None if they share none."""
-        name = name or works.BY_KEY[work].figure
-        lower = self.rounds(below_work or work, below)
-        found = [values[name] / lower[n][name] for n, values in self.rounds(work, above).items()
+    def ratio(self, workload, above, below, name=None, below_workload=None):
+        """The ratio of two peers' figures in the same rounds; None without common rounds."""
+        name = name or workloads.BY_KEY[workload].figure
+        lower = self.rounds(below_workload or workload, below)
+        found = [values[name] / lower[n][name] for n, values in self.rounds(workload, above).items()
                  if name in values and lower.get(n, {}).get(name)]
         return Spread(found) if found else None
 
     def over_floor(self, key):
-        """Starling's handshake to BoringSSL's alone in the same round."""
-        floor, name = works.BY_KEY[key].floor.split()
+        """The ratio of Starling's handshake to that of BoringSSL alone in the same rounds."""
+        floor, name = workloads.BY_KEY[key].floor.split()
         floors = self.rounds("floor-" + floor, "BoringSSL")
         found = [values["gateway_us"] / floors[n][name]
                  for n, values in self.rounds(key, "Starling").items() if n in floors]
         return Spread(found) if found else None
 
-    def peers_of(self, work):
-        """Those that have been measured at it, Starling first."""
-        return [name for name in self.names if self.rounds(work, name)]
+    def peers_of(self, workload):
+        """The peers measured with the workload, Starling first."""
+        return [name for name in self.names if self.rounds(workload, name)]
 
-    def best_peer(self, work):
-        """Who of the others has the least cost; None if nobody else did it."""
-        others = [name for name in self.peers_of(work) if name not in ("Starling", "baseline")]
-        return min(others, key=lambda name: self.cost(work, name).median, default=None)
+    def best_peer(self, workload):
+        """The cheapest of the other peers; None if there is none."""
+        others = [name for name in self.peers_of(workload) if name not in ("Starling", "baseline")]
+        return min(others, key=lambda name: self.cost(workload, name).median, default=None)
 
-    def capacity(self, work, peer):
-        """(what was done in a second, whether the server was the limit in most rounds)."""
-        name = works.BY_KEY[work].capacity
-        values = [v for v in self.rounds(work, peer).values() if name in v]
+    def capacity(self, workload, peer):
+        """(throughput, whether the server was the bottleneck in most rounds)."""
+        name = workloads.BY_KEY[workload].capacity
+        values = [v for v in self.rounds(workload, peer).values() if name in v]
         if not name or not values:
             return None
-        at_limit = [v for v in values if works.limit(works.BY_KEY[work], v) == "gateway"]
+        at_limit = [v for v in values if workloads.limit(workloads.BY_KEY[workload], v) == "gateway"]
         counted = at_limit if 2 * len(at_limit) > len(values) else values
         return statistics.median(v[name] for v in counted), counted is at_limit
 

@@ -1,10 +1,10 @@
-"""The servers that are compared: for each its configuration, its start and its end.
+"""The servers of the comparison: how to configure, start and stop each.
 
 Each runs in the foreground with one worker (a thread, or a process below a master), on
 the CPU of the server, with the same certificate, the same order of suites and groups,
-session tickets, TCP_NODELAY, no log where it can be without, and the backend behind
-a Unix socket, which all of them can reach. What else stands in a configuration is what
-the peer's own documentation recommends for many connections.
+session tickets, TCP_NODELAY, no log if the server allows that, and the backend behind a
+Unix socket, which all of them support. The rest of each configuration follows the server's
+own documentation for many connections.
 """
 
 import os
@@ -16,25 +16,26 @@ import subprocess
 import time
 import urllib.request
 
-import house as common
+from testbed import (
+    config_text, first_line, openssl_version, output_of, pinned, reserve_ports, user_name)
 
 SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 CIPHERS = ":".join(
     "ECDHE-{}-{}".format(key, cipher)
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     for key in ("ECDSA", "RSA"))
-# X25519MLKEM768 is not in the list of those whose library does not know it.
+# Without X25519MLKEM768, which the OpenSSL of the other servers does not support.
 GROUPS = "X25519:prime256v1:secp384r1"
-CONNECTIONS = 9_700  # of clients at once: the idle ones and room; with the backend's, twice the descriptors
+CONNECTIONS = 9_700  # simultaneous clients: the idle sessions and some more
 READY_SECONDS = 60
 
 
 class NotStarted(Exception):
-    """A server ended or never answered; the text has what it said."""
+    """A server ended or never answered; the text has its output."""
 
 
 class Setup:
-    """What a server is to do: which key, which listener, which backend."""
+    """The settings for a server: its key, listener and backend."""
 
     def __init__(self, backend, key="ec", starttls=None, folder=None, bulk=False, workers=1,
                  protocol="tcp", alpn=None):
@@ -44,45 +45,45 @@ class Setup:
         self.folder = folder      # of certificates, instead of one
         self.bulk = bulk          # buffers for throughput, where that is an option
         self.workers = workers
-        self.protocol = protocol  # inside TLS from the first octet, for who knows more than one
-        self.alpn = alpn          # the clients' word for it
+        self.protocol = protocol  # of a listener with implicit TLS, for servers with several
+        self.alpn = alpn          # that clients offer; None: none
 
 
 class Peer:
-    """A server under test. Those derived say what is special to it."""
+    """A server under test; a subclass for each."""
 
     name = ""        # in tables
     program = ""
     starttls = ()    # the protocols it upgrades
     groups = ("X25519",)
-    many_certificates = False  # takes a folder of them
-    about = ""       # what a reader of the results should know
+    many_certificates = False  # can load a folder of them
+    about = ""       # a remark for readers of the results
 
-    def __init__(self, house):
-        self.house = house
-        self.kind = self.name  # what it is, whatever it is called
+    def __init__(self, testbed):
+        self.testbed = testbed
+        self.kind = self.name  # the kind of server; `name` may differ (baseline)
         self.process = None
         self.port = None
         self.log = None
 
-    # -- what differs ------------------------------------------------------
+    # -- to override ------------------------------------------------------
 
     def write(self, setup):
         """Writes the configuration; returns the command that runs with it."""
         raise NotImplementedError
 
     def version(self):
-        """Its version and its TLS library's."""
+        """The versions of the server and its TLS library."""
         raise NotImplementedError
 
-    # -- what does not -----------------------------------------------------
+    # -- common ----------------------------------------------------------
 
     @property
     def address(self):
         return "127.0.0.1:{}".format(self.port)
 
     def path(self, name):
-        return os.path.join(self.house.folder, "{}-{}.{}".format(self.kind, self.port, name))
+        return os.path.join(self.testbed.folder, "{}-{}.{}".format(self.kind, self.port, name))
 
     def save(self, name, text):
         with open(self.path(name), "w", encoding="utf-8") as f:
@@ -90,12 +91,12 @@ class Peer:
         return self.path(name)
 
     def start(self, setup, cpus=None, port=None):
-        """Runs it; returns seconds from its start until it has done a handshake."""
-        self.port = port or common.reserve_ports(["any"])["any"]
+        """Starts it. Returns the seconds until it has completed a handshake."""
+        self.port = port or reserve_ports(["any"])["any"]
         command = self.write(setup)
         self.log = open(self.path("log"), "w+b")
         began = time.monotonic()
-        with common.pinned(cpus or self.house.cpus.server):
+        with pinned(cpus or self.testbed.cpus.server):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=self.output(), stderr=self.log)
         while not self.answers(setup):
@@ -111,7 +112,7 @@ class Peer:
         return self.log
 
     def answers(self, setup):
-        """Whether a client gets through a handshake; of a server with STARTTLS, the greeting."""
+        """Whether a handshake succeeds; with STARTTLS, whether the server sends its greeting."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -127,7 +128,7 @@ class Peer:
             return False
 
     def pids(self):
-        """Of the process and those below it."""
+        """The ids of the process and its descendants."""
         found, left = [], [self.process.pid]
         while left:
             pid = left.pop()
@@ -140,7 +141,7 @@ class Peer:
         return found
 
     def stop(self):
-        """Ends it and those below it; none outlives this."""
+        """Kills the process and its descendants, and waits for them."""
         if self.process is None:
             return
         below = [pid for pid in self.pids() if pid != self.process.pid]
@@ -157,18 +158,18 @@ class Peer:
 
 
 class Starling(Peer):
-    """As users run it, limits, io_uring restrictions and metrics on; but without lines of
-    sessions in the log, as the others are."""
+    """As users run it, with limits, io_uring restrictions and metrics; but without log lines
+    for sessions, as the other servers."""
 
     name = "Starling"
     starttls = ("smtp", "imap", "pop3", "lmtp", "managesieve")
     groups = ("X25519", "X25519MLKEM768")
     many_certificates = True
-    about = "limits, io_uring restrictions and metrics switched on, no lines of sessions in the log"
+    about = "with limits, io_uring restrictions and metrics; without log lines for sessions"
 
-    def __init__(self, house, binary=None, name=None):
-        super().__init__(house)
-        self.binary = binary or house.binary
+    def __init__(self, testbed, binary=None, name=None):
+        super().__init__(testbed)
+        self.binary = binary or testbed.binary
         self.name = name or self.name
         self.metrics = None
 
@@ -176,9 +177,9 @@ class Starling(Peer):
         if setup.folder:
             tls = {"certificates": [{"folder": setup.folder}]}
         else:
-            tls = {"certificates": [dict(zip(("cert", "key"), self.house.pairs[setup.key]))]}
-        self.metrics = "127.0.0.1:{}".format(common.reserve_ports(["any"])["any"])
-        text = common.config_text(
+            tls = {"certificates": [dict(zip(("cert", "key"), self.testbed.pairs[setup.key]))]}
+        self.metrics = "127.0.0.1:{}".format(reserve_ports(["any"])["any"])
+        text = config_text(
             {"pairs": []},
             [{"name": "bench", "protocol": setup.starttls or setup.protocol, "bind": [self.address],
               "tls": "starttls" if setup.starttls or setup.protocol == "postgresql" else "implicit",
@@ -186,14 +187,14 @@ class Starling(Peer):
               **({"policy": "require"} if setup.starttls else {})}],
             [{"name": "bench", "servers": ["unix:" + setup.backend]}],
             self.metrics, tls=tls, workers=setup.workers, log={"sessions": "none"},
-            limits={"sessions": min(CONNECTIONS, self.house.descriptors // 2 - 300)})
+            limits={"sessions": min(CONNECTIONS, self.testbed.descriptors // 2 - 300)})
         return [self.binary, "-c", self.save("yaml", text)]
 
     def output(self):
         return subprocess.DEVNULL
 
     def answers(self, setup):
-        """Its own word too: the handshake may have been another process's on the same port."""
+        """Also asks /readyz, because another process may have done the handshake on the port."""
         try:
             with urllib.request.urlopen("http://{}/readyz".format(self.metrics), timeout=5):
                 return super().answers(setup)
@@ -201,7 +202,7 @@ class Starling(Peer):
             return False
 
     def version(self):
-        return common.first_line([self.binary, "-V"])
+        return first_line([self.binary, "-V"])
 
 
 class HAProxy(Peer):
@@ -211,9 +212,9 @@ class HAProxy(Peer):
     about = "one thread, mode tcp"
 
     def write(self, setup):
-        certificate = setup.folder or self.house.bundles[setup.key]
-        # The manual advises against other buffers, but its own default cuts a bulk
-        # transfer into records of less than 16 KiB.
+        certificate = setup.folder or self.testbed.bundles[setup.key]
+        # The manual advises against changing the buffer size, but the default cuts bulk
+        # transfers into records of less than 16 KiB.
         bulk = "  tune.bufsize 65536\n" if setup.bulk else ""
         text = """global
   nbthread {workers}
@@ -236,14 +237,14 @@ listen bench
         return [self.program, "-db", "-q", "-f", self.save("cfg", text)]
 
     def version(self):
-        text = common.output_of([self.program, "-vv"])
+        text = output_of([self.program, "-vv"])
         return "{}, {}".format(
             re.search(r"version (\S+)", text).group(1),
             re.search(r"Running on OpenSSL version : (.*?) \d+ \w+ \d+", text).group(1))
 
 
 class Nginx(Peer):
-    """The stream module; with STARTTLS the mail module."""
+    """With the stream module; for STARTTLS, with the mail module."""
 
     name = "nginx"
     program = "nginx"
@@ -252,7 +253,7 @@ class Nginx(Peer):
              "clients leave before a log-in, so it never calls its authentication server nor a backend")
 
     def write(self, setup):
-        cert, key = self.house.pairs[setup.key]
+        cert, key = self.testbed.pairs[setup.key]
         tls = """  ssl_certificate {cert};
   ssl_certificate_key {key};
   ssl_protocols TLSv1.2 TLSv1.3;
@@ -262,7 +263,7 @@ class Nginx(Peer):
   ssl_ecdh_curve {groups};
   ssl_session_tickets on;
 """.format(cert=cert, key=key, ciphers=CIPHERS, suites=SUITES, groups=GROUPS)
-        # Its mail module wants the one and keeps no log of sessions anyway.
+        # The mail module needs auth_http, and never logs sessions.
         if setup.starttls:
             section = """mail {{
 {tls}  server_name mail.example.org;
@@ -299,12 +300,12 @@ events {{
   worker_connections {descriptors};
   multi_accept on;
 }}
-{section}""".format(user=common.user_name(), pid=self.path("pid"), workers=setup.workers,
-                    descriptors=self.house.descriptors, section=section)
+{section}""".format(user=user_name(), pid=self.path("pid"), workers=setup.workers,
+                    descriptors=self.testbed.descriptors, section=section)
         return [self.program, "-c", self.save("conf", text), "-e", self.path("errors")]
 
     def version(self):
-        text = common.output_of([self.program, "-V"])
+        text = output_of([self.program, "-V"])
         return "{}, {}".format(
             re.search(r"nginx/(\S+)", text).group(1),
             re.search(r"running with (OpenSSL \S+)", text).group(1))
@@ -318,7 +319,7 @@ class Hitch(Peer):
 
     def write(self, setup):
         source = ('pem-dir = "{}"'.format(setup.folder) if setup.folder
-                  else 'pem-file = "{}"'.format(self.house.bundles[setup.key]))
+                  else 'pem-file = "{}"'.format(self.testbed.bundles[setup.key]))
         text = """frontend = "[127.0.0.1]:{port}"
 backend = "{backend}"
 {source}
@@ -333,18 +334,18 @@ prefer-server-ciphers = on
 ecdh-curve = "{groups}"
 """.format(port=self.port, backend=setup.backend, source=source, workers=setup.workers,
            suites=SUITES, ciphers=CIPHERS, groups=GROUPS)
-        if os.getuid() == 0:  # it refuses to work as root
+        if os.getuid() == 0:  # it refuses to run as root
             text += 'user = "nobody"\ngroup = "nogroup"\n'
         return [self.program, "--config=" + self.save("conf", text)]
 
     def version(self):
         return "{}, {}".format(
-            re.search(r"hitch (\S+)", common.output_of([self.program, "--version"])).group(1),
-            common.openssl_version())
+            re.search(r"hitch (\S+)", output_of([self.program, "--version"])).group(1),
+            openssl_version())
 
 
 class Stunnel(Peer):
-    """A thread for each connection, which is how it is made."""
+    """With a thread for each connection, its only mode."""
 
     name = "stunnel"
     program = "stunnel4"
@@ -352,7 +353,7 @@ class Stunnel(Peer):
     about = "one process with a thread for each connection"
 
     def write(self, setup):
-        cert, key = self.house.pairs[setup.key]
+        cert, key = self.testbed.pairs[setup.key]
         protocol = "protocol = {}\n".format(setup.starttls) if setup.starttls else ""
         text = """foreground = yes
 pid =
@@ -376,7 +377,7 @@ TIMEOUTidle = 3600
         return [self.program, self.save("conf", text)]
 
     def version(self):
-        text = common.output_of([self.program, "-version"])
+        text = output_of([self.program, "-version"])
         return "{}, {}".format(
             re.search(r"stunnel (\S+)", text).group(1),
             re.search(r"Running +with (OpenSSL \S+)", text).group(1))

@@ -1,4 +1,4 @@
-"""The plots of RESULTS.md: SVG that can be read on a light and on a dark page."""
+"""Draws the plots of RESULTS.md: SVG that is readable on light and dark pages."""
 
 import os
 
@@ -14,7 +14,7 @@ OURS = "#2f9e63"
 COLOURS = {"Starling": OURS, "baseline": "#8fce9f", "HAProxy": "#4f81d6", "nginx": "#c98a2b",
            "hitch": "#9a6fc9", "stunnel": "#c9605b"}
 
-# (work, what it says above its panel, unit)
+# (workload, what it says above its panel, unit)
 PANELS = (
     ("full", "Full handshake", "us CPU"),
     ("resumed", "Resumed handshake", "us CPU"),
@@ -42,7 +42,7 @@ def _save(figure, path):
 
 
 def _bars(axes, title, unit, rows):
-    """Horizontal bars from 0 of (peer, Spread), with what they stand for behind them."""
+    """Horizontal bars from 0 for (peer, Spread), each followed by its value."""
     names = [name for name, _ in rows]
     most = max(spread.most for _, spread in rows)
     for place, (name, spread) in enumerate(rows):
@@ -54,7 +54,7 @@ def _bars(axes, title, unit, rows):
                   va="center", weight="bold" if name == "Starling" else "normal",
                   color=OURS if name == "Starling" else GREY)
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(max(len(names), 5) - 0.5, -0.5)  # bars as thick as in the other panels
+    axes.set_ylim(max(len(names), 5) - 0.5, -0.5)  # the same thickness of bars in all panels
     axes.set_xlim(0, most * 1.45)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
@@ -63,9 +63,9 @@ def _bars(axes, title, unit, rows):
 
 
 def overview(figures, path):
-    """What a unit of each work costs: the plot for those who see only one."""
-    panels = [(title, unit, [(peer, figures.cost(work, peer)) for peer in figures.peers_of(work)
-                             if figures.cost(work, peer)]) for work, title, unit in PANELS]
+    """The cost of a unit of each workload: the most important plot."""
+    panels = [(title, unit, [(peer, figures.cost(workload, peer)) for peer in figures.peers_of(workload)
+                             if figures.cost(workload, peer)]) for workload, title, unit in PANELS]
     panels = [panel for panel in panels if panel[2]]
     if not panels:
         return

@@ -5,7 +5,7 @@ import os
 
 import plots
 import targets
-import works
+import workloads
 from outcome import Figures, number
 
 SOURCE = "[bench/README.md](README.md)"
@@ -27,64 +27,64 @@ def table(head, rows):
 def _costs(figures):
     """CPU for a unit, and how many times Starling's that is."""
     rows = []
-    for work in works.WORKS:
-        if work.key in (*LATENCIES, *works.FIRST_ANSWERS) or work.key == "idle":
+    for workload in workloads.WORKLOADS:
+        if workload.key in (*LATENCIES, *workloads.FIRST_ANSWERS) or workload.key == "idle":
             continue
-        for peer in figures.peers_of(work.key):
-            cost = figures.cost(work.key, peer)
+        for peer in figures.peers_of(workload.key):
+            cost = figures.cost(workload.key, peer)
             if not cost:
                 continue
-            ratio = figures.ratio(work.key, peer, "Starling")
-            parts = [figures.median(work.key, peer, name) for name in _split_names(work)]
+            ratio = figures.ratio(workload.key, peer, "Starling")
+            parts = [figures.median(workload.key, peer, name) for name in _split_names(workload)]
             rows.append((
-                work.title if peer == figures.peers_of(work.key)[0] else "",
+                workload.title if peer == figures.peers_of(workload.key)[0] else "",
                 "**Starling**" if peer == "Starling" else peer, cost.text(),
                 " + ".join(map(number, parts)) if None not in parts else "",
                 ratio.text(" x") if ratio and peer != "Starling" else "",
-                _limit(figures, work, peer)))
+                _limit(figures, workload, peer)))
     return table(("workload", "server", "CPU for a unit (us; bulk: ms a GB)", "user + system",
                   "times Starling's", "limit"), rows)
 
 
-def _limit(figures, work, peer):
+def _limit(figures, workload, peer):
     """The bottleneck in most rounds, when it was not the server."""
-    limits = [works.limit(work, v) for v in figures.rounds(work.key, peer).values()]
+    limits = [workloads.limit(workload, v) for v in figures.rounds(workload.key, peer).values()]
     most = max(sorted(set(limits)), key=limits.count)
     return "" if most == "gateway" else most
 
 
-def _split_names(work):
-    end = work.figure.partition("_")[2]
+def _split_names(workload):
+    end = workload.figure.partition("_")[2]
     return "user_" + end, "system_" + end
 
 
 def _capacities(figures):
     rows = []
-    for work in works.WORKS:
-        if not work.capacity or work.key in LATENCIES or not figures.peers_of(work.key):
+    for workload in workloads.WORKLOADS:
+        if not workload.capacity or workload.key in LATENCIES or not figures.peers_of(workload.key):
             continue
         cells = []
         for peer in figures.names:
-            found = figures.capacity(work.key, peer)
+            found = figures.capacity(workload.key, peer)
             cells.append("" if not found else ("" if found[1] else ">= ") + number(found[0]))
-        rows.append((work.title + (", GB/s" if "gb" in work.capacity else ", a second"), *cells))
+        rows.append((workload.title + (", GB/s" if "gb" in workload.capacity else ", a second"), *cells))
     return table(("workload", *figures.names), rows)
 
 
 def _latencies(figures):
     rows = []
     for key in LATENCIES:
-        work = works.BY_KEY[key]
-        start, unit = work.figure.rsplit("_", 2)[0], work.figure.rsplit("_", 1)[1]
+        workload = workloads.BY_KEY[key]
+        start, unit = workload.figure.rsplit("_", 2)[0], workload.figure.rsplit("_", 1)[1]
         for peer in figures.peers_of(key):
             quantiles = [figures.spread(key, peer, "{}_{}_{}".format(start, q, unit))
                          for q in ("p50", "p99", "p999")]
             if None in quantiles:
                 continue
-            limit = _limit(figures, work, peer)
+            limit = _limit(figures, workload, peer)
             flood = figures.median(key, peer, "flood_per_second")
             rows.append((
-                "{}, {}".format(work.title, unit) if peer == figures.peers_of(key)[0] else "", peer,
+                "{}, {}".format(workload.title, unit) if peer == figures.peers_of(key)[0] else "", peer,
                 number(figures.median(key, peer, "per_second")),
                 *(q.text() for q in quantiles), number(flood) if flood else "",
                 "not valid: " + limit if limit in ("load", "others") else ""))
@@ -100,8 +100,8 @@ FIRST_ANSWERS = [("{}_{}_p50_ms".format(version, kind), "{}, {}".format(title, k
 def _first_answers(figures):
     """Each protocol's, and how many times Starling's time the others need in the same round."""
     rows = []
-    titles = [(key, works.BY_KEY[key].title) for key in works.FIRST_ANSWERS]
-    for key, title in (*titles, (works.FIRST_STOR, "1 kB by FTP's STOR, to its 226")):
+    titles = [(key, workloads.BY_KEY[key].title) for key in workloads.FIRST_ANSWERS]
+    for key, title in (*titles, (workloads.FTP_FIRST_ANSWER, "1 kB by FTP's STOR, to its 226")):
         for peer in (*figures.names, "ProFTPD"):
             found = [figures.spread(key, peer, name) for name, _ in FIRST_ANSWERS]
             if None in found:
@@ -129,18 +129,18 @@ def _memory(figures):
 def _others(figures):
     rows = []
     for peer in figures.names:
-        found = figures.spread(works.STARTUP, peer, "seconds")
+        found = figures.spread(workloads.STARTUP, peer, "seconds")
         if found:
             rows.append(("from start to the first handshake with {:,} certificates, s".format(
                 figures.result["sizes"]["certificates"]), peer, found.text()))
     for name, text in (("alone", "without a take-over"), ("taken over", "while another process takes over")):
         for figure, what in (("connect_worst_ms", "connect"), ("handshake_worst_ms", "connect and handshake")):
-            found = figures.spread(works.TAKEOVER, name, figure)
+            found = figures.spread(workloads.TAKEOVER, name, figure)
             if found:
                 rows.append(("worst {} of 16 clients in a loop, {}, ms".format(what, text), "Starling",
                              found.text()))
     for workers in ("1", "2"):
-        found = figures.spread(works.WORKERS, workers, "per_second")
+        found = figures.spread(workloads.WORKERS, workers, "per_second")
         if found:
             rows.append(("full handshakes a second, {} worker{}".format(
                 workers, "" if workers == "1" else "s"), "Starling", found.text()))
@@ -153,13 +153,13 @@ def _others(figures):
 
 def _floors(figures):
     rows = []
-    for work in works.WORKS:
-        if not work.floor:
+    for workload in workloads.WORKLOADS:
+        if not workload.floor:
             continue
-        floor, name = work.floor.split()
-        alone, ratio = figures.spread("floor-" + floor, "BoringSSL", name), figures.over_floor(work.key)
+        floor, name = workload.floor.split()
+        alone, ratio = figures.spread("floor-" + floor, "BoringSSL", name), figures.over_floor(workload.key)
         if alone and ratio:
-            rows.append((work.title, alone.text(), figures.cost(work.key, "Starling").text(),
+            rows.append((workload.title, alone.text(), figures.cost(workload.key, "Starling").text(),
                          ratio.text(" x")))
     return table(("handshake", "BoringSSL alone in memory, us", "Starling, us", "ratio"), rows)
 
@@ -167,18 +167,18 @@ def _floors(figures):
 def _losses(figures):
     """Every figure in which another server did better."""
     found = []
-    for work in works.WORKS:
-        for peer in figures.peers_of(work.key):
-            ratio = figures.ratio(work.key, peer, "Starling")
+    for workload in workloads.WORKLOADS:
+        for peer in figures.peers_of(workload.key):
+            ratio = figures.ratio(workload.key, peer, "Starling")
             if peer not in ("Starling", "baseline") and ratio and ratio.median < 1:
                 found.append("- {} ({}): {} needs {} what Starling needs".format(
-                    work.title, work.unit, peer, ratio.text(" x")))
+                    workload.title, workload.unit, peer, ratio.text(" x")))
     for peer in figures.names[1:]:
         ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
         if peer != "baseline" and ratio and ratio.median < 1:
             found.append("- kernel memory of an idle session: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
-        ratio = figures.ratio(works.STARTUP, peer, "Starling", "seconds")
+        ratio = figures.ratio(workloads.STARTUP, peer, "Starling", "seconds")
         if peer != "baseline" and ratio and ratio.median < 1:
             found.append("- start with many certificates: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
@@ -186,7 +186,7 @@ def _losses(figures):
 
 
 def _rejected(figures):
-    rows = ["- round {round}, {work}, {peer}: {rejected}".format(**run) for run in figures.rejected()]
+    rows = ["- round {round}, {workload}, {peer}: {rejected}".format(**run) for run in figures.rejected()]
     return "\n".join(rows) or "None."
 
 
@@ -229,11 +229,11 @@ def tables(result):
 
 def _company(result):
     """Whether other programs used the machine."""
-    disturbed = sum(works.disturbed(run["values"]) for run in result["runs"])
+    disturbed = sum(workloads.disturbed(run["values"]) for run in result["runs"])
     if not disturbed:
-        return "In no run did other programs use more than {:.0f} % of the server's CPU.".format(100 * works.DISTURBED)
+        return "In no run did other programs use more than {:.0f} % of the server's CPU.".format(100 * workloads.DISTURBED)
     return "**In {} of {} runs other programs used more than {:.0f} % of the server's CPU. Those runs say little.**".format(
-        disturbed, len(result["runs"]), 100 * works.DISTURBED)
+        disturbed, len(result["runs"]), 100 * workloads.DISTURBED)
 
 
 def text(result, newer=None):

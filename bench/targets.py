@@ -2,14 +2,14 @@
 
 from outcome import number
 
-import works
+import workloads
 
 UNKNOWN = "not measured"
 
 
-def _against(figures, work, peer, most):
+def _against(figures, workload, peer, most):
     """Starling's cost to another's."""
-    ratio = peer and figures.ratio(work, "Starling", peer)
+    ratio = peer and figures.ratio(workload, "Starling", peer)
     if not ratio:
         return UNKNOWN, ""
     return "{} of {}".format(ratio.text(" x"), peer), _mark(ratio.median <= most)
@@ -19,8 +19,8 @@ def _mark(reached):
     return "yes" if reached else "**no**"
 
 
-def _over_floor(figures, work, most):
-    ratio = figures.over_floor(work)
+def _over_floor(figures, workload, most):
+    ratio = figures.over_floor(workload)
     return (ratio.text(" x"), _mark(ratio.median <= most)) if ratio else (UNKNOWN, "")
 
 
@@ -35,13 +35,13 @@ def _idle(figures):
 
 
 def _active(figures):
-    ratio = figures.ratio("active-9000", "Starling", "Starling", below_work="active-100")
+    ratio = figures.ratio("active-9000", "Starling", "Starling", below_workload="active-100")
     return (ratio.text(" x"), _mark(ratio.median <= 1.1)) if ratio else (UNKNOWN, "")
 
 
 def _flood(figures):
     calm, flood = "latency-echo", "latency-flood"
-    own = figures.ratio(flood, "Starling", "Starling", below_work=calm)
+    own = figures.ratio(flood, "Starling", "Starling", below_workload=calm)
     other = figures.ratio(flood, "Starling", "HAProxy")
     if not own or not other:
         return UNKNOWN, ""
@@ -50,7 +50,7 @@ def _flood(figures):
 
 
 def _workers(figures):
-    ratio = figures.ratio(works.WORKERS, "2", "1", "per_second")
+    ratio = figures.ratio(workloads.WORKERS, "2", "1", "per_second")
     return (ratio.text(" x"), _mark(ratio.median >= 1.9)) if ratio else (
         "not measured: not enough cores", "")
 
@@ -83,5 +83,5 @@ def rows(figures):
               ("2 workers on cores of their own: at least 1.9 x the throughput of 1", _workers(figures)),
               ("from start to ready with {:,} certificates: at most 1 s".format(
                   figures.result["sizes"]["certificates"]),
-               _at_most(figures.spread(works.STARTUP, "Starling", "seconds"), 1, "s"))]
+               _at_most(figures.spread(workloads.STARTUP, "Starling", "seconds"), 1, "s"))]
     return [(goal, measured, mark) for goal, (measured, mark) in goals]

@@ -1,4 +1,4 @@
-"""What the modules of the comparison share: CPUs, certificates, the machine."""
+"""The testbed of the comparison: CPUs, certificates, backends and the load generator."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from ports import reserve_ports  # noqa: E402,F401
 
 
 def output_of(command):
-    """What a program says about itself, wherever it says it."""
+    """Everything that a command prints."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     return done.stdout.decode("utf-8", "replace")
@@ -38,7 +38,7 @@ def user_name():
 
 @contextlib.contextmanager
 def pinned(cpus):
-    """What is started inside runs on those CPUs."""
+    """Processes started inside run on these CPUs."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)
     try:
@@ -48,8 +48,8 @@ def pinned(cpus):
 
 
 class Cpus:
-    """Who runs where: server, load and backend on cores of their own as far as there
-    are enough; load and backend share one where there are two."""
+    """The CPUs of server, load and backend: a core for each if there are enough. On two
+    cores, load and backend share one."""
 
     def __init__(self):
         cores = self.cores(os.sched_getaffinity(0))
@@ -57,12 +57,12 @@ class Cpus:
         self.server = {cores[0]}
         self.load = {cores[1 % len(cores)]}
         self.backend = {cores[2 if len(cores) > 2 else 1 % len(cores)]}
-        # A second worker, away from all of those.
+        # For two workers: a core that none of these uses, in addition.
         self.two_servers = {cores[0], cores[3]} if len(cores) > 3 else None
 
     @staticmethod
     def cores(allowed):
-        """One CPU of each core that may be used; all of them if that is only one."""
+        """One CPU of each allowed core; all allowed CPUs if they are on one core."""
         seen = {}
         for cpu in sorted(allowed):
             try:
@@ -81,17 +81,17 @@ class Cpus:
 
 
 class LoadFailed(Exception):
-    """A load that could not be done; the text has what was said."""
+    """The load generator failed; the text has its output."""
 
 
 class Backend:
     """A server behind the servers under test, on a Unix socket."""
 
-    def __init__(self, house, speak):
-        self.path = os.path.join(house.folder, "backend-" + speak)
-        with pinned(house.cpus.backend):
+    def __init__(self, testbed, speak):
+        self.path = os.path.join(testbed.folder, "backend-" + speak)
+        with pinned(testbed.cpus.backend):
             self.process = subprocess.Popen(
-                [house.load, "backend", "unix:" + self.path, "--speak", speak],
+                [testbed.load, "backend", "unix:" + self.path, "--speak", speak],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
             raise SystemExit("the backend that speaks {} did not start".format(speak))
@@ -103,12 +103,12 @@ class Backend:
         self.process.stdout.close()
 
 
-class House:
-    """A folder with certificates, the backends, the load generator."""
+class Testbed:
+    """A folder with certificates and configurations, the backends, and the load generator."""
 
     def __init__(self, binaries, folder):
         self.folder = folder
-        os.chmod(folder, 0o711)  # a server that does not work as root reaches the backend
+        os.chmod(folder, 0o711)  # servers that drop root privileges must reach the backend
         self.binary = os.path.join(binaries, "gateway", "starling")
         self.load = os.path.join(binaries, "bench", "load")
         self.cpus = Cpus()
@@ -125,20 +125,20 @@ class House:
             backend.close()
 
     def backend(self, speak):
-        """The one that speaks so; started when it is first asked for."""
+        """The backend with this behaviour, started on first use."""
         if speak not in self.backends:
             self.backends[speak] = Backend(self, speak)
         return self.backends[speak]
 
     def start_load(self, command, peer, backend, *options, yielding=False):
-        """A load on a server. With `yielding` it takes only what CPU nobody else wants, so
-        that another load beside it on the same CPU is not what waits."""
+        """Starts a load on a server. With `yielding` it uses only idle CPU time, so that it
+        does not delay another load on the same CPU."""
         return self._start(
             self.cpus.load, [command, peer.address, "--pid", ",".join(map(str, peer.pids())),
                              "--backend-pid", str(backend.process.pid), *options], yielding)
 
     def floor(self, *options):
-        """BoringSSL alone, on the server's CPU."""
+        """The figures of BoringSSL alone, on the server's CPU."""
         return self.finish(self._start(self.cpus.server, ["floor", *options], False))
 
     def _start(self, cpus, arguments, yielding):
@@ -152,7 +152,7 @@ class House:
 
     @staticmethod
     def finish(process):
-        """What a load printed, {name: value}, numbers where they are numbers."""
+        """Waits for a load and returns its figures, {name: value}."""
         text, _ = process.communicate()
         if process.returncode != 0:
             raise LoadFailed("exit code {}: {}".format(process.returncode, text[-1000:]))
@@ -176,7 +176,7 @@ class House:
         return path
 
     def many_certificates(self, count):
-        """A folder with so many bundles, each with a key and a name of its own."""
+        """A folder with `count` bundles, each with its own key and name."""
         folder = os.path.join(self.folder, "certificates-{}".format(count))
         if os.path.isdir(folder):
             return folder
@@ -199,9 +199,9 @@ class House:
         return folder
 
 
-class Neighbours:
-    """How much of the server's CPU was used by others than the server. In company
-    servers do not get alike much of it, and throughput and latency compare nothing."""
+class OtherProcesses:
+    """How much of the server's CPU other processes used. If they used much, servers did not get
+    the same share, and throughput and latency are not comparable."""
 
     def __init__(self, cpus, pids):
         self.cpus, self.pids = cpus, pids
@@ -215,7 +215,7 @@ class Neighbours:
     def _read(self):
         with open("/proc/stat", encoding="ascii") as f:
             lines = [line.split() for line in f if line.startswith("cpu")]
-        # User, nice and system time; interrupts are the network's, which is the server's work.
+        # User, nice and system time. Interrupts serve the network, so they count as the server's.
         wanted = {"cpu{}".format(cpu) for cpu in self.cpus}
         used = sum(sum(map(int, words[1:4])) for words in lines if words[0] in wanted)
         return time.monotonic(), used, sum(map(self._ticks, self.pids))
@@ -237,7 +237,7 @@ def cpu_model():
 
 
 def machine(cpus):
-    """What the results should say about where they come from."""
+    """A description of the machine, for the results."""
     return {
         "cpu": "{} x {}".format(len(cpus.all), cpu_model()),
         "kernel": "Linux " + platform.release(),
@@ -248,5 +248,5 @@ def machine(cpus):
 
 
 def commit():
-    """Of this tree, marked if it has been changed since."""
+    """The commit of this tree; marked as dirty if there are changes."""
     return output_of(["git", "-C", TOP, "describe", "--always", "--dirty", "--abbrev=12"]).strip()

@@ -1,8 +1,8 @@
-"""What compare.py measures as first-answer-ftp: a file of 1 kB by FTP's STOR, from the end of
-the data channel's handshake to the server's 226, through Starling and by ProFTPD's own TLS.
-Sockets are as Python makes them, so with Nagle's algorithm on.
+"""Measures the first answer of FTP for compare.py: a file of 1 kB by STOR, from the end of the
+data channel's handshake to the server's 226, through Starling and with ProFTPD's own TLS.
+The sockets are Python's default ones, so Nagle's algorithm is on.
 
-Not for: what a transfer costs (ftp_data.py)."""
+Not for: the cost of a transfer (ftp_data.py)."""
 
 import contextlib
 import os
@@ -13,15 +13,15 @@ import statistics
 import sys
 import time
 
-import house as common
+from testbed import TOP, config_text, reserve_ports
 from gateway import Gateway
 
-sys.path.insert(0, os.path.join(common.TOP, "tests", "e2e"))
+sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
 import ftpserver  # noqa: E402
 
 FILE = bytes(1000)
 VERSIONS = {"tls13": ssl.TLSVersion.TLSv1_3, "tls12": ssl.TLSVersion.TLSv1_2}
-# It wants data channels to resume the control connection's session otherwise.
+# NoSessionReuseRequired: by default ProFTPD requires data channels to resume the session.
 MOD_TLS = """LoadModule mod_tls.c
 TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
@@ -32,8 +32,8 @@ TLSRSACertificateKeyFile {key}
 
 
 class Client:
-    """Logged in; its files go by TLS. Data channels resume the control connection's session, or
-    none, as clients do."""
+    """A logged-in client that transfers files with TLS. Its data channels resume the control
+    connection's session or none, as a call says."""
 
     def __init__(self, port, version, server):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -64,7 +64,7 @@ class Client:
         return line
 
     def store(self, resume):
-        """Seconds from the handshake's end to the answer."""
+        """Seconds from the end of the handshake to the answer."""
         numbers = self.say("PASV").split(b"(")[1].split(b")")[0].split(b",")
         with socket.create_connection(
                 ("127.0.0.1", int(numbers[4]) * 256 + int(numbers[5])), 20) as plain:
@@ -85,7 +85,7 @@ class Client:
 
 
 def _stores(port, server, seconds):
-    """Figures by name, as the load generator prints them."""
+    """Figures by name, with the load generator's names."""
     values, answers = {}, 0
     for name, version in VERSIONS.items():
         client = Client(port, version, server)
@@ -103,32 +103,32 @@ def _stores(port, server, seconds):
 
 
 @contextlib.contextmanager
-def _starling(house, server):
-    ports = common.reserve_ports(["ftp", "metrics"])
+def _starling(testbed, server):
+    ports = reserve_ports(["ftp", "metrics"])
     metrics = "127.0.0.1:{}".format(ports["metrics"])
-    path = os.path.join(house.folder, "first-stor.yaml")
+    path = os.path.join(testbed.folder, "ftp-first-answer.yaml")
     with open(path, "w", encoding="ascii") as f:
-        f.write(common.config_text(
-            {"pairs": [house.pairs["rsa"]]},
+        f.write(config_text(
+            {"pairs": [testbed.pairs["rsa"]]},
             [{"name": "ftp", "protocol": "ftp", "tls": "starttls", "backend": "ftp",
               "bind": ["127.0.0.1:{}".format(ports["ftp"])]}],
             [{"name": "ftp", "servers": [server.address], "proxy_protocol": "none"}],
             metrics, workers=1, log={"sessions": "none"}))
-    gateway = Gateway(path, metrics, house.binary).start()
+    gateway = Gateway(path, metrics, testbed.binary).start()
     try:
         yield ports["ftp"]
     finally:
         gateway.stop()
 
 
-def measure(house, seconds):
-    """{server: figures} of one round."""
+def measure(testbed, seconds):
+    """The figures of one round, {server: figures}."""
     found = {}
-    with ftpserver.ProFtpd() as server, _starling(house, server) as port:
+    with ftpserver.ProFtpd() as server, _starling(testbed, server) as port:
         found["Starling"] = _stores(port, server, seconds)
-    # Its modules' folder is compiled in.
-    cert, key = (shutil.copy(path, house.folder + "/first-stor-" + str(i))
-                 for i, path in enumerate(house.pairs["rsa"]))
+    # Copies, because ProFTPD requires a key that only its user can read.
+    cert, key = (shutil.copy(path, testbed.folder + "/ftp-first-answer-" + str(i))
+                 for i, path in enumerate(testbed.pairs["rsa"]))
     os.chmod(key, 0o600)
     with ftpserver.ProFtpd(more=MOD_TLS.format(cert=cert, key=key)) as server:
         found["ProFTPD"] = _stores(server.port, server, seconds)
