@@ -1,5 +1,5 @@
 """The rows of the matrix of attacks (test_attack_matrix.py): how each is tried on a
-protocol, given what its clients say (tongues.py). A function's result is what the table
+protocol, given what its clients say (protocol_profiles.py). A function's result is what the table
 says of it."""
 
 import contextlib
@@ -10,7 +10,7 @@ import time
 
 import harness
 import wire
-from tongues import TONGUES, Absent, Read
+from protocol_profiles import PROFILES, Absent, Read
 from wire import Wire
 
 CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
@@ -41,7 +41,7 @@ class Cell:
         self.case = case
         self.gateway = gateway
         self.protocol = protocol
-        self.tongue = TONGUES[protocol]
+        self.profile = PROFILES[protocol]
         self.backend = backend
         self.recorder = recorder
 
@@ -49,9 +49,9 @@ class Cell:
     def session(self, kind="in"):
         with Wire(self.gateway.ports["{}-{}".format(kind, self.protocol)]) as client:
             if kind == "in":
-                self.read_until(client, self.tongue.greeting_end)
-                if self.tongue.opening:
-                    self.read_until(client.send(self.tongue.opening), self.tongue.opening_end)
+                self.read_until(client, self.profile.greeting_end)
+                if self.profile.opening:
+                    self.read_until(client.send(self.profile.opening), self.profile.opening_end)
             yield client
 
     @staticmethod
@@ -73,9 +73,9 @@ class Cell:
             self.case.assertEqual(said, b"")
 
     def upgrade(self, client):
-        client.send(self.tongue.upgrade)
-        said = self.read_until(client, self.tongue.go_ahead_end)
-        self.case.assertTrue(said.startswith(self.tongue.go_ahead), said)
+        client.send(self.profile.upgrade)
+        said = self.read_until(client, self.profile.go_ahead_end)
+        self.case.assertTrue(said.startswith(self.profile.go_ahead), said)
 
     @contextlib.contextmanager
     def counted(self, kind="", reason="", listener="in"):
@@ -104,16 +104,16 @@ class Cell:
                 client.socket.shutdown(socket.SHUT_WR)
             said = client.rest()
         self.compare(said, answer.said)
-        self.case.assertFalse(said.startswith(self.tongue.go_ahead), said)
+        self.case.assertFalse(said.startswith(self.profile.go_ahead), said)
         return answer
 
     def refused(self, said):
         """Nothing but the go-ahead, and behind it no more than an alert."""
         self.case.assertNotIn(b"injected", said)
-        _, found, rest = said.partition(self.tongue.go_ahead)
+        _, found, rest = said.partition(self.profile.go_ahead)
         if found:
-            if not self.tongue.go_ahead.endswith(self.tongue.go_ahead_end):
-                rest = rest.partition(self.tongue.go_ahead_end)[2]
+            if not self.profile.go_ahead.endswith(self.profile.go_ahead_end):
+                rest = rest.partition(self.profile.go_ahead_end)[2]
             self.case.assertRegex(rest, re.compile(rb"\A(\x15\x03.\0\x02..)?\Z", re.DOTALL))
 
 
@@ -122,17 +122,17 @@ class Cell:
 
 def injection(*writes, wait=False):
     def run(cell):
-        octets = {"upgrade": cell.tongue.upgrade, "next": cell.tongue.next,
-                  "both": cell.tongue.upgrade + cell.tongue.next, "sslv2": SSLV2_HELLO}
+        octets = {"upgrade": cell.profile.upgrade, "next": cell.profile.next,
+                  "both": cell.profile.upgrade + cell.profile.next, "sslv2": SSLV2_HELLO}
         with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
             said = b""
             for number, write in enumerate(writes):
                 if number and wait:
-                    said += cell.read_until(client, cell.tongue.go_ahead_end)
+                    said += cell.read_until(client, cell.profile.go_ahead_end)
                 client.send(octets[write])
             said += client.rest()
         if len(writes) == 1:
-            cell.case.assertFalse(said.startswith(cell.tongue.go_ahead), said)
+            cell.case.assertFalse(said.startswith(cell.profile.go_ahead), said)
         cell.refused(said)
         return "refused"
     return run
@@ -140,14 +140,14 @@ def injection(*writes, wait=False):
 
 def white_space(cell):
     """Behind the upgrade: as much as may stand there, where any may, and one octet more."""
-    allowed = cell.tongue.space
+    allowed = cell.profile.space
     blanks = b" \n\r\t" * 5
     for wait in (False, True):
         with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
             said = b""
-            client.send(cell.tongue.upgrade + (b"" if wait else blanks[:allowed + 1]))
+            client.send(cell.profile.upgrade + (b"" if wait else blanks[:allowed + 1]))
             if wait:
-                said = cell.read_until(client, cell.tongue.go_ahead_end)
+                said = cell.read_until(client, cell.profile.go_ahead_end)
                 client.send(blanks[:allowed + 1])
             cell.refused(said + client.rest())
     if not allowed:
@@ -155,8 +155,8 @@ def white_space(cell):
     for before in range(allowed + 1):
         begin = len(cell.recorder.octets)
         with cell.session() as client:
-            client.send(cell.tongue.upgrade + blanks[:before])
-            cell.read_until(client, cell.tongue.go_ahead_end)
+            client.send(cell.profile.upgrade + blanks[:before])
+            cell.read_until(client, cell.profile.go_ahead_end)
             client.send(blanks[before:allowed])
             client.start_tls()
             client.send(MARKER)
@@ -167,7 +167,7 @@ def white_space(cell):
 
 def told(field):
     def run(cell):
-        fact = getattr(cell.tongue, field)
+        fact = getattr(cell.profile, field)
         return fact if isinstance(fact, Absent) else cell.tell(fact)
     return run
 
@@ -175,23 +175,23 @@ def told(field):
 def fresh_leg(cell):
     """What was said before TLS never reaches the server, nor what the server says
     before TLS the client."""
-    log_in, tongue = cell.tongue.log_in, cell.tongue
+    log_in, profile = cell.profile.log_in, cell.profile
     before, begin = len(cell.backend.proxied), len(cell.recorder.octets)
-    first = tongue.next if isinstance(log_in, Absent) else log_in.octets
+    first = profile.next if isinstance(log_in, Absent) else log_in.octets
     ends = not isinstance(log_in, Absent) and log_in.reason
     if ends:  # where a log-in is the end, the upgrade needs a session of its own
         with cell.session() as client:
             cell.case.assertNotIn(b"backend", client.send(first).rest())
     with cell.session() as client:
-        client.send((b"" if ends else first) + tongue.upgrade)
-        said = client.until(tongue.go_ahead)
-        if not tongue.go_ahead.endswith(tongue.go_ahead_end):
-            said += client.until(tongue.go_ahead_end)
+        client.send((b"" if ends else first) + profile.upgrade)
+        said = client.until(profile.go_ahead)
+        if not profile.go_ahead.endswith(profile.go_ahead_end):
+            said += client.until(profile.go_ahead_end)
         cell.case.assertNotIn(b"backend", said)
         cell.case.assertEqual(len(cell.backend.proxied), before)
         client.start_tls()
-        if not tongue.greeting:
-            cell.case.assertEqual(client.exactly(len(tongue.backend)), tongue.backend)
+        if not profile.greeting:
+            cell.case.assertEqual(client.exactly(len(profile.backend)), profile.backend)
         client.send(MARKER)
         cell.until(lambda: MARKER in cell.recorder.octets[begin:])
         brought = cell.recorder.octets[begin:]
@@ -205,22 +205,22 @@ def upgrade_again(cell):
     with cell.session() as client:
         cell.upgrade(client)
         client.start_tls()
-        client.send(cell.tongue.upgrade)
-        if cell.tongue.again:
-            said = cell.read_until(client, cell.tongue.again)
-            cell.case.assertNotIn(cell.tongue.go_ahead, said)
+        client.send(cell.profile.upgrade)
+        if cell.profile.again:
+            said = cell.read_until(client, cell.profile.again)
+            cell.case.assertNotIn(cell.profile.go_ahead, said)
             return "refused by the gateway"
         # Inside TLS the server answers it; the recipes make sure that it refuses.
-        cell.until(lambda: cell.tongue.upgrade in cell.recorder.octets)
+        cell.until(lambda: cell.profile.upgrade in cell.recorder.octets)
     return "passed to the server"
 
 
 def tls_first(cell):
-    if cell.tongue.direct_tls:
-        return Absent(cell.tongue.direct_tls)
+    if cell.profile.direct_tls:
+        return Absent(cell.profile.direct_tls)
     with cell.counted("tls_on_plain_port", "tls_on_plain_port"):
         with Wire(cell.gateway.ports["in-" + cell.protocol]) as client:
-            cell.read_until(client, cell.tongue.greeting_end)
+            cell.read_until(client, cell.profile.greeting_end)
             said = client.send(CLIENT_HELLO).rest()
     cell.case.assertRegex(said, ALERT)
     return "an alert"
@@ -233,9 +233,9 @@ def refused_on_tls_port(cell, octets):
 
 
 def plaintext_first(cell):
-    said = refused_on_tls_port(cell, cell.tongue.opening or cell.tongue.next)
-    if cell.tongue.plain_words:
-        cell.compare(said, cell.tongue.plain_words)
+    said = refused_on_tls_port(cell, cell.profile.opening or cell.profile.next)
+    if cell.profile.plain_words:
+        cell.compare(said, cell.profile.plain_words)
         return "told in its protocol"
     cell.case.assertRegex(said, ALERT)
     return "an alert"
@@ -251,18 +251,18 @@ def slow(cell):
     """An octet of the upgrade, and nothing more."""
     with cell.counted("", "pre_relay_deadline", "slow"):
         with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
-            cell.read_until(client, cell.tongue.greeting_end)
-            said = client.send(cell.tongue.upgrade[:1]).rest()
-    cell.compare(said, cell.tongue.goodbye)
+            cell.read_until(client, cell.profile.greeting_end)
+            said = client.send(cell.profile.upgrade[:1]).rest()
+    cell.compare(said, cell.profile.goodbye)
     return "told, then closed"
 
 
 def stalled_handshake(cell):
     with cell.counted("", "handshake_deadline", "slow"):
         with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
-            cell.read_until(client, cell.tongue.greeting_end)
-            if cell.tongue.opening:
-                cell.read_until(client.send(cell.tongue.opening), cell.tongue.opening_end)
+            cell.read_until(client, cell.profile.greeting_end)
+            if cell.profile.opening:
+                cell.read_until(client.send(cell.profile.opening), cell.profile.opening_end)
             cell.upgrade(client)
             client.send(CLIENT_HELLO[:9]).rest()
     return "closed"
@@ -293,7 +293,7 @@ def foreign_alpn(cell):
 
 
 def forging(cell):
-    fact = cell.tongue.forging
+    fact = cell.profile.forging
     if isinstance(fact, Absent):
         return fact
     cell.recorder.greeting, usual = fact.octets, cell.recorder.greeting

@@ -14,7 +14,7 @@ import unittest
 import fakes
 import harness
 from attack_rows import ROWS, Cell, Recorder
-from tongues import TONGUES, Absent, Read
+from protocol_profiles import PROFILES, Absent, Read
 
 TOP = os.path.dirname(os.path.dirname(harness.HERE))
 TABLE = os.path.join(TOP, "tests", "ATTACKS.md")
@@ -118,9 +118,9 @@ def table_of(cells):
             "- *told in its protocol*: the gateway says what is wrong in the listener's protocol, and closes.",
             "- *an alert*: TLS's own way to refuse. A number in brackets: a note below says why the attack does not apply.",
             ""]
-    text += ["| attack | " + " | ".join(TONGUES) + " |", "|---|" + "---|" * len(TONGUES)]
+    text += ["| attack | " + " | ".join(PROFILES) + " |", "|---|" + "---|" * len(PROFILES)]
     for name, _ in ROWS:
-        texts = [text_of(cells[name, protocol], notes) for protocol in TONGUES]
+        texts = [text_of(cells[name, protocol], notes) for protocol in PROFILES]
         text.append("| {} | {} |".format(name, " | ".join(texts)))
     text += [""] + ["[{}] {}".format(number, why) for number, why in enumerate(notes, 1)]
     text += ["", "Other tests try these attacks. Most of them meet the same code in every protocol.", "",
@@ -140,8 +140,8 @@ class Matrix(unittest.TestCase):
         """A function that gives the cell of a protocol, before one gateway for all."""
         with contextlib.ExitStack() as stack:
             backends, listeners, recorders = {}, {}, {}
-            for protocol, tongue in TONGUES.items():
-                recorders[protocol] = Recorder(tongue.backend)
+            for protocol, profile in PROFILES.items():
+                recorders[protocol] = Recorder(profile.backend)
                 backends[protocol] = stack.enter_context(fakes.Backend(recorders[protocol]))
                 slow_limits = {"limits": {"pre_relay": "300ms", "handshake": "200ms"}}
                 for kind, tls, more in (("in", "starttls", {}), ("slow", "starttls", slow_limits),
@@ -160,7 +160,7 @@ class Matrix(unittest.TestCase):
         outcomes = {}
         with self.cells() as cell_of:
             for name, run in ROWS:
-                for protocol in TONGUES:
+                for protocol in PROFILES:
                     with self.subTest(name, protocol=protocol):
                         outcomes[name, protocol] = run(cell_of(protocol))
                         self.assertNotIn(b"injected", cell_of(protocol).recorder.octets)
@@ -168,7 +168,7 @@ class Matrix(unittest.TestCase):
 
     def test_every_cell(self):
         outcomes = self.results()
-        if len(outcomes) < len(ROWS) * len(TONGUES):
+        if len(outcomes) < len(ROWS) * len(PROFILES):
             return  # each hole is a failure of its own
         with open(TABLE, encoding="utf-8") as f:
             self.assertEqual(f.read(), table_of(outcomes), "make it anew: --write")
@@ -179,7 +179,7 @@ class Matrix(unittest.TestCase):
                               "\"unix:/b\"}]\ntls: {certificates: [{pem: x}]}\n")
         _, output = harness.run([harness.BINARY, "-t", "-c", path])
         known = set(KNOWN_PROTOCOLS.search(output).group(1).split(", "))
-        self.assertEqual(known - {"tcp"}, set(TONGUES))
+        self.assertEqual(known - {"tcp"}, set(PROFILES))
 
     def test_what_is_shared_is_tried(self):
         for _, file, test in SHARED:

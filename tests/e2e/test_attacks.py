@@ -114,7 +114,7 @@ class PlaintextOnTlsPort(unittest.TestCase):
                      for name in [*self.WORDS, "tcp"]}
         return env.gateway(listeners, {"b": backend.address}, **more)
 
-    def test_told_in_the_clients_own_tongue(self):
+    def test_told_in_the_clients_own_protocol(self):
         http = b"HTTP/1.1 400 Bad Request\r\n"
         rows = [(name, words, b"CAPABILITY\r\n") for name, words in self.WORDS.items()]
         rows += [(name, http, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for name in ("imap", "tcp")]

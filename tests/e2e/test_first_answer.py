@@ -17,7 +17,7 @@ import ftpserver
 import harness
 import wire
 from test_ftp import Explicit, Implicit
-from tongues import TONGUES
+from protocol_profiles import PROFILES
 
 env = None
 HANDSHAKES = "starling_tls_handshakes_total"
@@ -96,15 +96,15 @@ class Records:
         self.connection.close()
 
 
-def upgrade(client, tongue):
+def upgrade(client, profile):
     """To where the client's hello comes next."""
-    if tongue.greeting_end:
-        client.until(tongue.greeting_end)
-    if tongue.opening:
-        client.send(tongue.opening).until(tongue.opening_end)
-    client.send(tongue.upgrade).until(tongue.go_ahead)
-    if not tongue.go_ahead.endswith(tongue.go_ahead_end):
-        client.until(tongue.go_ahead_end)
+    if profile.greeting_end:
+        client.until(profile.greeting_end)
+    if profile.opening:
+        client.send(profile.opening).until(profile.opening_end)
+    client.send(profile.upgrade).until(profile.go_ahead)
+    if not profile.go_ahead.endswith(profile.go_ahead_end):
+        client.until(profile.go_ahead_end)
 
 
 class Silent(unittest.TestCase):
@@ -112,7 +112,7 @@ class Silent(unittest.TestCase):
         """Of a client that says nothing inside TLS; (whether it resumed, the session)."""
         with wire.Wire(port) as client:
             if upgraded:
-                upgrade(client, TONGUES[protocol])
+                upgrade(client, PROFILES[protocol])
             tls = Records(client.socket, settings, session)
             self.assertEqual(tls.read_record(), b"", "the first record was no ticket")
             self.assertTrue(tls.tls.session.has_ticket)
@@ -121,7 +121,7 @@ class Silent(unittest.TestCase):
     def test_every_protocol(self):
         """Once before a server that says nothing, and once before no server at all."""
         listeners = {}
-        for protocol in TONGUES:
+        for protocol in PROFILES:
             for tls in ("implicit", "starttls"):
                 for backend in ("silent", "down"):
                     listeners["-".join((protocol, tls, backend))] = {
@@ -132,7 +132,7 @@ class Silent(unittest.TestCase):
             for name, keys in listeners.items():
                 protocol, tls = keys["protocol"], keys["tls"]
                 ways = {tls == "starttls"}
-                if TONGUES[protocol].direct_tls:
+                if PROFILES[protocol].direct_tls:
                     ways.add(False)
                 for upgraded in ways:
                     with self.subTest(name, upgraded=upgraded):

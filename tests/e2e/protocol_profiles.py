@@ -1,8 +1,8 @@
-"""What each protocol's clients say on the way to TLS, and what may go wrong with it:
-the facts behind the matrix of attacks (test_attack_matrix.py). No logic here, but for
-readers of what is not text.
+"""A profile of each protocol for the matrix of attacks (test_attack_matrix.py): what clients
+say on the way to TLS, which attacks exist, and how the gateway answers them. This file has
+data, and functions that read binary answers.
 
-A cell that does not exist in a protocol is `Absent` and says why."""
+An attack that does not exist in a protocol is `Absent`, with the reason."""
 
 import dataclasses
 import re
@@ -15,23 +15,23 @@ import xmppservers
 
 @dataclasses.dataclass(frozen=True)
 class Absent:
-    """No such thing in this protocol, and why."""
+    """The protocol has no such thing, and why."""
     why: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """What is said, where its first octets do not tell: `text` is what `reader` makes of
-    all of it."""
+    """An answer that its first octets do not identify: `reader` turns the whole answer into
+    `text`."""
     reader: object
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """Octets of an attacker, what is said to them (how it begins, or Read; empty: nothing
-    at all), and what is counted: `kind` of attack and `reason` of the session's end, where
-    there are such."""
+    """Octets of an attacker and the gateway's answer `said` (its beginning, or a Read; empty:
+    no answer). `kind` is the attack and `reason` the end of the session in metrics; either
+    may be empty."""
     octets: bytes
     said: object
     kind: str = ""
@@ -39,13 +39,13 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tongue:
-    greeting: bytes  # how it begins; empty: the client speaks first
-    greeting_end: bytes  # and what it ends with
+class Profile:
+    greeting: bytes  # its beginning; empty: the client speaks first
+    greeting_end: bytes  # its end
     upgrade: bytes
-    go_ahead: bytes  # how it begins
+    go_ahead: bytes  # its beginning
     go_ahead_end: bytes
-    next: bytes  # what a client might say next; has "injected" in it
+    next: bytes  # what a client might say next; contains "injected"
     log_in: object
     argument: object
     bare_lf: object
@@ -53,16 +53,16 @@ class Tongue:
     eight_bit: object
     overlong: Answer
     stranger: Answer  # another protocol's first line
-    backend: bytes  # how the server greets on the fresh leg
-    goodbye: object  # what the gateway says, as in Answer, to who is too slow before TLS
-    claim: object  # of another identity
-    forging: object  # a greeting of the server that must not be believed
-    opening: bytes = b""  # what must be said before the upgrade,
-    opening_end: bytes = b""  # and the end of the answer to it
-    direct_tls: str = ""  # TLS from the first octet on the same port: why
-    plain_words: object = b""  # to who speaks it in plaintext where TLS is spoken; empty: an alert
-    space: int = 0  # octets of white space that may stand between the upgrade and TLS
-    again: bytes = b""  # to the upgrade inside TLS, where the gateway itself answers
+    backend: bytes  # the server's greeting on the connection after TLS
+    goodbye: object  # the answer (as Answer.said) to a client that is too slow before TLS
+    claim: object  # a command that claims another identity
+    forging: object  # a greeting of the server that the gateway must reject
+    opening: bytes = b""  # what the client must say before the upgrade
+    opening_end: bytes = b""  # the end of the answer to it
+    direct_tls: str = ""  # why the same port accepts TLS from the first octet; empty: it does not
+    plain_words: object = b""  # the answer to plaintext on a TLS port; empty: an alert
+    space: int = 0  # octets of white space allowed between the upgrade and TLS
+    again: bytes = b""  # the answer to an upgrade inside TLS, if the gateway answers it
 
 
 BAD_OCTET = {"kind": "bad_octet", "reason": "bad_octet"}
@@ -73,24 +73,24 @@ LOG_IN = {"kind": "plaintext_auth"}
 NO_CLAIM = Absent("the protocol has no command that claims an identity")
 NO_FORGING = Absent("the protocol has no greeting that says who the client is")
 NO_ARGUMENT = Absent("the upgrade command cannot have an argument")
-EARLY = b"early backend\r\n"  # what a server might say where the client speaks first
+EARLY = b"early backend\r\n"  # what a server might say in a protocol where the client speaks first
 
 
 def stream_error(octets):
-    """XMPP: the condition of the error that is all of `octets`."""
+    """XMPP: the condition of the stream error; `octets` must hold nothing else."""
     if not octets.startswith(b"<stream:error>"):
         raise AssertionError("no error: {!r}".format(octets))
     return xmppservers.error_of(STREAM + octets)
 
 
 def upgrade_failure(octets):
-    """XMPP: the name of the element that ends a stream in which it is all of `octets`."""
+    """XMPP: the name of the element before the stream's end; `octets` must hold nothing else."""
     match = re.fullmatch(rb"<([a-z]+) xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>", octets)
     return match and match[1].decode()
 
 
 def result(octets):
-    """LDAP: the code of the answer to message 1 that is all of `octets`."""
+    """LDAP: the code of the answer to message 1; `octets` must hold nothing else."""
     [(_, content)] = directory.split(octets)
     number, (_, operation) = directory.split(content)
     if number != (2, b"\1"):
@@ -99,13 +99,13 @@ def result(octets):
 
 
 def notice(octets):
-    """LDAP: the code of the notice of disconnection that is all of `octets`."""
+    """LDAP: the code of the notice of disconnection; `octets` must hold nothing else."""
     [code] = directory.notices(octets)
     return "notice {}".format(code)
 
 
 def sql_state(octets):
-    """PostgreSQL: that of the error that is all of `octets`."""
+    """PostgreSQL: the SQLSTATE of the error; `octets` must hold nothing else."""
     [(state, _)] = database.errors(octets)
     return state
 
@@ -114,7 +114,7 @@ STREAM = b"<?xml version='1.0'?><stream:stream xmlns='jabber:"
 
 
 def lines(bye, **more):
-    """What all protocols of lines share. `bye`: to who is not listened to any more."""
+    """The common part of line protocols. `bye`: the answer before the gateway closes."""
     return {
         "bare_lf": Answer(b"NOOP injected\n", bye, **BAD_OCTET),
         "nul": Answer(b"NO\0OP injected\r\n", bye, **BAD_OCTET),
@@ -125,7 +125,7 @@ def lines(bye, **more):
 
 def mail(verb, log_in):
     """SMTP and LMTP."""
-    return Tongue(
+    return Profile(
         greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n",
         go_ahead=b"220 2.0.0 ", next=verb + b" injected.example\r\n",
         log_in=log_in, argument=Answer(b"STARTTLS injected\r\n", b"501 5.5.4 "),
@@ -137,7 +137,7 @@ def mail(verb, log_in):
 
 def stream(protocol):
     """XMPP for clients and for servers."""
-    return Tongue(
+    return Profile(
         greeting=b"", greeting_end=b"", opening=xmppservers.header("example.org", protocol),
         opening_end=b"</stream:features>", upgrade=xmppservers.START_TLS,
         go_ahead=xmppservers.PROCEED, go_ahead_end=xmppservers.PROCEED,
@@ -156,10 +156,10 @@ def stream(protocol):
         space=16)
 
 
-TONGUES = {
+PROFILES = {
     "smtp": mail(b"EHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
     "lmtp": mail(b"LHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
-    "imap": Tongue(
+    "imap": Profile(
         greeting=b"* OK ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n",
         go_ahead=b"s OK ", next=b"i LOGIN injected x\r\n",
         log_in=Answer(b"a LOGIN injected x\r\n", b"a NO [PRIVACYREQUIRED] ", **LOG_IN),
@@ -169,7 +169,7 @@ TONGUES = {
             b"* BYE ", stranger=Answer(HTTP, b"* BYE ", **STRANGER),
             forging=Answer(b"* PREAUTH injected\r\n", b"* BYE ", kind="preauth",
                            reason="backend_preauth"))),
-    "pop3": Tongue(
+    "pop3": Profile(
         greeting=b"+OK", greeting_end=b"\r\n", upgrade=b"STLS\r\n", go_ahead=b"+OK ",
         next=b"USER injected\r\n",
         log_in=Answer(b"USER injected\r\n", b"-ERR [SYS/PERM] ", **LOG_IN),
@@ -177,7 +177,7 @@ TONGUES = {
         backend=b"+OK backend\r\n", goodbye=b"-ERR ", plain_words=b"-ERR [SYS/PERM] ",
         **lines(b"-ERR ", stranger=Answer(HTTP, b"-ERR ", **STRANGER),
                 claim=Answer(b"XCLIENT ADDR=injected\r\n", b"-ERR ", kind="identity_claim"))),
-    "managesieve": Tongue(
+    "managesieve": Profile(
         greeting=b'"IMPLEMENTATION"', greeting_end=b'OK "', upgrade=b"STARTTLS\r\n",
         go_ahead=b'OK "', next=b'NOOP "injected"\r\n',
         log_in=Answer(b'AUTHENTICATE "PLAIN" "aW5qZWN0ZWQ="\r\n', b"NO (ENCRYPT-NEEDED) ", **LOG_IN),
@@ -186,7 +186,7 @@ TONGUES = {
         plain_words=b"BYE (ENCRYPT-NEEDED) ",
         **lines(b"BYE ", stranger=Answer(HTTP, b"BYE ", **STRANGER),
                 claim=Answer(b'XCLIENT "injected"\r\n', b"NO ", kind="identity_claim"))),
-    "nntp": Tongue(
+    "nntp": Profile(
         greeting=b"200 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n", go_ahead=b"382 ",
         next=b"AUTHINFO USER injected\r\n",
         log_in=Answer(b"AUTHINFO USER injected\r\n", b"483 ", **LOG_IN),
@@ -195,7 +195,7 @@ TONGUES = {
         **lines(b"400 ", stranger=Answer(HTTP, b"400 ", **STRANGER))),
     "xmpp-client": stream("xmpp-client"),
     "xmpp-server": stream("xmpp-server"),
-    "acap": Tongue(
+    "acap": Profile(
         greeting=b"* ACAP ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n", go_ahead=b"s OK ",
         next=b'i AUTHENTICATE "injected"\r\n',
         log_in=Answer(b'a AUTHENTICATE "injected"\r\n', b"a NO (ENCRYPT-NEEDED) ", **LOG_IN),
@@ -203,7 +203,7 @@ TONGUES = {
         backend=b'* ACAP (IMPLEMENTATION "backend")\r\n', goodbye=b"* BYE ",
         plain_words=b"* BYE (ENCRYPT-NEEDED) ",
         **lines(b"* BYE ", stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
-    "irc": Tongue(
+    "irc": Profile(
         greeting=b"", greeting_end=b"", upgrade=b"STARTTLS\r\n", go_ahead=b":mail.example.org 670 ",
         next=b"NICK injected\r\n",
         log_in=Answer(b"OPER injected x\r\n", b":mail.example.org 451 ", **LOG_IN),
@@ -212,7 +212,7 @@ TONGUES = {
         **lines(b"ERROR :", stranger=Answer(HTTP, b"ERROR :", **STRANGER),
                 claim=Answer(b"WEBIRC injected x 127.0.0.1 127.0.0.1\r\n", b":mail.example.org 451 ",
                              kind="identity_claim"))),
-    "ldap": Tongue(
+    "ldap": Profile(
         greeting=b"", greeting_end=b"",
         upgrade=directory.message(directory.extended(directory.START_TLS)),
         go_ahead=bytes.fromhex("300c02010178070a010004000400"),
@@ -228,7 +228,7 @@ TONGUES = {
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=EARLY, goodbye=Read(notice, "notice 52"), plain_words=Read(notice, "notice 13"),
         claim=NO_CLAIM, forging=NO_FORGING),
-    "ftp": Tongue(
+    "ftp": Profile(
         greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"AUTH TLS\r\n", go_ahead=b"234 ",
         next=b"USER injected\r\n",
         log_in=Answer(b"USER injected\r\n", b"530 ", **LOG_IN),
@@ -236,7 +236,7 @@ TONGUES = {
         backend=b"220 backend\r\n", goodbye=b"421 ", plain_words=b"421 ",
         again=b"503 TLS is active already\r\n",
         **lines(b"421 ", stranger=Answer(HTTP, b"421 ", **STRANGER))),
-    "postgresql": Tongue(
+    "postgresql": Profile(
         greeting=b"", greeting_end=b"", upgrade=database.request(database.SSL),
         go_ahead=b"S", go_ahead_end=b"S", next=database.start_up("injected"),
         log_in=Answer(database.start_up("injected"), Read(sql_state, "28000"),
@@ -249,7 +249,7 @@ TONGUES = {
         stranger=Answer(HTTP, b"", **STRANGER),
         backend=EARLY, goodbye=Read(sql_state, "57P05"), claim=NO_CLAIM, forging=NO_FORGING,
         direct_tls="the gateway accepts it from clients that name the protocol by ALPN"),
-    "http": Tongue(
+    "http": Profile(
         greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=b"HTTP/1.1 101 ",
         go_ahead_end=b"\r\n\r\n", next=webservers.request("/injected"),
         log_in=Answer(webservers.request(fields="Authorization: Basic injected\r\n"), b"HTTP/1.1 426 ",
@@ -265,7 +265,7 @@ TONGUES = {
         bare_lf=Answer(b"GET /injected HTTP/1.1\n", b"HTTP/1.1 400 ", **BAD_OCTET),
         nul=Answer(b"GET /\0injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET),
         eight_bit=Answer(b"\xc3\xa4\xc3\xb6 /injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET)),
-    "telnet": Tongue(
+    "telnet": Profile(
         greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
         go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",
         log_in=Absent("Telnet has no log-in command"), argument=NO_ARGUMENT,
