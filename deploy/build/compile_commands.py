@@ -2,7 +2,7 @@
 """Writes compile_commands.json, from which clangd, clang-tidy and editors learn how Bazel compiles
 each source file. Run it again after a change of a BUILD file.
 
-    deploy/build/compile_commands.py            about ten seconds; needs deploy/setup.sh build
+    deploy/build/compile_commands.py            about ten seconds; needs deploy/setup/setup.sh build
     clang-tidy-19 -p . gateway/session/turn.cc
 
 Bazel only says what it would run; nothing is built. Not for: headers, whose flags clangd takes from
