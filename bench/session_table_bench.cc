@@ -17,7 +17,7 @@ bool Fill(SessionTable& table, std::vector<Session*>& sessions) {
   for (Session*& session : sessions) {
     session = table.Take();
     if (session == nullptr) return false;
-    session->phase = Phase::kRelay;
+    session->stage = Relaying{};
   }
   return true;
 }
@@ -33,7 +33,7 @@ void SessionTakeFree(benchmark::State& state) {
       state.SkipWithError("no slot");
       break;
     }
-    session->phase = Phase::kRelay;
+    session->stage = Relaying{};
     table.Free(*session);
   }
   state.SetItemsProcessed(state.iterations());
@@ -63,7 +63,7 @@ void SessionFindStale(benchmark::State& state) {
   SessionTable table(1, kRefusals);
   Session* session = table.Take();
   const uint32_t slot = session->slot, generation = session->generation;
-  session->phase = Phase::kRelay;
+  session->stage = Relaying{};
   table.Free(*session);
   for (auto _ : state) {
     if (table.Find(slot, generation) != nullptr) {

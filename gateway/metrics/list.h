@@ -50,7 +50,8 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "receive_buffers",
                                                     "log_records",
                                                     "descriptors",
-                                                    "data_listeners"};
+                                                    "data_listeners",
+                                                    "steps_per_pump"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -62,6 +63,7 @@ enum class Limit : uint8_t {
   kLogRecords,
   kDescriptors,  // an accept failed because descriptors or memory ran out
   kDataListeners,
+  kRounds,  // of steps in one pump
 };
 inline constexpr std::string_view kNoLabel[] = {""};
 inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};

@@ -40,6 +40,12 @@ class DialoguePool {
   std::vector<Size> sizes_;  // a handful
 };
 
+// How many data channels wait for one client (ShareOf).
+struct DataShare {
+  Endpoint client;
+  uint32_t waiting = 0;
+};
+
 static_assert(BufferPool::kBlockSize > kLargeReceive / 2 &&
               BufferPool::kBulkBlockSize > kLargeReceive);
 
@@ -70,14 +76,15 @@ struct WorkerContext {
                                      // as the table is not crowded
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
-  uint32_t armed_accepts = 0;        // of listeners: each may want a slot
-  uint32_t data_listeners = 0;       // data channels that are waited for
-  uint32_t data_port = 0;            // where in the range of ports the next one is looked for
-  uint32_t key_operations = 0;       // private-key operations that this turn may still do
-  MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
-  std::vector<uint32_t> hellos;      // of this turn's: those that may want such an operation
-  size_t most_sessions = 0;          // at once, since memory was given back
-  uint64_t random = 0;               // unlike other workers' and runs'
+  uint32_t armed_accepts = 0;          // of listeners: each may want a slot
+  std::vector<DataShare> data_shares;  // clients that data channels wait for
+  uint32_t data_listeners = 0;         // data channels that are waited for
+  uint32_t data_port = 0;              // where in the range of ports the next one is looked for
+  uint32_t key_operations = 0;         // private-key operations that this turn may still do
+  MonoTime relayed_at = MonoTime{};    // when a relay last had something to do
+  std::vector<uint32_t> hellos;        // of this turn's: those that may want such an operation
+  size_t most_sessions = 0;            // at once, since memory was given back
+  uint64_t random = 0;                 // unlike other workers' and runs'
   uint64_t next_session = 0;
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 

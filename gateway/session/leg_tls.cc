@@ -5,7 +5,7 @@
 // copy (relay.cc).
 #include <algorithm>
 
-#include "gateway/session/steps.h"
+#include "gateway/session/leg_io.h"
 #include "protocols/ftp/limits.h"
 
 namespace starling {

@@ -2,217 +2,148 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
 
-#include "gateway/session/steps.h"
+#include "gateway/session/data_channel.h"
+#include "gateway/session/due.h"
+#include "gateway/session/leg_io.h"
+#include "gateway/session/negotiation.h"
+#include "gateway/session/report.h"
+#include "gateway/session/say.h"
+#include "gateway/session/stages/stages.h"
+#include "gateway/session/transition.h"
 
 namespace starling {
 namespace {
 
-// After a receive that a small buffer was too small for, so many use large ones:
-// messages of a few KiB each would otherwise take two receives each time.
-constexpr uint8_t kLargeReceives = 8;
+// Peers choose how many commands and lines come at once. A session that is not done with its
+// own after so many rounds goes on in the next turn, behind the other sessions.
+constexpr uint32_t kMaxRounds = 64;
 
-void Finished(Leg& leg, LegOp op) {
-  assert((leg.in_flight & op) != 0);
-  leg.in_flight &= static_cast<uint8_t>(~op);
+bool HearsEvents(StageId stage) {
+  return stage == StageId::kTalking || stage == StageId::kGreeting || stage == StageId::kInside;
 }
 
-// A peer that does not switch Nagle's algorithm off sends a small segment when the one before
-// is acknowledged, and the kernel waits up to 40 ms for an answer to acknowledge it with. So a
-// peer may hold octets back where the gateway does not answer at once: until TLS is up (behind
-// a PROXY header, or a part of a flight or of a command), and behind a server's ticket. What
-// comes later is relayed, and acknowledged as without the gateway.
-bool MayHoldBack(const Session& session, const Leg& leg) {
-  if (!IsDown(session, leg)) return leg.tls != nullptr && !leg.tls->spoken;
-  return session.phase == Phase::kProxyHeader || session.phase == Phase::kHandshake ||
-         (session.phase == Phase::kDialogue && session.leg_state == LegState::kNone);
+// The gateway ends all sessions.
+Next Obey(WorkerContext& ctx, Session& session) {
+  const StageId stage = IdOf(session.stage);
+  // A client that was just accepted is greeted first.
+  const auto* const talking = std::get_if<Talking>(&session.stage);
+  if (session.order.reason == EndReason::kNone || (talking != nullptr && !talking->greeted)) {
+    return Stay();
+  }
+  const Order order = std::exchange(session.order, {});
+  if (stage == StageId::kClosing) return Stay();
+  if (IsOver(stage)) return order.polite ? Stay() : EndNow(order.reason);
+  if (!order.polite || session.data != nullptr || stage == StageId::kProxyHeader ||
+      stage == StageId::kUpgrading) {
+    return EndNow(order.reason);
+  }
+  NoteReason(session, order.reason);
+  if (stage == StageId::kOpening) return Refuse(ctx, session, Refusal::kShutdown, order.reason);
+  if (!HearsEvents(stage)) return EndPolitely(order.reason);
+  const Next next = Tell(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up});
+  return next.leaves() ? next : EndPolitely(order.reason);
 }
 
-void RecordRecv(WorkerContext& ctx, Session& session, Leg& leg, const Completion& completion) {
-  Finished(leg, kOpRecv);
-  const int32_t n = completion.result;
-  if (n > 0) {
-    const bool down = IsDown(session, leg);
-    if (down && session.phase == Phase::kDialogue && leg.octets_out == 0 &&
-        session.listener->config->protocol->server_first && !session.dialogue->pregreet) {
-      session.dialogue->pregreet = true;
-      CountAttack(ctx, session, Attack::kPregreet);
+Dues DuesOf(const WorkerContext& ctx, const Session& session) {
+  return std::visit([&](const auto& stage) { return DueOf(ctx, session, stage); }, session.stage);
+}
+
+// What came from outside the session's own sockets: a letter, an order, a time. Once a pump.
+Next TakeNews(WorkerContext& ctx, Session& session) {
+  if (const Next next = ReadDataLetter(ctx, session); next.decided()) return next;
+  if (const Next next = Obey(ctx, session); next.decided()) return next;
+  const Due due = DuesOf(ctx, session).first();
+  if (ctx.now < due.at) return Stay();
+  return std::visit([&](auto& stage) { return Overdue(ctx, session, stage, due); }, session.stage);
+}
+
+Next StepStage(WorkerContext& ctx, Session& session) {
+  return std::visit([&](auto& stage) { return Act(ctx, session, stage); }, session.stage);
+}
+
+void Release(WorkerContext& ctx, Session& session) {
+  assert(session.dialogue == nullptr);
+  ReportEnd(ctx, session);
+  DropInput(ctx, session.down);
+  DropInput(ctx, session.up);
+  ReleaseBlock(ctx, session.down.out);
+  DropOutput(ctx, session.up);
+  session.tls.Reset();
+  ctx.timers.Clear(session.slot);
+  LeaveOvertime(ctx, session);
+  session.listener->owner->Unref();
+  ctx.table.Free(session);
+}
+
+// Steps until nothing more can be done now. False: the session is over, and its slot free.
+bool Run(WorkerContext& ctx, Session& session) {
+  size_t entered = 0;
+  uint32_t rounds = 0;
+  Next next = TakeNews(ctx, session);
+  if (!next.decided()) next = StepStage(ctx, session);
+  for (;;) {
+    switch (next.kind) {
+      case Next::Kind::kStay:
+        if (session.order.reason == EndReason::kNone) return true;
+        next = Obey(ctx, session);
+        if (!next.decided()) return true;
+        continue;
+      case Next::Kind::kAgain:
+        if (++rounds < kMaxRounds) break;
+        CountLimit(ctx, Limit::kRounds);
+        ctx.again.push_back(session.slot);
+        return true;
+      case Next::Kind::kEnter:
+      case Next::Kind::kEnd:
+        Apply(ctx, session, next);
+        assert(++entered <= kStages);
+        break;
+      case Next::Kind::kGone:
+        Release(ctx, session);
+        return false;
     }
-    leg.chunk = completion.buffer;
-    leg.chunk_begin = 0;
-    leg.chunk_end = static_cast<uint32_t>(n);
-    leg.octets_in += static_cast<uint32_t>(n);
-    if (completion.more || n >= static_cast<int32_t>(kSmallReceive)) {
-      leg.large = kLargeReceives;
-    } else if (leg.large > 0) {
-      --leg.large;
-    }
-    if (leg.acknowledge == Acknowledge::kNo && MayHoldBack(session, leg)) {
-      leg.acknowledge = Acknowledge::kUnlessSent;
-    }
-    session.active_at = ctx.now;
-    ctx.shard->Add(Family::kBytes, session.listener->id, down ? 0 : 2, 0, n);
-  } else if (n == 0 && leg.tls != nullptr) {
-    leg.tls->tcp_ended = true;
-  } else if (n == 0) {
-    leg.end_of_data = true;
-  } else if (n == -ENOBUFS) {
-    leg.starved = true;
-    ctx.starved_of_receives = true;
-    ctx.Starve(session);
-    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kReceiveBuffers));
-  } else if (n != -ECANCELED && n != -EAGAIN && n != -EINTR) {
-    leg.recv_error = static_cast<int16_t>(-n);
+    next = StepStage(ctx, session);
   }
-}
-
-void RecordSend(WorkerContext& ctx, Session& session, Leg& leg, const Completion& completion) {
-  Finished(leg, kOpSend);
-  leg.out.in_flight = 0;
-  const int32_t n = completion.result;
-  if (n > 0) {
-    leg.out.begin += static_cast<uint32_t>(n);
-    leg.octets_out += static_cast<uint32_t>(n);
-    session.active_at = ctx.now;
-    ctx.shard->Add(Family::kBytes, session.listener->id, IsDown(session, leg) ? 1 : 3, 0, n);
-    ReleaseIfEmpty(ctx, leg.out);
-  } else if (n != -ECANCELED && n != -EAGAIN && n != -EINTR) {
-    leg.send_error = static_cast<int16_t>(n == 0 ? EPIPE : -n);
-  }
-}
-
-void RecordPeek(Session& session, const Completion& completion) {
-  Finished(session.down, kOpPeek);
-  if (session.phase != Phase::kUpgrade) return;
-  if (completion.result == -EAGAIN) {
-    session.dialogue->go_ahead_begun = true;
-  } else if (completion.result == 0) {
-    session.down.end_of_data = true;
-  } else if (completion.result < 0) {
-    session.down.recv_error = static_cast<int16_t>(-completion.result);
-  } else {
-    session.dialogue->stray_octet = true;
-  }
-}
-
-void RecordClosed(Leg& leg) {
-  Finished(leg, kOpClose);
-  leg.fd = kNoFd;
-}
-
-// One of the steps, by phase. True: another look is worthwhile.
-bool StepByPhase(WorkerContext& ctx, Session& session) {
-  switch (session.phase) {
-    case Phase::kFree:
-      return false;
-    case Phase::kProxyHeader:
-      return StepProxyHeader(ctx, session);
-    case Phase::kDataWait:
-      return StepDataWait(ctx, session);
-    case Phase::kDialogue:
-      return StepLeg(ctx, session) || StepDialogue(ctx, session);
-    case Phase::kUpgrade:
-      return StepUpgrade(ctx, session);
-    case Phase::kHandshake:
-      return StepDataJoin(ctx, session) || StepHandshake(ctx, session);
-    case Phase::kOpening:
-      return session.data != nullptr ? StepDataJoin(ctx, session) : StepLeg(ctx, session);
-    case Phase::kPreamble:
-      return StepPreamble(ctx, session);
-    case Phase::kInside:
-      return StepDialogue(ctx, session);
-    case Phase::kRelay:
-      return StepRelay(ctx, session);
-    case Phase::kLastWords:
-      return StepLastWords(ctx, session);
-    case Phase::kLinger:
-      return StepLinger(ctx, session);
-    case Phase::kClosing:
-      return StepClosing(ctx, session);
-  }
-  return false;
-}
-
-bool NoBlockToSend(const Leg& leg) {
-  return leg.out.data == nullptr && (leg.tls == nullptr || leg.tls->out.data == nullptr);
-}
-
-bool MayReceiveFromClient(const Session& session) {
-  // Behind its close_notify only the end of the connection is to come; one that sends
-  // more is not listened to before the session lingers.
-  if (session.client_closed_tls) return session.lingered == 0;
-  return !session.plain_pending && NoBlockToSend(session.up) && session.up.send_error == 0 &&
-         session.up.recv_error == 0 && session.down.in.empty();
-}
-
-// The same for a dialogue inside TLS.
-bool MayReceiveInside(const Session& session) {
-  const Dialogue& dialogue = *session.dialogue;
-  return !session.client_closed_tls && !session.plain_pending && !dialogue.hold &&
-         !dialogue.handing_over && Flushed(session.down) && Flushed(session.up) &&
-         session.down.in.empty();
 }
 
 // Receives are armed where the octets can be used: never while a verdict, a
-// handshake slot or a leg is waited for, never ahead of a full output.
+// handshake slot or a link is waited for, never ahead of a full output.
 void ArmReceives(WorkerContext& ctx, Session& session) {
-  Leg& down = session.down;
-  Leg& up = session.up;
-  switch (session.phase) {
-    case Phase::kProxyHeader:
-    case Phase::kLinger:
-      ArmRecv(ctx, session, down);
-      break;
-    case Phase::kHandshake:
-      if (!session.waiting_admission) ArmRecv(ctx, session, down);
-      break;
-    case Phase::kDialogue:
-      // Before the greeting is sent as well, so that a client that talks first is
-      // seen to.
-      if (!session.dialogue->hold && (Flushed(down) || down.octets_out == 0) &&
-          (session.leg_state != LegState::kUp || Flushed(up))) {
-        ArmRecv(ctx, session, down);
-      }
-      if (session.leg_state == LegState::kUp && Flushed(down)) ArmRecv(ctx, session, up);
-      if (session.leg_state == LegState::kTlsHandshake) ArmRecv(ctx, session, up);
-      break;
-    case Phase::kOpening:
-      if (session.leg_state == LegState::kTlsHandshake) ArmRecv(ctx, session, up);
-      break;
-    case Phase::kPreamble:
-      if (Flushed(down)) ArmRecv(ctx, session, up);
-      break;
-    case Phase::kInside:
-      if (MayReceiveInside(session)) ArmRecv(ctx, session, down);
-      if (Flushed(down)) ArmRecv(ctx, session, up);
-      break;
-    case Phase::kRelay:
-      if (MayReceiveFromClient(session)) ArmRecv(ctx, session, down);
-      if (down.out.data == nullptr && down.send_error == 0 && down.recv_error == 0 &&
-          up.in.empty() && (up.tls == nullptr || up.tls->in.empty())) {
-        ArmRecv(ctx, session, up);
-      }
-      break;
-    default:
-      break;
-  }
+  const Receives wanted =
+      std::visit([&](const auto& stage) { return Wanted(session, stage); }, session.stage);
+  if (wanted.client) ArmRecv(ctx, session, session.down);
+  if (wanted.server) ArmRecv(ctx, session, session.up);
 }
 
 void ArmSends(WorkerContext& ctx, Session& session) {
-  if (session.phase == Phase::kClosing) return;
+  if (IdOf(session.stage) == StageId::kClosing) return;
   // The go-ahead waits for the peek; what was said before it need not, but one
   // send keeps them in order.
-  if (session.phase != Phase::kUpgrade || session.dialogue->go_ahead_begun) {
+  const auto* const upgrading = std::get_if<Upgrading>(&session.stage);
+  if (upgrading == nullptr || upgrading->peek == Peek::kClean) {
     ArmSend(ctx, session, session.down);
   }
-  if (session.leg_state == LegState::kUp || session.leg_state == LegState::kTlsHandshake) {
-    ArmSend(ctx, session, session.up);
-  }
+  const LinkId link = IdOf(session.link);
+  if (link == LinkId::kUp || link == LinkId::kTlsHandshake) ArmSend(ctx, session, session.up);
 }
 
-void SetTimer(WorkerContext& ctx, Session& session) {
-  const MonoTime next = NextDeadline(ctx, session);
+void ArmAcknowledges(WorkerContext& ctx, Session& session) {
+  // A hello that waits for admission is complete: its sender holds nothing back.
+  const auto* const handshaking = std::get_if<Handshaking>(&session.stage);
+  if (handshaking != nullptr && handshaking->queued) return;
+  ArmAcknowledge(ctx, session.down);
+  ArmAcknowledge(ctx, session.up);
+}
+
+void NoteStarved(WorkerContext& ctx, Session& session) {
+  if (!ctx.out_of_blocks) return;
+  CountLimit(ctx, Limit::kOutputBuffers);
+  ctx.starved_at = std::max(ctx.starved_at, ctx.BlocksOut());
+  ctx.Starve(session);
+}
+
+void SetTimer(WorkerContext& ctx, Session& session, MonoTime next) {
   // A deadline that moves away is found out when the old one is met.
   if (next >= session.timer) return;
   session.timer = next;
@@ -227,16 +158,20 @@ void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
   session.down.tcp = peer.family != Endpoint::Family::kNone;
   session.peer = peer;
   session.local = local;
-  session.accepted_at = session.phase_at = session.active_at = ctx.now;
+  session.accepted_at = session.stage_at = session.active_at = ctx.now;
   ctx.shard->Add(Family::kAccepted, session.listener->id);
   ctx.shard->Add(Family::kSessions, session.listener->id,
-                 static_cast<size_t>(SessionPhase::kNegotiate));
-  session.counted = SessionPhase::kNegotiate;
+                 static_cast<size_t>(PhaseOf(StageId::kFree)));
 }
 
 bool FromProxy(const ListenerConfig& config, const Endpoint& peer) {
   return std::any_of(config.proxy_from.begin(), config.proxy_from.end(),
                      [&](const Cidr& cidr) { return cidr.Contains(peer); });
+}
+
+StageId FirstStage(const ListenerConfig& config) {
+  if (!config.proxy_from.empty()) return StageId::kProxyHeader;
+  return config.tls == TlsMode::kStartTls ? StageId::kTalking : StageId::kHandshaking;
 }
 
 }  // namespace
@@ -245,16 +180,11 @@ void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& p
                   const Endpoint& local) {
   Begin(ctx, session, fd, peer, local);
   const ListenerConfig& config = *session.listener->config;
-  if (!config.proxy_from.empty()) {
-    SetPhase(ctx, session, Phase::kProxyHeader);
-    if (!FromProxy(config, peer)) {
-      CountAttack(ctx, session, Attack::kUntrustedProxy);
-      EndNow(ctx, session, EndReason::kProxyHeaderUntrusted);
-    }
-  } else if (config.tls == TlsMode::kStartTls) {
-    StartDialogue(ctx, session);
-  } else {
-    SetPhase(ctx, session, Phase::kHandshake);
+  const StageId first = FirstStage(config);
+  Apply(ctx, session, Enter(first));
+  if (first == StageId::kProxyHeader && !FromProxy(config, peer)) {
+    CountAttack(ctx, session, Attack::kUntrustedProxy);
+    Apply(ctx, session, EndNow(EndReason::kProxyHeaderUntrusted));
   }
   ctx.Ready(session);
 }
@@ -262,94 +192,32 @@ void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& p
 void BeginRefusal(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                   const Endpoint& local, EndReason reason) {
   Begin(ctx, session, fd, peer, local);
-  Refuse(ctx, session, Refusal::kTooBusy, reason);
+  Apply(ctx, session, Refuse(ctx, session, Refusal::kTooBusy, reason));
   ctx.Ready(session);
 }
 
-void Record(WorkerContext& ctx, const Completion& completion) {
-  Session* found = ctx.table.Find(completion.tag.slot, completion.tag.generation);
-  if (found == nullptr) {
-    ctx.shard->AddWorker(WorkerFamily::kStale);
-    if (completion.buffer != kNoBuffer) ctx.ring->ReturnBuffer(completion.buffer);
-    return;
-  }
-  Session& session = *found;
-  switch (completion.tag.op) {
-    case Op::kDownRecv:
-      RecordRecv(ctx, session, session.accepted_leg(), completion);
-      break;
-    case Op::kUpRecv:
-      RecordRecv(ctx, session, session.opened_leg(), completion);
-      break;
-    case Op::kDownSend:
-      RecordSend(ctx, session, session.accepted_leg(), completion);
-      break;
-    case Op::kUpSend:
-      RecordSend(ctx, session, session.opened_leg(), completion);
-      break;
-    case Op::kDownPeek:
-      RecordPeek(session, completion);
-      break;
-    case Op::kDownShutdown:
-      Finished(session.accepted_leg(), kOpShutdown);
-      break;
-    case Op::kUpShutdown:
-      Finished(session.opened_leg(), kOpShutdown);
-      break;
-    case Op::kDownCancel:
-      Finished(session.accepted_leg(), kOpCancel);
-      break;
-    case Op::kUpCancel:
-      Finished(session.opened_leg(), kOpCancel);
-      break;
-    case Op::kDataAccept:
-      RecordDataAccept(session, completion);
-      break;
-    case Op::kUpOpen:
-      RecordLegOpened(ctx, session, completion);
-      break;
-    case Op::kDownClose:
-      RecordClosed(session.accepted_leg());
-      break;
-    case Op::kUpClose:
-      RecordClosed(session.opened_leg());
-      break;
-    case Op::kNone:
-    case Op::kAccept:
-    case Op::kWake:
-    case Op::kCount:
-      break;
-  }
+void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool polite) {
+  if (session.free()) return;
+  session.order = {.reason = reason, .polite = polite};
   ctx.Ready(session);
 }
 
 void Pump(WorkerContext& ctx, Session& session) {
   session.queued = false;
-  if (session.phase == Phase::kFree) return;
+  if (session.free()) return;
   ctx.out_of_blocks = false;
-  const uint32_t generation = session.generation;
-  if (session.leg_state == LegState::kClosing && !session.up.open() && session.up.idle()) {
-    LegClosed(ctx, session);
-  }
-  if (ctx.now >= NextDeadline(ctx, session)) CheckDeadlines(ctx, session);
-  while (StepByPhase(ctx, session)) {
-    if (session.generation != generation) return;  // over, and the slot is free
-  }
-  if (session.generation != generation) return;
+  if (!Run(ctx, session)) return;
+  CheckPair(session);
   // Before the receives: what is left of one and not stashed forbids the next.
   StashChunk(ctx, session.down);
   StashChunk(ctx, session.up);
   ArmReceives(ctx, session);
   ArmSends(ctx, session);
-  ArmAcknowledge(ctx, session, session.down);
-  ArmAcknowledge(ctx, session, session.up);
-  if (ctx.out_of_blocks) {
-    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kOutputBuffers));
-    ctx.starved_at = std::max(ctx.starved_at, ctx.BlocksOut());
-    ctx.Starve(session);
-  }
-  NoteOvertime(ctx, session);
-  SetTimer(ctx, session);
+  ArmAcknowledges(ctx, session);
+  NoteStarved(ctx, session);
+  const Dues dues = DuesOf(ctx, session);
+  NoteOvertime(ctx, session, dues.crowded_from);
+  SetTimer(ctx, session, dues.first().at);
 }
 
 }  // namespace starling

@@ -24,7 +24,7 @@ void Record(WorkerContext& ctx, const Completion& completion);
 // Decides, once. Frees the slot when the session is over.
 void Pump(WorkerContext& ctx, Session& session);
 
-// The gateway ends it: with last words if `polite`.
+// The gateway ends it, at its next pump: with last words if `polite`.
 void EndByGateway(WorkerContext& ctx, Session& session, EndReason reason, bool polite);
 
 }  // namespace starling

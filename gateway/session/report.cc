@@ -1,5 +1,4 @@
-// What a session leaves behind: two log lines and its last counters.
-#include "gateway/session/steps.h"
+#include "gateway/session/report.h"
 
 namespace starling {
 namespace {
@@ -55,11 +54,36 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.local = session.local;
   if (!ctx.log->Push(record)) {
     ctx.shard->AddWorker(WorkerFamily::kLogLost);
-    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kLogRecords));
+    CountLimit(ctx, Limit::kLogRecords);
   }
 }
 
 }  // namespace
+
+void NoteReason(Session& session, EndReason reason) {
+  if (session.reason == EndReason::kNone) session.reason = reason;
+}
+
+void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure) {
+  const ListenerId id = session.listener->id;
+  session.tls_failure = failure;
+  ctx.shard->Add(Family::kHandshakeFailures, id, static_cast<size_t>(failure));
+  ctx.shard->Add(Family::kFailedOffers, id, session.tls.offered());
+}
+
+void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
+                uint8_t description) {
+  ctx.shard->Add(Family::kAlerts, session.listener->id, static_cast<size_t>(direction),
+                 AlertIndex(description));
+}
+
+void CountAttack(WorkerContext& ctx, const Session& session, Attack attack) {
+  ctx.shard->Add(Family::kAttacks, session.listener->id, static_cast<size_t>(attack));
+}
+
+void CountLimit(WorkerContext& ctx, Limit limit) {
+  ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
+}
 
 void LogEstablished(WorkerContext& ctx, Session& session) {
   if (session.established && !session.tls_up) return;
@@ -69,9 +93,9 @@ void LogEstablished(WorkerContext& ctx, Session& session) {
 
 void ReportEnd(WorkerContext& ctx, Session& session) {
   const ListenerId id = session.listener->id;
-  ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(session.counted), 0, -1);
+  ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(PhaseOf(IdOf(session.stage))), 0, -1);
   // Nobody came: there was no connection to report on.
-  if (session.data != nullptr && !session.data->accepted) return;
+  if (session.data != nullptr && session.data->accept != DataChannel::Accept::kAccepted) return;
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));

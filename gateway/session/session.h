@@ -1,10 +1,10 @@
-// What the worker knows of one connection: its two legs, its TLS, its dialogue
-// while there is one, its times and counts. Plain data; pump.h says what happens
-// with it.
+// What the worker knows of one connection: its stage, its link, its two legs, its TLS, its
+// dialogue while there is one, and the facts for the log. Plain data; pump.h says what
+// happens with it.
 //
-// A session lives in a slot of the session table. It ends only when nothing of
-// it is in flight, and then the slot's generation changes, so that a completion
-// that is late by mistake can be told from its successor's.
+// A session lives in a slot of the session table. It ends only when nothing of it is in
+// flight. Then the slot's generation changes, so that a completion that comes late by
+// mistake never reaches the slot's next session.
 #pragma once
 
 #include <cerrno>
@@ -18,7 +18,7 @@
 #include "gateway/io/buffer_pool.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/ring.h"
-#include "gateway/metrics/list.h"
+#include "gateway/session/stage.h"
 #include "gateway/tls/tls_session.h"
 #include "gateway/upstream/upstream.h"
 #include "protocols/contract/endpoint.h"
@@ -112,35 +112,28 @@ struct Leg {
   bool idle() const { return in_flight == 0; }
 };
 
-enum class Phase : uint8_t {
-  kFree,
-  kProxyHeader,  // waiting for the load balancer's header
-  kDataWait,     // a data channel that is listened for
-  kDialogue,     // the negotiator speaks; a plaintext leg may be open
-  kUpgrade,      // the point of upgrade: look for stray octets, send the go-ahead
-  kHandshake,    // from the wait for the first octet of TLS to its end
-  kOpening,      // the fresh leg is being connected
-  kPreamble,     // the negotiator swallows the greeting on the fresh leg
-  kInside,       // and now it reads both sides, the client's out of TLS
-  kRelay,        // opaque octets both ways
-  kLastWords,    // send what is left for the client, then linger
-  kLinger,       // read and discard, so that the client can read what was said
-  kClosing,      // cancel, close, wait until nothing is in flight
+// A session and its data channel tell each other news by letters. Post() (data_channel.h)
+// puts a letter into the receiver's box, where the receiver's next pump reads it. A letter
+// is delivered only between sessions that still belong together: slot and generation match.
+struct DataLetter {
+  enum class Kind : uint8_t {
+    kNone,
+    kOver,     // to the control session: the channel ended, with `outcome`
+    kDropped,  // to the channel: the control session has no more use for it
+  };
+  Kind kind = Kind::kNone;
+  DataOutcome outcome = DataOutcome::kNotMade;
+  bool kept = false;   // with kOver: the server's connection stays open until kDropped
+  uint16_t reply = 0;  // with kDropped: code of the server's reply that led to it, for the log
 };
 
-// Where the opening of a leg stands.
-enum class LegState : uint8_t {
-  kNone,
-  kConnecting,
-  kRetryWait,
-  kTlsHandshake,  // connected; TLS with the server is being begun
-  kTlsFailed,     // being closed, and then the next server is tried
-  kUp,
-  kFailed,
-  kClosing,
+struct SessionRef {
+  uint32_t slot = 0;
+  uint32_t generation = 0;  // 0: no session
+  explicit operator bool() const { return generation != 0; }
 };
 
-// Only while somebody negotiates; from a pool, returned at relay.
+// Exists from Talking to Inside; from a pool, returned when the session leaves those stages.
 struct Dialogue {
   // `storage` is behind the object itself, of the protocol's size.
   Dialogue(const ProtocolRow& protocol_in, const DialogueOptions& options, void* storage)
@@ -152,32 +145,23 @@ struct Dialogue {
   const ProtocolRow* protocol;
   Negotiator* negotiator;
   Block opened;                   // inside TLS: of the client, and not consumed yet
-  bool serving = false;           // inside TLS: only idleness bounds the session now
-  bool handing_over = false;      // kRelay was said, and `opened` is not passed on yet
-  bool fed = false;               // octets of the client have been given
   MonoTime command_at = kNever;   // the client's latest command that was understood
   MonoTime patience_at = kNever;  // kPatienceOver is due then
+  bool serving = false;           // inside TLS: only idleness bounds the session now
   bool hold = false;              // the negotiator wants no more of the client now
-  bool want_leg = false;          // kOpenLeg came while the old leg was closing
-  bool all_legs = false;          // kOpenAllLegs: one server after the other
   bool client_end_told = false;
   bool backend_end_told = false;
-  bool greeting_seen = false;   // the open leg's greeting is over
-  bool go_ahead_begun = false;  // at the point of upgrade: the peek was clean
-  bool stray_octet = false;     // or it was not, and that octet is still to be judged
-  bool pregreet = false;        // the client spoke first, and that is counted
-  uint32_t go_ahead_at = 0;     // where in down.out the go-ahead starts
+  bool greeting_seen = false;  // the greeting of the link's server is over
 
-  // The session that is its data channel, while there is one; generation 0: none.
-  uint32_t data_slot = 0;
-  uint32_t data_generation = 0;
-  // News of it that the negotiator has not heard: that it can be had or not, and its end.
-  bool data_answered = false;
-  bool data_ready = false;  // at `data_ready_at`
-  Endpoint data_ready_at;
-  bool data_over = false;
-  DataOutcome data_outcome = DataOutcome::kNotMade;
-  bool data_kept = false;  // of that session the server's connection is left
+  // The data channel that was asked for (FTP). Of its news the negotiator hears first whether
+  // it can be had, then how it ended.
+  enum class DataAnswer : uint8_t { kNone, kReady, kRefused };
+  SessionRef channel;                          // while there is one
+  bool channel_kept = false;                   // and only its server's connection is left
+  DataAnswer data_answer = DataAnswer::kNone;  // not told yet
+  Endpoint data_ready_at;                      // with kReady
+  DataLetter data_letter;                      // of the channel, and not read yet
+  DataLetter data_over;                        // read, and the negotiator not told yet
 };
 
 // Where its storage begins, aligned.
@@ -187,20 +171,36 @@ inline constexpr size_t kDialogueHeader =
 // What makes a session the data channel of another (FTP). One of its legs is accepted from a
 // listening socket of its own, the other then connected.
 struct DataChannel {
-  uint32_t control_slot = 0;
-  uint32_t control_generation = 0;
+  enum class Accept : uint8_t { kWaits, kFailed, kAccepted };
+
+  SessionRef control;
   Fd listener = kNoFd;
-  Endpoint expected;     // the host whose connection is taken
-  SocketAddress target;  // to which the other leg is connected
-  Endpoint source;       // from there
-  int32_t accept_error = 0;
-  bool cancelled = false;  // the accept
-  bool accepted = false;   // from the right host
-  bool joined = false;     // the other leg is connected
-  bool lost = false;       // octets that were received could not be passed on
-  bool bare_end = false;   // the client's TCP end was taken for the end of its file
-  bool told = false;       // the control session has heard of its end, or need not
-  bool kept = false;       // the server's connection stays until the control session drops it
+  Accept accept = Accept::kWaits;  // kAccepted: a connection of the right host
+  Endpoint expected;               // the host whose connection is taken
+  SocketAddress target;            // to which the other leg is connected
+  Endpoint source;                 // from there
+  DataLetter letter;               // of the control session, and not read yet
+  bool accepts_cancelled = false;
+  bool holds_share = false;  // counts against its client's share of channels that wait
+  bool lost = false;         // octets that were received could not be passed on
+  bool bare_end = false;     // the client's TCP end was taken for the end of its file
+  bool told = false;         // the control session has heard of its end, or need not
+  bool kept = false;         // the server's connection stays until the control session drops it
+};
+
+// The gateway as a whole ends sessions (drain, stop).
+struct Order {
+  EndReason reason = EndReason::kNone;  // kNone: no order
+  bool polite = false;
+};
+
+// Which server the link goes to, over all its tries.
+struct Target {
+  uint64_t tried = 0;    // servers, one bit each
+  uint32_t backend = 0;  // index into Config::backends
+  int32_t server = -1;   // index in its backend; -1: no server is chosen
+  uint8_t backlog_retries = 0;
+  bool all_servers = false;  // kOpenAllLegs: one server after the other
 };
 
 struct WorkerListener;
@@ -208,30 +208,25 @@ struct WorkerListener;
 struct Session {
   uint32_t slot = 0;
   uint32_t generation = 1;
-  Phase phase = Phase::kFree;
-  EndReason reason = EndReason::kNone;  // the first cause; kNone while it lives
-  LegState leg_state = LegState::kNone;
-  bool queued = false;             // on this turn's list
-  bool refused = false;            // a slot of the refusals, not of the sessions
-  bool upgraded = false;           // TLS was begun by STARTTLS
-  bool direct_tls = false;         // by its first octet, where STARTTLS is spoken as well
-  bool tls_up = false;             // the handshake is complete
-  bool admitted = false;           // holds one of the handshakes in flight
-  bool waiting_admission = false;  // in the admission queue
-  bool flight_sent = false;        // the expensive half of the handshake is done
-  bool hello_retried = false;      // the client was asked for another hello
-  bool tls_wants_room = false;     // the handshake stopped for want of output room
+  Stage stage;
+  Link link;
+  MonoTime stage_at{};                  // when this stage was entered
+  EndReason reason = EndReason::kNone;  // the first cause; kNone while the session lives
+  Order order;                          // not obeyed yet
+  bool queued = false;                  // on this turn's list
+  bool refused = false;                 // a slot of the refusals, not of the sessions
+  bool starving = false;                // in the list of those that wait for buffers
+  bool reversed = false;           // `up` was accepted and `down` opened: a data channel of PORT
+  bool tls_up = false;             // the handshake with the client is complete
   bool plain_pending = false;      // TLS holds opened octets that found no room
   bool client_closed_tls = false;  // close_notify has come
   bool close_notify_sent = false;
-  bool plaintext_leg = false;  // a leg was opened without TLS
+  bool plaintext_leg = false;  // a link without TLS with the client was up
   bool established = false;    // logged as such
   bool offered = false;
-  bool starving = false;  // in the list of those that wait for buffers
-  bool reversed = false;  // `up` was accepted and `down` opened: a data channel of PORT
   TlsFailure tls_failure = TlsFailure::kNone;
-  UpstreamTlsOutcome upstream_tls;  // of the latest leg
-  SessionPhase counted = SessionPhase::kNegotiate;
+  UpstreamTlsOutcome upstream_tls;  // of the latest link
+  uint16_t reply = 0;               // code of the server's reply that ended it, for the log
 
   WorkerListener* listener = nullptr;
   Dialogue* dialogue = nullptr;
@@ -241,31 +236,23 @@ struct Session {
   std::unique_ptr<DataChannel> data;  // null: no data channel
 
   uint64_t id = 0;
-  uint64_t tried_servers = 0;         // bits, for this leg
-  int32_t server = -1;                // index in its backend; -1: no leg
-  uint32_t backend = 0;               // index into Config::backends
-  uint32_t last_server = UINT32_MAX;  // ServerId of the last leg that was up, for the log
-  Endpoint up_local;                  // our own address on the leg
-  uint8_t backlog_retries = 0;
-  uint16_t reply = 0;      // code of the server's reply that ended it, for the log
-  uint8_t space_left = 0;  // octets of white space that may still come before TLS
-  uint32_t lingered = 0;   // octets discarded
-  Endpoint peer;           // the true client
-  Endpoint local;          // the address it called
+  Target target;
+  uint32_t last_server = UINT32_MAX;  // ServerId of the last link that was up, for the log
+  Endpoint up_local;                  // our own address on the link
+  Endpoint peer;                      // the true client
+  Endpoint local;                     // the address it called
 
   MonoTime accepted_at{};
-  MonoTime phase_at{};       // when this phase began
-  MonoTime tls_at = kNever;  // first octet of TLS
-  MonoTime leg_at = kNever;  // connecting since, or up since
-  MonoTime retry_at = kNever;
   MonoTime active_at{};         // last octet exchanged
-  MonoTime record_at = kNever;  // a TLS record was begun then
   MonoTime timer = kNever;      // what the wheel holds
   uint32_t overtime_place = 0;  // in the worker's list of those, from 1; 0: not in it
   uint32_t handshake_us = 0;
 
   Leg& accepted_leg() { return reversed ? up : down; }
   Leg& opened_leg() { return reversed ? down : up; }
+  bool free() const { return IdOf(stage) == StageId::kFree; }
+  bool link_up() const { return IdOf(link) == LinkId::kUp; }
 };
+static_assert(sizeof(Session) <= 480, "a table has thousands of them");
 
 }  // namespace starling

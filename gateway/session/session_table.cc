@@ -44,7 +44,7 @@ void SessionTable::Free(Session& session) {
 Session* SessionTable::Find(uint32_t slot, uint32_t generation) {
   if (slot >= slots_.size()) return nullptr;
   Session& session = slots_[slot];
-  if (session.phase == Phase::kFree || session.generation != generation) return nullptr;
+  if (session.free() || session.generation != generation) return nullptr;
   return &session;
 }
 

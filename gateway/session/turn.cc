@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "gateway/session/due.h"
 #include "gateway/session/pump.h"
-#include "gateway/session/steps.h"
 
 namespace starling {
 namespace {
@@ -28,8 +28,15 @@ constexpr size_t kTrimFrom = 1'000;
 
 // May want the private key in this turn.
 bool BeforeFlight(const Session& session) {
-  return session.phase == Phase::kHandshake && !session.flight_sent;
+  const auto* const handshaking = std::get_if<Handshaking>(&session.stage);
+  return handshaking != nullptr && !handshaking->flight_sent;
 }
+
+// Whoever waits for admission is in its handshake.
+const Handshaking& HandshakeOf(const Session& session) {
+  return std::get<Handshaking>(session.stage);
+}
+Handshaking& HandshakeOf(Session& session) { return std::get<Handshaking>(session.stage); }
 
 // Pumps all but those that may want the private key, which are kept for later.
 void PumpOthers(WorkerContext& ctx) {
@@ -39,7 +46,7 @@ void PumpOthers(WorkerContext& ctx) {
       ctx.hellos.push_back(session.slot);
       continue;
     }
-    if (session.phase == Phase::kRelay && session.phase_at + kEstablished < ctx.now) {
+    if (IdOf(session.stage) == StageId::kRelaying && session.stage_at + kEstablished < ctx.now) {
       ctx.relayed_at = ctx.now;
     }
     Pump(ctx, session);
@@ -53,7 +60,7 @@ bool AdmissionOpen(const WorkerContext& ctx) {
   if (ctx.admission.empty()) return false;
   // Who has a place already waits for the key only.
   return ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight ||
-         ctx.table.At(ctx.admission.front()).admitted;
+         HandshakeOf(ctx.table.At(ctx.admission.front())).holds_place;
 }
 
 void PumpReady(WorkerContext& ctx) {
@@ -65,7 +72,7 @@ void PumpReady(WorkerContext& ctx) {
   while (ctx.key_operations > 0 && AdmissionOpen(ctx)) {
     Session& session = ctx.table.At(ctx.admission.front());
     ctx.admission.pop_front();
-    session.waiting_admission = false;
+    HandshakeOf(session).queued = false;
     Pump(ctx, session);
   }
   for (const uint32_t slot : ctx.hellos) Pump(ctx, ctx.table.At(slot));

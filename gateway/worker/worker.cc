@@ -245,9 +245,7 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   ending = polite ? EndReason::kDrainDeadline : EndReason::kStopped;
   for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
     Session& session = ctx.table.At(slot);
-    if (session.phase == Phase::kFree) continue;
     EndByGateway(ctx, session, ending, polite);
-    ctx.Ready(session);
   }
 }
 

@@ -1,9 +1,8 @@
-// Octets in and out of a leg, and the requests to the ring: what all steps share.
+#include "gateway/session/leg_io.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-
-#include "gateway/session/steps.h"
 
 namespace starling {
 namespace {
@@ -189,9 +188,8 @@ void ArmShutdown(WorkerContext& ctx, Session& session, Leg& leg) {
   ctx.ring->ShutdownWrite(leg.fd, MakeTag(session, down ? Op::kDownShutdown : Op::kUpShutdown));
 }
 
-void ArmAcknowledge(WorkerContext& ctx, Session& session, Leg& leg) {
-  // A hello that waits for admission is complete: its sender holds nothing back.
-  if (leg.acknowledge == Acknowledge::kNo || !Flushed(leg) || session.waiting_admission) return;
+void ArmAcknowledge(WorkerContext& ctx, Leg& leg) {
+  if (leg.acknowledge == Acknowledge::kNo || !Flushed(leg)) return;
   leg.acknowledge = Acknowledge::kNo;
   if (leg.tcp && leg.open() && (leg.in_flight & (kOpOpen | kOpClose)) == 0) {
     ctx.ring->Acknowledge(leg.fd);
@@ -203,90 +201,6 @@ void ArmCancel(WorkerContext& ctx, Session& session, Leg& leg) {
   leg.in_flight |= kOpCancel;
   const bool down = IsAccepted(session, leg);
   ctx.ring->Cancel(leg.fd, MakeTag(session, down ? Op::kDownCancel : Op::kUpCancel));
-}
-
-bool SayToClient(WorkerContext& ctx, Session& session, ByteView text) {
-  if (text.empty()) return true;
-  if (!session.tls_up) {
-    const std::span<uint8_t> room = OutRoom(ctx, session.down, text.size());
-    if (room.empty()) return false;
-    std::memcpy(room.data(), text.data(), text.size());
-    Produced(session.down, text.size());
-    return true;
-  }
-  // A record's header, tag and, for the first write, the tickets.
-  constexpr size_t kRecordOverhead = 1024;
-  const std::span<uint8_t> room = OutRoom(ctx, session.down, text.size() + kRecordOverhead);
-  if (room.empty()) return false;
-  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
-  size_t taken = 0;
-  const TlsResult result = session.tls.Write(io, text, taken);
-  Produced(session.down, io.written);
-  return result == TlsResult::kOk;
-}
-
-void SayAlert(WorkerContext& ctx, Session& session, uint8_t description) {
-  const uint8_t record[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, description};
-  SayToClient(ctx, session, record);
-  CountAlert(ctx, session, AlertDirection::kSent, description);
-}
-
-void SetPhase(WorkerContext& ctx, Session& session, Phase phase) {
-  if (IsOver(phase)) EndData(ctx, session);
-  session.phase = phase;
-  session.phase_at = ctx.now;
-  SessionPhase counted = session.counted;
-  switch (phase) {
-    case Phase::kFree:
-    case Phase::kProxyHeader:
-    case Phase::kDataWait:
-    case Phase::kDialogue:
-    case Phase::kUpgrade:
-      counted = SessionPhase::kNegotiate;
-      break;
-    case Phase::kHandshake:
-      counted = SessionPhase::kHandshake;
-      break;
-    case Phase::kOpening:
-    case Phase::kPreamble:
-      counted = SessionPhase::kUpstream;
-      break;
-    case Phase::kInside:
-    case Phase::kRelay:
-      counted = SessionPhase::kRelay;
-      break;
-    case Phase::kLastWords:
-    case Phase::kLinger:
-    case Phase::kClosing:
-      counted = SessionPhase::kDrain;
-      break;
-  }
-  if (counted == session.counted) return;
-  ctx.shard->Add(Family::kSessions, session.listener->id, static_cast<size_t>(session.counted), 0,
-                 -1);
-  ctx.shard->Add(Family::kSessions, session.listener->id, static_cast<size_t>(counted));
-  session.counted = counted;
-}
-
-void NoteReason(Session& session, EndReason reason) {
-  if (session.reason == EndReason::kNone) session.reason = reason;
-}
-
-void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure) {
-  const ListenerId id = session.listener->id;
-  session.tls_failure = failure;
-  ctx.shard->Add(Family::kHandshakeFailures, id, static_cast<size_t>(failure));
-  ctx.shard->Add(Family::kFailedOffers, id, session.tls.offered());
-}
-
-void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
-                uint8_t description) {
-  ctx.shard->Add(Family::kAlerts, session.listener->id, static_cast<size_t>(direction),
-                 AlertIndex(description));
-}
-
-void CountAttack(WorkerContext& ctx, const Session& session, Attack attack) {
-  ctx.shard->Add(Family::kAttacks, session.listener->id, static_cast<size_t>(attack));
 }
 
 }  // namespace starling

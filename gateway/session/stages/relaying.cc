@@ -2,7 +2,11 @@
 // only when what it received before has been passed on whole.
 #include <algorithm>
 
-#include "gateway/session/steps.h"
+#include "gateway/session/data_channel.h"
+#include "gateway/session/inside_tls.h"
+#include "gateway/session/leg_io.h"
+#include "gateway/session/report.h"
+#include "gateway/session/stages/stages.h"
 
 namespace starling {
 namespace {
@@ -76,25 +80,26 @@ void WithholdClose(Leg& up) {
   if (up.tls != nullptr) up.tls->close_notify_over = true;
 }
 
-bool StepToServer(WorkerContext& ctx, Session& session) {
+// Decided: TLS failed.
+Next StepToServer(WorkerContext& ctx, Session& session, Relaying& stage) {
   Leg& down = session.down;
   Leg& up = session.up;
   if (UpBroken(session)) {
     if (IsData(session)) session.data->lost = true;
     DropInput(ctx, down);
     session.plain_pending = false;
-    session.record_at = kNever;
+    stage.record_at = kNever;
     DropOutput(ctx, up);
-    return true;
+    return Stay();
   }
   if (session.tls_up) {
-    if (!OpenRecords(ctx, session)) return false;
+    if (!OpenRecords(ctx, session)) return EndPolitely(EndReason::kTlsError);
   } else {
     CopyInput(ctx, down, up);
   }
   ReleaseIdleOutput(ctx, up);
   if (session.client_closed_tls) {
-    session.lingered += static_cast<uint32_t>(Input(ctx, down).size());
+    stage.discarded += static_cast<uint32_t>(Input(ctx, down).size());
     DropInput(ctx, down);
   }
   if (ClientEnded(ctx, session)) {
@@ -111,23 +116,24 @@ bool StepToServer(WorkerContext& ctx, Session& session) {
     }
     TellEnd(ctx, session, up, ServerEnded(ctx, session));
   }
-  TimeRecord(ctx, session);
-  return true;
+  TimeRecord(ctx, session, stage.record_at);
+  return Stay();
 }
 
 // --- server to client ---
 
-void SealRecords(WorkerContext& ctx, Session& session) {
+// False: TLS failed.
+bool SealRecords(WorkerContext& ctx, Session& session) {
   // Room for one full record; less would split what was received at odd places.
   constexpr size_t kRecordRoom = 16384 + 512;
   // Of all that is there: several records' and a ticket.
   constexpr size_t kBestOverhead = 1024;
   for (;;) {
     const ByteView in = Input(ctx, session.up);
-    if (in.empty()) return;
+    if (in.empty()) return true;
     const size_t wanted = std::min<size_t>(in.size() + 512, kRecordRoom);
     const std::span<uint8_t> room = OutRoom(ctx, session.down, wanted, in.size() + kBestOverhead);
-    if (room.empty()) return;
+    if (room.empty()) return true;
     TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
     size_t taken = 0;
     const TlsResult result =
@@ -136,10 +142,9 @@ void SealRecords(WorkerContext& ctx, Session& session) {
     Produced(session.down, io.written);
     if (result == TlsResult::kFailed) {
       session.tls_failure = session.tls.failure();
-      EndNow(ctx, session, EndReason::kTlsError);
-      return;
+      return false;
     }
-    if (taken == 0) return;
+    if (taken == 0) return true;
   }
 }
 
@@ -161,21 +166,22 @@ void EndOfServer(WorkerContext& ctx, Session& session) {
   TellEnd(ctx, session, session.down, ClientEnded(ctx, session));
 }
 
-void StepToClient(WorkerContext& ctx, Session& session) {
+// Decided: TLS failed.
+Next StepToClient(WorkerContext& ctx, Session& session) {
   if (DownBroken(session)) {
     if (IsData(session)) session.data->lost |= !Input(ctx, session.up).empty();
     DropInput(ctx, session.up);
     if ((session.down.in_flight & kOpSend) == 0) ReleaseBlock(ctx, session.down.out);
-    return;
+    return Stay();
   }
-  if (session.tls_up) {
-    SealRecords(ctx, session);
-  } else {
+  if (!session.tls_up) {
     CopyInput(ctx, session.up, session.down);
+  } else if (!SealRecords(ctx, session)) {
+    return EndNow(EndReason::kTlsError);
   }
-  if (session.phase != Phase::kRelay) return;
   ReleaseIfEmpty(ctx, session.down.out);
   if (ServerEnded(ctx, session)) EndOfServer(ctx, session);
+  return Stay();
 }
 
 // What was received from the other side has been sent to `leg`, and its end told, or to
@@ -208,88 +214,81 @@ bool MayEndBare(const Session& session) {
 
 // One side of a data channel broke off, and the other is to see that: the connection to it
 // is reset.
-bool CutOff(WorkerContext& ctx, Session& session) {
-  if (session.up.was_reset()) {
-    EndNow(ctx, session, EndReason::kBackendReset);
-    return true;
-  }
-  if (session.data->bare_end || !ClientGone(ctx, session)) return false;
-  if (session.client_closed_tls || ServerEnded(ctx, session)) return false;
+Next CutOff(WorkerContext& ctx, Session& session) {
+  if (session.up.was_reset()) return EndNow(EndReason::kBackendReset);
+  if (session.data->bare_end || !ClientGone(ctx, session)) return Stay();
+  if (session.client_closed_tls || ServerEnded(ctx, session)) return Stay();
   session.data->bare_end = MayEndBare(session);
-  if (session.data->bare_end) return false;
-  EndNow(ctx, session,
-         session.down.recv_error != 0 ? EndReason::kClientReset : EndReason::kClientTruncated);
-  return true;
+  if (session.data->bare_end) return Stay();
+  return EndNow(session.down.recv_error != 0 ? EndReason::kClientReset
+                                             : EndReason::kClientTruncated);
+}
+
+bool NoBlockToSend(const Leg& leg) {
+  return leg.out.data == nullptr && (leg.tls == nullptr || leg.tls->out.data == nullptr);
+}
+
+bool MayReceiveFromClient(const Session& session, const Relaying& stage) {
+  // Behind its close_notify only the end of the connection is to come; a client that sends
+  // more is not listened to before the session lingers.
+  if (session.client_closed_tls) return stage.discarded == 0;
+  return !session.plain_pending && NoBlockToSend(session.up) && !UpBroken(session) &&
+         session.down.in.empty();
 }
 
 }  // namespace
 
-OpenedRecord OpenRecord(WorkerContext& ctx, Session& session, ByteView in,
-                        std::span<uint8_t> room) {
-  Leg& down = session.down;
-  // Replies of the library itself: an alert, or the answer to a KeyUpdate.
-  uint8_t reply[512];
-  TlsSession::Io io{.in = in, .consumed = 0, .out = reply, .written = 0};
-  OpenedRecord opened;
-  const TlsResult result = session.tls.Read(io, room, opened.octets);
-  Consume(ctx, down, io.consumed);
-  if (io.written > 0 && !down.write_ended) {
-    const std::span<uint8_t> out = OutRoom(ctx, down, io.written);
-    if (!out.empty()) {
-      std::copy_n(reply, io.written, out.data());
-      Produced(down, io.written);
-    }
-  }
-  session.plain_pending = result == TlsResult::kOk && opened.octets == room.size();
-  opened.progress = opened.octets > 0 || io.consumed > 0;
-  switch (result) {
-    case TlsResult::kOk:
-    case TlsResult::kNeedInput:
-      break;
-    case TlsResult::kClosed:
-      session.client_closed_tls = true;
-      NoteReason(session, EndReason::kClientClosed);
-      break;
-    case TlsResult::kNeedRoom:
-    case TlsResult::kFailed:
-      session.tls_failure = session.tls.failure();
-      EndPolitely(ctx, session, EndReason::kTlsError);
-      opened.failed = true;
-  }
-  return opened;
-}
-
-void TimeRecord(const WorkerContext& ctx, Session& session) {
-  const bool waits = session.tls_up && !session.client_closed_tls && !session.down.end_of_data &&
-                     NothingToSend(session.up) && session.tls.MidRecord();
-  session.record_at = waits ? std::min(session.record_at, ctx.now) : kNever;
-}
-
-void StartRelay(WorkerContext& ctx, Session& session) {
-  DropDialogue(ctx, session);
-  SetPhase(ctx, session, Phase::kRelay);
-  session.active_at = ctx.now;
-  LogEstablished(ctx, session);
-}
-
-bool StepRelay(WorkerContext& ctx, Session& session) {
+Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   if (session.down.recv_error != 0) NoteReason(session, EndReason::kClientReset);
-  if (IsData(session) && CutOff(ctx, session)) return true;
-  if (!StepToServer(ctx, session)) return true;
-  StepToClient(ctx, session);
-  if (session.phase != Phase::kRelay) return true;
+  if (IsData(session)) {
+    if (const Next next = CutOff(ctx, session); next.decided()) return next;
+  }
+  if (const Next next = StepToServer(ctx, session, stage); next.decided()) return next;
+  if (const Next next = StepToClient(ctx, session); next.decided()) return next;
   if (session.down.send_error != 0) NoteReason(session, EndReason::kClientReset);
   if (session.up.send_error != 0) NoteReason(session, EndReason::kBackendReset);
   const bool both_ended = ClientEnded(ctx, session) && ServerEnded(ctx, session);
-  if (!ToServerOver(session, both_ended) || !ToClientOver(session, both_ended)) return false;
+  if (!ToServerOver(session, both_ended) || !ToClientOver(session, both_ended)) return Stay();
   // Closing with octets of the client unread would reset its connection and lose
   // what it was told last; so read them away unless it has ended itself.
-  if (DownBroken(session) || session.down.end_of_data) {
-    EndNow(ctx, session, session.reason);
-  } else {
-    SetPhase(ctx, session, Phase::kLinger);
+  if (DownBroken(session) || session.down.end_of_data) return EndNow(session.reason);
+  return Enter(StageId::kLingering);
+}
+
+Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying& stage) {
+  Dues dues;
+  if (IsData(session) && IsSentWhole(session)) {
+    dues.Add(After(session.active_at, LimitsOf(session).linger_ms), DueKind::kSentWhole);
   }
-  return true;
+  AddRecord(session, stage.record_at, dues);
+  AddIdle(session, dues);
+  return dues;
+}
+
+Next Overdue(WorkerContext& ctx, Session& session, Relaying& /*stage*/, const Due& due) {
+  switch (due.kind) {
+    case DueKind::kSentWhole:
+      TellSentWhole(ctx, session);
+      return Stay();
+    case DueKind::kRecord:
+      return EndNow(EndReason::kRecordDeadline);
+    case DueKind::kIdle:
+      // Half closed: the reason is already there. A protocol's own words could be taken for
+      // the server's in the middle of a reply, so the client gets close_notify alone.
+      return EndPolitely(EndReason::kIdleDeadline);
+    default:
+      return Stay();
+  }
+}
+
+Receives Wanted(const Session& session, const Relaying& stage) {
+  const Leg& down = session.down;
+  const Leg& up = session.up;
+  Receives wanted;
+  wanted.client = MayReceiveFromClient(session, stage);
+  wanted.server = down.out.data == nullptr && !DownBroken(session) && up.in.empty() &&
+                  (up.tls == nullptr || up.tls->in.empty());
+  return wanted;
 }
 
 }  // namespace starling

@@ -1,0 +1,304 @@
+#include "gateway/session/data_channel.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "gateway/io/listen_socket.h"
+#include "gateway/session/leg_io.h"
+#include "gateway/session/link.h"
+#include "gateway/session/report.h"
+
+namespace starling {
+namespace {
+
+bool SameHost(const Endpoint& a, const Endpoint& b) { return a.family == b.family && a.ip == b.ip; }
+
+SocketAddress WithPort(Endpoint endpoint, uint16_t port) {
+  endpoint.port = port;
+  return SocketAddress::From(endpoint);
+}
+
+// --- a client's share of the channels that are waited for ---
+
+// One client has a quarter of the places of a worker, so that it cannot take them from all
+// others. The number of those that have any is bounded by the places.
+bool TakeShare(WorkerContext& ctx, Session& session) {
+  const uint32_t most = std::max(1u, ctx.limits.data_listeners / 4);
+  const Endpoint client = ShareOf(session.peer);
+  const auto found = std::ranges::find(ctx.data_shares, client, &DataShare::client);
+  if (found == ctx.data_shares.end()) {
+    ctx.data_shares.push_back({.client = client, .waiting = 1});
+  } else if (found->waiting < most) {
+    ++found->waiting;
+  } else {
+    return false;
+  }
+  session.data->holds_share = true;
+  return true;
+}
+
+void LeaveShare(WorkerContext& ctx, Session& session) {
+  if (!std::exchange(session.data->holds_share, false)) return;
+  const auto found = std::ranges::find(ctx.data_shares, ShareOf(session.peer), &DataShare::client);
+  assert(found != ctx.data_shares.end() && found->waiting > 0);
+  if (--found->waiting > 0) return;
+  *found = ctx.data_shares.back();
+  ctx.data_shares.pop_back();
+}
+
+// --- letters ---
+
+Session* ChannelOf(WorkerContext& ctx, const Session& control) {
+  if (control.dialogue == nullptr || !control.dialogue->channel) return nullptr;
+  const SessionRef& channel = control.dialogue->channel;
+  return ctx.table.Find(channel.slot, channel.generation);
+}
+
+// Tells the channel, if there is one, that the control session has no more use for it. It
+// leaves its client's share at once, so that the next one can be had.
+void PostDropped(WorkerContext& ctx, Session& control, uint16_t reply) {
+  Session* const channel = ChannelOf(ctx, control);
+  if (channel == nullptr) return;
+  control.dialogue->channel = {};
+  control.dialogue->channel_kept = false;
+  LeaveShare(ctx, *channel);
+  channel->data->told = true;
+  channel->data->letter = {.kind = DataLetter::Kind::kDropped, .reply = reply};
+  ctx.again.push_back(channel->slot);
+}
+
+// Tells the control session, if it still has this channel, how it ended.
+void PostOver(WorkerContext& ctx, Session& channel, DataOutcome outcome) {
+  DataChannel& data = *channel.data;
+  if (std::exchange(data.told, true)) return;
+  Session* const control = ctx.table.Find(data.control.slot, data.control.generation);
+  if (control == nullptr || ChannelOf(ctx, *control) != &channel) return;
+  // A server that has not come to accept yet might never hear of a connection that is
+  // reset before, and wait for another.
+  data.kept = outcome != DataOutcome::kWhole && channel.link_up() && !channel.reversed;
+  control->dialogue->data_letter = {
+      .kind = DataLetter::Kind::kOver, .outcome = outcome, .kept = data.kept};
+  ctx.again.push_back(control->slot);
+}
+
+// --- making a channel ---
+
+// Of the server that the control session has.
+Endpoint ServerOf(const Session& control) {
+  const Backends& backends = *control.listener->backends;
+  return backends.server(backends.IdOf(control.target.backend, control.target.server))
+      .address.endpoint();
+}
+
+void Describe(const Session& control, const Step& step, Session& session) {
+  DataChannel& data = *session.data;
+  data.control = {.slot = control.slot, .generation = control.generation};
+  session.reversed = step.data == DataAsk::kFromServer;
+  const Endpoint server = ServerOf(control);
+  if (session.reversed) {
+    data.expected = server;
+    data.target = WithPort(control.peer, step.data_port);
+    data.source = control.local;
+  } else {
+    data.expected = control.peer;
+    data.target = WithPort(server, step.data_port);
+    data.source = control.up_local;
+  }
+  session.down.tcp = session.up.tcp = true;
+  session.listener = control.listener;
+  session.peer = control.peer;
+  session.local = control.local;
+  session.last_server = control.last_server;
+}
+
+// A channel can be carried only beside a server that is reached by TCP and sees the client as
+// the gateway does. Over a Unix socket, or with a PROXY header, the gateway has no address
+// there; and octets that go by TLS to the server must not go without it beside. -t warns of
+// all that.
+bool MayCarry(const Session& control) {
+  return control.local.family != Endpoint::Family::kNone && control.up.tls == nullptr &&
+         control.up_local.family != Endpoint::Family::kNone;
+}
+
+// False: no socket could be had.
+bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoint& ready_at) {
+  const FtpOptions& options = control.listener->config->ftp;
+  ready_at = session.reversed ? control.up_local : control.local;
+  const bool any = session.reversed;
+  const DataSocket socket = ListenForData(ready_at, any ? 0 : options.first_port,
+                                          any ? 0 : options.last_port, &ctx.data_port);
+  if (socket.error != 0) return false;
+  const absl::StatusOr<Fd> fd = ctx.ring->AddListener(socket.os_fd, /*want_local=*/false);
+  if (!fd.ok()) return false;
+  session.data->listener = *fd;
+  ready_at.port = socket.port;
+  const bool told = !session.reversed && options.address.family == ready_at.family;
+  if (told) ready_at.ip = options.address.ip;
+  return true;
+}
+
+// Null: no place, no slot or no socket; counted by the limit that was met.
+Session* MakeChannel(WorkerContext& ctx, const Session& control, const Step& step,
+                     Endpoint& ready_at) {
+  // A connection that is accepted in this turn needs a slot too, if only to be refused.
+  const bool room = ctx.table.available() > ctx.armed_accepts;
+  Session* const session = room ? ctx.table.Take() : nullptr;
+  if (session == nullptr) {
+    CountLimit(ctx, Limit::kSessions);
+    return nullptr;
+  }
+  session->data = std::make_unique<DataChannel>();
+  Describe(control, step, *session);
+  const bool place = ctx.data_listeners < ctx.limits.data_listeners && TakeShare(ctx, *session);
+  if (!place || !Listen(ctx, control, *session, ready_at)) {
+    LeaveShare(ctx, *session);
+    CountLimit(ctx, Limit::kDataListeners);
+    ctx.table.Free(*session);
+    return nullptr;
+  }
+  ++ctx.data_listeners;
+  return session;
+}
+
+void Begin(WorkerContext& ctx, Session& session) {
+  session.listener->owner->Ref();
+  session.id = ctx.next_session++;
+  session.accepted_at = session.active_at = session.stage_at = ctx.now;
+  session.stage = DataWait{};
+  ctx.shard->Add(Family::kSessions, session.listener->id,
+                 static_cast<size_t>(PhaseOf(StageId::kDataWait)));
+  ctx.again.push_back(session.slot);
+}
+
+// --- how a channel ended ---
+
+// The client began to end it, or the server did, all of it has been passed on, and the other
+// has ended its side too: what the kernel has of it still may never arrive.
+bool IsWhole(const Session& session) {
+  const Leg& down = session.down;
+  const Leg& up = session.up;
+  if (session.data->lost) return false;
+  if (session.reason == EndReason::kBackendClosed) {
+    // What the client has sent is whole when it says so; of what it has read its end tells.
+    const bool ended = session.client_closed_tls || (down.end_of_data && up.octets_out == 0);
+    return session.close_notify_sent && down.write_ended && down.send_error == 0 &&
+           down.recv_error == 0 && ended;
+  }
+  // A client that was sent something has not only sent a file.
+  const bool ended = session.reason == EndReason::kClientClosed
+                         ? session.client_closed_tls
+                         : session.reason == EndReason::kClientBareEnd && up.octets_in == 0;
+  return ended && up.write_ended && up.end_of_data && !up.was_reset();
+}
+
+DataOutcome OutcomeOf(const Session& session) {
+  if (IdOf(session.stage) == StageId::kRelaying) {
+    return IsWhole(session) ? DataOutcome::kWhole : DataOutcome::kCut;
+  }
+  const bool tls = IdOf(session.stage) == StageId::kHandshaking &&
+                   session.reason != EndReason::kBackendUnavailable;
+  return tls ? DataOutcome::kTlsFailed : DataOutcome::kNotMade;
+}
+
+}  // namespace
+
+void ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step) {
+  PostDropped(ctx, control, step.reply);
+  Dialogue& dialogue = *control.dialogue;
+  // News of the channel before say nothing of the next.
+  dialogue.data_over = {};
+  dialogue.data_letter = {};
+  dialogue.data_answer = Dialogue::DataAnswer::kNone;
+  if (step.data == DataAsk::kDrop) return;
+  Session* const session =
+      MayCarry(control) ? MakeChannel(ctx, control, step, dialogue.data_ready_at) : nullptr;
+  dialogue.data_answer =
+      session == nullptr ? Dialogue::DataAnswer::kRefused : Dialogue::DataAnswer::kReady;
+  if (session == nullptr) return;
+  Begin(ctx, *session);
+  dialogue.channel = {.slot = session->slot, .generation = session->generation};
+}
+
+void RecordDataAccept(Session& session, const Completion& completion) {
+  Leg& leg = session.accepted_leg();
+  DataChannel& data = *session.data;
+  leg.in_flight &= static_cast<uint8_t>(~kOpAccept);
+  if (completion.result < 0) {
+    if (data.accept == DataChannel::Accept::kWaits) data.accept = DataChannel::Accept::kFailed;
+    return;
+  }
+  leg.fd = completion.result;
+  if (!SameHost(completion.peer, data.expected)) return;
+  data.accept = DataChannel::Accept::kAccepted;
+  if (!session.reversed) session.peer = completion.peer;
+}
+
+void JoinData(WorkerContext& ctx, Session& session) {
+  LeaveShare(ctx, session);
+  ctx.ring->RemoveListener(std::exchange(session.data->listener, kNoFd));
+  --ctx.data_listeners;
+  ctx.shard->Add(Family::kAccepted, session.listener->id);
+  session.accepted_at = session.active_at = ctx.now;
+  StartDataLink(ctx, session);
+}
+
+bool CloseDataListener(WorkerContext& ctx, Session& session) {
+  if (session.data == nullptr || session.data->listener == kNoFd) return true;
+  DataChannel& data = *session.data;
+  LeaveShare(ctx, session);
+  if ((session.accepted_leg().in_flight & kOpAccept) != 0) {
+    if (!std::exchange(data.accepts_cancelled, true)) ctx.ring->CancelAccepts(data.listener);
+    return false;
+  }
+  ctx.ring->RemoveListener(std::exchange(data.listener, kNoFd));
+  --ctx.data_listeners;
+  return true;
+}
+
+bool IsSentWhole(const Session& session) {
+  const Leg& down = session.down;
+  return session.data != nullptr && !session.data->told && !session.data->lost &&
+         session.reason == EndReason::kBackendClosed && session.close_notify_sent &&
+         down.write_ended && Flushed(down) && down.send_error == 0 && down.recv_error == 0 &&
+         session.up.octets_out == 0;
+}
+
+void TellSentWhole(WorkerContext& ctx, Session& session) {
+  PostOver(ctx, session, DataOutcome::kWhole);
+}
+
+void EndData(WorkerContext& ctx, Session& session) {
+  if (session.data != nullptr) PostOver(ctx, session, OutcomeOf(session));
+  PostDropped(ctx, session, 0);
+}
+
+Next ReadDataLetter(WorkerContext& ctx, Session& session) {
+  if (session.data != nullptr && session.data->letter.kind == DataLetter::Kind::kDropped) {
+    const DataLetter letter = std::exchange(session.data->letter, {});
+    session.data->kept = false;
+    if (IsOver(IdOf(session.stage))) return Stay();
+    session.reply = letter.reply;
+    return EndNow(EndReason::kDataDropped);
+  }
+  if (session.dialogue != nullptr &&
+      session.dialogue->data_letter.kind == DataLetter::Kind::kOver) {
+    Dialogue& dialogue = *session.dialogue;
+    dialogue.data_over = std::exchange(dialogue.data_letter, {});
+    dialogue.channel_kept = dialogue.data_over.kept;
+    if (!dialogue.channel_kept) dialogue.channel = {};
+    session.active_at = ctx.now;
+  }
+  return Stay();
+}
+
+Endpoint ShareOf(const Endpoint& client) {
+  Endpoint share = client;
+  share.port = 0;
+  if (share.family == Endpoint::Family::kV6) std::fill(share.ip.begin() + 8, share.ip.end(), 0);
+  return share;
+}
+
+}  // namespace starling

@@ -1,0 +1,69 @@
+// Times: what a stage waits for, and until when. Each stage says what is due to it
+// (stages/); here is what several of them share. The timer wheel only wakes a session.
+//
+// Not for: what happens when a time has come (each stage's Overdue).
+#pragma once
+
+#include <cstdint>
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+enum class DueKind : uint8_t {
+  kNothing,
+  kProxyHeader,
+  kHandshake,
+  kGreeting,
+  kPreRelay,
+  kPatience,
+  kConnect,
+  kBackoff,
+  kSentWhole,
+  kRecord,
+  kIdle,
+  kLinger,
+  kCrowding,  // the session goes on the list of those that a crowded table ends
+};
+
+struct Due {
+  MonoTime at = kNever;
+  DueKind kind = DueKind::kNothing;
+  EndReason reason = EndReason::kNone;  // with kPreRelay
+};
+
+// The earliest of what a stage waits for; of two at the same time the one added first.
+class Dues {
+ public:
+  void Add(MonoTime at, DueKind kind, EndReason reason = EndReason::kNone) {
+    if (at < first_.at) first_ = {.at = at, .kind = kind, .reason = reason};
+  }
+  const Due& first() const { return first_; }
+
+  // From then on a crowded table ends this session; kNever: it does not.
+  MonoTime crowded_from = kNever;
+
+ private:
+  Due first_;
+};
+
+const ListenerLimits& LimitsOf(const Session& session);
+
+// The times that a client has before it is relayed. `awaits_command`: the next word is the
+// client's, so its silence counts. The handshake, the connect and the server's greeting have
+// times of their own, and the client has nothing to say then.
+void AddPreRelay(const WorkerContext& ctx, const Session& session, bool awaits_command, Dues& dues);
+// The client has most likely said all that it will say.
+void AddPatience(const Session& session, Dues& dues);
+// Connecting, waiting for a retry, TLS with a server.
+void AddLink(const Session& session, Dues& dues);
+// Nothing was exchanged for too long.
+void AddIdle(const Session& session, Dues& dues);
+// A record of the client was begun at `record_at`.
+void AddRecord(const Session& session, MonoTime record_at, Dues& dues);
+
+// Keeps the worker's list of those that a crowded table ends.
+void NoteOvertime(WorkerContext& ctx, Session& session, MonoTime crowded_from);
+void LeaveOvertime(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

@@ -1,0 +1,51 @@
+// The side that the gateway opens: chooses a server, connects with the PROXY header first,
+// begins TLS where it is configured, tries the next server, gives up; and closes it again.
+//
+// Each function changes the session's Link and returns news. What the news mean to the
+// client is decided by the stage.
+#pragma once
+
+#include <cstdint>
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+enum class LinkNews : uint8_t {
+  kNone,      // nothing can be done now
+  kMoved,     // look again
+  kUp,        // octets can pass
+  kFailed,    // no server could be had, for `reason`
+  kClosed,    // what was being closed is gone
+  kNoMemory,  // no block or no TLS object could be had
+};
+struct LinkResult {
+  LinkNews news = LinkNews::kNone;
+  EndReason reason = EndReason::kNone;
+};
+
+// Begins with the first server of `backend`; AdvanceLink does the rest. There is no link yet.
+void StartLink(WorkerContext& ctx, Session& session, uint32_t backend);
+// Begins with the next server that has not been tried.
+void StartNextLink(WorkerContext& ctx, Session& session);
+// For a data channel: `up` or `down`, whichever is not accepted, to its own target.
+void StartDataLink(WorkerContext& ctx, Session& session);
+
+// One step of whatever the link is at.
+LinkResult AdvanceLink(WorkerContext& ctx, Session& session);
+
+// Whatever the link is at: it is closing afterwards, or gone.
+void CloseLink(WorkerContext& ctx, Session& session);
+// Cancels what is armed on a leg and closes it. A connect that is under way is cancelled
+// first, so this is to be called again until the leg is neither open nor busy.
+void CloseLeg(WorkerContext& ctx, Session& session, Leg& leg);
+
+// The server has no part in what the client is told at the end: closes the server's side,
+// which is the link but for a data channel of PORT. A data channel that is kept stays open.
+// To be called again, like CloseLeg.
+void CloseServerSide(WorkerContext& ctx, Session& session);
+
+// The connect limit has passed: the connect is cancelled, or a wait for a retry ended.
+void HurryLink(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

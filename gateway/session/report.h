@@ -1,0 +1,24 @@
+// What a session counts, and what it leaves behind: two log lines and its last counters.
+#pragma once
+
+#include <cstdint>
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+// The first cause is the one that is reported.
+void NoteReason(Session& session, EndReason reason);
+
+// A handshake that failed, with what the client offered.
+void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure);
+void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
+                uint8_t description);
+void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
+void CountLimit(WorkerContext& ctx, Limit limit);
+
+// Once in plaintext and once inside TLS at most.
+void LogEstablished(WorkerContext& ctx, Session& session);
+void ReportEnd(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

@@ -1,0 +1,32 @@
+// What the gateway itself tells a client: replies of a dialogue, refusals, alerts and
+// close_notify. Each function appends to what waits for the client; none of them ends a
+// session, which is the caller's Next.
+#pragma once
+
+#include <cstdint>
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+// Plaintext for the client, through TLS where it is up. False: no room now, and
+// nothing was written.
+bool SayToClient(WorkerContext& ctx, Session& session, ByteView text);
+
+// A fatal alert in plaintext (RFC 8446 section 6), for clients that have no TLS here;
+// counted.
+void SayAlert(WorkerContext& ctx, Session& session, uint8_t description);
+inline constexpr uint8_t kHandshakeRecord = 0x16;  // RFC 8446 section 5.1
+inline constexpr uint8_t kUnexpectedMessage = 10;
+inline constexpr uint8_t kInternalError = 80;
+
+// The protocol's own words for a refusal, or an alert where it has none; then the session
+// ends politely.
+Next Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason reason);
+
+// close_notify, once, behind the last words. An alert is the last word itself and has no
+// close_notify behind it. A relay (`relayed`) that the server's reset cut off gets none: the
+// client would take what it has for the whole.
+void SayCloseNotify(WorkerContext& ctx, Session& session, bool relayed);
+
+}  // namespace starling

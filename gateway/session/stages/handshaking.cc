@@ -1,0 +1,260 @@
+// The TLS handshake with the client: what its first octets are, admission, then the steps of
+// the library. A data channel's second connection comes up beside it.
+#include <cstring>
+#include <string_view>
+
+#include "gateway/session/admission.h"
+#include "gateway/session/leg_io.h"
+#include "gateway/session/link.h"
+#include "gateway/session/report.h"
+#include "gateway/session/say.h"
+#include "gateway/session/skip_space.h"
+#include "gateway/session/stages/stages.h"
+#include "protocols/frames/dialogue.h"
+
+namespace starling {
+namespace {
+
+constexpr std::string_view kHttpRefusal =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
+    "Connection: close\r\n\r\nTLS is spoken here from the first octet\r\n";
+
+// Certificates with a long chain, and all the rest of a server's flight.
+constexpr size_t kFlightRoom = 8192;
+
+// In the protocol that the client speaks: words, where its first octet is one of a
+// command or request, and otherwise an alert.
+Next RefusePlaintext(WorkerContext& ctx, Session& session, ByteView in) {
+  const std::string_view said = AsText(in);
+  const bool has_words = session.listener->config->protocol->refuse != nullptr;
+  if (LooksLikeHttp(said.substr(0, said.find('\r')))) {
+    SayToClient(ctx, session, AsBytes(kHttpRefusal));
+  } else if (has_words && IsPrintable(said.substr(0, 1))) {
+    return Refuse(ctx, session, Refusal::kTlsExpected, EndReason::kPlainOnTlsPort);
+  } else {
+    SayAlert(ctx, session, kUnexpectedMessage);
+  }
+  return EndPolitely(EndReason::kPlainOnTlsPort);
+}
+
+// The first octet is not one of TLS. (An SSLv2-style hello, 0x80, is none either, though the
+// library would parse it.)
+Next RefuseFirstOctet(WorkerContext& ctx, Session& session, const Handshaking& stage, ByteView in) {
+  CountFailure(ctx, session, TlsFailure::kNotTls);
+  if (stage.start == TlsStart::kUpgraded) {
+    CountAttack(ctx, session, Attack::kPlaintextInjection);
+    SayAlert(ctx, session, kUnexpectedMessage);
+    return EndPolitely(EndReason::kPlaintextInjection);
+  }
+  CountAttack(ctx, session, Attack::kPlainOnTlsPort);
+  // The octets of a data channel are a file's, and no request that could be answered.
+  if (session.data != nullptr) return EndNow(EndReason::kPlainOnTlsPort);
+  return RefusePlaintext(ctx, session, in);
+}
+
+// Is the first record there, all of it? Until then there is nothing to do for the
+// library, and a client that stalls amid its hello holds no place of others. A
+// record that claims more than one may have is the library's to refuse.
+bool HelloComplete(ByteView in) {
+  constexpr size_t kRecordHeader = 5;
+  constexpr size_t kMaxRecord = 16384;
+  if (in.size() < kRecordHeader) return false;
+  const size_t length = static_cast<size_t>(in[3]) << 8 | in[4];
+  return length > kMaxRecord || in.size() >= kRecordHeader + length;
+}
+
+Next Failed(WorkerContext& ctx, Session& session, TlsFailure failure) {
+  CountFailure(ctx, session, failure);
+  return EndPolitely(EndReason::kHandshakeFailed);
+}
+
+// The library keeps TLS 1.3's ticket for the first octets it is given to send. Sent now, it
+// reaches a client that says nothing, and acknowledges the Finished behind which a client may
+// hold its request back. But one that only writes and then closes, with the ticket unread,
+// has its own kernel reset the connection and forget what is on its way: there it is sent
+// with the server's first octet, or with close_notify.
+bool MayHaveTicketNow(const Session& session) {
+  return session.data == nullptr && !session.listener->config->protocol->client_may_only_write;
+}
+
+void SendTicketsNow(WorkerContext& ctx, Session& session) {
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, 1024);
+  if (room.empty()) return;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  session.tls.SendTickets(io);
+  Produced(session.down, io.written);
+  ReleaseIfEmpty(ctx, session.down.out);
+}
+
+// Such a client may speak by several small writes: a head and a body, or a file's octets and
+// close_notify.
+bool ClientSpeaksFirst(const Session& session) {
+  return session.data != nullptr || !session.listener->config->protocol->server_first;
+}
+
+void CountHandshake(WorkerContext& ctx, const Session& session, const TlsFacts& facts) {
+  const ListenerId id = session.listener->id;
+  ctx.shard->Add(Family::kHandshakes, id, facts.version, facts.resumed ? 1 : 0);
+  ctx.shard->Add(Family::kCipher, id, facts.cipher);
+  ctx.shard->Add(Family::kGroup, id, facts.group);
+  ctx.shard->Add(Family::kSignature, id, facts.signature);
+  if (facts.hello_retry) ctx.shard->Add(Family::kHelloRetry, id);
+  if (facts.ticket_unknown) ctx.shard->Add(Family::kTicketUnknown, id);
+  ctx.shard->Add(Family::kClientCertificates, id, static_cast<size_t>(facts.client_certificate));
+  ctx.shard->Observe(Histogram::kHandshakeSeconds, id, session.handshake_us);
+}
+
+Next Completed(WorkerContext& ctx, Session& session, const Handshaking& stage) {
+  const TlsFacts facts = session.tls.Facts();
+  session.tls_up = true;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ctx.now - stage.tls_at);
+  session.handshake_us = static_cast<uint32_t>(took.count());
+  CountHandshake(ctx, session, facts);
+  if (MayHaveTicketNow(session)) SendTicketsNow(ctx, session);
+  if (ClientSpeaksFirst(session)) session.down.acknowledge = Acknowledge::kAnyway;
+  if (session.data == nullptr) return Enter(StageId::kOpening);
+  if (session.listener->config->ftp.require_resumption && !facts.resumed) {
+    return EndNow(EndReason::kHandshakeFailed);
+  }
+  return Enter(session.link_up() ? StageId::kRelaying : StageId::kOpening);
+}
+
+bool StartTls(Session& session, const Handshaking& stage) {
+  const bool needs_alpn =
+      stage.start == TlsStart::kDirect && session.listener->config->protocol->direct_tls_needs_alpn;
+  return session.tls.Start(*session.listener->tls, needs_alpn);
+}
+
+// A request for another hello is no flight yet: the key is used after that.
+void NoteFlight(const Session& session, Handshaking& stage) {
+  const bool first_retry = session.tls.HelloRetried() && !stage.hello_retried;
+  stage.hello_retried |= first_retry;
+  stage.flight_sent |= !first_retry;
+}
+
+// One call of the library.
+Next Advance(WorkerContext& ctx, Session& session, Handshaking& stage) {
+  const std::span<uint8_t> room = OutRoom(ctx, session.down, kFlightRoom);
+  if (room.empty()) return Stay();
+  TlsSession::Io io{.in = Input(ctx, session.down), .consumed = 0, .out = room, .written = 0};
+  const TlsResult result = session.tls.Handshake(io);
+  Consume(ctx, session.down, io.consumed);
+  Produced(session.down, io.written);
+  if (io.written > 0) NoteFlight(session, stage);
+  ReleaseIfEmpty(ctx, session.down.out);
+  stage.output_blocked = result == TlsResult::kNeedRoom;
+  switch (result) {
+    case TlsResult::kOk:
+      return Completed(ctx, session, stage);
+    case TlsResult::kNeedInput:
+      // What was left of it may have been the client's last.
+      return io.consumed > 0 ? Again() : Stay();
+    case TlsResult::kNeedRoom:
+      return Stay();
+    case TlsResult::kClosed:
+    case TlsResult::kFailed:
+      return Failed(ctx, session, session.tls.failure());
+  }
+  return Stay();
+}
+
+// Whatever the client has sent, before the library has seen any of it.
+Next FirstOctets(WorkerContext& ctx, Session& session, Handshaking& stage, ByteView in) {
+  if (stage.tls_at == kNever) stage.tls_at = ctx.now;
+  if (in[0] != kHandshakeRecord) return RefuseFirstOctet(ctx, session, stage, in);
+  if (HelloComplete(in)) return Again();
+  return session.down.end_of_data ? Failed(ctx, session, TlsFailure::kClosed) : Stay();
+}
+
+// The server's first flight is where the private key is used; what follows from the client
+// is cheap and not made to wait. Again: go on with the handshake.
+Next Enlist(WorkerContext& ctx, Session& session, Handshaking& stage) {
+  switch (Admit(ctx, session, stage)) {
+    case Admission::kGranted:
+      return Again();
+    case Admission::kQueued:
+      return Stay();
+    case Admission::kFull:
+      break;
+  }
+  SayAlert(ctx, session, kInternalError);
+  return EndPolitely(EndReason::kHandshakeLimit);
+}
+
+// A data channel's other connection.
+Next FollowLink(WorkerContext& ctx, Session& session) {
+  switch (AdvanceLink(ctx, session).news) {
+    case LinkNews::kFailed:
+      return EndNow(EndReason::kBackendUnavailable);
+    case LinkNews::kUp:
+      return Again();
+    case LinkNews::kNone:
+    case LinkNews::kMoved:
+    case LinkNews::kClosed:
+    case LinkNews::kNoMemory:
+      break;
+  }
+  return Stay();
+}
+
+// A client that says nothing at all on a port of implicit TLS mostly waits for a greeting.
+bool WaitsForWords(const Session& session, const Handshaking& stage) {
+  const ProtocolRow& protocol = *session.listener->config->protocol;
+  return stage.tls_at == kNever && protocol.server_first && protocol.refuse != nullptr &&
+         session.data == nullptr;
+}
+
+}  // namespace
+
+Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
+  Leg& down = session.down;
+  if (session.data != nullptr) {
+    if (const Next next = FollowLink(ctx, session); next.decided()) return next;
+  }
+  if (!session.tls) SkipSpace(ctx, down, stage.space_left);
+  if (down.recv_error != 0 || down.send_error != 0) {
+    if (session.tls || !Input(ctx, down).empty()) CountFailure(ctx, session, TlsFailure::kReset);
+    return EndNow(EndReason::kClientReset);
+  }
+  const ByteView in = Input(ctx, down);
+  if (in.empty() && !stage.output_blocked) {
+    if (!down.end_of_data) return Stay();
+    return session.tls ? Failed(ctx, session, TlsFailure::kClosed)
+                       : EndPolitely(EndReason::kClientLeftEarly);
+  }
+  if (!session.tls) {
+    const Next next = FirstOctets(ctx, session, stage, in);
+    if (next.kind != Next::Kind::kAgain) return next;
+  }
+  if (!stage.flight_sent) {
+    const Next next = Enlist(ctx, session, stage);
+    if (next.kind != Next::Kind::kAgain) return next;
+  }
+  if (!session.tls && !StartTls(session, stage)) return EndNow(EndReason::kBufferLimit);
+  return Advance(ctx, session, stage);
+}
+
+Dues DueOf(const WorkerContext& ctx, const Session& session, const Handshaking& stage) {
+  Dues dues;
+  if (stage.tls_at != kNever) {
+    dues.Add(After(stage.tls_at, LimitsOf(session).handshake_ms), DueKind::kHandshake);
+  }
+  AddPreRelay(ctx, session, /*awaits_command=*/false, dues);
+  return dues;
+}
+
+Next Overdue(WorkerContext& ctx, Session& session, Handshaking& stage, const Due& due) {
+  if (due.kind == DueKind::kHandshake) {
+    CountFailure(ctx, session, TlsFailure::kTimeout);
+    return EndNow(EndReason::kHandshakeDeadline);
+  }
+  if (due.kind != DueKind::kPreRelay) return Stay();
+  if (!WaitsForWords(session, stage)) return EndNow(due.reason);
+  return Refuse(ctx, session, Refusal::kTlsExpected, due.reason);
+}
+
+Receives Wanted(const Session& /*session*/, const Handshaking& stage) {
+  return {.client = !stage.queued};
+}
+
+}  // namespace starling

@@ -1,0 +1,48 @@
+// The header by which a load balancer says who the client is, before all else that comes on
+// the connection. Not for: its octets (protocols/proxy/proxy_header.h), and the header that the
+// gateway writes itself (proxy_out.h).
+#include "protocols/proxy/proxy_header.h"
+
+#include "gateway/session/leg_io.h"
+#include "gateway/session/report.h"
+#include "gateway/session/stages/stages.h"
+
+namespace starling {
+
+Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
+  if (session.down.recv_error != 0) return EndNow(EndReason::kClientReset);
+  const ByteView in = Input(ctx, session.down);
+  const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
+  if (parse.status == ProxyParse::Status::kBad) {
+    CountAttack(ctx, session, Attack::kBadProxy);
+    return EndNow(EndReason::kProxyHeaderBad);
+  }
+  if (parse.status == ProxyParse::Status::kNeedMore) {
+    if (!session.down.end_of_data) return Stay();
+    return EndNow(in.empty() ? EndReason::kClientLeftEarly : EndReason::kProxyHeaderBad);
+  }
+  Consume(ctx, session.down, parse.consumed);
+  if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
+    session.peer = parse.source;
+    session.local = parse.destination;
+  }
+  const bool talks = session.listener->config->tls == TlsMode::kStartTls;
+  return Enter(talks ? StageId::kTalking : StageId::kHandshaking);
+}
+
+Dues DueOf(const WorkerContext& ctx, const Session& session, const ProxyHeader& /*stage*/) {
+  Dues dues;
+  dues.Add(After(session.accepted_at, LimitsOf(session).proxy_header_ms), DueKind::kProxyHeader);
+  AddPreRelay(ctx, session, /*awaits_command=*/false, dues);
+  return dues;
+}
+
+Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, ProxyHeader& /*stage*/, const Due& due) {
+  return EndNow(due.kind == DueKind::kProxyHeader ? EndReason::kProxyHeaderDeadline : due.reason);
+}
+
+Receives Wanted(const Session& /*session*/, const ProxyHeader& /*stage*/) {
+  return {.client = true};
+}
+
+}  // namespace starling
