@@ -31,7 +31,6 @@ LIBRARIES = {
     "nlohmann/": ("gateway/log",),
     "openssl/": ("gateway/tls", "bench", "tests/sim"),
     "prometheus/": ("gateway/metrics",),
-    "spdlog/": ("gateway/log",),
     "sys/capability.h": ("gateway",),
     "systemd/": ("gateway",),
     "yaml-cpp/": ("gateway/config",),

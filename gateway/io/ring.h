@@ -33,35 +33,33 @@ namespace starling {
 using Fd = int32_t;
 inline constexpr Fd kNoFd = -1;
 
-// What a completion answers. `kDown` is the side that was accepted, `kUp` the one that was
-// opened: but for FTP's active data channels the client's and the backend's.
+// What a completion answers.
 enum class Op : uint8_t {
   kNone,
   kAccept,
   kDataAccept,
-  kDownRecv,
-  kDownSend,
-  kDownPeek,
-  kDownShutdown,
-  kDownCancel,
-  kDownClose,
-  kUpOpen,
-  kUpRecv,
-  kUpSend,
-  kUpShutdown,
-  kUpCancel,
-  kUpClose,
+  kOpen,
+  kRecv,
+  kSend,
+  kPeek,
+  kShutdown,
+  kCancel,
+  kClose,
   kWake,
   kCount,
 };
 
-// Goes to the kernel as user_data and comes back: {operation 8 bits, slot 24,
+// A slot has two sockets: the ring accepted one and opened the other.
+enum class SocketSide : uint8_t { kAccepted, kOpened };
+
+// Goes to the kernel as user_data and comes back: {operation 7 bits, side 1, slot 24,
 // generation 32}. Never a pointer. `slot` is below RingOptions::sessions; for
 // kAccept it is the listener's index in the worker, for kWake 0.
 struct Tag {
-  Op op = Op::kNone;  // the one that belongs to the call: Recv with kDownRecv or kUpRecv ...
+  Op op = Op::kNone;  // the one that belongs to the call: Recv with kRecv ...
   uint32_t slot = 0;
   uint32_t generation = 0;
+  SocketSide side = SocketSide::kAccepted;
 
   bool operator==(const Tag&) const = default;
 };
@@ -79,10 +77,10 @@ inline constexpr BufferId kNoBuffer = -1;
 struct Completion {
   Tag tag;
   int32_t result = 0;           // octets or descriptor index, or a negative errno
-  BufferId buffer = kNoBuffer;  // kDownRecv, kUpRecv with result > 0
+  BufferId buffer = kNoBuffer;  // kRecv with result > 0
   bool more = false;            // the kernel says that more octets wait already
   Endpoint peer{};              // kAccept, kDataAccept: who connected (kNone for Unix)
-  Endpoint local{};             // kAccept: the address called; kUpOpen over TCP: our own
+  Endpoint local{};             // kAccept: the address called; kOpen over TCP: our own
 };
 
 // Switches for what kernels after the floor (6.1) offer. Found by probing;

@@ -106,7 +106,7 @@ RingConformance::Conn RingConformance::AcceptFrom(Fd listener, const SocketAddre
                                                   uint32_t slot) {
   const Tag tag{Op::kAccept, slot, ++generation_};
   ring_->ArmAccept(listener, tag);
-  Conn conn{Side::kDown, kNoFd, slot, generation_};
+  Conn conn{SocketSide::kAccepted, kNoFd, slot, generation_};
   conn.peer = harness_->Connect(address);
   EXPECT_NE(conn.peer, kNoPeer);
   conn.fd = Wait(tag).result;

@@ -20,23 +20,21 @@ namespace starling {
 
 class RingConformance : public testing::TestWithParam<RingVariant> {
  protected:
-  enum class Side : uint8_t { kDown, kUp };
-
   // A connection of the ring; the peer is the harness's end.
   struct Conn {
-    Side side = Side::kDown;
+    SocketSide side = SocketSide::kAccepted;
     Fd fd = kNoFd;
     uint32_t slot = 0;
     uint32_t generation = 0;
     PeerId peer = kNoPeer;
 
-    Tag Make(Op down, Op up) const { return {side == Side::kDown ? down : up, slot, generation}; }
-    Tag recv() const { return Make(Op::kDownRecv, Op::kUpRecv); }
-    Tag send() const { return Make(Op::kDownSend, Op::kUpSend); }
-    Tag shutdown() const { return Make(Op::kDownShutdown, Op::kUpShutdown); }
-    Tag cancel() const { return Make(Op::kDownCancel, Op::kUpCancel); }
-    Tag close() const { return Make(Op::kDownClose, Op::kUpClose); }
-    Tag peek() const { return {Op::kDownPeek, slot, generation}; }
+    Tag Make(Op op) const { return {op, slot, generation, side}; }
+    Tag recv() const { return Make(Op::kRecv); }
+    Tag send() const { return Make(Op::kSend); }
+    Tag shutdown() const { return Make(Op::kShutdown); }
+    Tag cancel() const { return Make(Op::kCancel); }
+    Tag close() const { return Make(Op::kClose); }
+    Tag peek() const { return Make(Op::kPeek); }
   };
 
   void SetUp() override { harness_ = GetParam().make_harness(); }
@@ -53,12 +51,15 @@ class RingConformance : public testing::TestWithParam<RingVariant> {
   // A backend that the ring is connected to, at index `slot`.
   Conn Opened(Transport transport, uint32_t slot);
   // Either of the two, over TCP.
-  Conn Connected(Side side, uint32_t slot) {
-    return side == Side::kDown ? Accepted(Transport::kTcp, slot) : Opened(Transport::kTcp, slot);
+  Conn Connected(SocketSide side, uint32_t slot) {
+    return side == SocketSide::kAccepted ? Accepted(Transport::kTcp, slot)
+                                         : Opened(Transport::kTcp, slot);
   }
   // What Open() opens is closed at the end, too.
-  Conn ToOpen(uint32_t slot) { return {Side::kUp, static_cast<Fd>(slot), slot, ++generation_}; }
-  Tag OpenTag(const Conn& conn) { return {Op::kUpOpen, conn.slot, conn.generation}; }
+  Conn ToOpen(uint32_t slot) {
+    return {SocketSide::kOpened, static_cast<Fd>(slot), slot, ++generation_};
+  }
+  Tag OpenTag(const Conn& conn) { return conn.Make(Op::kOpen); }
   void Track(const Conn& conn) { open_.push_back(conn); }
   // CancelAndClose and its completion; others stay to be waited for.
   void Close(const Conn& conn);

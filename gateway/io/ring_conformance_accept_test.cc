@@ -19,7 +19,7 @@ TEST_P(RingConnections, AcceptReportsWhoConnectedAndWhatWasCalled) {
   const PeerId peer = harness_->Connect(address);
   const Completion accept = Wait({Op::kAccept, 3, 77});
   ASSERT_GE(accept.result, 0);
-  Track({Side::kDown, accept.result, 0, 1, peer});
+  Track({SocketSide::kAccepted, accept.result, 0, 1, peer});
   EXPECT_EQ(ToString(accept.peer), ToString(harness_->LocalEndpoint(peer)));
   EXPECT_EQ(ToString(accept.local), ToString(address.endpoint()));
 }
@@ -38,7 +38,7 @@ TEST_P(RingConnections, AcceptOnAWildcardReportsWhatWasCalled) {
     ASSERT_NE(peer, kNoPeer);
     const Completion accept = Wait(tag);
     ASSERT_GE(accept.result, 0);
-    const Conn conn{Side::kDown, accept.result, slot++, generation_, peer};
+    const Conn conn{SocketSide::kAccepted, accept.result, slot++, generation_, peer};
     Track(conn);
     EXPECT_EQ(ToString(accept.local), called.ToString());
     EXPECT_EQ(ToString(accept.peer), ToString(harness_->LocalEndpoint(peer)));
@@ -56,7 +56,7 @@ TEST_P(RingConnections, AUnixClientHasNoAddress) {
   const PeerId peer = harness_->Connect(address);
   const Completion accept = Wait({Op::kAccept, 0, 1});
   ASSERT_GE(accept.result, 0);
-  const Conn conn{Side::kDown, accept.result, 0, 1, peer};
+  const Conn conn{SocketSide::kAccepted, accept.result, 0, 1, peer};
   Track(conn);
   EXPECT_EQ(accept.peer.family, Endpoint::Family::kNone);
   EXPECT_EQ(accept.local.family, Endpoint::Family::kNone);
@@ -80,7 +80,7 @@ TEST_P(RingConnections, SeveralArmedAcceptsTakeSeveralClients) {
     ASSERT_GE(accept.result, static_cast<Fd>(SmallOptions().sessions)) << "upstream's range";
     reported.insert(ToString(accept.peer));
     indices.insert(accept.result);
-    Track({Side::kDown, accept.result, i, 1});
+    Track({SocketSide::kAccepted, accept.result, i, 1});
   }
   EXPECT_EQ(reported, clients);
   EXPECT_EQ(indices.size(), 3u);
@@ -91,7 +91,7 @@ TEST_P(RingConnections, SeveralArmedAcceptsTakeSeveralClients) {
   ring_->ArmAccept(listener, {Op::kAccept, 3, 1});
   const Completion fourth = Wait({Op::kAccept, 3, 1});
   ASSERT_GE(fourth.result, 0);
-  Track({Side::kDown, fourth.result, 3, 1});
+  Track({SocketSide::kAccepted, fourth.result, 3, 1});
 }
 
 TEST_P(RingConnections, CancelledAcceptsEndAndTheBacklogIsKept) {
@@ -108,7 +108,7 @@ TEST_P(RingConnections, CancelledAcceptsEndAndTheBacklogIsKept) {
   ring_->ArmAccept(listener, {Op::kAccept, 0, 2});
   const Completion accept = Wait({Op::kAccept, 0, 2});
   ASSERT_GE(accept.result, 0);
-  Track({Side::kDown, accept.result, 0, 2, peer});
+  Track({SocketSide::kAccepted, accept.result, 0, 2, peer});
 }
 
 TEST_P(RingConnections, ARemovedListenerRefusesAndItsPlaceIsFree) {
@@ -165,11 +165,11 @@ TEST_P(RingConnections, AFullTableSaysSoAndRecovers) {
   EXPECT_EQ(ring_->DescriptorsInUse(), accepted.size() + 1);
   EXPECT_TRUE(harness_->AtEnd(peer)) << "the client that did not fit is not left waiting";
 
-  Close({Side::kDown, accepted.back(), 0, 1000});
+  Close({SocketSide::kAccepted, accepted.back(), 0, 1000});
   ring_->ArmAccept(listener, {Op::kAccept, 0, 1001});
   harness_->Connect(address);
   EXPECT_EQ(Wait({Op::kAccept, 0, 1001}).result, accepted.back());
-  for (Fd fd : accepted) Close({Side::kDown, fd, 0, 2000u + fd});
+  for (Fd fd : accepted) Close({SocketSide::kAccepted, fd, 0, 2000u + fd});
 }
 
 TEST_P(RingConnections, TheHeaderGoesFirstAndWhole) {

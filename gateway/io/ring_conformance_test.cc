@@ -12,7 +12,7 @@ namespace {
 
 class RingStreams : public RingConformance {
  protected:
-  static constexpr Side kSides[] = {Side::kDown, Side::kUp};
+  static constexpr SocketSide kSides[] = {SocketSide::kAccepted, SocketSide::kOpened};
   // More than the two ends of a connection hold between them.
   static constexpr size_t kTooMuch = 16 << 20;
 };
@@ -20,7 +20,7 @@ class RingStreams : public RingConformance {
 TEST_P(RingStreams, TagsComeBackAsTheyWere) {
   StartRing();
   const Conn conn = Accepted(Transport::kTcp, 15);
-  const Tag tag{Op::kDownRecv, 15, 0xfedcba98};
+  const Tag tag{Op::kRecv, 15, 0xfedcba98};
   ring_->Recv(conn.fd, BufferGroup::kSmall, 10, tag);
   harness_->Write(conn.peer, "x");
   const Completion recv = Wait(tag);
@@ -30,7 +30,7 @@ TEST_P(RingStreams, TagsComeBackAsTheyWere) {
 
 TEST_P(RingStreams, AReceiveTakesNoMoreThanItsCapAndTellsOfTheRest) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     harness_->Write(conn.peer, "0123456789");
     ring_->Recv(conn.fd, BufferGroup::kSmall, 4, conn.recv());
@@ -53,7 +53,7 @@ TEST_P(RingStreams, AReceiveTakesNoMoreThanItsCapAndTellsOfTheRest) {
 
 TEST_P(RingStreams, MuchDataArrivesOnceAndInOrder) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     const std::string data = Pattern(300'000);
     // There and back, with both sides' buffers too small for all of it.
@@ -89,7 +89,7 @@ TEST_P(RingStreams, MuchDataArrivesOnceAndInOrder) {
 
 TEST_P(RingStreams, TheEndOfDataLeavesTheOtherDirectionOpen) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     harness_->Write(conn.peer, "last");
     harness_->ShutdownWrite(conn.peer);
@@ -107,7 +107,7 @@ TEST_P(RingStreams, TheEndOfDataLeavesTheOtherDirectionOpen) {
 
 TEST_P(RingStreams, ShutdownEndsOurDirectionOnly) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     EXPECT_EQ(SendAll(conn, "last"), 4);
     ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
@@ -150,7 +150,7 @@ TEST_P(RingStreams, PeekTakesNothing) {
 
 TEST_P(RingStreams, ACancelledReceiveLosesNothing) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     // Nothing there, data there before, data coming afterwards.
     for (const std::string& waiting : {std::string(), std::string("abc")}) {
@@ -208,7 +208,7 @@ TEST_P(RingStreams, ACancelledSendTellsHowMuchWent) {
 
 TEST_P(RingStreams, AResetIsSeenByTheReceive) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
     EXPECT_FALSE(Came(conn.recv()));
@@ -237,7 +237,7 @@ TEST_P(RingStreams, AResetCutsASendShort) {
 
 TEST_P(RingStreams, ClosingEndsWhatIsArmedAndThePeerSeesIt) {
   StartRing();
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     for (bool in_one_batch : {false, true}) {
       const Conn conn = Connected(side, 1);
       const uint32_t before = ring_->DescriptorsInUse();
@@ -325,7 +325,7 @@ TEST_P(RingStreams, ManyConnectionsAtOnceKeepTheirOctetsApart) {
 TEST_P(RingStreams, AcknowledgesWithoutAnAnswer) {
   StartRing();
   constexpr int kRounds = 10;
-  for (Side side : kSides) {
+  for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     int acknowledged = 0;
     for (int round = 0; round < kRounds; ++round) {

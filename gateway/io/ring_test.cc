@@ -8,18 +8,20 @@ namespace starling {
 namespace {
 
 TEST(TagTest, ComesBackAsItWas) {
-  for (const Tag& tag : {Tag{}, Tag{Op::kDownRecv, 1, 2}, Tag{Op::kUpClose, 0xffffff, 0xffffffff},
-                         Tag{Op::kWake, 0, 0}, Tag{Op::kAccept, 0x123456, 0x789abcde}}) {
+  for (const Tag& tag :
+       {Tag{}, Tag{Op::kRecv, 1, 2}, Tag{Op::kClose, 0xffffff, 0xffffffff, SocketSide::kOpened},
+        Tag{Op::kWake, 0, 0}, Tag{Op::kAccept, 0x123456, 0x789abcde}}) {
     EXPECT_EQ(Unpack(Pack(tag)), tag);
     EXPECT_EQ(Pack(tag) >> 63, 0u) << "the highest bit is the ring's own";
   }
 }
 
 TEST(TagTest, EachFieldCounts) {
-  const Tag tag{Op::kDownSend, 7, 9};
-  EXPECT_NE(Pack(tag), Pack({Op::kDownRecv, 7, 9}));
-  EXPECT_NE(Pack(tag), Pack({Op::kDownSend, 8, 9}));
-  EXPECT_NE(Pack(tag), Pack({Op::kDownSend, 7, 10}));
+  const Tag tag{Op::kSend, 7, 9};
+  EXPECT_NE(Pack(tag), Pack({Op::kRecv, 7, 9}));
+  EXPECT_NE(Pack(tag), Pack({Op::kSend, 8, 9}));
+  EXPECT_NE(Pack(tag), Pack({Op::kSend, 7, 10}));
+  EXPECT_NE(Pack(tag), Pack({Op::kSend, 7, 9, SocketSide::kOpened}));
 }
 
 TEST(RingFeaturesTest, NamesThereAndBack) {

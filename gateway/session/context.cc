@@ -41,14 +41,13 @@ void DialoguePool::Destroy(Dialogue* dialogue) {
 }
 
 WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
-    : limits(limits_in),
+    : SideResources(limits_in.output_buffers, limits_in.bulk_buffers),
+      limits(limits_in),
       index(index_in),
       table(limits_in.sessions, limits_in.refusals),
-      pool(limits_in.output_buffers),
-      bulk_pool(limits_in.bulk_buffers, BufferPool::kBulkBlockSize),
       timers(limits_in.sessions + limits_in.refusals, MonotonicNow()),
       now(MonotonicNow()),
-      scratch(BufferPool::kBlockSize) {
+      scratch(kClientScratch + BufferPool::kBlockSize) {
   ready.reserve(table.size());
   again.reserve(table.size());
   overtime.reserve(table.size());

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "gateway/config/config.h"
-#include "gateway/io/buffer_pool.h"
 #include "gateway/io/ring.h"
 #include "gateway/io/timer_wheel.h"
 #include "gateway/log/log.h"
@@ -17,6 +16,7 @@
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
 #include "gateway/session/worker_config.h"
+#include "gateway/tls/random.h"
 
 namespace starling {
 
@@ -46,22 +46,20 @@ struct DataShare {
   uint32_t waiting = 0;
 };
 
-static_assert(BufferPool::kBlockSize > kLargeReceive / 2 &&
-              BufferPool::kBulkBlockSize > kLargeReceive);
+// The client's part of a dialogue's scratch: larger than any reply of a negotiator, smaller
+// than a TLS record. The rest is the server's.
+inline constexpr size_t kClientScratch = 4096;
 
-struct WorkerContext {
+struct WorkerContext : SideResources {
   WorkerContext(const GlobalLimits& limits_in, uint32_t index_in);
 
   const GlobalLimits limits;  // those that need a restart
   const uint32_t index;
-  Ring* ring = nullptr;
   Shard* shard = nullptr;
   LogRing* log = nullptr;
   int trim_fd = -1;  // MemoryTrimmer::fd(); -1: nobody trims
 
   SessionTable table;
-  BufferPool pool;
-  BufferPool bulk_pool;  // where many octets move at once; without one of these a small one does
   TimerWheel timers;
   DialoguePool dialogues;
 
@@ -71,7 +69,6 @@ struct WorkerContext {
   std::vector<uint32_t> starved;     // slots that wait for a buffer of either kind
   bool starved_of_receives = false;  // one of them for want of a receive buffer
   size_t starved_at = 0;             // the blocks that were out when the last of them gave up
-  bool out_of_blocks = false;        // the session being pumped met the pool's limit
   std::vector<uint32_t> overtime;    // slots that have their place before relaying only as long
                                      // as the table is not crowded
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
@@ -84,11 +81,11 @@ struct WorkerContext {
   MonoTime relayed_at = MonoTime{};    // when a relay last had something to do
   std::vector<uint32_t> hellos;        // of this turn's: those that may want such an operation
   size_t most_sessions = 0;            // at once, since memory was given back
-  uint64_t random = 0;                 // unlike other workers' and runs'
+  RandomNumbers random;                // nobody can foretell them
+  uint64_t run = 0;                    // unlike other workers' and runs', and no secret
   uint64_t next_session = 0;
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
-  size_t BlocksOut() const { return pool.in_use() + bulk_pool.in_use(); }
   bool Crowded() const {
     return uint64_t{table.in_use()} * 100 >= uint64_t{limits.sessions} * limits.crowded_percent;
   }

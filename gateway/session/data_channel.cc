@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "gateway/io/listen_socket.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 
@@ -78,7 +77,7 @@ void PostOver(WorkerContext& ctx, Session& channel, DataOutcome outcome) {
   if (control == nullptr || ChannelOf(ctx, *control) != &channel) return;
   // A server that has not come to accept yet might never hear of a connection that is
   // reset before, and wait for another.
-  data.kept = outcome != DataOutcome::kWhole && channel.link_up() && !channel.reversed;
+  data.kept = outcome != DataOutcome::kWhole && channel.link_up() && !channel.reversed();
   control->dialogue->data_letter = {
       .kind = DataLetter::Kind::kOver, .outcome = outcome, .kept = data.kept};
   ctx.again.push_back(control->slot);
@@ -95,10 +94,10 @@ Endpoint ServerOf(const Session& control) {
 
 void Describe(const Session& control, const Step& step, Session& session) {
   DataChannel& data = *session.data;
-  data.control = {.slot = control.slot, .generation = control.generation};
-  session.reversed = step.data == DataAsk::kFromServer;
+  data.control = control.ref();
+  if (step.data == DataAsk::kFromServer) session.Reverse();
   const Endpoint server = ServerOf(control);
-  if (session.reversed) {
+  if (session.reversed()) {
     data.expected = server;
     data.target = WithPort(control.peer, step.data_port);
     data.source = control.local;
@@ -107,7 +106,7 @@ void Describe(const Session& control, const Step& step, Session& session) {
     data.target = WithPort(server, step.data_port);
     data.source = control.up_local;
   }
-  session.down.tcp = session.up.tcp = true;
+  session.client.tcp = session.server.tcp = true;
   session.listener = control.listener;
   session.peer = control.peer;
   session.local = control.local;
@@ -119,15 +118,15 @@ void Describe(const Session& control, const Step& step, Session& session) {
 // there; and octets that go by TLS to the server must not go without it beside. -t warns of
 // all that.
 bool MayCarry(const Session& control) {
-  return control.local.family != Endpoint::Family::kNone && control.up.tls == nullptr &&
+  return control.local.family != Endpoint::Family::kNone && control.server.tls == nullptr &&
          control.up_local.family != Endpoint::Family::kNone;
 }
 
 // False: no socket could be had.
 bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoint& ready_at) {
   const FtpOptions& options = control.listener->config->ftp;
-  ready_at = session.reversed ? control.up_local : control.local;
-  const bool any = session.reversed;
+  ready_at = session.reversed() ? control.up_local : control.local;
+  const bool any = session.reversed();
   const DataSocket socket = ListenForData(ready_at, any ? 0 : options.first_port,
                                           any ? 0 : options.last_port, &ctx.data_port);
   if (socket.error != 0) return false;
@@ -135,7 +134,7 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
   if (!fd.ok()) return false;
   session.data->listener = *fd;
   ready_at.port = socket.port;
-  const bool told = !session.reversed && options.address.family == ready_at.family;
+  const bool told = !session.reversed() && options.address.family == ready_at.family;
   if (told) ready_at.ip = options.address.ip;
   return true;
 }
@@ -178,20 +177,20 @@ void Begin(WorkerContext& ctx, Session& session) {
 // The client began to end it, or the server did, all of it has been passed on, and the other
 // has ended its side too: what the kernel has of it still may never arrive.
 bool IsWhole(const Session& session) {
-  const Leg& down = session.down;
-  const Leg& up = session.up;
+  const Side& client = session.client;
+  const Side& server = session.server;
   if (session.data->lost) return false;
   if (session.reason == EndReason::kBackendClosed) {
     // What the client has sent is whole when it says so; of what it has read its end tells.
-    const bool ended = session.client_closed_tls || (down.end_of_data && up.octets_out == 0);
-    return session.close_notify_sent && down.write_ended && down.send_error == 0 &&
-           down.recv_error == 0 && ended;
+    const bool ended =
+        session.client_closed_tls() || (client.inflow == Inflow::kEnded && server.octets_out == 0);
+    return client.close_notify_sent() && client.write_ended() && !client.receive_failed() && ended;
   }
   // A client that was sent something has not only sent a file.
   const bool ended = session.reason == EndReason::kClientClosed
-                         ? session.client_closed_tls
-                         : session.reason == EndReason::kClientBareEnd && up.octets_in == 0;
-  return ended && up.write_ended && up.end_of_data && !up.was_reset();
+                         ? session.client_closed_tls()
+                         : session.reason == EndReason::kClientBareEnd && server.octets_in == 0;
+  return ended && server.write_ended() && server.ended() && !server.was_reset();
 }
 
 DataOutcome OutcomeOf(const Session& session) {
@@ -219,21 +218,21 @@ void ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step) {
       session == nullptr ? Dialogue::DataAnswer::kRefused : Dialogue::DataAnswer::kReady;
   if (session == nullptr) return;
   Begin(ctx, *session);
-  dialogue.channel = {.slot = session->slot, .generation = session->generation};
+  dialogue.channel = session->ref();
 }
 
 void RecordDataAccept(Session& session, const Completion& completion) {
-  Leg& leg = session.accepted_leg();
+  Side& side = session.accepted();
   DataChannel& data = *session.data;
-  leg.in_flight &= static_cast<uint8_t>(~kOpAccept);
+  side.Finished(kOpAccept);
   if (completion.result < 0) {
     if (data.accept == DataChannel::Accept::kWaits) data.accept = DataChannel::Accept::kFailed;
     return;
   }
-  leg.fd = completion.result;
+  side.fd = completion.result;
   if (!SameHost(completion.peer, data.expected)) return;
   data.accept = DataChannel::Accept::kAccepted;
-  if (!session.reversed) session.peer = completion.peer;
+  if (!session.reversed()) session.peer = completion.peer;
 }
 
 void JoinData(WorkerContext& ctx, Session& session) {
@@ -249,7 +248,7 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
   if (session.data == nullptr || session.data->listener == kNoFd) return true;
   DataChannel& data = *session.data;
   LeaveShare(ctx, session);
-  if ((session.accepted_leg().in_flight & kOpAccept) != 0) {
+  if (session.accepted().has(kOpAccept)) {
     if (!std::exchange(data.accepts_cancelled, true)) ctx.ring->CancelAccepts(data.listener);
     return false;
   }
@@ -259,11 +258,11 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
 }
 
 bool IsSentWhole(const Session& session) {
-  const Leg& down = session.down;
+  const Side& client = session.client;
   return session.data != nullptr && !session.data->told && !session.data->lost &&
-         session.reason == EndReason::kBackendClosed && session.close_notify_sent &&
-         down.write_ended && Flushed(down) && down.send_error == 0 && down.recv_error == 0 &&
-         session.up.octets_out == 0;
+         session.reason == EndReason::kBackendClosed && client.close_notify_sent() &&
+         client.write_ended() && client.flushed() && !client.receive_failed() &&
+         session.server.octets_out == 0;
 }
 
 void TellSentWhole(WorkerContext& ctx, Session& session) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "gateway/session/leg_io.h"
-
 namespace starling {
 namespace {
 
@@ -51,7 +49,7 @@ void AddLink(const Session& session, Dues& dues) {
   MonoTime since = kNever;
   if (const auto* const connecting = std::get_if<Connecting>(&session.link)) {
     // While the connect is being cancelled the limit has been met already.
-    if ((session.up.in_flight & kOpCancel) == 0) since = connecting->since;
+    if (!session.server.has(kOpCancel)) since = connecting->since;
   } else if (const auto* const backoff = std::get_if<Backoff>(&session.link)) {
     since = backoff->since;
     dues.Add(backoff->retry_at, DueKind::kBackoff);
@@ -75,9 +73,9 @@ void AddIdle(const Session& session, Dues& dues) {
   if (ms != 0) dues.Add(After(session.active_at, ms), DueKind::kIdle);
 }
 
-void AddRecord(const Session& session, MonoTime record_at, Dues& dues) {
-  if (record_at == kNever) return;
-  dues.Add(After(record_at, LimitsOf(session).record_ms), DueKind::kRecord);
+void AddRecord(const Session& session, Dues& dues) {
+  if (!session.tls_up() || session.client.tls->record_at == kNever) return;
+  dues.Add(After(session.client.tls->record_at, LimitsOf(session).record_ms), DueKind::kRecord);
 }
 
 void NoteOvertime(WorkerContext& ctx, Session& session, MonoTime crowded_from) {

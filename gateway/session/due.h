@@ -59,8 +59,8 @@ void AddPatience(const Session& session, Dues& dues);
 void AddLink(const Session& session, Dues& dues);
 // Nothing was exchanged for too long.
 void AddIdle(const Session& session, Dues& dues);
-// A record of the client was begun at `record_at`.
-void AddRecord(const Session& session, MonoTime record_at, Dues& dues);
+// A TLS record of the client was begun, and its rest has not come.
+void AddRecord(const Session& session, Dues& dues);
 
 // Keeps the worker's list of those that a crowded table ends.
 void NoteOvertime(WorkerContext& ctx, Session& session, MonoTime crowded_from);

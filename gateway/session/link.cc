@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <memory>
 
-#include "gateway/session/leg_io.h"
 #include "gateway/session/proxy_out.h"
 #include "gateway/session/report.h"
 
@@ -53,22 +52,19 @@ LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
   }
   const Server& server = ChosenServer(session);
   session.link = Connecting{.since = since};
-  Leg& up = session.up;
-  up.fd = static_cast<Fd>(session.slot);
-  up.tcp = !server.address.is_unix();
-  up.in_flight |= kOpOpen;
-  const ByteView header = up.out.data == nullptr ? ByteView{} : up.out.view();
-  up.out.in_flight = static_cast<uint32_t>(header.size());
+  session.server.tcp = !server.address.is_unix();
+  session.server.Opening(static_cast<Fd>(session.slot));
   // The log shows our own port, so that a session can be found in the log of a server that
   // does not know its clients; asking for it costs three system calls.
   const bool want_local = !server.address.is_unix() && backend.proxy == ProxyOut::kNone;
-  ctx.ring->OpenUpstream(up.fd, server.address, header, want_local,
-                         Tag{Op::kUpOpen, session.slot, session.generation});
+  ctx.ring->OpenUpstream(session.server.fd, server.address, session.server.out.view(), want_local,
+                         session.server.TagOf(Op::kOpen, session.ref()));
   return kNothing;
 }
 
 LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
-  uint32_t& cursor = session.tls_up ? session.listener->cursor : session.listener->plaintext_cursor;
+  uint32_t& cursor =
+      session.tls_up() ? session.listener->cursor : session.listener->plaintext_cursor;
   Target& target = session.target;
   target.server = session.listener->backends->Pick(target.backend, cursor, target.tried);
   if (target.server < 0) return Failed(session, EndReason::kBackendUnavailable);
@@ -127,10 +123,10 @@ LinkResult BeginTls(WorkerContext& ctx, Session& session, MonoTime since) {
     return LinkIsUp(ctx, session);
   }
   UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.target.backend);
-  session.up.tls = std::make_unique<LegTls>();
+  session.server.tls = std::make_unique<SideTls>();
   session.link = TlsHandshake{.since = since};
   const auto server = static_cast<uint32_t>(session.target.server);
-  return session.up.tls->tls.Connect(*upstream, server) ? kLookAgain : kNoMemory;
+  return session.server.tls->session.Connect(*upstream, server) ? kLookAgain : kNoMemory;
 }
 
 // Closes the connection to this server; the next one is tried then. The server is not
@@ -143,26 +139,26 @@ LinkResult TlsFailed(WorkerContext& ctx, Session& session, MonoTime since, TlsFa
   CountConnectFailure(ctx, session, ConnectFailure::kTls);
   // The session that was to be resumed may be the cause: the certificate in it expires,
   // though the server has a new one. Then the same server may be tried again without it.
-  if (!session.up.tls->tls.ForgetOffer()) MarkTried(session);
+  if (!session.server.tls->session.ForgetOffer()) MarkTried(session);
   session.target.server = -1;
   session.link = ClosingLink{.since = since, .tries_next = true};
-  DropInput(ctx, session.up);
-  CloseLeg(ctx, session, session.up);
+  session.server.DropInput(ctx);
+  session.server.Close(ctx, session.ref());
   return kLookAgain;
 }
 
 LinkResult StepTls(WorkerContext& ctx, Session& session, MonoTime since) {
-  Leg& up = session.up;
+  Side& server = session.server;
   if (ConnectTimeIsOver(ctx, session, since)) {
     return TlsFailed(ctx, session, since, TlsFailure::kTimeout);
   }
-  if (up.recv_error != 0 || up.send_error != 0) {
+  if (server.failed()) {
     return TlsFailed(ctx, session, since, TlsFailure::kReset);
   }
-  const size_t before = RawInput(ctx, up).size();
-  switch (StepLegHandshake(ctx, up)) {
+  const Side::HandshakeStep step = server.Handshake(ctx);
+  switch (step.result) {
     case TlsResult::kOk: {
-      const TlsFacts facts = up.tls->tls.Facts();
+      const TlsFacts facts = server.tls->session.Facts();
       session.upstream_tls = {
           .up = true, .resumed = facts.resumed, .version = facts.version, .cipher = facts.cipher};
       ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, ChosenServer(session).series,
@@ -170,8 +166,8 @@ LinkResult StepTls(WorkerContext& ctx, Session& session, MonoTime since) {
       return LinkIsUp(ctx, session);
     }
     case TlsResult::kNeedInput:
-      if (RawInput(ctx, up).size() < before) return kLookAgain;
-      if (!up.tls->tcp_ended) return kNothing;
+      if (step.consumed) return kLookAgain;
+      if (server.inflow != Inflow::kEnded) return kNothing;
       return TlsFailed(ctx, session, since, TlsFailure::kClosed);
     case TlsResult::kNeedRoom:
       return kNothing;
@@ -179,15 +175,14 @@ LinkResult StepTls(WorkerContext& ctx, Session& session, MonoTime since) {
     case TlsResult::kFailed:
       break;
   }
-  return TlsFailed(ctx, session, since, up.tls->tls.failure());
+  return TlsFailed(ctx, session, since, server.tls->session.failure());
 }
 
 LinkResult StepConnecting(WorkerContext& ctx, Session& session, MonoTime since) {
-  Leg& leg = session.opened_leg();
+  Side& side = session.opened();
   // A cancel that came too late for the connect must not meet what is armed next.
-  if ((leg.in_flight & (kOpOpen | kOpCancel)) != 0) return kNothing;
-  const int error = leg.send_error;
-  leg.send_error = 0;
+  if (side.has(kOpOpen | kOpCancel)) return kNothing;
+  const int error = side.TakeOpenError();
   if (session.data != nullptr) {
     return error == 0 ? LinkIsUp(ctx, session) : Failed(session, EndReason::kBackendUnavailable);
   }
@@ -197,26 +192,15 @@ LinkResult StepConnecting(WorkerContext& ctx, Session& session, MonoTime since) 
   return TryNext(ctx, session, since);
 }
 
-// Forgets a leg that is gone, but for what it has counted.
-void ForgetLeg(WorkerContext& ctx, Leg& leg) {
-  DropInput(ctx, leg);
-  DropOutput(ctx, leg);
-  const uint64_t in = leg.octets_in;
-  const uint64_t out = leg.octets_out;
-  leg = Leg();
-  leg.octets_in = in;
-  leg.octets_out = out;
-}
-
 LinkResult StepClosing(WorkerContext& ctx, Session& session, const ClosingLink& closing) {
-  Leg& leg = session.opened_leg();
-  CloseLeg(ctx, session, leg);
-  if (leg.open() || !leg.idle()) return kNothing;
+  Side& side = session.opened();
+  CloseSide(ctx, session, side);
+  if (side.open() || !side.idle()) return kNothing;
   if (session.target.server >= 0) {
     ctx.shard->AddServer(ServerFamily::kBackendSessions, ChosenServer(session).series, 0, -1);
     session.target.server = -1;
   }
-  ForgetLeg(ctx, leg);
+  side.Forget(ctx);
   if (closing.tries_next) return TryNext(ctx, session, closing.since);
   session.link = NoLink{};
   return {.news = LinkNews::kClosed};
@@ -238,12 +222,11 @@ void StartNextLink(WorkerContext& ctx, Session& session) {
 
 void StartDataLink(WorkerContext& ctx, Session& session) {
   assert(session.data != nullptr && IdOf(session.link) == LinkId::kNone);
-  Leg& leg = session.opened_leg();
-  leg.fd = static_cast<Fd>(session.slot);
-  leg.in_flight |= kOpOpen;
+  Side& side = session.opened();
+  side.Opening(static_cast<Fd>(session.slot));
   session.link = Connecting{.since = ctx.now};
-  ctx.ring->OpenData(leg.fd, session.data->target, session.data->source,
-                     Tag{Op::kUpOpen, session.slot, session.generation});
+  ctx.ring->OpenData(side.fd, session.data->target, session.data->source,
+                     side.TagOf(Op::kOpen, session.ref()));
 }
 
 LinkResult AdvanceLink(WorkerContext& ctx, Session& session) {
@@ -289,30 +272,25 @@ void CloseLink(WorkerContext& ctx, Session& session) {
       break;
   }
   session.link = ClosingLink{};
-  DropInput(ctx, session.opened_leg());
-  CloseLeg(ctx, session, session.opened_leg());
+  session.opened().DropInput(ctx);
+  CloseSide(ctx, session, session.opened());
 }
 
-void CloseLeg(WorkerContext& ctx, Session& session, Leg& leg) {
-  if ((leg.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, leg);
-  if ((leg.in_flight & (kOpOpen | kOpCancel)) != 0) return;
-  const bool accepted = IsAccepted(session, leg);
-  if (!leg.open() || (leg.in_flight & kOpClose) != 0) return;
-  leg.in_flight |= kOpClose;
-  ctx.ring->CancelAndClose(
-      leg.fd, Tag{accepted ? Op::kDownClose : Op::kUpClose, session.slot, session.generation});
+void CloseSide(WorkerContext& ctx, Session& session, Side& side) {
+  if (side.has(kOpOpen)) side.Cancel(ctx, session.ref());
+  if (!side.has(kOpOpen | kOpCancel)) side.Close(ctx, session.ref());
 }
 
 void CloseServerSide(WorkerContext& ctx, Session& session) {
-  if (session.reversed) {
-    CloseLeg(ctx, session, session.up);
+  if (session.reversed()) {
+    CloseSide(ctx, session, session.server);
   } else if (session.data == nullptr || !session.data->kept) {
     CloseLink(ctx, session);
   }
 }
 
 void HurryLink(WorkerContext& ctx, Session& session) {
-  if ((session.up.in_flight & kOpOpen) != 0) ArmCancel(ctx, session, session.up);
+  if (session.server.has(kOpOpen)) session.server.Cancel(ctx, session.ref());
   if (auto* const backoff = std::get_if<Backoff>(&session.link)) backoff->retry_at = ctx.now;
 }
 

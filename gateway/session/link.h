@@ -28,7 +28,7 @@ struct LinkResult {
 void StartLink(WorkerContext& ctx, Session& session, uint32_t backend);
 // Begins with the next server that has not been tried.
 void StartNextLink(WorkerContext& ctx, Session& session);
-// For a data channel: `up` or `down`, whichever is not accepted, to its own target.
+// For a data channel: the side that is not accepted, to a target of its own.
 void StartDataLink(WorkerContext& ctx, Session& session);
 
 // One step of whatever the link is at.
@@ -36,13 +36,13 @@ LinkResult AdvanceLink(WorkerContext& ctx, Session& session);
 
 // Whatever the link is at: it is closing afterwards, or gone.
 void CloseLink(WorkerContext& ctx, Session& session);
-// Cancels what is armed on a leg and closes it. A connect that is under way is cancelled
-// first, so this is to be called again until the leg is neither open nor busy.
-void CloseLeg(WorkerContext& ctx, Session& session, Leg& leg);
+// Cancels what is armed on a side and closes it. A connect that is under way is cancelled
+// first, so this is to be called again until the side is neither open nor busy.
+void CloseSide(WorkerContext& ctx, Session& session, Side& side);
 
 // The server has no part in what the client is told at the end: closes the server's side,
 // which is the link but for a data channel of PORT. A data channel that is kept stays open.
-// To be called again, like CloseLeg.
+// To be called again, like CloseSide.
 void CloseServerSide(WorkerContext& ctx, Session& session);
 
 // The connect limit has passed: the connect is cancelled, or a wait for a retry ended.

@@ -1,11 +1,10 @@
 #include "gateway/session/negotiation.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
 #include "gateway/session/data_channel.h"
-#include "gateway/session/inside_tls.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -13,46 +12,55 @@
 namespace starling {
 namespace {
 
-// Larger than any reply of a negotiator, smaller than a TLS record.
-constexpr size_t kEventRoom = 4096;
+// Gives a side's writer its room: in the side's output, or where TLS is up in `scratch`,
+// from which it is sealed. What is said to a side that takes no more is lost.
+bool MakeWriter(WorkerContext& ctx, Side& side, std::span<uint8_t> scratch, size_t wanted,
+                Writer& writer) {
+  std::span<uint8_t> room = scratch;
+  if (!side.send_failed()) {
+    room = side.secure() ? scratch.first(std::min(side.WriteRoom(ctx, wanted), scratch.size()))
+                         : side.OutRoom(ctx, wanted);
+  }
+  writer = Writer(room);
+  return !room.empty();
+}
 
 // Gives both writers their room. False: there is none now (a send must end first
 // or a block come back).
 bool MakeOutput(WorkerContext& ctx, Session& session, Output& out) {
-  static_assert(kEventRoom >= kMinOutputRoom);
+  static_assert(kClientScratch >= kMinOutputRoom);
   const std::span<uint8_t> scratch(ctx.scratch);
-  if (session.tls_up) {
-    // What is written here goes through TLS afterwards; make sure that it can.
-    if (OutRoom(ctx, session.down, kEventRoom + 1024).empty()) return false;
-    out.client = Writer(scratch.first(kEventRoom));
+  const std::span<uint8_t> for_client = scratch.first(kClientScratch);
+  const std::span<uint8_t> for_server = scratch.subspan(kClientScratch);
+  const size_t wanted = session.tls_up() ? kClientScratch : kMinOutputRoom;
+  bool room = MakeWriter(ctx, session.client, for_client, wanted, out.client);
+  if (room && session.link_up()) {
+    room = MakeWriter(ctx, session.server, for_server, kMinOutputRoom, out.backend);
   } else {
-    const std::span<uint8_t> room = OutRoom(ctx, session.down, kMinOutputRoom);
-    if (room.empty()) return false;
-    out.client = Writer(room);
+    out.backend = Writer(for_server);
   }
-  if (session.link_up()) {
-    const std::span<uint8_t> room = OutRoom(ctx, session.up, kMinOutputRoom);
-    if (room.empty()) {
-      // When blocks are short, nobody sits on an empty one.
-      ReleaseIfEmpty(ctx, session.down.out);
-      return false;
-    }
-    out.backend = Writer(room);
-  } else {
-    out.backend = Writer(scratch.subspan(kEventRoom, kEventRoom));
-  }
-  return true;
+  if (room) return true;
+  // When blocks are short, nobody sits on an empty one.
+  ReleaseIfEmpty(ctx, session.client.out);
+  ReleaseIfEmpty(ctx, session.server.out);
+  return false;
 }
 
-void TakeOutput(WorkerContext& ctx, Session& session, const Output& out) {
-  if (session.tls_up) {
-    SayToClient(ctx, session, out.client.written());
+void TakeWritten(WorkerContext& ctx, Side& side, const Writer& writer) {
+  if (side.send_failed()) return;
+  if (side.secure()) {
+    (void)side.Write(ctx, writer.written());  // what breaks here is in the side's state
   } else {
-    Produced(session.down, out.client.size());
+    side.out.Append(writer.size());
   }
-  if (session.link_up()) Produced(session.up, out.backend.size());
-  ReleaseIfEmpty(ctx, session.down.out);
-  ReleaseIdleOutput(ctx, session.up);
+  ReleaseIfEmpty(ctx, side.out);
+}
+
+// Decided: what was said to the client could not be sealed, and the session ends.
+Next TakeOutput(WorkerContext& ctx, Session& session, const Output& out) {
+  TakeWritten(ctx, session.client, out.client);
+  if (session.link_up()) TakeWritten(ctx, session.server, out.backend);
+  return CheckSealing(session);
 }
 
 void CountNotes(WorkerContext& ctx, Session& session, const Step& step) {
@@ -119,7 +127,8 @@ Next ApplyVerdict(WorkerContext& ctx, Session& session, const Step& step, uint32
     case Verdict::kUpgrade:
       return Enter(StageId::kUpgrading, reply_at);
     case Verdict::kRelay:
-      return HandOver(ctx, session);
+      // What it has left unread goes to the server.
+      return Enter(StageId::kRelaying);
     case Verdict::kReadInside:
       return Enter(StageId::kInside);
     case Verdict::kClose:
@@ -145,16 +154,18 @@ Next ApplyStep(WorkerContext& ctx, Session& session, const Step& step, uint32_t 
   return ApplyVerdict(ctx, session, step, reply_at);
 }
 
-template <typename ConsumeFn>
-Next Feed(WorkerContext& ctx, Session& session, ByteView in, bool of_client, ConsumeFn consume) {
+// One call with octets of `side`.
+Next Feed(WorkerContext& ctx, Session& session, Side& side, ByteView in) {
+  if (in.empty()) return Stay();
+  const bool of_client = IsClient(session, side);
   Output out;
   if (!MakeOutput(ctx, session, out)) return Stay();
-  const uint32_t reply_at = session.down.out.end;
+  const uint32_t reply_at = session.client.out.end;
   Negotiator& negotiator = *session.dialogue->negotiator;
   const Step step = of_client ? negotiator.OnClient(in, out) : negotiator.OnBackend(in, out);
   assert(step.consumed <= in.size());
-  consume(step.consumed);
-  TakeOutput(ctx, session, out);
+  side.Consume(ctx, step.consumed);
+  if (const Next next = TakeOutput(ctx, session, out); next.decided()) return next;
   const bool said = out.client.size() > 0 || out.backend.size() > 0;
   // The greeting is over when the negotiator makes something of it, or has something
   // to say to the server; a backend that dribbles one is still to meet its deadline.
@@ -175,32 +186,23 @@ uint32_t PlaintextBackend(const Session& session) {
 }
 
 Next Tell(WorkerContext& ctx, Session& session, const Event& event) {
-  const auto* const inside = std::get_if<Inside>(&session.stage);
-  if (inside != nullptr && inside->handing_over) return Stay();  // it has said its last
   Output out;
   if (!MakeOutput(ctx, session, out)) {
     // The client does not read what it was told before; it cannot be told more.
     return EndNow(event.kind == EventKind::kDeadline ? event.deadline : EndReason::kBufferLimit);
   }
-  const uint32_t reply_at = session.down.out.end;
+  const uint32_t reply_at = session.client.out.end;
   const Step step = session.dialogue->negotiator->OnEvent(event, out);
-  TakeOutput(ctx, session, out);
+  if (const Next next = TakeOutput(ctx, session, out); next.decided()) return next;
   return ApplyStep(ctx, session, step, reply_at);
 }
 
 Next FeedServer(WorkerContext& ctx, Session& session) {
-  const ByteView in = Input(ctx, session.up);
-  if (in.empty()) return Stay();
-  return Feed(ctx, session, in, /*of_client=*/false,
-              [&](size_t octets) { Consume(ctx, session.up, octets); });
+  return Feed(ctx, session, session.server, session.server.Input(ctx));
 }
 
-Next FeedClient(WorkerContext& ctx, Session& session, ByteView client) {
-  if (client.empty()) return Stay();
-  const bool inside = IdOf(session.stage) == StageId::kInside;
-  return Feed(ctx, session, client, /*of_client=*/true, [&](size_t octets) {
-    inside ? ConsumeOpened(ctx, session, octets) : Consume(ctx, session.down, octets);
-  });
+Next FeedClient(WorkerContext& ctx, Session& session) {
+  return Feed(ctx, session, session.client, session.client.Input(ctx));
 }
 
 Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits) {
@@ -218,21 +220,21 @@ Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits) {
     news.outcome = std::exchange(dialogue.data_over, {}).outcome;
   }
   const Step step = dialogue.negotiator->OnData(news, out);
-  TakeOutput(ctx, session, out);
-  const Next next = ApplyStep(ctx, session, step, session.down.out.end);
+  if (const Next unsealed = TakeOutput(ctx, session, out); unsealed.decided()) return unsealed;
+  const Next next = ApplyStep(ctx, session, step, session.client.out.end);
   return next.decided() ? next : Again();
 }
 
 Next TellDeadline(WorkerContext& ctx, Session& session, EndReason reason, EventKind told) {
   NoteReason(session, reason);
   const Next next =
-      Tell(ctx, session, {.kind = told, .inside_tls = session.tls_up, .deadline = reason});
+      Tell(ctx, session, {.kind = told, .inside_tls = session.tls_up(), .deadline = reason});
   return next.leaves() ? next : EndPolitely(reason);
 }
 
 Next TellPatienceOver(WorkerContext& ctx, Session& session) {
   session.dialogue->patience_at = kNever;
-  return Tell(ctx, session, {.kind = EventKind::kPatienceOver, .inside_tls = session.tls_up});
+  return Tell(ctx, session, {.kind = EventKind::kPatienceOver, .inside_tls = session.tls_up()});
 }
 
 }  // namespace starling

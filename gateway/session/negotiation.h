@@ -12,10 +12,9 @@ namespace starling {
 Next Tell(WorkerContext& ctx, Session& session, const Event& event);
 
 // Gives it what has come from the link's server, or from the client, and is not consumed.
-// Again: something changed, and there may be more for it. `client` is the client's octets:
-// what was received, or what was opened inside TLS.
+// Again: something changed, and there may be more for it.
 Next FeedServer(WorkerContext& ctx, Session& session);
-Next FeedClient(WorkerContext& ctx, Session& session, ByteView client);
+Next FeedClient(WorkerContext& ctx, Session& session);
 
 // Tells it of its data channel, once there is room for what it says. `waits`: there is news
 // and no room, so it must be given nothing else.

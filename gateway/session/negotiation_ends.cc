@@ -1,7 +1,5 @@
 // How either side ends while the negotiator speaks: the end of data, a reset, and TLS with
 // the server that was cut off.
-#include "gateway/session/data_channel.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
@@ -13,13 +11,18 @@ namespace {
 // end comes behind it.
 bool HasData(const Dialogue& dialogue) { return dialogue.channel && !dialogue.channel_kept; }
 bool HoldsForData(WorkerContext& ctx, Session& session) {
-  return HasData(*session.dialogue) && !Input(ctx, session.up).empty();
+  return HasData(*session.dialogue) && !session.server.Input(ctx).empty();
+}
+
+void EndServersData(WorkerContext& ctx, Session& session) {
+  if (session.server.flushed()) session.server.SendCloseNotify(ctx);
+  session.server.EndData(ctx, session.ref());
 }
 
 Next TellServerGone(WorkerContext& ctx, Session& session) {
   session.dialogue->backend_end_told = true;
   const Next next =
-      Tell(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up});
+      Tell(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up()});
   return next.decided() ? next : Again();
 }
 
@@ -33,19 +36,12 @@ Next ClientBroken(WorkerContext& ctx, Session& session) {
 }
 
 Next ServerBroken(WorkerContext& ctx, Session& session) {
-  Leg& up = session.up;
-  // What the server said last may still be unread; a reset receive has none.
-  if (up.recv_error == 0) {
-    up.out.in_flight = 0;
-    DropOutput(ctx, up);
-    return Stay();
-  }
   if (session.target.all_servers) {
     CloseLink(ctx, session);
     return Again();
   }
   if (HoldsForData(ctx, session)) return Stay();
-  const EndReason reason = up.break_reason();
+  const EndReason reason = ServerBreak(session);
   NoteReason(session, reason);
   Next next = Stay();
   if (!session.dialogue->backend_end_told) next = TellServerGone(ctx, session);
@@ -60,7 +56,7 @@ Next TellClientEnd(WorkerContext& ctx, Session& session) {
   // Nothing can follow from the client. With a link its last replies may be on
   // their way; without one there is nobody to wait for.
   if (!session.link_up()) return EndPolitely(EndReason::kClientLeftEarly);
-  const bool cut_off = session.tls_up && !session.client_closed_tls;
+  const bool cut_off = session.tls_up() && !session.client_closed_tls();
   NoteReason(session, cut_off ? EndReason::kClientTruncated : EndReason::kClientClosed);
   return Again();
 }
@@ -69,50 +65,49 @@ Next TellClientEnd(WorkerContext& ctx, Session& session) {
 bool ClientEndIsDue(const Session& session) {
   const Dialogue& dialogue = *session.dialogue;
   if (dialogue.client_end_told || dialogue.hold) return false;
-  if (!session.down.end_of_data && !session.client_closed_tls) return false;
+  if (session.client.inflow != Inflow::kEnded && !session.client_closed_tls()) return false;
   // With all output sent, what the negotiator has left of the client is not left for want
   // of room: nothing can become of it any more.
-  const bool had_room = Flushed(session.down) && (!session.link_up() || Flushed(session.up));
-  const bool unread = HasData(dialogue) && !dialogue.opened.empty();
+  const bool had_room =
+      session.client.flushed() && (!session.link_up() || session.server.flushed());
+  const bool unread = HasData(dialogue) && session.tls_up() && !session.client.tls->opened.empty();
   return had_room && !unread;
 }
 
 }  // namespace
 
 Next TellBroken(WorkerContext& ctx, Session& session) {
-  if (session.down.recv_error != 0 || session.down.send_error != 0) {
-    return ClientBroken(ctx, session);
-  }
-  const Leg& up = session.up;
-  if (session.link_up() && (up.recv_error != 0 || up.send_error != 0)) {
-    return ServerBroken(ctx, session);
-  }
+  if (session.client.failed()) return ClientBroken(ctx, session);
+  if (!session.link_up()) return Stay();
+  if (ServerLost(session)) return ServerBroken(ctx, session);
+  // What the server said last may still be unread.
+  if (session.server.send_failed()) session.server.DropOutput(ctx);
   return Stay();
 }
 
 Next NoteCutOff(WorkerContext& ctx, Session& session) {
-  Leg& up = session.up;
-  if (!session.link_up() || up.tls == nullptr || !up.tls->cut_off) return Stay();
+  Side& server = session.server;
+  if (!session.link_up() || !server.tls_over() || server.ended()) return Stay();
   // What came before is read as far as it goes; half a line of it is nothing.
-  if (!Flushed(session.down) || HoldsForData(ctx, session)) return Stay();
-  up.recv_error = kLegTlsError;
+  if (!session.client.flushed() || HoldsForData(ctx, session)) return Stay();
+  server.DropInput(ctx);
   return Again();
 }
 
 Next TellEnds(WorkerContext& ctx, Session& session) {
   Dialogue& dialogue = *session.dialogue;
   if (session.target.all_servers) {
-    if (!session.up.end_of_data || !session.link_up()) return Stay();
+    if (!session.server.ended() || !session.link_up()) return Stay();
     CloseLink(ctx, session);
     return Again();
   }
   if (ClientEndIsDue(session)) return TellClientEnd(ctx, session);
   // Now, or when what was written last has been sent.
-  if (dialogue.client_end_told && session.link_up()) ArmShutdown(ctx, session, session.up);
+  if (dialogue.client_end_told && session.link_up()) EndServersData(ctx, session);
   // The backend's last octets are sent first, so that there is room for a last word;
   // half a line of it is nothing.
-  if (!session.up.end_of_data || !session.link_up() || dialogue.backend_end_told ||
-      !Flushed(session.down) || HoldsForData(ctx, session)) {
+  if (!session.server.ended() || !session.link_up() || dialogue.backend_end_told ||
+      !session.client.flushed() || HoldsForData(ctx, session)) {
     return Stay();
   }
   if (!dialogue.client_end_told) return TellServerGone(ctx, session);
@@ -121,7 +116,7 @@ Next TellEnds(WorkerContext& ctx, Session& session) {
 }
 
 Next TellServerEnd(WorkerContext& ctx, Session& session) {
-  if (!session.up.end_of_data || session.dialogue->backend_end_told) return Stay();
+  if (!session.server.ended() || session.dialogue->backend_end_told) return Stay();
   return TellServerGone(ctx, session);
 }
 

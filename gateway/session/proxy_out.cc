@@ -1,18 +1,17 @@
 #include "gateway/session/proxy_out.h"
 
-#include "gateway/session/leg_io.h"
 #include "protocols/proxy/proxy_header.h"
 
 namespace starling {
 
 bool WriteProxyHeader(WorkerContext& ctx, Session& session, const BackendConfig& backend) {
   if (backend.proxy == ProxyOut::kNone) return true;
-  const std::span<uint8_t> room = OutRoom(ctx, session.up, kMaxProxyV2Out);
+  const std::span<uint8_t> room = session.server.OutRoom(ctx, kMaxProxyV2Out);
   if (room.empty()) return false;
   ProxyInfo info{.source = session.peer, .destination = session.local};
   TlsFacts facts;
-  if (session.tls_up) {
-    facts = session.tls.Facts();
+  if (session.tls_up()) {
+    facts = session.client.tls->session.Facts();
     info.tls = ProxyTls{
         .version = kTlsVersionLabels[facts.version],
         .cipher = kTlsCipherLabels[facts.cipher],
@@ -26,12 +25,12 @@ bool WriteProxyHeader(WorkerContext& ctx, Session& session, const BackendConfig&
     info.alpn = facts.alpn;
     info.sni = facts.sni;
   }
-  uint64_t unique[2] = {ctx.random, session.id};
+  uint64_t unique[2] = {ctx.run, session.id};
   info.unique_id = {reinterpret_cast<const char*>(unique), sizeof unique};
   Writer writer(room);
   const bool written = backend.proxy == ProxyOut::kV1 ? WriteProxyV1(info, writer)
                                                       : WriteProxyV2(info, backend.tlvs, writer);
-  Produced(session.up, writer.size());
+  session.server.out.Append(writer.size());
   return written;
 }
 

@@ -5,7 +5,6 @@
 
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -41,7 +40,7 @@ Next Obey(WorkerContext& ctx, Session& session) {
   NoteReason(session, order.reason);
   if (stage == StageId::kOpening) return Refuse(ctx, session, Refusal::kShutdown, order.reason);
   if (!HearsEvents(stage)) return EndPolitely(order.reason);
-  const Next next = Tell(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up});
+  const Next next = Tell(ctx, session, {.kind = EventKind::kDrain, .inside_tls = session.tls_up()});
   return next.leaves() ? next : EndPolitely(order.reason);
 }
 
@@ -65,11 +64,10 @@ Next StepStage(WorkerContext& ctx, Session& session) {
 void Release(WorkerContext& ctx, Session& session) {
   assert(session.dialogue == nullptr);
   ReportEnd(ctx, session);
-  DropInput(ctx, session.down);
-  DropInput(ctx, session.up);
-  ReleaseBlock(ctx, session.down.out);
-  DropOutput(ctx, session.up);
-  session.tls.Reset();
+  session.client.DropInput(ctx);
+  session.server.DropInput(ctx);
+  session.client.DropOutput(ctx);
+  session.server.DropOutput(ctx);
   ctx.timers.Clear(session.slot);
   LeaveOvertime(ctx, session);
   session.listener->owner->Unref();
@@ -111,9 +109,9 @@ bool Run(WorkerContext& ctx, Session& session) {
 // handshake slot or a link is waited for, never ahead of a full output.
 void ArmReceives(WorkerContext& ctx, Session& session) {
   const Receives wanted =
-      std::visit([&](const auto& stage) { return Wanted(session, stage); }, session.stage);
-  if (wanted.client) ArmRecv(ctx, session, session.down);
-  if (wanted.server) ArmRecv(ctx, session, session.up);
+      std::visit([&](const auto& stage) { return Wanted(ctx, session, stage); }, session.stage);
+  if (wanted.client) session.client.Receive(ctx, session.ref());
+  if (wanted.server) session.server.Receive(ctx, session.ref());
 }
 
 void ArmSends(WorkerContext& ctx, Session& session) {
@@ -122,18 +120,18 @@ void ArmSends(WorkerContext& ctx, Session& session) {
   // send keeps them in order.
   const auto* const upgrading = std::get_if<Upgrading>(&session.stage);
   if (upgrading == nullptr || upgrading->peek == Peek::kClean) {
-    ArmSend(ctx, session, session.down);
+    session.client.Send(ctx, session.ref());
   }
   const LinkId link = IdOf(session.link);
-  if (link == LinkId::kUp || link == LinkId::kTlsHandshake) ArmSend(ctx, session, session.up);
+  if (link == LinkId::kUp || link == LinkId::kTlsHandshake) session.server.Send(ctx, session.ref());
 }
 
 void ArmAcknowledges(WorkerContext& ctx, Session& session) {
   // A hello that waits for admission is complete: its sender holds nothing back.
   const auto* const handshaking = std::get_if<Handshaking>(&session.stage);
   if (handshaking != nullptr && handshaking->queued) return;
-  ArmAcknowledge(ctx, session.down);
-  ArmAcknowledge(ctx, session.up);
+  session.client.AcknowledgeNow(ctx);
+  session.server.AcknowledgeNow(ctx);
 }
 
 void NoteStarved(WorkerContext& ctx, Session& session) {
@@ -154,8 +152,8 @@ void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
            const Endpoint& local) {
   session.listener->owner->Ref();
   session.id = ctx.next_session++;
-  session.down.fd = fd;
-  session.down.tcp = peer.family != Endpoint::Family::kNone;
+  session.client.fd = fd;
+  session.client.tcp = peer.family != Endpoint::Family::kNone;
   session.peer = peer;
   session.local = local;
   session.accepted_at = session.stage_at = session.active_at = ctx.now;
@@ -209,8 +207,8 @@ void Pump(WorkerContext& ctx, Session& session) {
   if (!Run(ctx, session)) return;
   CheckPair(session);
   // Before the receives: what is left of one and not stashed forbids the next.
-  StashChunk(ctx, session.down);
-  StashChunk(ctx, session.up);
+  session.client.StashChunk(ctx);
+  session.server.StashChunk(ctx);
   ArmReceives(ctx, session);
   ArmSends(ctx, session);
   ArmAcknowledges(ctx, session);

@@ -13,14 +13,28 @@ bool Wanted(const WorkerContext& ctx, const Session& session, LogEvent event) {
   return event == LogEvent::kEnded || wanted == LogSessions::kAll;
 }
 
+// The highest version that the client offered, where it began TLS.
+uint8_t Offered(const Session& session) {
+  return session.client.tls == nullptr ? 0 : session.client.tls->session.offered();
+}
+
+void CountAlerts(WorkerContext& ctx, const Session& session, const TlsSession& tls) {
+  if (tls.alert_sent() != kNoAlert) {
+    CountAlert(ctx, session, AlertDirection::kSent, tls.alert_sent());
+  }
+  if (tls.alert_received() != kNoAlert) {
+    CountAlert(ctx, session, AlertDirection::kReceived, tls.alert_received());
+  }
+}
+
 void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   if (!Wanted(ctx, session, event)) return;
   SessionRecord record;
   record.event = event;
-  record.tls = session.tls_up;
+  record.tls = session.tls_up();
   record.plaintext_leg = session.plaintext_leg;
-  if (session.tls_up) {
-    const TlsFacts facts = session.tls.Facts();
+  if (session.tls_up()) {
+    const TlsFacts facts = session.client.tls->session.Facts();
     record.tls_version = facts.version;
     record.tls_cipher = facts.cipher;
     record.tls_group = facts.group;
@@ -31,9 +45,11 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
     record.client_name.Set(facts.client_name);
     record.client_issuer.Set(facts.client_issuer);
   }
-  record.tls_offered = session.tls.offered();
-  record.alert_sent = session.tls.alert_sent();
-  record.alert_received = session.tls.alert_received();
+  record.tls_offered = Offered(session);
+  if (const SideTls* const tls = session.client.tls.get(); tls != nullptr) {
+    record.alert_sent = tls->session.alert_sent();
+    record.alert_received = tls->session.alert_received();
+  }
   record.reason = session.reason;
   record.tls_failure = session.tls_failure;
   record.upstream_tls = session.upstream_tls;
@@ -46,10 +62,10 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.at = WallNow();
   record.duration_us = MicrosSince(ctx.now, session.accepted_at);
   record.handshake_us = session.handshake_us;
-  record.downstream_in = session.down.octets_in;
-  record.downstream_out = session.down.octets_out;
-  record.upstream_in = session.up.octets_in;
-  record.upstream_out = session.up.octets_out;
+  record.downstream_in = session.client.octets_in;
+  record.downstream_out = session.client.octets_out;
+  record.upstream_in = session.server.octets_in;
+  record.upstream_out = session.server.octets_out;
   record.peer = session.peer;
   record.local = session.local;
   if (!ctx.log->Push(record)) {
@@ -68,7 +84,7 @@ void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure) {
   const ListenerId id = session.listener->id;
   session.tls_failure = failure;
   ctx.shard->Add(Family::kHandshakeFailures, id, static_cast<size_t>(failure));
-  ctx.shard->Add(Family::kFailedOffers, id, session.tls.offered());
+  ctx.shard->Add(Family::kFailedOffers, id, Offered(session));
 }
 
 void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
@@ -86,7 +102,7 @@ void CountLimit(WorkerContext& ctx, Limit limit) {
 }
 
 void LogEstablished(WorkerContext& ctx, Session& session) {
-  if (session.established && !session.tls_up) return;
+  if (session.established && !session.tls_up()) return;
   session.established = true;
   Push(ctx, session, LogEvent::kEstablished);
 }
@@ -99,11 +115,8 @@ void ReportEnd(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));
-  if (session.tls.alert_sent() != kNoAlert) {
-    CountAlert(ctx, session, AlertDirection::kSent, session.tls.alert_sent());
-  }
-  if (session.tls.alert_received() != kNoAlert) {
-    CountAlert(ctx, session, AlertDirection::kReceived, session.tls.alert_received());
+  if (const SideTls* const tls = session.client.tls.get(); tls != nullptr) {
+    CountAlerts(ctx, session, tls->session);
   }
   Push(ctx, session, LogEvent::kEnded);
 }

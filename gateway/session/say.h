@@ -1,6 +1,6 @@
 // What the gateway itself tells a client: replies of a dialogue, refusals, alerts and
-// close_notify. Each function appends to what waits for the client; none of them ends a
-// session, which is the caller's Next.
+// close_notify. Each function appends to what waits for the client. None of them ends a
+// session: that is the Next that some of them return.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,15 @@
 
 namespace starling {
 
-// Plaintext for the client, through TLS where it is up. False: no room now, and
-// nothing was written.
-bool SayToClient(WorkerContext& ctx, Session& session, ByteView text);
+// Words for the client, through TLS where that is up. They are lost where there is no room
+// for them.
+void SayToClient(WorkerContext& ctx, Session& session, ByteView text);
+
+// Decided: what the client was told could not be sealed, and the session ends.
+Next CheckSealing(Session& session);
+
+// TLS with the client failed after the handshake. Its alert waits to be sent.
+Next FailTls(Session& session);
 
 // A fatal alert in plaintext (RFC 8446 section 6), for clients that have no TLS here;
 // counted.

@@ -28,7 +28,7 @@ Session* SessionTable::Take() { return Begin(free_, false); }
 Session* SessionTable::TakeRefusal() { return Begin(free_refusals_, true); }
 
 void SessionTable::Free(Session& session) {
-  assert(session.down.idle() && session.up.idle());
+  assert(session.client.idle() && session.server.idle());
   const uint32_t slot = session.slot;
   // 0 is never a generation: a tag that was never filled in finds no session.
   uint32_t generation = session.generation + 1;

@@ -10,6 +10,6 @@ namespace starling {
 
 // Drops white space at the start of what the client has sent, up to `left` octets, which are
 // counted down. True: some was dropped.
-bool SkipSpace(WorkerContext& ctx, Leg& client, uint8_t& left);
+bool SkipSpace(WorkerContext& ctx, Side& client, uint8_t& left);
 
 }  // namespace starling

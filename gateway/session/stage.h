@@ -75,12 +75,11 @@ enum class TlsStart : uint8_t {
 struct Handshaking {
   MonoTime tls_at = kNever;  // the first octet of TLS, or the go-ahead
   TlsStart start = TlsStart::kImplicit;
-  uint8_t space_left = 0;       // as in Upgrading
-  bool holds_place = false;     // is one of `handshakes_in_flight`
-  bool queued = false;          // is in the worker's admission queue
-  bool flight_sent = false;     // the private key has been used
-  bool hello_retried = false;   // the client was asked for another hello
-  bool output_blocked = false;  // the handshake stopped until there is room to write
+  uint8_t space_left = 0;      // as in Upgrading
+  bool holds_place = false;    // is one of `handshakes_in_flight`
+  bool queued = false;         // is in the worker's admission queue
+  bool flight_sent = false;    // the private key has been used
+  bool hello_retried = false;  // the client was asked for another hello
 };
 
 // TLS with the client is up, and a fresh link is being opened.
@@ -99,8 +98,7 @@ struct Inside {
 
 // Octets pass unread in both directions.
 struct Relaying {
-  MonoTime record_at = kNever;  // as in Inside
-  uint32_t discarded = 0;       // octets that the client sent after its close_notify
+  uint32_t discarded = 0;  // octets that the client sent after its close_notify
 };
 
 // What is left for the client is sent.

@@ -5,7 +5,6 @@
 #include "gateway/session/admission.h"
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -17,7 +16,6 @@ namespace {
 
 void DropDialogue(WorkerContext& ctx, Session& session) {
   if (session.dialogue == nullptr) return;
-  ReleaseBlock(ctx, session.dialogue->opened);
   ctx.dialogues.Destroy(session.dialogue);
   session.dialogue = nullptr;
 }
@@ -45,7 +43,7 @@ Stage EnterUpgrading(WorkerContext& ctx, Session& session, const Next& next) {
 Stage EnterHandshaking(WorkerContext& ctx, Session& session, const Next& next) {
   if (const auto* const upgrading = std::get_if<Upgrading>(&session.stage)) {
     // The gateway's own parser and buffers held plaintext; none of it is carried over.
-    DropInput(ctx, session.down);
+    session.client.DropInput(ctx);
     session.dialogue->hold = true;
     ctx.shard->Add(Family::kUpgrades, session.listener->id);
     return Handshaking{
@@ -90,8 +88,8 @@ Stage EnterLingering(WorkerContext& ctx, Session& session) {
 
 Stage EnterClosing(WorkerContext& ctx, Session& session) {
   DropDialogue(ctx, session);
-  DropInput(ctx, session.down);
-  DropInput(ctx, session.up);
+  session.client.DropInput(ctx);
+  session.server.DropInput(ctx);
   if (session.data == nullptr || !session.data->kept) CloseLink(ctx, session);
   return Closing{};
 }
@@ -133,7 +131,7 @@ Stage Build(WorkerContext& ctx, Session& session, StageId stage, const Next& nex
 
 // An upload or download that ended early must look like that to its client: a close_notify
 // would say that the file is whole.
-bool IsCutShort(const Session& session) { return session.data != nullptr && session.tls_up; }
+bool IsCutShort(const Session& session) { return session.data != nullptr && session.tls_up(); }
 
 StageId TargetOf(const Session& session, const Next& next) {
   if (next.kind == Next::Kind::kEnter) return next.stage;

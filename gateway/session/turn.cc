@@ -110,7 +110,7 @@ void WakeStarved(WorkerContext& ctx) {
   ctx.starved_of_receives = false;
   for (const uint32_t slot : ctx.starved) {
     Session& session = ctx.table.At(slot);
-    session.starving = session.down.starved = session.up.starved = false;
+    session.starving = session.client.starved = session.server.starved = false;
     ctx.again.push_back(slot);
   }
   ctx.starved.clear();

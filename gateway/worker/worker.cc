@@ -93,7 +93,7 @@ Worker::Worker(WorkerOptions options)
   ctx.trim_fd = options.trim_fd;
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
-  ctx.random = RandomU64();
+  ctx.run = RandomU64();
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 

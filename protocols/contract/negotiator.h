@@ -81,6 +81,9 @@ class Writer {
 // called, so a reply of its own always fits; before it answers one more
 // pipelined command, or passes octets on, it checks room() and stops short.
 inline constexpr size_t kMinOutputRoom = 2048;
+// A negotiator may have to see a line whole, or to write it whole: the gateway has room for
+// one of so many octets.
+inline constexpr size_t kMaxWholeLine = 16'384;
 
 struct Output {
   Writer client;   // octets for the client, after all written before

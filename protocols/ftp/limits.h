@@ -15,6 +15,7 @@ namespace starling {
 // dropped; a longer one of the client's is refused. It fits into one block, in which a session
 // keeps what it has not consumed.
 inline constexpr size_t kFtpMaxLine = 16'384;
+// The gateway has room for one: kMaxWholeLine, in protocols/contract/negotiator.h.
 
 // What is swallowed of a server's greeting, where the client has had the gateway's. A banner of a
 // public server has a few thousand octets. A refusal is passed on instead, however long.

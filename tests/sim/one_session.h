@@ -233,8 +233,7 @@ class HandClient {
     session.RunFor(std::chrono::milliseconds(1));
   }
 
-  // Carries octets in both directions until both are silent, and plaintext from the
-  // gateway.
+  // Carries what both have to say until there is no more, and plaintext from the gateway.
   void Exchange() {
     for (int quiet = 0; quiet < 20;) {
       tls_.Step();

@@ -195,8 +195,8 @@ Counts SubmittedWith(const RingFeatures& features) {
   EXPECT_EQ(ToString(WaitFor(ring, Op::kAccept).local), address.ToString());
   SocketAddress backend;
   const PeerId backend_listener = harness.ListenBackend(Transport::kTcp, 8, &backend);
-  ring.OpenUpstream(0, backend, {}, true, {Op::kUpOpen, 0, 1});
-  const Completion open = WaitFor(ring, Op::kUpOpen);
+  ring.OpenUpstream(0, backend, {}, true, {Op::kOpen, 0, 1, SocketSide::kOpened});
+  const Completion open = WaitFor(ring, Op::kOpen);
   EXPECT_EQ(open.result, 0);
   sockaddr_storage peer{};
   socklen_t length = sizeof(peer);
@@ -205,7 +205,7 @@ Counts SubmittedWith(const RingFeatures& features) {
   EXPECT_EQ(ToString(open.local),
             SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&peer), length).ToString());
   std::vector<Completion> out;
-  for (uint32_t slot = 0; slot < 100; ++slot) ring.Cancel(0, {Op::kDownCancel, slot, 1});
+  for (uint32_t slot = 0; slot < 100; ++slot) ring.Cancel(0, {Op::kCancel, slot, 1});
   ring.Turn(MonotonicNow(), out);
   ring.Turn(MonotonicNow() + std::chrono::milliseconds(1), out);
 
@@ -301,8 +301,8 @@ TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
     ASSERT_EQ(listen(listener, 1), 0);
     const SocketAddress address = NameOf(listener);
     const Endpoint source{.family = Endpoint::Family::kV4, .port = 0, .ip = {127, 0, 0, 9}};
-    (*ring)->OpenData(3, address, source, {Op::kUpOpen, 3, 1});
-    ASSERT_EQ(WaitFor(**ring, Op::kUpOpen).result, 0);
+    (*ring)->OpenData(3, address, source, {Op::kOpen, 3, 1, SocketSide::kOpened});
+    ASSERT_EQ(WaitFor(**ring, Op::kOpen).result, 0);
     sockaddr_storage peer{};
     socklen_t length = sizeof(peer);
     const int fd = accept(listener, reinterpret_cast<sockaddr*>(&peer), &length);
@@ -311,13 +311,13 @@ TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
     EXPECT_EQ(IpToString(from.endpoint()), "127.0.0.9");
     if (ended) {
       shutdown(fd, SHUT_WR);
-      (*ring)->Recv(3, BufferGroup::kSmall, 1, {Op::kUpRecv, 3, 1});
-      EXPECT_EQ(WaitFor(**ring, Op::kUpRecv).result, 0);
-      (*ring)->ShutdownWrite(3, {Op::kUpShutdown, 3, 1});
-      EXPECT_EQ(WaitFor(**ring, Op::kUpShutdown).result, 0);
+      (*ring)->Recv(3, BufferGroup::kSmall, 1, {Op::kRecv, 3, 1, SocketSide::kOpened});
+      EXPECT_EQ(WaitFor(**ring, Op::kRecv).result, 0);
+      (*ring)->ShutdownWrite(3, {Op::kShutdown, 3, 1, SocketSide::kOpened});
+      EXPECT_EQ(WaitFor(**ring, Op::kShutdown).result, 0);
     }
-    (*ring)->CancelAndClose(3, {Op::kUpClose, 3, 1});
-    WaitFor(**ring, Op::kUpClose);
+    (*ring)->CancelAndClose(3, {Op::kClose, 3, 1, SocketSide::kOpened});
+    WaitFor(**ring, Op::kClose);
     char octet;
     const ssize_t got = recv(fd, &octet, 1, 0);
     EXPECT_EQ(got, ended ? 0 : -1);

@@ -45,7 +45,7 @@ io_uring_sqe* UringRing::Request(uint8_t operation, Fd fd, uint8_t flags, uint64
 
 UringRing::Leg& UringRing::LegOf(Tag tag) {
   if (tag.slot >= options_.sessions) Die("a slot beyond the number of sessions", EINVAL);
-  return legs_[2 * tag.slot + (tag.op >= Op::kUpOpen)];
+  return legs_[2 * tag.slot + (tag.side == SocketSide::kOpened)];
 }
 
 void UringRing::Arm(Armed kind, Tag tag) {
@@ -240,7 +240,7 @@ void UringRing::ShutdownWrite(Fd fd, Tag tag) {
   Leg& leg = LegOf(tag);
   leg.shutting = fd;
   leg.shutdown_of = tag.generation;
-  RequestInstall(fd, Step::kShutdown, 2 * tag.slot + (tag.op == Op::kUpShutdown));
+  RequestInstall(fd, Step::kShutdown, 2 * tag.slot + (tag.side == SocketSide::kOpened));
 }
 
 void UringRing::RequestShutdown(Fd fd, Tag tag) {
@@ -265,16 +265,15 @@ void UringRing::RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data
 // all that is armed in the ring (with 5000 receives armed a cancel and close was
 // 13 times as dear). Only what can wait is in the list.
 uint32_t UringRing::CancelTargets(Tag tag, std::array<uint64_t, 4>* targets) {
-  const bool up = tag.op >= Op::kUpOpen;
   const Leg& leg = LegOf(tag);
   uint32_t count = 0;
   if (leg.connecting) {
     (*targets)[count++] = StepData(Step::kOpenConnect, tag.slot);
     (*targets)[count++] = StepData(Step::kOpenHeader, tag.slot);
   }
-  tag.op = up ? Op::kUpRecv : Op::kDownRecv;
+  tag.op = Op::kRecv;
   if (leg.armed & kRecv) (*targets)[count++] = Pack(tag);
-  tag.op = up ? Op::kUpSend : Op::kDownSend;
+  tag.op = Op::kSend;
   if (leg.armed & kSend) (*targets)[count++] = Pack(tag);
   return count;
 }

@@ -103,7 +103,7 @@ void UringRing::LeaveTable(Leg& leg) {
 void UringRing::Closed(Tag tag, int32_t result, std::vector<Completion>& out) {
   Leg& leg = LegOf(tag);
   leg.closing = false;
-  if (tag.op == Op::kDownClose) {
+  if (tag.side == SocketSide::kAccepted) {
     --in_use_;
   } else if (leg.in_table) {
     LeaveTable(leg);
@@ -148,8 +148,8 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
 
 void UringRing::ShutdownStep(uint32_t index, int32_t result, std::vector<Completion>& out) {
   Leg& leg = legs_[index];
-  const bool up = index % 2 == 1;
-  const Tag tag{up ? Op::kUpShutdown : Op::kDownShutdown, index / 2, leg.shutdown_of};
+  const SocketSide side = index % 2 == 1 ? SocketSide::kOpened : SocketSide::kAccepted;
+  const Tag tag{Op::kShutdown, index / 2, leg.shutdown_of, side};
   if (result < 0) {
     // No descriptor can be had now; unless it is closed already, the slow way will do.
     if (!leg.closing) return RequestShutdown(leg.shutting, tag);

@@ -113,33 +113,28 @@ void UringRing::Handle(const io_uring_cqe& cqe, std::vector<Completion>& out) {
   }
   const Tag tag = Unpack(cqe.user_data);
   switch (tag.op) {
-    case Op::kDownRecv:
-    case Op::kUpRecv:
+    case Op::kRecv:
       Received(tag, cqe, out);
       return;
-    case Op::kDownSend:
-    case Op::kUpSend:
+    case Op::kSend:
       Ended(kSend, {.tag = tag, .result = cqe.res}, out);
       return;
-    case Op::kDownPeek:
+    case Op::kPeek:
       Ended(kPeek, {.tag = tag, .result = cqe.res}, out);
       return;
-    case Op::kDownShutdown:
-    case Op::kUpShutdown:
+    case Op::kShutdown:
       Ended(kShutdown, {.tag = tag, .result = cqe.res}, out);
       return;
-    case Op::kDownCancel:
-    case Op::kUpCancel:
+    case Op::kCancel:
       CancelSent(tag, out);
       return;
-    case Op::kDownClose:
-    case Op::kUpClose:
+    case Op::kClose:
       Closed(tag, cqe.res, out);
       return;
     case Op::kNone:
     case Op::kAccept:
     case Op::kDataAccept:
-    case Op::kUpOpen:
+    case Op::kOpen:
     case Op::kWake:
     case Op::kCount:
       Die("a completion of nothing that was asked for", EPROTO);

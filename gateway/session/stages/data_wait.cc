@@ -1,6 +1,5 @@
 // A data channel waits for its first connection, of one host. Others are turned away.
 #include "gateway/session/data_channel.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/stages/stages.h"
@@ -9,21 +8,21 @@ namespace starling {
 
 Next Act(WorkerContext& ctx, Session& session, DataWait& /*stage*/) {
   DataChannel& data = *session.data;
-  Leg& leg = session.accepted_leg();
+  Side& side = session.accepted();
   if (data.accept == DataChannel::Accept::kFailed) return EndNow(EndReason::kBufferLimit);
   if (data.accept == DataChannel::Accept::kAccepted) {
     JoinData(ctx, session);
     // A server's connection says nothing by itself; TLS with the client comes behind it.
-    return Enter(session.reversed ? StageId::kOpening : StageId::kHandshaking);
+    return Enter(session.reversed() ? StageId::kOpening : StageId::kHandshaking);
   }
-  if (!leg.idle()) return Stay();
-  if (leg.open()) {
+  if (!side.idle()) return Stay();
+  if (side.open()) {
     CountAttack(ctx, session, Attack::kDataStranger);
-    CloseLeg(ctx, session, leg);
+    CloseSide(ctx, session, side);
     return Stay();
   }
-  leg.in_flight |= kOpAccept;
-  ctx.ring->ArmAccept(data.listener, Tag{Op::kDataAccept, session.slot, session.generation});
+  side.in_flight |= kOpAccept;
+  ctx.ring->ArmAccept(data.listener, side.TagOf(Op::kDataAccept, session.ref()));
   return Stay();
 }
 
@@ -37,6 +36,8 @@ Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, DataWait& /*stage*/, 
   return EndNow(due.reason);
 }
 
-Receives Wanted(const Session& /*session*/, const DataWait& /*stage*/) { return {}; }
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const DataWait& /*stage*/) {
+  return {};
+}
 
 }  // namespace starling

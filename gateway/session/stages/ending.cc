@@ -1,7 +1,6 @@
 // The end of a session: last words, linger, close. Once nothing is in flight its slot is
 // free.
 #include "gateway/session/data_channel.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/stages/stages.h"
 
@@ -17,14 +16,14 @@ Dues LingerDue(const Session& session) {
 }  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, LastWords& /*stage*/) {
-  Leg& down = session.down;
-  DropInput(ctx, down);
+  Side& client = session.client;
+  client.DropInput(ctx);
   CloseServerSide(ctx, session);
   AdvanceLink(ctx, session);
-  if (down.recv_error != 0 || down.send_error != 0) return EndNow(session.reason);
-  if (!Flushed(down)) return Stay();
-  ArmShutdown(ctx, session, down);
-  return (down.in_flight & kOpShutdown) != 0 ? Stay() : Enter(StageId::kLingering);
+  if (client.failed()) return EndNow(session.reason);
+  if (!client.flushed()) return Stay();
+  client.EndData(ctx, session.ref());
+  return client.has(kOpShutdown) ? Stay() : Enter(StageId::kLingering);
 }
 
 Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const LastWords& /*stage*/) {
@@ -35,16 +34,18 @@ Next Overdue(WorkerContext& /*ctx*/, Session& session, LastWords& /*stage*/, con
   return EndNow(session.reason);
 }
 
-Receives Wanted(const Session& /*session*/, const LastWords& /*stage*/) { return {}; }
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const LastWords& /*stage*/) {
+  return {};
+}
 
 Next Act(WorkerContext& ctx, Session& session, Lingering& stage) {
-  Leg& down = session.down;
+  Side& client = session.client;
   CloseServerSide(ctx, session);
   AdvanceLink(ctx, session);
-  stage.discarded += static_cast<uint32_t>(Input(ctx, down).size());
-  DropInput(ctx, down);
+  stage.discarded += static_cast<uint32_t>(client.RawInput(ctx).size());
+  client.DropInput(ctx);
   const bool ended =
-      down.end_of_data || down.recv_error != 0 || stage.discarded >= LimitsOf(session).linger_bytes;
+      client.inflow != Inflow::kOpen || stage.discarded >= LimitsOf(session).linger_bytes;
   return ended ? EndNow(session.reason) : Stay();
 }
 
@@ -56,18 +57,20 @@ Next Overdue(WorkerContext& /*ctx*/, Session& session, Lingering& /*stage*/, con
   return EndNow(session.reason);
 }
 
-Receives Wanted(const Session& /*session*/, const Lingering& /*stage*/) { return {.client = true}; }
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const Lingering& /*stage*/) {
+  return {.client = true};
+}
 
 Next Act(WorkerContext& ctx, Session& session, Closing& /*stage*/) {
-  DropInput(ctx, session.down);
-  DropInput(ctx, session.up);
-  CloseLeg(ctx, session, session.accepted_leg());
+  session.client.DropInput(ctx);
+  session.server.DropInput(ctx);
+  CloseSide(ctx, session, session.accepted());
   if (session.data != nullptr && session.data->kept) return Stay();
   CloseLink(ctx, session);
   AdvanceLink(ctx, session);
-  if (session.down.open() || session.up.open()) return Stay();
+  if (session.client.open() || session.server.open()) return Stay();
   if (!CloseDataListener(ctx, session)) return Stay();
-  return session.down.idle() && session.up.idle() ? Gone() : Stay();
+  return session.client.idle() && session.server.idle() ? Gone() : Stay();
 }
 
 Dues DueOf(const WorkerContext& /*ctx*/, const Session& /*session*/, const Closing& /*stage*/) {
@@ -78,6 +81,8 @@ Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, Closing& /*stage*/, c
   return Stay();
 }
 
-Receives Wanted(const Session& /*session*/, const Closing& /*stage*/) { return {}; }
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const Closing& /*stage*/) {
+  return {};
+}
 
 }  // namespace starling

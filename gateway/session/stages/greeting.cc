@@ -1,6 +1,5 @@
 // The negotiator swallows the server's greeting on the fresh link, which the client has had
 // in plaintext already, or says the first words there itself.
-#include "gateway/session/leg_io.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/stages/stages.h"
 
@@ -48,8 +47,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Greeting& /*stage*/, const Du
   return TellDeadline(ctx, session, due.reason, EventKind::kGreetingDeadline);
 }
 
-Receives Wanted(const Session& session, const Greeting& /*stage*/) {
-  return {.server = Flushed(session.down)};
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Greeting& /*stage*/) {
+  return {.server = session.client.flushed() && session.server.may_bring_more()};
 }
 
 }  // namespace starling

@@ -1,10 +1,9 @@
 // The TLS handshake with the client: what its first octets are, admission, then the steps of
 // the library. A data channel's second connection comes up beside it.
-#include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "gateway/session/admission.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -18,9 +17,6 @@ namespace {
 constexpr std::string_view kHttpRefusal =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
     "Connection: close\r\n\r\nTLS is spoken here from the first octet\r\n";
-
-// Certificates with a long chain, and all the rest of a server's flight.
-constexpr size_t kFlightRoom = 8192;
 
 // In the protocol that the client speaks: words, where its first octet is one of a
 // command or request, and otherwise an alert.
@@ -77,15 +73,6 @@ bool MayHaveTicketNow(const Session& session) {
   return session.data == nullptr && !session.listener->config->protocol->client_may_only_write;
 }
 
-void SendTicketsNow(WorkerContext& ctx, Session& session) {
-  const std::span<uint8_t> room = OutRoom(ctx, session.down, 1024);
-  if (room.empty()) return;
-  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
-  session.tls.SendTickets(io);
-  Produced(session.down, io.written);
-  ReleaseIfEmpty(ctx, session.down.out);
-}
-
 // Such a client may speak by several small writes: a head and a body, or a file's octets and
 // close_notify.
 bool ClientSpeaksFirst(const Session& session) {
@@ -105,13 +92,12 @@ void CountHandshake(WorkerContext& ctx, const Session& session, const TlsFacts& 
 }
 
 Next Completed(WorkerContext& ctx, Session& session, const Handshaking& stage) {
-  const TlsFacts facts = session.tls.Facts();
-  session.tls_up = true;
+  const TlsFacts facts = session.client.tls->session.Facts();
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(ctx.now - stage.tls_at);
   session.handshake_us = static_cast<uint32_t>(took.count());
   CountHandshake(ctx, session, facts);
-  if (MayHaveTicketNow(session)) SendTicketsNow(ctx, session);
-  if (ClientSpeaksFirst(session)) session.down.acknowledge = Acknowledge::kAnyway;
+  if (MayHaveTicketNow(session)) session.client.SendTickets(ctx);
+  if (ClientSpeaksFirst(session)) session.client.acknowledge = Acknowledge::kAnyway;
   if (session.data == nullptr) return Enter(StageId::kOpening);
   if (session.listener->config->ftp.require_resumption && !facts.resumed) {
     return EndNow(EndReason::kHandshakeFailed);
@@ -122,38 +108,32 @@ Next Completed(WorkerContext& ctx, Session& session, const Handshaking& stage) {
 bool StartTls(Session& session, const Handshaking& stage) {
   const bool needs_alpn =
       stage.start == TlsStart::kDirect && session.listener->config->protocol->direct_tls_needs_alpn;
-  return session.tls.Start(*session.listener->tls, needs_alpn);
+  session.client.tls = std::make_unique<SideTls>();
+  return session.client.tls->session.Start(*session.listener->tls, needs_alpn);
 }
 
 // A request for another hello is no flight yet: the key is used after that.
 void NoteFlight(const Session& session, Handshaking& stage) {
-  const bool first_retry = session.tls.HelloRetried() && !stage.hello_retried;
+  const bool first_retry = session.client.tls->session.HelloRetried() && !stage.hello_retried;
   stage.hello_retried |= first_retry;
   stage.flight_sent |= !first_retry;
 }
 
 // One call of the library.
 Next Advance(WorkerContext& ctx, Session& session, Handshaking& stage) {
-  const std::span<uint8_t> room = OutRoom(ctx, session.down, kFlightRoom);
-  if (room.empty()) return Stay();
-  TlsSession::Io io{.in = Input(ctx, session.down), .consumed = 0, .out = room, .written = 0};
-  const TlsResult result = session.tls.Handshake(io);
-  Consume(ctx, session.down, io.consumed);
-  Produced(session.down, io.written);
-  if (io.written > 0) NoteFlight(session, stage);
-  ReleaseIfEmpty(ctx, session.down.out);
-  stage.output_blocked = result == TlsResult::kNeedRoom;
-  switch (result) {
+  const Side::HandshakeStep step = session.client.Handshake(ctx);
+  if (step.wrote) NoteFlight(session, stage);
+  switch (step.result) {
     case TlsResult::kOk:
       return Completed(ctx, session, stage);
     case TlsResult::kNeedInput:
       // What was left of it may have been the client's last.
-      return io.consumed > 0 ? Again() : Stay();
+      return step.consumed ? Again() : Stay();
     case TlsResult::kNeedRoom:
       return Stay();
     case TlsResult::kClosed:
     case TlsResult::kFailed:
-      return Failed(ctx, session, session.tls.failure());
+      return Failed(ctx, session, session.client.tls->session.failure());
   }
   return Stay();
 }
@@ -163,7 +143,8 @@ Next FirstOctets(WorkerContext& ctx, Session& session, Handshaking& stage, ByteV
   if (stage.tls_at == kNever) stage.tls_at = ctx.now;
   if (in[0] != kHandshakeRecord) return RefuseFirstOctet(ctx, session, stage, in);
   if (HelloComplete(in)) return Again();
-  return session.down.end_of_data ? Failed(ctx, session, TlsFailure::kClosed) : Stay();
+  return session.client.inflow == Inflow::kEnded ? Failed(ctx, session, TlsFailure::kClosed)
+                                                 : Stay();
 }
 
 // The server's first flight is where the private key is used; what follows from the client
@@ -207,22 +188,23 @@ bool WaitsForWords(const Session& session, const Handshaking& stage) {
 }  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
-  Leg& down = session.down;
+  Side& client = session.client;
+  const bool started = client.tls != nullptr;
   if (session.data != nullptr) {
     if (const Next next = FollowLink(ctx, session); next.decided()) return next;
   }
-  if (!session.tls) SkipSpace(ctx, down, stage.space_left);
-  if (down.recv_error != 0 || down.send_error != 0) {
-    if (session.tls || !Input(ctx, down).empty()) CountFailure(ctx, session, TlsFailure::kReset);
+  if (!started) SkipSpace(ctx, client, stage.space_left);
+  if (client.failed()) {
+    if (started || !client.Input(ctx).empty()) CountFailure(ctx, session, TlsFailure::kReset);
     return EndNow(EndReason::kClientReset);
   }
-  const ByteView in = Input(ctx, down);
-  if (in.empty() && !stage.output_blocked) {
-    if (!down.end_of_data) return Stay();
-    return session.tls ? Failed(ctx, session, TlsFailure::kClosed)
-                       : EndPolitely(EndReason::kClientLeftEarly);
+  const ByteView in = client.Input(ctx);
+  if (in.empty() && !(started && client.tls->wants_room)) {
+    if (client.inflow != Inflow::kEnded) return Stay();
+    return started ? Failed(ctx, session, TlsFailure::kClosed)
+                   : EndPolitely(EndReason::kClientLeftEarly);
   }
-  if (!session.tls) {
+  if (!started) {
     const Next next = FirstOctets(ctx, session, stage, in);
     if (next.kind != Next::Kind::kAgain) return next;
   }
@@ -230,7 +212,7 @@ Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
     const Next next = Enlist(ctx, session, stage);
     if (next.kind != Next::Kind::kAgain) return next;
   }
-  if (!session.tls && !StartTls(session, stage)) return EndNow(EndReason::kBufferLimit);
+  if (!started && !StartTls(session, stage)) return EndNow(EndReason::kBufferLimit);
   return Advance(ctx, session, stage);
 }
 
@@ -253,7 +235,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Handshaking& stage, const Due
   return Refuse(ctx, session, Refusal::kTlsExpected, due.reason);
 }
 
-Receives Wanted(const Session& /*session*/, const Handshaking& stage) {
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const Handshaking& stage) {
   return {.client = !stage.queued};
 }
 

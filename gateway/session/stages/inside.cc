@@ -1,35 +1,39 @@
 // The negotiator reads both sides, the client's out of TLS: until an IRC client is registered,
 // and for the whole of an FTP control connection.
-#include "gateway/session/inside_tls.h"
-#include "gateway/session/leg_io.h"
 #include "gateway/session/negotiation.h"
+#include "gateway/session/report.h"
+#include "gateway/session/say.h"
 #include "gateway/session/stages/stages.h"
 
 namespace starling {
 namespace {
 
-Next HearClient(WorkerContext& ctx, Session& session, Inside& stage) {
-  ByteView opened;
-  if (!OpenForDialogue(ctx, session, stage, opened)) return EndPolitely(EndReason::kTlsError);
-  return FeedClient(ctx, session, opened);
+Next HearClient(WorkerContext& ctx, Session& session) {
+  Side& client = session.client;
+  (void)client.Input(ctx);  // opens what has come
+  // A server that takes nothing is not the client's fault.
+  client.TimeRecord(ctx.now, session.server.nothing_to_send());
+  if (session.client_closed_tls()) NoteReason(session, EndReason::kClientClosed);
+  if (!client.tls_failed()) return FeedClient(ctx, session);
+  client.DropInput(ctx);
+  return FailTls(session);
 }
 
 }  // namespace
 
-Next Act(WorkerContext& ctx, Session& session, Inside& stage) {
+Next Act(WorkerContext& ctx, Session& session, Inside& /*stage*/) {
   if (const Next next = TellBroken(ctx, session); next.decided()) return next;
-  if (stage.handing_over) return HandOver(ctx, session);
   bool waits = false;
   if (const Next next = TellDataNews(ctx, session, waits); next.decided() || waits) return next;
   if (const Next next = FeedServer(ctx, session); next.decided()) return next;
   if (!session.dialogue->hold) {
-    if (const Next next = HearClient(ctx, session, stage); next.decided()) return next;
+    if (const Next next = HearClient(ctx, session); next.decided()) return next;
   }
   if (const Next next = NoteCutOff(ctx, session); next.decided()) return next;
   return TellEnds(ctx, session);
 }
 
-Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& stage) {
+Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& /*stage*/) {
   Dues dues;
   if (session.dialogue->serving) {
     AddIdle(session, dues);
@@ -37,7 +41,7 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& stage
     AddPreRelay(ctx, session, /*awaits_command=*/!session.dialogue->hold, dues);
     AddPatience(session, dues);
   }
-  AddRecord(session, stage.record_at, dues);
+  AddRecord(session, dues);
   return dues;
 }
 
@@ -56,13 +60,14 @@ Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due&
   }
 }
 
-Receives Wanted(const Session& session, const Inside& stage) {
-  const bool flushed = Flushed(session.down);
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Inside& /*stage*/) {
+  const Side& client = session.client;
+  const bool flushed = client.flushed();
   Receives wanted;
-  wanted.client = flushed && Flushed(session.up) && !session.client_closed_tls &&
-                  !session.plain_pending && !session.dialogue->hold && !stage.handing_over &&
-                  session.down.in.empty();
-  wanted.server = flushed;
+  wanted.client = flushed && session.server.flushed() && !session.dialogue->hold &&
+                  client.tls->inflow == TlsInflow::kOpen && !client.tls->pending &&
+                  client.in.empty();
+  wanted.server = flushed && session.server.may_bring_more();
   return wanted;
 }
 

@@ -1,6 +1,5 @@
 // TLS with the client is up, and the gateway opens a fresh link. No octet that came in
 // plaintext can reach it: the link did not exist then.
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
@@ -12,7 +11,7 @@ namespace {
 
 Next LinkIsUp(const Session& session) {
   if (session.data != nullptr) {
-    return Enter(session.tls_up ? StageId::kRelaying : StageId::kHandshaking);
+    return Enter(session.tls_up() ? StageId::kRelaying : StageId::kHandshaking);
   }
   const bool speaks =
       session.dialogue != nullptr || session.listener->config->protocol->speaks_inside;
@@ -62,7 +61,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Opening& /*stage*/, const Due
   return Refuse(ctx, session, Refusal::kUnavailable, due.reason);
 }
 
-Receives Wanted(const Session& session, const Opening& /*stage*/) {
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Opening& /*stage*/) {
   return {.server = IdOf(session.link) == LinkId::kTlsHandshake};
 }
 

@@ -3,25 +3,24 @@
 // gateway writes itself (proxy_out.h).
 #include "protocols/proxy/proxy_header.h"
 
-#include "gateway/session/leg_io.h"
 #include "gateway/session/report.h"
 #include "gateway/session/stages/stages.h"
 
 namespace starling {
 
 Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
-  if (session.down.recv_error != 0) return EndNow(EndReason::kClientReset);
-  const ByteView in = Input(ctx, session.down);
+  if (session.client.receive_failed()) return EndNow(EndReason::kClientReset);
+  const ByteView in = session.client.Input(ctx);
   const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
   if (parse.status == ProxyParse::Status::kBad) {
     CountAttack(ctx, session, Attack::kBadProxy);
     return EndNow(EndReason::kProxyHeaderBad);
   }
   if (parse.status == ProxyParse::Status::kNeedMore) {
-    if (!session.down.end_of_data) return Stay();
+    if (session.client.inflow != Inflow::kEnded) return Stay();
     return EndNow(in.empty() ? EndReason::kClientLeftEarly : EndReason::kProxyHeaderBad);
   }
-  Consume(ctx, session.down, parse.consumed);
+  session.client.Consume(ctx, parse.consumed);
   if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
     session.peer = parse.source;
     session.local = parse.destination;
@@ -41,7 +40,7 @@ Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, ProxyHeader& /*stage*
   return EndNow(due.kind == DueKind::kProxyHeader ? EndReason::kProxyHeaderDeadline : due.reason);
 }
 
-Receives Wanted(const Session& /*session*/, const ProxyHeader& /*stage*/) {
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const ProxyHeader& /*stage*/) {
   return {.client = true};
 }
 

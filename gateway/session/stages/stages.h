@@ -23,7 +23,7 @@ struct Receives {
   Next Act(WorkerContext& ctx, Session& session, StageType& stage);                     \
   Dues DueOf(const WorkerContext& ctx, const Session& session, const StageType& stage); \
   Next Overdue(WorkerContext& ctx, Session& session, StageType& stage, const Due& due); \
-  Receives Wanted(const Session& session, const StageType& stage)
+  Receives Wanted(WorkerContext& ctx, Session& session, const StageType& stage)
 
 STARLING_STAGE(ProxyHeader);
 STARLING_STAGE(DataWait);
@@ -48,6 +48,8 @@ inline Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, Free& /*stage*
                     const Due& /*due*/) {
   return Stay();
 }
-inline Receives Wanted(const Session& /*session*/, const Free& /*stage*/) { return {}; }
+inline Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const Free& /*stage*/) {
+  return {};
+}
 
 }  // namespace starling

@@ -1,6 +1,5 @@
 // The negotiator speaks in plaintext: as the server, or between the client and a plaintext
 // server to which the gateway has opened a link.
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
@@ -15,7 +14,7 @@ Next Greet(WorkerContext& ctx, Session& session) {
       Tell(ctx, session,
            {.kind = EventKind::kStart,
             .capabilities = session.listener->backends->Capabilities(PlaintextBackend(session)),
-            .random = ctx.random ^ session.id * 0x9e3779b97f4a7c15u,
+            .random = ctx.random.Next(),
             .client = &session.peer,
             .local = &session.local});
   return next.decided() ? next : Again();
@@ -74,7 +73,7 @@ Next FollowLink(WorkerContext& ctx, Session& session, Talking& stage) {
 }
 
 Next HearClient(WorkerContext& ctx, Session& session, Talking& stage) {
-  const ByteView in = Input(ctx, session.down);
+  const ByteView in = session.client.Input(ctx);
   if (in.empty()) return Stay();
   // A direct-TLS client bypasses the dialogue.
   const bool direct_tls = session.listener->config->protocol->direct_tls;
@@ -82,7 +81,7 @@ Next HearClient(WorkerContext& ctx, Session& session, Talking& stage) {
     return Enter(StageId::kHandshaking, static_cast<uint32_t>(TlsStart::kDirect));
   }
   stage.fed = true;
-  return FeedClient(ctx, session, in);
+  return FeedClient(ctx, session);
 }
 
 }  // namespace
@@ -151,14 +150,15 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
   }
 }
 
-Receives Wanted(const Session& session, const Talking& /*stage*/) {
-  const Leg& down = session.down;
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& /*stage*/) {
+  const Side& client = session.client;
   const bool server = session.link_up();
   Receives wanted;
   // Before the greeting is sent as well, so that a client that talks first is seen to.
-  wanted.client = !session.dialogue->hold && (Flushed(down) || down.octets_out == 0) &&
-                  (!server || Flushed(session.up));
-  wanted.server = (server && Flushed(down)) || IdOf(session.link) == LinkId::kTlsHandshake;
+  wanted.client = !session.dialogue->hold && (client.flushed() || client.octets_out == 0) &&
+                  (!server || session.server.flushed());
+  wanted.server = (server && client.flushed() && session.server.may_bring_more()) ||
+                  IdOf(session.link) == LinkId::kTlsHandshake;
   return wanted;
 }
 

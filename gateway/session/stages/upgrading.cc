@@ -2,7 +2,6 @@
 // CVE-2011-0411): nothing may follow the command, the go-ahead is sent whole, and
 // only then TLS begins with every parser and buffer wiped. A protocol's row may let some
 // white space follow, which is dropped here.
-#include "gateway/session/leg_io.h"
 #include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
@@ -14,7 +13,7 @@ namespace {
 
 // The go-ahead has not been sent and will not be; earlier replies still may be.
 void DropGoAhead(WorkerContext& ctx, Session& session, const Upgrading& stage) {
-  Block& out = session.down.out;
+  Block& out = session.client.out;
   if (!out.empty() && stage.go_ahead_at >= out.begin + out.in_flight) {
     out.end = stage.go_ahead_at;
     ReleaseIfEmpty(ctx, out);
@@ -24,8 +23,9 @@ void DropGoAhead(WorkerContext& ctx, Session& session, const Upgrading& stage) {
 // Whether anything follows the command that may not. An octet that was seen to wait is
 // judged when it has been received.
 bool IsInjection(WorkerContext& ctx, Session& session, Upgrading& stage) {
-  if (SkipSpace(ctx, session.down, stage.space_left)) stage.peek = Peek::kNone;
-  return !Input(ctx, session.down).empty() || (stage.peek == Peek::kStray && stage.space_left == 0);
+  if (SkipSpace(ctx, session.client, stage.space_left)) stage.peek = Peek::kNone;
+  return !session.client.Input(ctx).empty() ||
+         (stage.peek == Peek::kStray && stage.space_left == 0);
 }
 
 Next BeginTls(WorkerContext& ctx, Session& session) {
@@ -36,28 +36,27 @@ Next BeginTls(WorkerContext& ctx, Session& session) {
 }  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, Upgrading& stage) {
-  Leg& down = session.down;
+  Side& client = session.client;
   AdvanceLink(ctx, session);
-  if (down.recv_error != 0 || down.send_error != 0) return EndNow(EndReason::kClientReset);
+  if (client.failed()) return EndNow(EndReason::kClientReset);
   // With a clean peek the go-ahead is on its way.
-  if (stage.peek == Peek::kClean) return Flushed(down) ? BeginTls(ctx, session) : Stay();
+  if (stage.peek == Peek::kClean) return client.flushed() ? BeginTls(ctx, session) : Stay();
   if (IsInjection(ctx, session, stage)) {
     DropGoAhead(ctx, session, stage);
     CountAttack(ctx, session, Attack::kPlaintextInjection);
     return EndPolitely(EndReason::kPlaintextInjection);
   }
-  if (down.end_of_data) {
+  if (client.inflow == Inflow::kEnded) {
     DropGoAhead(ctx, session, stage);
     return EndPolitely(EndReason::kClientLeftEarly);
   }
   if (IdOf(session.link) != LinkId::kNone) return Stay();
   // What waits may be white space: it is received at once (Wanted).
   if (stage.peek == Peek::kStray) return Stay();
-  if ((down.in_flight & kOpRecv) != 0) {
-    ArmCancel(ctx, session, down);
-  } else if ((down.in_flight & (kOpCancel | kOpPeek)) == 0) {
-    down.in_flight |= kOpPeek;
-    ctx.ring->Peek(down.fd, Tag{Op::kDownPeek, session.slot, session.generation});
+  if (client.has(kOpRecv)) {
+    client.Cancel(ctx, session.ref());
+  } else if (!client.has(kOpCancel | kOpPeek)) {
+    client.Peek(ctx, session.ref());
   }
   return Stay();
 }
@@ -72,7 +71,7 @@ Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, Upgrading& /*stage*/,
   return due.kind == DueKind::kPreRelay ? EndNow(due.reason) : Stay();
 }
 
-Receives Wanted(const Session& session, const Upgrading& stage) {
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Upgrading& stage) {
   return {.client = stage.peek == Peek::kStray && IdOf(session.link) == LinkId::kNone};
 }
 

@@ -1,0 +1,57 @@
+// Octets in a block of one of the worker's pools, or no octets and no block: what waits to
+// be consumed, or to be sent. And the resources of the worker that blocks and sides use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "gateway/io/buffer_pool.h"
+#include "gateway/io/ring.h"
+#include "protocols/contract/negotiator.h"
+
+namespace starling {
+
+// The part of a worker that its sides need. One object a worker, one thread.
+struct SideResources {
+  SideResources(size_t blocks, size_t bulk_blocks)
+      : pool(blocks), bulk_pool(bulk_blocks, BufferPool::kBulkBlockSize) {}
+
+  Ring* ring = nullptr;
+  BufferPool pool;
+  BufferPool bulk_pool;        // where many octets move at once; a small block will do
+  bool out_of_blocks = false;  // the session that runs now met the pool's limit
+
+  size_t BlocksOut() const { return pool.in_use() + bulk_pool.in_use(); }
+};
+
+// Small: a session has four of them all its life.
+struct Block {
+  uint8_t* data = nullptr;
+  uint16_t begin = 0;      // `begin` to `end` is what waits
+  uint16_t end = 0;        //
+  uint16_t in_flight = 0;  // the first of it that the kernel is sending
+  bool bulk = false;       // from the pool of the large ones
+
+  bool empty() const { return begin == end; }
+  uint32_t size() const { return static_cast<uint32_t>(end - begin); }
+  uint32_t capacity() const {
+    return static_cast<uint32_t>(bulk ? BufferPool::kBulkBlockSize : BufferPool::kBlockSize);
+  }
+  ByteView view() const { return {data + begin, size()}; }
+
+  void Append(size_t octets);     // that were written into its room
+  void TakeFront(size_t octets);  // that were consumed
+};
+static_assert(BufferPool::kBulkBlockSize <= UINT16_MAX && BufferPool::kBlockSize <= UINT16_MAX);
+static_assert(sizeof(Block) == 16);
+
+// Room behind what waits, at least `wanted` octets, and `best` if a block has to be taken and
+// one so large can be had. Empty where there is no room now: the kernel must send first, or a
+// block come back.
+std::span<uint8_t> RoomIn(SideResources& resources, Block& block, size_t wanted, size_t best = 0);
+void ReleaseBlock(SideResources& resources, Block& block);
+// An idle session holds no block.
+void ReleaseIfEmpty(SideResources& resources, Block& block);
+
+}  // namespace starling
