@@ -205,7 +205,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   if (session.free()) return;
   ctx.out_of_blocks = false;
   if (!Run(ctx, session)) return;
-  CheckPair(session);
+  CheckPair(IdOf(session.stage), IdOf(session.link), session.data != nullptr);
   // Before the receives: what is left of one and not stashed forbids the next.
   session.client.StashChunk(ctx);
   session.server.StashChunk(ctx);

@@ -1,6 +1,7 @@
 #include "gateway/session/stage.h"
 
 #include <array>
+#include <cassert>
 
 namespace starling {
 namespace {
@@ -52,6 +53,11 @@ std::string_view NameOf(LinkId link) { return kLinkNames[static_cast<size_t>(lin
 bool IsAllowed(StageId stage, LinkId link, bool data_channel) {
   const Row& row = RowOf(stage);
   return ((data_channel ? row.data_links : row.links) & Bit(link)) != 0;
+}
+
+void CheckPair([[maybe_unused]] StageId stage, [[maybe_unused]] LinkId link,
+               [[maybe_unused]] bool data_channel) {
+  assert(IsAllowed(stage, link, data_channel) && "this link may not stand beside this stage");
 }
 
 SessionPhase PhaseOf(StageId stage) { return RowOf(stage).phase; }

@@ -162,6 +162,9 @@ std::string_view NameOf(LinkId link);
 // with the client begins, and may keep the server's side open until its end.
 bool IsAllowed(StageId stage, LinkId link, bool data_channel);
 
+// Asserts as much: the pump does after each change.
+void CheckPair(StageId stage, LinkId link, bool data_channel);
+
 // Which of starling_sessions' phases counts a stage.
 SessionPhase PhaseOf(StageId stage);
 

@@ -138,6 +138,75 @@ StageId TargetOf(const Session& session, const Next& next) {
   return next.polite && !IsCutShort(session) ? StageId::kLastWords : StageId::kClosing;
 }
 
+// What the stage that is left guarantees.
+void CheckExit([[maybe_unused]] const Session& session, [[maybe_unused]] StageId entered) {
+  switch (IdOf(session.stage)) {
+    case StageId::kTalking:
+    case StageId::kGreeting:
+    case StageId::kInside:
+      assert(session.dialogue != nullptr);
+      return;
+    case StageId::kUpgrading:
+      // Nothing of the client waits behind the go-ahead, which is sent whole.
+      assert(entered != StageId::kHandshaking ||
+             (std::get<Upgrading>(session.stage).peek == Peek::kClean && session.client.flushed() &&
+              session.client.in.empty()));
+      return;
+    case StageId::kHandshaking:
+      assert(IsOver(entered) || session.tls_up());
+      return;
+    case StageId::kOpening:
+      assert(IsOver(entered) || session.link_up());
+      return;
+    case StageId::kFree:
+    case StageId::kProxyHeader:
+    case StageId::kDataWait:
+    case StageId::kRelaying:
+    case StageId::kLastWords:
+    case StageId::kLingering:
+      return;
+    case StageId::kClosing:
+    case StageId::kCount:
+      assert(false && "nothing follows Closing");
+  }
+}
+
+// What the stage that was entered assumes.
+void CheckEntry([[maybe_unused]] const Session& session) {
+  CheckPair(IdOf(session.stage), IdOf(session.link), session.data != nullptr);
+  switch (IdOf(session.stage)) {
+    case StageId::kFree:
+    case StageId::kCount:
+      assert(false && "only the table frees a slot");
+      return;
+    case StageId::kProxyHeader:
+    case StageId::kDataWait:
+      assert(session.dialogue == nullptr && session.client.tls == nullptr);
+      return;
+    case StageId::kTalking:
+    case StageId::kUpgrading:
+      assert(session.dialogue != nullptr && session.client.tls == nullptr);
+      return;
+    case StageId::kHandshaking:
+      assert(session.client.tls == nullptr);
+      return;
+    case StageId::kOpening:
+      assert(session.tls_up() || session.data != nullptr);
+      return;
+    case StageId::kGreeting:
+    case StageId::kInside:
+      assert(session.dialogue != nullptr && session.tls_up());
+      return;
+    case StageId::kRelaying:
+    case StageId::kLastWords:
+    case StageId::kClosing:
+      assert(session.dialogue == nullptr);
+      return;
+    case StageId::kLingering:
+      assert(session.dialogue == nullptr && session.client.flushed());
+  }
+}
+
 void CountPhase(WorkerContext& ctx, const Session& session, SessionPhase phase, int64_t change) {
   ctx.shard->Add(Family::kSessions, session.listener->id, static_cast<size_t>(phase), 0, change);
 }
@@ -149,20 +218,16 @@ void Apply(WorkerContext& ctx, Session& session, const Next& next) {
   const StageId left = IdOf(session.stage);
   const StageId entered = TargetOf(session, next);
   if (next.kind == Next::Kind::kEnd) NoteReason(session, next.reason);
+  CheckExit(session, entered);
   if (left == StageId::kHandshaking) LeaveAdmission(ctx, session);
   // Data channels hear of an end while its session still stands where it ended.
   if (IsOver(entered)) EndData(ctx, session);
   session.stage = Build(ctx, session, entered, next);
   session.stage_at = ctx.now;
-  CheckPair(session);
+  CheckEntry(session);
   if (PhaseOf(left) == PhaseOf(entered)) return;
   CountPhase(ctx, session, PhaseOf(left), -1);
   CountPhase(ctx, session, PhaseOf(entered), 1);
-}
-
-void CheckPair(const Session& session) {
-  assert(IsAllowed(IdOf(session.stage), IdOf(session.link), session.data != nullptr) &&
-         "the link may not stand beside this stage");
 }
 
 }  // namespace starling
