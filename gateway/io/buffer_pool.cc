@@ -14,7 +14,7 @@ constexpr size_t kBlocksPerSlab = 32;
 
 }  // namespace
 
-// Blocks begin at page boundaries, so that each can be given back by itself.
+// Blocks begin at page boundaries, so that Trim can return each separately.
 BufferPool::BufferPool(size_t max_blocks, size_t block_size)
     : stride_((block_size + kPage - 1) / kPage * kPage), max_blocks_(max_blocks) {}
 
@@ -33,7 +33,7 @@ bool BufferPool::Grow() {
   slabs_.emplace_back(base, count * stride_);
   free_.reserve(have + count);  // so that Give() never allocates
   for (size_t i = count; i > 0; --i) free_.push_back(base + (i - 1) * stride_);
-  trimmed_ = free_.size();  // untouched: nothing to give back yet
+  trimmed_ = free_.size();  // untouched blocks have no memory yet
   return true;
 }
 

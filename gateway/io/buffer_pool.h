@@ -1,8 +1,8 @@
-// Output buffers of one worker: blocks of one size, handed out last in first
-// out so that the same few stay in the cache. Grows in slabs up to its limit;
-// Trim() gives the memory of cold blocks back to the kernel.
+// Output buffers of one worker: blocks of one size, last in, first out, so that the same
+// few stay in the cache. The pool grows in slabs up to its limit. Trim() returns the
+// memory of cold blocks to the kernel. For one thread.
 //
-// Not for: receive buffers, which belong to the ring. One thread only.
+// Not for: receive buffers, which belong to the ring.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,11 @@ namespace starling {
 
 class BufferPool {
  public:
-  // Takes one full TLS record, with room for a handshake message or an alert beside it.
+  // Holds one full TLS record and a handshake message or an alert.
   static constexpr size_t kBlockSize = 16384 + 1536;
-  // Takes what is made of a full large receive buffer: two full records. Larger ones made
-  // uploads no cheaper and downloads dearer: what moves should stay in the cache.
+  // Holds the output for a full large receive buffer: two full records. Larger blocks
+  // made uploads no cheaper and downloads more expensive, because the data no longer
+  // stayed in the cache.
   static constexpr size_t kBulkBlockSize = 32768 + 4096;
 
   explicit BufferPool(size_t max_blocks, size_t block_size = kBlockSize);
@@ -26,15 +27,15 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // Null when the limit is reached or the machine has no memory. What the block
-  // holds is undefined.
+  // Null if the limit is reached or memory ran out. The block's content is undefined. The
+  // caller must return it with Give().
   uint8_t* Take();
   void Give(uint8_t* block);
 
   size_t in_use() const { return in_use_; }
   size_t limit() const { return max_blocks_; }
-  // Frees the memory of blocks not in use (madvise), when there are many: the
-  // last kKept given back stay warm. Returns how many blocks it freed.
+  // Frees the memory of unused blocks (madvise), except the kKept blocks returned last.
+  // Returns how many blocks it freed.
   size_t Trim();
 
   static constexpr size_t kKept = 16;
@@ -42,10 +43,10 @@ class BufferPool {
  private:
   bool Grow();
 
-  size_t stride_;  // from one block to the next
+  size_t stride_;  // octets from one block to the next
   size_t max_blocks_;
   size_t in_use_ = 0;
-  size_t trimmed_ = 0;  // the oldest this many of free_ have no memory behind them
+  size_t trimmed_ = 0;  // this many of free_, the oldest, have no memory
   std::vector<uint8_t*> free_;
   std::vector<std::span<uint8_t>> slabs_;
 };

@@ -68,7 +68,7 @@ TEST(BufferPoolTest, TrimGivesColdBlocksBackAndKeepsWarmOnes) {
   EXPECT_TRUE(InMemory(blocks.back()));
   EXPECT_EQ(pool.Trim(), 0u) << "what is gone is not given back again";
 
-  // All can be used again; what was used has to be trimmed again.
+  // All blocks are usable again; used ones can be trimmed again.
   for (int i = 0; i < 64; ++i) {
     blocks[i] = pool.Take();
     ASSERT_NE(blocks[i], nullptr);

@@ -1,5 +1,5 @@
-// Time, as the gateway sees it. Which clock is behind these functions is
-// chosen at link time: the system's (:clock) or the simulation's.
+// The gateway's clock. The linker chooses the implementation: the system's clock (:clock)
+// or the simulation's.
 #pragma once
 
 #include <chrono>

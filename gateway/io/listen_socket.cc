@@ -28,9 +28,9 @@ const char* Remedy(int error, const SocketAddress& address) {
                  : "; another program listens there (see ss -ltnp), or another gateway that runs "
                    "under a different user";
     case EADDRNOTAVAIL:
-      return "; no interface of this machine has that address";
+      return "; no interface of this machine has this address";
     case EAFNOSUPPORT:
-      return "; the kernel does not offer this kind of address (is IPv6 switched off?)";
+      return "; the kernel does not support this kind of address (is IPv6 disabled?)";
     case EMFILE:
       return "; raise the limit of open files (ulimit -n, LimitNOFILE=)";
     default:
@@ -87,7 +87,8 @@ absl::StatusOr<int> ListenOn(const SocketAddress& address, int backlog) {
 
 namespace {
 
-// Not SO_REUSEPORT: no other listener may share a port, another worker's least of all.
+// Without SO_REUSEPORT: no other listener may share the port, in particular not another
+// worker's.
 int MakeDataSocket(int family) {
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return fd;
@@ -95,7 +96,7 @@ int MakeDataSocket(int family) {
   const linger reset{.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-  // Accepted sockets inherit both.
+  // Accepted sockets inherit both options.
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   return fd;
@@ -111,7 +112,7 @@ uint16_t BoundPort(int fd) {
 }  // namespace
 
 DataSocket ListenForData(const Endpoint& address, uint16_t first, uint16_t last, uint32_t* cursor) {
-  // The real client, and a few of those that are sent away.
+  // Room for the real client and a few strangers.
   constexpr int kBacklog = 8;
   const uint32_t ports = last - first + 1u;
   Endpoint at = address;
@@ -121,7 +122,8 @@ DataSocket ListenForData(const Endpoint& address, uint16_t first, uint16_t last,
   for (uint32_t tries = ports; result.os_fd >= 0 && tries > 0; --tries) {
     if (first != 0) at.port = static_cast<uint16_t>(first + (*cursor)++ % ports);
     const SocketAddress local = SocketAddress::From(at);
-    // Two sockets may be bound to a port of which none listens yet.
+    // bind alone does not suffice: two sockets can bind the same port as long as neither
+    // listens.
     if (bind(result.os_fd, local.get(), local.length()) == 0 &&
         listen(result.os_fd, kBacklog) == 0) {
       result.port = BoundPort(result.os_fd);

@@ -1,4 +1,6 @@
-// Opens listening sockets. Not for: accepting, which is the ring's.
+// Opens listening sockets.
+//
+// Not for: accepting, which the ring does (ring.h).
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -7,15 +9,16 @@
 
 namespace starling {
 
-// A listening OS socket, to be closed by the caller or given to
-// Ring::AddListener. TCP: SO_REUSEPORT (workers and processes share addresses),
-// IPv6 only for IPv6, TCP_NODELAY (accepted sockets inherit it). Errors name the
-// address, what failed and, where one is known, the remedy.
+// A listening OS socket, which the caller must close or give to Ring::AddListener. TCP
+// sockets get SO_REUSEPORT, so that workers and processes share addresses, and
+// TCP_NODELAY, which accepted sockets inherit. IPv6 sockets accept only IPv6. An error
+// names the address, the failed call and, if known, the remedy.
 absl::StatusOr<int> ListenOn(const SocketAddress& address, int backlog);
 
-// For one data channel, at an address and a port from `first` to `last`, or any if those are
-// 0; `*cursor` makes calls begin at one port after the other. Its connections are reset
-// when they are closed before both sides have ended. The error is an errno.
+// A listening socket for one data channel, at a port from `first` to `last`, or at any
+// port if those are 0. `*cursor` makes successive calls begin at successive ports.
+// Closing its connections before both sides have ended resets them. `error` is an errno;
+// the caller must close `os_fd`.
 struct DataSocket {
   int os_fd = -1;
   int error = 0;

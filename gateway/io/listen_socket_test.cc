@@ -59,7 +59,7 @@ TEST(ListenSocketTest, DataSocketsShareNoPort) {
   socklen_t length = sizeof(reset);
   ASSERT_EQ(getsockopt(any.os_fd, SOL_SOCKET, SO_LINGER, &reset, &length), 0);
   EXPECT_TRUE(reset.l_onoff == 1 && reset.l_linger == 0);
-  // A range of this port alone is taken; one that has another beside it is not.
+  // A range with only this port is exhausted; a range with one more port is not.
   EXPECT_EQ(ListenForData(loopback, any.port, any.port, &cursor).error, EADDRINUSE);
   close(any.os_fd);
   const DataSocket again = ListenForData(loopback, any.port, any.port, &cursor);
@@ -97,7 +97,7 @@ TEST(ListenSocketTest, ForeignAddressIsNamed) {
 }
 
 TEST(ListenSocketTest, UnixSocketLeftBehind) {
-  // A relative name: the test's own folder may be too deep for a socket's.
+  // A relative path, because the path of the test's folder may be too long for a socket.
   ASSERT_EQ(chdir(testing::TempDir().c_str()), 0);
   const std::string path = "listen_test.sock";
   unlink(path.c_str());

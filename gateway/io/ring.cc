@@ -1,4 +1,4 @@
-// What the real and the simulated ring share: tags and the features' names.
+// The common part of the real and the simulated ring: tags and the names of features.
 #include "gateway/io/ring.h"
 
 #include <algorithm>

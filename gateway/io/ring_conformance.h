@@ -1,6 +1,6 @@
-// What the conformance suite's tests share: a ring that is turned until what is
-// waited for has completed, and connections by one line each. At the end of each
-// test everything is closed, and the ring must hold nothing any more.
+// The fixture of the ring's conformance suite: it turns a ring until an expected
+// operation has completed, and makes connections in one line. At the end of each test it
+// closes everything and checks that the ring holds nothing.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -40,7 +40,7 @@ class RingConformance : public testing::TestWithParam<RingVariant> {
   void SetUp() override { harness_ = GetParam().make_harness(); }
   void TearDown() override;
 
-  // A started ring; small unless a test says otherwise.
+  // Starts a ring, a small one unless the test gives options.
   void StartRing(RingOptions options = SmallOptions());
   static RingOptions SmallOptions();
 
@@ -61,20 +61,21 @@ class RingConformance : public testing::TestWithParam<RingVariant> {
   }
   Tag OpenTag(const Conn& conn) { return conn.Make(Op::kOpen); }
   void Track(const Conn& conn) { open_.push_back(conn); }
-  // CancelAndClose and its completion; others stay to be waited for.
+  // Calls CancelAndClose and waits for its completion. Keeps other completions for later
+  // waits.
   void Close(const Conn& conn);
 
-  // The completion of `tag`, after as many turns as it needs; a failed test and
-  // an empty one if it does not come. Others are kept, in order.
+  // Turns until the completion of `tag` comes, and returns it. If it does not come, fails
+  // the test and returns an empty one. Keeps other completions in order.
   Completion Wait(Tag tag);
-  // Also any completion with this operation.
+  // The same for any completion with this operation.
   Completion WaitFor(Op op);
-  // Whether one has come already, in turns that do not wait.
+  // Whether the completion has come already; does not wait.
   bool Came(Tag tag);
-  // A few turns in which nothing may come.
+  // Runs a few turns in which no completion may come.
   void ExpectNothing();
-  // What the next receive brings (at most `max`), its buffer returned at once;
-  // "" at the end of data or on an error, which `result` tells.
+  // Receives at most `max` octets and returns the buffer at once. "" at the end of data
+  // or on an error; `result` tells which.
   std::string Receive(const Conn& conn, uint32_t max = 2048, int32_t* result = nullptr);
   std::string ReceiveAll(const Conn& conn, size_t size);
   int32_t SendAll(const Conn& conn, std::string_view data);
@@ -83,12 +84,12 @@ class RingConformance : public testing::TestWithParam<RingVariant> {
     return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
   }
   std::string Text(const Completion& completion);
-  // `size` octets that repeat only after a long while.
+  // `size` octets with a long period.
   static std::string Pattern(size_t size);
 
   std::unique_ptr<RingHarness> harness_;
   std::unique_ptr<Ring> ring_;
-  std::deque<Completion> come_;  // not yet waited for
+  std::deque<Completion> come_;  // completions that no test has waited for yet
   std::vector<Conn> open_;
   std::vector<Fd> listeners_;
   uint32_t generation_ = 0;

@@ -1,4 +1,4 @@
-// Conformance: listening, accepting, connecting.
+// Conformance tests of listening, accepting and connecting.
 #include <cerrno>
 #include <set>
 #include <string>
@@ -42,7 +42,7 @@ TEST_P(RingConnections, AcceptOnAWildcardReportsWhatWasCalled) {
     Track(conn);
     EXPECT_EQ(ToString(accept.local), called.ToString());
     EXPECT_EQ(ToString(accept.peer), ToString(harness_->LocalEndpoint(peer)));
-    // It is a connection like any other.
+    // It behaves like any other connection.
     EXPECT_EQ(harness_->Write(peer, "hello"), 5u);
     EXPECT_EQ(Receive(conn), "hello");
   }
@@ -85,7 +85,7 @@ TEST_P(RingConnections, SeveralArmedAcceptsTakeSeveralClients) {
   EXPECT_EQ(reported, clients);
   EXPECT_EQ(indices.size(), 3u);
   EXPECT_EQ(ring_->DescriptorsInUse(), 4u);
-  // A fourth client waits until there is an accept for it.
+  // A fourth client waits until an accept is armed.
   harness_->Connect(address);
   ExpectNothing();
   ring_->ArmAccept(listener, {Op::kAccept, 3, 1});
@@ -102,7 +102,7 @@ TEST_P(RingConnections, CancelledAcceptsEndAndTheBacklogIsKept) {
   EXPECT_FALSE(Came({Op::kAccept, 0, 1}));
   ring_->CancelAccepts(listener);
   for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(Wait({Op::kAccept, i, 1}).result, -ECANCELED);
-  // The socket still listens: who comes now is not lost.
+  // The socket still listens: a new client is not lost.
   const PeerId peer = harness_->Connect(address);
   ASSERT_NE(peer, kNoPeer);
   ring_->ArmAccept(listener, {Op::kAccept, 0, 2});
@@ -211,7 +211,7 @@ TEST_P(RingConnections, ABrokenChainLeavesNothingBehind) {
     EXPECT_EQ(ring_->DescriptorsInUse(), 0u);
   }
   ExpectNothing();
-  // The index is free: the next server gets it, and the header once.
+  // The index is free: the next connect can use it, and the server gets the header once.
   SocketAddress address;
   const PeerId backend = harness_->ListenBackend(Transport::kTcp, 8, &address);
   Conn conn = ToOpen(2);
@@ -259,7 +259,7 @@ TEST_P(RingConnections, AFullUnixBacklogAnswersAtOnce) {
   ring_->OpenUpstream(late.fd, address, Octets(header), false, OpenTag(late));
   EXPECT_EQ(Wait(OpenTag(late)).result, -EAGAIN);
   EXPECT_EQ(ring_->DescriptorsInUse(), 3u);
-  // Once there is room the same index connects, and receives on it wait.
+  // Once the backlog has room, the same index connects, and receives on it wait.
   EXPECT_NE(harness_->AcceptBackend(backend), kNoPeer);
   late = ToOpen(3);
   ring_->OpenUpstream(late.fd, address, Octets(header), false, OpenTag(late));
@@ -277,8 +277,8 @@ TEST_P(RingConnections, AFullUnixBacklogAnswersAtOnce) {
   ring_->ReturnBuffer(recv.buffer);
 }
 
-// A backend that neither answers nor refuses; asked to end in the same batch and
-// in a later one.
+// A backend that neither answers nor refuses; the tests cancel in the same batch and in a
+// later one.
 class RingStalledConnect : public RingConformance {
  protected:
   void StartStalled() {

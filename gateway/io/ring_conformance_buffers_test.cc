@@ -1,4 +1,4 @@
-// Conformance: receive buffers, of which there may be too few.
+// Conformance tests of receive buffers, including too few of them.
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -39,7 +39,7 @@ TEST_P(RingBuffers, WithoutBuffersNothingIsLost) {
   EXPECT_EQ(ring_->BuffersOut(), 2u);
   ring_->ReturnBuffer(held[0].buffer);
   EXPECT_EQ(Receive(conn, 1), "c");
-  // The other group is one of its own.
+  // The other group is separate.
   ring_->Recv(conn.fd, BufferGroup::kLarge, 2, conn.recv());
   const Completion large = Wait(conn.recv());
   EXPECT_EQ(Text(large), "c");

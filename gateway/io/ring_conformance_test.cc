@@ -1,4 +1,4 @@
-// Conformance: octets, cancelling and closing, waking.
+// Conformance tests of data transfer, cancelling, closing and waking.
 #include "gateway/io/ring_conformance.h"
 
 #include <algorithm>
@@ -56,7 +56,7 @@ TEST_P(RingStreams, MuchDataArrivesOnceAndInOrder) {
   for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
     const std::string data = Pattern(300'000);
-    // There and back, with both sides' buffers too small for all of it.
+    // There and back, with more data than the socket buffers of both sides hold.
     ring_->Send(conn.fd, Octets(data), conn.send());
     std::string there;
     size_t sent = 0;
@@ -133,7 +133,7 @@ TEST_P(RingStreams, PeekTakesNothing) {
     return Wait(conn.peek()).result;
   };
   EXPECT_EQ(peek(), -EAGAIN);
-  // The same after a receive was armed and cancelled, as before an upgrade.
+  // The same after arming and cancelling a receive, as before an upgrade.
   ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
   ring_->Cancel(conn.fd, conn.cancel());
   EXPECT_EQ(Wait(conn.recv()).result, -ECANCELED);
@@ -152,7 +152,7 @@ TEST_P(RingStreams, ACancelledReceiveLosesNothing) {
   StartRing();
   for (SocketSide side : kSides) {
     const Conn conn = Connected(side, 1);
-    // Nothing there, data there before, data coming afterwards.
+    // Without data, with data before the receive, with data after it.
     for (const std::string& waiting : {std::string(), std::string("abc")}) {
       ring_->Recv(conn.fd, BufferGroup::kSmall, 2, conn.recv());
       const bool came = Came(conn.recv());
@@ -319,9 +319,9 @@ TEST_P(RingStreams, ManyConnectionsAtOnceKeepTheirOctetsApart) {
   }
 }
 
-// Behind an answer the kernel waits with the next acknowledgement, for another answer to send
-// with it. By itself it stops waiting after a while, so that one round may miss a ring that
-// does nothing; all of them do not.
+// After an answer, the kernel delays the next acknowledgement, to send it with another
+// answer. It gives up after a while, so a single round may not detect a ring that does
+// nothing; all rounds together do.
 TEST_P(RingStreams, AcknowledgesWithoutAnAnswer) {
   StartRing();
   constexpr int kRounds = 10;
@@ -363,7 +363,7 @@ TEST_P(RingStreams, WakesFromAnotherThread) {
     });
     other.join();
     WaitFor(Op::kWake);
-    // Two calls may be one completion or two.
+    // Two calls may give one completion or two.
     EXPECT_LE(std::ssize(come_), 1);
     Came({});
     come_.clear();

@@ -21,16 +21,17 @@ absl::Status Bad(std::string_view text, std::string_view why) {
       absl::StrCat("\"", std::string(text), "\": ", std::string(why)));
 }
 
-// "@name" is an abstract name, all else a path.
+// "@name" is an abstract name; everything else is a path.
 absl::Status ParseUnix(std::string_view text, std::string_view name, sockaddr_un* out,
                        socklen_t* length) {
   const bool abstract = !name.empty() && name.front() == '@';
   if (name.empty() || name == "@") return Bad(text, "the name of the Unix socket is missing");
-  if (name.find('\0') != std::string_view::npos) return Bad(text, "a NUL octet in the name");
-  // A path keeps room for its final NUL, an abstract name begins with one.
+  if (name.find('\0') != std::string_view::npos) return Bad(text, "the name contains a NUL octet");
+  // A path needs room for its final NUL; an abstract name begins with a NUL instead of
+  // the "@".
   const size_t limit = sizeof(out->sun_path) - (abstract ? 0 : 1);
   if (name.size() > limit) {
-    return Bad(text, absl::StrCat("the name of a Unix socket has at most ", limit, " octets"));
+    return Bad(text, absl::StrCat("the name of a Unix socket may have at most ", limit, " octets"));
   }
   out->sun_family = AF_UNIX;
   memcpy(out->sun_path, name.data(), name.size());
@@ -66,17 +67,17 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(std::string_view text) {
   std::string_view host = text.substr(0, colon);
   Endpoint endpoint;
   if (!ParsePort(text.substr(colon + 1), &endpoint.port)) {
-    return Bad(text, "the port is no number from 0 to 65535");
+    return Bad(text, "the port is not a number from 0 to 65535");
   }
   if (host.starts_with('[') && host.ends_with(']')) {
     const std::string inner(host.substr(1, host.size() - 2));
     if (inner.find('\0') != std::string::npos ||
         inet_pton(AF_INET6, inner.c_str(), endpoint.ip.data()) != 1) {
-      return Bad(text, "no IPv6 address between the brackets");
+      return Bad(text, "not an IPv6 address between the brackets");
     }
     endpoint.family = Endpoint::Family::kV6;
   } else if (host.find(':') != std::string_view::npos) {
-    return Bad(text, "an IPv6 address stands in brackets: [ADDRESS]:PORT");
+    return Bad(text, "an IPv6 address needs brackets: [ADDRESS]:PORT");
   } else {
     const std::string name(host);
     if (name.find('\0') != std::string::npos ||
@@ -137,7 +138,7 @@ Endpoint SocketAddress::endpoint() const {
     memcpy(endpoint.ip.data(), &in->sin_addr, sizeof(in->sin_addr));
   } else if (family() == AF_INET6 && length_ >= sizeof(sockaddr_in6)) {
     const auto* in = reinterpret_cast<const sockaddr_in6*>(&storage_);
-    // An IPv4 client of a dual-stack socket (one handed over from outside).
+    // An IPv4 client of a dual-stack socket, which only another process can have made.
     const bool v4 = IsMappedV4(in->sin6_addr);
     endpoint.family = v4 ? Endpoint::Family::kV4 : Endpoint::Family::kV6;
     endpoint.port = ntohs(in->sin6_port);

@@ -1,5 +1,5 @@
-// A socket address as the kernel wants it: IPv4, IPv6, a Unix path or an
-// abstract Unix name; parsed from the configuration's words.
+// A socket address in the kernel's form: IPv4, IPv6, a Unix path or an abstract Unix
+// name. Parses the notation of the configuration.
 #pragma once
 
 #include <sys/socket.h>
@@ -19,8 +19,8 @@ class SocketAddress {
  public:
   SocketAddress() = default;
 
-  // "192.0.2.1:25", "[::1]:25", "unix:/path", "unix:@name" or "@name".
-  // Host names are not resolved: an error says so.
+  // "192.0.2.1:25", "[::1]:25", "unix:/path", "unix:@name" or "@name". Does not resolve
+  // host names; the error says so.
   static absl::StatusOr<SocketAddress> Parse(std::string_view text);
   static SocketAddress From(const Endpoint& endpoint);
   static SocketAddress FromKernel(const sockaddr* address, socklen_t length);
@@ -29,7 +29,7 @@ class SocketAddress {
   socklen_t length() const { return length_; }
   int family() const { return storage_.ss_family; }
   bool is_unix() const { return family() == AF_UNIX; }
-  // Unix, 127.0.0.0/8 or ::1: plaintext to it does not cross a network.
+  // Unix, 127.0.0.0/8 or ::1: plaintext to this address does not cross a network.
   bool is_local() const;
   bool is_wildcard() const;  // 0.0.0.0 or ::
 
@@ -41,7 +41,7 @@ class SocketAddress {
   }
 
  private:
-  // sockaddr_un is the longest of the three and fits.
+  // Large enough for sockaddr_un, the longest of the three.
   sockaddr_storage storage_{};
   socklen_t length_ = 0;
 };

@@ -1,7 +1,7 @@
-// An entry lies on the level of the highest digit (to the base of 256) in which
-// its tick differs from the present one. So a lower level's entries always come
-// before a higher level's, and a bucket of a higher level is spread over the
-// lower ones when its first tick comes. Only the top level goes round.
+// An entry is on the level of the highest digit (base 256) in which its tick differs from
+// the current one. So entries of a lower level always expire before those of a higher
+// level. When the first tick of a bucket on a higher level comes, its entries move to the
+// lower levels. Only the top level wraps around.
 #include "gateway/io/timer_wheel.h"
 
 #include <algorithm>
@@ -31,8 +31,8 @@ MonoTime TimerWheel::TimeOf(uint64_t tick) const { return origin_ + milliseconds
 
 uint32_t TimerWheel::BucketOf(uint64_t tick) const {
   if (tick <= now_tick_) return kDue;
-  // What is further away than the wheel reaches waits in the last bucket and
-  // is placed again when that comes up.
+  // A deadline beyond the wheel's range waits in the last bucket and is placed again when
+  // that bucket comes up.
   constexpr int kTopShift = (kLevels - 1) * kBits;
   tick = std::min(tick, now_tick_ + (uint64_t{kBuckets - 1} << kTopShift));
   const int bit = 63 - std::countl_zero(tick ^ now_tick_);

@@ -1,8 +1,8 @@
-// Deadlines of one worker's sessions: a hierarchical wheel with one entry a
-// slot, O(1) to set and to clear. Resolution 1 ms (rounded up: never early).
+// The deadlines of one worker's sessions: a hierarchical timer wheel with one entry per
+// slot. Setting and clearing are O(1). Its resolution is 1 ms, rounded up, so that no
+// deadline expires early. For one thread; allocates nothing after the constructor.
 //
-// Not for: what a deadline means; whoever is woken compares times itself.
-// One thread only; nothing is allocated after the constructor.
+// Not for: the meaning of a deadline; a woken session compares the times itself.
 #pragma once
 
 #include <array>
@@ -24,22 +24,22 @@ class TimerWheel {
   // The deadline, rounded up to the wheel's resolution; kNever if there is none.
   MonoTime Get(uint32_t slot) const;
 
-  // Appends the slots whose (rounded) deadline is at or before `now`, and clears
-  // them. A deadline that had passed when it was set comes with the next call.
+  // Appends the slots whose (rounded) deadline is at or before `now`, and clears them. A
+  // deadline that was already past when it was set expires with the next call.
   void Expire(MonoTime now, std::vector<uint32_t>& out);
 
-  // A time not later than the next (rounded) deadline; kNever if there is none.
-  // Calling Expire() at that time makes progress: something expires or Next()
-  // moves on, a few times at most for one deadline.
+  // A time not later than the next (rounded) deadline; kNever without deadlines. Calling
+  // Expire() at that time makes progress: something expires, or Next() moves on, a few
+  // times per deadline at most.
   MonoTime Next() const;
 
   size_t armed() const { return armed_; }
 
  private:
   static constexpr int kLevels = 4;
-  static constexpr int kBits = 8;  // 256 buckets a level: 2^32 ms in all
+  static constexpr int kBits = 8;  // 256 buckets per level: 2^32 ms altogether
   static constexpr uint32_t kBuckets = 1u << kBits;
-  static constexpr uint32_t kDue = kLevels * kBuckets;  // deadlines that have passed
+  static constexpr uint32_t kDue = kLevels * kBuckets;  // the bucket of past deadlines
   static constexpr uint32_t kNil = UINT32_MAX;
   static constexpr uint64_t kNoTick = UINT64_MAX;
 
@@ -55,10 +55,10 @@ class TimerWheel {
   uint32_t BucketOf(uint64_t tick) const;
   void Link(uint32_t slot);
   void Unlink(uint32_t slot);
-  // The first occupied bucket after `digit` on `level`, as a distance from
-  // `digit` (1..255); 0 if there is none. The top level goes round.
+  // The distance (1..255) from `digit` to the next occupied bucket on `level`; 0 if there
+  // is none. The top level wraps around.
   uint32_t Distance(int level, uint32_t digit) const;
-  // When the next bucket comes up, and which one it is.
+  // The tick of the next occupied bucket, and the bucket.
   uint64_t NextBucket(uint32_t* bucket) const;
   void Drain(uint32_t bucket, std::vector<uint32_t>& out);
 
@@ -67,7 +67,7 @@ class TimerWheel {
   size_t armed_ = 0;
   std::vector<Entry> entries_;
   std::array<uint32_t, kDue + 1> heads_;
-  std::array<uint64_t, kLevels * kBuckets / 64> occupied_{};  // a bit a bucket
+  std::array<uint64_t, kLevels * kBuckets / 64> occupied_{};  // one bit per bucket
 };
 
 }  // namespace starling

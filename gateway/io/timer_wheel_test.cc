@@ -27,7 +27,7 @@ std::vector<uint32_t> ExpireAt(TimerWheel& wheel, MonoTime now) {
 using Slots = std::vector<uint32_t>;
 
 TEST(TimerWheelTest, NotJustBeforeButAtTheDeadline) {
-  // One in each level, at its edges and beyond the whole wheel.
+  // Deadlines on each level, at its edges, and beyond the wheel's range.
   const int64_t kDelays[] = {1,
                              2,
                              255,
@@ -90,8 +90,8 @@ TEST(TimerWheelTest, SetReplacesAndClearForgets) {
   EXPECT_EQ(wheel.armed(), 0u);
 }
 
-// Against a plain map: random deadlines over all levels, random steps of time,
-// some of them by Next().
+// Compares with a plain map: random deadlines on all levels, random steps of time, some
+// of them by Next().
 TEST(TimerWheelTest, AgreesWithAPlainMap) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
@@ -134,7 +134,7 @@ TEST(TimerWheelTest, AgreesWithAPlainMap) {
   }
 }
 
-// Whoever sleeps until Next() and calls Expire() gets there in a few wake-ups.
+// Sleeping until Next() and calling Expire() reaches the deadline in a few wake-ups.
 TEST(TimerWheelTest, SleepingUntilNextMakesProgress) {
   for (int64_t delay : {1ll, 300ll, 70'000ll, 20'000'000ll, 5'000'000'000ll}) {
     TimerWheel wheel(1, kStart);

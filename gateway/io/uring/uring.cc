@@ -85,7 +85,7 @@ UringRing::UringRing(const RingOptions& options, const RingFeatures& features)
 
 UringRing::~UringRing() {
   if (queue_made_) {
-    // The index belongs to the thread; a thread that has ended gave it back.
+    // The index belongs to the thread, and ends with it.
     if (ring_index_ >= 0 && owner_ == std::this_thread::get_id()) {
       UnregisterRingDescriptor(&queue_, ring_index_);
     }
@@ -101,27 +101,29 @@ UringRing::~UringRing() {
 }
 
 absl::Status UringRing::Init() {
-  // Four requests a session may be in flight, but a batch is far smaller; what
-  // does not fit is kept by the kernel and counted here.
+  // Each session may have four requests in flight, but batches are far smaller. The
+  // kernel keeps completions that do not fit, and the ring counts them.
   const uint32_t submissions = std::bit_ceil(std::clamp(options_.sessions, 64u, 1024u));
   const uint32_t completions = std::bit_ceil(std::clamp(2 * options_.sessions, 512u, 16384u));
   const uint32_t wanted = std::max(completions, 4 * submissions);
   int error = SetUpQueues(submissions, wanted, &features_.defer_taskrun, &queue_);
-  if (error != 0) return LimitError("making the queues", -error, wanted);
+  if (error != 0) return LimitError("cannot make the queues", -error, wanted);
   queue_made_ = true;
 
   const uint32_t wake = options_.sessions + options_.listeners;
   error = RegisterTable(&queue_, TableSize(options_), wake + 1);
-  if (error != 0) return LimitError("the descriptor table", -error, TableSize(options_));
-  // Blocking, so that a read waits in the ring until there is something.
+  if (error != 0)
+    return LimitError("cannot make the descriptor table", -error, TableSize(options_));
+  // Blocking, so that a read waits in the ring until somebody writes.
   event_fd_ = eventfd(0, EFD_CLOEXEC);
-  if (event_fd_ < 0) return LimitError("the wake event", errno, 1);
+  if (event_fd_ < 0) return LimitError("cannot make the wake event", errno, 1);
   error = io_uring_register_files_update(&queue_, wake, &event_fd_, 1);
-  if (error != 1) return LimitError("the wake event's entry", -error, 1);
+  if (error != 1) return LimitError("cannot put the wake event into the table", -error, 1);
   if (options_.restrict_operations) {
     error = RegisterRestrictions(&queue_, features_);
     if (error != 0) {
-      return absl::InternalError(absl::StrCat("io_uring: restrictions: ", strerror(-error)));
+      return absl::InternalError(
+          absl::StrCat("io_uring: cannot register restrictions: ", strerror(-error)));
     }
   }
   return absl::OkStatus();
@@ -129,7 +131,7 @@ absl::Status UringRing::Init() {
 
 absl::Status UringRing::Start() {
   owner_ = std::this_thread::get_id();
-  // A thread has 16 of these; without one the calls are slower, nothing else.
+  // A thread has 16 of these. Without one, calls are only slower.
   ring_index_ = RegisterRingDescriptor(&queue_);
   for (BufferGroup group : {BufferGroup::kSmall, BufferGroup::kLarge}) {
     const bool small = group == BufferGroup::kSmall;
@@ -141,7 +143,8 @@ absl::Status UringRing::Start() {
     if (!status.ok()) return status;
   }
   if (int error = Enable(&queue_); error != 0) {
-    return absl::InternalError(absl::StrCat("io_uring: enabling the ring: ", strerror(-error)));
+    return absl::InternalError(
+        absl::StrCat("io_uring: cannot enable the ring: ", strerror(-error)));
   }
   RequestWake();
   return absl::OkStatus();
@@ -153,7 +156,7 @@ absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
   if (free == listeners_.end()) {
     close(os_fd);
     return absl::ResourceExhaustedError(
-        absl::StrCat("a worker has at most ", options_.listeners, " listening sockets"));
+        absl::StrCat("a worker can have at most ", options_.listeners, " listening sockets"));
   }
   *free = Listener();
   sockaddr_storage storage{};
@@ -168,9 +171,10 @@ absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
   if (owner_ == std::thread::id()) {
     const int result = io_uring_register_files_update(&queue_, fd, &os_fd, 1);
     close(os_fd);
-    if (result != 1) return LimitError("a listening socket's entry", -result, 1);
+    if (result != 1) return LimitError("cannot put a listening socket into the table", -result, 1);
   } else {
-    // The descriptor is read when the request is submitted; it is closed when that is done.
+    // The kernel reads the descriptor when the request is submitted; its completion
+    // closes the OS descriptor.
     free->os_fd = os_fd;
     io_uring_sqe* sqe =
         Request(IORING_OP_FILES_UPDATE, -1, 0, StepData(Step::kListenerTable, index));
@@ -185,7 +189,7 @@ absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
 
 void UringRing::Wake() {
   const uint64_t one = 1;
-  // Cannot fail: the counter holds 2^64 - 2 before a write would block.
+  // Cannot fail: a write blocks only above a count of 2^64 - 2.
   [[maybe_unused]] ssize_t written = write(event_fd_, &one, sizeof(one));
 }
 
@@ -210,7 +214,7 @@ std::string RingLibraryVersion() {
 #ifdef IO_URING_VERSION_MAJOR
   return absl::StrCat("liburing ", IO_URING_VERSION_MAJOR, ".", IO_URING_VERSION_MINOR);
 #else
-  return "liburing 2.3";  // the last one that does not say
+  return "liburing 2.3";  // the last version without these macros
 #endif
 }
 

@@ -1,9 +1,9 @@
-// The real ring: ring.h on io_uring. uring.cc makes it and keeps listeners,
-// uring_ops.cc writes requests, uring_turn.cc waits and reads completions,
-// uring_steps.cc goes on with operations of several steps.
+// The real ring: implements ring.h with io_uring. uring.cc makes the ring and manages
+// listeners, uring_ops.cc writes requests, uring_turn.cc waits for and reads completions,
+// and uring_steps.cc continues operations that have several steps.
 //
-// The descriptor table: 0..sessions-1 upstream (index = slot), then listeners,
-// then the wake event, then what accepts take.
+// The descriptor table has 0..sessions-1 for upstream connections (index = slot), then
+// listeners, then the wake event, then the descriptors of accepts.
 #pragma once
 
 #include <liburing.h>
@@ -27,10 +27,10 @@ namespace starling::uring {
 class UringRing final : public Ring {
  public:
   UringRing(const RingOptions& options, const RingFeatures& features);
-  // In the thread that called Start().
+  // Destroy it in the thread that called Start().
   ~UringRing() override;
 
-  absl::Status Init();  // Create()'s part that may fail
+  absl::Status Init();  // the part of Create() that can fail
   absl::Status Start() override;
 
   absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) override;
@@ -58,20 +58,20 @@ class UringRing final : public Ring {
   const RingFeatures& features() const override { return features_; }
 
  private:
-  // Steps inside an operation: user_data with the highest bit set, the step in
-  // the highest octet and a descriptor's, accept's or listener's index below.
+  // Steps inside an operation. Their user_data has the highest bit set, the step in the
+  // highest octet, and the index of a descriptor, an accept or a listener below.
   enum class Step : uint8_t {
-    kOpenSocket = 128,  // a socket into the table, by SOCKET or FILES_UPDATE
+    kOpenSocket = 128,  // puts a socket into the table, by SOCKET or FILES_UPDATE
     kOpenOption,
     kOpenConnect,
     kOpenHeader,
-    kOpenLocal,  // an OS descriptor to ask for the local address
-    kOpenClose,  // of what a failed attempt left in the table
+    kOpenLocal,  // installs an OS descriptor to query the local address
+    kOpenClose,  // closes the socket that a failed attempt left in the table
     kAccept,
     kAcceptLocal,
-    kAcceptTable,  // an ordinarily accepted socket into the table
-    kShutdown,     // an OS descriptor to shut down
-    kUnseen,       // part of a chain whose last member tells
+    kAcceptTable,  // puts an ordinarily accepted socket into the table
+    kShutdown,     // installs an OS descriptor to shut down
+    kUnseen,       // a member of a chain whose last member reports the result
     kListenerTable,
     kListenerClose,
     kWake,
@@ -80,27 +80,27 @@ class UringRing final : public Ring {
     return static_cast<uint64_t>(step) << 56 | index;
   }
 
-  // What is in flight on one side of a session: one of each kind at most.
+  // The operations in flight on one side of a session, at most one of each kind.
   enum Armed : uint8_t { kRecv = 1, kSend = 2, kPeek = 4, kShutdown = 8, kOpen = 16 };
 
-  // One side of a session. Kept by slot and not by descriptor: the kernel may
-  // give an accepted descriptor's index to the next client as soon as it is
-  // closed, while the slot is free only when everything on it has completed.
+  // One side of a session, by slot rather than by descriptor: the kernel may reuse the
+  // index of an accepted descriptor for the next client as soon as it is closed, but the
+  // slot is free only when all its operations have completed.
   struct Leg {
     uint8_t armed = 0;             // Armed
-    bool in_table : 1 = false;     // upstream: there is a socket at the slot's index
-    bool connecting : 1 = false;   // its chain runs in the kernel: a cancel may come too early
-    bool cancelled : 1 = false;    // while connecting
-    bool closing : 1 = false;      // CancelAndClose() is under way
-    bool cancel_held : 1 = false;  // a Cancel() waits in held_ for `armed` to end
-    Fd shutting = kNoFd;           // kShutdown: what is being shut down
-    uint32_t shutdown_of = 0;      // and the generation of who asked for it
+    bool in_table : 1 = false;     // upstream: the slot's index has a socket
+    bool connecting : 1 = false;   // the open chain is in the kernel: a cancel may come too early
+    bool cancelled : 1 = false;    // Cancel() was called while connecting
+    bool closing : 1 = false;      // CancelAndClose() is in flight
+    bool cancel_held : 1 = false;  // a Cancel() in held_ waits until `armed` is 0
+    Fd shutting = kNoFd;           // kShutdown: the descriptor to shut down
+    uint32_t shutdown_of = 0;      // kShutdown: the generation of its tag
   };
 
   struct Opening {
     Tag tag;
     bool want_local = false;
-    int os_fd = -1;  // where the socket is made as an ordinary one
+    int os_fd = -1;  // set if the socket was made as an ordinary one
     int32_t header = 0;
     int32_t result = 0;
     Endpoint local;
@@ -109,8 +109,8 @@ class UringRing final : public Ring {
   struct Accept {
     sockaddr_storage peer;
     socklen_t length = 0;
-    int os_fd = -1;            // accepted ordinarily, on its way into the table
-    int32_t table_index = -1;  // kAcceptTable: in an OS descriptor, out an index
+    int os_fd = -1;            // an ordinarily accepted socket on its way into the table
+    int32_t table_index = -1;  // kAcceptTable: the kernel replaces the OS descriptor by an index
     Fd accepted = kNoFd;
     bool look_up_local = false;
     Tag tag;
@@ -119,8 +119,8 @@ class UringRing final : public Ring {
 
   struct Listener {
     bool used = false;
-    bool look_up_local = false;  // it is a wildcard and the address called is wanted
-    int os_fd = -1;              // until it is in the table
+    bool look_up_local = false;  // bound to a wildcard, and accepts report the local address
+    int os_fd = -1;              // until the socket is in the table
     Endpoint local;
   };
 
@@ -171,8 +171,8 @@ class UringRing final : public Ring {
   int ring_index_ = -1;  // the registered ring descriptor
   std::thread::id owner_;
   int event_fd_ = -1;
-  uint64_t event_value_ = 0;  // what the READ of the event writes
-  uint8_t peeked_ = 0;        // what all peeks write
+  uint64_t event_value_ = 0;  // the READ of the wake event writes here
+  uint8_t peeked_ = 0;        // all peeks write here
 
   std::array<BufferRing, 2> buffers_;
   std::vector<Leg> legs_;          // two a slot: the client's, the backend's
@@ -180,10 +180,10 @@ class UringRing final : public Ring {
   std::vector<Accept> accepts_;
   std::vector<uint32_t> free_accepts_;
   std::vector<Listener> listeners_;
-  std::vector<Tag> held_;            // Cancel()s whose requests have not ended
-  std::vector<Completion> at_once_;  // completions that needed no kernel
+  std::vector<Tag> held_;            // Cancel()s whose operations have not ended
+  std::vector<Completion> at_once_;  // completions that did not need the kernel
   uint32_t in_use_ = 0;
-  uint32_t last_batch_ = 0;  // completions of the turn before
+  uint32_t last_batch_ = 0;  // completions of the previous turn
 
   std::array<uint64_t, 64> counts_{};  // by operation
   uint64_t enters_ = 0;
@@ -194,7 +194,7 @@ class UringRing final : public Ring {
 // A BufferId is the kernel's 16-bit buffer id: the group is its highest bit.
 inline constexpr uint32_t kIdsPerGroup = 32768;
 
-// The process cannot go on: a bug of ours or of the kernel's.
+// Ends the process because of a bug in the gateway or the kernel.
 [[noreturn]] void Die(const char* what, int error);
 
 }  // namespace starling::uring

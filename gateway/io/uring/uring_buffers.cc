@@ -39,21 +39,21 @@ absl::Status BufferRing::Register(io_uring* queue, uint16_t group, uint32_t firs
   ring_ = static_cast<io_uring_buf_ring*>(Map(count * sizeof(io_uring_buf)));
   memory_ = static_cast<uint8_t*>(Map(static_cast<size_t>(count) * size));
   if (ring_ == nullptr || memory_ == nullptr) {
-    return LimitError("memory of the receive buffers", ENOMEM, count);
+    return LimitError("cannot allocate the receive buffers", ENOMEM, count);
   }
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<uint64_t>(ring_);
   registration.ring_entries = count;
   registration.bgid = group;
   const int result = io_uring_register_buf_ring(queue, &registration, 0);
-  if (result != 0) return LimitError("registering the receive buffers", -result, count);
+  if (result != 0) return LimitError("cannot register the receive buffers", -result, count);
   for (uint32_t i = 0; i < count; ++i) Post(first_id + i);
   return absl::OkStatus();
 }
 
 void BufferRing::Post(uint32_t id) {
   io_uring_buf* entry = &ring_->bufs[tail_ & (count_ - 1)];
-  // Field by field: the last of entry 0 is the ring's tail.
+  // Sets the fields one by one, because the last field of entry 0 is the ring's tail.
   entry->addr = reinterpret_cast<uint64_t>(At(id).data());
   entry->len = size_;
   entry->bid = static_cast<uint16_t>(id);

@@ -1,5 +1,5 @@
-// One group of receive buffers that the kernel takes from (a provided buffer
-// ring). Hand-out is first in, first out.
+// A group of receive buffers from which the kernel takes (a provided buffer ring), first
+// in, first out.
 #pragma once
 
 #include <liburing.h>
@@ -14,13 +14,13 @@ namespace starling::uring {
 class BufferRing {
  public:
   BufferRing() = default;
-  // Only after the ring that it is registered with has gone.
+  // Destroy it only after the ring that it is registered with.
   ~BufferRing();
   BufferRing(const BufferRing&) = delete;
   BufferRing& operator=(const BufferRing&) = delete;
 
-  // `count` is a power of two up to 32768, or 0 for a group that does not exist.
-  // The kernel will name the buffers first_id, first_id + 1 ...
+  // `count` is a power of two up to 32768, or 0 for no group. The kernel will call the
+  // buffers first_id, first_id + 1 ...
   absl::Status Register(io_uring* queue, uint16_t group, uint32_t first_id, uint32_t count,
                         uint32_t size);
 
@@ -29,7 +29,7 @@ class BufferRing {
   std::span<uint8_t> At(uint32_t id) {
     return {memory_ + static_cast<size_t>(id - first_id_) * size_, size_};
   }
-  // The kernel has filled one.
+  // Call when the kernel has filled a buffer.
   void Taken() { ++out_; }
   void Return(uint32_t id);
 

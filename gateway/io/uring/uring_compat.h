@@ -1,6 +1,6 @@
-// What the kernel's io_uring interface has beyond Debian's liburing 2.3. The
-// names are the kernel's own, in our style, so that a newer liburing.h does not
-// clash; the layout is ABI and never changes.
+// Parts of the kernel's io_uring interface that Debian's liburing 2.3 lacks. The names
+// are the kernel's in this project's style, so that they do not clash with a newer
+// liburing.h. The layout is ABI and never changes.
 #pragma once
 
 #include <liburing.h>
@@ -18,7 +18,7 @@ inline constexpr uint32_t kSocketSetsockopt = 3;  // SOCKET_URING_OP_SETSOCKOPT
 // Feature bits (struct io_uring_params).
 inline constexpr uint32_t kFeatMinTimeout = 1u << 15;  // IORING_FEAT_MIN_TIMEOUT, 6.12
 
-// struct io_uring_getevents_arg with the field that 6.12 put where padding was.
+// struct io_uring_getevents_arg with the field that Linux 6.12 added in place of padding.
 struct GeteventsArg {
   uint64_t sigmask;
   uint32_t sigmask_size;
@@ -27,8 +27,8 @@ struct GeteventsArg {
 };
 static_assert(sizeof(GeteventsArg) == sizeof(io_uring_getevents_arg));
 
-// The fields of a setsockopt by URING_CMD lie in these unions of the request:
-// level and optname in `addr`, optlen in `file_index`, optval in `addr3`.
+// Sets the fields for setsockopt by URING_CMD, which are in unions of the request: level
+// and optname in `addr`, optlen in `file_index`, optval in `addr3`.
 inline void SetSocketOption(io_uring_sqe* sqe, uint32_t level, uint32_t name, const int* value) {
   sqe->cmd_op = kSocketSetsockopt;
   sqe->addr = static_cast<uint64_t>(name) << 32 | level;

@@ -1,5 +1,5 @@
-// The conformance suite on the real ring, and what is true of it alone: which
-// operations the switches change, limits, waking a thread that waits.
+// Runs the conformance suite on the real ring, and tests its own properties: which
+// operations the feature switches change, limits, and waking a waiting thread.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@
 namespace starling {
 namespace {
 
-constexpr int kPatience = 5000;  // ms; only what never comes waits so long
+constexpr int kPatience = 5000;  // ms; only a failing test waits this long
 
 SocketAddress NameOf(int fd) {
   sockaddr_storage storage{};
@@ -29,7 +29,7 @@ SocketAddress NameOf(int fd) {
   return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length);
 }
 
-// The peer's ends are ordinary non-blocking sockets; a PeerId is a descriptor.
+// Uses ordinary non-blocking sockets for the peers; a PeerId is a descriptor.
 class SocketHarness final : public RingHarness {
  public:
   ~SocketHarness() override {
@@ -92,7 +92,7 @@ class SocketHarness final : public RingHarness {
         all.append(part, 0, size);
         continue;
       }
-      // A while in which the kernel delivers what is under way.
+      // Gives the kernel time to deliver octets in flight.
       pollfd ready{peer, POLLIN, 0};
       if (size == 0 || errno != EAGAIN || poll(&ready, 1, 20) <= 0) break;
     }
@@ -172,8 +172,8 @@ Completion WaitFor(Ring& ring, Op op) {
   return {};
 }
 
-// One connection in (to a wildcard) and one out, both with local addresses, then
-// a flood of completions; what was submitted for it.
+// Makes one connection in (to a wildcard) and one out, both with local addresses, then a
+// flood of completions. Returns the counts of submitted operations.
 Counts SubmittedWith(const RingFeatures& features) {
   SocketHarness harness;
   RingOptions options;
@@ -234,19 +234,20 @@ TEST(UringFeaturesTest, EachSwitchChangesWhatIsSubmitted) {
   for (const Switch& one : kSwitches) {
     SCOPED_TRACE(one.counted);
     EXPECT_EQ(none[one.counted], 0u);
-    if (!(probe.features.*one.field)) continue;  // this kernel does not offer it
+    if (!(probe.features.*one.field)) continue;  // this kernel does not have it
     EXPECT_GT(all[one.counted], 0u);
     RingFeatures without = probe.features;
     without.*one.field = false;
     EXPECT_EQ(SubmittedWith(without)[one.counted], 0u);
   }
-  // Without the two the sockets are made outside and put into the table.
+  // Without the two features, the ring makes the sockets outside and puts them into the
+  // table.
   EXPECT_EQ(all["FILES_UPDATE"], 0u);
   EXPECT_EQ(none["FILES_UPDATE"], 2u);
   EXPECT_EQ(none["SOCKET"], 0u);
 }
 
-// What is not asked for costs nothing.
+// The local address costs nothing if nobody asks for it.
 TEST(UringFeaturesTest, AcceptWithoutALocalAddressIsOneOperation) {
   for (const RingFeatures& features : {RingFeatures(), RingFeatures::None()}) {
     SocketHarness harness;
@@ -290,7 +291,7 @@ TEST(UringTest, AnAcceptTooManyIsRefused) {
   EXPECT_EQ(second.result, -EBUSY);
 }
 
-// What was not ended is reset, from the address that it was to come from.
+// Closing an open data connection resets it, and it comes from the requested address.
 TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
   for (const bool ended : {false, true}) {
     auto ring = Ring::Create({});
@@ -331,7 +332,7 @@ TEST(UringTest, WakeEndsAWaitWithoutADeadline) {
   auto ring = Ring::Create({});
   ASSERT_TRUE(ring.ok());
   std::atomic<bool> stopped{false};
-  // The thread either waits already or finds the wake-up when it comes to it.
+  // The thread either waits already or finds the wake-up when it begins to wait.
   std::thread worker([&] {
     EXPECT_TRUE((*ring)->Start().ok());
     std::vector<Completion> out;

@@ -1,5 +1,5 @@
-// Writes requests. Each public function here is one of ring.h's operations and
-// leads to one completion; uring_turn.cc follows the steps in between.
+// Writes requests. Each public function is an operation of ring.h and leads to one
+// completion; uring_steps.cc does the steps in between.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 namespace starling::uring {
 namespace {
 
-constexpr int kOn = 1;  // what socket options are set to
+constexpr int kOn = 1;  // the value of socket options
 
 template <typename T>
 uint64_t Address(T* pointer) {
@@ -23,7 +23,7 @@ uint64_t Address(T* pointer) {
 
 }  // namespace
 
-// Chains must be submitted whole: room for all of their requests is made first.
+// Makes room for a whole chain first, because its requests must be submitted together.
 void UringRing::Reserve(uint32_t requests) {
   while (queue_.sq.sqe_tail - io_uring_smp_load_acquire(queue_.sq.khead) + requests >
          queue_.sq.ring_entries) {
@@ -93,14 +93,16 @@ void UringRing::ArmAccept(Fd listener, Tag tag) {
   sqe->addr = Address(&accept.peer);
   sqe->addr2 = Address(&accept.length);
   if (from.look_up_local && !features_.fixed_fd_install) {
-    sqe->accept_flags = SOCK_CLOEXEC;  // an ordinary one, which can be asked
+    sqe->accept_flags = SOCK_CLOEXEC;  // an ordinary socket, to query its local address
   } else {
-    // By hand: liburing 2.3's helper adds 1 to this and asks for none at all.
+    // Set directly: the helper in liburing 2.3 adds 1 to this value, which then means no
+    // table entry.
     sqe->file_index = IORING_FILE_INDEX_ALLOC;
   }
 }
 
-// The table cannot set TCP_NODELAY or tell a local address in older kernels.
+// Older kernels cannot set TCP_NODELAY on sockets in the table or report their local
+// address.
 bool UringRing::WantsOrdinarySocket(const SocketAddress& address, bool want_local) const {
   return !address.is_unix() &&
          (!features_.socket_options || (want_local && !features_.fixed_fd_install));
@@ -118,7 +120,7 @@ bool UringRing::MakeDataSocket(const SocketAddress& address, const Endpoint& sou
   if (!MakeOrdinarySocket(address, opening)) return false;
   const linger reset{.l_onoff = 1, .l_linger = 0};
   setsockopt(opening->os_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-  // Without this a port would be taken that no other connection could have.
+  // Without this option, the bind would reserve a port for this connection alone.
   setsockopt(opening->os_fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &kOn, sizeof(kOn));
   Endpoint from = source;
   from.port = 0;
@@ -151,7 +153,8 @@ void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<cons
   RequestOpening(fd, address, header);
 }
 
-// An ordinary socket: what is set and bound here the table cannot.
+// Makes an ordinary socket, because sockets in the table cannot be bound or get these
+// options.
 void UringRing::OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) {
   Opening& opening = BeginOpening(fd, tag);
   if (!MakeDataSocket(address, source, &opening)) {
@@ -172,8 +175,8 @@ void UringRing::RequestOpening(Fd fd, const SocketAddress& address,
   leg.cancelled = false;
   ++in_use_;
 
-  // A failing member completes for the whole chain: the rest is skipped. An
-  // option that cannot be set (hard link) is no reason to fail.
+  // A failing member completes for the whole chain, and the kernel skips the rest. A hard
+  // link lets the chain continue if the option cannot be set.
   constexpr uint8_t kNext = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
   Reserve(4);
   if (opening.os_fd >= 0) {
@@ -220,7 +223,7 @@ void UringRing::Peek(Fd fd, Tag tag) {
   io_uring_sqe* sqe = Request(IORING_OP_RECV, fd, IOSQE_FIXED_FILE, Pack(tag));
   sqe->addr = Address(&peeked_);
   sqe->len = 1;
-  sqe->msg_flags = MSG_PEEK | MSG_DONTWAIT;  // without the latter it would wait
+  sqe->msg_flags = MSG_PEEK | MSG_DONTWAIT;  // without MSG_DONTWAIT it would wait
 }
 
 void UringRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
@@ -231,9 +234,9 @@ void UringRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
   sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
 }
 
-// The kernel always hands SHUTDOWN to a thread of its own, which costs a worker more
-// than all else of a session's end. To borrow a descriptor of the process for a moment
-// is done on the spot.
+// The kernel runs SHUTDOWN in a thread of its own, which costs a worker more than
+// everything else at a session's end. Installing an OS descriptor and calling shutdown(2)
+// avoids that.
 void UringRing::ShutdownWrite(Fd fd, Tag tag) {
   Arm(kShutdown, tag);
   if (!features_.fixed_fd_install) return RequestShutdown(fd, tag);
@@ -247,9 +250,9 @@ void UringRing::RequestShutdown(Fd fd, Tag tag) {
   Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE, Pack(tag))->len = SHUT_WR;
 }
 
-// The kernel executes it while it takes the request, so no later close can overtake it.
-// Installing a descriptor for setsockopt(2) instead would help no kernel: that needs 6.8, and
-// this 6.7.
+// The kernel executes the request while it takes it, so no later close can overtake it.
+// Installing an OS descriptor for setsockopt(2) would help no kernel, because that needs
+// 6.8, and this 6.7.
 void UringRing::Acknowledge(Fd fd) {
   if (!features_.socket_options) return;
   io_uring_sqe* sqe = Request(IORING_OP_URING_CMD, fd, IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS,
@@ -261,9 +264,9 @@ void UringRing::RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data
   Request(IORING_OP_ASYNC_CANCEL, -1, flags, user_data)->addr = target;
 }
 
-// By user_data, which the kernel finds by hashing; by descriptor it walks over
-// all that is armed in the ring (with 5000 receives armed a cancel and close was
-// 13 times as dear). Only what can wait is in the list.
+// Cancels by user_data, which the kernel finds by hashing. To cancel by descriptor, it
+// would walk over all armed operations (with 5000 armed receives, a cancel and close was
+// 13 times as expensive). The list has only operations that can wait.
 uint32_t UringRing::CancelTargets(Tag tag, std::array<uint64_t, 4>* targets) {
   const Leg& leg = LegOf(tag);
   uint32_t count = 0;
@@ -313,8 +316,8 @@ void UringRing::CancelAndClose(Fd fd, Tag tag) {
     RequestCancel(targets[i], kThen, StepData(Step::kUnseen, 0));
   }
   if (leg.connecting) {
-    // A connect that the cancel came too early for is ended by this. It runs in
-    // a thread of the kernel's and doubles the cost, so only where it is needed.
+    // This ends a connect for which the cancel came too early. It runs in a kernel thread
+    // and doubles the cost, so the ring uses it only where it is needed.
     Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE | kThen, StepData(Step::kUnseen, 0))->len =
         SHUT_RDWR;
   }
@@ -325,7 +328,7 @@ void UringRing::RequestClose(Fd fd, uint64_t user_data) {
   Request(IORING_OP_CLOSE, 0, 0, user_data)->file_index = fd + 1;
 }
 
-// The kernel reads the descriptor from there and writes the index that it chose.
+// The kernel reads the OS descriptor from `descriptor` and writes the chosen index there.
 void UringRing::RequestTableEntry(int32_t* descriptor, uint32_t accept) {
   io_uring_sqe* sqe = Request(IORING_OP_FILES_UPDATE, -1, 0, StepData(Step::kAcceptTable, accept));
   sqe->addr = Address(descriptor);

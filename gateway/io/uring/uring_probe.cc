@@ -33,8 +33,7 @@ constexpr char kSysctlRemedy[] =
     "the gateway's group into kernel.io_uring_group";
 constexpr char kKernelRemedy[] = "Linux 6.1 or newer is needed, built with CONFIG_IO_URING";
 
-// For the wording only: whether the release is 6.1 or newer is never asked to
-// find out what the kernel can do.
+// Only for messages: nothing decides by the release what the kernel can do.
 bool AtLeast(const std::string& release, int major, int minor) {
   int have_major = 0;
   int have_minor = 0;
@@ -51,7 +50,7 @@ RingUnavailable Cause(const ProbeFacts& facts) {
       }
       return RingUnavailable::kSeccomp;
     case ENOSYS:
-      // The file exists only where the system calls do (6.6 and newer).
+      // Since 6.6 this file exists exactly if the kernel has the system calls.
       if (facts.sysctl >= 0) return RingUnavailable::kSeccomp;
       if (facts.seccomp && AtLeast(facts.release, 6, 1) && !AtLeast(facts.release, 6, 6)) {
         return RingUnavailable::kSeccomp;
@@ -89,14 +88,14 @@ ProbeFacts Gather(const std::string& call, int error) {
 
 RingProbe Failure(const std::string& call, int result) { return Explain(Gather(call, -result)); }
 
-// What the floor of 6.1 has; each is tried or asked for, so that a kernel with
-// features taken out is recognized, too.
+// Returns what the kernel lacks of 6.1. Tries or queries each feature, to recognise
+// kernels that were built without some.
 std::optional<RingProbe> Missing(io_uring* queue, const io_uring_probe& probe) {
   constexpr uint32_t kNeeded = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE |
                                IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP | IORING_FEAT_LINKED_FILE;
   if ((queue->features & kNeeded) != kNeeded) {
-    return Failure(absl::StrCat("io_uring_setup gave features 0x", absl::Hex(queue->features),
-                                " where 0x", absl::Hex(kNeeded), " are needed"),
+    return Failure(absl::StrCat("io_uring_setup: has features 0x", absl::Hex(queue->features),
+                                ", needs 0x", absl::Hex(kNeeded)),
                    -EOPNOTSUPP);
   }
   for (int operation : {IORING_OP_ACCEPT, IORING_OP_SOCKET, IORING_OP_CONNECT, IORING_OP_SEND,
@@ -122,7 +121,7 @@ std::optional<RingProbe> Missing(io_uring* queue, const io_uring_probe& probe) {
   return std::nullopt;
 }
 
-// A socket in the table and TCP_NODELAY on it, as upstream connections get it.
+// Sets TCP_NODELAY on a socket in the table, as upstream connections do.
 bool SocketOptionsWork(io_uring* queue) {
   static constexpr int kOn = 1;
   io_uring_sqe* socket = &queue->sq.sqes[0];
@@ -173,7 +172,7 @@ RingProbe Explain(const ProbeFacts& facts) {
       break;
     case RingUnavailable::kOther:
     case RingUnavailable::kNo:
-      remedy = "an unexpected answer of the kernel";
+      remedy = "the kernel gave an unexpected answer";
       break;
   }
   probe.message = absl::StrCat("io_uring is not available: ", facts.call, ": ",

@@ -1,5 +1,4 @@
-// Why io_uring cannot be used, from what was seen; ProbeRing() (ring.h) gathers
-// the facts.
+// Explains why io_uring is not available. ProbeRing() (ring.h) gathers the facts.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +9,16 @@
 namespace starling::uring {
 
 struct ProbeFacts {
-  std::string call;        // what was tried
-  int error = 0;           // the errno that came back
-  int sysctl = -1;         // kernel.io_uring_disabled; -1: there is no such file
-  bool seccomp = false;    // a filter is on this thread
+  std::string call;        // the call that failed
+  int error = 0;           // its errno
+  int sysctl = -1;         // kernel.io_uring_disabled; -1: the file does not exist
+  bool seccomp = false;    // this thread has a seccomp filter
   bool sys_admin = false;  // CAP_SYS_ADMIN is effective
   std::string release;     // uname -r
   uint64_t memlock = 0;    // RLIMIT_MEMLOCK, octets
 };
 
-// Tells the causes apart; the message says what was tried, what came back and
-// what to do.
+// Finds the cause. The message names the failed call, its error, and the remedy.
 RingProbe Explain(const ProbeFacts& facts);
 
 }  // namespace starling::uring

@@ -69,7 +69,7 @@ TEST(UringProbeTest, TellsCausesApartAndNamesTheRemedy) {
   }
 }
 
-// In a process of its own: a filter as a container runtime would install it.
+// Runs in a separate process, with a filter as container runtimes install it.
 [[noreturn]] void ProbeUnderFilter(uint32_t error) {
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

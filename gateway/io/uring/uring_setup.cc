@@ -12,7 +12,7 @@
 namespace starling::uring {
 namespace {
 
-// io_uring_register answers -1 and errno in some versions of liburing and a
+// io_uring_register returns -1 and sets errno in some versions of liburing, and returns a
 // negative errno in others.
 int Register(io_uring* queue, unsigned operation, const void* argument, unsigned count) {
   const int result = io_uring_register(queue->ring_fd, operation, argument, count);
@@ -42,7 +42,7 @@ int SetUpQueues(uint32_t submissions, uint32_t completions, bool* defer_taskrun,
     if (result != -EINVAL) break;
   }
   if (result != 0) return result;
-  // Requests are submitted in the order in which they are written.
+  // Submits requests in the order in which they are written.
   for (uint32_t i = 0; i < queue->sq.ring_entries; ++i) queue->sq.array[i] = i;
   return 0;
 }
@@ -58,7 +58,7 @@ int RegisterRestrictions(io_uring* queue, const RingFeatures& features) {
   auto allow = [&list](uint16_t kind, uint8_t value) {
     io_uring_restriction restriction{};
     restriction.opcode = kind;
-    restriction.sqe_op = value;  // one of a union of three octets
+    restriction.sqe_op = value;  // a union of three one-octet fields
     list.push_back(restriction);
   };
   for (uint8_t operation : {IORING_OP_ACCEPT, IORING_OP_SOCKET, IORING_OP_CONNECT, IORING_OP_SEND,
@@ -71,8 +71,8 @@ int RegisterRestrictions(io_uring* queue, const RingFeatures& features) {
   allow(IORING_RESTRICTION_SQE_FLAGS_ALLOWED, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT |
                                                   IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
                                                   IOSQE_CQE_SKIP_SUCCESS);
-  // Giving the ring's own descriptor back at the end is all that is registered
-  // later; descriptors are put into the table by FILES_UPDATE.
+  // The only later registration is to return the ring's own descriptor at the end.
+  // FILES_UPDATE puts descriptors into the table.
   allow(IORING_RESTRICTION_REGISTER_OP, IORING_UNREGISTER_RING_FDS);
   return Register(queue, IORING_REGISTER_RESTRICTIONS, list.data(), list.size());
 }
@@ -98,10 +98,9 @@ absl::Status LimitError(const std::string& what, int error, uint64_t entries) {
       absl::StrCat("io_uring: ", what, " (", entries, " entries): ", strerror(error));
   switch (error) {
     case EMFILE:
-      absl::StrAppend(&message, "; the descriptor table of a worker may have as many entries as a ",
-                      "process may have open files, which is ", Limit(RLIMIT_NOFILE),
-                      " (RLIMIT_NOFILE): raise it (ulimit -n, LimitNOFILE=) or lower the limit of ",
-                      "sessions");
+      absl::StrAppend(&message, "; the limit of open files (RLIMIT_NOFILE), ", Limit(RLIMIT_NOFILE),
+                      ", also limits the descriptor table of a worker: raise it (ulimit -n, ",
+                      "LimitNOFILE=) or lower the limit of sessions");
       break;
     case ENOMEM:
     case EAGAIN:

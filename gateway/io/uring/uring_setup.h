@@ -1,6 +1,6 @@
-// Makes and arms an io_uring instance: queues, descriptor table, restrictions.
-// Calls that Debian's liburing lacks are made by io_uring_register directly.
-// All return 0 or a negative errno.
+// Sets up an io_uring instance: queues, descriptor table, restrictions. Uses
+// io_uring_register directly where Debian's liburing lacks a function. Integer results
+// are 0 or a negative errno.
 #pragma once
 
 #include <liburing.h>
@@ -14,28 +14,27 @@
 
 namespace starling::uring {
 
-// A disabled ring. Steps down from DEFER_TASKRUN to COOP_TASKRUN to neither
-// where the kernel refuses; `defer_taskrun` says what is wanted and becomes what
-// there is.
+// Makes a disabled ring. If the kernel refuses DEFER_TASKRUN, tries COOP_TASKRUN, then
+// neither. `defer_taskrun` says whether to try it, and becomes whether the ring has it.
 int SetUpQueues(uint32_t submissions, uint32_t completions, bool* defer_taskrun, io_uring* queue);
 
-// An empty descriptor table of `size`; indices that the kernel chooses (accepts)
-// are taken from `first` to its end.
+// Makes an empty descriptor table of `size`. For accepts, the kernel chooses indices from
+// `first` to the end.
 int RegisterTable(io_uring* queue, uint32_t size, uint32_t first);
 
-// Only what the gateway submits, from when the ring is enabled. Once a ring.
+// Restricts the ring to the gateway's operations once it is enabled. Once per ring.
 int RegisterRestrictions(io_uring* queue, const RingFeatures& features);
 
-// Saves a look-up of the ring's descriptor in each call; its index, valid in the
-// calling thread only.
+// Registers the ring's own descriptor, which saves a look-up in each call. Returns its
+// index, valid in the calling thread only, or a negative errno.
 int RegisterRingDescriptor(io_uring* queue);
 void UnregisterRingDescriptor(io_uring* queue, int index);
 
-// In the thread that will submit.
+// Call in the thread that will submit.
 int Enable(io_uring* queue);
 
-// The memory lock and open file limits for messages: what failed, why, and the
-// limit that has to be raised.
+// An error that says what failed, why, and which limit to raise (locked memory or open
+// files).
 absl::Status LimitError(const std::string& what, int error, uint64_t entries);
 
 }  // namespace starling::uring

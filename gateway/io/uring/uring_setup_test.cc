@@ -21,7 +21,7 @@ class UringSetupTest : public testing::Test {
   }
   void TearDown() override { io_uring_queue_exit(&queue_); }
 
-  // The result of one request.
+  // Submits one request and returns its result.
   int Submit(uint8_t operation, uint8_t flags) {
     io_uring_sqe* sqe = &queue_.sq.sqes[*queue_.sq.ktail & queue_.sq.ring_mask];
     memset(sqe, 0, sizeof(*sqe));
@@ -46,7 +46,7 @@ TEST_F(UringSetupTest, NothingIsSubmittedBeforeTheRingIsEnabled) {
 TEST_F(UringSetupTest, RestrictionsLeaveOnlyWhatTheGatewaySubmits) {
   ASSERT_EQ(RegisterRestrictions(&queue_, RingFeatures::None()), 0);
   ASSERT_EQ(Enable(&queue_), 0);
-  // Allowed, though there is nothing at that index to receive from.
+  // The operation is allowed, although the index has no socket.
   EXPECT_EQ(Submit(IORING_OP_RECV, IOSQE_FIXED_FILE), -EBADF);
   for (uint8_t operation :
        {IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_UNLINKAT,
@@ -77,7 +77,7 @@ TEST_F(UringSetupTest, TheRingDescriptorCanBeGivenBackUnderRestrictions) {
   ASSERT_EQ(RegisterRestrictions(&queue_, RingFeatures::None()), 0);
   ASSERT_EQ(Enable(&queue_), 0);
   UnregisterRingDescriptor(&queue_, index);
-  // The place is free again: a thread has 16 of them only.
+  // The place is free again; a thread has only 16.
   for (int i = 0; i < 32; ++i) {
     io_uring other{};
     bool defer_taskrun = false;

@@ -1,5 +1,5 @@
-// Operations of several steps: opening an upstream connection, accepting,
-// cancelling and closing.
+// Continues operations that have several steps: opening an upstream connection,
+// accepting, cancelling and closing.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,8 +20,8 @@ Endpoint LocalOf(int os_fd) {
 
 }  // namespace
 
-// Of the chain in the kernel exactly one member completes: the one that failed
-// or the last one. Only an option that could not be set completes beside it.
+// Exactly one member of the chain in the kernel completes: the failed one or the last
+// one. In addition, the option completes if it could not be set.
 void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completion>& out) {
   Opening& opening = openings_[fd];
   if (step == Step::kOpenOption) return;
@@ -58,11 +58,11 @@ void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completio
   }
 }
 
-// The socket of a chain that broke is still in the table.
+// Cleans up after a failed chain, whose socket is still in the table.
 void UringRing::OpenFailed(Fd fd, int32_t error, std::vector<Completion>& out) {
   Opening& opening = openings_[fd];
   Leg& leg = LegOf(opening.tag);
-  // Part of a header was written, or the socket was closed under the connect.
+  // The header was sent only in part, or the socket was closed during the connect.
   if (error >= 0) error = -ECONNRESET;
   if (leg.cancelled || leg.closing || !leg.in_table) error = -ECANCELED;
   if (leg.closing || !leg.in_table) {
@@ -80,8 +80,8 @@ void UringRing::OpenEnded(Fd fd, int32_t result, std::vector<Completion>& out) {
   Ended(kOpen, {.tag = opening.tag, .result = result, .local = opening.local}, out);
 }
 
-// A cancel may come between a chain's socket and its connect, when there is
-// nothing to find: it is tried again until the chain has ended.
+// A cancel may come between the socket and the connect of a chain, when the kernel finds
+// nothing to cancel. The ring repeats it until the chain has ended.
 void UringRing::CancelSent(Tag tag, std::vector<Completion>& out) {
   Leg& leg = LegOf(tag);
   if (leg.armed == 0) {
@@ -108,7 +108,7 @@ void UringRing::Closed(Tag tag, int32_t result, std::vector<Completion>& out) {
   } else if (leg.in_table) {
     LeaveTable(leg);
   } else {
-    result = 0;  // the attempt to open failed meanwhile and left nothing to close
+    result = 0;  // the open failed in the meantime and left nothing to close
   }
   out.push_back({.tag = tag, .result = result});
 }
@@ -131,7 +131,8 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
       }
       return;
     case Step::kAcceptLocal:
-      // Without a descriptor to ask, the client is served with its address unknown.
+      // Without an OS descriptor, the gateway serves the client without its local
+      // address.
       if (result >= 0) {
         accept.local = LocalOf(result);
         close(result);
@@ -151,7 +152,8 @@ void UringRing::ShutdownStep(uint32_t index, int32_t result, std::vector<Complet
   const SocketSide side = index % 2 == 1 ? SocketSide::kOpened : SocketSide::kAccepted;
   const Tag tag{Op::kShutdown, index / 2, leg.shutdown_of, side};
   if (result < 0) {
-    // No descriptor can be had now; unless it is closed already, the slow way will do.
+    // There is no free OS descriptor: uses the slow way, unless the socket is closed
+    // already.
     if (!leg.closing) return RequestShutdown(leg.shutting, tag);
     Ended(kShutdown, {.tag = tag, .result = result}, out);
     return;

@@ -1,4 +1,4 @@
-// Submits, waits, and turns the kernel's completions into the ring's.
+// Submits, waits, and translates the kernel's completions into the ring's.
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,10 +10,10 @@
 namespace starling::uring {
 namespace {
 
-// Rounds of steps inside operations before Turn() gives its caller a chance to
-// look at the clock, although nothing has completed.
+// After this many rounds of steps inside operations Turn() returns without a completion,
+// so that its caller can look at the clock.
 constexpr int kMaxRounds = 64;
-// After a turn with so many completions the next one waits a little for a batch.
+// After a turn with this many completions, the next one waits a little for a batch.
 constexpr uint32_t kFlood = 32;
 constexpr uint32_t kFloodBatch = 8;
 constexpr uint32_t kFloodMicros = 20;
@@ -32,7 +32,7 @@ int UringRing::Enter(uint32_t wait_for, uint32_t flags, const void* argument, si
   return result == -1 ? -errno : result;
 }
 
-// Completions stay where they are.
+// Submits and leaves the completions in the queue.
 void UringRing::Flush() {
   const int result = Enter(0, 0, nullptr, 0);
   if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
@@ -79,11 +79,11 @@ void UringRing::Turn(MonoTime deadline, std::vector<Completion>& out) {
   last_batch_ = static_cast<uint32_t>(out.size() - before);
 }
 
-// All completions there are, and those that did not fit into the queue.
+// Handles all completions, including those that did not fit into the queue.
 void UringRing::Drain(std::vector<Completion>& out) {
   constexpr uint32_t kBatch = 64;
   std::array<io_uring_cqe, kBatch> batch;
-  // One that keeps completing at once must not keep the turn from ending.
+  // The limit ends the turn even if operations keep completing at once.
   for (uint32_t left = 4 * queue_.cq.ring_entries; left > 0;) {
     const uint32_t head = *queue_.cq.khead;
     const uint32_t count =
@@ -95,7 +95,8 @@ void UringRing::Drain(std::vector<Completion>& out) {
       --left;
       continue;
     }
-    // Copied out first: handling one may submit, which needs room there.
+    // Copies completions first, because handling one may submit, which needs room in the
+    // queue.
     for (uint32_t i = 0; i < count; ++i) {
       batch[i] = queue_.cq.cqes[(head + i) & queue_.cq.ring_mask];
     }
@@ -177,7 +178,7 @@ void UringRing::HandleStep(Step step, uint32_t index, int32_t result,
   }
 }
 
-// The last of a leg's operations lets the cancel that waited for it end.
+// When the last operation of a side ends, completes the cancel that waits for it.
 void UringRing::Ended(Armed kind, const Completion& completion, std::vector<Completion>& out) {
   out.push_back(completion);
   Leg& leg = LegOf(completion.tag);
