@@ -1,6 +1,5 @@
-"""The rows of the matrix of attacks (test_attack_matrix.py): how each is tried on a
-protocol, given what its clients say (protocol_profiles.py). A function's result is what the table
-says of it."""
+"""The rows of the matrix of attacks (test_attack_matrix.py): functions that try an attack on a
+protocol, given its profile (protocol_profiles.py). Each returns the text for the table."""
 
 import contextlib
 import re

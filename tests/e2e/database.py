@@ -1,12 +1,11 @@
-"""A real PostgreSQL in a private folder, with the settings of deploy/RECIPES.md, and
-its protocol's messages written by hand for clients that do what no library does.
+"""A real PostgreSQL in a private folder, with the settings of deploy/RECIPES.md, and functions
+that build PostgreSQL's messages by hand, to send what no library sends.
 
     with Database() as database:
         database.port
 
-There is one user with a database, who logs in by SCRAM. On leaving, all is stopped and
-removed.
-"""
+It has one user with a database, who logs in by SCRAM. Leaving the context stops and removes
+everything."""
 
 import ctypes
 import os

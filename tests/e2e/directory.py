@@ -1,12 +1,11 @@
-"""A real slapd in a private folder, with the settings of deploy/RECIPES.md, and
-LDAP's messages written by hand (RFC 4511) for clients that do what no library does.
+"""A real slapd in a private folder, with the settings of deploy/RECIPES.md, and functions that
+build LDAP's messages by hand (RFC 4511), to send what no library sends.
 
     with Directory() as directory:
         directory.port
 
-It takes PROXY headers on that port (pldap://). What a gateway must not use is there as
-well, to show why: a port without them (ldap://) and a Unix socket (ldapi://).
-"""
+It expects PROXY headers on that port (pldap://). To show why a gateway must not use them, it
+also has a port without PROXY headers (ldap://) and a Unix socket (ldapi://)."""
 
 import os
 import re

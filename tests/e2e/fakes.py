@@ -1,5 +1,5 @@
-"""Backends that do as a test says: they echo, keep silent, greet late or close
-in the middle. One thread with an event loop a backend."""
+"""Fake backends with the behaviour that a test asks for: they echo, keep silent, greet late or
+close in the middle. Each has a thread with an event loop."""
 
 import asyncio
 import socket

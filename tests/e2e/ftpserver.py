@@ -1,13 +1,12 @@
-"""FTP servers in a private folder: ProFTPD, pyftpdlib, pure-ftpd, vsftpd, and a scripted one.
+"""FTP servers in private folders: ProFTPD, pyftpdlib, pure-ftpd, vsftpd, and a scripted one.
 
     with ProFtpd() as server:
         server.address, server.files
 
-Each listens on a free port of one loopback address, with the settings that a server
-behind the gateway needs (deploy/RECIPES.md): no TLS, no masquerade, data connections
-only with the host of the control connection. There is one user, whose files are in
-`files`; uploads go below `uploads`. On leaving all is stopped and removed.
-"""
+Each listens on a free port of a loopback address, with the settings that a server behind the
+gateway needs (deploy/RECIPES.md): no TLS, no masquerade, data connections only with the host
+of the control connection. It has one user, whose files are in `files`; uploads go into
+`uploads`. Leaving the context stops and removes everything."""
 
 import contextlib
 import os

@@ -1,9 +1,8 @@
-"""What every end-to-end test uses: the mail servers, and the gateway with a
-configuration made for the test.
+"""The base of all end-to-end tests: it starts the mail servers, and the gateway with the test's
+configuration.
 
-Nothing here sleeps for a fixed time: what must happen is waited for, with a
-limit after which the test fails.
-"""
+Nothing sleeps for a fixed time: functions wait for an event, and the test fails if it does
+not come within a limit."""
 
 import base64
 import contextlib

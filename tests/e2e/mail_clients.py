@@ -1,8 +1,8 @@
-"""Programs that read, send and filter mail, run once: fetchmail, mbsync (isync), msmtp
-and sieve-connect. Each gives (exit code, all that it printed).
+"""Runs programs that read, send and filter mail once: fetchmail, mbsync (isync), msmtp and
+sieve-connect. Each function returns (exit code, everything that the program printed).
 
-`tls` is "starttls" (and nothing else will do), "implicit" or "none". The configuration
-is in a new folder of the environment's, which is also the program's home."""
+`tls` is "starttls" (required), "implicit" or "none". The configuration is in a new folder of
+the environment, which is also the program's home."""
 
 import os
 import shlex

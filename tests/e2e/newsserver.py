@@ -1,12 +1,11 @@
-"""INN in a private folder: innd, and a nnrpd of its own beside it.
+"""INN in a private folder: innd, and a separate nnrpd.
 
     with NewsServer() as news:
         news.ports["nnrpd"], news.ports["innd"]
 
-Both listen on free loopback ports, with the settings that a server behind the
-gateway needs (deploy/RECIPES.md). There is one user and one newsgroup. Nothing
-outside of the folder is read or written; on leaving, all is stopped and removed.
-"""
+Both listen on free loopback ports, with the settings that a server behind the gateway needs
+(deploy/RECIPES.md). There is one user and one newsgroup. INN uses only the folder. Leaving the
+context stops and removes everything."""
 
 import ctypes
 import os

@@ -1,11 +1,10 @@
-"""The field's monitoring against the gateway: Prometheus' blackbox_exporter, HAProxy's health
-checks, the Monitoring Plugins. What they are told comes from deploy/PROBES.md, so that the page
-has nothing that was not tried.
+"""Monitoring tools against the gateway: Prometheus' blackbox_exporter, HAProxy's health checks,
+the Monitoring Plugins. Their settings come from deploy/PROBES.md, so that tests cover
+everything on that page.
 
-    page = Page(ports, ca)          # its blocks, with this test's addresses
+    page = Page(ports, ca)          # the page's blocks, with this test's addresses
     with Blackbox(page.modules()) as blackbox:
-        blackbox.probe("smtp_starttls", port)
-"""
+        blackbox.probe("smtp_starttls", port)"""
 
 import csv
 import io

@@ -1,15 +1,13 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests: each file in a process of its own, with a limit.
+"""Runs the end-to-end tests: each file in its own process, with a time limit.
 
     tests/e2e/run.py                      all files
-    tests/e2e/run.py test_main.py         some
-    tests/e2e/run.py FOLDER/test_x.py     some in another folder, beside its own modules
+    tests/e2e/run.py test_main.py         some files
+    tests/e2e/run.py FOLDER/test_x.py     files in another folder, which has its own modules
 
-The binary is bazel-bin/gateway/starling, or what STARLING_BINARY names. Must be
-run as root, since the mail servers must be. Ends with "N passed, N failed".
-A test that is skipped is named, and counts as failed unless STARLING_ALLOW_SKIPS is set;
-then the last line ends with ", N skipped" if there are any.
-"""
+The binary is bazel-bin/gateway/starling, or $STARLING_BINARY. Needs root, because the mail
+servers do. The last line is "N passed, N failed". A skipped test is named, and counts as failed
+unless STARLING_ALLOW_SKIPS is set; then the last line ends with ", N skipped" if there are any."""
 
 import glob
 import os

@@ -1,5 +1,4 @@
-"""ACAP, of which no server is packaged: a scripted server behind and a client by
-hand in front."""
+"""Tests ACAP with a scripted server and a raw client, because Debian has no ACAP server."""
 
 import unittest
 

@@ -1,9 +1,9 @@
-"""Tries every attack that the gateway must stop on every protocol. Each cell of
-tests/ATTACKS.md is one conversation here, and the table is what the gateway did in them.
+"""Tries every attack that the gateway must stop on every protocol. Each cell of tests/ATTACKS.md is
+one conversation here, and the table shows what the gateway did.
 
-    python3 tests/e2e/test_attack_matrix.py --write    makes the table anew
+    python3 tests/e2e/test_attack_matrix.py --write    writes the table
 
-Not for: what is special to one protocol (its own file has that), or real servers."""
+Not for: attacks on one protocol only (in that protocol's file), or real servers."""
 
 import contextlib
 import os

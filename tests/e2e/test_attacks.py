@@ -1,5 +1,5 @@
-"""The rest of what attackers send, each with the answer, the end's reason and
-the counter: wrong protocols and octets, and PROXY headers from the wrong source."""
+"""Tests the other attacks, each with the answer, the reason of the end and the counter: wrong
+protocols and octets, and PROXY headers from the wrong source."""
 
 import struct
 import unittest

@@ -1,5 +1,5 @@
-"""Real servers that are reached by TLS behind the PROXY header, and a log-in by
-nothing but a client's certificate."""
+"""Tests TLS to real servers, with the PROXY header before it, and a log-in by a client certificate
+alone."""
 
 import base64
 import imaplib

@@ -1,6 +1,5 @@
-"""Certificates as an operator has them: every kind of source, the choice by name
-and by what a client can verify, OCSP, renewal as certbot and Kubernetes do it,
-and files that are hostile or half there."""
+"""Tests certificates as operators have them: every kind of source, the choice by name and by what a
+client supports, OCSP, renewal as by certbot and Kubernetes, and hostile or incomplete files."""
 
 import os
 import pwd

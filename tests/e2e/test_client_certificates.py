@@ -1,5 +1,6 @@
-"""Client certificates: who must show one, and what the backend and the log are told.
-A log-in by nothing else: test_backend_tls.py."""
+"""Tests client certificates: which clients must have one, and what backend and log learn about it.
+
+Not for: a log-in by a certificate alone (test_backend_tls.py)."""
 
 import os
 import ssl

@@ -1,5 +1,5 @@
-"""Common clients against the gateway, before real servers: each protocol by
-STARTTLS and by implicit TLS."""
+"""Tests common clients through the gateway to real servers: each protocol with STARTTLS and with
+implicit TLS."""
 
 import imaplib
 import poplib

@@ -1,5 +1,4 @@
-"""The command line and mistakes in the configuration: what is said, where, and
-with which exit code."""
+"""Tests the command line and mistakes in the configuration: messages, places and exit codes."""
 
 import os
 import re

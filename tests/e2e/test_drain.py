@@ -1,5 +1,5 @@
-"""Drain and take-over: TERM under load loses nothing, and a second process on
-the same ports takes over without one connection lost or reset."""
+"""Tests drain and take-over: TERM under load loses nothing, and a second process on the same ports
+takes over without losing or resetting a connection."""
 
 import signal
 import socket

@@ -1,5 +1,5 @@
-"""Faults of the other side: backends that are down, silent or break off, clients
-that vanish. Each ends with its reason, and every buffer and descriptor is back."""
+"""Tests faults of peers: backends that are down, silent or break off, and clients that vanish. Each
+session ends with its reason, and the gateway leaks no buffer and no descriptor."""
 
 import socket
 import ssl

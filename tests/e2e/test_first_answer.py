@@ -1,8 +1,8 @@
-"""Tickets of TLS 1.3: a client that connects and says nothing has one, wherever one may be
-sent; one that only writes and closes, and never reads, loses nothing by it.
+"""Tests when the gateway sends tickets of TLS 1.3: a client that connects and says nothing gets one
+where that is safe, and a client that only writes and closes loses nothing by it.
 
-Not for: who acknowledges what, and when (tests/sim/first_answer_test.cc and the rings'
-conformance suite); how long a first answer takes (bench/)."""
+Not for: acknowledgements (tests/sim/first_answer_test.cc and the rings' conformance suite), or
+the time to a first answer (bench/)."""
 
 import asyncio
 import ftplib

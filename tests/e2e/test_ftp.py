@@ -1,4 +1,4 @@
-"""FTP before ProFTPD and pyftpdlib: clients by AUTH TLS and by implicit TLS, data channels
+"""Tests FTP with ProFTPD and pyftpdlib: clients with AUTH TLS and with implicit TLS, data channels
 in both directions, active and passive, over IPv4 and IPv6."""
 
 import ftplib

@@ -1,5 +1,5 @@
-"""FTP's data channels when something is wrong with them: strangers, broken TLS, files cut
-off by either side, aborted ones; and their options, the goodbye and the killed server."""
+"""Tests faults of FTP's data channels: strangers, broken TLS, files cut off by either side, aborted
+transfers; and their options, the goodbye and a killed server."""
 
 import ftplib
 import os

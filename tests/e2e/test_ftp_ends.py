@@ -1,6 +1,6 @@
-"""When an FTP transfer is over, and when it is not: a server that leaves while data are on
-their way, a client that is slow or breaks off at the very end, and who may have a data
-channel at all. The server is a scripted one, which does all at the worst moment."""
+"""Tests when an FTP transfer is over: a server that leaves during a transfer, a client that is slow
+or breaks off at the very end, and which clients may have a data channel. The scripted server acts
+at the worst moment."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""FTP's control connection: lines of any length, white space as servers take it, and how an
+"""Tests FTP's control connection: lines of any length, white space as servers accept it, and how an
 upload ends (`data_close`)."""
 
 import os

@@ -1,7 +1,7 @@
-"""HTTP and IPP before a real CUPS and a real Apache: their settings, clients that ask for TLS
-by Upgrade, and such as begin with it, and clients without TLS under both policies.
+"""Tests HTTP and IPP with a real CUPS and a real Apache: their settings, clients that ask for TLS by
+Upgrade, clients that begin with TLS, and clients without TLS under both policies.
 
-All of it is in a network of its own (webservers.py says why)."""
+The tests run in a private network (webservers.py says why)."""
 
 import contextlib
 import os

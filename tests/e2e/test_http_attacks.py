@@ -1,5 +1,5 @@
-"""What attackers send to HTTP's Upgrade, each with the answer, the end's reason and the
-counter; requests that two servers might read differently; how the gateway ends a session."""
+"""Tests attacks on HTTP's Upgrade, each with the answer, the reason of the end and the counter;
+requests that two servers might read differently; and how the gateway ends a session."""
 
 import functools
 import unittest

@@ -1,5 +1,5 @@
-"""Who the backends think the client is, and what a client may not do through
-the gateway: relay, log in in plaintext, claim to be another, upgrade again."""
+"""Tests which client the backends see, and what a client must not do through the gateway: relay, log
+in in plaintext, claim another identity, upgrade again."""
 
 import smtplib
 import unittest

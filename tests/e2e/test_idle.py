@@ -1,4 +1,4 @@
-"""5,000 idle sessions while another echoes; afterwards everything is back."""
+"""Tests 5,000 idle sessions while another echoes; afterwards the gateway has released everything."""
 
 import concurrent.futures
 import resource

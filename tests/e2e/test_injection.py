@@ -1,6 +1,6 @@
-"""The point of upgrade: octets sent behind the upgrade command are refused, and
-none of them ever reaches a backend or is answered inside TLS. Raw sockets, every
-protocol; together with the command, in a second segment, and after the go-ahead."""
+"""Tests the point of upgrade: the gateway refuses octets after the upgrade command, and none of them
+reaches a backend or gets an answer inside TLS. Raw sockets, every protocol; octets together with
+the command, in a second segment, and after the go-ahead."""
 
 import functools
 import re

@@ -1,6 +1,6 @@
-"""IRC with InspIRCd and ngIRCd behind, and s_client, irssi, weechat and a client by hand
-in front: by STARTTLS and by implicit TLS; what is carried over the upgrade; who the
-servers think the client is; and what nobody gets before TLS."""
+"""Tests IRC with InspIRCd and ngIRCd, and with s_client, irssi, weechat and a raw client: STARTTLS
+and implicit TLS; which commands the gateway carries over the upgrade; which client the servers
+see; and what no client gets before TLS."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-import chatservers
+import ircservers
 import fakes
 import harness
 import proxy_v2
@@ -38,9 +38,9 @@ GO_AHEAD = wire.UPGRADE["irc"][2]
 def setUpModule():
     global env, gateway
     env = harness.Environment(servers=False)
-    servers["inspircd"] = unittest.enterModuleContext(chatservers.Inspircd())
-    servers["ngircd"] = unittest.enterModuleContext(chatservers.Ngircd())
-    secret = env.write("webirc", chatservers.WEBIRC_PASSWORD + "\n")
+    servers["inspircd"] = unittest.enterModuleContext(ircservers.Inspircd())
+    servers["ngircd"] = unittest.enterModuleContext(ircservers.Ngircd())
+    secret = env.write("webirc", ircservers.WEBIRC_PASSWORD + "\n")
     os.chmod(secret, 0o600)
     listeners = {name: {"protocol": "irc", "tls": tls, "backend": backend}
                  for name, (tls, backend) in LISTENERS.items()}
@@ -454,7 +454,7 @@ class Attacks(unittest.TestCase):
 
     def test_trust_in_the_loopback_address(self):
         """As operator by the right password: only where the client itself may be one."""
-        oper = "OPER {} {}\r\n".format("{}", chatservers.OPER_PASSWORD)
+        oper = "OPER {} {}\r\n".format("{}", ircservers.OPER_PASSWORD)
         with Client("inspircd", "127.0.0.43") as client:
             client.enter_tls().register().send(oper.format("trusting").encode())
             self.assertIn(" 491 ", client.until("381", "491"))
@@ -477,12 +477,12 @@ class Recipe(unittest.TestCase):
 
     def test_inspircds_classes(self):
         """One for the time before the header has been read, in whatever place."""
-        tls, pre = ["<connect" + row for row in chatservers.CLASSES.split("<connect")[1:]]
+        tls, pre = ["<connect" + row for row in ircservers.CLASSES.split("<connect")[1:]]
         for classes, header, served in (
                 (pre + tls, proxy_v2.header(), True), (pre + tls, proxy_v2.header(tls=False), False),
                 (tls, proxy_v2.header(), False)):
             with self.subTest(classes, served=served), \
-                    chatservers.Inspircd(classes=classes) as server, Wire(server.port) as client:
+                    ircservers.Inspircd(classes=classes) as server, Wire(server.port) as client:
                 client.send(header + b"NICK x\r\nUSER x 0 * :x\r\n")
                 if served:
                     client.until(b" 001 x ")
@@ -490,9 +490,9 @@ class Recipe(unittest.TestCase):
                     self.assertNotIn(b" 001 x ", client.rest())
 
     def test_ngircd_counts_sessions_by_the_gateways_address(self):
-        password = env.write("webirc6", chatservers.WEBIRC_PASSWORD)
+        password = env.write("webirc6", ircservers.WEBIRC_PASSWORD)
         os.chmod(password, 0o600)
-        with chatservers.Ngircd(most=1) as crowded, one(
+        with ircservers.Ngircd(most=1) as crowded, one(
                 crowded.address, irc={"webirc_password_file": password}) as gateway_:
             with Client("ngircd", "127.0.0.44", gateway_.ports["in"]) as first, \
                     Client("ngircd", "127.0.0.45", gateway_.ports["in"]) as second:
@@ -502,7 +502,7 @@ class Recipe(unittest.TestCase):
             self.assertIn("Refused connection from 127.0.0.1", crowded.log())
 
     def test_inspircd_cannot_tell_how_long_tls_is_the_only_way(self):
-        server = chatservers.Inspircd(
+        server = ircservers.Inspircd(
             '<module name="ircv3_sts"><sts host="*" duration="1d" port="6697">\n')
         server.dir = tempfile.mkdtemp(dir=env.dir)
         code, output = harness.run(server.command())

@@ -1,5 +1,5 @@
-"""LDAP before a real slapd: its settings, three independent clients by StartTLS and
-by implicit TLS, who slapd thinks the client is, and what it must not be told."""
+"""Tests LDAP with a real slapd: its settings, three independent clients with StartTLS and with
+implicit TLS, which client slapd sees, and which octets must not reach it."""
 
 import ssl
 import subprocess

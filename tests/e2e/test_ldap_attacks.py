@@ -1,5 +1,5 @@
-"""What attackers send to LDAP, each with the answer, the end's reason and the
-counter; and how the gateway itself ends a session: by a notice of disconnection."""
+"""Tests attacks on LDAP, each with the answer, the reason of the end and the counter; and how the
+gateway ends a session, by a notice of disconnection."""
 
 import functools
 import unittest

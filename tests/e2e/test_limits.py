@@ -1,4 +1,4 @@
-"""Limits: the deadlines, a crowded and a full session table, a log that nobody reads."""
+"""Tests limits: the deadlines, a crowded and a full session table, and a log that nobody reads."""
 
 import fcntl
 import os

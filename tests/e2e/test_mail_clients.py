@@ -1,5 +1,5 @@
-"""Further programs that people read, send and filter mail with, by STARTTLS and, where
-they can, by implicit TLS."""
+"""Tests further programs that read, send and filter mail, with STARTTLS and, if they support it,
+implicit TLS."""
 
 import smtplib
 import unittest

@@ -1,5 +1,5 @@
-"""The main job: messages of 10 MB go by STARTTLS to Postfix and come by IMAPS
-from Dovecot, byte for byte, 50 sessions at a time."""
+"""Tests the main job: messages of 10 MB go by STARTTLS to Postfix and come back by IMAPS from
+Dovecot, octet for octet, in 50 sessions at a time."""
 
 import concurrent.futures
 import hashlib

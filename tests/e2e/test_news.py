@@ -1,5 +1,5 @@
-"""NNTP with INN behind: readers by nnrpd and by innd, posting, transit, common
-clients; what is carried over the upgrade, and what nobody gets before it."""
+"""Tests NNTP with INN: readers with nnrpd and with innd, posting, transit, common clients; which
+commands the gateway carries over the upgrade, and what no client gets before it."""
 
 import email.utils
 import os

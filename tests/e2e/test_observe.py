@@ -1,5 +1,4 @@
-"""What is to be seen: metrics, the two log lines of a session, signs of a
-downgrade, health."""
+"""Tests what operators see: metrics, the two log lines of a session, signs of a downgrade, health."""
 
 import json
 import re

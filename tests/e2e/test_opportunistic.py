@@ -1,6 +1,5 @@
-"""`policy: opportunistic` for IMAP, POP3 and ManageSieve, before a real Dovecot that
-would take a password in plaintext from anybody, and before servers of which a
-client must not be told everything."""
+"""Tests `policy: opportunistic` for IMAP, POP3 and ManageSieve, with a real Dovecot that would accept
+plaintext passwords from anybody, and with servers whose capabilities the gateway must hide."""
 
 import imaplib
 import poplib

@@ -1,5 +1,5 @@
-"""What listeners allow and demand, seen on the wire: presets, versions, ciphers,
-groups, signatures, ALPN and names; and that failures are told, and counted."""
+"""Tests what listeners allow and require, as seen on the wire: presets, versions, ciphers, groups,
+signatures, ALPN and names; and that the gateway reports and counts failures."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
-"""PostgreSQL before a real server: its settings, psql, psycopg2 and TLS tools, requests
-to cancel with one server and with two, and what the server must not be told."""
+"""Tests PostgreSQL with a real server: its settings, psql, psycopg2 and TLS tools, cancel requests
+with one server and with two, and which octets must not reach the server."""
 
 import concurrent.futures
 import contextlib

@@ -1,6 +1,5 @@
-"""What attackers send to PostgreSQL, each with the answer, the end's reason and the
-counter; requests to cancel before servers that misbehave; and how the gateway itself
-ends a session: by an ErrorResponse."""
+"""Tests attacks on PostgreSQL, each with the answer, the reason of the end and the counter; cancel
+requests with servers that misbehave; and how the gateway ends a session, by an ErrorResponse."""
 
 import functools
 import unittest

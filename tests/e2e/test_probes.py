@@ -1,11 +1,11 @@
-"""deploy/PROBES.md, done as it is printed: blackbox_exporter, HAProxy's health checks and the
-Monitoring Plugins find each protocol well, and find out when it is not. And what probes do to
-the gateway's metrics."""
+"""Tests deploy/PROBES.md as it is printed: blackbox_exporter, HAProxy's health checks and the
+Monitoring Plugins report each protocol as healthy, and as failed when it is. Also tests what
+probes do to the gateway's metrics."""
 
 import unittest
 from concurrent import futures
 
-import chatservers
+import ircservers
 import database
 import directory
 import fakes
@@ -91,7 +91,7 @@ def setUpModule():
         "nnrpd": no_header("127.0.0.1:{}".format(enter(newsserver.NewsServer()).ports["nnrpd"])),
         "acap": enter(fakes.Backend(acap)).address, "web": enter(fakes.Backend(web)).address,
         "telnet": enter(fakes.Backend(wrong_words)).address,
-        "inspircd": enter(chatservers.Inspircd(INSPIRCD)).address,
+        "inspircd": enter(ircservers.Inspircd(INSPIRCD)).address,
         "slapd": enter(directory.Directory()).address,
         "proftpd": no_header(enter(ftpserver.ProFtpd()).address),
         "postgresql": no_header(database_server.address),

@@ -1,5 +1,5 @@
-"""The README's chapter on certificates, done as it is printed there: its commands and
-its settings are taken from it, with other folders and another user."""
+"""Tests the README's chapter on certificates as it is printed: runs its commands with its settings,
+only with other folders and another user."""
 
 import os
 import pwd

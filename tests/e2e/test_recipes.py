@@ -1,5 +1,5 @@
-"""The servers' settings, without the gateway: what the shipped recipes let in
-and what they refuse, by PROXY headers written here."""
+"""Tests the recipes' server settings without the gateway: what the servers accept and what they
+refuse, with PROXY headers that the test writes."""
 
 import base64
 import unittest

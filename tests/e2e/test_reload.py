@@ -1,5 +1,5 @@
-"""Reload: HUP and changed files under load, without a connection refused or cut
-off; what is bad changes nothing; nothing is left behind by a thousand of them."""
+"""Tests reloads by HUP and by changed files, under load: no connection is refused or cut off, a bad
+configuration changes nothing, and a thousand reloads leak nothing."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
-"""Session tickets: resumed across workers, reloads, restarts and gateways that
-share a file of keys; never into a listener that demands more."""
+"""Tests session tickets: clients resume across workers, reloads, restarts and gateways that share a
+key file, but never on a listener that requires more."""
 
 import os
 import signal

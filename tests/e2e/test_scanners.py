@@ -1,6 +1,5 @@
-"""What others say of the gateway's TLS: sslscan and testssl.sh, whose findings were
-read and are kept here as what must stay so; and clients of four TLS libraries that
-verify certificates of each kind of key."""
+"""Tests the gateway's TLS with sslscan and testssl.sh, whose findings must not get worse, and with
+clients of four TLS libraries that verify certificates of each kind of key."""
 
 import json
 import os

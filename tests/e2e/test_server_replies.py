@@ -1,5 +1,5 @@
-"""Scripted servers on plaintext legs and behind TLS: replies that a command may not have
-never reach the client, and a refusal keeps its code however long it is."""
+"""Tests scripted servers in plaintext and inside TLS: replies that a command cannot have never reach
+the client, and a refusal keeps its code, however long it is."""
 
 import unittest
 

@@ -1,7 +1,7 @@
-"""Telnet before a real telnetd: three clients by START_TLS and by implicit TLS, the
-point of upgrade, and what others send.
+"""Tests Telnet with a real telnetd: three clients with START_TLS and with implicit TLS, the point of
+upgrade, and input from other clients.
 
-telnetd is started for each connection, as by inetd. It knows no PROXY header."""
+The test starts telnetd for each connection, as inetd does. telnetd does not know PROXY headers."""
 
 import os
 import re

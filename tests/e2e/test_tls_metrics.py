@@ -1,5 +1,5 @@
-"""What an operator sees of TLS: each metric of it moves by what it is for, and by
-nothing else; each way to fail has a reason of its own."""
+"""Tests what operators see of TLS: each metric changes for its own event and for no other, and each
+kind of failure has its own reason."""
 
 import os
 import signal

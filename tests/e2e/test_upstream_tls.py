@@ -1,6 +1,7 @@
-"""Backends that are reached by TLS: scripted servers behind the PROXY header, and
-what becomes of those that should not be believed, cut off, or stall. Real servers:
-test_backend_tls.py."""
+"""Tests TLS to backends: scripted servers after the PROXY header, including servers that the gateway
+must reject, that cut connections off, or that stall.
+
+Not for: real servers (test_backend_tls.py)."""
 
 import asyncio
 import hashlib

@@ -1,6 +1,6 @@
-"""White space around and between the words of a command: the real servers and the gateway
-are asked the same lines. Whatever a server takes for the command, the gateway takes as
-well, or DIFFERENCES says why not; and a server sees one space for it.
+"""Tests white space around and between the words of a command: asks the real servers and the gateway
+the same lines. The gateway accepts every command that a server accepts, or DIFFERENCES says why
+not; and the server gets a single space.
 
 Not for: FTP (test_ftp_lines.py) or XMPP (test_xmpp_attacks.py)."""
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import unittest
 
-import chatservers
+import ircservers
 import harness
 import newsserver
 import webservers
@@ -132,8 +132,8 @@ def setUpModule():
     mail = unittest.enterModuleContext(MailServers(
         dovecot=DOVECOT.format(**files), master=POSTFIX.format(**files), more=["offers"]))
     news = unittest.enterModuleContext(newsserver.NewsServer(tls=(env.ca, cert, key)))
-    inspircd = unittest.enterModuleContext(chatservers.Inspircd(settings=INSPIRCD.format(**files)))
-    ngircd = unittest.enterModuleContext(chatservers.Ngircd())
+    inspircd = unittest.enterModuleContext(ircservers.Inspircd(settings=INSPIRCD.format(**files)))
+    ngircd = unittest.enterModuleContext(ircservers.Ngircd())
     plain = header(tls=False)
     servers.update({
         "postfix": (mail.ports["offers"], b""),

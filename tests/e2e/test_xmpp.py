@@ -1,6 +1,5 @@
-"""XMPP before a real Prosody and a real ejabberd: their settings, four clients by
-STARTTLS and by direct TLS, who ejabberd thinks the client is, and servers that federate
-through the gateway."""
+"""Tests XMPP with a real Prosody and a real ejabberd: their settings, four clients with STARTTLS and
+with direct TLS, which client ejabberd sees, and servers that federate through the gateway."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
-"""What attackers send to XMPP, each with the answer, the end's reason and the
-counter; and how the gateway itself ends a stream: by an error of its own."""
+"""Tests attacks on XMPP, each with the answer, the reason of the end and the counter; and how the
+gateway ends a stream, by a stream error."""
 
 import functools
 import re

@@ -1,6 +1,6 @@
-"""Certificates of every kind, made when a test runs: an authority with an
-intermediate one, leaves, client certificates, revocation lists, OCSP responses,
-ticket keys, and folders as certbot and Kubernetes fill and renew them."""
+"""Makes certificates of every kind at run time: a root and an intermediate authority, leaves, client
+certificates, revocation lists, OCSP responses, ticket keys, and folders as certbot and Kubernetes
+fill and renew them."""
 
 import base64
 import datetime

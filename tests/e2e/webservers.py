@@ -1,13 +1,12 @@
-"""A real CUPS and a real Apache, each in a private folder with the settings of
-deploy/RECIPES.md, and HTTP's messages read by hand.
+"""A real CUPS and a real Apache, each in a private folder with the settings of deploy/RECIPES.md, and
+functions that read HTTP's messages by hand.
 
     private_network()
     with PrintServer() as cups, WebServer() as apache:
         cups.address, apache.address
 
-CUPS takes a client at the loopback address for a local one, so it listens on another. That one
-is there in a network of the calling process alone, which ends with it.
-"""
+CUPS treats a client at the loopback address as local, so it listens on another address. That
+address exists only in the private network of the calling process, which ends with the process."""
 
 import ctypes
 import grp

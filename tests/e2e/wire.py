@@ -1,4 +1,4 @@
-"""A client that speaks by hand: lines and octets over a socket, TLS when told."""
+"""A raw client: it sends and reads lines and octets over a socket, and begins TLS when told to."""
 
 import socket
 import ssl

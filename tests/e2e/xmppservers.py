@@ -3,10 +3,9 @@
     with Prosody("example.org") as server:
         server.ports["c2s"], server.ports["s2s"]
 
-Both listen on free loopback ports and have one user a domain. Nothing outside of the
-folder is read or written; on leaving, all is stopped and removed. Debian has no module
-that reads PROXY headers for Prosody, ejabberd does.
-"""
+Both listen on free loopback ports and have one user per domain. They use only their folder.
+Leaving the context stops and removes everything. ejabberd expects PROXY headers; Debian has no
+module for Prosody that reads them."""
 
 import os
 import re

@@ -1,6 +1,5 @@
-"""Commands amid an FTP transfer, before real servers and a scripted one: the file arrives
-whole whatever is answered to them, when, or never; and no address of the server's reaches
-the client."""
+"""Tests commands during an FTP transfer, with real servers and a scripted one: the file arrives
+whole, whatever the server answers and when; and no address of the server reaches the client."""
 
 import os
 import socket

@@ -1,5 +1,6 @@
-"""Log-ins before TLS are refused in words that say what is missing, and counted, however
-their arguments are written; a line that is no command is told what is wrong with it."""
+"""Tests log-ins before TLS: the gateway refuses and counts them, however their arguments are
+written, and its message says that TLS is missing. The answer to a line that is not a command says
+what is wrong with it."""
 
 import unittest
 

@@ -1,11 +1,10 @@
 """Real IRC servers in private folders, with the settings of deploy/RECIPES.md.
 
-    with Inspircd() as server:
-        server.address      # takes PROXY headers
-        server.plain        # none: what a gateway must not use
-    with Ngircd() as server:
-        server.address      # knows WEBIRC only
-"""
+with Inspircd() as server:
+    server.address      # expects PROXY headers
+    server.plain        # expects none; a gateway must not use it
+with Ngircd() as server:
+    server.address      # knows WEBIRC only"""
 
 import os
 import shutil
