@@ -23,15 +23,15 @@ uint64_t GatewayState::Accepted() const {
 std::string GatewayState::NotReady() const {
   if (draining.load(std::memory_order_relaxed)) return "draining";
   if (started.load(std::memory_order_acquire) < workers.size()) return "starting";
-  const std::lock_guard lock(mutex);
-  const std::string down(backends->FirstUnavailable());
+  const MutexLock lock(mutex);
+  const std::string down(shown_backends->FirstUnavailable());
   return down.empty() ? "" : absl::StrCat("every server of backend ", down, " is down");
 }
 
 bool GatewayState::ServerUp(uint32_t series) const {
-  const std::lock_guard lock(mutex);
-  for (uint32_t id = 0; id < backends->server_count(); ++id) {
-    const Server& server = backends->server(id);
+  const MutexLock lock(mutex);
+  for (uint32_t id = 0; id < shown_backends->server_count(); ++id) {
+    const Server& server = shown_backends->server(id);
     if (server.series == series) return server.up.load(std::memory_order_relaxed);
   }
   return false;  // of an earlier configuration
@@ -72,9 +72,9 @@ std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
     const TicketKeysInfo info = InfoOf(keys);
     sources.push_back({source, info.generation, info.since});
   };
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   add("internal", *own_tickets);
-  for (const TlsAssets::TicketSource& source : assets.tickets) add(source.file, *source.keys);
+  for (const TlsAssets::TicketSource& source : shown_tickets) add(source.file, *source.keys);
   return sources;
 }
 
@@ -86,10 +86,12 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
     if (before != assets.tickets.end()) FollowTicketKeys(*source.keys, *before->keys);
   }
   {
-    const std::lock_guard lock(mutex);
-    backends = snapshot.backends;
-    assets = std::move(loaded);
+    const MutexLock lock(mutex);
+    shown_backends = snapshot.backends;
+    shown_tickets = loaded.tickets;
   }
+  backends = snapshot.backends;
+  assets = std::move(loaded);
   config = snapshot.config;
   generation = snapshot.generation;
   std::vector<std::string> listeners, protocols;

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/metrics/names.h"
+#include "gateway/sync/mutex.h"
 #include "gateway/tls_assets.h"
 #include "gateway/upstream/prober.h"
 #include "gateway/upstream/upstream.h"
@@ -51,8 +51,11 @@ struct GatewayState {
   std::shared_ptr<TicketKeys> own_tickets;
   uint64_t generation = 0;
   NameTable names;
-  mutable std::mutex mutex;  // guards `backends` and `assets` against the metrics' thread
   std::shared_ptr<Backends> backends;
+  // The same backends, and the sources of ticket keys, for the metrics' thread.
+  mutable Mutex mutex;
+  std::shared_ptr<Backends> shown_backends ABSL_GUARDED_BY(mutex);
+  std::vector<TlsAssets::TicketSource> shown_tickets ABSL_GUARDED_BY(mutex);
   std::unique_ptr<Log> log;
   MemoryTrimmer trimmer;
   std::vector<std::unique_ptr<Shard>> shards;

@@ -8,12 +8,12 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <mutex>
 #include <thread>
 
 #include "gateway/io/clock.h"
 #include "gateway/log/fd_writer.h"
 #include "gateway/log/format.h"
+#include "gateway/sync/mutex.h"
 
 namespace starling {
 namespace {
@@ -44,22 +44,24 @@ struct Log::Impl {
   void Sleep();
   void WaitForReader(int timeout_ms);
 
-  Options options;  // the names in it are guarded by `names`
-  std::mutex names;
+  const LogStyle style;
+  Mutex names;
+  Options options ABSL_GUARDED_BY(names);  // SetNames() changes it
   LogWaker waker;
   std::vector<std::unique_ptr<LogRing>> rings;
   std::atomic<bool> stopping{false};
   std::atomic<uint64_t> lost_said{0};
   std::atomic<uint64_t> lost_written{0};
 
-  std::mutex mutex;
-  std::deque<std::string> said;  // lines with their ends; guarded by mutex
+  Mutex mutex;
+  std::deque<std::string> said ABSL_GUARDED_BY(mutex);  // lines with their ends
 
   FdWriter writer;  // the thread's
   std::thread thread;
 };
 
-Log::Impl::Impl(Options options_in) : options(std::move(options_in)), writer(options.fd) {
+Log::Impl::Impl(Options options_in)
+    : style(options_in.style), options(std::move(options_in)), writer(options.fd) {
   for (size_t i = 0; i < options.workers; ++i) {
     rings.push_back(std::make_unique<LogRing>(options.ring_capacity, &waker));
   }
@@ -82,7 +84,7 @@ Log::Impl::~Impl() {
 bool Log::Impl::Fetch() {
   std::deque<std::string> lines;
   {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     lines.swap(said);
   }
   for (const std::string& line : lines) writer.Append(line);
@@ -94,7 +96,7 @@ bool Log::Impl::Fetch() {
     for (const auto& ring : rings) {
       if (!ring->Pop(record)) continue;
       found = any = true;
-      const std::lock_guard lock(names);
+      const MutexLock lock(names);
       writer.Append(FormatRecord(record, options));
       writer.Append("\n");
     }
@@ -103,7 +105,7 @@ bool Log::Impl::Fetch() {
 }
 
 bool Log::Impl::NothingToFetch() {
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   return said.empty() &&
          std::all_of(rings.begin(), rings.end(), [](const auto& ring) { return ring->Empty(); });
 }
@@ -160,7 +162,7 @@ Log::~Log() = default;
 
 void Log::SetNames(std::vector<std::string> listeners, std::vector<std::string> protocols,
                    std::vector<LogServerName> servers) {
-  const std::lock_guard lock(impl_->names);
+  const MutexLock lock(impl_->names);
   impl_->options.listeners = std::move(listeners);
   impl_->options.protocols = std::move(protocols);
   impl_->options.servers = std::move(servers);
@@ -172,10 +174,10 @@ void Log::Say(Level level, std::string_view message,
               std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
   LogLine line(WallNow(), Name(level), message);
   for (const auto& [key, value] : fields) line.Add(key, value);
-  std::string text = impl_->options.style == LogStyle::kJson ? line.Json() : line.Logfmt();
+  std::string text = impl_->style == LogStyle::kJson ? line.Json() : line.Logfmt();
   text += '\n';
   {
-    const std::lock_guard lock(impl_->mutex);
+    const MutexLock lock(impl_->mutex);
     if (impl_->said.size() >= kMaxSaid) {
       impl_->lost_said.fetch_add(1, std::memory_order_relaxed);
       return;

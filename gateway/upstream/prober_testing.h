@@ -6,10 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
 #include <functional>
-#include <mutex>
 #include <random>
 #include <string>
 #include <string_view>
@@ -17,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/sync/mutex.h"
 #include "gateway/upstream/prober.h"
 #include "gtest/gtest.h"
 
@@ -133,34 +132,35 @@ inline std::string ReadLine(int fd) {
   return line;
 }
 
+inline void Until(const std::function<bool()>& condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
 // Records the prober's reports, and waits for them.
 class Changes {
  public:
   Prober::OnChange callback() {
     return [this](const Server& server, bool up) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       seen_.push_back(server.name + (up ? " up" : " down"));
-      changed_.notify_all();
     };
   }
   void WaitFor(const std::string& what) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return std::find(seen_.begin(), seen_.end(), what) != seen_.end(); });
+    Until([&] {
+      const MutexLock lock(mutex_);
+      return std::find(seen_.begin(), seen_.end(), what) != seen_.end();
+    });
+    const MutexLock lock(mutex_);
     seen_.clear();
   }
   size_t count() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return seen_.size();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> seen_;
+  Mutex mutex_;
+  std::vector<std::string> seen_ ABSL_GUARDED_BY(mutex_);
 };
-
-inline void Until(const std::function<bool()>& condition) {
-  while (!condition()) std::this_thread::yield();
-}
 
 }  // namespace starling

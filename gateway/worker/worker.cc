@@ -97,7 +97,10 @@ Worker::Worker(WorkerOptions options)
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 
-Worker::~Worker() { CloseUnreserved(); }
+Worker::~Worker() {
+  const MutexLock lock(mutex_);
+  CloseUnreserved();
+}
 
 // Those that the worker has not come to.
 void Worker::CloseUnreserved() {
@@ -358,7 +361,7 @@ bool Worker::Turn(bool wait) {
 }
 
 void Worker::TakeReservation() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::optional<std::vector<NewSocket>> wanted = std::exchange(to_reserve_, std::nullopt);
   if (!wanted) return;  // asked twice, and the first look found the second's already
   impl_->GiveUpHeld();
@@ -368,7 +371,7 @@ void Worker::TakeReservation() {
 void Worker::TakeConfig() {
   std::unique_ptr<WorkerConfig> next;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     next = std::move(next_config_);
   }
   impl_->Switch(std::move(next));
@@ -386,7 +389,7 @@ void Worker::Retire() {
   removed_sockets_.store(static_cast<uint32_t>(removed), std::memory_order_release);
   const auto unused = [](const auto& candidate) { return !candidate->in_use(); };
   if (std::ranges::none_of(impl_->old, unused)) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (auto& candidate : impl_->old) {
     if (unused(candidate)) retired_.push_back(std::move(candidate));
   }
@@ -394,13 +397,13 @@ void Worker::Retire() {
 }
 
 std::vector<std::unique_ptr<WorkerConfig>> Worker::TakeRetired() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(retired_, {});
 }
 
 void Worker::Reserve(std::vector<NewSocket> sockets) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     CloseUnreserved();
     to_reserve_ = std::move(sockets);
   }
@@ -408,13 +411,13 @@ void Worker::Reserve(std::vector<NewSocket> sockets) {
 }
 
 std::optional<absl::Status> Worker::reserved() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return to_reserve_ ? std::nullopt : std::optional(reserved_);
 }
 
 void Worker::Apply(std::unique_ptr<WorkerConfig> config) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     next_config_ = std::move(config);
   }
   Ask(kApply);

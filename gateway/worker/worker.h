@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/worker_config.h"
+#include "gateway/sync/mutex.h"
 
 namespace starling {
 
@@ -98,7 +98,7 @@ class Worker {
  private:
   struct Impl;
   void Ask(uint32_t request);
-  void CloseUnreserved();
+  void CloseUnreserved() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeReservation();
   void TakeConfig();
   void Retire();
@@ -107,11 +107,12 @@ class Worker {
   std::atomic<uint32_t> requests_{0};
   std::atomic<uint64_t> applied_generation_{0};
   std::atomic<uint32_t> removed_sockets_{0};
-  std::mutex mutex_;  // guards what follows, which only reloads touch
-  std::optional<std::vector<NewSocket>> to_reserve_;  // asked for, and not looked at yet
-  absl::Status reserved_;                             // what became of the last ones
-  std::unique_ptr<WorkerConfig> next_config_;
-  std::vector<std::unique_ptr<WorkerConfig>> retired_;
+  Mutex mutex_;  // for reloads only
+  // Asked for, and not looked at yet; and what became of the last ones.
+  std::optional<std::vector<NewSocket>> to_reserve_ ABSL_GUARDED_BY(mutex_);
+  absl::Status reserved_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<WorkerConfig> next_config_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<WorkerConfig>> retired_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint32_t> sessions_{0};
   std::atomic<bool> accepting_stopped_{false};
 };

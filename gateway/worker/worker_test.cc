@@ -17,6 +17,7 @@
 #include "gateway/tls/credential_store.h"
 #include "gateway/tls/test_certificates.h"
 #include "gateway/worker/table_ring.h"
+#include "protocols/registry.h"
 
 namespace starling {
 namespace {
