@@ -70,7 +70,7 @@ void RecordOpened(WorkerContext& ctx, Session& session, const Completion& comple
   if (completion.result != 0) return;
   ctx.shard->Add(Family::kBytes, session.listener->id, 3, 0,
                  static_cast<int64_t>(side.octets_out - before));
-  session.up_local = completion.local;
+  session.link_address = completion.local;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "gateway/io/timer_wheel.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/session/data_shares.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
 #include "gateway/session/worker_config.h"
@@ -38,12 +39,6 @@ class DialoguePool {
   std::vector<void*>& FreeOf(const ProtocolRow& protocol);
 
   std::vector<Size> sizes_;  // a handful
-};
-
-// How many data channels wait for one client (ShareOf).
-struct DataShare {
-  Endpoint client;
-  uint32_t waiting = 0;
 };
 
 // The client's part of a dialogue's scratch: larger than any reply of a negotiator, smaller
@@ -73,16 +68,16 @@ struct WorkerContext : SideResources {
                                      // as the table is not crowded
   std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
   uint32_t handshakes_in_flight = 0;
-  uint32_t armed_accepts = 0;          // of listeners: each may want a slot
-  std::vector<DataShare> data_shares;  // clients that data channels wait for
-  uint32_t data_listeners = 0;         // data channels that are waited for
-  uint32_t data_port = 0;              // where in the range of ports the next one is looked for
-  uint32_t key_operations = 0;         // private-key operations that this turn may still do
-  MonoTime relayed_at = MonoTime{};    // when a relay last had something to do
-  std::vector<uint32_t> hellos;        // of this turn's: those that may want such an operation
-  size_t most_sessions = 0;            // at once, since memory was given back
-  RandomNumbers random;                // nobody can foretell them
-  uint64_t run = 0;                    // unlike other workers' and runs', and no secret
+  uint32_t armed_accepts = 0;        // of listeners: each may want a slot
+  DataShares data_shares;            // of the clients that they wait for
+  uint32_t data_listeners = 0;       // data channels that are waited for
+  uint32_t data_port = 0;            // where in the range of ports the next one is looked for
+  uint32_t key_operations = 0;       // private-key operations that this turn may still do
+  MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
+  std::vector<uint32_t> hellos;      // of this turn's: those that may want such an operation
+  size_t most_sessions = 0;          // at once, since memory was given back
+  RandomNumbers random;              // nobody can foretell them
+  uint64_t run = 0;                  // unlike other workers' and runs', and no secret
   uint64_t next_session = 0;
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 

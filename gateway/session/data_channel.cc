@@ -22,30 +22,15 @@ SocketAddress WithPort(Endpoint endpoint, uint16_t port) {
 
 // --- a client's share of the channels that are waited for ---
 
-// One client has a quarter of the places of a worker, so that it cannot take them from all
-// others. The number of those that have any is bounded by the places.
+// One client has a quarter of the places of a worker.
 bool TakeShare(WorkerContext& ctx, Session& session) {
   const uint32_t most = std::max(1u, ctx.limits.data_listeners / 4);
-  const Endpoint client = ShareOf(session.peer);
-  const auto found = std::ranges::find(ctx.data_shares, client, &DataShare::client);
-  if (found == ctx.data_shares.end()) {
-    ctx.data_shares.push_back({.client = client, .waiting = 1});
-  } else if (found->waiting < most) {
-    ++found->waiting;
-  } else {
-    return false;
-  }
-  session.data->holds_share = true;
-  return true;
+  session.data->holds_share = ctx.data_shares.Take(session.peer, most);
+  return session.data->holds_share;
 }
 
 void LeaveShare(WorkerContext& ctx, Session& session) {
-  if (!std::exchange(session.data->holds_share, false)) return;
-  const auto found = std::ranges::find(ctx.data_shares, ShareOf(session.peer), &DataShare::client);
-  assert(found != ctx.data_shares.end() && found->waiting > 0);
-  if (--found->waiting > 0) return;
-  *found = ctx.data_shares.back();
-  ctx.data_shares.pop_back();
+  if (std::exchange(session.data->holds_share, false)) ctx.data_shares.Leave(session.peer);
 }
 
 // --- letters ---
@@ -104,7 +89,7 @@ void Describe(const Session& control, const Step& step, Session& session) {
   } else {
     data.expected = control.peer;
     data.target = WithPort(server, step.data_port);
-    data.source = control.up_local;
+    data.source = control.link_address;
   }
   session.client.tcp = session.server.tcp = true;
   session.listener = control.listener;
@@ -119,13 +104,13 @@ void Describe(const Session& control, const Step& step, Session& session) {
 // all that.
 bool MayCarry(const Session& control) {
   return control.local.family != Endpoint::Family::kNone && control.server.tls == nullptr &&
-         control.up_local.family != Endpoint::Family::kNone;
+         control.link_address.family != Endpoint::Family::kNone;
 }
 
 // False: no socket could be had.
 bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoint& ready_at) {
   const FtpOptions& options = control.listener->config->ftp;
-  ready_at = session.reversed() ? control.up_local : control.local;
+  ready_at = session.reversed() ? control.link_address : control.local;
   const bool any = session.reversed();
   const DataSocket socket = ListenForData(ready_at, any ? 0 : options.first_port,
                                           any ? 0 : options.last_port, &ctx.data_port);
@@ -291,13 +276,6 @@ Next ReadDataLetter(WorkerContext& ctx, Session& session) {
     session.active_at = ctx.now;
   }
   return Stay();
-}
-
-Endpoint ShareOf(const Endpoint& client) {
-  Endpoint share = client;
-  share.port = 0;
-  if (share.family == Endpoint::Family::kV6) std::fill(share.ip.begin() + 8, share.ip.end(), 0);
-  return share;
 }
 
 }  // namespace starling

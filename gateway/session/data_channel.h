@@ -40,8 +40,4 @@ void EndData(WorkerContext& ctx, Session& session);
 // Takes the letter that waits for this session, if one does.
 Next ReadDataLetter(WorkerContext& ctx, Session& session);
 
-// The network that a client is counted by: its IPv4 address, or the /64 of its IPv6 address,
-// whose other addresses are as easily had.
-Endpoint ShareOf(const Endpoint& client);
-
 }  // namespace starling

@@ -56,7 +56,7 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
   record.worker = static_cast<uint16_t>(ctx.index);
   record.listener = session.listener->id;
   record.server = session.last_server;
-  record.upstream_port = session.up_local.port;
+  record.upstream_port = session.link_address.port;
   record.reply = session.reply;
   record.session = session.id;
   record.at = WallNow();

@@ -138,7 +138,7 @@ struct Session {
   uint64_t id = 0;
   Target target;
   uint32_t last_server = UINT32_MAX;  // ServerId of the last link that was up, for the log
-  Endpoint up_local;                  // our own address on the link
+  Endpoint link_address;              // our own address on the link
   Endpoint peer;                      // the true client
   Endpoint local;                     // the address it called
 

@@ -1,0 +1,34 @@
+// How many data channels wait for each client: one client must not take the places of all
+// others. A client is its IPv4 address, or the /64 of its IPv6 address, since whoever has one
+// address of a /64 has all of them.
+//
+// One object a worker, one thread. Not for: the places themselves (data_channel.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "protocols/contract/endpoint.h"
+
+namespace starling {
+
+class DataShares {
+ public:
+  // One more channel waits for `client`. False: `most` of them do already.
+  bool Take(const Endpoint& client, uint32_t most);
+  // One of them waits no longer.
+  void Leave(const Endpoint& client);
+
+  // Clients for which any channel waits: never more than channels wait in all.
+  size_t clients() const { return shares_.size(); }
+
+ private:
+  struct Share {
+    Endpoint client;
+    uint32_t waiting = 0;
+  };
+  std::vector<Share> shares_;  // few: they are looked through
+};
+
+}  // namespace starling
