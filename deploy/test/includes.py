@@ -59,9 +59,17 @@ def below(folder, folders):
     return any(folder == one or folder.startswith(one + "/") for one in folders)
 
 
-def named_packages(top, folder):
-    """The packages that a folder's BUILD.bazel names, by itself or by the macro of protocols."""
-    text = read(top, os.path.join(folder, "BUILD.bazel"))
+def package_of(top, place):
+    """The folder of a file's package: the nearest one above it that has a BUILD.bazel."""
+    folder = os.path.dirname(place)
+    while folder and not os.path.isfile(os.path.join(top, folder, "BUILD.bazel")):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def named_packages(top, package):
+    """The packages that a BUILD.bazel names, by itself or by the macro of protocols."""
+    text = read(top, os.path.join(package, "BUILD.bazel"))
     if "starling_protocol(" in text:
         text += read(top, "deploy/build/protocol.bzl")
     return set(_LABEL.findall(_VISIBILITY.sub("", text)))
@@ -84,26 +92,26 @@ def purity_fault(place, header):
     return None
 
 
-def package_fault(top, folder, header, packages):
-    other = os.path.dirname(header)
-    if other == folder or not os.path.isfile(os.path.join(top, header)) or other in packages:
+def package_fault(top, package, header, named):
+    other = package_of(top, header)
+    if other == package or not os.path.isfile(os.path.join(top, header)) or other in named:
         return None
-    return "{}/BUILD.bazel names no target of //{}".format(folder, other)
+    return "{}/BUILD.bazel names no target of //{}".format(package, other)
 
 
 def faults(top, places):
     found = []
-    packages = {}
+    named = {}
     for place in places:
-        folder = os.path.dirname(place)
-        if folder not in packages:
-            packages[folder] = named_packages(top, folder)
+        package = package_of(top, place)
+        if package not in named:
+            named[package] = named_packages(top, package)
         for system, own in _INCLUDE.findall(read(top, place)):
-            fault = library_fault(folder, system or own)
+            fault = library_fault(os.path.dirname(place), system or own)
             if system:
                 fault = fault or purity_fault(place, system)
             else:
-                fault = fault or package_fault(top, folder, own, packages[folder])
+                fault = fault or package_fault(top, package, own, named[package])
             if fault:
                 found.append('{}: "{}": {}'.format(place, system or own, fault))
     return found

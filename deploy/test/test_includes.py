@@ -55,6 +55,7 @@ class Includes(unittest.TestCase):
         files = {
             "gateway/log/log.h": "",
             "gateway/worker/worker.h": "",
+            "gateway/worker/stages/stages.h": "",
             "protocols/imap/imap.h": "",
             "protocols/frames/dialogue.h": "",
             "gateway/log/BUILD.bazel": 'visibility = [\n    "//gateway/worker:__pkg__",\n]',
@@ -66,7 +67,12 @@ class Includes(unittest.TestCase):
         for place, header, good in (
                 ("gateway/worker/worker.cc", "gateway/log/log.h", True),
                 ("gateway/worker/worker.cc", "gateway/worker/worker.h", True),
+                ("gateway/worker/stages/a.cc", "gateway/worker/worker.h", True),
+                ("gateway/worker/worker.cc", "gateway/worker/stages/stages.h", True),
+                ("gateway/worker/stages/a.cc", "gateway/log/log.h", True),
+                ("gateway/worker/stages/a.cc", "protocols/imap/imap.h", False),
                 ("gateway/log/log.cc", "gateway/worker/worker.h", False),
+                ("gateway/log/log.cc", "gateway/worker/stages/stages.h", False),
                 ("protocols/imap/imap.cc", "protocols/frames/dialogue.h", True),
                 ("protocols/pop3/pop3.cc", "protocols/imap/imap.h", False),
                 ("protocols/imap/imap.cc", "gateway/log/log.h", False),
