@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# One command to see Starling at work: installs what is needed, builds it, and
-# runs it with a certificate made for the occasion in front of a real Postfix and
-# a real Dovecot, from a private temporary folder that is removed on Ctrl-C.
+# Shows Starling at work with one command: installs what is needed, builds the
+# gateway, and runs it with a new certificate in front of a real Postfix and a real
+# Dovecot, in a private temporary folder, which Ctrl-C removes.
 #
-#   deploy/demo.sh            runs until Ctrl-C and prints what to type
-#   deploy/demo.sh --check    sends and reads a mail by itself; exit code 0 or 1
+#   deploy/demo.sh            runs until Ctrl-C and prints commands to try
+#   deploy/demo.sh --check    sends and reads a mail; exit code 0 or 1
 #
-# Must be run as root (or with sudo): Postfix and Dovecot start as root and
-# change to users of their own. No port below 1024 is used.
+# Needs root (or sudo): Postfix and Dovecot start as root and change to their own
+# users. Uses no port below 1024.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,12 +24,12 @@ case ${1:-} in
     ;;
 esac
 if [ "$(id -u)" != 0 ]; then
-  echo "demo: must be run as root, since Postfix and Dovecot start as root: sudo $0 $*" >&2
+  echo "demo: needs root, because Postfix and Dovecot start as root: sudo $0 $*" >&2
   exit 1
 fi
 
 "$top/deploy/setup/setup.sh" demo
 cd "$top"
-echo "demo: building //gateway:starling (the first time takes some minutes, mostly for BoringSSL)" >&2
+echo "demo: building //gateway:starling (the first build takes some minutes, mostly for BoringSSL)" >&2
 bazel build --config=opt //gateway:starling
 exec /usr/bin/python3 "$top/deploy/demo/demo.py" "$@"

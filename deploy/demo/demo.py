@@ -1,7 +1,7 @@
 """The demonstration: Starling in front of a real Postfix and a real Dovecot.
 
-deploy/demo.sh builds the gateway and then runs this. With --check it sends a
-mail and reads it by itself and says by its exit code whether that worked.
+deploy/demo.sh builds the gateway and then runs this. With --check it sends and reads
+a mail; its exit code says whether that worked.
 """
 
 import os
@@ -73,7 +73,7 @@ Ctrl-C ends the demonstration and removes everything.
 
 
 def choose_ports():
-    """The usual ports, or free ones where something else has them."""
+    """The usual ports; free ones instead of those that are in use."""
     wanted = {name: row[0] for name, row in LISTENERS.items()}
     wanted["metrics"] = METRICS_PORT
     taken = [name for name, port in wanted.items() if not is_free(port)]
@@ -81,7 +81,7 @@ def choose_ports():
 
 
 def write_config(folder, ports, servers):
-    """starling.yaml and its certificates in `folder`."""
+    """Writes starling.yaml and its certificates into `folder`."""
     certificates = starling.make_certificates(folder)
     listeners = [
         {"name": name, "protocol": protocol, "bind": ["127.0.0.1:{}".format(ports[name])],
@@ -101,7 +101,7 @@ def write_config(folder, ports, servers):
 
 
 class Commands:
-    """What one types, for these ports."""
+    """The commands to try, for these ports."""
 
     def __init__(self, ports, servers, ca):
         self.ports, self.servers, self.ca = ports, servers, ca
@@ -126,7 +126,7 @@ class Commands:
 
 
 def show(command):
-    """A command as one types it."""
+    """The command as typed in a shell."""
     return " ".join(
         w if all(c.isalnum() or c in "-_./:@=+" for c in w) else "'" + w + "'" for w in command)
 
@@ -147,7 +147,7 @@ def print_guide(commands, servers, ports):
 
 
 def run(command, title, wanted):
-    """Runs one command; whether it succeeded and printed `wanted`."""
+    """Runs one command. Returns whether it succeeded and printed `wanted`."""
     done = subprocess.run(command, capture_output=True, timeout=60)
     output = (done.stdout + done.stderr).decode("utf-8", "replace")
     good = done.returncode == 0 and wanted in output
@@ -159,7 +159,7 @@ def run(command, title, wanted):
 
 
 def check(gateway, commands, servers):
-    """Sends a mail by STARTTLS, reads it by STARTTLS, shows the metrics that moved."""
+    """Sends and reads a mail with STARTTLS, and shows the metrics that changed."""
     before = gateway.metrics()
     subject = "starling {:08x}".format(random.getrandbits(32))
     good = run(commands.swaks(subject), "mail sent to the MX by STARTTLS", "TLS started with cipher")
@@ -215,7 +215,7 @@ def demonstrate(checking, running, stop):
 
 
 def follow(gateway, stop):
-    """Prints the gateway's lines until `stop` is set or it ends."""
+    """Prints the gateway's lines until `stop` is set or the gateway ends."""
     shown = 0
     while not stop.is_set():
         lines = gateway.lines[shown:]
@@ -234,7 +234,7 @@ def main(arguments):
     stop = threading.Event()
 
     def interrupted(*_):
-        # While it starts, and at the second time: straight to the clean-up.
+        # During the start, and at the second signal: goes straight to the clean-up.
         if stop.is_set() or not running.is_set():
             raise SystemExit(130)
         stop.set()

@@ -21,7 +21,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class NotReady(Exception):
-    """The gateway did not start; the text has what it said."""
+    """The gateway did not start; the text has its output."""
 
 
 def _openssl(*arguments):
@@ -29,7 +29,7 @@ def _openssl(*arguments):
 
 
 def make_certificates(folder):
-    """A certificate authority and two certificates of it, ECDSA and RSA, for
+    """Makes a certificate authority and two certificates by it, ECDSA and RSA, for
     NAMES. Returns {"ca": file, "pairs": [(certificate, key), ...]}."""
     path = lambda name: os.path.join(folder, name)
     _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -50,9 +50,9 @@ def make_certificates(folder):
 
 
 def config_text(certificates, listeners, backends, metrics, tls=None, **more):
-    """A configuration file's text: each listener and backend is a dict of the
-    file's own keys, on a line of its own. `tls`: keys of that section beside, or
-    instead of, the certificates. JSON is a form of YAML."""
+    """The text of a configuration file. Each listener and backend is a dict with the file's
+    keys, and gets one line. `tls`: keys of that section in addition to the certificates, or
+    instead of them. The values are JSON, which is also YAML."""
     section = {"certificates": [{"cert": c, "key": k} for c, k in certificates["pairs"]],
                **(tls or {})}
     lines = ["hostname: mail.example.org", "tls:", "  certificates:"]
@@ -79,17 +79,17 @@ class Metrics(dict):
         return result
 
     def sum(self, name, **labels):
-        """The sum of all series of that name that have these labels."""
+        """The sum of all series with this name and these labels."""
         wanted = set(labels.items())
         return sum(v for (n, have), v in self.items() if n == name and wanted <= have)
 
     def has(self, name, **labels):
-        """Whether there is such a series."""
+        """Whether there is a series with this name and these labels."""
         wanted = set(labels.items())
         return any(n == name and wanted <= have for n, have in self)
 
     def moved(self, before):
-        """[(series as text, before, now)] of what differs, sorted."""
+        """The changed series, [(series as text, before, now)], sorted."""
         return sorted(
             (self.text(key), before.get(key, 0.0), value)
             for key, value in self.items() if value != before.get(key, 0.0)
@@ -114,9 +114,8 @@ class Gateway:
         self._reader = None
 
     def start(self, stdout=None, ready="/readyz", ready_seconds=20, prefix=()):
-        """Starts it, by the command `prefix` if there is one, and waits until
-        `ready` says yes. Its lines are collected, unless `stdout` is a file that
-        takes them."""
+        """Starts the gateway, with the command `prefix` before it, and waits until `ready`
+        returns true. Collects its lines, unless they go to the file `stdout`."""
         self.process = subprocess.Popen(
             [*prefix, self.binary, "-c", self.config],
             stdin=subprocess.DEVNULL,
@@ -144,7 +143,8 @@ class Gateway:
                 self._arrived.notify_all()
 
     def wait_for_line(self, *parts, seconds=15, after=0):
-        """The first line from index `after` on that has all of `parts`; else None."""
+        """Waits for a line from index `after` on that contains all of `parts`; None if it does
+        not come."""
         end = time.monotonic() + seconds
         with self._arrived:
             while True:
@@ -156,7 +156,7 @@ class Gateway:
                     return None
 
     def get(self, path):
-        """(status, text) of the metrics listener; status 0 if nobody answers."""
+        """(status, text) from the metrics listener; status 0 without an answer."""
         try:
             with urllib.request.urlopen("http://" + self.metrics_address + path, timeout=10) as reply:
                 return reply.status, reply.read().decode()
@@ -170,8 +170,8 @@ class Gateway:
         return Metrics.parse(self.get("/metrics")[1])
 
     def wait_for_metric(self, wanted, name, seconds=15, **labels):
-        """Reads until `wanted` (a number, or a function of one that says yes)
-        holds for the sum, which is returned; raises if it does not in time."""
+        """Reads until the sum equals `wanted`, or `wanted` (a function) is true for it. Returns
+        the sum; raises if that takes too long."""
         test = wanted if callable(wanted) else lambda value: value == wanted
         end = time.monotonic() + seconds
         while True:
@@ -187,7 +187,7 @@ class Gateway:
         self.process.send_signal(number)
 
     def wait(self, seconds=30):
-        """The exit code, once it has ended and all its lines are read."""
+        """Waits until the gateway has ended and all its lines are read. Returns the exit code."""
         code = self.process.wait(timeout=seconds)
         if self._reader:
             self._reader.join(timeout=5)
@@ -196,7 +196,7 @@ class Gateway:
         return code
 
     def stop(self, seconds=30):
-        """TERM, and the exit code."""
+        """Sends TERM and returns the exit code."""
         if self.process.poll() is None:
             self.signal()
         return self.wait(seconds)

@@ -36,7 +36,7 @@ DOVECOT = "/usr/sbin/dovecot"
 READY_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
-# What the gateway calls, with what the server says first.
+# The ports that the gateway connects to, with the server's first answer.
 PROXIED = {
     "imap": b"* OK",
     "pop3": b"+OK",
@@ -48,7 +48,7 @@ PROXIED = {
     "submission": b"220",
 }
 LOCAL = {"lmtp_local": b"220", "local_relay": b"220"}
-# Private to the queue's owner, except for these.
+# The folders of Postfix's queue; most are private to its owner.
 QUEUE_FOLDERS = (
     "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace"
 ).split()
@@ -59,27 +59,27 @@ class NotReady(Exception):
 
 
 def fill(template, values, more=""):
-    """The template, and `more` behind it, with each @{name} replaced; an unknown
+    """The template followed by `more`, with each @{name} replaced; an unknown
     name is an error."""
     with open(os.path.join(HERE, template), encoding="ascii") as f:
         return re.sub(r"@\{(\w+)\}", lambda m: str(values[m.group(1)]), f.read() + more)
 
 
 def read_greeting(port, first_bytes, timeout):
-    """Connects, sends `first_bytes` and returns what the server says first."""
+    """Connects, sends `first_bytes` and returns the server's first answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as s:
         s.sendall(first_bytes)
         return s.recv(1000)
 
 
 def _end_with_parent():
-    """In the child: a parent that is killed takes its servers with it."""
+    """Runs in the child: when the parent is killed, the kernel kills its servers too."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class MailServers:
-    """The two servers; a context manager. `parent`: where its folder is made.
-    `dovecot` and `master`: what to put behind dovecot.conf and master.cf, with a
+    """The two servers; a context manager. `parent`: the folder to make its own folder in.
+    `dovecot` and `master`: text to append to dovecot.conf and master.cf, with a
     port for each name of `more`."""
 
     domain = "example.org"
@@ -122,7 +122,7 @@ class MailServers:
         self.stop()
 
     def log(self, name):
-        """All that "dovecot" or "postfix" has logged."""
+        """Everything that "dovecot" or "postfix" has logged."""
         try:
             with open("{}/{}.log".format(self.dir, name), encoding="utf-8", errors="replace") as f:
                 return f.read()
@@ -130,7 +130,7 @@ class MailServers:
             return ""
 
     def wait_for_log(self, name, pattern, count=1, seconds=30):
-        """Waits until `count` lines match `pattern`; whether they did."""
+        """Waits until `count` lines match `pattern`. Returns whether they do."""
         end = time.monotonic() + seconds
         while True:
             if sum(1 for line in self.log(name).splitlines() if re.search(pattern, line)) >= count:
@@ -150,7 +150,7 @@ class MailServers:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-            # Master processes start their children in their own session.
+            # Also kills the master's children, which are in its process group.
             try:
                 os.killpg(child.pid, signal.SIGKILL)
             except ProcessLookupError:

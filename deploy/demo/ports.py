@@ -3,8 +3,7 @@
 import random
 import socket
 
-# Below the range from which the kernel takes ports for outgoing connections, so
-# that a port stays free between being found and being used.
+# Below the kernel's range for outgoing connections, so that a port stays free until it is used.
 LOWEST, HIGHEST = 10000, 32000
 
 

@@ -1,6 +1,6 @@
 """PROXY protocol version 2 headers, as the gateway writes them.
 
-Used to see that a server is ready, and by tests that call a server directly.
+Used to check that a server is ready, and by tests that connect to a server directly.
 """
 
 import socket
@@ -11,7 +11,7 @@ PP2_TYPE_SSL = 0x20
 PP2_SUBTYPE_SSL_VERSION = 0x21
 PP2_SUBTYPE_SSL_CN = 0x22
 PP2_SUBTYPE_SSL_CIPHER = 0x23
-CLIENT_ISSUER = 0xE0  # the gateway's own
+CLIENT_ISSUER = 0xE0  # defined by the gateway
 CLIENT_SSL = 0x01
 
 
@@ -20,7 +20,7 @@ def _tlv(kind, value):
 
 
 def ssl_tlv(version=b"TLSv1.3", cipher=b"TLS_AES_128_GCM_SHA256", client=CLIENT_SSL):
-    """The TLV that says that the client's side is TLS."""
+    """The TLV for a client with TLS."""
     return _tlv(
         PP2_TYPE_SSL,
         struct.pack("!BI", client, 0)
@@ -30,7 +30,7 @@ def ssl_tlv(version=b"TLSv1.3", cipher=b"TLS_AES_128_GCM_SHA256", client=CLIENT_
 
 
 def header(source=("192.0.2.7", 40000), destination=("192.0.2.1", 25), tls=True):
-    """A PROXY command for TCP over IPv4 or IPv6, by the form of `source`."""
+    """A PROXY command for TCP over IPv4 or IPv6, depending on `source`."""
     family, code = (socket.AF_INET6, 0x21) if ":" in source[0] else (socket.AF_INET, 0x11)
     body = (
         socket.inet_pton(family, source[0])
@@ -42,7 +42,7 @@ def header(source=("192.0.2.7", 40000), destination=("192.0.2.1", 25), tls=True)
 
 
 def local():
-    """A LOCAL command: use the connection's own addresses."""
+    """A LOCAL command: the server uses the addresses of the connection itself."""
     return SIGNATURE + struct.pack("!BBH", 0x20, 0, 0)
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs all that Starling needs to be built, demonstrated and tested on a
-# fresh Debian 12, and fetches and verifies BoringSSL's source. Run as root or
-# with sudo. Running it again does nothing that is already done.
+# Installs everything that building, demonstrating and testing Starling needs on a
+# fresh Debian 12, and fetches and verifies BoringSSL's source. Needs root or sudo.
+# A second run skips what is done.
 #
-#   deploy/setup/setup.sh [build|demo|test|bench]   what to install for; default: test (all)
-#   deploy/setup/setup.sh --list PURPOSE            only prints the packages for it
-#   deploy/setup/setup.sh --install PACKAGE...      only installs these, as tests/clients/install.sh needs it
+#   deploy/setup/setup.sh [build|demo|test|bench]   the purpose; default: test (everything)
+#   deploy/setup/setup.sh --list PURPOSE            only prints its packages
+#   deploy/setup/setup.sh --install PACKAGE...      only installs these, for tests/clients/install.sh
 #
-# Servers are installed without being started: no port is opened by this.
+# Does not start the servers that it installs, so it opens no port.
 set -euo pipefail
 
 readonly BORING_VERSION=5.4.0
@@ -33,16 +33,16 @@ readonly TEST_PACKAGES=(
   prosody ejabberd python3-slixmpp profanity-light
   prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard
   shfmt)
-# Debian installs one FTP server at most; these are only unpacked, into .deps/servers, and the
-# tests run them from there. Their libraries are among the packages above.
+# Debian allows only one installed FTP server. These are unpacked into .deps/servers, where
+# the tests run them. The packages above have their libraries.
 readonly UNPACKED_PACKAGES=(pure-ftpd pure-ftpd-common vsftpd)
-# The peers of the comparison, what draws it, and what counts instructions.
+# The peers of the comparison, the library that draws it, and tools that count instructions.
 readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
   proftpd-core proftpd-mod-crypto
   openssl python3 python3-matplotlib valgrind)
-# INN's set-up fails on a host without a domain unless a configuration names one.
-# The tests' own servers do not use what it makes of it.
+# On a host without a domain, INN's set-up needs a configuration that names one. The
+# tests' own servers do not use that configuration.
 readonly INN_CONFIG='mta: /bin/true
 domain: localdomain
 pathnews: /usr/lib/news
@@ -69,7 +69,7 @@ missing_packages() {
   done
 }
 
-# Debian starts a server when it installs it; policy-rc.d is its way to say no.
+# Debian starts a server when it installs it, unless policy-rc.d forbids that.
 install_packages() {
   local wanted policy=/usr/sbin/policy-rc.d ours=
   local inn_config
@@ -141,13 +141,13 @@ fetch_boringssl() {
   mkdir -p "$top/.deps"
   rm -rf "$target"
   mv "$crate/deps/boringssl" "$target"
-  # Its own Bazel files belong to another workspace.
+  # BoringSSL's own Bazel files are for another workspace.
   find "$target" \( -name BUILD -o -name BUILD.bazel -o -name WORKSPACE -o -name MODULE.bazel \) -delete
   printf '%s\n' "$BORING_CHECKSUM" >"$target/.starling-pin"
   rm -rf "$work"
 }
 
-packages_for() {  # packages_for PURPOSE: one a line
+packages_for() {  # packages_for PURPOSE: one per line
   case $1 in
     build) printf '%s\n' "${BUILD_PACKAGES[@]}" ;;
     demo) printf '%s\n' "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;

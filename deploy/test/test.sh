@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test there is, from a clean clone on a fresh Debian 12 (as root: the
-# end-to-end tests start Postfix). Ends with a line "N passed, N failed".
+# Runs all tests, also from a clean clone on a fresh Debian 12. Needs root, because the
+# end-to-end tests start Postfix. The last line is "N passed, N failed".
 #
 #   deploy/test/test.sh           everything
 #   deploy/test/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo;
@@ -24,7 +24,7 @@ count() {  # count RESULT NAME
   fi
 }
 
-# One Bazel test run; each target counts, and a run that built nothing is a failure.
+# Runs Bazel tests. Each target counts; a run that builds nothing is a failure.
 bazel_tests() {  # bazel_tests NAME ARGUMENT...
   local name=$1 log=$log_folder/$1 result good bad
   shift
@@ -50,7 +50,7 @@ step_format() {
   count $? "shellcheck"
 }
 
-# Set-up names a package for all that scripts and tests use, whatever else this machine has.
+# Checks that set-up names a package for everything that scripts and tests use.
 step_needs() {
   tests/needs/check.py
   count $? "needs"
@@ -71,7 +71,7 @@ step_lint() {
 step_unit() { bazel_tests unit --config=opt //...; }
 step_asan() { bazel_tests asan --config=asan //protocols/... //gateway/... //tests/sim/...; }
 step_tsan() { bazel_tests tsan --config=tsan //gateway/...; }
-# Each fuzz target from its corpus, for a few seconds; what it finds is printed.
+# Runs each fuzz target from its corpus for a few seconds, and prints its findings.
 step_fuzz() {
   local log=$log_folder/fuzz target name found
   if ! bazel build --config=fuzz --build_tag_filters=fuzz --noshow_progress --color=no //... >"$log" 2>&1; then
@@ -92,7 +92,7 @@ step_fuzz() {
   done
 }
 
-e2e_run() {  # e2e_run NAME FILE...: the tests of these files, or of all
+e2e_run() {  # e2e_run NAME FILE...: runs these files, or all
   local log=$log_folder/e2e line name=$1
   shift
   tests/e2e/run.py "$@" 2>&1 | tee "$log"
@@ -110,8 +110,8 @@ build_gateway() {
   bazel build --config=opt --noshow_progress --color=no //gateway:starling >"$log" 2>&1 || cat "$log"
 }
 
-# All files with what this kernel offers; then those that move octets and sockets
-# with no feature beyond the oldest kernel that is supported.
+# Runs all files with all features of this kernel. Then runs those that transfer data
+# without the features that the oldest supported kernel lacks.
 step_e2e() {
   build_gateway
   e2e_run e2e
@@ -119,15 +119,15 @@ step_e2e() {
     test_main_job.py test_clients.py test_identity.py test_drain.py
 }
 
-# Client libraries of five languages. Not among the steps that run by default: continuous
-# integration has no time for it. tests/README.md has the last result.
+# Client libraries of five languages. Not a default step, because continuous integration has
+# no time for it. tests/README.md has the last result.
 step_clients() {
   build_gateway
   tests/clients/install.sh || { count 1 "clients: install"; return; }
   e2e_run clients tests/clients/test_*.py
 }
 
-# Every work of the comparison with every server, for an instant: that all is done, not how fast.
+# Runs every workload of the comparison with every server for an instant, without measuring.
 step_bench() {
   bench/compare.py --check
   count $? "bench"
