@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Counts the instructions of each micro-benchmark for one iteration, to compare one
-# commit with another: unlike time, they hardly depend on what else the machine does.
+# Counts the instructions of each micro-benchmark per iteration, to compare commits:
+# unlike time, they hardly depend on other load on the machine.
 #
-#   bench/instructions.sh [PATTERN] >NEW        those whose name PROGRAM/BENCHMARK matches
-#   bench/instructions.sh --compare OLD NEW     what has changed, in per cent
+#   bench/instructions.sh [PATTERN] >NEW        benchmarks whose PROGRAM/BENCHMARK matches
+#   bench/instructions.sh --compare OLD NEW     the changes, in per cent
 #
-# By `perf stat` where the machine counts them for a guest, otherwise by callgrind.
-# Callgrind counts the measured loop alone, exactly, but on a processor without
-# AVX-512; perf counts the process, in which what is not the loop is about 1 %.
+# Uses `perf stat` if the machine supports it, otherwise callgrind. Callgrind counts
+# exactly the measured loop, but emulates a processor without AVX-512. perf counts the
+# whole process, of which about 1 % is not the loop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly EVENT=${EVENT:-instructions:u}  # what perf counts
-readonly REPETITIONS=100                 # so that perf's trial runs vanish among them
+readonly EVENT=${EVENT:-instructions:u}  # perf's event
+readonly REPETITIONS=100                 # many, so that perf's trial runs do not matter
 
 say() { printf 'instructions: %s\n' "$*" >&2; }
 
@@ -23,19 +23,19 @@ compare() {  # compare OLD NEW
        !($1 in before) { printf "      new  %12s  %12.0f  %s\n", "", $2, $1 }' "$1" "$2"
 }
 
-iterations_in() {  # iterations_in JSON: of the first run in it
+iterations_in() {  # iterations_in JSON: the iterations of its first run
   sed -nE 's/.*"iterations": ([0-9]+).*/\1/p' "$1" | head -n 1
 }
 
-run_benchmark() {  # run_benchmark NAME JSON COMMAND...: one benchmark, by that command
+run_benchmark() {  # run_benchmark NAME JSON COMMAND...: runs one benchmark with this command
   local name=$1 json=$2
   shift 2
-  # Its name may have what a pattern takes for more than itself.
+  # Escapes characters of the name that are special in a pattern.
   "$@" --benchmark_filter="^$(printf '%s' "$name" | sed 's/[][().*+?^$|\\]/\\&/g')\$" \
     --benchmark_min_time=0.01 --benchmark_out="$json" --benchmark_out_format=json >/dev/null 2>&1
 }
 
-by_perf() {  # by_perf PROGRAM NAME: prints instructions of all iterations, and how many those were
+by_perf() {  # by_perf PROGRAM NAME: prints the instructions of all iterations, and their number
   local json=$folder/json counted=$folder/counted
   run_benchmark "$2" "$json" perf stat -x, -o "$counted" -e "$EVENT" -- \
     "$1" --benchmark_repetitions=$REPETITIONS
@@ -43,12 +43,12 @@ by_perf() {  # by_perf PROGRAM NAME: prints instructions of all iterations, and 
     "$(($(iterations_in "$json") * REPETITIONS))"
 }
 
-by_callgrind() {  # by_callgrind PROGRAM NAME: as above
+by_callgrind() {  # by_callgrind PROGRAM NAME: the same
   local json=$folder/json last
   rm -f "$folder"/callgrind.*
-  # Debian's valgrind gives up at what clang 19 tells debuggers.
+  # Debian's valgrind does not understand the debug information of clang 19.
   llvm-strip-19 --strip-debug -o "$folder/program" "$1"
-  # The loop lies between these two; the last run of it is the one reported.
+  # The loop runs between these two functions; its last run is the reported one.
   run_benchmark "$2" "$json" valgrind --tool=callgrind --callgrind-out-file="$folder/callgrind" \
     --zero-before='benchmark::State::StartKeepRunning()' \
     --dump-before='benchmark::State::FinishKeepRunning()' "$folder/program"
@@ -67,14 +67,14 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 found=
 way=by_callgrind
-# Where it is not supported perf says so, and ends with 0 all the same.
+# Without support perf prints a message, but still ends with 0.
 if perf stat -x, -o "$folder/probe" -e "$EVENT" true 2>/dev/null && grep -qE '^[0-9]' "$folder/probe"; then
   way=by_perf
 fi
 say "$way"
 
 mapfile -t targets < <(bazel query --noshow_progress 'filter("_bench$", kind(cc_binary, //bench:*))' 2>/dev/null)
-[ ${#targets[@]} -gt 0 ] || { say "there is no benchmark"; exit 1; }
+[ ${#targets[@]} -gt 0 ] || { say "found no benchmark"; exit 1; }
 bazel build --config=opt --noshow_progress "${targets[@]}" >&2
 for target in "${targets[@]}"; do
   program=bazel-bin/bench/${target##*:}
