@@ -1,4 +1,4 @@
-"""A mail of a megabyte with what a sender must take care of, and where it ends up."""
+"""A mail of a megabyte that senders must encode with care, and the mailbox that gets it."""
 
 import base64
 import glob
@@ -25,7 +25,7 @@ def make(env, name, tls):
 
 
 def delivered(env, name, tls):
-    """What has arrived of it in the mailbox, each with CRLF."""
+    """The copies of the mail in the mailbox, with CRLF."""
     mark = "\nMessage-ID: <{}.{}@example.net>\n".format(name, tls).encode()
     found = []
     for path in glob.glob("{}/mail/{}/Maildir/new/*".format(env.servers.dir, env.servers.user)):

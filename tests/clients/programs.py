@@ -1,6 +1,6 @@
 """Runs the programs that install.sh has built, each around a client library of another
-language. A program is told what to do by its environment, and ends with 0 when it has done all of
-it. Otherwise the last lines of what it prints are the error in its library's words."""
+language. The environment tells a program what to do. It ends with 0 after success; otherwise the last
+lines of its output are its library's error."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ import tls_material  # noqa: E402
 BIN = os.path.join(
     os.environ.get("STARLING_CLIENTS") or os.path.expanduser("~/.cache/starling/clients"), "bin")
 SECONDS = 120
-# How each language's TLS says that it does not know the authority.
+# The message of each TLS library for an unknown authority.
 _STRANGERS = {
     "certificate signed by unknown authority": ("net-smtp", "go-imap-v1", "go-imap-v2", "pgx", "go-ldap"),
     "unable to verify the first certificate": ("nodemailer", "imapflow", "basic-ftp"),
@@ -27,8 +27,8 @@ STRANGER = {name: words for words, names in _STRANGERS.items() for name in names
 
 
 class Programs:
-    """All of them, before one gateway. `tls` is "upgrade" and nothing else will do, "offered" as
-    far as the library does by itself, "implicit", or "none"; `given` is what more a program needs."""
+    """Runs the programs with one gateway. `tls` is "upgrade" (required), "offered" (as the library
+    decides), "implicit" or "none"; `given` has further settings for a program."""
 
     def __init__(self, env, gateway):
         self._env = env
@@ -36,14 +36,14 @@ class Programs:
         self._stranger = env.write("stranger.crt", tls_material.Authority("A stranger").cert)
 
     def run(self, name, listener, tls, **given):
-        """(exit code, what was printed)."""
+        """(exit code, output)."""
         settings = {"PORT": self._gateway.ports[listener], "TLS": tls, "CA": self._env.ca, **given}
         return harness.run(  # runs: env
             ["env", "HOME=" + self._env.dir, *("CLIENT_{}={}".format(*row) for row in settings.items()),
              os.path.join(BIN, name)], timeout=SECONDS)
 
     def work(self, case, name, listener, tls, **given):
-        """It does all that it should, inside TLS; what it printed."""
+        """Expects that the program succeeds inside TLS. Returns its output."""
         before = self._count("starling_tls_handshakes_total", listener)
         code, output = self.run(name, listener, tls, **given)
         case.assertEqual(code, 0, output)
@@ -51,13 +51,13 @@ class Programs:
         return output
 
     def fail(self, case, words, name, listener, tls, **given):
-        """It fails, and says so in these words (a regular expression)."""
+        """Expects that the program fails with this message (a regular expression)."""
         code, output = self.run(name, listener, tls, **given)
         case.assertEqual(code, 1, output)
         case.assertRegex(output[output.find("\nerror: ") + 1:], "(?s)^error: .*" + words)
 
     def fail_before_a_stranger(self, case, name, listener, tls, **given):
-        """It does not believe a gateway whose authority it does not know."""
+        """Expects that the program rejects a gateway whose authority it does not know."""
         counter = "starling_tls_handshake_failures_total"
         before = self._count(counter, listener)
         self.fail(case, STRANGER[name], name, listener, tls, **{**given, "CA": self._stranger})

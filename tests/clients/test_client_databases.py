@@ -1,5 +1,5 @@
-"""Libraries that ask a real PostgreSQL and a real slapd: a megabyte there and back, many rows and
-pages of entries, statements canceled."""
+"""Tests libraries for databases with a real PostgreSQL and a real slapd: a megabyte there and back, many
+rows and pages of entries, cancelled statements."""
 
 import os
 import unittest

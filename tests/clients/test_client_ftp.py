@@ -1,5 +1,5 @@
-"""Libraries that move files, before four FTP servers: folders nested as deep as the server itself
-can, with long names that are not ASCII, up and down; the control connection kept alive meanwhile."""
+"""Tests libraries for FTP with four servers: folders nested as deeply as the server allows, with long
+names that are not ASCII, up and down, while the control connection is kept alive."""
 
 import filecmp
 import os
@@ -54,7 +54,7 @@ def files(top):
 
 
 def given(kind, name, folder, **more):
-    """What a program needs, and where its files are on the server in the end."""
+    """The settings for a program, and the folder on the server where its files arrive."""
     server = servers[kind]
     target = "{}{} {}".format(server.uploads, name, os.path.basename(folder))
     out = tempfile.mkdtemp(dir=env.dir)

@@ -1,5 +1,5 @@
-"""Libraries that read mail, with Dovecot behind: a megabyte stored and fetched byte for byte by
-IMAP, found by a search, fetched by POP3; clients that wait by IDLE and are told."""
+"""Tests libraries that read mail, with Dovecot: they store a megabyte and fetch it octet for octet
+by IMAP, find it by a search, fetch it by POP3, and learn of new mail by IDLE."""
 
 import smtplib
 import unittest

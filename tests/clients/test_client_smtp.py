@@ -1,5 +1,5 @@
-"""Libraries that send mail: a megabyte by STARTTLS and by implicit TLS, logged in at Postfix, and
-delivered as it was."""
+"""Tests libraries that send mail: a megabyte with STARTTLS and with implicit TLS, logged in at
+Postfix, and delivered unchanged."""
 
 import unittest
 

@@ -96,7 +96,7 @@ class Cell:
             time.sleep(0.005)
 
     def tell(self, answer):
-        """An attacker's octets, and the end of all it has to say; what comes of it."""
+        """Sends an attacker's octets and the end of data. Returns the outcome."""
         with self.counted(answer.kind, answer.reason), self.session() as client:
             client.send(answer.octets)
             with contextlib.suppress(OSError):  # who is refused may be gone already

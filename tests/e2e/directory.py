@@ -66,7 +66,7 @@ NOTICE = b"1.3.6.1.4.1.1466.20036"
 
 class Directory:
     """The server; a context manager. `settings`: lines before the database;
-    `access`: who may read beside those who are logged in."""
+    `access`: who may read, in addition to logged-in users."""
 
     base = "dc=example,dc=org"
     admin = "cn=admin,dc=example,dc=org"

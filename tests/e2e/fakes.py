@@ -39,7 +39,7 @@ def parse_tlvs(octets):
 
 
 async def read_proxy(reader):
-    """Reads a version 2 header; raises if there is none."""
+    """Reads a version 2 header; raises without one."""
     start = await reader.readexactly(16)
     if start[:12] != proxy_v2.SIGNATURE:
         raise ValueError("no PROXY header: {!r}".format(start))

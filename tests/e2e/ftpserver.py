@@ -205,7 +205,7 @@ class PyFtpd(FtpServer):
 
 
 class PureFtpd(FtpServer):
-    """Answers nearly every command amid a transfer by 500, and goes on."""
+    """Answers 500 to nearly every command during a transfer, and goes on."""
 
     def __init__(self, host="127.0.0.1"):
         super().__init__(host)
@@ -227,7 +227,8 @@ class PureFtpd(FtpServer):
 
 
 class Vsftpd(FtpServer):
-    """Reads no command amid a transfer. Its users would be the machine's: it is anonymous."""
+    """Reads no command during a transfer. Allows only anonymous users, because others would be the
+    machine's."""
     name = "anonymous"
     uploads = "incoming/"
 

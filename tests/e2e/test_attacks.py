@@ -104,7 +104,7 @@ class WrongOctets(unittest.TestCase):
 
 
 class PlaintextOnTlsPort(unittest.TestCase):
-    # How each protocol says so to who speaks it without TLS.
+    # The answer of each protocol to plaintext on a TLS port.
     WORDS = {"smtp": b"554 5.7.10 ", "lmtp": b"554 5.7.10 ", "imap": b"* BYE [PRIVACYREQUIRED] ",
              "pop3": b"-ERR [SYS/PERM] ", "managesieve": b"BYE (ENCRYPT-NEEDED) ",
              "nntp": b"502 ", "acap": b"* BYE (ENCRYPT-NEEDED) "}

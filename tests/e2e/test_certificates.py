@@ -206,7 +206,7 @@ class Ocsp(unittest.TestCase):
 
 
 class Check(unittest.TestCase):
-    """-t: what is wrong is an error, what is dangerous a warning, and the rest a table."""
+    """-t reports faults as errors and dangers as warnings, and prints a table of the rest."""
 
     def check(self, entries, mode="-t", **tls):
         path = env.configure({"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "b"}},

@@ -129,7 +129,7 @@ class BackendFaults(Faults):
             listener.listen(1)
             with env.tcp({"servers": ["unix:" + path]}, limits={"connect": "60s"}) as gateway:
                 clients = [Wire(gateway.ports["tcp"]).start_tls() for _ in range(8)]
-                # The backlog holds two; those that do not fit into it wait.
+                # The backlog holds two connections; further ones wait.
                 waiting = gateway.wait_for_metric(
                     lambda v: v >= 5, "starling_sessions", phase="upstream")
                 late = threading.Timer(1, answer_all, (listener,))

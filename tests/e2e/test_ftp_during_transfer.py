@@ -111,7 +111,7 @@ class RealServers(unittest.TestCase):
     COMMANDS = ("NOOP", "STAT", "STAT big", "SITE HELP", "FEAT", "PWD", "SYST", "XYZZY", "TYPE I")
 
     def replies(self, client, count):
-        """One of the transfer, which may come before or behind those of the others."""
+        """A reply to the transfer, which may come before or after the replies to other commands."""
         codes = [client.reply() for _ in range(count)]
         self.assertEqual(codes.count(226), 1, client.seen)
 
@@ -149,7 +149,7 @@ class RealServers(unittest.TestCase):
                     got += data.recv(1000)
                     client.send("NOOP")
                 self.assertEqual(got + read_all(data), BIG)
-                # pure-ftpd answers those that come together once.
+                # pure-ftpd answers commands that arrive together only once.
                 client.until(226)
                 data = client.begin("RETR big")
                 self.assertEqual(read_all(data), BIG)

@@ -258,7 +258,7 @@ class EndOfUploads(unittest.TestCase):
         self.assertIsNone(scripted.stored)
 
     def test_a_download_is_not_meant(self):
-        """One that is under way is cut off: the server waits amid it for a command."""
+        """A running transfer is cut off: the server waits for a command during it."""
         for listener in ("scripted", "lenient"):
             counted = {"name": "starling_sessions_ended_total", "listener": listener,
                        "reason": "client_truncated"}

@@ -93,7 +93,7 @@ def ipptool(test, uri, *options):
 
 
 class Recipe(unittest.TestCase):
-    """The servers by themselves, and why other settings are none."""
+    """The servers without the gateway, and why other settings do not work."""
 
     def test_apache_takes_the_client_from_the_header(self):
         with apache.call(proxy_v2.header(("198.51.100.23", 4711))) as client:

@@ -52,7 +52,7 @@ class Recorder:
 
 
 def injection(test):
-    """Runs test(self, client) and looks at what came of it: the go-ahead at most, an
+    """Runs test(self, client) and checks the outcome: the go-ahead at most, an
     alert at most behind it; counted; and not an octet at the backend."""
 
     @functools.wraps(test)
@@ -141,7 +141,7 @@ def post(fields):
 
 
 class WrongOctets(unittest.TestCase):
-    # what: (octets, kind and reason, what is said)
+    # what: (octets, kind and reason, the answer)
     MALFORMED = {
         "NUL": b"OPTIONS\0* HTTP/1.1\r\n",
         "NUL in a value": post("A: \0\r\n"),

@@ -178,7 +178,7 @@ class TlsTools(unittest.TestCase):
         return output
 
     def test_gnutls_cli(self):
-        # slapd closes at what is no message: a tag, a length of ten, and more.
+        # slapd closes after an invalid message: a tag, a length of ten octets, and more.
         status, output = harness.converse(
             ["gnutls-cli", "--starttls-proto", "ldap", "--x509cafile", env.ca, "--port",
              str(gateway.ports["ldap"]), "--verify-hostname", "mail.example.org", "localhost"], b"x\n" + b"y" * 20 + b"\n")

@@ -44,7 +44,7 @@ class Recorder:
 
 
 def injection(test):
-    """Runs test(self, client, gateway) and looks at what came of it: the go-ahead at
+    """Runs test(self, client, gateway) and checks the outcome: the go-ahead at
     most, an alert at most behind it; counted; and not an octet at the backend."""
 
     @functools.wraps(test)
@@ -119,7 +119,7 @@ class Injection(unittest.TestCase):
 
 
 class WrongOctets(unittest.TestCase):
-    # what: (octets, kind, reason, what is said: results of notices, or octets)
+    # what: (octets, kind, reason, the answer: results of notices, or octets)
     ROWS = {
         "TLS on a plain port": (CLIENT_HELLO, "tls_on_plain_port", "tls_on_plain_port", ALERT),
         "HTTP": (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "cross_protocol", "cross_protocol", b""),

@@ -66,7 +66,7 @@ def fake(handler):
 
 
 def injection(test):
-    """Runs test(self, client) and looks at what came of it: the go-ahead at most, an
+    """Runs test(self, client) and checks the outcome: the go-ahead at most, an
     alert at most behind it; counted; and not an octet at the backend."""
 
     @functools.wraps(test)
@@ -148,7 +148,7 @@ class Injection(unittest.TestCase):
 
 
 class WrongOctets(unittest.TestCase):
-    # what: (octets, kind, reason, what is said: errors, or octets)
+    # what: (octets, kind, reason, the answer: errors, or octets)
     ROWS = {
         "HTTP": (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "cross_protocol", "cross_protocol", b""),
         "another protocol": (b"a001 STARTTLS\r\n", "cross_protocol", "cross_protocol", b""),
@@ -307,7 +307,7 @@ class Goodbyes(unittest.TestCase):
                 with Wire(gateway.ports["in"]) as late:
                     self.assertEqual(errors(late.rest()), [
                         ("53300", "too many connections, try again later")])
-                # libpq tells what came in plaintext to who has asked for plaintext only.
+                # libpq shows a plaintext answer only to clients that asked for plaintext.
                 for mode, text in (("disable", "too many connections, try again later"),
                                    ("require", "error response during SSL exchange")):
                     with self.assertRaisesRegex(psycopg2.OperationalError, text):

@@ -41,7 +41,7 @@ LISTENERS = {
     5222: ("xmpp-client", "starttls", "prosody", {}), 5223: ("xmpp-client", "implicit", "prosody", {}),
     23: ("telnet", "starttls", "telnet", {}), 992: ("telnet", "implicit", "telnet", {}),
 }
-# With the other policy; their probes are those of the usual ports.
+# Listeners with the other policy; they use the probes of the usual ports.
 OPEN = {port: {**LISTENERS[port][3], "policy": "opportunistic"} for port in (587, 24, 143, 1143, 110, 4190)}
 # Their words are the gateway's own, so they succeed whatever is behind it.
 OF_THE_GATEWAY = {

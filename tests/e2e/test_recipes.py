@@ -25,7 +25,7 @@ def call(name, header):
     return wire.send(header)
 
 
-# Headers that say TLS, by address family; and those that do not.
+# Headers with and without TLS, by address family.
 SECURE = {
     "v4": proxy_v2.header(),
     "v6": proxy_v2.header(("2001:db8::7", 40000), ("2001:db8::1", 993)),

@@ -411,7 +411,7 @@ class Files(unittest.TestCase):
             reload(gateway)
             for key in own.key.splitlines()[1:-1] + files["keys"].split():
                 self.assertNotIn(key[:40], "\n".join(gateway.lines))
-            # One each would be many more than what comes and goes with those who ask.
+            # A leak of one per reload would be far more than the normal variation.
             self.assertLess(gateway.metrics().sum("process_open_fds") - descriptors, 10)
 
     def test_what_the_system_does_not_tell_of_is_looked_at(self):

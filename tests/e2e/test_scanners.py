@@ -172,7 +172,7 @@ class Clients(unittest.TestCase):
     """Each with each kind of key, the certificate verified by name and authority."""
 
     def each(self, command, seen, listeners=("imaps", "imap")):
-        """`command(port, listener)` is a command, and what is typed into it."""
+        """`command(port, listener)` returns a command and its input."""
         for kind in certificates:
             with fakes.Backend(imap) as i, fakes.Backend(smtp) as s, \
                     gateway({"imap": i, "smtp": s}, [kind]) as running:

@@ -111,7 +111,7 @@ class Clients(unittest.TestCase):
     def test_s_client(self):
         for listener, options in (("telnet", ["-starttls", "telnet"]), ("telnets", [])):
             with self.subTest(listener):
-                # It declines nothing, so only what comes first is seen: telnetd's options.
+                # It declines no option, so it shows only the first octets: telnetd's options.
                 code, output = harness.run(
                     ["openssl", "s_client", "-connect", "localhost:{}".format(gateway.ports[listener]),
                      "-CAfile", env.ca, "-verify_return_error", "-verify_hostname", "mail.example.org",
@@ -120,7 +120,7 @@ class Clients(unittest.TestCase):
                 self.assertIn("Verify return code: 0 (ok)", output)
 
     def test_s3270(self):
-        """The 3270 emulator, which speaks plain Telnet with a host that is none."""
+        """The 3270 emulator, which speaks plain Telnet with other hosts."""
         for listener, prefix in (("telnet", ""), ("telnets", "L:")):
             with self.subTest(listener):
                 code, output = harness.run(

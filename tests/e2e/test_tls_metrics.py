@@ -171,7 +171,7 @@ class Files(unittest.TestCase):
             self.assertEqual(found[file], ("a.example,*.a.example", first.not_after))
             self.assertEqual(found[os.path.join(place, "b.crt")][1], many.not_after)
             self.assertLess(len(found[os.path.join(place, "b.crt")][0]), 300)
-            # What is gone has no series any more, and what is new has its own.
+            # Removed certificates have no series any more, and new ones have one.
             os.remove(os.path.join(place, "b.crt"))
             renewed = root.issue(["a.example"], days=(-1, 77))
             renewed.save(place, "a")

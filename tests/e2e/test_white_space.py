@@ -127,7 +127,7 @@ def setUpModule():
     env = harness.Environment(servers=False)
     cert = env.certificates["pairs"][0][0]
     key = shutil.copy(env.certificates["pairs"][0][1], env.dir + "/servers.key")
-    os.chmod(key, 0o644)  # for those that read it as a user of their own
+    os.chmod(key, 0o644)  # some servers read it as their own user
     files = {"cert": cert, "key": key}
     mail = unittest.enterModuleContext(MailServers(
         dovecot=DOVECOT.format(**files), master=POSTFIX.format(**files), more=["offers"]))

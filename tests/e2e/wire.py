@@ -28,7 +28,7 @@ GREETING = {"smtp": b"220 ", "lmtp": b"220 ", "imap": b"* OK ", "pop3": b"+OK",
             "managesieve": b'"IMPLEMENTATION"', "nntp": b"200 ", "acap": b"* ACAP ", "irc": b""}
 # Each command begins with a tag, and so does what ends its reply.
 TAGGED = ("imap", "acap")
-# NNTP's replies of more than one line (of those that tests ask for)
+# The multi-line replies of NNTP that tests use
 NNTP_LISTS = (b"100 ", b"101 ", b"215 ", b"220 ", b"224 ")
 
 

@@ -30,7 +30,7 @@ _ERROR = re.compile(rb"<stream:error><([a-z-]+) xmlns='urn:ietf:params:xml:ns:xm
 
 
 def header(to, protocol="xmpp-client", sender=None):
-    """The begin of a stream; what is no text in `to` stands for an octet."""
+    """The beginning of a stream. Characters of `to` that are not text stand for octets."""
     text = ("<stream:stream xmlns='jabber:{}' xmlns:stream='http://etherx.jabber.org/streams'{}{} "
             "to='{}' version='1.0'>").format(
         protocol.removeprefix("xmpp-"),

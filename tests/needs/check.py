@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Whether set-up installs all that the tree's scripts and tests use: every interpreter, Python
-or Perl module, header, program and path of one, against what is in the packages that
-deploy/setup/setup.sh names for that purpose, with what they depend on, on a Debian with nothing else.
+"""Checks that set-up installs everything that scripts and tests use: compares the interpreters, Python
+and Perl modules, headers, programs and paths in the tree with the content of the packages that
+deploy/setup/setup.sh names for the purpose, and of their dependencies.
 
     tests/needs/check.py                       what is missing
-    tests/needs/check.py --without PACKAGE...  what would be, if set-up did not name these
+    tests/needs/check.py --without PACKAGE...  what would be missing if set-up did not name these
 
-What this machine happens to have installed plays no part, but that set-up's own packages must be
-here for their files to be listed. Where it cannot tell what a line runs, a comment
-`# runs: PROGRAM...` on that line says it."""
+Other packages on this machine do not matter, but set-up's packages must be installed so that their
+files can be listed. If the check cannot tell what a line runs, a comment `# runs: PROGRAM...` on
+that line says it."""
 
 import argparse
 import collections
@@ -95,7 +95,7 @@ def _cpp_uses(text, place):
 
 
 def file_uses(place, text):
-    """What one file uses that is not Python."""
+    """What a file that is not Python uses."""
     first = text.partition("\n")[0]
     if first.startswith("#!"):
         yield Use("interpreter", first[2:].strip(), place)
@@ -113,7 +113,7 @@ def file_uses(place, text):
 
 
 def with_imports(files, python):
-    """These Python files, and those of the tree that they import."""
+    """These Python files and the files of the tree that they import."""
     found, pending = {}, list(files)
     while pending:
         file = pending.pop()
@@ -125,7 +125,7 @@ def with_imports(files, python):
 
 
 def all_uses(places):
-    """{purpose: what files of it use}"""
+    """{purpose: what its files use}"""
     uses, scripts = collections.defaultdict(set), collections.defaultdict(list)
     python = {}
     for place in places:
@@ -164,7 +164,7 @@ def missing(use, contents):
 
 
 def contents_of(purposes, without):
-    """{purpose: the contents of all that is installed for it}"""
+    """{purpose: the contents of its packages}"""
     base = packages.base()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
         found = {"base": packages.closure(base, folder)}  # alone: it fills apt's caches for the others

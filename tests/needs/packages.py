@@ -1,8 +1,9 @@
-"""What a fresh machine has once deploy/setup/setup.sh has installed for a purpose: the packages, as
-apt itself resolves them on an empty Debian, and the files in them.
+"""The packages and files on a fresh machine after deploy/setup/setup.sh has installed for a purpose,
+with the dependencies that apt resolves on an empty Debian.
 
-What else this machine happens to have installed plays no part. Not for: what scripts use
-(python_uses.py, shell_uses.py)."""
+Other packages on this machine do not matter.
+
+Not for: what scripts use (python_uses.py, shell_uses.py)."""
 
 import os
 import re
@@ -27,7 +28,7 @@ def listed(purpose):
 
 
 def base():
-    """What every Debian has from the start: its essential and required packages, and apt."""
+    """The packages of every Debian: essential and required ones, and apt."""
     rows = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Package} ${Essential} ${Priority}\n"], check=True,
         stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -48,7 +49,7 @@ def _simulated(packages, folder):
 
 
 def closure(packages, folder):
-    """All that apt installs for these on a machine with nothing; in `folder` it keeps its caches."""
+    """Everything that apt installs for these on an empty machine. `folder` holds apt's caches."""
     done = _simulated(packages, folder)
     if done.returncode != 0:  # no lists of packages, as in a container's image
         subprocess.run(["apt-get", "update", "-qq"], check=True)
@@ -59,8 +60,8 @@ def closure(packages, folder):
 
 
 class Contents:
-    """The files of some packages. `unknown` has those that are not installed here, so that
-    nobody can say what is in them."""
+    """The files of some packages. `unknown` has the packages that are not installed here, whose
+    files cannot be listed."""
 
     def __init__(self, packages):
         self.packages = sorted(packages)
@@ -91,7 +92,7 @@ class Contents:
         return plain(path) in self.paths
 
     def has_python(self, module):
-        """Of Debian's own interpreter, whose standard library is in several packages."""
+        """Whether the packages have a module of Debian's interpreter, whose library is in several."""
         folder = r"/lib/python3(\.\d+)?(/dist-packages|/lib-dynload)?/"
         wanted = re.compile(folder + re.escape(module) + r"(\.py|\.[^/]*so|/__init__\.py)?")
         return any(wanted.fullmatch(path) for name in (module, module + ".py", "__init__.py")

@@ -1,5 +1,6 @@
-"""Python files and their syntax trees: what they import, and the paths and Perl modules in their
-strings. Not for: what they run (python_uses.py)."""
+"""Python files and their syntax trees: their imports, and the paths and Perl modules in their strings.
+
+Not for: what they run (python_uses.py)."""
 
 import ast
 import re

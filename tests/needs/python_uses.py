@@ -1,8 +1,10 @@
-"""What Python files import and run. Follows an argument list from where it is written to
-subprocess: through variables, attributes, functions that return it and functions that take it.
+"""Finds what Python files import and run. Follows an argument list from where it is written to
+subprocess: through variables, attributes, and functions that return or take it.
 
-Names are looked up in all files together, so that it may find a program too many, but none
-too few: what it cannot follow it reports. Not for: which package has a program (packages.py)."""
+It looks names up in all files together, so it may report a program too many. It misses none,
+because it reports what it cannot follow.
+
+Not for: which package has a program (packages.py)."""
 
 import ast
 import collections
@@ -14,7 +16,7 @@ from shell_uses import DYNAMIC, SHELLS, WRAPPERS, Use, is_ours, wraps_past
 
 _RUNNERS = {"subprocess": ("run", "Popen", "call", "check_call", "check_output"), "shutil": ("which",),
             "pty": ("spawn",), "os": ("execv", "execvp", "execvpe", "system", "popen")}
-# A parameter of a function in the tree: `before` and `behind` are what is put around it.
+# A parameter of a function in the tree; `before` and `behind` are the text around it.
 Parameter = collections.namedtuple("Parameter", "place function name before behind")
 UNKNOWN = Parameter("", "", "", "", "")
 Shell = collections.namedtuple("Shell", "script")  # what a shell is given by -c

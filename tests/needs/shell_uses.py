@@ -1,6 +1,6 @@
-"""What shell scripts run, by shfmt's syntax tree of them.
+"""Finds what shell scripts run, with shfmt's syntax trees.
 
-Not for: what the programs then run themselves, which their packages depend on."""
+Not for: what these programs run themselves, which their packages depend on."""
 
 import collections
 import json
@@ -15,11 +15,11 @@ _BUILTIN = frozenset(
     ". : [ bg break builtin cd command continue echo eval exit export false getopts hash jobs kill local"
     " mapfile popd printf pushd pwd read readonly return set shift shopt source test trap true type"
     " ulimit umask unalias unset wait".split())
-DYNAMIC = "\0"  # stands for what is known only when the script runs
+DYNAMIC = "\0"  # stands for text that is known only when the script runs
 
 
 def is_ours(name):
-    """A program of the tree, or one that was built in it."""
+    """Whether a program is in the tree or built in it."""
     return "/" in name and not name.startswith(("/usr/", "/bin/", "/sbin/", "/lib/"))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""That check.py finds what set-up does not name, in each kind of file."""
+"""Tests that check.py finds everything that set-up does not name, in each kind of file."""
 
 import unittest
 

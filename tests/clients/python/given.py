@@ -1,5 +1,5 @@
-"""What the driver gives each program in its environment; the client's own words when
-something fails."""
+"""Reads the settings that the driver puts into a program's environment, and prints the library's
+error when something fails."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ def file(name):
 
 
 def tls():
-    """Believes the given authority alone."""
+    """A context that trusts only the given authority."""
     return ssl.create_default_context(cafile=value("CA"))
 
 
