@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/tls/pem_file.h"
-#include "protocols/irc/irc.h"
+#include "protocols/irc/irc_options.h"
 
 namespace starling {
 namespace {
@@ -32,7 +32,7 @@ void ReadWebirc(ListenerConfig& listener, std::vector<std::string>& errors,
   if (file->world_readable) {
     warnings.push_back(absl::StrCat(path, ": the password can be read by every user"));
   }
-  listener.dialogue.irc_webirc_password = std::string(password);
+  SetWebircPassword(std::string(password), listener.dialogue);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ def starling_protocol(name, deps = []):
         hdrs = native.glob(["*.h"], exclude = _FOR_TESTS),
         copts = STARLING_COPTS,
         deps = deps + [
+            "//protocols/contract:data_channel",
             "//protocols/contract:endpoint",
             "//protocols/contract:negotiator",
             "//protocols/contract:protocol_row",

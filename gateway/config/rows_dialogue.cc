@@ -3,6 +3,7 @@
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
+#include "protocols/irc/irc_options.h"
 
 namespace starling {
 namespace {
@@ -73,6 +74,17 @@ std::optional<OptionValue> GetDataAddress(const OptionTarget& target) {
   OptionValue value;
   if (target.listener->ftp.address.family == Endpoint::Family::kNone) return std::nullopt;
   value.text = IpToString(target.listener->ftp.address);
+  return value;
+}
+
+std::vector<Complaint> SetIrcStsPort(const OptionTarget& target, const OptionValue& value) {
+  SetStsPort(static_cast<uint16_t>(value.number), target.listener->dialogue);
+  return {};
+}
+
+std::optional<OptionValue> GetIrcStsPort(const OptionTarget& target) {
+  OptionValue value;
+  value.number = IrcOptionsOf(target.listener->dialogue).sts_port;
   return value;
 }
 
@@ -190,8 +202,8 @@ constexpr Option kRows[] = {
             "and its implicit TLS. How long they are to remember that is for the server behind to "
             "say, inside TLS. 0: not told.",
      .sample = "6697",
-     .set = SetNumber<&DialogueOptions::irc_sts_port>,
-     .get = GetNumber<&DialogueOptions::irc_sts_port>},
+     .set = SetIrcStsPort,
+     .get = GetIrcStsPort},
     {.section = Section::kIrc,
      .key = "webirc_password_file",
      .type = OptionType::kText,

@@ -9,6 +9,7 @@
 
 #include "gateway/config/loader_testing.h"
 #include "gateway/config/options.h"
+#include "protocols/irc/irc_options.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -112,7 +113,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.dialogue.max_line, b.dialogue.max_line);
   EXPECT_EQ(a.dialogue.max_commands, b.dialogue.max_commands);
   EXPECT_EQ(a.dialogue.served_names, b.dialogue.served_names);
-  EXPECT_EQ(a.dialogue.irc_sts_port, b.dialogue.irc_sts_port);
+  EXPECT_EQ(IrcOptionsOf(a.dialogue).sts_port, IrcOptionsOf(b.dialogue).sts_port);
   EXPECT_EQ(a.webirc_password_file, b.webirc_password_file);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);

@@ -77,18 +77,18 @@ Endpoint ServerOf(const Session& control) {
       .address.endpoint();
 }
 
-void Describe(const Session& control, const Step& step, Session& session) {
+void Describe(const Session& control, const DataRequest& request, Session& session) {
   DataChannel& data = *session.data;
   data.control = control.ref();
-  if (step.data == DataAsk::kFromServer) session.Reverse();
+  if (request.ask == DataAsk::kFromServer) session.Reverse();
   const Endpoint server = ServerOf(control);
   if (session.reversed()) {
     data.expected = server;
-    data.target = WithPort(control.peer, step.data_port);
+    data.target = WithPort(control.peer, request.port);
     data.source = control.local;
   } else {
     data.expected = control.peer;
-    data.target = WithPort(server, step.data_port);
+    data.target = WithPort(server, request.port);
     data.source = control.link_address;
   }
   session.client.tcp = session.server.tcp = true;
@@ -125,7 +125,7 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
 }
 
 // Null: no place, no slot or no socket; counted by the limit that was met.
-Session* MakeChannel(WorkerContext& ctx, const Session& control, const Step& step,
+Session* MakeChannel(WorkerContext& ctx, const Session& control, const DataRequest& request,
                      Endpoint& ready_at) {
   // A connection that is accepted in this turn needs a slot too, if only to be refused.
   const bool room = ctx.table.available() > ctx.armed_accepts;
@@ -135,7 +135,7 @@ Session* MakeChannel(WorkerContext& ctx, const Session& control, const Step& ste
     return nullptr;
   }
   session->data = std::make_unique<DataChannel>();
-  Describe(control, step, *session);
+  Describe(control, request, *session);
   const bool place = ctx.data_listeners < ctx.limits.data_listeners && TakeShare(ctx, *session);
   if (!place || !Listen(ctx, control, *session, ready_at)) {
     LeaveShare(ctx, *session);
@@ -189,16 +189,16 @@ DataOutcome OutcomeOf(const Session& session) {
 
 }  // namespace
 
-void ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step) {
-  PostDropped(ctx, control, step.reply);
+void ServeDataRequest(WorkerContext& ctx, Session& control, const DataRequest& request) {
+  PostDropped(ctx, control, request.reply);
   Dialogue& dialogue = *control.dialogue;
   // News of the channel before say nothing of the next.
   dialogue.data_over = {};
   dialogue.data_letter = {};
   dialogue.data_answer = Dialogue::DataAnswer::kNone;
-  if (step.data == DataAsk::kDrop) return;
+  if (request.ask == DataAsk::kDrop) return;
   Session* const session =
-      MayCarry(control) ? MakeChannel(ctx, control, step, dialogue.data_ready_at) : nullptr;
+      MayCarry(control) ? MakeChannel(ctx, control, request, dialogue.data_ready_at) : nullptr;
   dialogue.data_answer =
       session == nullptr ? Dialogue::DataAnswer::kRefused : Dialogue::DataAnswer::kReady;
   if (session == nullptr) return;

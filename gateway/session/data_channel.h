@@ -16,9 +16,9 @@
 
 namespace starling {
 
-// Makes the data channel that `step` asks for, or drops the one there is; the dialogue of
+// Makes the data channel that `request` asks for, or drops the one there is; the dialogue of
 // `control` is told at its next step whether it can be had.
-void ServeDataAsk(WorkerContext& ctx, Session& control, const Step& step);
+void ServeDataRequest(WorkerContext& ctx, Session& control, const DataRequest& request);
 
 // A connection has come to the channel's listening socket, or accepting failed.
 void RecordDataAccept(Session& session, const Completion& completion);

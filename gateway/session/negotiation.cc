@@ -150,7 +150,10 @@ Next ApplyStep(WorkerContext& ctx, Session& session, const Step& step, uint32_t 
   }
   if (step.understood) dialogue.command_at = ctx.now;
   SetPatience(ctx, session, step);
-  if (step.data != DataAsk::kNone) ServeDataAsk(ctx, session, step);
+  if (dialogue.data_channels != nullptr) {
+    const DataRequest request = dialogue.data_channels->TakeDataRequest();
+    if (request.ask != DataAsk::kNone) ServeDataRequest(ctx, session, request);
+  }
   return ApplyVerdict(ctx, session, step, reply_at);
 }
 
@@ -219,7 +222,7 @@ Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits) {
   } else {
     news.outcome = std::exchange(dialogue.data_over, {}).outcome;
   }
-  const Step step = dialogue.negotiator->OnData(news, out);
+  const Step step = dialogue.data_channels->OnData(news, out);
   if (const Next unsealed = TakeOutput(ctx, session, out); unsealed.decided()) return unsealed;
   const Next next = ApplyStep(ctx, session, step, session.client.out.end);
   return next.decided() ? next : Again();

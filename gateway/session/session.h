@@ -19,6 +19,7 @@
 #include "gateway/session/side.h"
 #include "gateway/session/stage.h"
 #include "gateway/upstream/upstream.h"
+#include "protocols/contract/data_channel.h"
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
 #include "protocols/contract/protocol_row.h"
@@ -44,17 +45,22 @@ struct DataLetter {
 struct Dialogue {
   // `storage` is behind the object itself, of the protocol's size.
   Dialogue(const ProtocolRow& protocol_in, const DialogueOptions& options, void* storage)
-      : protocol(&protocol_in), negotiator(protocol_in.create(storage, options)) {}
+      : protocol(&protocol_in),
+        negotiator(protocol_in.create(storage, options)),
+        data_channels(protocol_in.data_channels == nullptr
+                          ? nullptr
+                          : protocol_in.data_channels(*negotiator)) {}
   ~Dialogue() { negotiator->~Negotiator(); }
   Dialogue(const Dialogue&) = delete;
   Dialogue& operator=(const Dialogue&) = delete;
 
   const ProtocolRow* protocol;
   Negotiator* negotiator;
-  MonoTime command_at = kNever;   // the client's latest command that was understood
-  MonoTime patience_at = kNever;  // kPatienceOver is due then
-  bool serving = false;           // inside TLS: only idleness bounds the session now
-  bool hold = false;              // the negotiator wants no more of the client now
+  DataChannelUser* data_channels;  // the same object, if it may ask for data channels
+  MonoTime command_at = kNever;    // the client's latest command that was understood
+  MonoTime patience_at = kNever;   // kPatienceOver is due then
+  bool serving = false;            // inside TLS: only idleness bounds the session now
+  bool hold = false;               // the negotiator wants no more of the client now
   bool client_end_told = false;
   bool backend_end_told = false;
   bool greeting_seen = false;  // the greeting of the link's server is over

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,18 +40,22 @@ enum class Policy : uint8_t {
   kOpportunistic,  // real work in plaintext opens a leg to the plaintext backend
 };
 
+// What one protocol has beside DialogueOptions; its folder says what that is.
+struct ProtocolOptions {
+  virtual ~ProtocolOptions() = default;
+};
+
 // What a listener says about its dialogue. Owned by the listener, outlives
 // every negotiator made from it, does not change.
 struct DialogueOptions {
   std::string hostname = "localhost";  // in greetings and refusals
   Policy policy = Policy::kRequire;
-  bool plaintext_auth = false;            // log-in on a plaintext leg is passed on
-  bool accept_bare_lf = false;            // LF ends a line; CRLF is what is passed on
-  uint32_t max_line = 2048;               // octets with CRLF; see smtp/limits.h
-  uint32_t max_commands = 64;             // commands the gateway answers before TLS
-  std::vector<std::string> served_names;  // domains or hosts served; empty: hostname
-  uint16_t irc_sts_port = 0;              // told before TLS: where TLS is implicit; 0: not told
-  std::string irc_webirc_password;        // of the server; empty: it is not told the address
+  bool plaintext_auth = false;                 // log-in on a plaintext leg is passed on
+  bool accept_bare_lf = false;                 // LF ends a line; CRLF is what is passed on
+  uint32_t max_line = 2048;                    // octets with CRLF; see smtp/limits.h
+  uint32_t max_commands = 64;                  // commands the gateway answers before TLS
+  std::vector<std::string> served_names;       // domains or hosts served; empty: hostname
+  std::shared_ptr<const ProtocolOptions> own;  // null: the protocol's defaults
 };
 
 // A bounded appender over memory of the caller's. What does not fit is not
@@ -108,30 +113,12 @@ enum class Verdict : uint8_t {
   kOpenAllLegs,
 };
 
-// A connection beside the control connection, which the gateway joins with another of the
-// backend (FTP). One at a time: a new one takes the place of the old.
-enum class DataAsk : uint8_t {
-  kNone,
-  kFromClient,  // listen for the client; join what comes with `data_port` of the leg's server
-  kFromServer,  // listen for the leg's server; join what comes with `data_port` of the client
-  kDrop,        // reset it, wherever it stands; no news come of it any more. Due as well for
-                // one that is over and not whole: until then the server's side is kept
-};
-
 // How long the client may be silent from now on, whatever else limits it.
 enum class Patience : uint8_t {
   kSame,   // as was said before: no whole command has come
   kUsual,  // as long as commands may come
   kShort,  // it has most likely said all that it will say, and waits for an answer that it
            // cannot get. Where no other command comes soon, kPatienceOver does
-};
-
-// How a data channel has ended.
-enum class DataOutcome : uint8_t {
-  kWhole,      // both sides have ended what they sent, and all of it was passed on
-  kCut,        // one side broke off
-  kTlsFailed,  // the client's TLS did not come about
-  kNotMade,    // one of the connections did not come about
 };
 
 // What one call decided. `consumed` counts octets of the span it was given;
@@ -146,9 +133,7 @@ struct Step {
   bool established = false;             // inside TLS: from now on only idleness bounds the session
   bool understood = false;              // a whole command of the client was one that is known here
   Patience patience = Patience::kSame;
-  DataAsk data = DataAsk::kNone;  // OnData comes before any other call
-  uint16_t data_port = 0;
-  uint16_t reply = 0;  // with kClose or kDrop: the code of the backend's reply that led to it
+  uint16_t reply = 0;  // with kClose: the code of the backend's reply that led to it
 
   void Note(Signal s) { signals |= 1u << static_cast<unsigned>(s); }
   void Note(Attack a) { attacks |= 1u << static_cast<unsigned>(a); }
@@ -183,12 +168,6 @@ struct Event {
   const Endpoint* local = nullptr;
 };
 
-// What became of a data channel that was asked for.
-struct DataNews {
-  const Endpoint* ready_at = nullptr;  // it is listened for there. Null: it is over
-  DataOutcome outcome = DataOutcome::kNotMade;
-};
-
 // One session's dialogue. Calls never overlap. After kClose, kRelay or a
 // kLegFailed no further call is made.
 class Negotiator {
@@ -203,9 +182,6 @@ class Negotiator {
   virtual Step OnBackend(ByteView in, Output& out) = 0;
 
   virtual Step OnEvent(const Event& event, Output& out) = 0;
-
-  // Only for those that ask for data channels.
-  virtual Step OnData(const DataNews& /*news*/, Output& /*out*/) { return {}; }
 };
 
 // What a client is told when the gateway itself must turn it away.

@@ -12,6 +12,8 @@
 
 namespace starling {
 
+class DataChannelUser;  // data_channel.h
+
 // What a negotiator needs, unless its row says more; the gateway takes storage from a
 // pool and gives it back at relay. Checked by a static_assert at each row.
 inline constexpr size_t kNegotiatorSize = 768;
@@ -98,8 +100,9 @@ struct ProtocolRow {
   // White space (spaces, tabs, CR, LF) that clients may send between their upgrade command
   // and the first octet of TLS: so many octets of it are dropped, and are no injection.
   uint8_t space_after_upgrade = 0;
-  // It asks for connections beside its own, for which workers keep places.
-  bool data_channels = false;
+  // Its negotiators ask for connections beside their own, for which workers keep places: the
+  // negotiator by its other interface. Null: they ask for none.
+  DataChannelUser* (*data_channels)(Negotiator& negotiator) = nullptr;
   // A client may write, read nothing and close. So it is sent no ticket before the server has
   // said something: closing with octets unread resets the connection. Data channels are alike.
   bool client_may_only_write = false;

@@ -4,6 +4,7 @@
 #include <array>
 #include <new>
 
+#include "protocols/contract/data_channel.h"
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_dialogue.h"
@@ -95,7 +96,7 @@ class FtpBeforeTls final : public LineDialogue {
   }
 };
 
-class FtpDialogue final : public Negotiator {
+class FtpDialogue final : public Negotiator, public DataChannelUser {
  public:
   explicit FtpDialogue(const DialogueOptions& options)
       : options_(&options), plain_(options), control_(options) {}
@@ -125,6 +126,7 @@ class FtpDialogue final : public Negotiator {
     }
   }
 
+  DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
   Step OnData(const DataNews& news, Output& out) override { return control_.OnData(news, out); }
 
  private:
@@ -160,6 +162,10 @@ static_assert(sizeof(FtpDialogue) <= kNegotiatorSize);
 
 Negotiator* CreateFtp(void* storage, const DialogueOptions& options) {
   return new (storage) FtpDialogue(options);
+}
+
+DataChannelUser* FtpDataChannels(Negotiator& negotiator) {
+  return static_cast<FtpDialogue*>(&negotiator);
 }
 
 }  // namespace starling

@@ -5,11 +5,14 @@
 // Not for: the control connection's own rules (ftp_control.h).
 #pragma once
 
+#include "protocols/contract/data_channel.h"
 #include "protocols/contract/negotiator.h"
 
 namespace starling {
 
 Negotiator* CreateFtp(void* storage, const DialogueOptions& options);
+// `negotiator` is one that CreateFtp made.
+DataChannelUser* FtpDataChannels(Negotiator& negotiator);
 void RefuseFtp(Refusal refusal, const DialogueOptions& options, Writer& out);
 
 }  // namespace starling

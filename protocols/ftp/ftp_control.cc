@@ -42,7 +42,7 @@ void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Outp
 Step FtpControl::OnClient(ByteView in, Output& out) {
   Step step;
   if (!greeted_) return step;  // it is not asked before
-  while (step.verdict == Verdict::kContinue && step.data == DataAsk::kNone &&
+  while (step.verdict == Verdict::kContinue && request_.ask == DataAsk::kNone &&
          step.consumed < in.size()) {
     if (out.client.room() < kReplyRoom || out.backend.room() < kRoomForCommand) break;
     const ByteView rest = in.subspan(step.consumed);
@@ -77,7 +77,7 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   // piece: some (pyftpdlib) give up in the middle of one that comes in several.
   if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
   client_lines_.Reset();
-  OnCommand(command, step, out);
+  OnCommand(command, out);
   if (client_fate_ == Fate::kPass) {
     step.consumed += static_cast<size_t>(command.argument.data() - text.data());
   } else {
@@ -138,7 +138,7 @@ bool FtpControl::MustWait(FtpVerb verb) const {
   }
 }
 
-void FtpControl::OnCommand(const FtpCommand& command, Step& step, Output& out) {
+void FtpControl::OnCommand(const FtpCommand& command, Output& out) {
   const bool streams = command.verb == FtpVerb::kOther || command.verb == FtpVerb::kNoop ||
                        command.verb == FtpVerb::kRetrieve || command.verb == FtpVerb::kStore ||
                        command.verb == FtpVerb::kUnknown;
@@ -156,7 +156,7 @@ void FtpControl::OnCommand(const FtpCommand& command, Step& step, Output& out) {
     case FtpVerb::kStore:
       return OnTransfer(command, out);
     case FtpVerb::kAbor:
-      return OnAbort(command, step, out);
+      return OnAbort(command, out);
     case FtpVerb::kQuit:
       return Pass(Due::kQuit, command, out);
     case FtpVerb::kFeat:
@@ -166,7 +166,7 @@ void FtpControl::OnCommand(const FtpCommand& command, Step& step, Output& out) {
       return OnPassive(command, out);
     case FtpVerb::kPort:
     case FtpVerb::kEprt:
-      return OnActive(command, step, out);
+      return OnActive(command, out);
     case FtpVerb::kMode:
       // In block and compressed mode a file's end is not the connection's.
       if (EqualsIgnoreCase(command.argument, "B") || EqualsIgnoreCase(command.argument, "C")) {
@@ -229,7 +229,7 @@ void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
   Pass(command.verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, passed, out);
 }
 
-void FtpControl::OnActive(const FtpCommand& command, Step& step, Output& out) {
+void FtpControl::OnActive(const FtpCommand& command, Output& out) {
   if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
   // A server asks for as much before it has PASV cost anything.
   if (!logged_in_) return Reply(Own::kLogInFirst, out);
@@ -241,8 +241,7 @@ void FtpControl::OnActive(const FtpCommand& command, Step& step, Output& out) {
   }
   queue_.GiveUpTransfer();
   setup_ = Setup::kActive;
-  step.data = DataAsk::kFromServer;
-  step.data_port = address->port;
+  request_ = {.ask = DataAsk::kFromServer, .port = address->port};
 }
 
 void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
@@ -257,12 +256,12 @@ void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
 }
 
 // It must overtake nothing: the backend has the transfer already.
-void FtpControl::OnAbort(const FtpCommand& command, Step& step, Output& out) {
+void FtpControl::OnAbort(const FtpCommand& command, Output& out) {
   Pass(Due::kAbor, command, out);
   if (!queue_.transfer() || !held_) return;
   channel_ = Channel::kOver;
   outcome_ = DataOutcome::kCut;
-  Drop(step);
+  Drop();
 }
 
 // What is passed on has one space before its argument, so that the backend reads the same
@@ -296,9 +295,9 @@ void FtpControl::FlushBehindDoubtful(Output& out) {
 
 void FtpControl::SayOwn(Own own, Output& out) { Say(out.client, {Text(own)}); }
 
-void FtpControl::Drop(Step& step) {
+void FtpControl::Drop() {
   held_ = false;
-  step.data = DataAsk::kDrop;
+  request_ = {.ask = DataAsk::kDrop};
 }
 
 void FtpControl::Pop(Output& out) {
@@ -333,14 +332,14 @@ Step FtpControl::OnData(const DataNews& news, Output& out) {
   } else {
     // Of one that was there before, and whose successor may be under way.
     setup_ = setup;
-    OnDataOver(news.outcome, step);
+    OnDataOver(news.outcome);
   }
   return step;
 }
 
 // The session keeps the server's side of what was broken off, until the server has
 // looked at it: its first reply to the transfer says so.
-void FtpControl::OnDataOver(DataOutcome outcome, Step& step) {
+void FtpControl::OnDataOver(DataOutcome outcome) {
   const bool bound = channel_ == Channel::kOpen;
   if (bound) {
     channel_ = Channel::kOver;
@@ -348,7 +347,7 @@ void FtpControl::OnDataOver(DataOutcome outcome, Step& step) {
   }
   if (outcome == DataOutcome::kWhole) return;
   held_ = bound && queue_.transfer() && !queue_.begun();
-  if (!held_) Drop(step);
+  if (!held_) Drop();
 }
 
 void FtpControl::SayPassive(const Endpoint& address, Output& out) {

@@ -10,7 +10,7 @@
 // however long it is. Two things are never passed on: a second data channel's command while
 // one is in use, and a reply that tells the client to connect to anything but the gateway.
 //
-// Not for: the sockets of the data channel (gateway/session/data.cc), or what comes
+// Not for: the sockets of the data channel (gateway/session/data_channel.h), or what comes
 // before TLS (ftp.cc).
 #pragma once
 
@@ -19,7 +19,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
+#include "protocols/contract/data_channel.h"
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/line_reader.h"
@@ -38,6 +40,7 @@ class FtpControl {
   void Open(const Endpoint& client, bool greets);
   Step OnClient(ByteView in, Output& out);
   Step OnBackend(ByteView in, Output& out);
+  DataRequest TakeDataRequest() { return std::exchange(request_, {}); }
   Step OnData(const DataNews& news, Output& out);
   // The client may be read.
   bool greeted() const { return greeted_; }
@@ -73,7 +76,7 @@ class FtpControl {
   // A line of the client. False: it cannot be read now, or not at all.
   bool ReadCommand(ByteView rest, Step& step, Output& out);
   bool ReadRestOfCommand(ByteView rest, Step& step, Output& out);
-  void OnCommand(const FtpCommand& command, Step& step, Output& out);
+  void OnCommand(const FtpCommand& command, Output& out);
   bool MustWait(FtpVerb verb) const;
   // The place in which the reply to this command waits; the strictest that it may need.
   static Due PlaceFor(const FtpCommand& command);
@@ -81,15 +84,15 @@ class FtpControl {
   void Pass(Due due, const FtpCommand& command, Output& out);
   void Reply(Own own, Output& out);
   void OnPassive(const FtpCommand& command, Output& out);
-  void OnActive(const FtpCommand& command, Step& step, Output& out);
+  void OnActive(const FtpCommand& command, Output& out);
   void OnTransfer(const FtpCommand& command, Output& out);
-  void OnAbort(const FtpCommand& command, Step& step, Output& out);
-  void OnDataOver(DataOutcome outcome, Step& step);
+  void OnAbort(const FtpCommand& command, Output& out);
+  void OnDataOver(DataOutcome outcome);
   void OnPbsz(std::string_view argument, Output& out);
   void OnProt(std::string_view argument, Output& out);
   static void SayOwn(Own own, Output& out);
   void SayPassive(const Endpoint& address, Output& out);
-  void Drop(Step& step);
+  void Drop();
 
   // A line of the backend: what becomes of it, by its beginning ...
   bool ReadReply(ByteView rest, Step& step, Output& out);
@@ -130,6 +133,7 @@ class FtpControl {
   // The command that the reply at hand may answer instead of the doubtful one at the head.
   std::optional<Due> doubted_;
   Endpoint client_;
+  DataRequest request_;      // not taken yet
   size_t swallowed_ = 0;     // octets of a greeting
   uint16_t port_ = 0;        // that the reply to PASV or EPSV names
   Fate fate_ = Fate::kNone;  // of the line at hand

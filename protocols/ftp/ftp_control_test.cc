@@ -48,7 +48,7 @@ TEST(FtpControl, Greeting) {
     for (const size_t piece : {std::string::npos, size_t{1}}) {
       SCOPED_TRACE(c.greeting);
       const DialogueOptions options;
-      SessionPlay play(CreateFtp, options, piece);
+      FtpPlay play(options, piece);
       play.Raise(EventKind::kStart);
       play.Client("AUTH TLS\r\n");
       play.TakeToClient();
@@ -66,7 +66,7 @@ TEST(FtpControl, Greeting) {
 
 TEST(FtpControl, ImplicitGreetingIsPassedOn) {
   const DialogueOptions options;
-  SessionPlay play(CreateFtp, options);
+  FtpPlay play(options);
   play.ListenAt(&kListen4);
   play.EnterTls(&kV4);
   play.Backend("220 ready\r\n");
@@ -447,7 +447,7 @@ TEST(FtpControl, EventsOnTheFreshLeg) {
   };
   for (const auto& c : cases) {
     const DialogueOptions options;
-    SessionPlay play(CreateFtp, options);
+    FtpPlay play(options);
     play.Raise(EventKind::kStart);
     play.Client("AUTH TLS\r\n");
     play.EnterTls(&kV4);
@@ -474,7 +474,7 @@ TEST(FtpControl, TheReplyThatEndedIt) {
     for (const size_t piece : {std::string::npos, size_t{1}}) {
       SCOPED_TRACE(row.greeting + row.replies);
       const DialogueOptions options;
-      SessionPlay play(CreateFtp, options, piece);
+      FtpPlay play(options, piece);
       play.EnterTls(&kV4);
       play.Backend(row.greeting);
       play.Client(row.client);

@@ -7,8 +7,7 @@
 #include <string_view>
 
 #include "protocols/contract/endpoint.h"
-#include "protocols/frames/testing/session_play.h"
-#include "protocols/ftp/ftp.h"
+#include "protocols/ftp/ftp_play.h"
 
 namespace {
 
@@ -27,7 +26,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-void Move(uint8_t kind, std::string_view octets, const Endpoint& client, SessionPlay& play) {
+void Move(uint8_t kind, std::string_view octets, const Endpoint& client, FtpPlay& play) {
   switch (kind % 4) {
     case 0:
       play.Client(octets);
@@ -53,7 +52,7 @@ Outcome Play(uint8_t switches, std::string_view moves, size_t piece) {
   options.max_commands = 16;
   options.accept_bare_lf = (switches & 1) != 0;
   const Endpoint& client = (switches & 2) != 0 ? kClient6 : kClient;
-  SessionPlay play(CreateFtp, options, piece);
+  FtpPlay play(options, piece);
   if ((switches & 4) != 0) {
     play.EnterTls(&client);
   } else {

@@ -186,7 +186,7 @@ TEST(FtpLines, LimitOfASwallowedGreeting) {
       const auto run = [&](const std::string& text, bool implicit, const std::string& said,
                            EndReason reason) {
         const DialogueOptions options;
-        SessionPlay play(CreateFtp, options, piece);
+        FtpPlay play(options, piece);
         if (!implicit) {
           play.Raise(EventKind::kStart);
           play.Client("AUTH TLS\r\n");
@@ -237,7 +237,7 @@ TEST(FtpLines, RoomForOwnRepliesBehindALongOne) {
 
 TEST(FtpLines, EndsAmidALongReply) {
   const DialogueOptions options;
-  SessionPlay play(CreateFtp, options);
+  FtpPlay play(options);
   play.EnterTls(&kV4);
   play.Backend("220 ready\r\n");
   play.Client("PWD\r\n");
@@ -252,7 +252,7 @@ TEST(FtpLines, EndsAmidALongReply) {
 TEST(FtpLines, LongGreetings) {
   for (const bool greets : {false, true}) {
     const DialogueOptions options;
-    SessionPlay play(CreateFtp, options);
+    FtpPlay play(options);
     if (!greets) {
       play.Raise(EventKind::kStart);
       play.Client("AUTH TLS\r\n");

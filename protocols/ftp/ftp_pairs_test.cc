@@ -415,11 +415,11 @@ TEST(FtpAddresses, InMoreLinesOfItsOwn) {
 TEST(FtpAddresses, InTheGreeting) {
   for (const size_t piece : {std::string::npos, size_t{1}}) {
     const DialogueOptions options;
-    SessionPlay play(CreateFtp, options, piece);
+    FtpPlay play(options, piece);
     play.EnterTls(&kV4);
     play.Backend("220-hello\r\n227 Entering (10,0,0,1,4,5)\r\n220 ready\r\n");
     EXPECT_EQ(play.TakeToClient(), "220-hello\r\n (an address of the server's)\r\n220 ready\r\n");
-    SessionPlay other(CreateFtp, options, piece);
+    FtpPlay other(options, piece);
     other.EnterTls(&kV4);
     other.Backend("227 Entering (10,0,0,1,4,5)\r\n");
     EXPECT_EQ(other.TakeToClient(), "");

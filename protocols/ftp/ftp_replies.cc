@@ -39,7 +39,7 @@ bool IsForeignFeature(std::string_view line) {
 
 Step FtpControl::OnBackend(ByteView in, Output& out) {
   Step step;
-  while (step.verdict == Verdict::kContinue && step.data == DataAsk::kNone &&
+  while (step.verdict == Verdict::kContinue && request_.ask == DataAsk::kNone &&
          step.consumed < in.size()) {
     if (out.client.room() < kRoomForReply) break;
     const ByteView rest = in.subspan(step.consumed);
@@ -227,8 +227,7 @@ void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) 
   if (IsPassiveHead() && line.ok() && !replaced_) {
     if (port_ != 0) {
       setup_ = Setup::kPassive;
-      step.data = DataAsk::kFromClient;
-      step.data_port = port_;
+      request_ = {.ask = DataAsk::kFromClient, .port = port_};
       return;
     }
     replaced_ = true;
@@ -236,7 +235,7 @@ void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) 
   if (line.preliminary()) {
     if (!queue_.TransferIsHead()) return;
     queue_.Begin();
-    if (channel_ == Channel::kOver && held_) Drop(step);
+    if (channel_ == Channel::kOver && held_) Drop();
     return;
   }
   if (replaced_) SayInstead(out);
@@ -290,8 +289,8 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
 void FtpControl::DropChannel(const FtpReplyLine& line, Step& step) {
   channel_ = Channel::kNone;
   if (!held_) return;
-  Drop(step);
-  step.reply = static_cast<uint16_t>(line.code);
+  Drop();
+  step.reply = request_.reply = static_cast<uint16_t>(line.code);
 }
 
 }  // namespace starling

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "protocols/contract/endpoint.h"
-#include "protocols/frames/testing/session_play.h"
-#include "protocols/ftp/ftp.h"
+#include "protocols/ftp/ftp_play.h"
 
 namespace starling {
 
@@ -61,7 +60,7 @@ inline const std::string kBegun = kPrivateReply + kPasvReply + "150 go\r\n";
 inline const std::string kDone = "226 done\r\n";
 inline const std::string kAsked = "from client, 40001;";
 
-inline void Make(const Move& move, SessionPlay& play) {
+inline void Make(const Move& move, FtpPlay& play) {
   switch (move.who) {
     case Move::kClient:
       return play.Client(move.octets);
@@ -84,7 +83,7 @@ inline void RunControl(const std::vector<Case>& cases, const Endpoint& client = 
     for (const size_t piece : {std::string::npos, size_t{1}, size_t{3}}) {
       SCOPED_TRACE(c.name + ", in pieces of " + std::to_string(piece));
       const DialogueOptions options;
-      SessionPlay play(CreateFtp, options, piece);
+      FtpPlay play(options, piece);
       play.Raise(EventKind::kStart);
       play.Client("AUTH TLS\r\n");
       play.TakeToClient();

@@ -11,6 +11,7 @@
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_dialogue.h"
+#include "protocols/irc/irc_options.h"
 #include "protocols/irc/limits.h"
 
 namespace starling {
@@ -84,7 +85,8 @@ class Number {
 
 class IrcDialogue final : public LineDialogue {
  public:
-  explicit IrcDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+  explicit IrcDialogue(const DialogueOptions& options)
+      : LineDialogue(options), irc_(IrcOptionsOf(options)) {}
 
   Step OnClient(ByteView in, Output& out) override;
   Step OnBackend(ByteView in, Output& out) override;
@@ -134,9 +136,10 @@ class IrcDialogue final : public LineDialogue {
   void SayWebirc(const Endpoint& client, Writer& backend) const;
   // 464 is for a wrong password; a client's own wrong one ends the connection anyway.
   bool RefusesWebirc(std::string_view line) const {
-    return !options().irc_webirc_password.empty() && CommandOf(line) == "464";
+    return !irc_.webirc_password.empty() && CommandOf(line) == "464";
   }
 
+  const IrcOptions& irc_;
   uint16_t cap_version_ = 0;    // of the last CAP LS; 0: none was given
   bool cap_open_ = false;       // CAP LS was sent and CAP END was not; carried over the upgrade
   bool has_said_user_ = false;  // the same
@@ -215,8 +218,8 @@ void IrcDialogue::OnCapLs(std::string_view version, Writer& out) {
   cap_version_ = 0;
   std::from_chars(version.data(), version.data() + version.size(), cap_version_);
   cap_open_ = true;
-  if (options().irc_sts_port != 0 && cap_version_ >= kVersionWithValues) {
-    const Number port(options().irc_sts_port);
+  if (irc_.sts_port != 0 && cap_version_ >= kVersionWithValues) {
+    const Number port(irc_.sts_port);
     Say(out, {":", options().hostname, " CAP * LS :tls sts=port=", port.text(), "\r\n"});
   } else {
     AnswerCap("LS", "tls", out);
@@ -321,7 +324,7 @@ void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
     Close(step, EndReason::kPreRelaySilence);
     return;
   }
-  const uint16_t port = options().irc_sts_port;
+  const uint16_t port = irc_.sts_port;
   const Number number(port);
   Say(out, {"ERROR :TLS required: send STARTTLS, or connect with TLS",
             port == 0 ? " from the start" : " to port ", port == 0 ? "" : number.text(), "\r\n"});
@@ -333,7 +336,7 @@ void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out)
   registering_ = true;
   step.verdict = Verdict::kReadInside;
   step.patience = PatienceNow();
-  if (!options().irc_webirc_password.empty()) {
+  if (!irc_.webirc_password.empty()) {
     if (event.client == nullptr || event.client->family == Endpoint::Family::kNone) {
       // Without an address the server would take the client for the gateway itself.
       SayRefusal(Refusal::kUnavailable, out.client);
@@ -358,19 +361,13 @@ void IrcDialogue::SayWebirc(const Endpoint& client, Writer& backend) const {
   inet_ntop(family, client.ip.data(), text, sizeof(text));
   const std::string_view ip = text;
   const std::string_view zero = ip.starts_with(':') ? "0" : "";
-  Say(backend,
-      {"WEBIRC ", options().irc_webirc_password, " starling ", zero, ip, " ", zero, ip, "\r\n"});
+  Say(backend, {"WEBIRC ", irc_.webirc_password, " starling ", zero, ip, " ", zero, ip, "\r\n"});
 }
 
 }  // namespace
 
 Negotiator* CreateIrc(void* storage, const DialogueOptions& options) {
   return new (storage) IrcDialogue(options);
-}
-
-bool IsWebircPassword(std::string_view password) {
-  return !password.empty() && password.size() <= kIrcMaxWebircPassword && password[0] != ':' &&
-         IsPrintable(password);
 }
 
 void RefuseIrc(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {

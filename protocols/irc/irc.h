@@ -16,7 +16,4 @@ Negotiator* CreateIrc(void* storage, const DialogueOptions& options);
 // "ERROR :...": the last word at any time.
 void RefuseIrc(Refusal refusal, const DialogueOptions& options, Writer& out);
 
-// Whether a server takes `password` in WEBIRC for the word that it is.
-bool IsWebircPassword(std::string_view password);
-
 }  // namespace starling

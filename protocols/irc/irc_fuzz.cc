@@ -9,6 +9,7 @@
 #include "protocols/contract/endpoint.h"
 #include "protocols/frames/testing/leg_fuzzing.h"
 #include "protocols/irc/irc.h"
+#include "protocols/irc/irc_options.h"
 
 namespace {
 
@@ -29,9 +30,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   DialogueOptions options;
   options.accept_bare_lf = (data[0] & 1) != 0;
-  options.irc_sts_port = (data[0] & 2) != 0 ? 6697 : 0;
+  SetStsPort((data[0] & 2) != 0 ? 6697 : 0, options);
   const bool webirc = (data[0] & 4) != 0;
-  if (webirc) options.irc_webirc_password = "secret";
+  if (webirc) SetWebircPassword("secret", options);
   options.max_line = 128;
   options.max_commands = 16;
   const std::string_view moves(reinterpret_cast<const char*>(data) + 1, size - 1);

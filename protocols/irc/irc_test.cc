@@ -7,6 +7,7 @@
 #include "protocols/contract/endpoint.h"
 #include "protocols/frames/testing/dialogue_testing.h"
 #include "protocols/frames/testing/session_play.h"
+#include "protocols/irc/irc_options.h"
 
 namespace starling {
 namespace {
@@ -72,7 +73,7 @@ TEST(Irc, Answers) {
 
 TEST(Irc, ThePortForTlsIsToldToThoseWhoKnowValues) {
   DialogueOptions options;
-  options.irc_sts_port = 6697;
+  SetStsPort(6697, options);
   const std::string told = kHost + "CAP * LS :tls sts=port=6697\r\n";
   RunCases(
       {
@@ -286,7 +287,7 @@ TEST(Irc, AnOpenCapLsIsSaidAgainAndNothingElse) {
 
 TEST(Irc, TheServerIsToldWhoTheClientIs) {
   DialogueOptions options;
-  options.irc_webirc_password = "secret";
+  SetWebircPassword("secret", options);
   Endpoint v4{.family = Endpoint::Family::kV4, .port = 1, .ip = {192, 0, 2, 1}};
   Endpoint v6{.family = Endpoint::Family::kV6, .port = 1, .ip = {0x20, 1, 0x0d, 0xb8}};
   v6.ip[15] = 1;
@@ -369,11 +370,11 @@ TEST(Irc, AServerThatDoesNotTakeTheGatewaysWordForTheClient) {
   const Endpoint v4{.family = Endpoint::Family::kV4, .port = 1, .ip = {192, 0, 2, 1}};
   for (const char* password : {"", "wrong"}) {
     DialogueOptions options;
-    options.irc_webirc_password = password;
+    SetWebircPassword(password, options);
     InPieces(options, [&](SessionPlay& play) {
       EnterTls(play, "STARTTLS\r\n", &v4);
       play.Backend(refusal);
-      EXPECT_EQ(play.over(), !options.irc_webirc_password.empty());
+      EXPECT_EQ(play.over(), !IrcOptionsOf(options).webirc_password.empty());
       if (!play.over()) return;
       EXPECT_EQ(play.TakeToClient(),
                 "ERROR :Closing link: server not available, try again later\r\n");
@@ -462,7 +463,7 @@ TEST(Irc, PatienceIsShortWithWhoWaitsForAWelcome) {
 TEST(Irc, WhoWaitsInVainIsToldWhatToDo) {
   for (const uint16_t port : {uint16_t{0}, uint16_t{6697}}) {
     DialogueOptions options;
-    options.irc_sts_port = port;
+    SetStsPort(port, options);
     InPieces(options, [&](SessionPlay& play) {
       play.Client("NICK demo\r\nUSER demo 0 * :Demo\r\n");
       play.TakeToClient();

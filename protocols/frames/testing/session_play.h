@@ -24,7 +24,7 @@ class SessionPlay {
   SessionPlay(Create create, const DialogueOptions& options, size_t piece = std::string::npos,
               size_t room = kMinOutputRoom)
       : negotiator_(create(storage_, options)), piece_(piece), room_(room) {}
-  ~SessionPlay() { negotiator_->~Negotiator(); }
+  virtual ~SessionPlay() { negotiator_->~Negotiator(); }
   SessionPlay(const SessionPlay&) = delete;
   SessionPlay& operator=(const SessionPlay&) = delete;
 
@@ -44,11 +44,6 @@ class SessionPlay {
     event.kind = kind;
     event.inside_tls = inside_tls;
     Raise(event);
-  }
-  void DataIsOver(DataOutcome outcome) {
-    if (over()) return;
-    Call([&](Output& out) { return negotiator_->OnData({.outcome = outcome}, out); });
-    Run();
   }
   void Client(std::string_view octets) { Feed(client_, octets, piece_); }
   void Backend(std::string_view octets) { Feed(backend_, octets, piece_); }
@@ -87,26 +82,11 @@ class SessionPlay {
     Raise(up);
   }
 
-  // Where data channels are listened for; none can be made without. What was asked is kept
-  // in words.
-  void ListenAt(const Endpoint* address) { listen_at_ = address; }
-  std::string TakeAsked() { return std::exchange(asked_, {}); }
+ protected:
+  // What a protocol's own play does after each call of the negotiator.
+  virtual void AfterCall() {}
 
- private:
-  static void Require(bool holds, const char* what) {
-    if (holds) return;
-    std::fprintf(stderr, "contract broken: %s\n", what);
-    std::abort();
-  }
-
-  void Feed(std::string& held, std::string_view octets, size_t piece) {
-    while (!octets.empty()) {
-      std::string_view part = octets.substr(0, std::min(piece, octets.size()));
-      octets.remove_prefix(part.size());
-      held += part;
-      Run();
-    }
-  }
+  Negotiator& negotiator() { return *negotiator_; }
 
   void Run() {
     bool progress = true;
@@ -115,17 +95,6 @@ class SessionPlay {
       if (leg_ && !backend_.empty()) progress = Give(backend_, false);
       if (!over() && !hold_ && !client_.empty()) progress = Give(client_, true) || progress;
     }
-  }
-
-  bool Give(std::string& held, bool from_client) {
-    // Memory of exactly this size, so that a sanitizer sees one octet too many.
-    std::vector<uint8_t> in(held.begin(), held.end());
-    Step step = Call([&](Output& out) {
-      return from_client ? negotiator_->OnClient(in, out) : negotiator_->OnBackend(in, out);
-    });
-    Require(step.consumed <= in.size(), "consumed more than it was given");
-    held.erase(0, step.consumed);
-    return step.consumed > 0;
   }
 
   template <typename F>
@@ -148,24 +117,42 @@ class SessionPlay {
     if (step.patience != Patience::kSame) patience_ = step.patience;
     if (verdict_ == Verdict::kContinue) hold_ = false;
     if (verdict_ == Verdict::kHold || verdict_ == Verdict::kOpenLeg) hold_ = true;
-    Ask(step);
+    AfterCall();
     return step;
   }
 
-  void Ask(const Step& step) {
-    if (step.data == DataAsk::kDrop) asked_ += "drop;";
-    if (step.data == DataAsk::kNone || step.data == DataAsk::kDrop) return;
-    asked_ += step.data == DataAsk::kFromClient ? "from client, " : "from server, ";
-    asked_ += std::to_string(step.data_port) + ";";
-    Call([&](Output& out) { return negotiator_->OnData({.ready_at = listen_at_}, out); });
+ private:
+  static void Require(bool holds, const char* what) {
+    if (holds) return;
+    std::fprintf(stderr, "contract broken: %s\n", what);
+    std::abort();
+  }
+
+  void Feed(std::string& held, std::string_view octets, size_t piece) {
+    while (!octets.empty()) {
+      std::string_view part = octets.substr(0, std::min(piece, octets.size()));
+      octets.remove_prefix(part.size());
+      held += part;
+      Run();
+    }
+  }
+
+  bool Give(std::string& held, bool from_client) {
+    // Memory of exactly this size, so that a sanitizer sees one octet too many.
+    std::vector<uint8_t> in(held.begin(), held.end());
+    Step step = Call([&](Output& out) {
+      return from_client ? negotiator_->OnClient(in, out) : negotiator_->OnBackend(in, out);
+    });
+    Require(step.consumed <= in.size(), "consumed more than it was given");
+    held.erase(0, step.consumed);
+    return step.consumed > 0;
   }
 
   alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   Negotiator* negotiator_;
   size_t piece_, room_;
   bool hold_ = false, opening_ = false, leg_ = false, inside_tls_ = false;
-  const Endpoint* listen_at_ = nullptr;
-  std::string client_, backend_, to_client_, to_backend_, asked_;
+  std::string client_, backend_, to_client_, to_backend_;
   Verdict verdict_ = Verdict::kContinue;
   EndReason reason_ = EndReason::kNone;
   uint16_t reply_ = 0;

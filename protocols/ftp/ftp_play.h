@@ -1,0 +1,45 @@
+// A session of FTP for tests and the fuzz target: a SessionPlay with data channels, which are
+// none but in words.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "protocols/contract/data_channel.h"
+#include "protocols/frames/testing/session_play.h"
+#include "protocols/ftp/ftp.h"
+
+namespace starling {
+
+class FtpPlay final : public SessionPlay {
+ public:
+  explicit FtpPlay(const DialogueOptions& options, size_t piece = std::string::npos)
+      : SessionPlay(CreateFtp, options, piece), user_(FtpDataChannels(negotiator())) {}
+
+  void DataIsOver(DataOutcome outcome) {
+    if (over()) return;
+    Call([&](Output& out) { return user_->OnData({.outcome = outcome}, out); });
+    Run();
+  }
+
+  // Where the gateway listens for data channels. Null: it can make none.
+  void ListenAt(const Endpoint* address) { listen_at_ = address; }
+  // What the dialogue has asked for since the last call of this function, in words.
+  std::string TakeAsked() { return std::exchange(asked_, {}); }
+
+ private:
+  void AfterCall() override {
+    const DataRequest request = user_->TakeDataRequest();
+    if (request.ask == DataAsk::kDrop) asked_ += "drop;";
+    if (request.ask == DataAsk::kNone || request.ask == DataAsk::kDrop) return;
+    asked_ += request.ask == DataAsk::kFromClient ? "from client, " : "from server, ";
+    asked_ += std::to_string(request.port) + ";";
+    Call([&](Output& out) { return user_->OnData({.ready_at = listen_at_}, out); });
+  }
+
+  DataChannelUser* user_;
+  const Endpoint* listen_at_ = nullptr;
+  std::string asked_;
+};
+
+}  // namespace starling
