@@ -13,8 +13,6 @@
 namespace starling {
 namespace {
 
-bool SameHost(const Endpoint& a, const Endpoint& b) { return a.family == b.family && a.ip == b.ip; }
-
 SocketAddress WithPort(Endpoint endpoint, uint16_t port) {
   endpoint.port = port;
   return SocketAddress::From(endpoint);

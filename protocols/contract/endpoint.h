@@ -23,4 +23,8 @@ std::string ToString(const Endpoint& endpoint);
 // The address alone, without port or brackets.
 std::string IpToString(const Endpoint& endpoint);
 
+inline bool SameHost(const Endpoint& a, const Endpoint& b) {
+  return a.family == b.family && a.ip == b.ip;
+}
+
 }  // namespace starling

@@ -28,6 +28,8 @@ size_t WordEnd(std::string_view text, std::string_view blanks) {
 
 }  // namespace
 
+bool IsNumber(std::string_view text) { return !text.empty() && std::ranges::all_of(text, IsDigit); }
+
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
            return ToUpper(x) == ToUpper(y);
@@ -71,7 +73,7 @@ bool IsPrintable(std::string_view word) {
 
 bool IsVerb(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
-    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    return (ToUpper(c) >= 'A' && ToUpper(c) <= 'Z') || IsDigit(c) || c == '-';
   });
 }
 

@@ -19,6 +19,9 @@ static_assert(kReplyRoom <= kMinOutputRoom);
 
 // ASCII only: no locale, and octets above 0x7f stay what they are.
 constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+// Digits alone, at least one.
+bool IsNumber(std::string_view text);
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
 // Cuts the octets before the first space off `rest`, and that one space: for words that

@@ -17,19 +17,6 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "AUTH";
 
-// RFC 959, 2389, 2428, 3659, 4217, 7151 and what else servers know: what is refused for
-// want of TLS and not as unknown.
-bool NeedsTls(std::string_view verb) {
-  static constexpr std::array<std::string_view, 32> kVerbs = {
-      "ABOR", "ALLO", "CDUP", "CLNT", "CWD",  "DELE", "HOST", "LANG", "MDTM", "MFMT", "MKD",
-      "MLST", "MODE", "OPTS", "PWD",  "REST", "RMD",  "RNFR", "RNTO", "SITE", "SIZE", "SMNT",
-      "STAT", "STRU", "SYST", "TYPE", "XCUP", "XCWD", "XMKD", "XPWD", "XRMD", "RANG"};
-  const FtpVerb known_here = FindFtpVerb(verb);
-  if (known_here != FtpVerb::kOther) return known_here != FtpVerb::kUnknown;
-  return std::ranges::any_of(
-      kVerbs, [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
-}
-
 bool IsLogin(std::string_view verb) {
   return EqualsIgnoreCase(verb, "USER") || EqualsIgnoreCase(verb, "PASS") ||
          EqualsIgnoreCase(verb, "ACCT");

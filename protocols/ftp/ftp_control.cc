@@ -121,28 +121,23 @@ bool FtpControl::HasRoom(Due due, Output& out) {
 
 // One data channel at a time, and its transfer is bound to it when the command is read.
 bool FtpControl::MustWait(FtpVerb verb) const {
-  switch (verb) {
-    case FtpVerb::kPort:
-    case FtpVerb::kEprt:
+  switch (TraitsOf(verb).waits) {
+    case FtpVerbTraits::Waits::kForNothing:
+      return false;
+    case FtpVerbTraits::Waits::kForLogInAndChannel:
       // Log-in may be under way.
       if (!logged_in_ && !queue_.empty()) return true;
       [[fallthrough]];
-    case FtpVerb::kPasv:
-    case FtpVerb::kEpsv:
+    case FtpVerbTraits::Waits::kForChannel:
       return queue_.transfer() || setup_ != Setup::kNone;
-    case FtpVerb::kRetrieve:
-    case FtpVerb::kStore:
+    case FtpVerbTraits::Waits::kForTransfer:
       return queue_.transfer();
-    default:
-      return false;
   }
+  return false;
 }
 
 void FtpControl::OnCommand(const FtpCommand& command, Output& out) {
-  const bool streams = command.verb == FtpVerb::kOther || command.verb == FtpVerb::kNoop ||
-                       command.verb == FtpVerb::kRetrieve || command.verb == FtpVerb::kStore ||
-                       command.verb == FtpVerb::kUnknown;
-  if (!streams && command.argument.size() > kFtpMaxOwnArgument) {
+  if (!TraitsOf(command.verb).streams && command.argument.size() > kFtpMaxOwnArgument) {
     return Reply(Own::kLineTooLong, out);
   }
   switch (command.verb) {
@@ -187,8 +182,7 @@ void FtpControl::OnCommand(const FtpCommand& command, Output& out) {
 }
 
 void FtpControl::OnPbsz(std::string_view argument, Output& out) {
-  const bool digits = !argument.empty() &&
-                      std::ranges::all_of(argument, [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits = IsNumber(argument);
   buffer_size_ |= digits;
   Reply(digits ? Own::kPbsz : Own::kPbszBad, out);
 }

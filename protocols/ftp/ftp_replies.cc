@@ -23,16 +23,7 @@ constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
 bool IsForeignFeature(std::string_view line) {
   while (line.starts_with(' ')) line.remove_prefix(1);
   const std::string_view word = line.substr(0, line.find_first_of(" ;="));
-  switch (FindFtpVerb(word)) {
-    case FtpVerb::kAuth:
-    case FtpVerb::kPbsz:
-    case FtpVerb::kProt:
-    case FtpVerb::kCcc:
-    case FtpVerb::kRefused:
-      return true;
-    default:
-      return false;
-  }
+  return TraitsOf(FindFtpVerb(word)).hides_feature;
 }
 
 }  // namespace

@@ -23,43 +23,137 @@ static_assert(std::ranges::all_of(kReplies, [](std::string_view text) {
   return text.size() <= kFtpMaxOwnReply;
 }));
 
-struct KnownVerb {
+// --- verbs: what each word is, and what each kind of verb means ---
+
+enum class Blanks : uint8_t { kCount, kMeanNothing };  // around the argument
+enum class BeforeTls : uint8_t { kRefused, kUnknown };
+
+struct Word {
   std::string_view word;
-  FtpVerb verb;
+  FtpVerb verb = FtpVerb::kOther;
+  Blanks blanks = Blanks::kCount;  // with kOther; else the verb says it
+  BeforeTls before_tls = BeforeTls::kRefused;
 };
 
-// SPSV names a port only, P@SW (which is no plain word) is PASV by another name.
-constexpr std::array<KnownVerb, 31> kVerbs = {{
-    {"APPE", FtpVerb::kStore},    {"LIST", FtpVerb::kRetrieve}, {"MLSD", FtpVerb::kRetrieve},
-    {"NLST", FtpVerb::kRetrieve}, {"RETR", FtpVerb::kRetrieve}, {"STOR", FtpVerb::kStore},
-    {"STOU", FtpVerb::kStore},    {"NOOP", FtpVerb::kNoop},     {"ABOR", FtpVerb::kAbor},
-    {"QUIT", FtpVerb::kQuit},     {"FEAT", FtpVerb::kFeat},     {"PASV", FtpVerb::kPasv},
-    {"EPSV", FtpVerb::kEpsv},     {"PORT", FtpVerb::kPort},     {"EPRT", FtpVerb::kEprt},
-    {"MODE", FtpVerb::kMode},     {"AUTH", FtpVerb::kAuth},     {"PBSZ", FtpVerb::kPbsz},
-    {"PROT", FtpVerb::kProt},     {"CCC", FtpVerb::kCcc},       {"LPRT", FtpVerb::kRefused},
-    {"LPSV", FtpVerb::kRefused},  {"SPSV", FtpVerb::kRefused},  {"CPSV", FtpVerb::kRefused},
-    {"SSCN", FtpVerb::kRefused},  {"REIN", FtpVerb::kRefused},  {"ADAT", FtpVerb::kRefused},
-    {"CONF", FtpVerb::kRefused},  {"ENC", FtpVerb::kRefused},   {"MIC", FtpVerb::kRefused},
+// RFC 959, 2389, 2428, 3659, 4217, 7151, and what else servers know. A word that is missing is
+// FtpVerb::kOther, blanks count in its argument, and before TLS it is unknown. SPSV names a port
+// only, P@SW (which is no plain word) is PASV by another name.
+constexpr auto kWords = std::to_array<Word>({
+    {"ABOR", FtpVerb::kAbor},
+    {"ADAT", FtpVerb::kRefused},
+    {"ALLO", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"APPE", FtpVerb::kStore},
+    {"AUTH", FtpVerb::kAuth},
+    {"CCC", FtpVerb::kCcc},
+    {"CDUP", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"CLNT"},
+    {"CONF", FtpVerb::kRefused},
+    {"CPSV", FtpVerb::kRefused},
+    {"CWD"},
+    {"DELE"},
+    {"ENC", FtpVerb::kRefused},
+    {"EPRT", FtpVerb::kEprt},
+    {"EPSV", FtpVerb::kEpsv},
+    {"FEAT", FtpVerb::kFeat},
+    {"HELP", FtpVerb::kOther, Blanks::kMeanNothing, BeforeTls::kUnknown},
+    {"HOST"},
+    {"LANG", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"LIST", FtpVerb::kRetrieve},
+    {"LPRT", FtpVerb::kRefused},
+    {"LPSV", FtpVerb::kRefused},
+    {"MDTM"},
+    {"MFMT"},
+    {"MIC", FtpVerb::kRefused},
+    {"MKD"},
+    {"MLSD", FtpVerb::kRetrieve},
+    {"MLST"},
+    {"MODE", FtpVerb::kMode},
+    {"NLST", FtpVerb::kRetrieve},
+    {"NOOP", FtpVerb::kNoop},
+    {"OPTS", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"PASV", FtpVerb::kPasv},
+    {"PBSZ", FtpVerb::kPbsz},
+    {"PORT", FtpVerb::kPort},
+    {"PROT", FtpVerb::kProt},
+    {"PWD", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"QUIT", FtpVerb::kQuit},
+    {"RANG"},
+    {"REIN", FtpVerb::kRefused},
+    {"REST", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"RETR", FtpVerb::kRetrieve},
+    {"RMD"},
+    {"RNFR"},
+    {"RNTO"},
+    {"SITE"},
+    {"SIZE"},
     {"SMNT", FtpVerb::kRefused},
-}};
+    {"SPSV", FtpVerb::kRefused},
+    {"SSCN", FtpVerb::kRefused},
+    {"STAT"},
+    {"STOR", FtpVerb::kStore},
+    {"STOU", FtpVerb::kStore},
+    {"STRU", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"SYST", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"TYPE", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"XCUP", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"XCWD"},
+    {"XMKD"},
+    {"XPWD", FtpVerb::kOther, Blanks::kMeanNothing},
+    {"XRMD"},
+});
 
-// Of what is passed on, the commands whose arguments are no paths, names or secrets.
-constexpr std::array<std::string_view, 12> kBlanksMeanNothing = {
-    "ALLO", "CDUP", "HELP", "LANG", "OPTS", "PWD", "REST", "STRU", "SYST", "TYPE", "XCUP", "XPWD"};
+struct VerbRow {
+  FtpVerb verb;
+  FtpVerbTraits traits;
+};
 
-bool BlanksCount(FtpVerb verb, std::string_view word) {
-  switch (verb) {
-    case FtpVerb::kRetrieve:
-    case FtpVerb::kStore:
-    case FtpVerb::kUnknown:
-      return true;
-    case FtpVerb::kOther:
-      return std::ranges::none_of(kBlanksMeanNothing, [word](std::string_view known) {
-        return EqualsIgnoreCase(word, known);
-      });
-    default:
-      return false;
+using Waits = FtpVerbTraits::Waits;
+constexpr auto kVerbs = std::to_array<VerbRow>({
+    {FtpVerb::kUnknown, {.blanks_count = true, .streams = true}},
+    {FtpVerb::kOther, {.streams = true}},  // the word says whether blanks count
+    {FtpVerb::kNoop, {.streams = true}},
+    {FtpVerb::kRetrieve, {.waits = Waits::kForTransfer, .blanks_count = true, .streams = true}},
+    {FtpVerb::kStore, {.waits = Waits::kForTransfer, .blanks_count = true, .streams = true}},
+    {FtpVerb::kAbor, {}},
+    {FtpVerb::kQuit, {}},
+    {FtpVerb::kFeat, {}},
+    {FtpVerb::kPasv, {.waits = Waits::kForChannel}},
+    {FtpVerb::kEpsv, {.waits = Waits::kForChannel}},
+    {FtpVerb::kPort, {.waits = Waits::kForLogInAndChannel}},
+    {FtpVerb::kEprt, {.waits = Waits::kForLogInAndChannel}},
+    {FtpVerb::kMode, {}},
+    {FtpVerb::kAuth, {.hides_feature = true}},
+    {FtpVerb::kPbsz, {.hides_feature = true}},
+    {FtpVerb::kProt, {.hides_feature = true}},
+    {FtpVerb::kCcc, {.hides_feature = true}},
+    {FtpVerb::kRefused, {.hides_feature = true}},
+});
+
+constexpr bool IsInOrder() {
+  for (size_t i = 0; i < kVerbs.size(); ++i) {
+    if (static_cast<size_t>(kVerbs[i].verb) != i) return false;
   }
+  return kVerbs.back().verb == FtpVerb::kRefused;
+}
+static_assert(IsInOrder());
+
+// Null: `word` is no plain word, or none of the table.
+const Word* FindWord(std::string_view word) {
+  const auto* const found = std::ranges::find_if(
+      kWords, [word](const Word& known) { return EqualsIgnoreCase(word, known.word); });
+  return found == kWords.end() ? nullptr : found;
+}
+
+bool IsPlainWord(std::string_view word) { return word.size() <= kFtpMaxVerb && IsVerb(word); }
+
+FtpVerb VerbOf(std::string_view word, const Word* known) {
+  if (!IsPlainWord(word)) return FtpVerb::kUnknown;
+  return known == nullptr ? FtpVerb::kOther : known->verb;
+}
+
+bool BlanksCount(FtpVerb verb, const Word* known) {
+  if (verb != FtpVerb::kOther) return TraitsOf(verb).blanks_count;
+  return known == nullptr || known->blanks == Blanks::kCount;
 }
 
 // All of `text` as a decimal number of at most `most`.
@@ -94,7 +188,6 @@ std::optional<uint16_t> NotZero(uint16_t port) {
 
 constexpr std::string_view kNotInLines("\r\n\0", 3);
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
 
 // "(...)" of a reply, without the brackets; empty if there is none.
@@ -119,11 +212,13 @@ bool ParseIp(std::string_view text, Endpoint& endpoint) {
 
 std::string_view Text(FtpReply reply) { return kReplies[static_cast<size_t>(reply)]; }
 
-FtpVerb FindFtpVerb(std::string_view word) {
-  if (word.size() > kFtpMaxVerb || !IsVerb(word)) return FtpVerb::kUnknown;
-  const auto* const found = std::ranges::find_if(
-      kVerbs, [word](const KnownVerb& known) { return EqualsIgnoreCase(word, known.word); });
-  return found == kVerbs.end() ? FtpVerb::kOther : found->verb;
+const FtpVerbTraits& TraitsOf(FtpVerb verb) { return kVerbs[static_cast<size_t>(verb)].traits; }
+
+FtpVerb FindFtpVerb(std::string_view word) { return VerbOf(word, FindWord(word)); }
+
+bool NeedsTls(std::string_view word) {
+  const Word* const known = FindWord(word);
+  return known != nullptr && known->before_tls == BeforeTls::kRefused;
 }
 
 FtpCommand ParseFtpCommand(std::string_view line) {
@@ -131,8 +226,9 @@ FtpCommand ParseFtpCommand(std::string_view line) {
   const size_t end = line.find_first_of(kBlanks);
   FtpCommand command;
   command.word = line.substr(0, end);
-  command.verb = FindFtpVerb(command.word);
-  command.blanks_count = BlanksCount(command.verb, command.word);
+  const Word* const known = FindWord(command.word);
+  command.verb = VerbOf(command.word, known);
+  command.blanks_count = BlanksCount(command.verb, known);
   if (end == std::string_view::npos) return command;
   command.argument = line.substr(end + 1);
   if (!command.blanks_count) command.argument = Trim(command.argument, kBlanks);

@@ -96,6 +96,24 @@ enum class FtpVerb : uint8_t {
   kRefused,  // LPRT, LPSV, CPSV, SSCN, REIN, and the rest of RFC 2228
 };
 FtpVerb FindFtpVerb(std::string_view word);
+// Before TLS the word is refused until TLS is up; otherwise it is unknown there.
+bool NeedsTls(std::string_view word);
+
+// What a verb means for the control connection. One table has all of it (ftp_wire.cc).
+struct FtpVerbTraits {
+  // What must be over before the command is read: there is one data channel at a time.
+  enum class Waits : uint8_t {
+    kForNothing,
+    kForTransfer,
+    kForChannel,          // a transfer, and setting up the channel before
+    kForLogInAndChannel,  // the same, and until log-in every reply that is due
+  };
+  Waits waits = Waits::kForNothing;
+  bool blanks_count = false;   // blanks around the argument are a part of it
+  bool streams = false;        // the gateway reads no argument, so its length has no limit
+  bool hides_feature = false;  // the gateway answers it itself, so FEAT must not list it
+};
+const FtpVerbTraits& TraitsOf(FtpVerb verb);
 
 // A line of the client. One space or tab ends the word. Where an argument names a file or a
 // user, or may hold a secret, all that follows is the argument: servers tell "a" from " a" and
@@ -167,10 +185,6 @@ std::optional<uint16_t> PortOf229(std::string_view text);
 // The arguments of PORT and of EPRT.
 std::optional<Endpoint> ParsePort(std::string_view argument);
 std::optional<Endpoint> ParseEprt(std::string_view argument);
-
-inline bool SameHost(const Endpoint& a, const Endpoint& b) {
-  return a.family == b.family && a.ip == b.ip;
-}
 
 // "h1,h2,h3,h4,p1,p2" of an IPv4 address.
 void SayHostPort(const Endpoint& address, Writer& out);

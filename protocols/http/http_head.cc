@@ -99,9 +99,7 @@ class Reader {
       request_.host = value.substr(0, value.rfind(':'));
     } else if (EqualsIgnoreCase(name, "Content-Length")) {
       ++lengths_;
-      const bool digits =
-          std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
-      if (value.empty() || !digits) bad_ = true;
+      if (!IsNumber(value)) bad_ = true;
       request_.has_body = request_.has_body || value != "0";
     } else if (EqualsIgnoreCase(name, "Transfer-Encoding")) {
       ++codings_;

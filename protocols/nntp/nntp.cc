@@ -28,10 +28,6 @@ bool NeedsTls(std::string_view verb) {
                      [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
 }
 
-bool IsDigits(std::string_view word) {
-  return std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 // The three octets that a reply begins with as a word, or nothing.
 std::string_view Code(std::string_view line) {
   constexpr size_t kDigits = 3;
@@ -48,7 +44,7 @@ bool IsWelcome(std::string_view line) {
 
 bool IsRefusal(std::string_view line) {
   std::string_view code = Code(line);
-  return (code.starts_with('4') || code.starts_with('5')) && IsDigits(code);
+  return (code.starts_with('4') || code.starts_with('5')) && IsNumber(code);
 }
 
 class NntpDialogue final : public LineDialogue {

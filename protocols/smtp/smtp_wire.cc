@@ -72,8 +72,6 @@ constexpr std::array<std::string_view, kSmtpReplyCount> kReplies = {
 static_assert(std::all_of(kReplies.begin(), kReplies.end(),
                           [](std::string_view reply) { return reply.size() <= kSmtpMaxOwnReply; }));
 
-constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 void AddSize(std::string_view argument, uint64_t& capabilities) {
   uint64_t value = 0;
   const char* end = argument.data() + argument.size();
