@@ -117,7 +117,7 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
   Step OnData(const DataNews& news, Output& out) override { return control_.OnData(news, out); }
 
  private:
-  Step OnEnd(const Event& event, Output& out) const {
+  Step OnEnd(const Event& event, Output& out) {
     Step step;
     EndReason reason = ReasonOf(event);
     control_.EndLine(out.client);

@@ -27,11 +27,7 @@ void FtpControl::Open(const Endpoint& client, bool greets) {
   passes_greeting_ = private_ = buffer_size_ = greets;
 }
 
-void FtpControl::EndLine(Writer& out) const {
-  if (fate_ == Fate::kPass && !begins_line_) Say(out, {"\r\n"});
-}
-
-void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Output& out) const {
+void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Output& out) {
   EndLine(out.client);
   Say(out.client, {"421 ", text, "\r\n"});
   Close(step, reason);

@@ -25,6 +25,7 @@
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/line_reader.h"
+#include "protocols/frames/open_line.h"
 #include "protocols/ftp/ftp_queue.h"
 #include "protocols/ftp/ftp_wire.h"
 
@@ -48,7 +49,7 @@ class FtpControl {
   bool quitting() const { return quitting_; }
   // To be called before the gateway's own last word, which may come amid a line of the
   // server: ends that line.
-  void EndLine(Writer& out) const;
+  void EndLine(Writer& out) { open_line_.End(out); }
 
  private:
   using Due = FtpQueue::Due;
@@ -124,12 +125,13 @@ class FtpControl {
   void FlushBehindDoubtful(Output& out);
   // No reply of the server's is due for certain, or under way.
   bool IsOwedNothing() const;
-  void Abort(EndReason reason, std::string_view text, Step& step, Output& out) const;
+  void Abort(EndReason reason, std::string_view text, Step& step, Output& out);
 
   LineReader client_lines_;
   FtpReplyReader replies_;
   FtpQueue queue_;
-  FtpReplyLine line_;  // the backend's at hand; its text is gone
+  OpenLine open_line_;  // of the server: what the client has of the line at hand
+  FtpReplyLine line_;   // the backend's at hand; its text is gone
   // The command that the reply at hand may answer instead of the doubtful one at the head.
   std::optional<Due> doubted_;
   Endpoint client_;
@@ -144,11 +146,10 @@ class FtpControl {
   const bool accept_bare_lf_;  // of the client
   bool greeted_ = false;       // the backend's greeting is over
   bool passes_greeting_ = false;
-  bool replaced_ = false;     // the reply at the head is swallowed: another is given for it
-  bool too_long_ = false;     // because it cannot be read whole
-  bool begins_line_ = false;  // nothing of the line at hand has been passed on
-  bool holding_ = false;      // the backend's next line was judged, and waits for the data channel
-  bool held_ = false;         // the session has a channel
+  bool replaced_ = false;  // the reply at the head is swallowed: another is given for it
+  bool too_long_ = false;  // because it cannot be read whole
+  bool holding_ = false;   // the backend's next line was judged, and waits for the data channel
+  bool held_ = false;      // the session has a channel
   bool quitting_ = false;
   bool logged_in_ = false;    // once at least
   bool buffer_size_ = false;  // PBSZ has come

@@ -68,24 +68,21 @@ bool MayAnswer(Due due, int code) {
 
 bool FtpQueue::JoinsRow(Due due) const {
   if (!transfer_ || empty() || (due != Due::kNoop && due != Due::kAny)) return false;
-  const Place& last = At(size_ - 1u);
+  const Place& last = places_[size() - 1u];
   return last.due == due && last.amid && !last.doubtful && last.count < kFtpMaxRow;
 }
 
 bool FtpQueue::HasRoom(Due due) const {
   if (JoinsRow(due)) return true;
-  if (due == Due::kAbor || due == Due::kQuit) return size_ < kFtpMaxOutstanding;
-  return size_ < kFtpMaxOutstanding - kFtpKeptForEnds && own_ < kFtpMaxOwnOutstanding;
+  if (due == Due::kAbor || due == Due::kQuit) return size() < kFtpMaxOutstanding;
+  return size() < kFtpMaxOutstanding - kFtpKeptForEnds && own_ < kFtpMaxOwnOutstanding;
 }
 
-void FtpQueue::Push(const Place& place) {
-  At(size_) = place;
-  ++size_;
-}
+void FtpQueue::Push(const Place& place) { places_.Push(place); }
 
 void FtpQueue::Push(Due due) {
   if (JoinsRow(due)) {
-    ++At(size_ - 1u).count;
+    ++places_[size() - 1u].count;
     return;
   }
   Push({.due = due, .amid = transfer_});
@@ -101,13 +98,13 @@ void FtpQueue::PushOwn(uint8_t reply) {
 
 void FtpQueue::Begin() {
   transfer_ = begun_ = true;
-  At(0).doubtful = false;
-  for (uint8_t i = 1; i < size_; ++i) At(i).amid = true;
+  places_[0].doubtful = false;
+  for (uint8_t i = 1; i < size(); ++i) places_[i].amid = true;
 }
 
 void FtpQueue::Pop() {
-  if (At(0).count == 1) return Skip();
-  --At(0).count;
+  if (places_[0].count == 1) return Skip();
+  --places_[0].count;
 }
 
 void FtpQueue::Skip() {
@@ -117,33 +114,30 @@ void FtpQueue::Skip() {
 
 void FtpQueue::EndTransfer() {
   transfer_ = false;
-  for (uint8_t i = 0; i < size_; ++i) At(i).doubtful |= At(i).amid;
+  for (uint8_t i = 0; i < size(); ++i) places_[i].doubtful |= places_[i].amid;
 }
 
 void FtpQueue::Remove(size_t i) {
-  if (At(i).due == Due::kOwn) --own_;
-  for (; i > 0; --i) At(i) = At(i - 1);
-  head_ = static_cast<uint8_t>((head_ + 1) % places_.size());
-  --size_;
+  if (places_[i].due == Due::kOwn) --own_;
+  places_.Remove(i);
 }
 
 void FtpQueue::Split(size_t i) {
-  for (size_t later = size_; later > i; --later) At(later) = At(later - 1);
-  ++size_;
-  At(i).count = 1;
-  --At(i + 1).count;
+  places_.Double(i);
+  places_[i].count = 1;
+  --places_[i + 1].count;
 }
 
 std::optional<uint8_t> FtpQueue::TakeOwnAtHead() {
   if (empty() || head() != Due::kOwn) return std::nullopt;
-  const uint8_t own = At(0).own;
+  const uint8_t own = places_[0].own;
   Remove(0);
   return own;
 }
 
 bool FtpQueue::OnlyDoubtful() const {
-  for (uint8_t i = 0; i < size_; ++i) {
-    if (IsCommand(At(i).due) && !At(i).doubtful) return false;
+  for (uint8_t i = 0; i < size(); ++i) {
+    if (IsCommand(places_[i].due) && !places_[i].doubtful) return false;
   }
   return true;
 }
@@ -151,44 +145,44 @@ bool FtpQueue::OnlyDoubtful() const {
 std::optional<uint8_t> FtpQueue::TakeOwnBehindDoubtful() {
   if (own_ == 0 || !OnlyDoubtful()) return std::nullopt;
   uint8_t i = 0;
-  while (At(i).due != Due::kOwn) ++i;
-  const uint8_t own = At(i).own;
+  while (places_[i].due != Due::kOwn) ++i;
+  const uint8_t own = places_[i].own;
   Remove(i);
   return own;
 }
 
 void FtpQueue::MergeDoubtful() {
   Place all{.due = Due::kAny, .count = 0, .amid = true, .doubtful = true};
-  for (uint8_t i = 0; i < size_; ++i) {
-    all.count = static_cast<uint16_t>(std::min<size_t>(all.count + At(i).count, kFtpMaxRow));
+  for (uint8_t i = 0; i < size(); ++i) {
+    all.count = static_cast<uint16_t>(std::min<size_t>(all.count + places_[i].count, kFtpMaxRow));
   }
-  size_ = 0;
+  places_.Clear();
   Push(all);
 }
 
 void FtpQueue::GiveUpTransfer() {
-  for (uint8_t i = 0; i < size_; ++i) {
-    if (IsTransfer(At(i).due)) At(i) = {.due = Due::kAborted, .amid = true};
+  for (uint8_t i = 0; i < size(); ++i) {
+    if (IsTransfer(places_[i].due)) places_[i] = {.due = Due::kAborted, .amid = true};
   }
   EndTransfer();
 }
 
-// The first place from `from` on that `wanted` accepts; `size_` if it accepts no place.
+// The first place from `from` on that `wanted` accepts; `size()` if it accepts no place.
 uint8_t FtpQueue::Find(bool (*wanted)(Due due), uint8_t from) const {
-  while (from < size_ && !wanted(At(from).due)) ++from;
+  while (from < size() && !wanted(places_[from].due)) ++from;
   return from;
 }
 
 uint8_t FtpQueue::PlaceOf(int code) const {
-  uint8_t only = size_;  // the one command that has such a reply
+  uint8_t only = size();  // the one command that has such a reply
   if (code == kFtpPassive) only = Find(IsPasv, 0);
   if (code == kFtpExtendedPassive) only = Find(IsEpsv, 0);
   if (code == kFtpGoodbye) only = Find(IsQuit, 0);
   if (IsPreliminary(code)) only = Find(IsTransfer, 0);
-  if (only < size_) return only;
+  if (only < size()) return only;
   if (code == kFtpClosing || IsPreliminary(code)) return 0;
   const uint8_t next = Find(IsCommand, 1);
-  if (next == size_) return 0;
+  if (next == size()) return 0;
   uint8_t place = 0;
   if (IsTransfer(head()) && !HeadIsDoubtful()) {
     if (MayAnswerTransfer(head(), code, begun_)) return 0;
@@ -198,9 +192,9 @@ uint8_t FtpQueue::PlaceOf(int code) const {
   const auto may_be_skipped = [code](const Place& at) {
     return (at.doubtful || (at.amid && IsSuccess(code))) && !MayAnswer(at.due, code);
   };
-  while (may_be_skipped(At(place))) {
+  while (may_be_skipped(places_[place])) {
     const uint8_t later = Find(IsCommand, static_cast<uint8_t>(place + 1));
-    if (later == size_) break;
+    if (later == size()) break;
     place = later;
   }
   return place;
@@ -211,22 +205,22 @@ uint8_t FtpQueue::Align(int code) {
   const uint8_t place = PlaceOf(code);
   if (place == 0 || !IsTransfer(head()) || HeadIsDoubtful()) return place;
   // The transfer's own reply is still to come, behind this one.
-  const Place transfer = At(0);
-  if (At(place).count > 1) Split(place);
-  for (uint8_t i = 0; i < place; ++i) At(i) = At(i + 1);
-  At(place) = transfer;
+  const Place transfer = places_[0];
+  if (places_[place].count > 1) Split(place);
+  for (uint8_t i = 0; i < place; ++i) places_[i] = places_[i + 1];
+  places_[place] = transfer;
   return static_cast<uint8_t>(place - 1);
 }
 
 std::optional<FtpQueue::Due> FtpQueue::Doubt(int code) {
   if (empty() || !HeadIsDoubtful() || IsPreliminary(code)) return std::nullopt;
   uint8_t i = 1;
-  while (i < size_ && (At(i).doubtful || !IsCommand(At(i).due))) ++i;
+  while (i < size() && (places_[i].doubtful || !IsCommand(places_[i].due))) ++i;
   // Any command can be refused in any way.
-  if (i == size_ || (code / 100 < 4 && !MayAnswer(At(i).due, code))) return std::nullopt;
-  At(i).doubtful = true;
-  if (IsTransfer(At(i).due)) transfer_ = false;
-  return At(i).due;
+  if (i == size() || (code / 100 < 4 && !MayAnswer(places_[i].due, code))) return std::nullopt;
+  places_[i].doubtful = true;
+  if (IsTransfer(places_[i].due)) transfer_ = false;
+  return places_[i].due;
 }
 
 }  // namespace starling

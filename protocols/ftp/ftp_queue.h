@@ -13,11 +13,11 @@
 // Not for: what a reply leads to (ftp_control.h).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
+#include "protocols/frames/ring.h"
 #include "protocols/ftp/limits.h"
 
 namespace starling {
@@ -40,9 +40,9 @@ class FtpQueue {
     kOwn,
   };
 
-  bool empty() const { return size_ == 0; }
+  bool empty() const { return places_.empty(); }
   bool HasRoom(Due due) const;
-  Due head() const { return places_[head_].due; }
+  Due head() const { return places_.head().due; }
   bool TransferIsHead() const { return !empty() && IsTransfer(head()); }
   // A transfer's final reply is due for certain.
   bool transfer() const { return transfer_; }
@@ -63,7 +63,7 @@ class FtpQueue {
   bool OnlyDoubtful() const;
   // Makes room: where all commands are doubtful, they become one row of no kind.
   void MergeDoubtful();
-  bool HeadIsDoubtful() const { return places_[head_].doubtful; }
+  bool HeadIsDoubtful() const { return places_.head().doubtful; }
   // The transfer is over for the client, whatever is said of it yet. So is a doubtful one when
   // the client begins the next.
   void GiveUpTransfer();
@@ -85,10 +85,9 @@ class FtpQueue {
     // is over, or the reply that was given to a command before it was its own.
     bool doubtful = false;
   };
+  uint8_t size() const { return static_cast<uint8_t>(places_.size()); }
   static bool IsTransfer(Due due) { return due == Due::kRetrieve || due == Due::kStore; }
 
-  Place& At(size_t i) { return places_[(head_ + i) % places_.size()]; }
-  const Place& At(size_t i) const { return places_[(head_ + i) % places_.size()]; }
   void Push(const Place& place);
   void Remove(size_t i);
   // Gives the first of a row a place of its own.
@@ -99,13 +98,11 @@ class FtpQueue {
   uint8_t Find(bool (*wanted)(Due due), uint8_t from) const;
   uint8_t PlaceOf(int code) const;
 
-  uint8_t head_ = 0;
-  uint8_t size_ = 0;
   uint8_t own_ = 0;
   bool transfer_ = false;
   bool begun_ = false;
   // One more, since a row may be split when all are taken.
-  std::array<Place, kFtpMaxOutstanding + 1> places_{};
+  Ring<Place, kFtpMaxOutstanding + 1> places_;
 };
 
 }  // namespace starling

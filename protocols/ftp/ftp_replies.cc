@@ -55,7 +55,6 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
   replies_.Take(line);
   line_ = line;
   line_.text = {};
-  begins_line_ = true;
   fate_ = Judge(line, step, out);
   return true;
 }
@@ -65,18 +64,15 @@ bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
   const size_t room = pass ? out.client.room() : rest.size();
   const LinePiece piece = NextPiece(rest, room, /*accept_bare_lf=*/true);
   step.consumed += piece.consumed;
-  if (pass && !piece.text.empty()) {
-    Say(out.client, {piece.text});
-    begins_line_ = false;
-  }
+  const bool ends = piece.status == LinePiece::Status::kEnd;
+  if (pass && (ends || !piece.text.empty())) open_line_.Give({piece.text}, ends, out.client);
   if (!pass && !greeted_) swallowed_ += piece.consumed;
   if (swallowed_ > kFtpMaxGreeting) {
     Abort(EndReason::kBackendTooLong, "The server's greeting is longer than this gateway allows",
           step, out);
   } else if (piece.status == LinePiece::Status::kBad) {
     Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
-  } else if (piece.status == LinePiece::Status::kEnd) {
-    if (pass) Say(out.client, {"\r\n"});
+  } else if (ends) {
     fate_ = Fate::kNone;
     OnLineOver(step, out);
   }

@@ -17,8 +17,6 @@ namespace {
 constexpr size_t kRoomForReply =
     std::max(kSmtpMaxReplyLine + 1, kReplyRoom) + kSmtpMaxOwnOutstanding * kSmtpMaxOwnReply;
 static_assert(kRoomForReply <= kMinOutputRoom);
-static_assert(kSmtpMaxOutstanding <= UINT8_MAX);
-static_assert(kSmtpReplyCount < 0x80);
 
 constexpr std::string_view kTooLong =
     " The mail server's greeting is longer than this gateway allows\r\n";
@@ -69,13 +67,13 @@ bool SmtpLeg::TakeOffered() { return std::exchange(offered_, false); }
 void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
   SayWords(backend, line, kBlanks);
   const SmtpDue due = DueFor(verb);
-  Push(static_cast<uint8_t>(due));
+  queue_.Push({.due = due});
   if (due == SmtpDue::kData || due == SmtpDue::kAuth) stage_ = Stage::kAwaitGoAhead;
 }
 
 void SmtpLeg::Reply(SmtpReply reply, Writer& client) {
   if (idle()) return Say(client, {Text(reply)});
-  Push(static_cast<uint8_t>(reply) | kOwn);
+  queue_.Push({.is_own = true, .own = reply});
   ++own_;
 }
 
@@ -86,21 +84,11 @@ void SmtpLeg::ReplyAndClose(SmtpReply reply, EndReason reason, Writer& client, S
   Flush(client, step);
 }
 
-void SmtpLeg::Push(uint8_t entry) {
-  queue_[(head_ + size_) % queue_.size()] = entry;
-  ++size_;
-}
-
-void SmtpLeg::Pop() {
-  head_ = static_cast<uint8_t>((head_ + 1) % queue_.size());
-  --size_;
-}
-
 void SmtpLeg::Flush(Writer& client, Step& step) {
-  while (size_ > 0 && (queue_[head_] & kOwn) != 0) {
-    Say(client, {Text(static_cast<SmtpReply>(queue_[head_] & ~kOwn))});
+  while (!idle() && queue_.head().is_own) {
+    Say(client, {Text(queue_.head().own)});
     --own_;
-    Pop();
+    queue_.Remove(0);
   }
   if (stage_ == Stage::kClosing && idle() && step.verdict == Verdict::kContinue) {
     step.verdict = Verdict::kClose;
@@ -119,7 +107,7 @@ SmtpLeg::Passed SmtpLeg::PassData(ByteView in, Writer& backend) {
   if (data_end_.found()) {
     stage_ = Stage::kCommands;
     finals_ = lmtp_ ? recipients_ : 1;
-    Push(static_cast<uint8_t>(SmtpDue::kFinal));
+    queue_.Push({.due = SmtpDue::kFinal});
   }
   return {.consumed = consumed, .blocked = consumed == 0};
 }
@@ -155,7 +143,7 @@ SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
   Say(backend, {kEnd});
   passed.consumed += bare_lf ? 1 : kEnd.size();
   auth_octets_ = 0;
-  Push(static_cast<uint8_t>(SmtpDue::kAuth));
+  queue_.Push({.due = SmtpDue::kAuth});
   stage_ = Stage::kAwaitGoAhead;
   return passed;
 }
@@ -184,7 +172,7 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
 SmtpDue SmtpLeg::due() const {
   if (stage_ == Stage::kGreeting) return SmtpDue::kGreeting;
   if (stage_ == Stage::kReplay) return SmtpDue::kEhlo;
-  return idle() ? SmtpDue::kNothing : static_cast<SmtpDue>(queue_[head_]);
+  return idle() ? SmtpDue::kNothing : queue_.head().due;
 }
 
 bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
@@ -249,8 +237,7 @@ void SmtpLeg::PassPiece(const ServerLines::Piece& piece, Writer& client) {
     if (tab) text.remove_prefix(1);
     Say(client, {{digits, kCodeDigits}, tab ? " " : ""});
   }
-  Say(client, {text, piece.last ? "\r\n" : ""});
-  line_open_ = !piece.last;
+  open_line_.Give({text}, piece.last, client);
 }
 
 void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) {
@@ -286,7 +273,7 @@ void SmtpLeg::EndReply(Output& out, Step& step) {
     WriteEhloReply(*options_, keywords_, out.client);
   }
   if (Settle(due, step)) {
-    Pop();
+    queue_.Remove(0);
     Flush(out.client, step);
   }
   code_ = 0;
@@ -349,12 +336,8 @@ bool SmtpLeg::Settle(SmtpDue due, Step& step) {
   return true;
 }
 
-void SmtpLeg::EndOpenLine(Writer& client) {
-  if (std::exchange(line_open_, false)) Say(client, {"\r\n"});
-}
-
 void SmtpLeg::Fail(EndReason reason, Output& out, Step& step) {
-  EndOpenLine(out.client);
+  open_line_.End(out.client);
   if (reason == EndReason::kBackendTooLong) {
     Say(out.client, {"421 4.3.0 ", options_->hostname, kTooLong});
   } else {

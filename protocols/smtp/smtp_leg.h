@@ -10,12 +10,13 @@
 // RFC 5321, 2920 (pipelining), 2033 (a reply a recipient after LMTP's data).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/open_line.h"
+#include "protocols/frames/ring.h"
 #include "protocols/frames/server_lines.h"
 #include "protocols/smtp/limits.h"
 #include "protocols/smtp/smtp_replies.h"
@@ -53,13 +54,13 @@ class SmtpLeg {
   // A command can be passed on, or a reply queued, now.
   bool ready() const {
     const bool unasked = idle() && code_ != 0;  // the server is saying goodbye
-    return stage_ == Stage::kCommands && size_ < queue_.size() && own_ < kSmtpMaxOwnOutstanding &&
+    return stage_ == Stage::kCommands && !queue_.full() && own_ < kSmtpMaxOwnOutstanding &&
            !unasked;
   }
   // Octets of the client are data or a line of a SASL exchange.
   bool opaque() const { return stage_ == Stage::kData || stage_ == Stage::kAuthLine; }
   // Every reply due has been passed on.
-  bool idle() const { return size_ == 0; }
+  bool idle() const { return queue_.empty(); }
   bool in_transaction() const { return transaction_; }
   // The backend has greeted and the client's commands flow.
   bool established() const { return stage_ != Stage::kGreeting && stage_ != Stage::kReplay; }
@@ -92,7 +93,7 @@ class SmtpLeg {
   Step OnBackend(ByteView in, Output& out);
   // Before words of the gateway's own that end the session: ends the line that the client
   // has a part of.
-  void EndOpenLine(Writer& client);
+  void EndOpenLine(Writer& client) { open_line_.End(client); }
 
  private:
   enum class Stage : uint8_t {
@@ -104,14 +105,15 @@ class SmtpLeg {
     kAuthLine,
     kClosing,  // the last reply is queued
   };
-  // What is due at a place of the queue: the reply to a command, an SmtpDue ...
-  // ... or, with this bit, an SmtpReply.
-  static constexpr uint8_t kOwn = 0x80;
+  // What is due at a place of the queue: the reply to a command, or one of the gateway's own.
+  struct Place {
+    SmtpDue due = SmtpDue::kNothing;
+    bool is_own = false;
+    SmtpReply own = SmtpReply::kOk;
+  };
 
   Passed PassData(ByteView in, Writer& backend);
   Passed PassAuthLine(ByteView in, Writer& backend);
-  void Push(uint8_t entry);
-  void Pop();
   // Gives those replies of the gateway's own that have come to the head.
   void Flush(Writer& client, Step& step);
 
@@ -148,12 +150,10 @@ class SmtpLeg {
   uint16_t code_ = 0;       // of the reply being read; 0: none is
   bool last_line_ = false;  // of it, at hand
   bool passes_ = false;     // the line at hand goes to the client
-  bool line_open_ = false;  // which has a part of it
+  OpenLine open_line_;      // the part of it that the client has
   SmtpDataEnd data_end_;
   uint8_t own_ = 0;  // places of the queue that are the gateway's own
-  uint8_t head_ = 0;
-  uint8_t size_ = 0;
-  std::array<uint8_t, kSmtpMaxOutstanding> queue_{};
+  Ring<Place, kSmtpMaxOutstanding> queue_;
 };
 
 }  // namespace starling
