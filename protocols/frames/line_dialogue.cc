@@ -45,7 +45,7 @@ LineDialogue::LineDialogue(const DialogueOptions& options)
       client_lines_(MaxLine(options), options.accept_bare_lf),
       server_lines_(kMaxServerLine, /*accept_bare_lf=*/true) {}
 
-void LineDialogue::NoteOffer() { offer_written_ = offer_is_last_ = true; }
+void LineDialogue::NoteOffer() { offer_.written = offer_.is_last = true; }
 
 void LineDialogue::NoteLogin(Step& step) {
   step.Note(Attack::kPlaintextAuth);
@@ -54,8 +54,8 @@ void LineDialogue::NoteLogin(Step& step) {
 
 void LineDialogue::NoteNotTaken(Step& step) {
   // A client that has sent everything at once has not seen the offer.
-  if (!offer_seen_ || not_taken_) return;
-  not_taken_ = true;
+  if (!offer_.seen || offer_.not_taken) return;
+  offer_.not_taken = true;
   step.Note(Signal::kNotTaken);
 }
 
@@ -82,16 +82,16 @@ void LineDialogue::AbortFor(LineReader::Status fault, Step& step, Writer& out) {
 
 LineDialogue::Tail LineDialogue::TakeLiteral(std::string_view line, bool first, Step& step,
                                              Writer& out) {
-  if (first) literal_total_ = 0;
+  if (first) leg_.command.literal_total = 0;
   Literal literal = ParseLiteral(line);
   if (!literal.present) return HasBrokenLiteral(line) ? Tail::kBroken : Tail::kNone;
   if (literal.synchronizing) return Tail::kSync;
-  if (literal.size > kMaxLiteral - literal_total_) {
+  if (literal.size > kMaxLiteral - leg_.command.literal_total) {
     Abort(EndReason::kLineTooLong, step, out);
     return Tail::kTooLong;
   }
-  literal_total_ += literal.size;
-  to_drop_ = literal.size;
+  leg_.command.literal_total += literal.size;
+  leg_.command.to_drop = literal.size;
   return Tail::kSkipped;
 }
 
@@ -111,28 +111,28 @@ void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
   const Step before = step;
   std::string_view line;
   if (!NextLine(rest, line, step, out.client)) return;
-  offer_is_last_ = false;
+  offer_.is_last = false;
   if (lines_ == 0 && LooksLikeHttp(line)) {
     Abort(EndReason::kCrossProtocol, step, out.client);
     return;
   }
-  if (!replayed_ && ++lines_ > options_->max_commands) {
+  if (!leg_.command.replayed && ++lines_ > options_->max_commands) {
     Abort(EndReason::kTooManyErrors, step, out.client);
     return;
   }
-  noise_ = line.empty();
+  leg_.command.noise = line.empty();
   OnLine(line, step, out.client);
-  step.understood = step.understood || !noise_;
-  if (replayed_) {
+  step.understood = step.understood || !leg_.command.noise;
+  if (leg_.command.replayed) {
     // What there is to note of it was noted when it opened the leg.
     step.signals = before.signals;
     step.attacks = before.attacks;
-    replayed_ = false;
+    leg_.command.replayed = false;
   }
-  if (!pass_) return;
-  pass_ = false;
+  if (!leg_.command.pass) return;
+  leg_.command.pass = false;
   if (phase_ == Phase::kLeg) {
-    PassLine(line, spacing_, step, out);
+    PassLine(line, leg_.command.spacing, step, out);
   } else {
     step.consumed = before.consumed;
     OpenLeg(step);
@@ -140,23 +140,23 @@ void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
 }
 
 void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
-  size_t count = std::min(to_drop_, rest.size());
-  to_drop_ -= count;
+  size_t count = std::min(leg_.command.to_drop, rest.size());
+  leg_.command.to_drop -= count;
   step.consumed += count;
   if (std::memchr(rest.data(), 0, count) != nullptr) AbortFor(LineReader::Status::kNul, step, out);
 }
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {
   Step step;
-  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || waits_ || amid_line()) {
+  if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || leg_.command.waits || amid_line()) {
     step.verdict = Verdict::kHold;
     return step;
   }
-  offer_seen_ = offer_written_;
+  offer_.seen = offer_.written;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
     ByteView rest = in.subspan(step.consumed);
     const size_t before = step.consumed;
-    if (to_drop_ > 0) {
+    if (leg_.command.to_drop > 0) {
       DropLiteral(rest, step, out.client);
       continue;
     }
@@ -172,7 +172,7 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
     }
     if (step.consumed == before) break;
   }
-  step.offered = offer_written_;
+  step.offered = offer_.written;
   return step;
 }
 
@@ -226,20 +226,20 @@ void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
     Abort(EndReason::kBackendProtocol, step, out.client);
     return;
   }
-  if (piece.first) greeting_ = Judge(piece.text);
-  if (greeting_ != Greeting::kPassOn) step.consumed += piece.consumed;
+  if (piece.first) leg_.greeting = Judge(piece.text);
+  if (leg_.greeting != Greeting::kPassOn) step.consumed += piece.consumed;
   OnGreeting(piece, step, out);
 }
 
 void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out) {
-  switch (greeting_) {
+  switch (leg_.greeting) {
     case Greeting::kPassOn:
       step.verdict = Verdict::kRelay;
       break;
     case Greeting::kSuccess:
     case Greeting::kReplay:
       if (!Swallow(piece.consumed, step, out.client) || !piece.last) break;
-      if (greeting_ == Greeting::kReplay) {
+      if (leg_.greeting == Greeting::kReplay) {
         SayAgain(out.backend);
       } else {
         step.verdict = Verdict::kRelay;
@@ -260,33 +260,32 @@ void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Outpu
 
 ServerLines::Piece LineDialogue::NextPiece(ByteView rest) {
   const ServerLines::Piece piece = server_lines_.Next(rest);
-  whole_ = piece.whole();
+  leg_.line.whole = piece.whole();
   return piece;
 }
 
 bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {
-  swallowed_ += octets;
-  if (swallowed_ <= kMaxLegGreeting) return true;
+  leg_.swallowed += octets;
+  if (leg_.swallowed <= kMaxLegGreeting) return true;
   Abort(EndReason::kBackendTooLong, step, out);
   return false;
 }
 
 void LineDialogue::GiveLine(std::initializer_list<std::string_view> parts, Writer& out) {
-  Say(out, parts);
-  if (whole_) Say(out, {"\r\n"});
-  gives_ = true;
-  line_open_ = !whole_;
+  leg_.line.gives = true;
+  leg_.line.given.Give(parts, leg_.line.whole, out);
 }
 
 void LineDialogue::GivePiece(const ServerLines::Piece& piece, Writer& out) {
-  Say(out, {piece.text, piece.last ? "\r\n" : ""});
-  line_open_ = !piece.last;
+  leg_.line.given.Give({piece.text}, piece.last, out);
 }
 
 bool LineDialogue::EndOpenLine(Writer& out) {
-  if (gives_ && backend_literal_ > 0) return false;
-  if (line_open_ || (gives_ && in_tail_)) Say(out, {"\r\n"});
-  line_open_ = in_tail_ = false;
+  if (leg_.line.gives && leg_.line.literal > 0) return false;
+  ServerLine& line = leg_.line;
+  if (line.gives && line.in_tail) line.given.NoteOpen();
+  line.given.End(out);
+  line.in_tail = false;
   return true;
 }
 
@@ -296,7 +295,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kStart:
       Learn(event.capabilities);
       SayGreeting(out.client);
-      step.offered = offer_written_;
+      step.offered = offer_.written;
       return step;
     case EventKind::kUpgraded:
       // From here on no octet of the client is parsed.
@@ -305,11 +304,11 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kLegUp:
       if (phase_ == Phase::kUpgrading && event.inside_tls) phase_ = Phase::kPreamble;
       if (phase_ == Phase::kOpening && !event.inside_tls) phase_ = Phase::kLegGreeting;
-      due_ = Due::kGreeting;
+      leg_.due = Due::kGreeting;
       return step;
     case EventKind::kClientEnd:
       // Only the offer was looked at: nothing has come since.
-      if (offer_is_last_ && phase_ == Phase::kPlain) step.Note(Signal::kOfferThenClose);
+      if (offer_.is_last && phase_ == Phase::kPlain) step.Note(Signal::kOfferThenClose);
       break;
     case EventKind::kLegFailed:
     case EventKind::kGreetingDeadline:

@@ -20,6 +20,7 @@
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_reader.h"
+#include "protocols/frames/open_line.h"
 #include "protocols/frames/server_lines.h"
 
 namespace starling {
@@ -111,9 +112,9 @@ class LineDialogue : public Negotiator {
   // Log-in in plaintext is passed on.
   bool may_log_in() const { return opportunistic() && options_->plaintext_auth; }
   bool on_leg() const { return phase_ == Phase::kLeg; }
-  Due due() const { return due_; }
+  Due due() const { return leg_.due; }
   // The backend's line at hand is all here.
-  bool is_whole() const { return whole_; }
+  bool is_whole() const { return leg_.line.whole; }
   // Writes `parts` in place of the backend's line at hand, and behind them what is still to
   // come of it. Without this what is to come is dropped.
   void GiveLine(std::initializer_list<std::string_view> parts, Writer& out);
@@ -135,7 +136,7 @@ class LineDialogue : public Negotiator {
   // An unknown verb: notes what it may have been.
   void NoteUnknown(std::string_view verb, std::string_view upgrade_verb, Step& step);
   // The line at hand is no command that is known here.
-  void NoteNoise() { noise_ = true; }
+  void NoteNoise() { leg_.command.noise = true; }
   // Ends the line of the backend that the client has a part of, before words of the
   // gateway's own. False: the client awaits a literal, of which they would become a part.
   bool EndOpenLine(Writer& out);
@@ -172,13 +173,13 @@ class LineDialogue : public Negotiator {
   bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(const Event& event) const;
   // The client has a part of what the backend says and must have the rest first.
-  bool amid_line() const { return line_open_ || in_tail_; }
+  bool amid_line() const { return leg_.line.given.open() || leg_.line.in_tail; }
 
   // --- the plaintext leg (line_leg.cc) ---
 
   // The client's octets go to the backend unread: a literal, or a line that
   // continues a command.
-  bool opaque() const { return to_pass_ > 0 || continues_; }
+  bool opaque() const { return leg_.command.to_pass > 0 || leg_.command.continues; }
   void OpenLeg(Step& step);
   // A line of the command at hand. `spacing` applies to the first line of a command.
   void PassLine(std::string_view line, Spacing spacing, Step& step, Output& out);
@@ -196,37 +197,56 @@ class LineDialogue : public Negotiator {
   void Act(Step& step, Writer& out);
   void Forget();
 
+  // What became of the offer of the upgrade. It outlives the upgrade, as does the number of lines.
+  struct Offer {
+    bool written = false;    // at some time
+    bool seen = false;       // before the octets at hand arrived
+    bool is_last = false;    // no command has come since
+    bool not_taken = false;  // the signal was given
+  };
+
+  // The command of the client that is being read.
+  struct Command {
+    size_t literal_total = 0;  // octets of its literals
+    size_t to_drop = 0;        // octets of a literal still to come, which are dropped
+    size_t to_pass = 0;        // the same, and the backend gets them
+    size_t called_for = 0;     // octets of a literal that the backend has not called for yet
+    Spacing spacing = Spacing::kOne;
+    bool noise = false;      // the line at hand is no command
+    bool pass = false;       // the line at hand is the backend's
+    bool literals = false;   // it may have some, if it is passed on
+    bool replayed = false;   // the line at hand has opened the leg and was seen before
+    bool waits = false;      // for the backend: the client is not read
+    bool call_due = false;   // `called_for` counts
+    bool continues = false;  // the client's next line continues it
+  };
+
+  // The line of the backend that is being read.
+  struct ServerLine {
+    size_t literal = 0;  // octets of its literal still to come
+    LegLine said = LegLine::kOther;
+    bool whole = true;
+    bool gives = false;    // its rest goes to the client
+    bool in_tail = false;  // a literal comes or came, and the line goes on behind it
+    OpenLine given;        // what the client has of it
+  };
+
+  // What was read of either side. Nothing of it counts after the upgrade: see Forget.
+  struct LegState {
+    Command command;
+    ServerLine line;
+    size_t swallowed = 0;  // octets of a greeting
+    Due due = Due::kNothing;
+    Greeting greeting = Greeting::kBroken;  // that of the fresh leg
+  };
+
   const DialogueOptions* options_;
   LineReader client_lines_;
-  size_t to_drop_ = 0;        // octets of a literal still to come
-  size_t literal_total_ = 0;  // octets of literals in this command
-  uint32_t lines_ = 0;        // answered before TLS
-  Phase phase_ = Phase::kPlain;
-  bool offer_written_ = false;  // at some time
-  bool offer_seen_ = false;     // before the octets at hand arrived
-  bool offer_is_last_ = false;  // no command has come since
-  bool not_taken_ = false;      // the signal was given
-  bool noise_ = false;          // the line at hand is no command
-
   ServerLines server_lines_;
-  size_t to_pass_ = 0;          // octets of a client's literal still to come
-  size_t called_for_ = 0;       // octets of one that the backend has not called for yet
-  size_t backend_literal_ = 0;  // octets of a backend's literal still to come
-  size_t swallowed_ = 0;        // octets of a greeting
-  Due due_ = Due::kNothing;
-  LegLine said_ = LegLine::kOther;         // the line at hand of the backend
-  Greeting greeting_ = Greeting::kBroken;  // that of the fresh leg
-  Spacing spacing_ = Spacing::kOne;        // of the line at hand, if it is the backend's
-  bool pass_ = false;                      // the line at hand is the backend's
-  bool literals_ = false;                  // the command at hand may have some
-  bool replayed_ = false;   // the line at hand has opened the leg and was seen before
-  bool waits_ = false;      // for the backend: the client is not read
-  bool call_due_ = false;   // `called_for_` counts
-  bool continues_ = false;  // the client's next line continues its command
-  bool whole_ = true;       // the backend's line at hand
-  bool gives_ = false;      // its rest goes to the client
-  bool line_open_ = false;  // which has a part of it
-  bool in_tail_ = false;    // a literal comes or came, and its line goes on behind it
+  LegState leg_;
+  Offer offer_;
+  uint32_t lines_ = 0;  // answered before TLS
+  Phase phase_ = Phase::kPlain;
 };
 
 }  // namespace starling

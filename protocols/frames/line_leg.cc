@@ -23,7 +23,7 @@ bool LineDialogue::MayCome(LegLine what) const {
   constexpr uint8_t kAny = Bit(LegLine::kWord) | Bit(LegLine::kBye);
   constexpr uint8_t kEnd = Bit(LegLine::kYes) | Bit(LegLine::kNo);
   uint8_t may_be = 0;
-  switch (due_) {
+  switch (leg_.due) {
     case Due::kNothing:
       may_be = kAny;
       break;
@@ -38,10 +38,10 @@ bool LineDialogue::MayCome(LegLine what) const {
       may_be = kAny | kEnd | Bit(LegLine::kList);
       break;
     case Due::kSasl:
-      may_be = kAny | kEnd | (waits_ ? Bit(LegLine::kGoOn) : 0);
+      may_be = kAny | kEnd | (leg_.command.waits ? Bit(LegLine::kGoOn) : 0);
       break;
   }
-  if (waits_ && call_due_) may_be |= Bit(LegLine::kGoOn);
+  if (leg_.command.waits && leg_.command.call_due) may_be |= Bit(LegLine::kGoOn);
   if (what == LegLine::kYes && AnsweredEarly()) return false;
   return (may_be & Bit(what)) != 0;
 }
@@ -49,46 +49,46 @@ bool LineDialogue::MayCome(LegLine what) const {
 // --- the client's side ---
 
 void LineDialogue::PassOn(Due due, bool literals, Spacing spacing) {
-  pass_ = true;
-  spacing_ = spacing;
-  due_ = due;
-  literals_ = literals;
-  literal_total_ = 0;
+  leg_.command.pass = true;
+  leg_.command.spacing = spacing;
+  leg_.due = due;
+  leg_.command.literals = literals;
+  leg_.command.literal_total = 0;
 }
 
 void LineDialogue::OpenLeg(Step& step) {
   phase_ = Phase::kOpening;
-  replayed_ = true;
-  due_ = Due::kNothing;
+  leg_.command.replayed = true;
+  leg_.due = Due::kNothing;
   step.verdict = Verdict::kOpenLeg;
 }
 
 void LineDialogue::PassLine(std::string_view line, Spacing spacing, Step& step, Output& out) {
-  const Literal literal = literals_ ? ParseLiteral(line) : Literal{};
-  continues_ = literal.present;
+  const Literal literal = leg_.command.literals ? ParseLiteral(line) : Literal{};
+  leg_.command.continues = literal.present;
   if (literal.present) {
-    if (literal.size > kMaxLiteral - literal_total_) {
+    if (literal.size > kMaxLiteral - leg_.command.literal_total) {
       Abort(EndReason::kLineTooLong, step, out.client);
       return;
     }
-    literal_total_ += literal.size;
-    call_due_ = literal.synchronizing;
-    (literal.synchronizing ? called_for_ : to_pass_) = literal.size;
+    leg_.command.literal_total += literal.size;
+    leg_.command.call_due = literal.synchronizing;
+    (literal.synchronizing ? leg_.command.called_for : leg_.command.to_pass) = literal.size;
   }
   if (spacing == Spacing::kOne) {
     SayWords(out.backend, line, kSpace);
   } else {
     Say(out.backend, {line, "\r\n"});
   }
-  waits_ = !literal.present || literal.synchronizing;
-  if (waits_) step.verdict = Verdict::kHold;
+  leg_.command.waits = !literal.present || literal.synchronizing;
+  if (leg_.command.waits) step.verdict = Verdict::kHold;
 }
 
 void LineDialogue::PassOpaque(ByteView rest, Step& step, Output& out) {
-  if (to_pass_ > 0) {
-    const size_t count = std::min({to_pass_, rest.size(), out.backend.room()});
+  if (leg_.command.to_pass > 0) {
+    const size_t count = std::min({leg_.command.to_pass, rest.size(), out.backend.room()});
     Say(out.backend, {AsText(rest.first(count))});
-    to_pass_ -= count;
+    leg_.command.to_pass -= count;
     step.consumed += count;
     return;
   }
@@ -102,27 +102,27 @@ void LineDialogue::PassOpaque(ByteView rest, Step& step, Output& out) {
 
 bool LineDialogue::TakeBackendLiteral(std::string_view line, Step& step, Writer& out) {
   // Behind a log-in all is opaque, a literal of the same line too.
-  if (!has_literals() || LogsIn(said_)) return false;
+  if (!has_literals() || LogsIn(leg_.line.said)) return false;
   const Literal literal = ParseLiteral(line);
   if (!literal.present) return false;
   if (literal.size > kMaxNumber) {
     Abort(EndReason::kBackendProtocol, step, out);
     return true;
   }
-  backend_literal_ = literal.size;
-  in_tail_ = true;
+  leg_.line.literal = literal.size;
+  leg_.line.in_tail = true;
   return true;
 }
 
 void LineDialogue::PassBackendLiteral(ByteView rest, Step& step, Writer& out) {
-  size_t count = std::min(backend_literal_, rest.size());
-  if (gives_) {
+  size_t count = std::min(leg_.line.literal, rest.size());
+  if (leg_.line.gives) {
     count = std::min(count, out.room());
     Say(out, {AsText(rest.first(count))});
-  } else if (due_ == Due::kGreeting && !Swallow(count, step, out)) {
+  } else if (leg_.due == Due::kGreeting && !Swallow(count, step, out)) {
     return;
   }
-  backend_literal_ -= count;
+  leg_.line.literal -= count;
   step.consumed += count;
 }
 
@@ -134,7 +134,7 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue && !client_is_next) {
     if (out.client.room() < kMinOutputRoom) break;
     ByteView rest = in.subspan(step.consumed);
-    if (backend_literal_ > 0) {
+    if (leg_.line.literal > 0) {
       PassBackendLiteral(rest, step, out.client);
       continue;
     }
@@ -146,57 +146,60 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
       break;
     }
     OnLegPiece(piece, step, out.client);
-    client_is_next = piece.last && !in_tail_ &&
-                     (said_ == LegLine::kYes || said_ == LegLine::kNo || said_ == LegLine::kGoOn);
+    client_is_next = piece.last && !leg_.line.in_tail &&
+                     (leg_.line.said == LegLine::kYes || leg_.line.said == LegLine::kNo ||
+                      leg_.line.said == LegLine::kGoOn);
   }
-  const bool held = waits_ || phase_ == Phase::kLegGreeting || amid_line();
+  const bool held = leg_.command.waits || phase_ == Phase::kLegGreeting || amid_line();
   if (step.verdict == Verdict::kContinue && held) step.verdict = Verdict::kHold;
-  step.offered = offer_written_;
+  step.offered = offer_.written;
   return step;
 }
 
 void LineDialogue::OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out) {
-  const bool begins = piece.first && !in_tail_;
+  const bool begins = piece.first && !leg_.line.in_tail;
   if (begins && !BeginLegLine(piece.text, step, out)) return;
-  if (!begins && gives_) GivePiece(piece, out);
-  if (due_ == Due::kGreeting && !gives_ && !Swallow(piece.consumed, step, out)) return;
+  if (!begins && leg_.line.gives) GivePiece(piece, out);
+  if (leg_.due == Due::kGreeting && !leg_.line.gives && !Swallow(piece.consumed, step, out)) return;
   if (!piece.last) return;
-  in_tail_ = false;
+  leg_.line.in_tail = false;
   // The last piece of a long line has the literal that it ends with.
   if (!TakeBackendLiteral(piece.text, step, out)) Act(step, out);
 }
 
 bool LineDialogue::BeginLegLine(std::string_view line, Step& step, Writer& out) {
-  said_ = Read(line);
-  gives_ = false;
-  if (said_ == LegLine::kPreauth) {
+  leg_.line.said = Read(line);
+  leg_.line.gives = false;
+  if (leg_.line.said == LegLine::kPreauth) {
     Abort(EndReason::kBackendPreauth, step, out);
     return false;
   }
-  if (!MayCome(said_)) {
+  if (!MayCome(leg_.line.said)) {
     step.Note(Attack::kBackendInjection);
     Abort(EndReason::kBackendProtocol, step, out);
     return false;
   }
   // The client has had a greeting from the gateway.
-  if (due_ != Due::kGreeting || said_ == LegLine::kBye) Give(said_, line, step, out);
+  if (leg_.due != Due::kGreeting || leg_.line.said == LegLine::kBye)
+    Give(leg_.line.said, line, step, out);
   return true;
 }
 
 bool LineDialogue::LogsIn(LegLine what) const {
-  return what == LegLine::kYes && (due_ == Due::kLogin || due_ == Due::kSasl);
+  return what == LegLine::kYes && (leg_.due == Due::kLogin || leg_.due == Due::kSasl);
 }
 
 // The rest of the command would be taken for others. Only a challenge may be answered
 // by either side.
 bool LineDialogue::AnsweredEarly() const {
-  return to_pass_ > 0 || (continues_ && !waits_ && due_ != Due::kSasl);
+  return leg_.command.to_pass > 0 ||
+         (leg_.command.continues && !leg_.command.waits && leg_.due != Due::kSasl);
 }
 
 void LineDialogue::Act(Step& step, Writer& out) {
-  switch (said_) {
+  switch (leg_.line.said) {
     case LegLine::kYes:
-      if (LogsIn(said_)) {
+      if (LogsIn(leg_.line.said)) {
         step.verdict = Verdict::kRelay;
         break;
       }
@@ -207,16 +210,17 @@ void LineDialogue::Act(Step& step, Writer& out) {
         break;
       }
       phase_ = Phase::kLeg;
-      due_ = Due::kNothing;
-      waits_ = call_due_ = continues_ = false;
+      leg_.due = Due::kNothing;
+      leg_.command.waits = leg_.command.call_due = leg_.command.continues = false;
       break;
     case LegLine::kGoOn:
-      if (call_due_) to_pass_ = called_for_;
-      waits_ = call_due_ = false;
-      continues_ = true;
+      if (leg_.command.call_due) leg_.command.to_pass = leg_.command.called_for;
+      leg_.command.waits = leg_.command.call_due = false;
+      leg_.command.continues = true;
       break;
     case LegLine::kBye:
-      Close(step, due_ == Due::kGreeting ? EndReason::kBackendRefused : EndReason::kBackendClosed);
+      Close(step,
+            leg_.due == Due::kGreeting ? EndReason::kBackendRefused : EndReason::kBackendClosed);
       break;
     default:
       break;
@@ -228,10 +232,7 @@ void LineDialogue::Forget() {
   phase_ = Phase::kUpgrading;
   client_lines_.Reset();
   server_lines_.Reset();
-  to_drop_ = to_pass_ = called_for_ = backend_literal_ = swallowed_ = 0;
-  due_ = Due::kNothing;
-  pass_ = replayed_ = waits_ = call_due_ = continues_ = false;
-  gives_ = line_open_ = in_tail_ = false;
+  leg_ = {};
 }
 
 }  // namespace starling
