@@ -1,6 +1,7 @@
 #include "protocols/frames/line_dialogue.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "protocols/frames/limits.h"
@@ -147,6 +148,24 @@ void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
 }
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {
+  check_.Enter(in);
+  const bool leg = has_leg();
+  return check_.Leave(ReadClient(in, out), in.size(), out, leg);
+}
+
+Step LineDialogue::OnBackend(ByteView in, Output& out) {
+  check_.Enter(in);
+  const bool leg = has_leg();
+  return check_.Leave(ReadBackend(in, out), in.size(), out, leg);
+}
+
+Step LineDialogue::OnEvent(const Event& event, Output& out) {
+  check_.Enter();
+  const bool leg = has_leg();
+  return check_.Leave(React(event, out), 0, out, leg);
+}
+
+Step LineDialogue::ReadClient(ByteView in, Output& out) {
   Step step;
   if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || leg_.command.waits || amid_line()) {
     step.verdict = Verdict::kHold;
@@ -176,7 +195,7 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
   return step;
 }
 
-Step LineDialogue::OnBackend(ByteView in, Output& out) {
+Step LineDialogue::ReadBackend(ByteView in, Output& out) {
   switch (phase_) {
     case Phase::kLegGreeting:
     case Phase::kLeg:
@@ -289,7 +308,7 @@ bool LineDialogue::EndOpenLine(Writer& out) {
   return true;
 }
 
-Step LineDialogue::OnEvent(const Event& event, Output& out) {
+Step LineDialogue::React(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:
@@ -302,8 +321,8 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
       Forget();
       return step;
     case EventKind::kLegUp:
-      if (phase_ == Phase::kUpgrading && event.inside_tls) phase_ = Phase::kPreamble;
-      if (phase_ == Phase::kOpening && !event.inside_tls) phase_ = Phase::kLegGreeting;
+      assert(phase_ == (event.inside_tls ? Phase::kUpgrading : Phase::kOpening));
+      phase_ = event.inside_tls ? Phase::kPreamble : Phase::kLegGreeting;
       leg_.due = Due::kGreeting;
       return step;
     case EventKind::kClientEnd:
@@ -313,10 +332,12 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
     case EventKind::kLegFailed:
     case EventKind::kGreetingDeadline:
     case EventKind::kDeadline:
-    case EventKind::kPatienceOver:
     case EventKind::kDrain:
     case EventKind::kBackendEnd:
       if (EndOpenLine(out.client)) SayRefusal(RefusalOf(event), out.client);
+      break;
+    case EventKind::kPatienceOver:
+      assert(false);  // a protocol that asks for Patience::kShort overrides OnEvent
       break;
   }
   Close(step, EndOf(event));

@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/call_check.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_reader.h"
 #include "protocols/frames/open_line.h"
@@ -151,6 +152,11 @@ class LineDialogue : public Negotiator {
   Tail TakeLiteral(std::string_view line, bool first, Step& step, Writer& out);
 
  private:
+  // The calls themselves, between the assertions of CallCheck.
+  Step ReadClient(ByteView in, Output& out);
+  Step ReadBackend(ByteView in, Output& out);
+  Step React(const Event& event, Output& out);
+
   enum class Phase : uint8_t {
     kPlain,        // before TLS: the gateway answers
     kOpening,      // the plaintext leg is being opened; its command waits
@@ -172,6 +178,10 @@ class LineDialogue : public Negotiator {
   // Counts octets of a greeting; false, and the session ends, where they are too many.
   bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(const Event& event) const;
+  // A leg is up, the plaintext one or the fresh one.
+  bool has_leg() const {
+    return phase_ == Phase::kLegGreeting || phase_ == Phase::kLeg || phase_ == Phase::kPreamble;
+  }
   // The client has a part of what the backend says and must have the rest first.
   bool amid_line() const { return leg_.line.given.open() || leg_.line.in_tail; }
 
@@ -247,6 +257,7 @@ class LineDialogue : public Negotiator {
   Offer offer_;
   uint32_t lines_ = 0;  // answered before TLS
   Phase phase_ = Phase::kPlain;
+  CallCheck check_;
 };
 
 }  // namespace starling

@@ -8,7 +8,10 @@
 // Not for: protocols whose server greets (line_dialogue.h).
 #pragma once
 
+#include <cassert>
+
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/call_check.h"
 #include "protocols/frames/dialogue.h"
 
 namespace starling {
@@ -34,18 +37,19 @@ class RelayedDialogue : public Negotiator {
   // The fresh leg could not be had, or was lost; by default the client is told.
   virtual void OnLegFailed(Step& step, Writer& out);
 
-  // For those that ask for Patience::kShort.
-  virtual void OnPatienceOver(Step& step, Writer& out) {
-    SayRefusal(Refusal::kTooLong, out);
-    Close(step, EndReason::kTlsRequired);
-  }
+  // A protocol that asks for Patience::kShort overrides it; no other is called.
+  virtual void OnPatienceOver(Step& /*step*/, Writer& /*out*/) { assert(false); }
 
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
   bool upgrading() const { return upgrading_; }
 
  private:
+  // The call itself, between the assertions of CallCheck.
+  Step React(const Event& event, Output& out);
+
   bool upgrading_ = false;
+  CallCheck check_;
 };
 
 }  // namespace starling

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <new>
 
 #include "protocols/contract/data_channel.h"
@@ -89,20 +90,38 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
       : options_(&options), plain_(options), control_(options) {}
 
   Step OnClient(ByteView in, Output& out) override {
-    return inside_ ? control_.OnClient(in, out) : plain_.OnClient(in, out);
+    check_.Enter(in);
+    const Step step = inside_ ? control_.OnClient(in, out) : plain_.OnClient(in, out);
+    return check_.Leave(step, in.size(), out, inside_);
   }
 
   Step OnBackend(ByteView in, Output& out) override {
-    return inside_ ? control_.OnBackend(in, out) : plain_.OnBackend(in, out);
+    check_.Enter(in);
+    const Step step = inside_ ? control_.OnBackend(in, out) : plain_.OnBackend(in, out);
+    return check_.Leave(step, in.size(), out, inside_);
   }
 
   Step OnEvent(const Event& event, Output& out) override {
+    check_.Enter();
+    return check_.Leave(React(event, out), 0, out, inside_);
+  }
+
+  DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
+  Step OnData(const DataNews& news, Output& out) override {
+    check_.Enter();
+    assert(inside_);
+    return check_.Leave(control_.OnData(news, out), 0, out, inside_);
+  }
+
+ private:
+  Step React(const Event& event, Output& out) {
     Step step;
     switch (event.kind) {
       case EventKind::kStart:
         started_ = true;
         return plain_.OnEvent(event, out);
       case EventKind::kLegUp:
+        assert(!inside_);
         inside_ = true;
         control_.Open(event.client == nullptr ? Endpoint() : *event.client,
                       /*greets=*/!started_);
@@ -113,10 +132,6 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
     }
   }
 
-  DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
-  Step OnData(const DataNews& news, Output& out) override { return control_.OnData(news, out); }
-
- private:
   Step OnEnd(const Event& event, Output& out) {
     Step step;
     EndReason reason = ReasonOf(event);
@@ -139,6 +154,7 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
   const DialogueOptions* options_;
   FtpBeforeTls plain_;
   FtpControl control_;
+  CallCheck check_;
   bool inside_ = false;
   bool started_ = false;  // before TLS: with implicit TLS nothing is
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <charconv>
 #include <utility>
 
@@ -306,6 +307,9 @@ void FtpControl::Flush(Output& out) {
 Step FtpControl::OnData(const DataNews& news, Output& out) {
   Step step;
   const Setup setup = std::exchange(setup_, Setup::kNone);
+  // A channel is told of only where one was asked for, and at once.
+  assert(news.ready_at == nullptr || setup == Setup::kPassive || setup == Setup::kActive);
+  assert(setup != Setup::kPassive || IsPassiveHead());
   held_ = news.ready_at != nullptr;
   if (setup == Setup::kPassive) {
     channel_ = held_ ? Channel::kOpen : Channel::kNone;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <charconv>
 #include <new>
 
@@ -333,6 +334,7 @@ void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
 }
 
 void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out) {
+  assert(!registering_);
   registering_ = true;
   step.verdict = Verdict::kReadInside;
   step.patience = PatienceNow();

@@ -1,6 +1,7 @@
 #include "protocols/smtp/smtp.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <new>
 
@@ -32,6 +33,12 @@ Smtp::Smtp(const DialogueOptions& options, bool lmtp)
 // --- events -----------------------------------------------------------------
 
 Step Smtp::OnEvent(const Event& event, Output& out) {
+  check_.Enter();
+  const bool leg = has_leg();
+  return check_.Leave(React(event, out), 0, out, leg);
+}
+
+Step Smtp::React(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:
@@ -79,6 +86,7 @@ void Smtp::Forget() {
 }
 
 void Smtp::LegUp(const Event& event) {
+  assert(phase_ == (event.inside_tls ? Phase::kInsideTls : Phase::kOpening));
   if (event.inside_tls) return;
   phase_ = Phase::kLeg;
   leg_.Open(std::string_view(hello_.data(), hello_size_));
@@ -109,6 +117,18 @@ void Smtp::FinishIfDone(Step& step) const {
 // --- octets -----------------------------------------------------------------
 
 Step Smtp::OnClient(ByteView in, Output& out) {
+  check_.Enter(in);
+  const bool leg = has_leg();
+  return check_.Leave(ReadClient(in, out), in.size(), out, leg);
+}
+
+Step Smtp::OnBackend(ByteView in, Output& out) {
+  check_.Enter(in);
+  const bool leg = has_leg();
+  return check_.Leave(ReadBackend(in, out), in.size(), out, leg);
+}
+
+Step Smtp::ReadClient(ByteView in, Output& out) {
   Step step;
   if (phase_ != Phase::kDialogue && phase_ != Phase::kLeg) {
     step.verdict = Verdict::kHold;
@@ -123,7 +143,7 @@ Step Smtp::OnClient(ByteView in, Output& out) {
   return step;
 }
 
-Step Smtp::OnBackend(ByteView in, Output& out) {
+Step Smtp::ReadBackend(ByteView in, Output& out) {
   Step step;
   if (phase_ != Phase::kLeg && phase_ != Phase::kInsideTls) {
     step.consumed = in.size();

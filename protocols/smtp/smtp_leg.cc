@@ -1,6 +1,7 @@
 #include "protocols/smtp/smtp_leg.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -65,6 +66,7 @@ bool SmtpLeg::TakeAnswered() { return std::exchange(answered_, false); }
 bool SmtpLeg::TakeOffered() { return std::exchange(offered_, false); }
 
 void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
+  assert(ready());
   SayWords(backend, line, kBlanks);
   const SmtpDue due = DueFor(verb);
   queue_.Push({.due = due});
@@ -72,6 +74,7 @@ void SmtpLeg::Pass(SmtpVerb verb, std::string_view line, Writer& backend) {
 }
 
 void SmtpLeg::Reply(SmtpReply reply, Writer& client) {
+  assert(ready());
   if (idle()) return Say(client, {Text(reply)});
   queue_.Push({.is_own = true, .own = reply});
   ++own_;
@@ -97,6 +100,7 @@ void SmtpLeg::Flush(Writer& client, Step& step) {
 }
 
 SmtpLeg::Passed SmtpLeg::PassOpaque(ByteView in, Writer& backend) {
+  assert(opaque());
   return stage_ == Stage::kData ? PassData(in, backend) : PassAuthLine(in, backend);
 }
 
