@@ -126,7 +126,7 @@ bool FtpControl::MustWait(FtpVerb verb) const {
       if (!logged_in_ && !queue_.empty()) return true;
       [[fallthrough]];
     case FtpVerbTraits::Waits::kForChannel:
-      return queue_.transfer() || setup_ != Setup::kNone;
+      return queue_.transfer() || data_.setup != Setup::kNone;
     case FtpVerbTraits::Waits::kForTransfer:
       return queue_.transfer();
   }
@@ -215,8 +215,8 @@ void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
     passed.argument = {};
   }
   queue_.GiveUpTransfer();
-  setup_ = Setup::kReply;
-  channel_ = Channel::kComing;
+  data_.setup = Setup::kReply;
+  data_.channel = Channel::kComing;
   Pass(command.verb == FtpVerb::kPasv ? Due::kPasv : Due::kEpsv, passed, out);
 }
 
@@ -231,15 +231,15 @@ void FtpControl::OnActive(const FtpCommand& command, Output& out) {
     return Reply(Own::kForeign, out);
   }
   queue_.GiveUpTransfer();
-  setup_ = Setup::kActive;
+  data_.setup = Setup::kActive;
   request_ = {.ask = DataAsk::kFromServer, .port = address->port};
 }
 
 void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
-  const bool usable = channel_ == Channel::kComing || channel_ == Channel::kOpen;
+  const bool usable = data_.channel == Channel::kComing || data_.channel == Channel::kOpen;
   if (!private_) return Reply(Own::kProtFirst, out);
   if (!usable) {
-    channel_ = Channel::kNone;
+    data_.channel = Channel::kNone;
     return Reply(Own::kNoChannel, out);
   }
   queue_.GiveUpTransfer();
@@ -249,9 +249,9 @@ void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
 // It must overtake nothing: the backend has the transfer already.
 void FtpControl::OnAbort(const FtpCommand& command, Output& out) {
   Pass(Due::kAbor, command, out);
-  if (!queue_.transfer() || !held_) return;
-  channel_ = Channel::kOver;
-  outcome_ = DataOutcome::kCut;
+  if (!queue_.transfer() || !data_.held) return;
+  data_.channel = Channel::kOver;
+  data_.outcome = DataOutcome::kCut;
   Drop();
 }
 
@@ -276,7 +276,7 @@ void FtpControl::Reply(Own own, Output& out) {
 }
 
 bool FtpControl::IsOwedNothing() const {
-  const bool amid_reply = fate_ != Fate::kNone || holding_ || replies_.InReply();
+  const bool amid_reply = fate_ != Fate::kNone || replies_.InReply();
   return !amid_reply && queue_.OnlyDoubtful();
 }
 
@@ -287,7 +287,7 @@ void FtpControl::FlushBehindDoubtful(Output& out) {
 void FtpControl::SayOwn(Own own, Output& out) { Say(out.client, {Text(own)}); }
 
 void FtpControl::Drop() {
-  held_ = false;
+  data_.held = false;
   request_ = {.ask = DataAsk::kDrop};
 }
 
@@ -306,26 +306,26 @@ void FtpControl::Flush(Output& out) {
 
 Step FtpControl::OnData(const DataNews& news, Output& out) {
   Step step;
-  const Setup setup = std::exchange(setup_, Setup::kNone);
+  const Setup setup = std::exchange(data_.setup, Setup::kNone);
   // A channel is told of only where one was asked for, and at once.
   assert(news.ready_at == nullptr || setup == Setup::kPassive || setup == Setup::kActive);
   assert(setup != Setup::kPassive || IsPassiveHead());
-  held_ = news.ready_at != nullptr;
+  data_.held = news.ready_at != nullptr;
   if (setup == Setup::kPassive) {
-    channel_ = held_ ? Channel::kOpen : Channel::kNone;
-    held_ ? SayPassive(*news.ready_at, out) : SayOwn(Own::kCannotOpen, out);
+    data_.channel = data_.held ? Channel::kOpen : Channel::kNone;
+    data_.held ? SayPassive(*news.ready_at, out) : SayOwn(Own::kCannotOpen, out);
     Pop(out);
-  } else if (setup == Setup::kActive && held_) {
-    channel_ = Channel::kOpen;
-    setup_ = Setup::kReply;
+  } else if (setup == Setup::kActive && data_.held) {
+    data_.channel = Channel::kOpen;
+    data_.setup = Setup::kReply;
     SayPortCommand(*news.ready_at, out.backend);
     queue_.Push(Due::kPort);
   } else if (setup == Setup::kActive) {
-    channel_ = Channel::kNone;
+    data_.channel = Channel::kNone;
     Reply(Own::kCannotOpen, out);
   } else {
     // Of one that was there before, and whose successor may be under way.
-    setup_ = setup;
+    data_.setup = setup;
     OnDataOver(news.outcome);
   }
   return step;
@@ -334,14 +334,14 @@ Step FtpControl::OnData(const DataNews& news, Output& out) {
 // The session keeps the server's side of what was broken off, until the server has
 // looked at it: its first reply to the transfer says so.
 void FtpControl::OnDataOver(DataOutcome outcome) {
-  const bool bound = channel_ == Channel::kOpen;
+  const bool bound = data_.channel == Channel::kOpen;
   if (bound) {
-    channel_ = Channel::kOver;
-    outcome_ = outcome;
+    data_.channel = Channel::kOver;
+    data_.outcome = outcome;
   }
   if (outcome == DataOutcome::kWhole) return;
-  held_ = bound && queue_.transfer() && !queue_.begun();
-  if (!held_) Drop();
+  data_.held = bound && queue_.transfer() && !queue_.begun();
+  if (!data_.held) Drop();
 }
 
 void FtpControl::SayPassive(const Endpoint& address, Output& out) {

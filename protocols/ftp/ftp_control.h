@@ -57,6 +57,7 @@ class FtpControl {
   // What becomes of the rest of a line whose beginning has been judged.
   enum class Fate : uint8_t {
     kNone,  // no line has been begun
+    kHeld,  // of the server: it has been judged, and waits for the data channel
     kPass,
     kDrop,
   };
@@ -72,6 +73,20 @@ class FtpControl {
     kReply,    // the backend's reply
     kPassive,  // OnData, and then the reply to the client
     kActive,   // OnData, and then the command to the backend
+  };
+
+  // The data channel, and the commands about it.
+  struct Data {
+    Setup setup = Setup::kNone;
+    Channel channel = Channel::kNone;
+    DataOutcome outcome = DataOutcome::kWhole;  // with kOver
+    bool held = false;                          // the session has a channel
+  };
+  // The server's reply to the command at the head of the queue.
+  struct Answer {
+    uint16_t port = 0;      // that it names, if it answers PASV or EPSV
+    bool replaced = false;  // the client gets another in its place
+    bool cut = false;       // a line of it is too long to look for a port
   };
 
   // A line of the client. False: it cannot be read now, or not at all.
@@ -96,6 +111,7 @@ class FtpControl {
   void Drop();
 
   // A line of the backend: what becomes of it, by its beginning ...
+  bool IsAtStart() const { return fate_ == Fate::kNone || fate_ == Fate::kHeld; }
   bool ReadReply(ByteView rest, Step& step, Output& out);
   bool ReadRestOfReply(ByteView rest, Step& step, Output& out);
   Fate Judge(const FtpReplyLine& line, Step& step, Output& out);
@@ -135,21 +151,15 @@ class FtpControl {
   // The command that the reply at hand may answer instead of the doubtful one at the head.
   std::optional<Due> doubted_;
   Endpoint client_;
+  Data data_;
+  Answer answer_;
   DataRequest request_;      // not taken yet
   size_t swallowed_ = 0;     // octets of a greeting
-  uint16_t port_ = 0;        // that the reply to PASV or EPSV names
   Fate fate_ = Fate::kNone;  // of the line at hand
   Fate client_fate_ = Fate::kNone;
-  Channel channel_ = Channel::kNone;
-  Setup setup_ = Setup::kNone;
-  DataOutcome outcome_ = DataOutcome::kWhole;
   const bool accept_bare_lf_;  // of the client
   bool greeted_ = false;       // the backend's greeting is over
   bool passes_greeting_ = false;
-  bool replaced_ = false;  // the reply at the head is swallowed: another is given for it
-  bool too_long_ = false;  // because it cannot be read whole
-  bool holding_ = false;   // the backend's next line was judged, and waits for the data channel
-  bool held_ = false;      // the session has a channel
   bool quitting_ = false;
   bool logged_in_ = false;    // once at least
   bool buffer_size_ = false;  // PBSZ has come

@@ -34,8 +34,7 @@ Step FtpControl::OnBackend(ByteView in, Output& out) {
          step.consumed < in.size()) {
     if (out.client.room() < kRoomForReply) break;
     const ByteView rest = in.subspan(step.consumed);
-    const bool more =
-        fate_ == Fate::kNone ? ReadReply(rest, step, out) : ReadRestOfReply(rest, step, out);
+    const bool more = IsAtStart() ? ReadReply(rest, step, out) : ReadRestOfReply(rest, step, out);
     if (!more) break;
   }
   return step;
@@ -49,9 +48,9 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
     return false;
   }
   const bool awaited = greeted_ && !queue_.empty();
-  if (awaited && line.first && !holding_) Align(line, step, out);
-  holding_ = awaited && MustHold(line);
-  if (holding_) return false;
+  if (awaited && line.first && fate_ != Fate::kHeld) Align(line, step, out);
+  fate_ = awaited && MustHold(line) ? Fate::kHeld : Fate::kNone;
+  if (fate_ == Fate::kHeld) return false;
   replies_.Take(line);
   line_ = line;
   line_.text = {};
@@ -100,7 +99,7 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
 
 // The one thing that a server says unasked is that it closes (RFC 959 section 5.4).
 FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
-  replaced_ = false;
+  answer_.replaced = false;
   if (line.code == kFtpClosing) return Fate::kPass;
   step.Note(Attack::kBackendInjection);
   step.reply = static_cast<uint16_t>(line.code);
@@ -110,11 +109,9 @@ FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, 
 
 FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
   if (line.first) {
-    replaced_ = MustReplace(line);
-    too_long_ = false;
-    port_ = 0;
+    answer_ = {.replaced = MustReplace(line)};
   }
-  if (replaced_) return Fate::kDrop;
+  if (answer_.replaced) return Fate::kDrop;
   if (IsPassiveHead() && line.ok()) {
     LookForPort(line);
     return Fate::kDrop;
@@ -155,7 +152,7 @@ void FtpControl::OnLineOver(Step& step, Output& out) {
 // A transfer has succeeded when its data channel has: backends say 226 to one whose
 // client could not read a thing.
 bool FtpControl::MustHold(const FtpReplyLine& line) const {
-  return queue_.TransferIsHead() && line.ok() && channel_ == Channel::kOpen;
+  return queue_.TransferIsHead() && line.ok() && data_.channel == Channel::kOpen;
 }
 
 // Whatever command it stands for, a reply that tells the client where to connect is the one
@@ -170,7 +167,8 @@ bool FtpControl::MustReplace(const FtpReplyLine& line) const {
     }
     case Due::kRetrieve:
     case Due::kStore:
-      if (line.ok() && (channel_ != Channel::kOver || outcome_ != DataOutcome::kWhole)) return true;
+      if (!line.ok()) break;
+      if (data_.channel != Channel::kOver || data_.outcome != DataOutcome::kWhole) return true;
       break;
     case Due::kAborted:
       if (line.ok()) return true;
@@ -182,10 +180,10 @@ bool FtpControl::MustReplace(const FtpReplyLine& line) const {
 }
 
 void FtpControl::LookForPort(const FtpReplyLine& line) {
-  too_long_ |= line.cut;
-  if (port_ != 0 || line.cut) return;
+  answer_.cut |= line.cut;
+  if (answer_.port != 0 || line.cut) return;
   const auto port = queue_.head() == Due::kPasv ? PortOf227(line.text) : PortOf229(line.text);
-  port_ = port.value_or(0);
+  answer_.port = port.value_or(0);
 }
 
 void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
@@ -206,50 +204,51 @@ void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
 // A server may have taken PORT without a reply, so the gateway keeps listening for it.
 void FtpControl::ForgetSetup(Due due) {
   const bool passive = due == Due::kPasv || due == Due::kEpsv;
-  if (passive) channel_ = Channel::kNone;
-  if (passive || due == Due::kPort) setup_ = Setup::kNone;
+  if (passive) data_.channel = Channel::kNone;
+  if (passive || due == Due::kPort) data_.setup = Setup::kNone;
 }
 
 void FtpControl::OnReplyOver(const FtpReplyLine& line, Step& step, Output& out) {
-  if (IsPassiveHead() && line.ok() && !replaced_) {
-    if (port_ != 0) {
-      setup_ = Setup::kPassive;
-      request_ = {.ask = DataAsk::kFromClient, .port = port_};
+  if (IsPassiveHead() && line.ok() && !answer_.replaced) {
+    if (answer_.port != 0) {
+      data_.setup = Setup::kPassive;
+      request_ = {.ask = DataAsk::kFromClient, .port = answer_.port};
       return;
     }
-    replaced_ = true;
+    answer_.replaced = true;
   }
   if (line.preliminary()) {
     if (!queue_.TransferIsHead()) return;
     queue_.Begin();
-    if (channel_ == Channel::kOver && held_) Drop();
+    if (data_.channel == Channel::kOver && data_.held) Drop();
     return;
   }
-  if (replaced_) SayInstead(out);
+  if (answer_.replaced) SayInstead(out);
   logged_in_ |= line.code == kFtpLoggedIn || line.code == kFtpLoggedInBySecurityData;
   Settle(line, step);
   Pop(out);
 }
 
 void FtpControl::SayInstead(Output& out) {
-  const bool transfer = queue_.TransferIsHead() && channel_ == Channel::kOver;
+  const bool transfer = queue_.TransferIsHead() && data_.channel == Channel::kOver;
   if (queue_.head() == Due::kAborted) return SayOwn(Own::kDataCut, out);
-  if (IsPassiveHead()) return SayOwn(too_long_ ? Own::kReplyTooLong : Own::kCannotOpen, out);
+  if (IsPassiveHead()) return SayOwn(answer_.cut ? Own::kReplyTooLong : Own::kCannotOpen, out);
   if (!queue_.TransferIsHead()) return SayOwn(Own::kMisplaced, out);
-  if (!transfer || outcome_ == DataOutcome::kNotMade) return SayOwn(Own::kCannotOpen, out);
-  if (outcome_ == DataOutcome::kTlsFailed) return SayOwn(Own::kDataTls, out);
-  SayOwn(outcome_ == DataOutcome::kWhole ? Own::kMisplaced : Own::kDataCut, out);
+  if (!transfer || data_.outcome == DataOutcome::kNotMade) return SayOwn(Own::kCannotOpen, out);
+  if (data_.outcome == DataOutcome::kTlsFailed) return SayOwn(Own::kDataTls, out);
+  SayOwn(data_.outcome == DataOutcome::kWhole ? Own::kMisplaced : Own::kDataCut, out);
 }
 
 void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
-  const bool failed = replaced_ || !line.ok();
+  const bool failed = answer_.replaced || !line.ok();
   switch (queue_.head()) {
     case Due::kPasv:
     case Due::kEpsv:
     case Due::kPort:
-      // ForgetSetup() was called when it became doubtful, and `setup_` may be a later command's.
+      // ForgetSetup() was called when it became doubtful, and `data_.setup` may be a later
+      // command's.
       if (queue_.HeadIsDoubtful()) return;
-      setup_ = Setup::kNone;
+      data_.setup = Setup::kNone;
       if (!failed) return;
       return DropChannel(line, step);
     case Due::kRetrieve:
@@ -274,8 +273,8 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
 }
 
 void FtpControl::DropChannel(const FtpReplyLine& line, Step& step) {
-  channel_ = Channel::kNone;
-  if (!held_) return;
+  data_.channel = Channel::kNone;
+  if (!data_.held) return;
   Drop();
   step.reply = request_.reply = static_cast<uint16_t>(line.code);
 }
