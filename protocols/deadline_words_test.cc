@@ -98,12 +98,12 @@ TEST(DeadlineWords, SayWhichDeadlineItWas) {
       const DialogueOptions options;
       DialogueDriver driver(row.create, options);
       driver.Event(EventKind::kStart);
-      driver.TakeSaid();
+      driver.TakeToClient();
       Event event;
       event.kind = EventKind::kDeadline;
       event.deadline = reason;
       driver.Raise(event);
-      const std::string said = driver.TakeSaid();
+      const std::string said = driver.TakeToClient();
       EXPECT_TRUE(Holds(said, words, expected)) << said;
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(reason));
@@ -132,7 +132,7 @@ TEST(DeadlineWords, OfHttpAreAnAnswer) {
     event.kind = EventKind::kDeadline;
     event.deadline = row.reason;
     driver.Raise(event);
-    EXPECT_TRUE(driver.TakeSaid().starts_with("HTTP/1.1 " + row.status));
+    EXPECT_TRUE(driver.TakeToClient().starts_with("HTTP/1.1 " + row.status));
     EXPECT_EQ(Label(driver.reason()), Label(row.reason));
   }
 }

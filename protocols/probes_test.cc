@@ -57,10 +57,10 @@ TEST(Probes, FindWhatTheyWaitFor) {
       options.policy = policy;
       DialogueDriver driver(row->create, options);
       driver.Start(/*random=*/1);
-      std::string said = driver.TakeSaid();
+      std::string said = driver.TakeToClient();
       if (*probe.says != '\0') {
         driver.Client(probe.says);
-        said = driver.TakeSaid();
+        said = driver.TakeToClient();
       }
       bool found = false;
       const std::regex pattern(probe.waits);
@@ -83,7 +83,7 @@ TEST(Probes, GreetingsNameNoVersion) {
     SCOPED_TRACE(row.name);
     DialogueDriver driver(row.create, options);
     driver.Start(/*random=*/1);
-    const std::string said = driver.TakeSaid();
+    const std::string said = driver.TakeToClient();
     EXPECT_NE(said, "");
     EXPECT_FALSE(std::regex_search(said, std::regex("[0-9]+\\.[0-9]+\\.[0-9]+"))) << said;
   }

@@ -46,10 +46,10 @@ Outcome Ask(Create create, const std::vector<std::string>& commands,
   DialogueDriver driver(create, options);
   driver.Event(EventKind::kStart);
   for (const std::string& command : commands) {
-    driver.TakeSaid();
+    driver.TakeToClient();
     driver.Client(command + "\r\n", piece);
   }
-  return {driver.TakeSaid(), driver.verdict(), driver.signals(), driver.attacks()};
+  return {driver.TakeToClient(), driver.verdict(), driver.signals(), driver.attacks()};
 }
 
 // Each of the lines is taken for `command`, however it is cut.

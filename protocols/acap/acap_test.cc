@@ -19,7 +19,7 @@ TEST(Acap, Greeting) {
   DialogueOptions options;
   DialogueDriver driver(CreateAcap, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "* ACAP (IMPLEMENTATION \"Starling\") (STARTTLS)\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "* ACAP (IMPLEMENTATION \"Starling\") (STARTTLS)\r\n");
 }
 
 TEST(Acap, Answers) {

@@ -28,7 +28,8 @@ class FtpPlay final : public SessionPlay {
   std::string TakeAsked() { return std::exchange(asked_, {}); }
 
  private:
-  void AfterCall() override {
+  void AfterCall(const Step& step) override {
+    SessionPlay::AfterCall(step);
     const DataRequest request = user_->TakeDataRequest();
     if (request.ask == DataAsk::kDrop) asked_ += "drop;";
     if (request.ask == DataAsk::kNone || request.ask == DataAsk::kDrop) return;

@@ -27,7 +27,7 @@ TEST(Ftp, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateFtp, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "220 ftp.example.org FTP ready\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "220 ftp.example.org FTP ready\r\n");
 }
 
 TEST(Ftp, Answers) {

@@ -21,7 +21,7 @@ FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t 
     left = driver.client_left().size();
     driver.UpgradeAndConnect();
     // No octet of the client's may be in it.
-    if (driver.TakeSaidToBackend() != "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n") std::abort();
+    if (driver.TakeToBackend() != "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n") std::abort();
     if (driver.verdict() != Verdict::kRelay) std::abort();
   } else if (driver.verdict() == Verdict::kOpenLeg || driver.verdict() == Verdict::kHold) {
     driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
@@ -29,7 +29,7 @@ FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t 
     left = driver.client_left().size();
   }
   if (!driver.over()) driver.Event(EventKind::kDeadline);
-  return {driver.TakeSaid(), driver.verdict(), driver.reason(), driver.attacks(), left};
+  return {driver.TakeToClient(), driver.verdict(), driver.reason(), driver.attacks(), left};
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(Http, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateHttp, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
 
@@ -211,14 +211,14 @@ TEST(Http, TheRequestIsMadeAnewOnTheFreshLeg) {
   driver.Event(EventKind::kStart);
   driver.Client(With("X-Secret: carried"));
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-  EXPECT_EQ(driver.TakeSaid(), kGoAhead);
+  EXPECT_EQ(driver.TakeToClient(), kGoAhead);
   driver.Event(EventKind::kUpgraded);
   driver.Client(kGet);
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
-  EXPECT_EQ(driver.TakeSaidToBackend(), "OPTIONS * HTTP/1.1\r\nHost: gateway.example.org\r\n\r\n");
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToBackend(), "OPTIONS * HTTP/1.1\r\nHost: gateway.example.org\r\n\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.client_left(), kGet);
 }
 
@@ -239,7 +239,7 @@ TEST(Http, TheHostIsOneOfThoseServed) {
                   "\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n");
     ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
     driver.UpgradeAndConnect();
-    EXPECT_EQ(driver.TakeSaidToBackend(), "OPTIONS * HTTP/1.1\r\nHost: " + served + "\r\n\r\n");
+    EXPECT_EQ(driver.TakeToBackend(), "OPTIONS * HTTP/1.1\r\nHost: " + served + "\r\n\r\n");
   }
 }
 
@@ -262,7 +262,7 @@ TEST(Http, OpportunisticPassesTheFirstRequestWhole) {
       driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
       EXPECT_EQ(driver.verdict(), Verdict::kRelay);
       EXPECT_EQ(driver.client_left(), c.head + c.rest + "more");
-      EXPECT_EQ(driver.TakeSaid() + driver.TakeSaidToBackend(), "");
+      EXPECT_EQ(driver.TakeToClient() + driver.TakeToBackend(), "");
       EXPECT_EQ(driver.attacks() | driver.signals(), 0u);
     }
   }
@@ -294,7 +294,7 @@ TEST(Http, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), Status("503 Service Unavailable"));
+  EXPECT_EQ(driver.TakeToClient(), Status("503 Service Unavailable"));
 }
 
 TEST(Http, EventsEndTheSessionInItsWords) {
@@ -321,11 +321,11 @@ TEST(Http, EventsEndTheSessionInItsWords) {
       driver.Event(EventKind::kStart);
       driver.Client(when.sent);
       if (when.upgrades) driver.Event(EventKind::kUpgraded);
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, when.upgrades);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), when.answered ? c.said : "");
+      EXPECT_EQ(driver.TakeToClient(), when.answered ? c.said : "");
     }
   }
 }

@@ -27,7 +27,7 @@ TEST(Imap, Greeting) {
   DialogueDriver driver(CreateImap, options);
   driver.Event(EventKind::kStart);
   EXPECT_EQ(
-      driver.TakeSaid(),
+      driver.TakeToClient(),
       "* OK [CAPABILITY IMAP4rev1 ID STARTTLS LOGINDISABLED] mail.example.org IMAP ready\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
@@ -383,13 +383,13 @@ TEST(Imap, NothingOfABackendPassesBeforeTls) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateImap, options);
   driver.Event(EventKind::kStart);
-  driver.TakeSaid();
+  driver.TakeToClient();
   driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
   driver.Backend("* PREAUTH\r\n* 1 FETCH\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), "* BYE Server broken, try again later\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "* BYE Server broken, try again later\r\n");
 }
 
 TEST(Imap, NothingIsAnsweredBetweenUpgradeAndLeg) {
@@ -397,11 +397,11 @@ TEST(Imap, NothingIsAnsweredBetweenUpgradeAndLeg) {
   DialogueDriver driver(CreateImap, options);
   driver.Event(EventKind::kStart);
   driver.Client("a STARTTLS\r\n");
-  driver.TakeSaid();
+  driver.TakeToClient();
   driver.Event(EventKind::kUpgraded);
   driver.Client("a CAPABILITY\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.client_left(), "a CAPABILITY\r\n");
 }
 

@@ -27,7 +27,7 @@ TEST(Irc, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateIrc, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
 }
 
 TEST(Irc, Answers) {

@@ -133,7 +133,7 @@ TEST(Ldap, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateLdap, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
 
@@ -365,14 +365,14 @@ TEST(Ldap, NothingIsSaidOnTheFreshLeg) {
   driver.Event(EventKind::kStart);
   driver.Client(kStartTls);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-  EXPECT_EQ(driver.TakeSaid(), kSuccess);
+  EXPECT_EQ(driver.TakeToClient(), kSuccess);
   driver.Event(EventKind::kUpgraded);
   driver.Client(kUnbind);
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), kUnbind);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
 }
 
 TEST(Ldap, ABackendBeforeItsTime) {
@@ -383,7 +383,7 @@ TEST(Ldap, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), Notice(52, "Server not available, try again later"));
+  EXPECT_EQ(driver.TakeToClient(), Notice(52, "Server not available, try again later"));
 }
 
 TEST(Ldap, EventsEndTheSessionInItsWords) {
@@ -408,11 +408,11 @@ TEST(Ldap, EventsEndTheSessionInItsWords) {
         driver.Client(kStartTls);
         driver.Event(EventKind::kUpgraded);
       }
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, inside_tls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), c.said);
+      EXPECT_EQ(driver.TakeToClient(), c.said);
     }
   }
 }

@@ -29,7 +29,7 @@ TEST(ManageSieve, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateManageSieve, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), kList + "OK \"mail.example.org ManageSieve ready\"\r\n");
+  EXPECT_EQ(driver.TakeToClient(), kList + "OK \"mail.example.org ManageSieve ready\"\r\n");
 }
 
 TEST(ManageSieve, Answers) {

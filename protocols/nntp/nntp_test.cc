@@ -32,7 +32,7 @@ TEST(Nntp, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateNntp, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "200 news.example.org NNTP ready\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "200 news.example.org NNTP ready\r\n");
 }
 
 TEST(Nntp, Answers) {
@@ -67,9 +67,9 @@ TEST(Nntp, OffersWhatTheBackendIs) {
     DialogueOptions options = Options();
     DialogueDriver driver(CreateNntp, options);
     driver.Event(EventKind::kStart, false, known);
-    driver.TakeSaid();
+    driver.TakeToClient();
     driver.Client("CAPABILITIES\r\n");
-    EXPECT_EQ(driver.TakeSaid(), (known & kNntpReader) != 0 ? kReads : kSwitches);
+    EXPECT_EQ(driver.TakeToClient(), (known & kNntpReader) != 0 ? kReads : kSwitches);
   }
 }
 
@@ -277,13 +277,13 @@ TEST(Nntp, OnlyModeReaderReachesTheFreshLeg) {
     driver.Client(mode_reader ? "HELP\r\nmode READER\r\nGROUP a\r\nSTARTTLS\r\n"
                               : "HELP\r\nGROUP MODE READER\r\nSTARTTLS\r\n");
     driver.UpgradeAndConnect();
-    EXPECT_EQ(driver.TakeSaidToBackend(), "");
+    EXPECT_EQ(driver.TakeToBackend(), "");
     driver.Backend("200 a\r\n");
-    EXPECT_EQ(driver.TakeSaidToBackend(), mode_reader ? "MODE READER\r\n" : "");
+    EXPECT_EQ(driver.TakeToBackend(), mode_reader ? "MODE READER\r\n" : "");
     EXPECT_EQ(driver.verdict(), mode_reader ? Verdict::kContinue : Verdict::kRelay);
     if (!mode_reader) continue;
     driver.Backend("200 b\r\n");
-    EXPECT_EQ(driver.TakeSaidToBackend(), "");
+    EXPECT_EQ(driver.TakeToBackend(), "");
     EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   }
 }

@@ -24,7 +24,7 @@ TEST(Pop3, GreetingHasNoStamp) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreatePop3, options);
   driver.Event(EventKind::kStart);
-  std::string said = driver.TakeSaid();
+  std::string said = driver.TakeToClient();
   EXPECT_EQ(said, "+OK POP3 ready at mail.example.org\r\n");
   EXPECT_EQ(said.find('<'), std::string::npos);
 }

@@ -41,8 +41,8 @@ Outcome Run(std::string_view client, int servers, size_t piece) {
   if (!driver.over()) driver.Event(EventKind::kDeadline);
   // What had not come yet when a session was closed is nothing that a session sees.
   const bool closed = driver.verdict() == Verdict::kClose;
-  return {driver.TakeSaid(),
-          driver.TakeSaidToBackend(),
+  return {driver.TakeToClient(),
+          driver.TakeToBackend(),
           driver.verdict(),
           driver.reason(),
           driver.signals(),

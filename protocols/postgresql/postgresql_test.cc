@@ -58,7 +58,7 @@ TEST(Postgresql, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreatePostgresql, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
 
@@ -208,7 +208,7 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
     for (int server = 0; server < 3; ++server) {
       driver.Event(EventKind::kLegUp);
       EXPECT_EQ(driver.verdict(), Verdict::kHold);
-      EXPECT_EQ(driver.TakeSaidToBackend(), kCancelRequest);
+      EXPECT_EQ(driver.TakeToBackend(), kCancelRequest);
       // Who has anything to say has had its turn.
       driver.Backend(Error("53300", "sorry, too many clients already"), piece);
       EXPECT_EQ(driver.verdict(), Verdict::kCloseLeg);
@@ -218,7 +218,7 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
     EXPECT_EQ(driver.verdict(), Verdict::kClose);
     EXPECT_EQ(Label(driver.reason()), Label(EndReason::kBackendClosed));
     EXPECT_EQ(driver.attacks(), 0u);
-    EXPECT_EQ(driver.TakeSaid(), "");
+    EXPECT_EQ(driver.TakeToClient(), "");
   }
 }
 
@@ -234,7 +234,7 @@ TEST(Postgresql, NothingIsSaidToWhoCancels) {
     driver.Event(kind);
     EXPECT_EQ(driver.verdict(), Verdict::kClose);
     EXPECT_EQ(Label(driver.reason()), Label(reason));
-    EXPECT_EQ(driver.TakeSaid(), "");
+    EXPECT_EQ(driver.TakeToClient(), "");
   }
 }
 
@@ -249,8 +249,8 @@ TEST(Postgresql, NothingIsSaidOnTheFreshLeg) {
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), kStartUp);
-  EXPECT_EQ(driver.TakeSaid(), "S");
-  EXPECT_EQ(driver.TakeSaidToBackend(), "");
+  EXPECT_EQ(driver.TakeToClient(), "S");
+  EXPECT_EQ(driver.TakeToBackend(), "");
 }
 
 TEST(Postgresql, ABackendBeforeItsTime) {
@@ -261,7 +261,7 @@ TEST(Postgresql, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), Error("57P03", "server not available, try again later"));
+  EXPECT_EQ(driver.TakeToClient(), Error("57P03", "server not available, try again later"));
 }
 
 TEST(Postgresql, EventsEndTheSessionInItsWords) {
@@ -286,11 +286,11 @@ TEST(Postgresql, EventsEndTheSessionInItsWords) {
         driver.Client(kSslRequest);
         driver.Event(EventKind::kUpgraded);
       }
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, inside_tls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), c.said);
+      EXPECT_EQ(driver.TakeToClient(), c.said);
       EXPECT_EQ(driver.signals(), 0u);
     }
   }

@@ -25,7 +25,7 @@ TEST(Telnet, TheDemandAndNothingElse) {
   DialogueOptions options;
   DialogueDriver driver(CreateTelnet, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), kDemand);
+  EXPECT_EQ(driver.TakeToClient(), kDemand);
 }
 
 TEST(Telnet, PointOfUpgrade) {
@@ -147,26 +147,26 @@ TEST(Telnet, NothingIsSaidOnTheFreshLeg) {
   driver.Event(EventKind::kStart);
   driver.Client(kWill + kFollows);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-  driver.TakeSaid();
+  driver.TakeToClient();
   driver.Event(EventKind::kUpgraded);
   driver.Client("inside");
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), "inside");
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
 }
 
 TEST(Telnet, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreateTelnet, options);
   driver.Event(EventKind::kStart);
-  driver.TakeSaid();
+  driver.TakeToClient();
   driver.Backend("login: ");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(), "\r\nServer not available, try again later\r\n");
+  EXPECT_EQ(driver.TakeToClient(), "\r\nServer not available, try again later\r\n");
 }
 
 TEST(Telnet, EventsEndTheSessionInItsWords) {
@@ -190,11 +190,11 @@ TEST(Telnet, EventsEndTheSessionInItsWords) {
         driver.Client(kWill + kFollows);
         driver.Event(EventKind::kUpgraded);
       }
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, inside_tls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), c.said);
+      EXPECT_EQ(driver.TakeToClient(), c.said);
     }
   }
 }
@@ -219,10 +219,10 @@ TEST(Telnet, PatienceIsShortWithWhoIgnoresTheDemand) {
     driver.Event(EventKind::kStart);
     driver.Client(row.said, 1);
     EXPECT_EQ(driver.patience(), row.patience) << row.said;
-    driver.TakeSaid();
+    driver.TakeToClient();
     if (row.patience == Patience::kUsual) continue;
     driver.Event(EventKind::kPatienceOver);
-    EXPECT_EQ(driver.TakeSaid(), "\r\nTLS is required here (the option START_TLS)\r\n");
+    EXPECT_EQ(driver.TakeToClient(), "\r\nTLS is required here (the option START_TLS)\r\n");
     EXPECT_EQ(Label(driver.reason()), Label(EndReason::kTlsRequired));
   }
 }

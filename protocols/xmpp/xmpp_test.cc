@@ -58,7 +58,7 @@ TEST(Xmpp, TheClientSpeaksFirst) {
   const DialogueOptions options = Options();
   DialogueDriver driver(CreateXmppClient, options);
   driver.Event(EventKind::kStart);
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
 
@@ -114,7 +114,8 @@ TEST(Xmpp, TheIdIsRandom) {
   DialogueDriver driver(CreateXmppClient, options);
   driver.Start(0x0123'89af'4567'4567);
   driver.Client(Header());
-  EXPECT_EQ(driver.TakeSaid(), Answer("example.org", "", "jabber:client", "012389af") + kFeatures);
+  EXPECT_EQ(driver.TakeToClient(),
+            Answer("example.org", "", "jabber:client", "012389af") + kFeatures);
 }
 
 TEST(Xmpp, PointOfUpgrade) {
@@ -333,14 +334,14 @@ TEST(Xmpp, NothingIsSaidOnTheFreshLeg) {
   driver.Event(EventKind::kStart);
   driver.Client(Header() + kStartTls);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-  driver.TakeSaid();
+  driver.TakeToClient();
   driver.Event(EventKind::kUpgraded);
   driver.Client(Header());
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), Header());
-  EXPECT_EQ(driver.TakeSaid(), "");
+  EXPECT_EQ(driver.TakeToClient(), "");
 }
 
 TEST(Xmpp, ABackendBeforeItsTime) {
@@ -351,7 +352,7 @@ TEST(Xmpp, ABackendBeforeItsTime) {
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
-  EXPECT_EQ(driver.TakeSaid(),
+  EXPECT_EQ(driver.TakeToClient(),
             Answer() + Error("remote-connection-failed", "Server not available, try again later"));
 }
 
@@ -379,13 +380,13 @@ TEST(Xmpp, EventsEndTheSessionInItsWords) {
         driver.Client(kStartTls);
         driver.Event(EventKind::kUpgraded);
       }
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, when == When::kInsideTls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
       // A stream of its own, unless there is one.
       const bool has_stream = when == When::kInStream || c.said.empty();
-      EXPECT_EQ(driver.TakeSaid(), (has_stream ? "" : Answer()) + c.said);
+      EXPECT_EQ(driver.TakeToClient(), (has_stream ? "" : Answer()) + c.said);
     }
   }
 }

@@ -36,7 +36,7 @@ inline FuzzOutcome RunFuzzInput(DialogueDriver::Create create, const DialogueOpt
     if (driver.verdict() == Verdict::kRelay) left += driver.backend_left().size();
   }
   if (!driver.over()) driver.Event(EventKind::kDeadline, /*inside_tls=*/false);
-  return {driver.TakeSaid(), driver.verdict(), driver.reason(), driver.attacks(), left};
+  return {driver.TakeToClient(), driver.verdict(), driver.reason(), driver.attacks(), left};
 }
 
 // The first octet sets the options and the size of pieces; an octet 0xff ends

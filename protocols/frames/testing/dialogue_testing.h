@@ -30,9 +30,9 @@ inline void RunCase(const DialogueCase& c, DialogueDriver::Create create, Dialog
   options.accept_bare_lf = c.accept_bare_lf;
   DialogueDriver driver(create, options);
   driver.Event(EventKind::kStart);
-  driver.TakeSaid();
+  driver.TakeToClient();
   for (const std::string& write : c.writes) driver.Client(write, piece);
-  EXPECT_EQ(driver.TakeSaid(), c.said);
+  EXPECT_EQ(driver.TakeToClient(), c.said);
   EXPECT_EQ(driver.verdict(), c.verdict);
   EXPECT_EQ(Label(driver.reason()), Label(c.reason));
   if (c.verdict != Verdict::kClose) {
@@ -74,14 +74,14 @@ inline void RunPreambles(const std::vector<PreambleCase>& cases, const std::stri
       driver.Event(EventKind::kStart);
       driver.Client(upgrade);
       ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.UpgradeAndConnect();
       driver.Client("octets inside TLS");
       EXPECT_EQ(driver.verdict(), Verdict::kHold);
       driver.Backend(c.backend, piece);
       EXPECT_EQ(driver.verdict(), c.verdict);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), c.said);
+      EXPECT_EQ(driver.TakeToClient(), c.said);
       EXPECT_EQ(driver.client_left(), "octets inside TLS");
       if (c.verdict == Verdict::kRelay) {
         EXPECT_EQ(driver.backend_left(), c.left);
@@ -111,11 +111,11 @@ inline void RunEvents(const std::vector<EventCase>& cases, const std::string& up
         driver.Client(upgrade);
         driver.UpgradeAndConnect();
       }
-      driver.TakeSaid();
+      driver.TakeToClient();
       driver.Event(c.kind, inside_tls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeSaid(), c.said);
+      EXPECT_EQ(driver.TakeToClient(), c.said);
     }
   }
 }
