@@ -17,7 +17,7 @@ bool IsGrease(uint16_t value) {
   return (value & 0x0f0f) == 0x0a0a && (value >> 8) == (value & 0xff);
 }
 
-bool PutsChaChaFirst(const SSL_CLIENT_HELLO& hello) {
+bool PrefersChaCha20(const SSL_CLIENT_HELLO& hello) {
   CBS suites;
   CBS_init(&suites, hello.cipher_suites, hello.cipher_suites_len);
   uint16_t suite = 0;
@@ -117,7 +117,7 @@ bool ApplyPolicy(SSL_CTX* ctx, const TlsContext::Impl& context) {
 
 bool OnClientHello(const SSL_CLIENT_HELLO& hello, const TlsContext::Impl& context) {
   const CompiledPolicy& policy = context.policy;
-  if (PutsChaChaFirst(hello)) {
+  if (PrefersChaCha20(hello)) {
     const CompiledPolicy::Ciphers& ciphers = policy.chacha_first;
     if (SSL_set1_tls13_ciphers(hello.ssl, ciphers.tls13.data(), nullptr, ciphers.tls13.size()) !=
             1 ||

@@ -53,24 +53,24 @@ static_assert(std::size(kSignatureIds) + 1 == std::size(kTlsSignatureLabels));
 // The indices of an option's `names` in `known`; without names, the first `defaults`
 // indices.
 template <size_t kCount>
-absl::StatusOr<std::vector<size_t>> Places(const char* option,
-                                           const std::vector<std::string>& names,
-                                           const std::string_view (&known)[kCount],
-                                           size_t defaults) {
-  std::vector<size_t> places;
+absl::StatusOr<std::vector<size_t>> Indices(const char* option,
+                                            const std::vector<std::string>& names,
+                                            const std::string_view (&known)[kCount],
+                                            size_t defaults) {
+  std::vector<size_t> indices;
   for (const std::string& name : names) {
     const auto found = std::ranges::find(known, std::string_view(name));
     if (found == std::end(known)) {
       return absl::InvalidArgumentError(absl::StrCat(option, ": unknown name ", name));
     }
-    const auto place = static_cast<size_t>(found - std::begin(known));
-    if (std::ranges::find(places, place) != places.end()) {
+    const auto index = static_cast<size_t>(found - std::begin(known));
+    if (std::ranges::find(indices, index) != indices.end()) {
       return absl::InvalidArgumentError(absl::StrCat(option, ": ", name, " appears twice"));
     }
-    places.push_back(place);
+    indices.push_back(index);
   }
-  for (size_t i = 0; names.empty() && i < defaults; ++i) places.push_back(i);
-  return places;
+  for (size_t i = 0; names.empty() && i < defaults; ++i) indices.push_back(i);
+  return indices;
 }
 
 bool IsChaCha(size_t suite) {
@@ -110,7 +110,7 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   CompiledPolicy compiled;
   compiled.tls12 = policy.tls12;
   compiled.cbc = policy.cbc;
-  auto suites = Places("ciphers", policy.ciphers, kTlsSuiteNames, 0);
+  auto suites = Indices("ciphers", policy.ciphers, kTlsSuiteNames, 0);
   if (!suites.ok()) return suites.status();
   // If the option names no suite of a version, the policy allows all suites of that
   // version.
@@ -129,7 +129,7 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
   }
   compiled.chacha_first = CiphersOf(chacha_first, last);
 
-  auto groups = Places("groups", policy.groups, kTlsGroupNames, kDefaultGroups);
+  auto groups = Indices("groups", policy.groups, kTlsGroupNames, kDefaultGroups);
   if (!groups.ok()) return groups.status();
   for (const size_t group : *groups) compiled.groups.push_back(kGroupIds[group]);
   if (policy.tls12 && compiled.groups == std::vector<uint16_t>{SSL_GROUP_X25519_MLKEM768}) {
@@ -138,8 +138,8 @@ absl::StatusOr<CompiledPolicy> Compile(const TlsPolicy& policy) {
                      " works with TLS 1.3 only: add another group, or set min_version to TLSv1.3"));
   }
 
-  auto signatures = Places("signature_algorithms", policy.signature_algorithms, kTlsSignatureNames,
-                           std::size(kTlsSignatureNames));
+  auto signatures = Indices("signature_algorithms", policy.signature_algorithms, kTlsSignatureNames,
+                            std::size(kTlsSignatureNames));
   if (!signatures.ok()) return signatures.status();
   for (const size_t algorithm : *signatures) {
     compiled.signatures.push_back(kSignatureIds[algorithm]);

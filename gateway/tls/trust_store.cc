@@ -75,7 +75,7 @@ class Builder {
         PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
       ++count;
       X509_STORE_add_crl(impl_->store.get(), crl.get());
-      Judge(path, crl.get());
+      WarnIfExpired(path, crl.get());
     }
     if (!AtEnd()) return Bad(path, absl::StrCat("revocation list ", count + 1, " is damaged"));
     if (count == 0) return Bad(path, "holds no PEM revocation list (-----BEGIN X509 CRL-----)");
@@ -94,7 +94,7 @@ class Builder {
   }
 
  private:
-  void Judge(const std::string& path, const X509_CRL* crl) {
+  void WarnIfExpired(const std::string& path, const X509_CRL* crl) {
     int64_t until = 0;
     const ASN1_TIME* time = X509_CRL_get0_nextUpdate(crl);
     if (time == nullptr || ASN1_TIME_to_posix(time, &until) != 1) return;
