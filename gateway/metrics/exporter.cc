@@ -68,7 +68,7 @@ uint64_t SumOf(const std::vector<const Shard*>& shards, Get get) {
 }
 
 // A certificate may have hundreds of names, too many for a label.
-std::string Cut(const std::string& names) {
+std::string Shortened(const std::string& names) {
   constexpr size_t kMost = 256;
   if (names.size() <= kMost) return names;
   return names.substr(0, names.rfind(',', kMost)) + ",...";
@@ -80,8 +80,8 @@ Labels LabelsOf(const Exporter::Server& server) {
 
 // Drops names that not every shard has cells for.
 template <typename T>
-void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
-           size_t (Shard::*size)() const) {
+void DropWithoutCells(std::vector<T>& names, const std::vector<const Shard*>& shards,
+                      size_t (Shard::*size)() const) {
   for (const Shard* shard : shards) {
     names.resize(std::min(names.size(), (shard->*size)()));
   }
@@ -92,8 +92,8 @@ void CutTo(std::vector<T>& names, const std::vector<const Shard*>& shards,
 Exporter::Exporter(Sources sources) : sources_(std::move(sources)) {}
 
 void Exporter::SetNames(std::vector<Listener> listeners, std::vector<Server> servers) {
-  CutTo(listeners, sources_.shards, &Shard::listeners);
-  CutTo(servers, sources_.shards, &Shard::servers);
+  DropWithoutCells(listeners, sources_.shards, &Shard::listeners);
+  DropWithoutCells(servers, sources_.shards, &Shard::servers);
   const MutexLock lock(mutex_);
   listeners_ = std::move(listeners);
   servers_ = std::move(servers);
@@ -251,7 +251,8 @@ void Exporter::CollectCertificates(Families& families) const {
   MetricFamily ocsp = gauge("starling_certificate_ocsp_next_update_timestamp_seconds",
                             "When the OCSP response of the loaded certificate expires.");
   for (const Certificate& certificate : certificates_) {
-    const Labels labels = {{"certificate", certificate.file}, {"names", Cut(certificate.names)}};
+    const Labels labels = {{"certificate", certificate.file},
+                           {"names", Shortened(certificate.names)}};
     AddSample(expiry, labels, static_cast<double>(certificate.not_after));
     if (certificate.ocsp_next_update == 0) continue;
     AddSample(ocsp, labels, static_cast<double>(certificate.ocsp_next_update));
