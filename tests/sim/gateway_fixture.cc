@@ -120,6 +120,14 @@ uint64_t GatewayFixture::Resumed() const {
   return sum;
 }
 
+uint64_t GatewayFixture::Octets(size_t direction) const {
+  uint64_t sum = 0;
+  for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
+    sum += shard_.Get(Family::kBytes, id, direction);
+  }
+  return sum;
+}
+
 void GatewayFixture::CheckNothingLeft() {
   const auto must_be_zero = [this](uint64_t value, const std::string& what) {
     if (value != 0) world_.Fail(std::to_string(static_cast<int64_t>(value)) + " " + what);

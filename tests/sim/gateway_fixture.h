@@ -35,6 +35,8 @@ class GatewayFixture {
   uint64_t Ended(EndReason reason) const;
   uint64_t Accepted() const;
   uint64_t Resumed() const;
+  // By the index of kDirectionLabels.
+  uint64_t Octets(size_t direction) const;
   // Checks, when no session and no listener is left, that there is no leak and no error:
   // buffers, blocks, descriptors, gauges, stale completions, lost log lines. Reports to
   // World::Fail.

@@ -1,6 +1,7 @@
 #include "tests/sim/simulation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 
@@ -132,6 +133,10 @@ class Simulation final : public Sessions {
       world_.Trace("ended", static_cast<int64_t>(record.session),
                    static_cast<int64_t>(record.reason), static_cast<int64_t>(record.downstream_in));
       ++result_.reasons[static_cast<size_t>(record.reason)];
+      logged_[0] += record.downstream_in;
+      logged_[1] += record.downstream_out;
+      logged_[2] += record.upstream_in;
+      logged_[3] += record.upstream_out;
       SessionPlan* plan = ByEndpoint(record.peer);
       // A session that ended inside its PROXY header is identified by its socket.
       for (SessionPlan& other : scenario_.plans) {
@@ -157,6 +162,11 @@ class Simulation final : public Sessions {
     }
     if (ended != gateway.Accepted()) world_.Fail("accepted and ended sessions differ in number");
     if (gateway.Ended(EndReason::kNone) != 0) world_.Fail("a session ended without a reason");
+    for (size_t i = 0; i < logged_.size(); ++i) {
+      if (gateway.Octets(i) == logged_[i]) continue;
+      world_.Fail("counter and log differ about octets in direction " +
+                  std::string(kDirectionLabels[i]));
+    }
     for (const SessionPlan& plan : scenario_.plans) {
       if (scenario_.character.calm()) JudgeCalm(plan);
       JudgeAlways(plan);
@@ -219,6 +229,7 @@ class Simulation final : public Sessions {
   std::map<std::string, std::shared_ptr<TestSession>> tickets_;
   std::vector<std::unique_ptr<SimBackend>> backends_;
   std::vector<std::unique_ptr<SimClient>> clients_;
+  std::array<uint64_t, std::size(kDirectionLabels)> logged_{};  // octets, by all sessions
   RunResult result_;
 };
 

@@ -2,9 +2,10 @@
 // backends around it. The same seed gives the same run, octet by octet.
 //
 // Invariants of every run, whatever its faults: a received stream is a prefix of the sent
-// one, without foreign octets; every accepted session ends once, with one reason; nothing
-// leaks (buffers, blocks, descriptors, gauges); the worker never spins. In a calm run
-// every session also ends complete and as planned.
+// one, without foreign octets; every accepted session ends once, with one reason; log and
+// counters agree on reasons and octets; nothing leaks (buffers, blocks, descriptors,
+// gauges); the worker never spins. In a calm run every session also ends complete and as
+// planned.
 #pragma once
 
 #include <array>
