@@ -66,6 +66,9 @@ step_lint() {
   git ls-files 'gateway/*.cc' 'protocols/*.cc' | grep -vE '_(test|fuzz)\.cc$' |
     xargs -P 2 -n 6 deploy/build/clang_tidy.sh
   count $? "clang-tidy"
+  # No two files of the session's folder call each other, even through a third.
+  deploy/test/calls.py
+  count $? "calls"
 }
 
 step_unit() { bazel_tests unit --config=opt //...; }
