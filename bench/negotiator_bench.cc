@@ -3,8 +3,10 @@
 // gateway does, and has nothing around it.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -211,7 +213,10 @@ void PlaintextLogin(benchmark::State& state, const LegDialogue& dialogue, size_t
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(octets));
 }
 
-// Registers each benchmark twice: with whole lines, and octet by octet.
+void NoDialogue(benchmark::State& state) { state.SkipWithError("kDialogues has no row for it"); }
+
+// Registers each benchmark twice: with whole lines, and octet by octet. A protocol that was
+// forgotten fails, and so does bench_smoke_test.
 [[maybe_unused]] const bool kRegistered = [] {
   for (const Dialogue& dialogue : kDialogues) {
     for (const size_t piece : {std::string_view::npos, size_t{1}}) {
@@ -219,6 +224,12 @@ void PlaintextLogin(benchmark::State& state, const LegDialogue& dialogue, size_t
           std::string("StartTls/") + dialogue.protocol + (piece == 1 ? "/octets" : "/lines");
       benchmark::RegisterBenchmark(name.c_str(), StartTls, dialogue, piece);
     }
+  }
+  for (const ProtocolRow& row : AllProtocols()) {
+    if (row.create == nullptr) continue;
+    const auto is_of_row = [&](const Dialogue& dialogue) { return dialogue.protocol == row.name; };
+    if (std::any_of(std::begin(kDialogues), std::end(kDialogues), is_of_row)) continue;
+    benchmark::RegisterBenchmark(("StartTls/" + std::string(row.name)).c_str(), NoDialogue);
   }
   for (const LegDialogue& dialogue : kLegDialogues) {
     for (const size_t piece : {std::string_view::npos, size_t{1}}) {
