@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Which source files of gateway/session call which; fails where files call each other in a circle.
 
 It reads the symbols that the compiled files define and need, so nothing that is written in
