@@ -166,7 +166,7 @@ class Ocsp(unittest.TestCase):
                           s_client(port, "-status", "-servername", "good.example"))
             self.assertIn("no response sent",
                           s_client(port, "-status", "-servername", "stale.example"))
-            self.assertIsNotNone(gateway.wait_for_line("stale.crt.ocsp", "out of date"))
+            self.assertIsNotNone(gateway.wait_for_line("stale.crt.ocsp", "expired"))
             series = "starling_certificate_ocsp_next_update_timestamp_seconds"
             self.assertTrue(gateway.metrics().has(series, names="good.example"))
             # A fresh one is noticed and sent.
@@ -186,7 +186,7 @@ class Ocsp(unittest.TestCase):
             port = gateway.ports["tcp"]
             tm.write(entries[1]["cert"], "half of it")
             self.assertIsNotNone(gateway.wait_for_line("other.crt", "not taken over"))
-            self.assertIsNotNone(gateway.wait_for_line("short.crt", "out of date"))
+            self.assertIsNotNone(gateway.wait_for_line("short.crt", "expired"))
             # Workers change over a moment after the line.
             self.assertTrue(any("no response sent" in s_client(port, "-status")
                                 for _ in range(50)))
@@ -201,7 +201,7 @@ class Ocsp(unittest.TestCase):
             # Nothing of the files changes any more when its time is over.
             tm.write(os.path.join(place, "brief.crt.ocsp"),
                      root.ocsp(leaf, days=(-1, 5 / 86_400)))
-            self.assertIsNotNone(gateway.wait_for_line("brief.crt.ocsp", "out of date"))
+            self.assertIsNotNone(gateway.wait_for_line("brief.crt.ocsp", "expired"))
             self.assertIn("no response sent", s_client(gateway.ports["tcp"], "-status"))
 
 
