@@ -3,8 +3,10 @@
 # end-to-end tests start Postfix. The last line is "N passed, N failed".
 #
 #   deploy/test/test.sh           everything
-#   deploy/test/test.sh STEP...   some of: format needs lint unit asan tsan fuzz e2e bench demo;
-#                            and clients, which needs the registries of five languages
+#   deploy/test/test.sh STEP...   some of: format needs lint unit mutation_sample asan tsan fuzz
+#                            e2e bench demo; and two steps that are not part of "all": mutations,
+#                            which takes long, and clients, which needs the registries of five
+#                            languages
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -41,6 +43,18 @@ bazel_tests() {  # bazel_tests NAME ARGUMENT...
   printf '%s: %s targets passed, %s failed\n' "$name" "$good" "$bad"
 }
 
+# Adds the numbers of a log's last line "N passed, N failed".
+take_result() {  # take_result NAME LOG
+  local line
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$2" | tail -n 1)
+  if [ -z "$line" ]; then
+    count 1 "$1: no result"
+    return
+  fi
+  passed=$((passed + $(printf '%s' "$line" | sed -E 's/^([0-9]+) passed.*/\1/')))
+  failed=$((failed + $(printf '%s' "$line" | sed -E 's/.* ([0-9]+) failed.*/\1/')))
+}
+
 sources() { git ls-files '*.cc' '*.h'; }
 
 step_format() {
@@ -63,6 +77,8 @@ step_lint() {
   count $? "includes"
   deploy/test/test_includes.py
   count $? "includes: its own tests"
+  tests/sim/mutations.sh --check
+  count $? "mutations: the place of each"
   git ls-files 'gateway/*.cc' 'protocols/*.cc' | grep -vE '_(test|fuzz)\.cc$' |
     xargs -P 2 -n 6 deploy/build/clang_tidy.sh
   count $? "clang-tidy"
@@ -72,6 +88,18 @@ step_lint() {
 }
 
 step_unit() { bazel_tests unit --config=opt //...; }
+
+# Puts mistakes into a copy of the tree, which the simulation must notice: three others each
+# day, or all.
+step_mutation_sample() { mutations_run --sample; }
+step_mutations() { mutations_run; }
+
+mutations_run() {  # mutations_run ARGUMENT...
+  local log=$log_folder/mutations
+  tests/sim/mutations.sh "$@" 2>&1 | tee "$log"
+  take_result mutations "$log"
+}
+
 step_asan() { bazel_tests asan --config=asan //protocols/... //gateway/... //tests/sim/...; }
 step_tsan() { bazel_tests tsan --config=tsan //gateway/...; }
 # Runs each fuzz target from its corpus for a few seconds, and prints its findings.
@@ -96,16 +124,10 @@ step_fuzz() {
 }
 
 e2e_run() {  # e2e_run NAME FILE...: runs these files, or all
-  local log=$log_folder/e2e line name=$1
+  local log=$log_folder/e2e name=$1
   shift
   tests/e2e/run.py "$@" 2>&1 | tee "$log"
-  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
-  if [ -z "$line" ]; then
-    count 1 "$name: no result"
-    return
-  fi
-  passed=$((passed + $(printf '%s' "$line" | sed -E 's/^([0-9]+) passed.*/\1/')))
-  failed=$((failed + $(printf '%s' "$line" | sed -E 's/.* ([0-9]+) failed.*/\1/')))
+  take_result "$name" "$log"
 }
 
 build_gateway() {
@@ -144,7 +166,7 @@ step_demo() {
 }
 
 deploy/setup/setup.sh test || { printf '0 passed, 1 failed\n'; exit 1; }
-[ $# -gt 0 ] || set -- format needs lint unit asan tsan fuzz e2e bench demo
+[ $# -gt 0 ] || set -- format needs lint unit mutation_sample asan tsan fuzz e2e bench demo
 for step in "$@"; do
   headline "$step"
   "step_$step"

@@ -1,84 +1,167 @@
 #!/usr/bin/env bash
-# Checks that the simulation detects bugs: puts one mistake at a time into a copy of the
-# tree, builds the simulation there and expects it to fail. Needs a tree that
+# Checks that the tests of this folder detect bugs: puts one mistake at a time into a copy
+# of the tree, builds a test there and expects it to fail. Needs a tree that
 # deploy/setup/setup.sh has set up.
 #
 #   tests/sim/mutations.sh [NAME...]     default: all
+#   tests/sim/mutations.sh --sample      three of them, others each day
+#   tests/sim/mutations.sh --check       builds nothing: is the place of each still there, once?
 #   SIM_SEEDS=n                          seeds a mutation may need (default 300)
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/starling-mutations.XXXXXX")
 seeds=${SIM_SEEDS:-300}
 passed=0
 failed=0
 
-# name | file | Perl that puts the mistake in
+# name | test that must notice | file | Perl that puts the mistake in. A mistake that takes
+# more than one change has a line for each.
 readonly MUTATIONS=(
-  'missing_wipe|gateway/session/upgrade.cc|s/DropInput\(ctx, session\.down\);//; s/!Input\(ctx, session\.down\)\.empty\(\) \|\|//'
-  'leaked_buffer|gateway/session/common.cc|s/if \(ChunkSize\(leg\) == 0\) \KReturnChunk\(ctx, leg\);/leg.chunk = kNoBuffer;/'
-  'lost_half_close|gateway/session/relay.cc|s/  ArmShutdown\(ctx, session, leg\);/  leg.write_ended = true;/'
-  'wrong_generation|gateway/session/common.cc|s/op, session\.slot, session\.generation\K\}/ + (op == Op::kUpShutdown ? 1 : 0)}/'
-  'ignored_short_send|gateway/session/pump.cc|s/leg\.out\.begin \+= static_cast<uint32_t>\(n\);/leg.out.begin = leg.out.end;/'
+  # What came in plaintext survives into TLS.
+  'missing_wipe|simulation_test|gateway/session/stages/upgrading.cc|s{return \K!session\.client\.Input\(ctx\)\.empty\(\) \|\|}{}'
+  'missing_wipe|simulation_test|gateway/session/transition.cc|s{\n *session\.client\.DropInput\(ctx\);(?=\n *session\.dialogue->hold = true;)}{}'
+  'missing_wipe|simulation_test|gateway/session/transition.cc|s{session\.client\.flushed\(\)\K &&\s+session\.client\.in\.empty\(\)}{}'
+  # A receive buffer never goes back to the kernel.
+  'leaked_buffer|simulation_test|gateway/session/side.cc|s{if \(chunk_size\(\) == 0\) \KReturnChunk\(resources\);}{chunk = kNoBuffer;}'
+  # One side has ended its data: the gateway notes that it passed this on, and does not.
+  'lost_half_close|simulation_test|gateway/session/half_pipe.cc|s{if \(!by_close\) \Kto_\.EndData\(resources_, session\);}{(static_cast<void>(session), to_.outflow = Outflow::kEnded);}'
+  # A completion comes back for the next session of the slot.
+  'wrong_generation|simulation_test|gateway/session/side.cc|s{TagOf\(Op::kShutdown, \Ksession\)}{{session.slot, session.generation + 1})}'
+  # The gateway takes every send for a whole one.
+  'ignored_short_send|simulation_test|gateway/session/side.cc|s{out\.TakeFront\(static_cast<size_t>\(n\)\);}{out.begin = out.end;}'
+  # The plaintext link stays open while the client upgrades.
+  'link_left_open|simulation_test|gateway/session/transition.cc|s{CloseLink\(ctx, session\);(?=\n *return Upgrading)}{(void)ctx;}'
+  # The clock of a record goes on after the record is complete.
+  'record_clock_kept|deadline_test|gateway/session/side_tls.cc|s{std::min\(tls->record_at, now\) : \KkNever}{tls->record_at}'
+  # The gateway tells the server that the client is done, though the client was cut off.
+  'forged_close_notify|simulation_test|gateway/session/stages/relaying.cc|s{PassOnEnd\(session\.ref\(\), \KClientWhole\(session\)}{true}'
+  # A handshake that is over keeps its place among those in flight.
+  'place_kept|simulation_test|gateway/session/admission.cc|s{--ctx\.handshakes_in_flight;}{}'
+  # The gateway reads what came last before what came first.
+  'overtaking_receive|simulation_test|gateway/session/side.cc|s{RawInput\(SideResources& resources\) \{\n *if \(!in\.empty\(\)\K}{ && chunk == kNoBuffer}'
+  # The log forgets what the plaintext link carried when a fresh link follows it.
+  'forgotten_octets|simulation_test|gateway/session/side.cc|s{fresh\.octets_in = octets_in;}{}'
+  # The gateway closes with octets of the client unread, which resets the connection.
+  'skipped_linger|deadline_test|gateway/session/stages/ending.cc|s{client\.has\(kOpShutdown\) \? Stay\(\) : \KEnter\(StageId::kLingering\)}{EndNow(session.reason)}'
 )
+
+names() { printf '%s\n' "${MUTATIONS[@]}" | cut -d'|' -f1 | uniq; }
+
+# The lines of one mutation.
+lines_of() {
+  local mutation
+  for mutation in "${MUTATIONS[@]}"; do
+    if [ "${mutation%%|*}" = "$1" ]; then printf '%s\n' "$mutation"; fi
+  done
+}
+
+# Three in turn, by the day of the year.
+sample() {
+  local all first i
+  mapfile -t all < <(names)
+  first=$((10#$(date +%j) * 3))
+  for i in 0 1 2; do printf '%s\n' "${all[(first + i) % ${#all[@]}]}"; done
+}
+
+fail() {
+  printf 'FAILED  %s: %s\n' "$1" "$2"
+  failed=$((failed + 1))
+}
+
+# A change must have exactly one place. The first of a mutation must not hide the next.
+check() {
+  local name mutation file code found bad
+  while read -r name; do
+    bad=
+    while IFS='|' read -r _ _ file code; do
+      found=$(perl -0777 -ne "\$n = (${code}g) || 0; print \$n" "$top/$file") || found='no'
+      [ "$found" = 1 ] || bad="$found places in $file, expected 1"
+    done < <(lines_of "$name")
+    if [ -n "$bad" ]; then fail "$name" "$bad"; else passed=$((passed + 1)); fi
+  done < <(names)
+}
 
 cleanup() {
   bazel --output_base="$work/base" shutdown >/dev/null 2>&1 || true
   chmod -R u+w "$work" && rm -rf "$work"
 }
-trap cleanup EXIT
 
-wanted() {
-  local name=$1
-  shift
-  [ $# = 0 ] && return 0
-  local one
-  for one in "$@"; do [ "$one" = "$name" ] && return 0; done
-  return 1
+copy_tree() {
+  mkdir "$work/tree"
+  (cd "$top" && tar -c --exclude=./.git --exclude=./.deps --exclude='./bazel-*' .) |
+    tar -x -C "$work/tree"
+  ln -s "$top/.deps" "$work/tree/.deps"
 }
 
-build() {
-  (cd "$work/tree" && bazel --output_base="$work/base" build --config=opt \
-    //tests/sim:simulation_test) >"$work/build.log" 2>&1
+build() {  # build TEST...
+  (cd "$work/tree" && bazel --output_base="$work/base" build --config=opt "${@/#///tests/sim:}") \
+    >"$work/build.log" 2>&1 </dev/null
 }
 
-simulate() {
-  (cd "$work/tree" && SIM_SEEDS=$seeds timeout 900 \
-    bazel-bin/tests/sim/simulation_test) >"$work/run.log" 2>&1
+# The braces: nobody wants to read from bash that a test was aborted.
+run() {  # run TEST SEEDS
+  {
+    (cd "$work/tree" && SIM_SEEDS=$2 timeout 900 "bazel-bin/tests/sim/$1") >"$work/run.log" 2>&1 </dev/null
+  } 2>/dev/null
 }
 
-# Inserts the mistake, checks whether the simulation detects it, and removes it.
+# What the test says: what happened in a seed, or else an assertion or the first failure.
+finding() {
+  local text
+  text=$(grep -m1 -A1 '^seed ' "$work/run.log") || text=$(grep -m1 'Assertion' "$work/run.log") ||
+    text=$(grep -m1 -A1 ': Failure$' "$work/run.log") || text='ended without a word'
+  tr -s ' \n' ' ' <<<"$text"
+}
+
+# Puts the mistake in, expects its test to fail, and takes the mistake out.
 try() {
-  local name=$1 file=$work/tree/$2
-  cp "$file" "$work/original"
-  perl -0pi -e "$3" "$file"
-  if cmp -s "$file" "$work/original"; then
-    printf 'FAILED  %s: its place was not found in %s\n' "$name" "$2"
-    failed=$((failed + 1))
-  elif ! build; then
-    printf 'FAILED  %s: does not build\n' "$name"
+  local name=$1 began=$SECONDS lines line test file code
+  mapfile -t lines < <(lines_of "$name")
+  for line in "${lines[@]}"; do
+    IFS='|' read -r _ test file code <<<"$line"
+    perl -0777 -pi -e "$code" "$work/tree/$file"
+  done
+  if ! build "$test"; then
+    fail "$name" 'does not build'
     tail -20 "$work/build.log"
-    failed=$((failed + 1))
-  elif simulate; then
-    printf 'FAILED  %s: %s seeds did not notice it\n' "$name" "$seeds"
-    failed=$((failed + 1))
+  elif run "$test" "$seeds"; then
+    fail "$name" "$test did not notice it (with $seeds seeds, where it has any)"
   else
-    printf 'caught  %s: %s\n' "$name" "$(grep -m1 -A1 '^seed ' "$work/run.log" | tr -s ' \n' ' ')"
+    printf 'caught  %s by %s in %s s: %s\n' "$name" "$test" $((SECONDS - began)) "$(finding)"
     passed=$((passed + 1))
   fi
-  cp "$work/original" "$file"
+  for line in "${lines[@]}"; do
+    IFS='|' read -r _ _ file _ <<<"$line"
+    cp "$top/$file" "$work/tree/$file"
+  done
 }
 
-mkdir "$work/tree"
-(cd "$top" && tar -c --exclude=./.git --exclude=./.deps --exclude='./bazel-*' .) |
-  tar -x -C "$work/tree"
-ln -s "$top/.deps" "$work/tree/.deps"
+try_all() {
+  local name test
+  printf 'trying %s\n' "$*"
+  copy_tree
+  while read -r test; do
+    build "$test" || { tail -20 "$work/build.log"; exit 1; }
+    run "$test" 20 || { tail -20 "$work/run.log"; fail 'no mistake' "$test fails"; return; }
+  done < <(for name in "$@"; do lines_of "$name"; done | cut -d'|' -f2 | sort -u)
+  printf 'built in %s s\n' "$SECONDS"
+  for name in "$@"; do try "$name"; done
+}
 
-build || { tail -20 "$work/build.log"; exit 1; }
-simulate || { printf 'the simulation fails without any mutation:\n'; tail -20 "$work/run.log"; exit 1; }
-for mutation in "${MUTATIONS[@]}"; do
-  IFS='|' read -r name file code <<<"$mutation"
-  if wanted "$name" "$@"; then try "$name" "$file" "$code"; fi
-done
+wanted=()
+case ${1:-} in
+  --check) ;;
+  --sample) mapfile -t wanted < <(sample) ;;
+  '') mapfile -t wanted < <(names) ;;
+  *) wanted=("$@") ;;
+esac
+for name in "${wanted[@]}"; do [ -n "$(lines_of "$name")" ] || fail "$name" 'no such mutation'; done
+check
+if [ ${#wanted[@]} -gt 0 ] && [ "$failed" = 0 ]; then
+  passed=0
+  work=$(mktemp -d "${TMPDIR:-/tmp}/starling-mutations.XXXXXX")
+  trap cleanup EXIT
+  try_all "${wanted[@]}"
+fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]
