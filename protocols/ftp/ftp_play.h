@@ -16,8 +16,14 @@ class FtpPlay final : public SessionPlay {
   explicit FtpPlay(const DialogueOptions& options, size_t piece = std::string::npos)
       : SessionPlay(CreateFtp, options, piece), user_(FtpDataChannels(negotiator())) {}
 
+  void EnterTls(const Endpoint* client = nullptr) {
+    inside_ = true;
+    SessionPlay::EnterTls(client);
+  }
+
+  // Nothing comes of it before TLS, where no channel can have been asked for.
   void DataIsOver(DataOutcome outcome) {
-    if (over()) return;
+    if (over() || !inside_) return;
     Call([&](Output& out) { return user_->OnData({.outcome = outcome}, out); });
     Run();
   }
@@ -41,6 +47,7 @@ class FtpPlay final : public SessionPlay {
   DataChannelUser* user_;
   const Endpoint* listen_at_ = nullptr;
   std::string asked_;
+  bool inside_ = false;
 };
 
 }  // namespace starling
