@@ -384,7 +384,6 @@ TEST(Imap, NothingOfABackendPassesBeforeTls) {
   DialogueDriver driver(CreateImap, options);
   driver.Event(EventKind::kStart);
   driver.TakeToClient();
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
   driver.Backend("* PREAUTH\r\n* 1 FETCH\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
