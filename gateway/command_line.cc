@@ -1,48 +1,75 @@
 #include "gateway/command_line.h"
 
-#include <optional>
+#include <getopt.h>
+
+#include <iterator>
 #include <string_view>
+#include <vector>
 
 namespace starling {
 namespace {
 
 using Mode = CommandLine::Mode;
 
-std::optional<Mode> ModeOf(char letter) {
-  switch (letter) {
+// Beyond all characters: --sample has no letter.
+constexpr int kSampleOption = 256;
+
+constexpr option kOptions[] = {{"config", required_argument, nullptr, 'c'},
+                               {"check", no_argument, nullptr, 't'},
+                               {"print", no_argument, nullptr, 'T'},
+                               {"sample", no_argument, nullptr, kSampleOption},
+                               {"version", no_argument, nullptr, 'V'},
+                               {"help", no_argument, nullptr, 'h'},
+                               {nullptr, 0, nullptr, 0}};
+
+// '-': words that are no options are reported in their place. ':': so is a missing argument.
+constexpr char kLetters[] = "-:c:tTVh";
+
+Mode ModeOf(int found) {
+  switch (found) {
     case 't':
       return Mode::kCheck;
     case 'T':
       return Mode::kPrint;
     case 'V':
       return Mode::kVersion;
-    case 'h':
-      return Mode::kHelp;
+    case kSampleOption:
+      return Mode::kSample;
     default:
-      return std::nullopt;
+      return Mode::kHelp;
   }
 }
 
-std::optional<Mode> ModeOf(std::string_view word) {
-  if (word == "--help") return Mode::kHelp;
-  if (word == "--sample") return Mode::kSample;
-  return std::nullopt;
+// "-t, --check", as an error names an option.
+std::string NameOf(int found) {
+  for (const option& row : kOptions) {
+    if (row.name == nullptr || row.val != found) continue;
+    const std::string word = std::string("--") + row.name;
+    return found == kSampleOption ? word
+                                  : std::string("-") + static_cast<char>(found) + ", " + word;
+  }
+  return "";
 }
 
 class Parser {
  public:
-  Parser(int argc, const char* const* argv) : argc_(argc), argv_(argv) {}
+  Parser(int argc, const char* const* argv) : words_(argv, argv + argc) {
+    for (std::string& word : words_) argv_.push_back(word.data());
+    argv_.push_back(nullptr);
+  }
 
   CommandLine Parse() {
-    for (next_ = 1; next_ < argc_ && line_.mode != Mode::kError;) {
-      const std::string_view word = argv_[next_++];
-      if (word.starts_with("--")) {
-        TakeMode(ModeOf(word), word);
-      } else if (word.size() > 1 && word[0] == '-') {
-        TakeLetters(word.substr(1));
-      } else {
-        Fail("\"" + std::string(word) + "\" is not an option; a file is named by -c");
-      }
+    optind = 0;  // begins anew
+    opterr = 0;  // errors are ours
+    while (line_.mode != Mode::kError) {
+      const int before = optind == 0 ? 1 : optind;
+      const int argc = static_cast<int>(words_.size());
+      const int found = getopt_long(argc, argv_.data(), kLetters, kOptions, nullptr);
+      if (found == -1) break;
+      Take(found, argv_[static_cast<size_t>(before)]);
+    }
+    if (line_.mode != Mode::kError && static_cast<size_t>(optind) < words_.size()) {
+      NotAnOption(argv_[static_cast<size_t>(optind)]);
     }
     return line_;
   }
@@ -50,46 +77,67 @@ class Parser {
  private:
   void Fail(const std::string& why) {
     line_.mode = Mode::kError;
-    line_.error = "starling: " + why + "; starling --help tells what there is\n";
+    line_.error = "starling: " + why + "; try 'starling --help'\n";
   }
 
-  void TakeMode(std::optional<Mode> mode, std::string_view word) {
-    if (!mode) {
-      Fail("unknown option " + std::string(word));
-    } else if (line_.mode != Mode::kRun && line_.mode != *mode) {
-      Fail(std::string(word) + " and another option each ask for a different thing");
-    } else {
-      line_.mode = *mode;
-    }
+  void NotAnOption(const std::string& word) {
+    Fail("\"" + word + "\" is not an option; name a configuration file with --config");
   }
 
-  // "t", "tc" with the file in the next word, "cFILE", "tcFILE".
-  void TakeLetters(std::string_view letters) {
-    while (!letters.empty() && line_.mode != Mode::kError) {
-      const char letter = letters.front();
-      letters.remove_prefix(1);
-      if (letter == 'c') {
-        TakeFile(letters);
+  // `word`: what holds the option.
+  void Take(int found, const std::string& word) {
+    switch (found) {
+      case 1:
+        NotAnOption(optarg);
         return;
-      }
-      TakeMode(ModeOf(letter), std::string("-") + letter);
+      case ':':
+        Fail("the option " + NameOf(optopt) + " needs the name of a file");
+        return;
+      case '?':
+        Unknown(word);
+        return;
+      case 'c':
+        TakeFile();
+        return;
+      default:
+        TakeMode(found);
     }
   }
 
-  void TakeFile(std::string_view rest) {
-    if (rest.empty() && next_ < argc_) rest = argv_[next_++];
-    if (rest.empty()) {
-      Fail("-c needs the name of a file");
+  void Unknown(const std::string& word) {
+    if (!word.starts_with("--")) {
+      Fail(std::string("unknown option -") + static_cast<char>(optopt));
+    } else if (optopt != 0) {
+      Fail("the option " + NameOf(optopt) + " takes no value");
+    } else {
+      Fail("unknown option " + word.substr(0, word.find('=')));
+    }
+  }
+
+  void TakeMode(int found) {
+    const Mode mode = ModeOf(found);
+    if (line_.mode != Mode::kRun && line_.mode != mode) {
+      Fail("the options " + NameOf(mode_option_) + " and " + NameOf(found) + " exclude each other");
+      return;
+    }
+    mode_option_ = found;
+    line_.mode = mode;
+  }
+
+  void TakeFile() {
+    const std::string_view file = optarg;
+    if (file.empty()) {
+      Fail("the option " + NameOf('c') + " needs the name of a file");
     } else if (have_file_) {
-      Fail("-c is given twice");
+      Fail("the option " + NameOf('c') + " is given twice");
     }
     have_file_ = true;
-    line_.file = rest;
+    line_.file = file;
   }
 
-  int argc_;
-  const char* const* argv_;
-  int next_ = 1;
+  std::vector<std::string> words_;
+  std::vector<char*> argv_;
+  int mode_option_ = 0;
   bool have_file_ = false;
   CommandLine line_;
 };
@@ -101,26 +149,29 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
 }
 
 std::string HelpText() {
-  return std::string(R"(Starling, a TLS gateway for mail.
+  return std::string(R"(Starling, a TLS gateway for mail and other protocols.
 
-  starling -c FILE      run, in the foreground
-  starling -t -c FILE   check the configuration, and warn of what is legal but dangerous
-  starling -T -c FILE   print the effective configuration, defaults included
-  starling --sample     print a configuration with every option explained
-  starling -V           print the version, and what it is built with
-  starling -h, --help   print this
+Usage: starling [OPTION]...
+Without -t, -T, --sample, -V or -h, run the gateway in the foreground.
 
-Without -c the file is )") +
-         kDefaultConfigFile + R"(.
+  -c, --config FILE   the configuration file (default: )") +
+         kDefaultConfigFile + R"()
+  -t, --check         check the configuration and the files that it names, and warn
+                      of settings that are allowed but dangerous
+  -T, --print         print the configuration in effect, defaults included
+      --sample        print a sample configuration that explains every option
+  -V, --version       print the version, the commit and how it was built
+  -h, --help          print this text
 
-Signals: TERM and INT drain and exit, a second one stops at once.
+Signals: TERM or INT drains the gateway and ends it; a second one ends it at once.
+HUP reloads the configuration.
 
 Exit codes:
-  0  ended as asked to
-  1  the command line is not understood
-  2  bad configuration: the file, a certificate or a key
-  3  an address cannot be listened on
-  4  io_uring is not available; what forbids it is said
+  0  success: the gateway was asked to end, or the check found no error
+  1  wrong option on the command line
+  2  error in the configuration, or in a certificate or key that it names
+  3  an address cannot be bound
+  4  io_uring is not available; the message says why
   5  any other failure at start
 )";
 }

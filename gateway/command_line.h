@@ -1,4 +1,4 @@
-// The command line and the exit codes: pure, so that both can be tested.
+// The command line and the exit codes, without side effects, so that tests can try them.
 //
 // Not for: doing what is asked (main.cc).
 #pragma once
@@ -11,20 +11,20 @@ inline constexpr char kDefaultConfigFile[] = "/etc/starling/starling.yaml";
 
 // An interface of the program, documented in HelpText().
 enum class ExitCode : int {
-  kOk = 0,             // ended as asked to
-  kCommandLine = 1,    // arguments that are not understood
-  kConfiguration = 2,  // the file, a certificate or a key is not good
-  kBind = 3,           // an address cannot be listened on
-  kIoUring = 4,        // the kernel does not let io_uring be used
+  kOk = 0,             // asked to end, or the check found no error
+  kCommandLine = 1,    // a wrong option
+  kConfiguration = 2,  // an error in the file, a certificate or a key
+  kBind = 3,           // an address cannot be bound
+  kIoUring = 4,        // the kernel does not allow io_uring
   kOther = 5,          // any other failure at start
 };
 
 struct CommandLine {
   enum class Mode {
-    kRun,      // -c FILE
-    kCheck,    // -t
-    kPrint,    // -T
-    kVersion,  // -V
+    kRun,      // only -c, --config, or nothing
+    kCheck,    // -t, --check
+    kPrint,    // -T, --print
+    kVersion,  // -V, --version
     kSample,   // --sample
     kHelp,     // -h, --help
     kError,    // `error` says what is wrong, and ends its line
@@ -35,7 +35,8 @@ struct CommandLine {
   std::string error;
 };
 
-// As main() gets them; argv[0] is the program's name.
+// As main() gets them; argv[0] is the program's name. For one thread at a time: getopt_long
+// keeps its place in global variables.
 CommandLine ParseCommandLine(int argc, const char* const* argv);
 
 std::string HelpText();

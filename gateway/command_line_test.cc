@@ -38,6 +38,15 @@ TEST(CommandLine, UnderstandsWhatIsDocumented) {
       {{"-h"}, Mode::kHelp, kDefaultConfigFile},
       {{"--help"}, Mode::kHelp, kDefaultConfigFile},
       {{"--sample"}, Mode::kSample, kDefaultConfigFile},
+      {{"--config", "a.yaml"}, Mode::kRun, "a.yaml"},
+      {{"--config=a.yaml"}, Mode::kRun, "a.yaml"},
+      {{"--check", "--config=a.yaml"}, Mode::kCheck, "a.yaml"},
+      {{"--config", "a.yaml", "--check"}, Mode::kCheck, "a.yaml"},
+      {{"--check", "-t"}, Mode::kCheck, kDefaultConfigFile},
+      {{"--print", "-ca.yaml"}, Mode::kPrint, "a.yaml"},
+      {{"--version"}, Mode::kVersion, kDefaultConfigFile},
+      {{"--vers"}, Mode::kVersion, kDefaultConfigFile},
+      {{"-t", "--"}, Mode::kCheck, kDefaultConfigFile},
   };
   for (const Good& row : table) {
     const CommandLine line = Parse(row.words);
@@ -58,27 +67,39 @@ TEST(CommandLine, SaysWhatItDoesNotUnderstand) {
       {{"-x"}, "unknown option -x"},
       {{"-tx"}, "unknown option -x"},
       {{"--smaple"}, "unknown option --smaple"},
-      {{"--"}, "unknown option --"},
-      {{"-c"}, "-c needs the name of a file"},
-      {{"-c", ""}, "-c needs the name of a file"},
-      {{"-c", "a", "-c", "b"}, "-c is given twice"},
-      {{"a.yaml"}, "\"a.yaml\" is not an option"},
+      {{"--smaple=x"}, "unknown option --smaple;"},
+      {{"-t", "--cheek", "-T"}, "unknown option --cheek;"},
+      {{"--c"}, "unknown option --c;"},
+      {{"-c"}, "the option -c, --config needs the name of a file"},
+      {{"-tc"}, "the option -c, --config needs the name of a file"},
+      {{"-c", ""}, "the option -c, --config needs the name of a file"},
+      {{"--config"}, "the option -c, --config needs the name of a file"},
+      {{"--config="}, "the option -c, --config needs the name of a file"},
+      {{"--check=yes"}, "the option -t, --check takes no value"},
+      {{"--sample=x"}, "the option --sample takes no value"},
+      {{"-c", "a", "-c", "b"}, "the option -c, --config is given twice"},
+      {{"-c", "a", "--config=b"}, "the option -c, --config is given twice"},
+      {{"a.yaml"}, "\"a.yaml\" is not an option; name a configuration file with --config"},
+      {{"-t", "a.yaml", "-T"}, "\"a.yaml\" is not an option"},
+      {{"--", "a.yaml"}, "\"a.yaml\" is not an option"},
+      {{"--", "-t"}, "\"-t\" is not an option"},
       {{"-"}, "\"-\" is not an option"},
       {{""}, "\"\" is not an option"},
-      {{"-t", "-T"}, "-T and another option each ask for a different thing"},
-      {{"-V", "--sample"}, "--sample and another option each ask for a different thing"},
+      {{"-t", "-T"}, "the options -t, --check and -T, --print exclude each other"},
+      {{"-V", "--sample"}, "the options -V, --version and --sample exclude each other"},
   };
   for (const Bad& row : table) {
     const CommandLine line = Parse(row.words);
     EXPECT_EQ(line.mode, Mode::kError) << row.error;
     EXPECT_EQ(line.error.find("starling: " + row.error), 0u) << line.error;
-    EXPECT_EQ(line.error.back(), '\n');
+    EXPECT_TRUE(line.error.ends_with("; try 'starling --help'\n")) << line.error;
   }
 }
 
 TEST(CommandLine, HelpNamesEveryOptionAndExitCode) {
   const std::string help = HelpText();
-  for (const char* word : {"-c FILE", "-t", "-T", "-V", "--sample", "--help", kDefaultConfigFile}) {
+  for (const char* word : {"-c, --config FILE", "-t, --check", "-T, --print", "--sample",
+                           "-V, --version", "-h, --help", kDefaultConfigFile}) {
     EXPECT_NE(help.find(word), std::string::npos) << word;
   }
   for (const ExitCode code : {ExitCode::kOk, ExitCode::kCommandLine, ExitCode::kConfiguration,
