@@ -18,9 +18,9 @@ namespace {
 using Clock = Probing::Clock;
 
 // The prober's own state of a server.
-struct Patient {
+struct ProbedServer {
   Server* server = nullptr;
-  bool announced = true;      // the latest state that Announce reported
+  bool reported_up = true;    // the latest state that ReportChange reported
   bool judged = false;        // the running probe's result is stored
   Clock::time_point started;  // the latest probe; the epoch before the first
   Clock::time_point due;      // the next probe
@@ -60,16 +60,16 @@ struct Prober::Impl {
   ~Impl();
 
   void Run();
-  void Begin(Patient& patient, Clock::time_point now);
-  void Conclude(Patient& patient, Clock::time_point now);
-  void Announce(Patient& patient, Clock::time_point now);
+  void Begin(ProbedServer& target, Clock::time_point now);
+  void Conclude(ProbedServer& target, Clock::time_point now);
+  void ReportChange(ProbedServer& target, Clock::time_point now);
   // Starts the due probes. Returns when there is something to do next.
   Clock::time_point StartDue(Clock::time_point now);
 
   Backends& backends;
   const Options options;
   const int stop_fd;
-  std::vector<Patient> patients;
+  std::vector<ProbedServer> probed_servers;
   size_t running = 0;
   std::thread thread;
 };
@@ -78,10 +78,10 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
     : backends(backends_in),
       options(std::move(options_in)),
       stop_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      patients(backends.server_count()) {
-  for (ServerId id = 0; id < patients.size(); ++id) {
-    patients[id].server = &backends.server(id);
-    patients[id].announced = patients[id].server->up.load(std::memory_order_relaxed);
+      probed_servers(backends.server_count()) {
+  for (ServerId id = 0; id < probed_servers.size(); ++id) {
+    probed_servers[id].server = &backends.server(id);
+    probed_servers[id].reported_up = probed_servers[id].server->up.load(std::memory_order_relaxed);
   }
 }
 
@@ -93,60 +93,60 @@ Prober::Impl::~Impl() {
   if (stop_fd >= 0) close(stop_fd);
 }
 
-void Prober::Impl::Begin(Patient& patient, Clock::time_point now) {
-  const uint32_t backend = patient.server->backend;
-  patient.started = now;
-  patient.judged = false;
-  patient.probing =
-      std::make_unique<Probing>(*patient.server, backends.config(backend), options.plans[backend],
+void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
+  const uint32_t backend = target.server->backend;
+  target.started = now;
+  target.judged = false;
+  target.probing =
+      std::make_unique<Probing>(*target.server, backends.config(backend), options.plans[backend],
                                 now, now + std::chrono::milliseconds(options.timeout_ms));
   ++running;
 }
 
-void Prober::Impl::Conclude(Patient& patient, Clock::time_point now) {
-  const Probing& probing = *patient.probing;
+void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
+  const Probing& probing = *target.probing;
   // Only once, because a worker may report something newer while the probe says goodbye.
-  if (probing.up() && !patient.judged) {
-    patient.judged = true;
-    patient.server->up.store(*probing.up(), std::memory_order_relaxed);
+  if (probing.up() && !target.judged) {
+    target.judged = true;
+    target.server->up.store(*probing.up(), std::memory_order_relaxed);
     if (probing.capabilities()) {
-      patient.server->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
+      target.server->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
     }
   }
   if (!probing.over()) return;
   // Reads the current state: since the result, a worker may have found the server down.
-  const bool up = patient.server->up.load(std::memory_order_relaxed);
-  patient.due = now + std::chrono::milliseconds(up ? options.interval_ms : options.retry_ms);
-  patient.probing.reset();
+  const bool up = target.server->up.load(std::memory_order_relaxed);
+  target.due = now + std::chrono::milliseconds(up ? options.interval_ms : options.retry_ms);
+  target.probing.reset();
   --running;
 }
 
 // Reports a change that a probe or a worker has made. The prober soon probes a server
 // that a worker found down, but not more often than other servers that are down.
-void Prober::Impl::Announce(Patient& patient, Clock::time_point now) {
-  const bool up = patient.server->up.load(std::memory_order_relaxed);
-  if (up == patient.announced) return;
-  patient.announced = up;
+void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
+  const bool up = target.server->up.load(std::memory_order_relaxed);
+  if (up == target.reported_up) return;
+  target.reported_up = up;
   if (!up) {
     const auto retry = std::chrono::milliseconds(options.retry_ms);
-    patient.due = std::min(patient.due, std::max(now, patient.started + retry));
+    target.due = std::min(target.due, std::max(now, target.started + retry));
   }
-  if (options.on_change) options.on_change(*patient.server, up);
+  if (options.on_change) options.on_change(*target.server, up);
 }
 
 Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
   Clock::time_point next = Clock::time_point::max();
-  for (Patient& patient : patients) {
-    if (patient.probing == nullptr && patient.due <= now && running < options.parallel) {
-      Begin(patient, now);
+  for (ProbedServer& target : probed_servers) {
+    if (target.probing == nullptr && target.due <= now && running < options.parallel) {
+      Begin(target, now);
     }
     // A connect may have failed at once; then the probe is over before poll.
-    if (patient.probing != nullptr) Conclude(patient, now);
-    Announce(patient, now);
-    if (patient.probing != nullptr) {
-      next = std::min(next, patient.probing->wake_at());
+    if (target.probing != nullptr) Conclude(target, now);
+    ReportChange(target, now);
+    if (target.probing != nullptr) {
+      next = std::min(next, target.probing->wake_at());
     } else if (running < options.parallel) {
-      next = std::min(next, patient.due);
+      next = std::min(next, target.due);
     }
   }
   return next;
@@ -154,16 +154,16 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
 
 void Prober::Impl::Run() {
   std::vector<pollfd> polled;
-  std::vector<Patient*> probed;
+  std::vector<ProbedServer*> asked;
   while (true) {
     const Clock::time_point start = Clock::now();
     const Clock::time_point next = StartDue(start);
     polled.assign({{stop_fd, POLLIN, 0}, {backends.wake_fd(), POLLIN, 0}});
-    probed.clear();
-    for (Patient& patient : patients) {
-      if (patient.probing == nullptr) continue;
-      polled.push_back({patient.probing->fd(), patient.probing->events(), 0});
-      probed.push_back(&patient);
+    asked.clear();
+    for (ProbedServer& target : probed_servers) {
+      if (target.probing == nullptr) continue;
+      polled.push_back({target.probing->fd(), target.probing->events(), 0});
+      asked.push_back(&target);
     }
     int timeout = -1;
     if (next != Clock::time_point::max()) {
@@ -177,9 +177,9 @@ void Prober::Impl::Run() {
       eventfd_read(backends.wake_fd(), &count);
     }
     const Clock::time_point now = Clock::now();
-    for (size_t i = 0; i < probed.size(); ++i) {
+    for (size_t i = 0; i < asked.size(); ++i) {
       const short revents = polled[i + 2].revents;
-      Probing& probing = *probed[i]->probing;
+      Probing& probing = *asked[i]->probing;
       if (revents != 0 || now >= probing.wake_at()) probing.Turn(revents, now);
     }
   }
