@@ -61,9 +61,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = kMaxServers,
      .required = true,
-     .doc =
-         "Unix sockets or addresses and ports, taken in turn; when one cannot be reached the next "
-         "is tried.",
+     .doc = "Unix sockets, or addresses and ports, used in turn. If one cannot be reached, the "
+            "gateway tries the next.",
      .sample = "[\"unix:/var/spool/postfix/public/gw-mx\"]",
      .set = SetList<&BackendConfig::servers, ParseServer>,
      .get = GetList<&BackendConfig::servers>},
@@ -71,10 +70,10 @@ constexpr Option kRows[] = {
      .key = "proxy_protocol",
      .type = OptionType::kChoice,
      .choices = kVersions,
-     .doc =
-         "The PROXY header that tells the server who the client is; v2 also tells what TLS was "
-         "negotiated. Without it the server takes every client for a local one, which many trust. "
-         "The default is none because a server that expects no header takes it for a command.",
+     .doc = "The PROXY header that tells the server who the client is; v2 also tells which TLS "
+            "parameters were negotiated. Without it the server takes every client for a local one, "
+            "which many servers trust. The default is none because a server that expects no header "
+            "takes it for a command.",
      .sample = "v2",
      .set = SetNumber<&BackendConfig::proxy>,
      .get = GetNumber<&BackendConfig::proxy>},
@@ -92,10 +91,9 @@ constexpr Option kRows[] = {
     {.section = Section::kBackend,
      .key = "allow_plaintext_network",
      .type = OptionType::kFlag,
-     .doc = "Servers that are neither Unix sockets nor on loopback get what clients have "
-            "encrypted, in "
-            "plaintext over a network. Allow it only where the network is encrypted or guarded "
-            "itself.",
+     .doc = "The gateway sends decrypted data of clients to servers that are neither Unix sockets "
+            "nor on loopback, so it crosses a network in plaintext. Allow it only where the "
+            "network itself is encrypted or guarded.",
      .set = SetNumber<&BackendConfig::allow_plaintext_network>,
      .get = GetNumber<&BackendConfig::allow_plaintext_network>},
     {.section = Section::kBackend,
@@ -110,15 +108,15 @@ constexpr Option kRows[] = {
      .key = "verify",
      .type = OptionType::kChoice,
      .choices = kVerify,
-     .doc = "required: the server's certificate must be for `name` and from `ca`. none: anybody "
-            "may be the server; passwords go to who answers.",
+     .doc = "required: the server's certificate must name `name` and come from `ca`. none: anybody "
+            "can pose as the server, and passwords go to whoever answers.",
      .set = SetNumber<&BackendTls::verify>,
      .get = GetNumber<&BackendTls::verify>},
     {.section = Section::kBackendTls,
      .key = "ca",
      .type = OptionType::kText,
      .unit = "the name of a file or folder",
-     .doc = "The authorities that servers' certificates are from, PEM.",
+     .doc = "The authorities that issue the servers' certificates, PEM.",
      .sample = "/etc/starling/servers.pem",
      .default_text = SystemCas,
      .set = SetText<&BackendTls::ca, CheckPath>,

@@ -19,7 +19,9 @@ constexpr std::string_view kRingFeatures[] = {
 std::string DefaultHostname() { return "the system's host name"; }
 std::string DefaultWorkers() { return "auto"; }
 std::string DefaultRingFeatures() { return "auto"; }
-std::string NoUser() { return "none: stay who it is"; }
+std::string NoUser() { return "none: keep the current user"; }
+
+std::string NoGroup() { return "none: the user's own group"; }
 std::string NoMetrics() { return "none: no metrics listener"; }
 
 // `auto` leaves what the loader has put there.
@@ -71,8 +73,8 @@ constexpr Option kRows[] = {
      .key = "hostname",
      .type = OptionType::kText,
      .unit = "a host name",
-     .doc = "What greetings and refusals call this host; mail clients may compare it with the "
-            "certificate. A listener may have its own.",
+     .doc = "The name of this host in greetings and refusals. Some mail clients compare it with "
+            "the certificate. A listener may have its own.",
      .sample = "mail.example.org",
      .default_text = DefaultHostname,
      .set = SetText<&Config::hostname, CheckHostname>,
@@ -85,9 +87,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 256,
      .applies = Applies::kRestart,
-     .doc =
-         "Each worker is one thread with a ring, listening sockets and sessions of its own; auto "
-         "makes one for every CPU that the process may use.",
+     .doc = "Each worker is one thread with its own ring, listening sockets and sessions. auto "
+            "starts one for every CPU that the process may use.",
      .sample = "auto",
      .default_text = DefaultWorkers,
      .set = SetWorkers,
@@ -105,8 +106,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a user",
      .applies = Applies::kRestart,
-     .doc = "The user to change to after start; it must be able to read the keys, so that a reload "
-            "can read them too. The right to open ports below 1024 is kept.",
+     .doc = "The user to change to after the start. It must be able to read the keys, so that a "
+            "reload can read them too. The gateway keeps the right to open ports below 1024.",
      .sample = "starling",
      .off = true,
      .default_text = NoUser,
@@ -117,11 +118,11 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a group",
      .applies = Applies::kRestart,
-     .doc = "The group to change to; without it the user's own. Postfix's sockets below public/ "
-            "want the group postdrop.",
+     .doc = "The group to change to; by default the user's own. Postfix's sockets below public/ "
+            "need the group postdrop.",
      .sample = "starling",
      .off = true,
-     .default_text = NoUser,
+     .default_text = NoGroup,
      .set = SetText<&Config::group, CheckAccount>,
      .get = GetText<&Config::group>},
     {.section = Section::kTop,
@@ -131,9 +132,9 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 4,
      .applies = Applies::kRestart,
-     .doc =
-         "What of io_uring newer than Linux 6.1 may be used: auto takes what the kernel has, none "
-         "nothing, a list only what it names. For telling a kernel's fault from the gateway's.",
+     .doc = "Which features of io_uring newer than Linux 6.1 the gateway may use. auto: all that "
+            "the kernel has. none: none of them. A list: only those named. Use it to tell a fault "
+            "of the kernel from one of the gateway.",
      .default_text = DefaultRingFeatures,
      .set = SetRingFeatures,
      .get = GetRingFeatures},
@@ -149,7 +150,7 @@ constexpr Option kRows[] = {
      .max = kMaxListeners,
      .required = true,
      .child = Section::kListener,
-     .doc = "Where clients come in."},
+     .doc = "Where clients connect."},
     {.section = Section::kTop,
      .key = "backends",
      .type = OptionType::kSectionList,
@@ -167,22 +168,22 @@ constexpr Option kRows[] = {
      .key = "log",
      .type = OptionType::kSection,
      .child = Section::kLog,
-     .doc = "The log, on standard output: one line when a session is established and one at its "
-            "end."},
+     .doc = "The log, on standard output: by default one line when a session is established and "
+            "one when it ends."},
     {.section = Section::kTop,
      .key = "limits",
      .type = OptionType::kSection,
      .child = Section::kLimits,
-     .doc = "Everything has a limit. Deadlines count from a beginning and are not put off by "
-            "activity, except idle. Those that a listener may override say so."},
+     .doc = "Everything has a limit. Deadlines run from their start and activity does not extend "
+            "them, except for idle. A listener may override the limits that say so."},
 
     {.section = Section::kMetrics,
      .key = "bind",
      .type = OptionType::kText,
      .unit = "an IP address and port",
      .applies = Applies::kRestart,
-     .doc = "Address and port. What it tells is not secret, but of no use to clients: keep it on "
-            "loopback or in a management network.",
+     .doc = "Address and port. What the metrics show is not secret, but clients do not need it: "
+            "use loopback or a management network.",
      .sample = "127.0.0.1:9464",
      .default_text = NoMetrics,
      .set = SetMetricsBind,
@@ -199,8 +200,9 @@ constexpr Option kRows[] = {
      .key = "sessions",
      .type = OptionType::kChoice,
      .choices = kLogSessions,
-     .doc = "all: a line when a session is established and one at its end. ended: only the latter, "
-            "which says the same and more. none: neither; metrics count all the same.",
+     .doc = "all: one line when a session is established and one when it ends. ended: only the "
+            "latter, which has all of the former and more. none: no lines of sessions; metrics "
+            "count them all the same.",
      .set = SetNumber<&Config::log_sessions>,
      .get = GetNumber<&Config::log_sessions>},
 };

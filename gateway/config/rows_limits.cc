@@ -21,8 +21,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "Each takes a slot, two descriptors of the ring's own table and about 4 KiB when idle. "
-            "RLIMIT_NOFILE must allow a table of twice as many.",
+     .doc = "One session takes a slot, two descriptors of the ring's own table and about 4 KiB "
+            "when idle. RLIMIT_NOFILE must allow a table of twice as many.",
      .set = SetNumber<&GlobalLimits::sessions>,
      .get = GetNumber<&GlobalLimits::sessions>},
     {.section = Section::kLimits,
@@ -32,9 +32,9 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 100,
      .applies = Applies::kRestart,
-     .doc = "From so many sessions on, a worker gives no client more time before the relay than "
-            "pre_relay: it ends those that have had more and tells them why. So clients that take "
-            "their time, or pretend to, cannot fill the table.",
+     .doc = "While a worker has this many sessions, no client gets more time before the relay than "
+            "pre_relay. The worker ends the sessions that have had more and tells their clients "
+            "why. So slow clients, and those that pretend to be slow, cannot fill the table.",
      .set = SetNumber<&GlobalLimits::crowded_percent>,
      .get = GetNumber<&GlobalLimits::crowded_percent>},
     {.section = Section::kLimits,
@@ -44,8 +44,8 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 65'536,
      .applies = Applies::kRestart,
-     .doc = "Sessions beyond the limit that are accepted only to be told, in the protocol's own "
-            "words, to come again.",
+     .doc = "Sessions beyond the limit that the gateway accepts only to tell the client, in the "
+            "words of its protocol, to come again.",
      .set = SetNumber<&GlobalLimits::refusals>,
      .get = GetNumber<&GlobalLimits::refusals>},
     {.section = Section::kLimits,
@@ -56,8 +56,7 @@ constexpr Option kRows[] = {
      .max = 100'000,
      .applies = Applies::kRestart,
      .doc = "TLS objects in handshake, of about 20 KiB each. A client that stalls in its handshake "
-            "holds "
-            "one until the deadline, so there are as many as sessions.",
+            "holds one until the deadline, so the default is as many as sessions.",
      .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
      .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,
@@ -67,7 +66,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "Sessions that wait for one of those, without a TLS object; those beyond are closed.",
+     .doc = "Sessions that wait, without a TLS object, for one of those. The gateway closes "
+            "sessions beyond that.",
      .set = SetNumber<&GlobalLimits::handshake_queue>,
      .get = GetNumber<&GlobalLimits::handshake_queue>},
     {.section = Section::kLimits,
@@ -77,8 +77,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 64,
      .applies = Applies::kRestart,
-     .doc = "Private-key operations before the relays get their turn again: four of ECDSA take 0.1 "
-            "ms, four of RSA-2048 2 ms.",
+     .doc = "Private-key operations before a worker serves its relays again: four of ECDSA take "
+            "0.1 ms, four of RSA-2048 2 ms.",
      .set = SetNumber<&GlobalLimits::key_operations_per_turn>,
      .get = GetNumber<&GlobalLimits::key_operations_per_turn>},
     {.section = Section::kLimits,
@@ -88,8 +88,8 @@ constexpr Option kRows[] = {
      .min = 16,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "Blocks of 17,920 octets in which ciphertext and plaintext wait to be sent. Taken from "
-            "memory as they are needed.",
+     .doc = "Blocks of 17,920 octets in which ciphertext and plaintext wait to be sent. The "
+            "gateway allocates them when it needs them.",
      .set = SetNumber<&GlobalLimits::output_buffers>,
      .get = GetNumber<&GlobalLimits::output_buffers>},
     {.section = Section::kLimits,
@@ -99,8 +99,8 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 100'000,
      .applies = Applies::kRestart,
-     .doc = "The same of 36,864 octets, for relays that move much. Without one of them the small "
-            "ones do. Taken from memory as they are needed.",
+     .doc = "Blocks of 36,864 octets for relays that move much. Without a free one, a relay uses a "
+            "small block. The gateway allocates them when it needs them.",
      .set = SetNumber<&GlobalLimits::bulk_buffers>,
      .get = GetNumber<&GlobalLimits::bulk_buffers>},
     {.section = Section::kLimits,
@@ -134,8 +134,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 64,
      .applies = Applies::kRestart,
-     .doc = "Accepts that wait in the ring for each listening socket: so many connections are "
-            "taken at once.",
+     .doc = "How many accepts wait in the ring for each listening socket: this many connections "
+            "can be accepted at once.",
      .set = SetNumber<&GlobalLimits::armed_accepts>,
      .get = GetNumber<&GlobalLimits::armed_accepts>},
     {.section = Section::kLimits,
@@ -145,11 +145,10 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 16'384,
      .applies = Applies::kRestart,
-     .doc =
-         "Data channels of FTP that are waited for at once, between PASV or PORT and the "
-         "connection. One client has a quarter of them at most. Each has a session of the limit "
-         "above from then to its end. Places are kept only where a listener has such channels, so "
-         "the first one needs a restart.",
+     .doc = "Data channels of FTP that wait for their connection at once, after PASV or PORT. One "
+            "client may have a quarter of them. Each also takes one of the sessions above, until "
+            "it ends. A worker has room for them only if a listener for FTP was configured at the "
+            "start, so the first such listener needs a restart.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},
     {.section = Section::kLimits,
@@ -159,7 +158,7 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 65'535,
      .applies = Applies::kRestart,
-     .doc = "Connections that the kernel keeps for each listening socket; net.core.somaxconn "
+     .doc = "Connections that the kernel queues for each listening socket; net.core.somaxconn "
             "limits it too.",
      .set = SetNumber<&GlobalLimits::backlog>,
      .get = GetNumber<&GlobalLimits::backlog>},
@@ -170,8 +169,9 @@ constexpr Option kRows[] = {
      .max = 86'400,
      .scale = 1'000,
      .applies = Applies::kRestart,
-     .doc = "TCP keepalive towards clients, after so long without octets, in whole seconds; 0s: "
-            "off. Below the five minutes after which many NAT boxes forget.",
+     .doc =
+         "TCP keepalive towards clients after this long without octets, in whole seconds; 0s: off. "
+         "The default is below the five minutes after which many NAT boxes forget a connection.",
      .set = SetNumber<&GlobalLimits::keepalive_s>,
      .get = GetNumber<&GlobalLimits::keepalive_s>},
     {.section = Section::kLimits,
@@ -182,8 +182,8 @@ constexpr Option kRows[] = {
      .max = 1 << 20,
      .power_of_two = true,
      .applies = Applies::kRestart,
-     .doc = "Records that a worker may be ahead of the log; those beyond are dropped and counted, "
-            "since a worker never waits.",
+     .doc = "How many records a worker may be ahead of the log. The worker never waits: it drops "
+            "and counts records beyond that.",
      .set = SetNumber<&GlobalLimits::log_records>,
      .get = GetNumber<&GlobalLimits::log_records>},
     {.section = Section::kLimits,
@@ -192,7 +192,7 @@ constexpr Option kRows[] = {
      .unit = "certificates",
      .min = 1,
      .max = 1'000'000,
-     .doc = "Certificates of all listeners, those in folders included; each takes about 10 KiB.",
+     .doc = "Certificates of all listeners, those in folders included. Each takes about 10 KiB.",
      .set = SetNumber<&GlobalLimits::certificates>,
      .get = GetNumber<&GlobalLimits::certificates>},
     {.section = Section::kLimits,
@@ -202,9 +202,10 @@ constexpr Option kRows[] = {
      .max = 7 * 24 * 3'600,
      .scale = 1'000,
      .applies = Applies::kRestart,
-     .doc = "How long a session ticket key of the process's own encrypts; it decrypts once as "
-            "long. Who steals such a key can read what sessions under it recorded with TLS 1.2 "
-            "said, so it should not live long. Of a ticket_keys file, whoever fills it decides.",
+     .doc = "How long the process encrypts session tickets with one of its own keys; it decrypts "
+            "with that key for the same time again. Whoever steals such a key can read recorded "
+            "TLS 1.2 sessions that it encrypted, so it should not live long. If there is a "
+            "ticket_keys file, whoever writes the file decides.",
      .set = SetNumber<&GlobalLimits::ticket_key_period_s>,
      .get = GetNumber<&GlobalLimits::ticket_key_period_s>},
     {.section = Section::kLimits,
@@ -212,8 +213,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "How often files of certificates, keys and revocation lists are looked at where the "
-            "system gives no notice of changes, as on some network file systems.",
+     .doc = "How often the gateway looks at certificates, keys and revocation lists where the "
+            "system reports no changes, as on some network file systems.",
      .set = SetNumber<&GlobalLimits::file_check_ms>,
      .get = GetNumber<&GlobalLimits::file_check_ms>},
     {.section = Section::kLimits,
@@ -221,8 +222,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 0,
      .max = kHour,
-     .doc = "At TERM: how long clients are still accepted while /readyz says no, so that load "
-            "balancers look away first. They need a few of their probes' intervals.",
+     .doc = "After TERM, how long the gateway still accepts clients while /readyz already reports "
+            "that it is not ready. Load balancers need a few of their probe intervals to notice.",
      .set = SetNumber<&GlobalLimits::drain_delay_ms>,
      .get = GetNumber<&GlobalLimits::drain_delay_ms>},
     {.section = Section::kLimits,
@@ -230,7 +231,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 0,
      .max = 24 * kHour,
-     .doc = "At TERM: how long sessions may go on before they are ended, drain_delay included.",
+     .doc = "After TERM, how long sessions may go on before the gateway ends them, drain_delay "
+            "included.",
      .set = SetNumber<&GlobalLimits::drain_ms>,
      .get = GetNumber<&GlobalLimits::drain_ms>},
     {.section = Section::kLimits,
@@ -238,7 +240,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 1'000,
      .max = kHour,
-     .doc = "Between two looks at a server that is up.",
+     .doc = "Time between two health probes of a server that is up.",
      .set = SetNumber<&GlobalLimits::probe_interval_ms>,
      .get = GetNumber<&GlobalLimits::probe_interval_ms>},
     {.section = Section::kLimits,
@@ -246,8 +248,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "Between two looks at a server that is down; it is soon tried again, since nothing "
-            "else does it.",
+     .doc = "Time between two health probes of a server that is down. It is short because no "
+            "session tries such a server.",
      .set = SetNumber<&GlobalLimits::probe_retry_ms>,
      .get = GetNumber<&GlobalLimits::probe_retry_ms>},
     {.section = Section::kLimits,
@@ -255,7 +257,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = kShort,
      .max = kHour,
-     .doc = "For one such look.",
+     .doc = "Timeout of a single health probe.",
      .set = SetNumber<&GlobalLimits::probe_timeout_ms>,
      .get = GetNumber<&GlobalLimits::probe_timeout_ms>},
 };

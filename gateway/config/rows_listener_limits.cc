@@ -100,7 +100,7 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "The PROXY header of a load balancer, which is the first thing that it sends.",
+     .doc = "Timeout of a load balancer's PROXY header, the first thing that it sends.",
      .set = SetNumber<&ListenerLimits::proxy_header_ms>,
      .get = GetNumber<&ListenerLimits::proxy_header_ms>},
     {.section = Section::kLimits,
@@ -109,7 +109,7 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "From the first octet of TLS to the end of the handshake, waiting in the queue "
+     .doc = "From the first octet of TLS to the end of the handshake, the wait in the queue "
             "included. Enough for three lost packets on a bad line.",
      .set = SetNumber<&ListenerLimits::handshake_ms>,
      .get = GetNumber<&ListenerLimits::handshake_ms>},
@@ -119,7 +119,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Finding a server that accepts, all servers of the backend together.",
+     .doc =
+         "Time to find a server that accepts the connection, all servers of the backend together.",
      .set = SetNumber<&ListenerLimits::connect_ms>,
      .get = GetNumber<&ListenerLimits::connect_ms>},
     {.section = Section::kLimits,
@@ -128,8 +129,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc =
-         "The backend's greeting on the connection made after TLS; a busy Postfix takes its time.",
+     .doc = "Timeout of the backend's greeting on the connection that is made after TLS. A busy "
+            "Postfix takes its time.",
      .set = SetNumber<&ListenerLimits::greeting_ms>,
      .get = GetNumber<&ListenerLimits::greeting_ms>},
     {.section = Section::kLimits,
@@ -138,7 +139,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "The rest of a TLS record that has begun: it holds up to 16 KiB of memory meanwhile.",
+     .doc = "Timeout of the rest of a TLS record that has begun. Meanwhile it holds up to 16 KiB "
+            "of memory.",
      .set = SetNumber<&ListenerLimits::record_ms>,
      .get = GetNumber<&ListenerLimits::record_ms>},
     {.section = Section::kLimits,
@@ -164,9 +166,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = 24 * kHour,
      .in_listener = true,
-     .doc =
-         "A relay of which one direction has ended and in the other nothing moves. Enough for the "
-         "answer to a last command; a client that is gone without a word is not waited for longer.",
+     .doc = "How long a relay may be silent once one direction has ended. Enough for the answer to "
+            "a last command; after that the gateway no longer waits for a client that vanished.",
      .set = SetNumber<&ListenerLimits::half_close_ms>,
      .get = GetNumber<&ListenerLimits::half_close_ms>},
     {.section = Section::kLimits,
@@ -175,8 +176,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = 60'000,
      .in_listener = true,
-     .doc = "How long octets are read and dropped after a last word, so that the client can read "
-            "it before the connection is reset.",
+     .doc = "How long the gateway reads and discards octets after its last words. Otherwise a "
+            "reset could destroy them before the client reads them.",
      .set = SetNumber<&ListenerLimits::linger_ms>,
      .get = GetNumber<&ListenerLimits::linger_ms>},
     {.section = Section::kLimits,
@@ -185,7 +186,7 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 16 << 20,
      .in_listener = true,
-     .doc = "How many octets are read and dropped then.",
+     .doc = "How many octets the gateway reads and discards after its last words.",
      .set = SetNumber<&ListenerLimits::linger_bytes>,
      .get = GetNumber<&ListenerLimits::linger_bytes>},
     {.section = Section::kLimits,
