@@ -65,7 +65,7 @@ std::string OcspText(const CertificateInfo& info) {
   return "";
 }
 
-std::string PolicyText(const TlsOptions& options, bool cbc) {
+std::string PolicyText(const TlsOptions& options) {
   std::string text = options.min_version == MinVersion::kTls13 ? "TLS 1.3" : "TLS 1.2 and 1.3";
   const auto add = [&](std::string_view name, const std::vector<std::string>& words) {
     if (!words.empty()) {
@@ -73,18 +73,18 @@ std::string PolicyText(const TlsOptions& options, bool cbc) {
     }
   };
   add("ciphers", options.ciphers);
-  if (cbc) text += ", CBC ciphers";
+  if (options.cbc_ciphers) text += ", CBC ciphers";
   add("groups", options.groups);
   add("signatures", options.signature_algorithms);
   if (options.sni_strict) text += ", strict SNI";
   if (options.alpn_strict) text += ", strict ALPN";
   absl::StrAppend(&text, ", tickets by ",
                   options.ticket_keys.empty() ? "keys of its own" : options.ticket_keys);
-  if (options.client_certificate.mode != ClientCertificates::kNone) {
-    absl::StrAppend(
-        &text, ", client certificates ",
-        options.client_certificate.mode == ClientCertificates::kRequire ? "required" : "optional",
-        " of ", options.client_certificate.ca);
+  if (options.client_certificate.mode != ClientCertificateMode::kNone) {
+    absl::StrAppend(&text, ", client certificates ",
+                    options.client_certificate.mode == ClientCertificateMode::kRequire ? "required"
+                                                                                       : "optional",
+                    " of ", options.client_certificate.ca);
   }
   return text;
 }
@@ -134,7 +134,7 @@ std::string CheckReport(const Config& config, const TlsAssets& assets, int64_t n
   for (uint32_t policy = 0; policy < assets.policies.size(); ++policy) {
     const auto first = std::ranges::find(assets.policy_of, policy) - assets.policy_of.begin();
     const ListenerConfig& listener = config.listeners[static_cast<size_t>(first)];
-    absl::StrAppend(&out, PolicyText(listener.tls_options, listener.cbc_ciphers), "\n");
+    absl::StrAppend(&out, PolicyText(listener.tls_options), "\n");
     AppendListeners(out, config, assets, policy);
     AppendCertificates(out, assets.policies[policy], now);
     out += "\n";

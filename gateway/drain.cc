@@ -7,9 +7,8 @@ namespace starling {
 
 Drain::Drain(GatewayState& state)
     : state_(state), limits_(state.config->limits), begun_(MonotonicNow()) {
-  state.log->Say(Log::Level::kInfo, "draining",
-                 {{"delay_ms", std::to_string(limits_.drain_delay_ms)},
-                  {"deadline_ms", std::to_string(limits_.drain_ms)}});
+  state.Say(LogMessage::kDraining, {{"delay_ms", std::to_string(limits_.drain_delay_ms)},
+                                    {"deadline_ms", std::to_string(limits_.drain_ms)}});
 }
 
 void Drain::Step() {
@@ -18,23 +17,25 @@ void Drain::Step() {
     case Stage::kDelay: {
       if (now - begun_ < std::chrono::milliseconds(limits_.drain_delay_ms)) return;
       listener_drain_.emplace(
-          state_.groups,
-          ListenerDrain::Steps{
-              .accepted = [this] { return state_.Accepted(); },
-              .stop_accepting =
-                  [this] {
-                    for (const auto& worker : state_.workers) worker->StopAccepting();
-                  },
-              .stopped =
-                  [this] {
-                    return std::ranges::all_of(state_.workers, [](const auto& worker) {
-                      return worker->accepting_stopped();
-                    });
-                  },
-              .say =
-                  [this](const std::string& line) {
-                    state_.log->Say(Log::Level::kInfo, "handing over", {{"address", line}});
-                  }});
+          state_.groups, ListenerDrain::Steps{.accepted = [this] { return state_.Accepted(); },
+                                              .stop_accepting =
+                                                  [this] {
+                                                    for (const auto& worker : state_.workers)
+                                                      worker->StopAccepting();
+                                                  },
+                                              .stopped =
+                                                  [this] {
+                                                    return std::ranges::all_of(
+                                                        state_.workers, [](const auto& worker) {
+                                                          return worker->accepting_stopped();
+                                                        });
+                                                  },
+                                              .say =
+                                                  [this](const ListenerHandoff::Found& found) {
+                                                    state_.Say(LogMessage::kAddressClosing,
+                                                               {{"address", found.address},
+                                                                {"successor", found.successor}});
+                                                  }});
       stage_ = Stage::kListeners;
       return;
     }

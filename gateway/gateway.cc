@@ -15,18 +15,15 @@
 #include "gateway/drain.h"
 #include "gateway/gateway_state.h"
 #include "gateway/io/ring.h"
+#include "gateway/limits.h"
 #include "gateway/privileges.h"
 #include "gateway/reload.h"
 #include "gateway/secrets.h"
 #include "gateway/tls/version.h"
+#include "gateway/version.h"
 
 namespace starling {
 namespace {
-
-// Beyond the sockets at start, for those that a reload opens before the old ones are
-// closed. Each is an entry of the ring's table, so that there are not more.
-constexpr size_t kSpareSockets = 16;
-constexpr uint32_t kSpareAccepts = 32;
 
 // How often a drain is moved on.
 constexpr std::chrono::milliseconds kDrainStep{10};
@@ -128,7 +125,7 @@ absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings
 
 void Gateway::Impl::MakeLog() {
   Log::Options options;
-  options.style = config->log_format == LogFormat::kJson ? LogStyle::kJson : LogStyle::kLogfmt;
+  options.format = config->log_format;
   options.ring_capacity = config->limits.log_records;
   options.workers = config->workers;
   log = std::make_unique<Log>(std::move(options));
@@ -163,7 +160,7 @@ void Gateway::Impl::RunWorker(Worker& worker) {
     }
   } else {
     start_failed.store(true, std::memory_order_release);
-    Say(Log::Level::kError, "worker did not start", {{"error", std::string(status.message())}});
+    Say(LogMessage::kWorkerFailed, {{"error", std::string(status.message())}});
   }
   running.fetch_sub(1, std::memory_order_release);
 }
@@ -239,10 +236,9 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!status.ok()) return status;
   if (impl.http != nullptr) impl.http->Start();
   impl.reload = std::make_unique<Reload>(impl);
-  impl.Say(Log::Level::kInfo, "starling is ready",
-           {{"version", kVersion},
-            {"workers", absl::StrCat(impl.config->workers)},
-            {"ring_features", impl.workers[0]->ring().features().ToString()}});
+  impl.Say(LogMessage::kReady, {{"version", kVersion},
+                                {"workers", absl::StrCat(impl.config->workers)},
+                                {"ring_features", impl.workers[0]->ring().features().ToString()}});
   failure = StartFailure::kNone;
   return absl::OkStatus();
 }
@@ -252,7 +248,7 @@ void Gateway::AskReload() {
   if (impl.drain == nullptr) {
     impl.reload->Ask();
   } else {
-    impl.Say(Log::Level::kWarning, "no reload during a drain");
+    impl.Say(LogMessage::kReloadIgnored);
   }
 }
 
@@ -297,7 +293,7 @@ FileCheck CheckFiles(const Config& config) {
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);
   if (!assets.ok()) {
-    check.status = absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\nerror: "));
+    check.errors = std::move(assets.errors);
     return check;
   }
   // What the TLS library itself finds wrong with a policy.
@@ -307,8 +303,12 @@ FileCheck CheckFiles(const Config& config) {
                           .policies = assets.policies,
                           .policy_of = assets.policy_of,
                           .upstream = assets.upstream};
-  check.status = WorkerConfig::Make(snapshot).status();
-  check.report = CheckReport(config, assets, WallNow() / 1'000'000);
+  const absl::Status made = WorkerConfig::Make(snapshot).status();
+  if (made.ok()) {
+    check.report = CheckReport(config, assets, WallNow() / 1'000'000);
+  } else {
+    check.errors.emplace_back(made.message());
+  }
   return check;
 }
 

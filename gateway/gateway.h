@@ -15,8 +15,6 @@
 
 namespace starling {
 
-inline constexpr char kVersion[] = "0.1.0";
-
 // Which step failed; main makes an exit code of it.
 enum class StartFailure : uint8_t { kNone, kConfiguration, kBind, kRing, kOther };
 
@@ -51,17 +49,17 @@ class Gateway {
   std::unique_ptr<Impl> impl_;
 };
 
-// What is to be checked of the files that a configuration names, as the user who
-// calls: certificates, keys, ticket keys, authorities. All errors at once.
+// What `-t` finds in the files that a configuration names (certificates, keys, ticket keys,
+// authorities), as the user that calls it.
 struct FileCheck {
-  absl::Status status;
+  std::vector<std::string> errors;  // all of them, a line each
   std::vector<std::string> warnings;
   std::vector<std::string> notes;
-  std::string report;  // for people, if all is well
+  std::string report;  // for people; empty if there are errors
 };
 FileCheck CheckFiles(const Config& config);
 
-// "starling 0.1.0" and what it was built with, a line each.
+// "starling 0.1.0" and the libraries that it was built with, a line each.
 std::string VersionText();
 
 }  // namespace starling

@@ -115,11 +115,13 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
     certificates.push_back({info.file, info.names, info.not_after, info.ocsp_next_update});
   }
   exporter->SetCertificates(std::move(certificates));
-  for (const std::string& warning : assets.warnings) Say(Log::Level::kWarning, warning);
+  for (const std::string& warning : assets.warnings) {
+    Say(LogMessage::kConfigWarning, {{"warning", warning}});
+  }
   prober = std::make_unique<Prober>(
-      *config, *backends, [log = log.get()](const Server& server, bool up) {
-        log->Say(up ? Log::Level::kInfo : Log::Level::kWarning,
-                 up ? "server is up" : "server is down", {{"server", server.name}});
+      *config, *backends, [log = log.get(), of = config](const Server& server, bool up) {
+        log->Say(up ? LogMessage::kServerUp : LogMessage::kServerDown,
+                 {{"backend", of->backends[server.backend].name}, {"server", server.name}});
       });
   prober->Start();
 }

@@ -11,6 +11,7 @@
 
 #include "gateway/config/config.h"
 #include "gateway/log/log.h"
+#include "gateway/log/messages.h"
 #include "gateway/memory_trimmer.h"
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
@@ -37,9 +38,9 @@ struct GatewayState {
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
   void Activate(const ConfigSnapshot& snapshot, TlsAssets assets);
-  void Say(Log::Level level, const std::string& message,
+  void Say(LogMessage message,
            std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
-    log->Say(level, message, fields);
+    log->Say(message, fields);
   }
 
   std::shared_ptr<const Config> config;  // of new sessions

@@ -27,7 +27,7 @@ bool ListenerDrain::Quiet(MonoTime now) {
 bool ListenerDrain::Step(MonoTime now) {
   switch (stage_) {
     case Stage::kSteer:
-      for (const std::string& line : handoff_.Steer()) steps_.say(line);
+      for (const ListenerHandoff::Found& found : handoff_.Steer()) steps_.say(found);
       accepted_ = steps_.accepted();
       since_ = quiet_since_ = now;
       stage_ = Stage::kQuiet;

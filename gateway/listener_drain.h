@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "gateway/io/clock.h"
@@ -23,7 +22,7 @@ class ListenerDrain {
     std::function<uint64_t()> accepted;    // connections so far
     std::function<void()> stop_accepting;  // asks the workers
     std::function<bool()> stopped;         // they have
-    std::function<void(const std::string& line)> say;
+    std::function<void(const ListenerHandoff::Found& found)> say;
   };
 
   // `groups` outlive it, and are empty in the end.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/build_info.h"
 #include "gateway/command_line.h"
 #include "gateway/config/loader.h"
 #include "gateway/config/options.h"
@@ -75,7 +76,7 @@ void HandleSignals(int fd, Gateway& gateway, int& stops) {
 ExitCode Run(LoadResult loaded) {
   const int signals = BlockSignals();
   if (signals < 0) {
-    Print(stderr, "starling: cannot make a signalfd\n");
+    Print(stderr, "starling: cannot create a signalfd\n");
     return ExitCode::kOther;
   }
   Gateway gateway(std::make_shared<const Config>(std::move(loaded.config)));
@@ -101,20 +102,19 @@ ExitCode Run(LoadResult loaded) {
 ExitCode Check(const LoadResult& loaded) {
   // Keys must be readable for the user that the gateway becomes.
   absl::Status status = ChangeUser(loaded.config.user, loaded.config.group);
-  FileCheck check;
   if (status.ok()) status = Harden();  // it reads keys, too
+  FileCheck check;
   if (status.ok()) {
     check = CheckFiles(loaded.config);
-    status = check.status;
+  } else {
+    check.errors.emplace_back(status.message());
   }
   Print(stderr, loaded.WarningText());
   for (const std::string& note : check.notes) Print(stderr, "note: " + note + "\n");
   for (const std::string& warning : check.warnings) Print(stderr, "warning: " + warning + "\n");
-  if (!status.ok()) {
-    Print(stderr, "error: " + std::string(status.message()) + "\n");
-    return ExitCode::kConfiguration;
-  }
-  Print(stdout, check.report + loaded.file + ": the configuration is good\n");
+  for (const std::string& error : check.errors) Print(stderr, "error: " + error + "\n");
+  if (!check.errors.empty()) return ExitCode::kConfiguration;
+  Print(stdout, check.report + loaded.file + ": the configuration is valid\n");
   return ExitCode::kOk;
 }
 
@@ -146,7 +146,8 @@ ExitCode Main(int argc, char** argv) {
       Print(stdout, HelpText());
       return ExitCode::kOk;
     case CommandLine::Mode::kVersion:
-      Print(stdout, VersionText());
+      Print(stdout, VersionText() + "commit " + BuildCommit() +
+                        "\nbuilt by clang " __clang_version__ " " + BuildFlags() + "\n");
       return ExitCode::kOk;
     case CommandLine::Mode::kSample:
       Print(stdout, SampleYaml());

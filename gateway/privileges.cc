@@ -31,7 +31,7 @@ bool HasBindService() {
 absl::Status KeepOnlyBindService() {
   const cap_flag_value_t value = HasBindService() ? CAP_SET : CAP_CLEAR;
   cap_t caps = cap_init();
-  if (caps == nullptr) return Failed("make a capability set");
+  if (caps == nullptr) return Failed("create a capability set");
   const cap_value_t wanted[] = {CAP_NET_BIND_SERVICE};
   const bool ok = cap_set_flag(caps, CAP_PERMITTED, 1, wanted, value) == 0 &&
                   cap_set_flag(caps, CAP_EFFECTIVE, 1, wanted, value) == 0 &&

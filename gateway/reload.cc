@@ -161,9 +161,11 @@ absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fre
   });
   const size_t sockets = state_.groups.size() + wanted.size();
   if (sockets > state_.most_sockets) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(sockets, " addresses, old and new together, are more than the ",
-                     state_.most_sockets, " that there is room for since the start; restart"));
+    return absl::ResourceExhaustedError(absl::StrCat("old and new addresses together are ", sockets,
+                                                     ", and the gateway has room "
+                                                     "for ",
+                                                     state_.most_sockets,
+                                                     " since its start; restart it"));
   }
   const absl::Status bound = Bind(config, wanted);
   if (bound.ok()) fresh = std::move(wanted);
@@ -256,7 +258,7 @@ void Reload::PutToUse() {
   applying_ = true;
   if (done.trigger == Trigger::kDates) return;
   for (const std::string& warning : done.warnings) {
-    state_.Say(Log::Level::kWarning, warning);
+    state_.Say(LogMessage::kConfigWarning, {{"warning", warning}});
   }
   Report(done.trigger, true, done.begun);
 }
@@ -288,24 +290,26 @@ void Reload::Finish(MonoTime now) {
     }
     applying_ = false;
     if (removed_groups_.empty()) return;
-    listener_drain_.emplace(
-        removed_groups_,
-        ListenerDrain::Steps{
-            .accepted = [this] { return state_.Accepted(); },
-            .stop_accepting =
-                [this] {
-                  for (const auto& worker : state_.workers) worker->CloseRemoved();
-                },
-            .stopped =
-                [this] {
-                  return std::ranges::all_of(state_.workers, [](const auto& worker) {
-                    return worker->removed_sockets() == 0;
-                  });
-                },
-            .say =
-                [this](const std::string& line) {
-                  state_.Say(Log::Level::kInfo, "address is given up", {{"address", line}});
-                }});
+    listener_drain_.emplace(removed_groups_,
+                            ListenerDrain::Steps{.accepted = [this] { return state_.Accepted(); },
+                                                 .stop_accepting =
+                                                     [this] {
+                                                       for (const auto& worker : state_.workers)
+                                                         worker->CloseRemoved();
+                                                     },
+                                                 .stopped =
+                                                     [this] {
+                                                       return std::ranges::all_of(
+                                                           state_.workers, [](const auto& worker) {
+                                                             return worker->removed_sockets() == 0;
+                                                           });
+                                                     },
+                                                 .say =
+                                                     [this](const ListenerHandoff::Found& found) {
+                                                       state_.Say(LogMessage::kAddressClosing,
+                                                                  {{"address", found.address},
+                                                                   {"successor", found.successor}});
+                                                     }});
   }
   if (listener_drain_ && listener_drain_->Step(now)) listener_drain_.reset();
 }
@@ -336,10 +340,9 @@ void Reload::FreeRetired() {
 
 void Reload::Refuse(Trigger trigger, const std::vector<std::string>& errors) {
   for (const std::string& error : errors) {
-    state_.Say(Log::Level::kError,
-               trigger == Trigger::kSignal ? "configuration is not taken over"
-                                           : "changed files are not taken over",
-               {{"error", error}});
+    state_.Say(
+        trigger == Trigger::kSignal ? LogMessage::kReloadRejected : LogMessage::kFilesRejected,
+        {{"error", error}});
   }
   Report(trigger, false, MonotonicNow());
 }
@@ -352,8 +355,7 @@ void Reload::Report(Trigger trigger, bool success, MonoTime begun) {
                                 .seconds = static_cast<double>(took.count()) / 1e6,
                                 .generation = state_.generation});
   if (!success) return;
-  state_.Say(Log::Level::kInfo,
-             trigger == Trigger::kSignal ? "configuration reloaded" : "changed files taken over",
+  state_.Say(trigger == Trigger::kSignal ? LogMessage::kConfigReloaded : LogMessage::kFilesReloaded,
              {{"generation", absl::StrCat(state_.generation)},
               {"certificates", absl::StrCat(state_.assets.credentials.size())},
               {"duration_ms", absl::StrCat(took.count() / 1'000)}});

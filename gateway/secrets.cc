@@ -6,13 +6,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/limits.h"
 #include "gateway/tls/pem_file.h"
 #include "protocols/irc/irc_options.h"
 
 namespace starling {
 namespace {
-
-constexpr size_t kMaxSecretFile = 4096;
 
 void ReadWebirc(ListenerConfig& listener, std::vector<std::string>& errors,
                 std::vector<std::string>& warnings) {
@@ -25,12 +24,12 @@ void ReadWebirc(ListenerConfig& listener, std::vector<std::string>& errors,
   const absl::string_view password = absl::StripTrailingAsciiWhitespace(file->text);
   if (!IsWebircPassword({password.data(), password.size()})) {
     errors.push_back(absl::StrCat(path,
-                                  ": not a password for WEBIRC, expected one word of printable "
-                                  "ASCII that does not begin with a colon"));
+                                  ": the password for WEBIRC must be one word of printable ASCII "
+                                  "that does not begin with a colon"));
     return;
   }
   if (file->world_readable) {
-    warnings.push_back(absl::StrCat(path, ": the password can be read by every user"));
+    warnings.push_back(absl::StrCat(path, ": every user can read the password"));
   }
   SetWebircPassword(std::string(password), listener.dialogue);
 }

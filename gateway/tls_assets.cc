@@ -11,18 +11,6 @@
 namespace starling {
 namespace {
 
-ClientCertificateMode ModeOf(ClientCertificates mode) {
-  switch (mode) {
-    case ClientCertificates::kNone:
-      return ClientCertificateMode::kNone;
-    case ClientCertificates::kOptional:
-      return ClientCertificateMode::kOptional;
-    case ClientCertificates::kRequire:
-      return ClientCertificateMode::kRequire;
-  }
-  return ClientCertificateMode::kNone;
-}
-
 // Between a server's certificate and its authority.
 constexpr uint32_t kServerDepth = 8;
 
@@ -52,14 +40,13 @@ class AssetLoader {
     for (size_t before = 0; before < index; ++before) {
       const ListenerConfig& other = config_.listeners[before];
       if (other.protocol->alpn == listener.protocol->alpn &&
-          other.tls_options == listener.tls_options && other.cbc_ciphers == listener.cbc_ciphers) {
+          other.tls_options == listener.tls_options) {
         assets_.policy_of.push_back(assets_.policy_of[before]);
         return;
       }
     }
     assets_.policy_of.push_back(static_cast<uint32_t>(assets_.policies.size()));
     assets_.policies.push_back(PolicyOf(listener.tls_options, *listener.protocol));
-    assets_.policies.back().cbc = listener.cbc_ciphers;
   }
 
   TlsPolicy PolicyOf(const TlsOptions& options, const ProtocolRow& protocol) {
@@ -67,13 +54,14 @@ class AssetLoader {
     policy.certificates = Certificates(options.certificates);
     policy.alpn = protocol.alpn;
     policy.second_alpn = protocol.second_alpn;
+    policy.cbc = options.cbc_ciphers;
     policy.alpn_strict = options.alpn_strict && protocol.alpn_registered;
     policy.sni_strict = options.sni_strict;
     policy.tls12 = options.min_version == MinVersion::kTls12;
     policy.ciphers = options.ciphers;
     policy.groups = options.groups;
     policy.signature_algorithms = options.signature_algorithms;
-    policy.client_certificate = ModeOf(options.client_certificate.mode);
+    policy.client_certificate = options.client_certificate.mode;
     if (policy.client_certificate != ClientCertificateMode::kNone) {
       const ClientCertificateOptions& client = options.client_certificate;
       policy.client_trust = Authorities(client.ca, client.crl, client.depth);

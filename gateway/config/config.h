@@ -13,6 +13,9 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/io/socket_address.h"
+#include "gateway/limits.h"
+#include "gateway/log/log_format.h"
+#include "gateway/tls/tls_names.h"
 #include "protocols/contract/negotiator.h"
 #include "protocols/contract/protocol_row.h"
 #include "protocols/proxy/proxy_header.h"
@@ -24,7 +27,6 @@ enum class ProxyOut : uint8_t { kNone, kV1, kV2 };
 
 enum class TlsPreset : uint8_t { kIntermediate, kModern };
 enum class MinVersion : uint8_t { kTls12, kTls13 };
-enum class ClientCertificates : uint8_t { kNone, kOptional, kRequire };
 
 // One of the three forms: cert and key, pem, or folder.
 struct CertificateEntry {
@@ -38,7 +40,7 @@ struct CertificateEntry {
 };
 
 struct ClientCertificateOptions {
-  ClientCertificates mode = ClientCertificates::kNone;
+  ClientCertificateMode mode = ClientCertificateMode::kNone;
   std::string ca;   // PEM file or folder
   std::string crl;  // PEM file; empty: revocation is not looked at
   uint32_t depth = 4;
@@ -53,6 +55,7 @@ struct TlsOptions {
   std::vector<std::string> ciphers;             // names of tls_names.h; empty: the preset's
   std::vector<std::string> groups;
   std::vector<std::string> signature_algorithms;
+  bool cbc_ciphers = false;  // of a public MX: ECDHE with AES-CBC, behind all others
   bool sni_strict = false;
   bool alpn_strict = false;
   std::vector<CertificateEntry> certificates;
@@ -170,22 +173,11 @@ struct ListenerConfig {
   DialogueOptions dialogue;          // hostname, policy, plaintext_auth ... filled in
   std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
-  bool cbc_ciphers = false;  // of a public MX: ECDHE with AES-CBC, behind all others
   ListenerLimits limits;
   FtpOptions ftp;
   std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected
 };
 
-// What sizes and label sets depend on; the loader refuses more.
-inline constexpr size_t kMaxListeners = 256;
-inline constexpr size_t kMaxBackends = 256;
-inline constexpr size_t kMaxServers = 64;                // a backend
-inline constexpr size_t kMaxServersInAll = 2'048;        // of all backends
-inline constexpr size_t kMaxBinds = 64;                  // a listener
-inline constexpr size_t kMaxCertificateEntries = 4'096;  // a listener; a folder is one
-inline constexpr size_t kMaxProxyRanges = 256;           // a listener
-
-enum class LogFormat : uint8_t { kLogfmt, kJson };
 enum class LogSessions : uint8_t { kAll, kEnded, kNone };
 
 struct Config {

@@ -18,9 +18,7 @@
 namespace starling {
 namespace {
 
-std::string NothingRead(int error) {
-  return std::string("read nothing, expected a file: ") + strerror(error);
-}
+std::string CannotRead(const char* why) { return std::string("cannot read the file: ") + why; }
 
 std::string Lines(const std::vector<Problem>& problems, std::string_view file,
                   std::string_view kind) {
@@ -31,15 +29,15 @@ std::string Lines(const std::vector<Problem>& problems, std::string_view file,
   return lines;
 }
 
-// Empty, or what to complain of. A FIFO would keep an ordinary open waiting, and with
-// it, at a reload, all that the main thread does.
+// Empty, or the error. An ordinary open() of a FIFO would wait, and at a reload the main
+// thread with it.
 std::string ReadText(const std::string& file, std::string& text) {
   const int fd = open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   struct stat status = {};
-  if (fd < 0) return NothingRead(errno);
+  if (fd < 0) return CannotRead(strerror(errno));
   if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
     close(fd);
-    return "read nothing, expected a file: it is a FIFO, and could not be read again at a reload";
+    return CannotRead("it is a FIFO, which a reload could not read again");
   }
   // One octet more than is allowed is enough to refuse the rest unread.
   text.resize(kMaxYamlSize + 1);
@@ -51,7 +49,7 @@ std::string ReadText(const std::string& file, std::string& text) {
   const int error = got < 0 ? errno : 0;
   close(fd);
   text.resize(size);
-  return error == 0 ? "" : NothingRead(error);
+  return error == 0 ? "" : CannotRead(strerror(error));
 }
 
 }  // namespace

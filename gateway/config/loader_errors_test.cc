@@ -241,7 +241,7 @@ TEST(LoaderErrors, WhatIsMissing) {
         .listeners = "backends: []",
         .backends = ""},
        "1:1: read the top level without listeners, expected listeners: a list of maps\n"
-       "3:7: read a certificate without key, expected key: the name of a file\n"
+       "3:7: read a certificate entry without key, expected key: FILE\n"
        "4:11: read 0 elements for backends, expected 1 to 256"},
       {"all of a listener",
        {.listeners = "listeners: [{}]"},
@@ -316,7 +316,7 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"a section of another protocol",
        {.listeners =
             Listener("protocol: nntp, bind: \"[::1]:9\", tls: starttls, xmpp: {domains: [a.b]}")},
-       "2:78: read the section xmpp, expected none for protocol nntp"},
+       "2:78: read the section xmpp, expected no such section for protocol nntp"},
       {"CBC where no client would go on in plaintext",
        {.listeners = Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, policy: require, "
                               "smtp: {cbc_ciphers: true}")},
@@ -330,7 +330,7 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"CBC for mailboxes",
        {.listeners = Listener("protocol: imap, bind: \"[::1]:9\", tls: starttls, policy: "
                               "opportunistic, smtp: {cbc_ciphers: true}")},
-       "2:101: read the section smtp, expected none for protocol imap"},
+       "2:101: read the section smtp, expected no such section for protocol imap"},
       {"less time in all than without a command",
        {.rest = "limits: {pre_relay_total: 50s}"},
        "4:27: read a pre_relay_total that is shorter than pre_relay, expected pre_relay_total: at "
@@ -371,8 +371,8 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"plaintext_backend without plaintext",
        {.listeners =
             Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, plaintext_backend: b")},
-       "2:91: read a plaintext_backend, expected one only with policy opportunistic; with require "
-       "nothing is plaintext"},
+       "2:91: read a plaintext_backend, expected policy: opportunistic, or no plaintext_backend; with "
+       "policy: require no session is in plaintext"},
       {"plaintext over a network",
        {.backends = "backends: [{name: b, servers: [\"127.0.0.2:1\", \"[::1]:1\", \"192.0.2.1:1\", "
                     "\"0.0.0.0:1\"]}]"},
@@ -432,19 +432,19 @@ TEST(LoaderErrors, TlsOptions) {
        "\"TLSv1.2\""},
       {"two forms of a certificate",
        {.tls = "tls: {certificates: [{cert: a, key: b, pem: c}]}"},
-       "1:22: read several forms of a certificate, expected {cert: FILE, key: FILE}, {pem: FILE} "
-       "or {folder: FOLDER}"},
+       "1:22: read a certificate entry that names several forms, expected {cert: FILE, key: FILE}, "
+       "{pem: FILE} or {folder: FOLDER}"},
       {"no form of a certificate",
        {.tls = "tls: {certificates: [{}]}"},
-       "1:22: read a certificate in no form, expected {cert: FILE, key: FILE}, {pem: FILE} or "
-       "{folder: FOLDER}"},
+       "1:22: read a certificate entry that names no file or folder, expected {cert: FILE, key: FILE}, "
+       "{pem: FILE} or {folder: FOLDER}"},
       {"a response without a certificate",
        {.tls = "tls: {certificates: [{ocsp: a}]}"},
-       "1:22: read a certificate without cert, expected cert: the name of a file"},
+       "1:22: read a certificate entry without cert, expected cert: FILE"},
       {"client certificates of no authority",
        {.listeners = Listener(in + "{client_certificate: {mode: require}}")},
-       "2:106: read a client_certificate without ca, expected ca: the file of the authorities that "
-       "are accepted"},
+       "2:106: read a client_certificate without ca, expected ca: the file of the accepted "
+       "authorities"},
       {"a server of no name",
        {.backends = "backends: [{name: b, servers: \"192.0.2.1:993\", tls: {}}]"},
        "3:53: read tls without name, expected name: the host name that the servers' certificates "
@@ -548,15 +548,14 @@ TEST(LoaderErrors, AreNotEndless) {
   std::string text;
   for (int i = 0; i < 5'000; ++i) text += "k" + std::to_string(i) + ": 1\n";
   const LoadResult result = Load(text);
-  ASSERT_EQ(result.errors.size(), Report::kMaxErrors);
+  ASSERT_EQ(result.errors.size(), kMaxConfigErrors);
   EXPECT_NE(Lines(result.errors).find("there are more errors than are shown"), std::string::npos);
 }
 
 TEST(LoaderErrors, FilesThatCannotBeRead) {
   const LoadResult missing = LoadConfigFile("/does/not/exist.yaml", {});
   EXPECT_EQ(missing.ErrorText(),
-            "/does/not/exist.yaml:1:1: error: read nothing, expected a file: No such file or "
-            "directory\n");
+            "/does/not/exist.yaml:1:1: error: cannot read the file: No such file or directory\n");
   EXPECT_FALSE(LoadConfigFile("/", {}).ok());
   // Nobody writes to it: whoever waited for that would do so for ever.
   const std::string fifo = testing::TempDir() + "fifo.yaml";

@@ -103,7 +103,7 @@ TEST(Loader, TlsOptionsOverrideTheGeneralOnesOneByOne) {
   EXPECT_FALSE(c.sni_strict);
   ASSERT_EQ(c.certificates.size(), 1u);
   EXPECT_EQ(c.certificates[0].pem, "p");
-  EXPECT_EQ(c.client_certificate.mode, ClientCertificates::kOptional);
+  EXPECT_EQ(c.client_certificate.mode, ClientCertificateMode::kOptional);
   EXPECT_EQ(c.client_certificate.ca, "ca.pem");
   EXPECT_EQ(config.listeners[2].tls_options.min_version, MinVersion::kTls12);
   EXPECT_EQ(config.listeners[2].tls_options.certificates.size(), 2u);

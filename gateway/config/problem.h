@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/limits.h"
+
 namespace starling {
 
 // A place in the file; both count from 1, columns in octets.
@@ -29,17 +31,13 @@ std::string ToString(const Problem& problem, std::string_view file);
 
 class Report {
  public:
-  // A file made to produce errors produces no more than this many; the last
-  // one says that there are more.
-  static constexpr size_t kMaxErrors = 100;
-
   // "read R, expected E", and what may help behind it.
   void Error(YamlMark mark, std::string_view read, std::string_view expected,
              std::string_view hint = {});
   void Warn(YamlMark mark, std::string text);
 
   bool failed() const { return !errors_.empty(); }
-  bool full() const { return errors_.size() >= kMaxErrors; }
+  bool full() const { return errors_.size() >= kMaxConfigErrors; }
 
   // Both in the order of the file.
   std::vector<Problem> TakeErrors();

@@ -3,14 +3,13 @@
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
 #include "gateway/config/units.h"
+#include "gateway/limits.h"
 #include "protocols/irc/irc_options.h"
 
 namespace starling {
 namespace {
 
 using namespace access;
-
-constexpr uint64_t kMaxServedNames = 256;
 
 std::string DefaultServed() { return "the listener's hostname"; }
 
@@ -103,8 +102,8 @@ constexpr Option kRows[] = {
             "better deliver in plaintext, or not at all (RFC 7435 section 3). Forward secrecy "
             "stays. Authenticated encryption is lost; padding oracles in faulty servers exploited "
             "its absence.",
-     .set = SetNumber<&ListenerConfig::cbc_ciphers>,
-     .get = GetNumber<&ListenerConfig::cbc_ciphers>},
+     .set = SetNumber<&TlsOptions::cbc_ciphers>,
+     .get = GetNumber<&TlsOptions::cbc_ciphers>},
     {.section = Section::kListener,
      .key = "xmpp",
      .type = OptionType::kSection,

@@ -39,12 +39,12 @@ void CheckCertificate(const ReadMarks& marks, const CertificateEntry& entry, Rep
   const int forms = (pair ? 1 : 0) + (marks.Has("pem") ? 1 : 0) + (marks.Has("folder") ? 1 : 0);
   constexpr std::string_view kForms = "{cert: FILE, key: FILE}, {pem: FILE} or {folder: FOLDER}";
   if (forms > 1) {
-    report.Error(marks.at, "several forms of a certificate", kForms);
+    report.Error(marks.at, "a certificate entry that names several forms", kForms);
   } else if (forms == 0) {
-    report.Error(marks.at, "a certificate in no form", kForms);
+    report.Error(marks.at, "a certificate entry that names no file or folder", kForms);
   } else if (pair && (entry.cert.empty() || entry.key.empty())) {
     const std::string missing = entry.cert.empty() ? "cert" : "key";
-    report.Error(marks.at, "a certificate without " + missing, missing + ": the name of a file");
+    report.Error(marks.at, "a certificate entry without " + missing, missing + ": FILE");
   }
 }
 
@@ -55,10 +55,10 @@ void CheckTls(const ReadMarks& marks, const TlsOptions& tls, Report& report) {
   }
   const ReadMarks* client = marks.Child("client_certificate");
   if (client == nullptr) return;
-  if (tls.client_certificate.mode != ClientCertificates::kNone &&
+  if (tls.client_certificate.mode != ClientCertificateMode::kNone &&
       tls.client_certificate.ca.empty()) {
     report.Error(client->at, "a client_certificate without ca",
-                 "ca: the file of the authorities that are accepted");
+                 "ca: the file of the accepted authorities");
   }
 }
 
@@ -85,14 +85,14 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
   listener.dialogue.max_commands = listener.limits.max_commands;
 }
 
-// What belongs to one protocol says nothing to another.
+// A section of one protocol has no meaning for another.
 void CheckSections(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
   if (listener.protocol == nullptr) return;
   for (const Option* option : OptionsOf(Section::kListener)) {
     const ReadMarks* child = marks.Child(option->key);
     if (child == nullptr || IsSectionOf(option->child, listener.protocol->name)) continue;
     report.Error(child->at, "the section " + std::string(option->key),
-                 "none for protocol " + std::string(listener.protocol->name));
+                 "no such section for protocol " + std::string(listener.protocol->name));
   }
 }
 
@@ -111,14 +111,15 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
                  "require: opportunistic is supported for " + OpportunisticProtocols() + " only");
   }
   const ReadMarks* smtp = marks.Child("smtp");
-  if (smtp != nullptr && listener.cbc_ciphers && !opportunistic) {
+  if (smtp != nullptr && listener.tls_options.cbc_ciphers && !opportunistic) {
     report.Error(smtp->MarkOf("cbc_ciphers"), "\"true\" for cbc_ciphers",
                  "false: it is only for tls: starttls with policy: opportunistic",
                  "elsewhere no client would go on in plaintext");
   }
   if (marks.Has("plaintext_backend") && !opportunistic) {
     report.Error(marks.MarkOf("plaintext_backend"), "a plaintext_backend",
-                 "one only with policy opportunistic", "with require nothing is plaintext");
+                 "policy: opportunistic, or no plaintext_backend",
+                 "with policy: require no session is in plaintext");
   }
 }
 

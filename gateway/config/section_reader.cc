@@ -7,12 +7,11 @@
 
 #include "gateway/config/options.h"
 #include "gateway/config/units.h"
+#include "gateway/limits.h"
 #include "gateway/text/characters.h"
 
 namespace starling {
 namespace {
-
-constexpr size_t kMaxText = 4096;
 
 std::string NearestHint(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view nearest = Nearest(word, known);
@@ -22,7 +21,7 @@ std::string NearestHint(std::string_view word, std::span<const std::string_view>
 // Line ends and the like come into text by escapes, and would go on into
 // greetings and logs.
 bool IsPlain(const YamlNode& node) {
-  return node.kind == YamlNode::Kind::kText && node.text.size() <= kMaxText &&
+  return node.kind == YamlNode::Kind::kText && node.text.size() <= kMaxOptionText &&
          !HasControl(node.text);
 }
 

@@ -63,7 +63,7 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
                            "built on"
                          : "accept_bare_lf has no effect with implicit TLS");
   }
-  if (listener.cbc_ciphers && listener.tls_options.min_version == MinVersion::kTls13) {
+  if (listener.tls_options.cbc_ciphers && listener.tls_options.min_version == MinVersion::kTls13) {
     report.Warn(marks.Child("smtp")->MarkOf("cbc_ciphers"),
                 "cbc_ciphers has no effect with min_version TLSv1.3");
   }

@@ -119,7 +119,6 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.proxy_from, b.proxy_from);
   EXPECT_EQ(a.ftp, b.ftp);
   EXPECT_EQ(a.tls_options, b.tls_options);
-  EXPECT_EQ(a.cbc_ciphers, b.cbc_ciphers);
 }
 
 void ExpectEqual(const Config& a, const Config& b) {

@@ -15,12 +15,9 @@
 #include <vector>
 
 #include "gateway/config/problem.h"
+#include "gateway/limits.h"
 
 namespace starling {
-
-inline constexpr size_t kMaxYamlSize = 1 << 20;
-inline constexpr size_t kMaxYamlDepth = 16;
-inline constexpr size_t kMaxYamlNodes = 100'000;
 
 struct YamlNode {
   enum class Kind : uint8_t { kNull, kText, kList, kMap };

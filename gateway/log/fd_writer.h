@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "gateway/limits.h"
+
 namespace starling {
 
 // One thread. That thread blocks SIGPIPE.
@@ -26,7 +28,7 @@ class FdWriter {
   // Appends to what is to be written: whole lines with their ends, before the next Write().
   // Write until !full() before more.
   void Append(std::string_view lines) { buffer_ += lines; }
-  bool full() const { return buffer_.size() - sent_ >= kFull; }
+  bool full() const { return buffer_.size() - sent_ >= kMaxLogBuffer; }
   bool empty() const { return sent_ == buffer_.size(); }
 
   // Writes as much as is taken at once. False: not all; wait for fd() to be
@@ -40,7 +42,6 @@ class FdWriter {
   void Drop();
 
  private:
-  static constexpr size_t kFull = 64 * 1024;
   enum class Kind : uint8_t { kFile, kNonBlocking, kAsk, kSocket };
 
   long WriteOnce(std::string_view octets) const;  // as write(2)

@@ -3,6 +3,7 @@
 
 #include "gateway/log/format.h"
 #include "gateway/log/log.h"
+#include "gateway/log/messages.h"
 
 namespace starling {
 namespace {
@@ -81,7 +82,9 @@ void AddUpstreamTls(const UpstreamTlsOutcome& tls, LogLine& line) {
 
 std::string FormatRecord(const SessionRecord& record, const Log::Options& options) {
   const bool ended = record.event == LogEvent::kEnded;
-  LogLine line(record.at, "info", ended ? "session ended" : "session established");
+  const LogMessageRow& row =
+      RowOf(ended ? LogMessage::kSessionEnded : LogMessage::kSessionEstablished);
+  LogLine line(record.at, NameOf(row.level), row.text);
   line.Add("session", HexId(record.session));
   line.Add("listener", NameOf(options.listeners, record.listener));
   line.Add("protocol", NameOf(options.protocols, record.listener));
@@ -100,7 +103,7 @@ std::string FormatRecord(const SessionRecord& record, const Log::Options& option
     line.Add("reason", Label(record.reason));
     if (record.reply != 0) line.AddNumber("reply", record.reply);
   }
-  return options.style == LogStyle::kJson ? line.Json() : line.Logfmt();
+  return options.format == LogFormat::kJson ? line.Json() : line.Logfmt();
 }
 
 }  // namespace starling

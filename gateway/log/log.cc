@@ -6,13 +6,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <chrono>
 #include <deque>
 #include <thread>
 
 #include "gateway/io/clock.h"
+#include "gateway/limits.h"
 #include "gateway/log/fd_writer.h"
 #include "gateway/log/format.h"
+#include "gateway/log/messages.h"
 #include "gateway/sync/mutex.h"
 
 namespace starling {
@@ -21,13 +24,16 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLastWords{1};
-constexpr size_t kMaxSaid = 1024;
 // How long records come together before the next look. Nobody who reads a log notices.
 constexpr int kRestMs = 10;
 
-std::string_view Name(Log::Level level) {
-  constexpr std::string_view kNames[] = {"info", "warning", "error"};
-  return kNames[static_cast<size_t>(level)];
+using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// A mistake of the caller; the table promises operators these keys.
+[[maybe_unused]] bool HasTheKeys(const LogMessageRow& row, const Fields& fields) {
+  std::string keys;
+  for (const auto& [key, value] : fields) keys.append(keys.empty() ? "" : " ").append(key);
+  return keys == row.keys;
 }
 
 }  // namespace
@@ -44,7 +50,7 @@ struct Log::Impl {
   void Sleep();
   void WaitForReader(int timeout_ms);
 
-  const LogStyle style;
+  const LogFormat format;
   Mutex names;
   Options options ABSL_GUARDED_BY(names);  // SetNames() changes it
   LogWaker waker;
@@ -61,7 +67,7 @@ struct Log::Impl {
 };
 
 Log::Impl::Impl(Options options_in)
-    : style(options_in.style), options(std::move(options_in)), writer(options.fd) {
+    : format(options_in.format), options(std::move(options_in)), writer(options.fd) {
   for (size_t i = 0; i < options.workers; ++i) {
     rings.push_back(std::make_unique<LogRing>(options.ring_capacity, &waker));
   }
@@ -170,15 +176,16 @@ void Log::SetNames(std::vector<std::string> listeners, std::vector<std::string> 
 
 LogRing* Log::ring(size_t worker) { return impl_->rings[worker].get(); }
 
-void Log::Say(Level level, std::string_view message,
-              std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
-  LogLine line(WallNow(), Name(level), message);
+void Log::Say(LogMessage message, Fields fields) {
+  const LogMessageRow& row = RowOf(message);
+  assert(HasTheKeys(row, fields));
+  LogLine line(WallNow(), NameOf(row.level), row.text);
   for (const auto& [key, value] : fields) line.Add(key, value);
-  std::string text = impl_->style == LogStyle::kJson ? line.Json() : line.Logfmt();
+  std::string text = impl_->format == LogFormat::kJson ? line.Json() : line.Logfmt();
   text += '\n';
   {
     const MutexLock lock(impl_->mutex);
-    if (impl_->said.size() >= kMaxSaid) {
+    if (impl_->said.size() >= kMaxPendingLines) {
       impl_->lost_said.fetch_add(1, std::memory_order_relaxed);
       return;
     }

@@ -15,12 +15,13 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/log/log_format.h"
 #include "gateway/log/log_ring.h"
 #include "gateway/log/record.h"
 
 namespace starling {
 
-enum class LogStyle : uint8_t { kLogfmt, kJson };
+enum class LogMessage : uint8_t;  // messages.h
 
 struct LogServerName {
   std::string backend;
@@ -31,7 +32,7 @@ struct LogServerName {
 class Log {
  public:
   struct Options {
-    LogStyle style = LogStyle::kLogfmt;
+    LogFormat format = LogFormat::kLogfmt;
     size_t ring_capacity = 4096;  // records a worker
     size_t workers = 1;
     std::vector<std::string> listeners;  // names
@@ -54,11 +55,11 @@ class Log {
   // Owned by the log. One worker pushes, the thread pops.
   LogRing* ring(size_t worker);
 
-  // Lines of the process itself (start, drain, warnings): from any thread but a
-  // worker's. Fields come in pairs; values are escaped here. Never waits for the
-  // reader: beyond a bound, lines are dropped and counted by lost().
-  enum class Level : uint8_t { kInfo, kWarning, kError };
-  void Say(Level level, std::string_view message,
+  // Lines of the process itself (start, drain, warnings), from any thread but a worker's.
+  // `fields` are pairs of key and value, with the keys of the message's row; Say() escapes
+  // the values. It never waits for the reader: beyond a bound it drops lines, and lost()
+  // counts them.
+  void Say(LogMessage message,
            std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {});
 
   // Lines lost behind the rings: said too fast, or refused by the descriptor. Any

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/log/messages.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
@@ -91,7 +92,7 @@ TEST(FormatRecord, TlsWithServers) {
 
 TEST(FormatRecord, Json) {
   Log::Options options = Names();
-  options.style = LogStyle::kJson;
+  options.format = LogFormat::kJson;
   const auto parsed = nlohmann::json::parse(FormatRecord(Full(), options), nullptr, false);
   ASSERT_FALSE(parsed.is_discarded());
   EXPECT_EQ(parsed["msg"], "session ended");
@@ -178,7 +179,7 @@ class LogTest : public testing::Test {
 
 TEST_F(LogTest, EndWritesWhatIsLeft) {
   Open(2, 64);
-  log_->Say(Log::Level::kWarning, "certificate expires soon", {{"file", "/a b"}});
+  log_->Say(LogMessage::kConfigWarning, {{"warning", "/a b"}});
   for (uint64_t i = 0; i < 10; ++i) {
     SessionRecord record = Full();
     record.session = i;
@@ -189,7 +190,7 @@ TEST_F(LogTest, EndWritesWhatIsLeft) {
   ASSERT_EQ(lines.size(), 11u);
   size_t said = 0;
   for (const std::string& line : lines) {
-    said += line.find(" level=warning msg=\"certificate expires soon\" file=\"/a b\"") !=
+    said += line.find(" level=warning msg=\"configuration warning\" warning=\"/a b\"") !=
             std::string::npos;
   }
   EXPECT_EQ(said, 1u);
@@ -202,7 +203,7 @@ TEST_F(LogTest, LinesAppearWithoutBeingAskedFor) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(log_->ring(0)->Push(Full()));
     ASSERT_GT(read(fds_[0], chunk, sizeof chunk), 0);
-    log_->Say(Log::Level::kInfo, "said");
+    log_->Say(LogMessage::kReloadIgnored);
     ASSERT_GT(read(fds_[0], chunk, sizeof chunk), 0);
   }
 }
@@ -220,7 +221,7 @@ TEST_F(LogTest, FullPipeBlocksNobody) {
     if (!log_->ring(0)->Push(Full())) ++dropped;
     std::this_thread::yield();
   }
-  for (int i = 0; i < 5000; ++i) log_->Say(Log::Level::kInfo, "still here");
+  for (int i = 0; i < 5000; ++i) log_->Say(LogMessage::kReloadIgnored);
   EXPECT_GT(log_->lost(), 0u);
   log_.reset();
   const std::vector<std::string> lines = Lines();
@@ -261,7 +262,7 @@ TEST_F(LogTest, ReaderThatLeavesIsCounted) {
   close(fds_[0]);
   fds_[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
   while (log_->lost() == 0) {
-    log_->Say(Log::Level::kInfo, "nobody reads this");
+    log_->Say(LogMessage::kReloadIgnored);
     std::this_thread::yield();
   }
 }

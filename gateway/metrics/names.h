@@ -7,13 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "gateway/limits.h"
 #include "gateway/metrics/metrics.h"
 
 namespace starling {
-
-// A Shard has cells for this many; the table refuses further names.
-inline constexpr size_t kMaxListenerNames = 256;
-inline constexpr size_t kMaxServerNames = 2'048;
 
 class NameTable {
  public:

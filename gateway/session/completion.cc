@@ -43,15 +43,19 @@ void RecordRecv(WorkerContext& ctx, Session& session, Side& side, const Completi
     side.acknowledge = Acknowledge::kUnlessSent;
   }
   session.active_at = ctx.now;
-  ctx.shard->Add(Family::kBytes, session.listener->id, client ? 0 : 2, 0, completion.result);
+  ctx.shard->Add(Family::kBytes, session.listener->id,
+                 static_cast<size_t>(client ? Direction::kDownstreamIn : Direction::kUpstreamIn), 0,
+                 completion.result);
 }
 
 void RecordSend(WorkerContext& ctx, Session& session, Side& side, const Completion& completion) {
   side.Sent(ctx, completion);
   if (completion.result <= 0) return;
   session.active_at = ctx.now;
-  ctx.shard->Add(Family::kBytes, session.listener->id, IsClient(session, side) ? 1 : 3, 0,
-                 completion.result);
+  ctx.shard->Add(Family::kBytes, session.listener->id,
+                 static_cast<size_t>(IsClient(session, side) ? Direction::kDownstreamOut
+                                                             : Direction::kUpstreamOut),
+                 0, completion.result);
 }
 
 void RecordPeek(Session& session, const Completion& completion) {
@@ -68,8 +72,8 @@ void RecordOpened(WorkerContext& ctx, Session& session, const Completion& comple
   const uint64_t before = side.octets_out;
   side.Connected(ctx, completion);
   if (completion.result != 0) return;
-  ctx.shard->Add(Family::kBytes, session.listener->id, 3, 0,
-                 static_cast<int64_t>(side.octets_out - before));
+  ctx.shard->Add(Family::kBytes, session.listener->id, static_cast<size_t>(Direction::kUpstreamOut),
+                 0, static_cast<int64_t>(side.octets_out - before));
   session.link_address = completion.local;
 }
 

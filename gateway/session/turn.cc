@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gateway/limits.h"
 #include "gateway/session/due.h"
 #include "gateway/session/pump.h"
 
@@ -18,10 +19,6 @@ constexpr std::chrono::milliseconds kRelayRecent{5};
 // Only a session that has relayed for a while is one to protect: of those that come and
 // go, each is in its relay for a moment.
 constexpr std::chrono::milliseconds kEstablished{100};
-
-// Sessions that a crowded table ends in one turn: each is told so and costs a little more
-// than one that relays.
-constexpr size_t kOvertimePerTurn = 64;
 
 // Fewer sessions leave too little memory behind to be worth it.
 constexpr size_t kTrimFrom = 1'000;

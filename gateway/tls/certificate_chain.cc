@@ -14,12 +14,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/limits.h"
 
 namespace starling {
 namespace {
 
-// Clients accept no chains much longer than this.
-constexpr size_t kMaxChain = 10;
 constexpr size_t kMaxCandidates = 8;
 constexpr size_t kMaxNamesTold = 5;
 
@@ -115,7 +114,7 @@ OrderedChain OrderChain(Chain certificates, size_t leaf) {
   bool in_order = leaf == 0;
   size_t at = leaf;
   result.sent.push_back(std::move(certificates[at]));
-  while (result.sent.size() < kMaxChain && !SelfIssued(result.sent.back().get())) {
+  while (result.sent.size() < kMaxChainCertificates && !SelfIssued(result.sent.back().get())) {
     const size_t next = FindIssuer(certificates, result.sent.back().get(), at);
     if (next == certificates.size()) break;
     in_order = in_order && next > at;

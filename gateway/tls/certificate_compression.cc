@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 #include <zlib.h>
 
+#include "gateway/limits.h"
 #include "gateway/tls/tls_context_impl.h"
 
 namespace starling {
@@ -51,7 +52,7 @@ const std::string* CompressedCertificates::Get(Algorithm algorithm,
   SHA256(message.data(), message.size(), key.second.data());
   auto found = entries_.find(key);
   if (found == entries_.end()) {
-    if (entries_.size() >= kMaxEntries) entries_.clear();
+    if (entries_.size() >= kMaxCompressedCertificates) entries_.clear();
     ++runs_;
     found = entries_.emplace(key, Compress(algorithm, message)).first;
   }

@@ -19,10 +19,6 @@ class CompressedCertificates {
  public:
   enum class Algorithm : uint16_t { kZlib = 1, kBrotli = 2 };  // RFC 8879 section 7.3
 
-  // The cache starts anew when it is full. A context that uses more certificates than
-  // this compresses some of them again.
-  static constexpr size_t kMaxEntries = 256;
-
   // The compressed form of `message`, valid until the next call; null if compression
   // failed.
   const std::string* Get(Algorithm algorithm, std::span<const uint8_t> message);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/limits.h"
 #include "gateway/tls/credential_store.h"
 #include "gateway/tls/test_certificates.h"
 #include "gateway/tls/test_server.h"
@@ -65,7 +66,7 @@ TEST(CompressedCertificates, IsBounded) {
   CompressedCertificates compressed;
   const std::string first(100, 'a');
   compressed.Get(Algorithm::kZlib, Bytes(first));
-  for (size_t i = 0; i < CompressedCertificates::kMaxEntries; ++i) {
+  for (size_t i = 0; i < kMaxCompressedCertificates; ++i) {
     compressed.Get(Algorithm::kZlib, Bytes("message " + std::to_string(i)));
   }
   const uint64_t before = compressed.runs();

@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "gateway/limits.h"
 #include "gateway/tls/credential_store.h"
 
 namespace starling {
-
-inline constexpr size_t kMaxFolderEntries = 20'000;
 
 struct CertificateFolder {
   std::vector<CertificateSource> sources;  // pairs and bundles, sorted by path

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/io/clock.h"
+#include "gateway/limits.h"
 #include "gateway/tls/certificate_chain.h"
 #include "gateway/tls/certificate_file.h"
 #include "gateway/tls/certificate_folder.h"

@@ -15,8 +15,6 @@
 
 namespace starling {
 
-inline constexpr size_t kMaxOcspResponse = size_t{64} << 10;
-
 struct OcspResponse {
   enum class Status : uint8_t { kGood, kRevoked, kUnknown };
 

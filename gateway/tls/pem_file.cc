@@ -10,11 +10,10 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/limits.h"
 
 namespace starling {
 namespace {
-
-constexpr size_t kMaxFileSize = size_t{1} << 20;
 
 class Descriptor {
  public:
@@ -46,7 +45,7 @@ absl::Status Unusable(const std::string& path, const std::string& what) {
 PemFile::~PemFile() { OPENSSL_cleanse(text.data(), text.size()); }
 
 absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
-  return ReadSmallFile(path, kMaxFileSize, "a PEM file");
+  return ReadSmallFile(path, kMaxPemFile, "a PEM file");
 }
 
 absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,

@@ -14,6 +14,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/limits.h"
 #include "gateway/tls/pem_file.h"
 #include "gateway/tls/tickets.h"
 
@@ -21,7 +22,6 @@ namespace starling {
 namespace {
 
 constexpr size_t kMinKeys = 3;
-constexpr size_t kMaxKeys = 64;
 constexpr size_t kShort = 48;
 constexpr size_t kLong = 80;
 constexpr std::string_view kLabel = "starling session ticket";
@@ -66,8 +66,8 @@ absl::Status Parse(const std::string& path, std::string_view text, std::vector<T
     } else if (all != 0 && size != all) {
       status = Bad(path,
                    absl::StrCat(where, size, " octets, expected ", all, " as on the lines before"));
-    } else if (keys.size() >= kMaxKeys) {
-      status = Bad(path, absl::StrCat("more than ", kMaxKeys, " keys"));
+    } else if (keys.size() >= kMaxTicketKeys) {
+      status = Bad(path, absl::StrCat("more than ", kMaxTicketKeys, " keys"));
     } else {
       keys.push_back(Derive(std::span(secret).first(size)));
       if (!names.insert(keys.back().name).second) status = Bad(path, where + "repeats a key");
@@ -93,7 +93,7 @@ absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& path) {
   SHA256(reinterpret_cast<const uint8_t*>(file->text.data()), file->text.size(), digest.data());
   result.digest.assign(digest.begin(), digest.end());
   std::vector<TicketKey> keys;
-  keys.reserve(kMaxKeys);  // a reallocation would leave a copy of the keys behind
+  keys.reserve(kMaxTicketKeys);  // a reallocation would leave a copy of the keys behind
   absl::Status parsed = Parse(path, file->text, keys);
   OPENSSL_cleanse(file->text.data(), file->text.size());
   if (parsed.ok()) result.keys = std::make_shared<TicketKeys>(keys);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/io/clock.h"
+#include "gateway/limits.h"
 #include "gateway/tls/certificate_file.h"
 #include "gateway/tls/client_hello.h"
 #include "gateway/tls/tls_context_impl.h"
@@ -23,15 +24,6 @@
 
 namespace starling {
 namespace {
-
-// Octets of a hello from a client that may have a certificate: its ticket holds the
-// client's chain (kMaxChainSize).
-constexpr size_t kMaxHello = 24 * 1'024;
-// Octets of a client's Certificate message. The library buffers the whole message.
-constexpr size_t kMaxCertificates = 64 * 1'024;
-// Octets of a ticket's content. Besides the chain it has secrets, names and the signature
-// algorithm.
-constexpr size_t kMaxTicketContent = kMaxChainSize + 1'024;
 
 bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> copy(sk_CRYPTO_BUFFER_new_null());
@@ -141,7 +133,7 @@ struct TlsCallbacks {
     const TlsContext::Impl& context = TlsContext::Impl::Of(hello->ssl);
     // The hello is complete. From now on only certificates may be large.
     if (context.client_certificate != ClientCertificateMode::kNone) {
-      SSL_set_max_cert_list(hello->ssl, kMaxCertificates);
+      SSL_set_max_cert_list(hello->ssl, kMaxCertificateMessage);
     }
     return OnClientHello(*hello, context) ? ssl_select_cert_success : ssl_select_cert_error;
   }
@@ -285,7 +277,7 @@ bool TlsContext::Impl::Init() {
         c, SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE),
         TlsCallbacks::VerifyClient);
     SSL_CTX_set_msg_callback(c, TlsCallbacks::NoteMessage);
-    SSL_CTX_set_max_cert_list(c, kMaxHello);
+    SSL_CTX_set_max_cert_list(c, kMaxClientHello);
     SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
   }
   // Loading the keys now makes their age known to metrics.

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gateway/tls/credential_store.h"
+#include "gateway/tls/tls_names.h"
 #include "gateway/tls/trust_store.h"
 
 namespace starling {
@@ -43,8 +44,6 @@ TicketKeysInfo InfoOf(TicketKeys& keys);
 // `keys` come from the same file as `before` did earlier; they take over its generation
 // and age.
 void FollowTicketKeys(TicketKeys& keys, TicketKeys& before);
-
-enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
 
 struct TlsPolicy {
   std::shared_ptr<const CredentialIndex> certificates;

@@ -4,9 +4,13 @@
 // Not for: the names of negotiated parameters in metrics and log (tls_labels.h).
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace starling {
+
+// Whether to ask clients for a certificate, and whether to refuse those without one.
+enum class ClientCertificateMode : uint8_t { kNone, kOptional, kRequire };
 
 inline constexpr std::string_view kTlsVersionNames[] = {"TLSv1.2", "TLSv1.3"};
 // Only suites with forward secrecy and authenticated encryption (RFC 9325 section 4.2).

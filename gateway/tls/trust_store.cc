@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/io/clock.h"
+#include "gateway/limits.h"
 #include "gateway/tls/certificate_chain.h"
 #include "gateway/tls/pem_file.h"
 #include "gateway/tls/verify.h"
@@ -22,11 +23,6 @@ namespace starling {
 namespace {
 
 constexpr char kSystemFile[] = "/etc/ssl/certs/ca-certificates.crt";
-constexpr size_t kMaxFiles = 4'096;  // in a folder
-// The most octets of authorities' names to send (RFC 8446 section 4.2.4 allows 64 KiB).
-// Beyond it the gateway sends no names, and clients choose their certificate without
-// them.
-constexpr size_t kMaxNamesSize = 16'384;
 
 absl::Status Bad(const std::string& path, std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(what)));
@@ -89,7 +85,7 @@ class Builder {
     impl_->depth = depth;
     impl_->digest.resize(SHA256_DIGEST_LENGTH);
     SHA256_Final(reinterpret_cast<uint8_t*>(impl_->digest.data()), &hash_);
-    if (names_size_ > kMaxNamesSize) impl_->names.reset(sk_CRYPTO_BUFFER_new_null());
+    if (names_size_ > kMaxAuthorityNames) impl_->names.reset(sk_CRYPTO_BUFFER_new_null());
     return std::make_shared<const TrustStore>(std::move(impl_));
   }
 
@@ -112,7 +108,7 @@ class Builder {
     OPENSSL_free(der);
     if (!seen_.insert(name).second) return;
     names_size_ += name.size() + 2;
-    if (names_size_ > kMaxNamesSize) return;
+    if (names_size_ > kMaxAuthorityNames) return;
     bssl::UniquePtr<CRYPTO_BUFFER> buffer(
         CRYPTO_BUFFER_new(reinterpret_cast<const uint8_t*>(name.data()), name.size(), nullptr));
     bssl::PushToStack(impl_->names.get(), std::move(buffer));
@@ -131,10 +127,11 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& path) {
   std::vector<std::string> files;
   while (const dirent* entry = readdir(folder)) {
     if (entry->d_name[0] != '.') files.push_back(absl::StrCat(path, "/", entry->d_name));
-    if (files.size() > kMaxFiles) break;
+    if (files.size() > kMaxTrustFiles) break;
   }
   closedir(folder);
-  if (files.size() > kMaxFiles) return Bad(path, absl::StrCat("more than ", kMaxFiles, " files"));
+  if (files.size() > kMaxTrustFiles)
+    return Bad(path, absl::StrCat("more than ", kMaxTrustFiles, " files"));
   if (files.empty()) return Bad(path, "is an empty folder");
   std::sort(files.begin(), files.end());
   return files;

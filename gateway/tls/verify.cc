@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "gateway/io/clock.h"
+#include "gateway/limits.h"
 #include "gateway/text/characters.h"
 
 namespace starling {
 namespace {
 
-constexpr size_t kMaxChain = 10;
 constexpr size_t kMaxName = 256;
 
 using Chain = std::vector<bssl::UniquePtr<X509>>;
@@ -25,7 +25,7 @@ using Chain = std::vector<bssl::UniquePtr<X509>>;
 Chain ParseChain(const SSL* ssl) {
   Chain chain;
   const STACK_OF(CRYPTO_BUFFER)* sent = SSL_get0_peer_certificates(ssl);
-  if (sent == nullptr || sk_CRYPTO_BUFFER_num(sent) > kMaxChain) return chain;
+  if (sent == nullptr || sk_CRYPTO_BUFFER_num(sent) > kMaxChainCertificates) return chain;
   for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(sent); ++i) {
     bssl::UniquePtr<X509> cert(X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(sent, i)));
     if (cert == nullptr) {

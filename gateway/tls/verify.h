@@ -33,9 +33,6 @@ struct PeerIdentity {
 
 enum class TrustPurpose : uint8_t { kClient, kServer };
 
-// The most octets of a client's certificates that the gateway verifies and keeps in a
-// ticket. The client sends the ticket back in a hello, whose size is limited too.
-inline constexpr size_t kMaxChainSize = 16 * 1'024;
 // The octets of certificates that the peer of `ssl` sent; 0 if it sent none.
 size_t ChainSize(const SSL* ssl);
 

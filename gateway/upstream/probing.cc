@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "gateway/limits.h"
+
 namespace starling {
 namespace {
 
@@ -14,8 +16,6 @@ namespace {
 constexpr std::chrono::milliseconds kBacklogRetry{50};
 // How long to wait for the server's end of data after the goodbye.
 constexpr std::chrono::seconds kLeave{1};
-// The most octets of an incomplete greeting or capability list.
-constexpr size_t kMaxInput = 16 * 1024;
 
 }  // namespace
 
@@ -128,7 +128,7 @@ void Probing::Understand(Clock::time_point now) {
   const ProbeResult result = probe_->OnBackend(in_, output);
   in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(result.consumed));
   out_.insert(out_.end(), output.backend.written().begin(), output.backend.written().end());
-  if (result.status == ProbeResult::Status::kBad || in_.size() > kMaxInput) {
+  if (result.status == ProbeResult::Status::kBad || in_.size() > kMaxProbeInput) {
     Dead();
     return;
   }

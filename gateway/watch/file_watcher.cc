@@ -11,13 +11,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/limits.h"
 
 namespace starling {
 namespace {
 
 constexpr uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE |
                              IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-constexpr int kMaxHops = 16;  // symbolic links to follow; the kernel follows 40
 constexpr int kUnsettledLooks = 25;
 
 int64_t Nanoseconds(const timespec& time) {
@@ -66,7 +66,7 @@ void FileWatcher::AddFolder(const std::string& path, int depth, State& state) co
   if (folder == nullptr) return;
   std::vector<std::string> names;
   while (const dirent* entry = readdir(folder)) {
-    if (entry->d_name[0] != '.' && state.size() + names.size() < kMaxEntries) {
+    if (entry->d_name[0] != '.' && state.size() + names.size() < kMaxWatchedFiles) {
       names.emplace_back(entry->d_name);
     }
   }
@@ -94,7 +94,7 @@ void FileWatcher::AddFolder(const std::string& path, int depth, State& state) co
 FileWatcher::State FileWatcher::Take() const {
   State state;
   for (const std::string& path : paths_) {
-    if (state.size() >= kMaxEntries) break;
+    if (state.size() >= kMaxWatchedFiles) break;
     struct stat status = {};
     Entry entry{.path = path};
     const bool there = stat(path.c_str(), &status) == 0;
@@ -132,7 +132,7 @@ void FileWatcher::RenewWatches() {
   }
   for (const std::string& path : paths) {
     std::string hop = path;
-    for (int i = 0; i < kMaxHops && !hop.empty(); ++i) {
+    for (int i = 0; i < kMaxLinkHops && !hop.empty(); ++i) {
       WatchFolderOf(hop);
       hop = TargetOf(hop);
     }

@@ -21,10 +21,6 @@ namespace starling {
 
 class FileWatcher {
  public:
-  // The most files to look at and folders to watch. The watcher ignores changes beyond
-  // them.
-  static constexpr size_t kMaxEntries = 50'000;
-  static constexpr size_t kMaxWatches = 8'192;
   // The watcher reports a change when nothing more has changed for this long, or when
   // changes go on for many times as long.
   static constexpr std::chrono::milliseconds kSettle{200};

@@ -106,8 +106,8 @@ void CloseAll(std::vector<ListenGroup>& groups) {
   }
 }
 
-std::vector<std::string> ListenerHandoff::Steer() {
-  std::vector<std::string> report;
+std::vector<ListenerHandoff::Found> ListenerHandoff::Steer() {
+  std::vector<Found> report;
   for (const ListenGroup& group : groups_) {
     const auto ours = static_cast<uint32_t>(group.fds.size());
     std::vector<uint64_t> others = ListenersOn(group.address);
@@ -115,7 +115,7 @@ std::vector<std::string> ListenerHandoff::Steer() {
     Plan plan;
     const std::string address = group.address.ToString();
     if (others.empty()) {
-      report.push_back(absl::StrCat(address, ": nobody else listens"));
+      report.push_back({address, "none"});
     } else {
       size_t unseen = 0;
       const std::set<int> holders = HoldersOf(others, unseen);
@@ -125,14 +125,15 @@ std::vector<std::string> ListenerHandoff::Steer() {
       const bool one = holders.size() == 1 && unseen == 0;
       if (one || holders.empty()) {
         plan.successors = static_cast<uint32_t>(others.size());
-        report.push_back(absl::StrCat(address, ": ", one ? "process " : "another process",
-                                      one ? absl::StrCat(*holders.begin()) : "",
-                                      " takes over with ", plan.successors, " sockets"));
+        report.push_back(
+            {address,
+             one ? absl::StrCat("process ", *holders.begin(), ", ", plan.successors, " sockets")
+                 : absl::StrCat("another process, ", plan.successors, " sockets")});
       } else {
-        report.push_back(absl::StrCat(address, ": ", others.size(), " sockets of ", holders.size(),
-                                      " other processes (", unseen,
-                                      " of unknown ones); not steering, clients may wait for a "
-                                      "retransmission"));
+        report.push_back({address, absl::StrCat("unclear: ", others.size(), " sockets of ",
+                                                holders.size(), " known processes, ", unseen,
+                                                " of unknown ones; clients may need a "
+                                                "retransmission")});
       }
     }
     // First the steering: a client whose SYN is dropped waits a second and then

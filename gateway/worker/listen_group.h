@@ -38,8 +38,12 @@ class ListenerHandoff {
  public:
   explicit ListenerHandoff(std::vector<ListenGroup>& groups) : groups_(groups) {}
 
-  // What was found and done, a line an address, for the log.
-  std::vector<std::string> Steer();
+  // What the log says of one address: which process accepts its clients from now on.
+  struct Found {
+    std::string address;
+    std::string successor;
+  };
+  std::vector<Found> Steer();
   void Close();
 
  private:

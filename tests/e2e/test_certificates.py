@@ -185,7 +185,7 @@ class Ocsp(unittest.TestCase):
                 backend.address, tls={"certificates": entries}) as gateway:
             port = gateway.ports["tcp"]
             tm.write(entries[1]["cert"], "half of it")
-            self.assertIsNotNone(gateway.wait_for_line("other.crt", "not taken over"))
+            self.assertIsNotNone(gateway.wait_for_line("other.crt", "rejected"))
             self.assertIsNotNone(gateway.wait_for_line("short.crt", "expired"))
             # Workers change over a moment after the line.
             self.assertTrue(any("no response sent" in s_client(port, "-status")
@@ -220,7 +220,7 @@ class Check(unittest.TestCase):
         code, text = self.check([entry], preset="modern")
         self.assertEqual(code, 0, text)
         for part in ("TLS 1.3", "mx.crt", "RSA2048", "mx.example.org,*.example.org", "(90 days)",
-                     "Test root", "tcp", "the configuration is good"):
+                     "Test root", "tcp", "the configuration is valid"):
             self.assertIn(part, text)
 
     def test_warnings(self):

@@ -148,13 +148,16 @@ class CommandLine(Case):
         self.assertEqual(first, second)
 
     def test_version_and_help(self):
-        code, output = harness.run([BINARY, "-V"])
-        self.assertEqual(code, 0)
-        for name in ("starling", "BoringSSL", "liburing"):
-            self.assertRegex(output, "(?i)" + name)
+        for option in ("-V", "--version"):
+            code, output = harness.run([BINARY, option])
+            self.assertEqual(code, 0)
+            for line in (r"^starling \d+\.\d+\.\d+$", r"^BoringSSL", r"^liburing",
+                         r"^commit (unknown|[0-9a-f]{12}(-modified)?)$",
+                         r"^built by clang \d+.* -c \w+ .*-O\d"):
+                self.assertRegex(output, "(?m)" + line)
         code, output = harness.run([BINARY, "--help"])
         self.assertEqual(code, 0)
-        for flag in ("-c", "-t", "-T", "-V"):
+        for flag in ("-c, --config", "-t, --check", "-T, --print", "-V, --version"):
             self.assertIn(flag, output)
 
     def test_exit_codes_differ(self):

@@ -530,14 +530,14 @@ class Configuration(unittest.TestCase):
             self.assertEqual(code, 0, output)
             self.assertNotIn("long-random-word", output)
         self.assertIn(file, output)
-        self.assertIn("warning: {}: the password can be read by every user".format(file),
+        self.assertIn("warning: {}: every user can read the password".format(file),
                       self.run_on("-t", file)[1])
 
     def test_what_is_no_password(self):
         for content in ("two words\n", ":x\n", "x\ny\n", "\u00e4\n"):
             code, output = self.run_on("-t", env.write("webirc4", content))
             self.assertNotEqual(code, 0)
-            self.assertRegex(output, "error: .*/webirc4: not a password for WEBIRC, expected one word")
+            self.assertRegex(output, "error: .*/webirc4: the password for WEBIRC must be one word")
         code, output = self.run_on("-t", env.dir + "/is-not-there")
         self.assertNotEqual(code, 0)
         self.assertIn("error: " + env.dir + "/is-not-there: ", output)

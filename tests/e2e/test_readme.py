@@ -128,7 +128,7 @@ class Certbot(unittest.TestCase):
         added = root.issue(["imap.example.org"])
         self.certbot("imap.example.org", added)
         self.assertIsNotNone(gateway.wait_for_line(
-            "not taken over", "imap.example.org/privkey.pem", "Permission denied"))
+            "rejected", "imap.example.org/privkey.pem", "Permission denied"))
         self.assertEqual(served(port, "mail.example.org"), renewed.der)
         self.let_in()
         self.assertEqual(gateway.wait_for_metric(2, ADDED), 2)

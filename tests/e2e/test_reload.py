@@ -164,7 +164,7 @@ class Reload(unittest.TestCase):
                     after = len(gateway.lines)
                     rewrite(gateway, lambda _, c=change: c(good))
                     reload(gateway, "failure")
-                    line = gateway.wait_for_line("not taken over", *said, after=after)
+                    line = gateway.wait_for_line("rejected", *said, after=after)
                     self.assertIsNotNone(line, gateway.lines[after:])
                     with Wire(gateway.ports["tcp"]) as client:
                         self.assertEqual(client.start_tls().send(b"x").exactly(1), b"x")
@@ -181,7 +181,7 @@ class Reload(unittest.TestCase):
                 ' "tls": "implicit", "backend": "echo", "tls_options": '
                 '{{"signature_algorithms": ["ed25519"]}}}}\nbackends:\n'.format(fresh)))
             reload(gateway, "failure")
-            self.assertIsNotNone(gateway.wait_for_line("not taken over", "listener fresh"))
+            self.assertIsNotNone(gateway.wait_for_line("rejected", "listener fresh"))
             with self.assertRaises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", fresh), timeout=20)
 
@@ -278,7 +278,7 @@ class Reload(unittest.TestCase):
             os.mkfifo(gateway.config + ".fifo")
             os.rename(gateway.config + ".fifo", gateway.config)
             reload(gateway, "failure")
-            self.assertIsNotNone(gateway.wait_for_line("not taken over", "FIFO"))
+            self.assertIsNotNone(gateway.wait_for_line("rejected", "FIFO"))
             with Wire(gateway.ports["tcp"]) as client:
                 self.assertEqual(client.start_tls().send(b"x").exactly(1), b"x")
 
@@ -394,7 +394,7 @@ class Files(unittest.TestCase):
                     bad[how](at(name))
                     reload(gateway, "failure")
                     self.assertIsNotNone(gateway.wait_for_line(
-                        "configuration is not taken over", at("a." if name.startswith("a.") else name),
+                        "reload rejected", at("a." if name.startswith("a.") else name),
                         after=after), gateway.lines[after:])
                     self.assertEqual(served(port), own.der)
                     put(at(name), files[name])
@@ -405,7 +405,7 @@ class Files(unittest.TestCase):
                     fifo(at(name))
                     gateway.wait_for_metric(lambda n, f=failed: n > f, RELOADS, result="failure",
                                             trigger="files")
-                    self.assertIsNotNone(gateway.wait_for_line("changed files are not", at(name)))
+                    self.assertIsNotNone(gateway.wait_for_line("changed files rejected", at(name)))
                     self.assertEqual(served(port), own.der)
                     put(at(name), files[name])
             reload(gateway)

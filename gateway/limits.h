@@ -1,0 +1,98 @@
+// The gateway's fixed limits, each with its reason. An operator cannot change them.
+//
+// Not for: limits that an operator sets (config/rows_limits.cc, rows_listener_limits.cc),
+// the limits of dialogues (protocols/*/limits.h), or sizes that the code rests on, such as
+// those of blocks and records.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace starling {
+
+// --- The configuration file ---
+
+// A file of 256 listeners and 2,048 servers has a tenth of this. No error, depth or number
+// of nodes in a file may cost more memory than the file is worth.
+inline constexpr size_t kMaxYamlSize = 1 << 20;
+inline constexpr size_t kMaxYamlDepth = 16;  // the deepest option is at 6
+inline constexpr size_t kMaxYamlNodes = 100'000;
+inline constexpr size_t kMaxOptionText = 4096;  // the longest path that Linux opens
+// The last error says that there are more.
+inline constexpr size_t kMaxConfigErrors = 100;
+
+// Label sets and tables of metrics depend on these.
+inline constexpr size_t kMaxListeners = 256;
+inline constexpr size_t kMaxBackends = 256;
+inline constexpr size_t kMaxServers = 64;          // of one backend
+inline constexpr size_t kMaxServersInAll = 2'048;  // of all backends
+// Names since the start, those of earlier configurations included: a time series of a
+// metric is never given to another name.
+inline constexpr size_t kMaxListenerNames = 256;
+inline constexpr size_t kMaxServerNames = 2'048;
+
+inline constexpr size_t kMaxBinds = 64;                  // of one listener
+inline constexpr size_t kMaxCertificateEntries = 4'096;  // of one listener; a folder is one
+inline constexpr size_t kMaxProxyRanges = 256;           // of one listener; each accept compares
+inline constexpr size_t kMaxServedNames = 256;           // of one listener; each session compares
+
+// --- Files that the configuration names ---
+
+// A bundle of some hundred certificates.
+inline constexpr size_t kMaxPemFile = size_t{1} << 20;
+// A response has one certificate of the responder at most, about 2 KiB.
+inline constexpr size_t kMaxOcspResponse = size_t{64} << 10;
+inline constexpr size_t kMaxSecretFile = 4096;
+// Eight days of keys that change every three hours.
+inline constexpr size_t kMaxTicketKeys = 64;
+// Of one folder: looking at them takes a quarter of a second.
+inline constexpr size_t kMaxFolderEntries = 20'000;
+inline constexpr size_t kMaxTrustFiles = 4'096;
+
+// The watcher ignores changes beyond these. The kernel's default allows 8,192 watches.
+inline constexpr size_t kMaxWatchedFiles = 50'000;
+inline constexpr size_t kMaxWatches = 8'192;
+// Symbolic links to follow in one path; the kernel follows 40.
+inline constexpr int kMaxLinkHops = 16;
+
+// --- TLS ---
+
+// Of a chain that is sent or verified. Clients accept none much longer.
+inline constexpr size_t kMaxChainCertificates = 10;
+// Octets of a client's certificates that the gateway verifies and keeps in a ticket. The
+// client sends the ticket back in a hello, whose size is limited too.
+inline constexpr size_t kMaxChainSize = 16 * 1'024;
+// Octets of a ticket's content. Besides the chain it has secrets, names and the signature
+// algorithm.
+inline constexpr size_t kMaxTicketContent = kMaxChainSize + 1'024;
+// Octets of a hello from a client that may have a certificate: its ticket holds the
+// client's chain.
+inline constexpr size_t kMaxClientHello = 24 * 1'024;
+// Octets of a client's Certificate message. The library buffers the whole message.
+inline constexpr size_t kMaxCertificateMessage = 64 * 1'024;
+// Octets of authorities' names to send (RFC 8446 section 4.2.4 allows 64 KiB). Beyond it
+// the gateway sends no names, and clients choose their certificate without them.
+inline constexpr size_t kMaxAuthorityNames = 16'384;
+// The cache of compressed certificates starts anew when it is full.
+inline constexpr size_t kMaxCompressedCertificates = 256;
+
+// --- A worker ---
+
+// Listening sockets and accepts beyond those at the start, for addresses that a reload adds
+// before those that it removes are closed. Each is an entry of the ring's table.
+inline constexpr size_t kSpareSockets = 16;
+inline constexpr uint32_t kSpareAccepts = 32;
+// Sessions that a crowded table ends in one turn: each is told so and costs a little more
+// than one that relays.
+inline constexpr size_t kOvertimePerTurn = 64;
+
+// --- The log and the prober ---
+
+// Octets of formatted lines that wait for a slow reader, and lines of the process itself
+// that wait to be formatted. What comes on top is dropped and counted.
+inline constexpr size_t kMaxLogBuffer = 64 * 1024;
+inline constexpr size_t kMaxPendingLines = 1024;
+// Octets of a server's incomplete greeting or list of capabilities in a probe.
+inline constexpr size_t kMaxProbeInput = 16 * 1024;
+
+}  // namespace starling

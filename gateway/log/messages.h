@@ -1,0 +1,84 @@
+// Every message that the gateway logs: its level, text and keys. Operators search logs for
+// these texts, so a text that stands in a release stays as it is. deploy/LOG.md has the same
+// table, and a test compares the two.
+//
+// Not for: what a session's keys contain (format_record.cc).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace starling {
+
+enum class LogLevel : uint8_t { kInfo, kWarning, kError };
+
+// X(enumerator, level, text, keys in the order of the line, when the gateway logs it). A key
+// in brackets is there only when it applies.
+#define STARLING_LOG_MESSAGES(X)                                                                \
+  X(kReady, kInfo, "gateway ready", "version workers ring_features",                            \
+    "The gateway accepts clients.")                                                             \
+  X(kWorkerFailed, kError, "worker failed to start", "error",                                   \
+    "A worker could not use its ring; the gateway ends.")                                       \
+  X(kConfigReloaded, kInfo, "configuration reloaded", "generation certificates duration_ms",    \
+    "HUP: new sessions use the new configuration.")                                             \
+  X(kReloadRejected, kError, "reload rejected; keeping the current configuration", "error",     \
+    "HUP: something is wrong with the new configuration. One line for each error.")             \
+  X(kReloadIgnored, kWarning, "reload ignored while draining", "",                              \
+    "HUP after TERM: the gateway is about to end.")                                             \
+  X(kFilesReloaded, kInfo, "changed files reloaded", "generation certificates duration_ms",     \
+    "Certificates, keys or other files changed; new sessions use them.")                        \
+  X(kFilesRejected, kError, "changed files rejected; keeping the current ones", "error",        \
+    "Changed files are still wrong after three seconds. One line for each error.")              \
+  X(kConfigWarning, kWarning, "configuration warning", "warning",                               \
+    "A setting or a file is allowed but dangerous, at the start or a reload.")                  \
+  X(kServerUp, kInfo, "server up", "backend server", "A server answers again.")                 \
+  X(kServerDown, kWarning, "server down", "backend server",                                     \
+    "A server does not answer; sessions avoid it.")                                             \
+  X(kDraining, kInfo, "draining", "delay_ms deadline_ms", "TERM or INT: the gateway will end.") \
+  X(kAddressClosing, kInfo, "closing address", "address successor",                             \
+    "A drain, or a reload that removed the address. The successor is the process that accepts " \
+    "its clients from now on.")                                                                 \
+  X(kSessionEstablished, kInfo, "session established",                                          \
+    "session listener protocol [peer] [local] [sni] [tls_version] [cipher] [group] "            \
+    "[signature] [resumed] [client_cert] [client_name] [client_issuer] [handshake_ms] "         \
+    "[plaintext] [backend] [server] [upstream_port] [upstream_tls_version] [upstream_cipher] "  \
+    "[upstream_resumed] duration_ms",                                                           \
+    "A session begins to relay; only with `log: {sessions: all}`.")                             \
+  X(kSessionEnded, kInfo, "session ended",                                                      \
+    "session listener protocol [peer] [local] [sni] [tls_version] [cipher] [group] "            \
+    "[signature] [resumed] [client_cert] [client_name] [client_issuer] [handshake_ms] "         \
+    "[tls_failure] [tls_offered] [alert_sent] [alert_received] [plaintext] [backend] [server] " \
+    "[upstream_port] [upstream_tls_version] [upstream_cipher] [upstream_resumed] "              \
+    "[upstream_tls_failure] duration_ms downstream_in downstream_out upstream_in upstream_out " \
+    "reason [reply]",                                                                           \
+    "A session is over; not with `log: {sessions: none}`.")
+
+enum class LogMessage : uint8_t {
+#define X(id, ...) id,
+  STARLING_LOG_MESSAGES(X)
+#undef X
+};
+
+struct LogMessageRow {
+  LogLevel level;
+  std::string_view text;
+  std::string_view keys;
+  std::string_view when;
+};
+
+inline constexpr LogMessageRow kLogMessages[] = {
+#define X(id, level, text, keys, when) {LogLevel::level, text, keys, when},
+    STARLING_LOG_MESSAGES(X)
+#undef X
+};
+
+inline constexpr std::string_view kLogLevels[] = {"info", "warning", "error"};
+
+constexpr const LogMessageRow& RowOf(LogMessage message) {
+  return kLogMessages[static_cast<size_t>(message)];
+}
+constexpr std::string_view NameOf(LogLevel level) { return kLogLevels[static_cast<size_t>(level)]; }
+
+}  // namespace starling
