@@ -28,7 +28,7 @@ Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage) {
     return Admission::kGranted;
   }
   if (stage.queued) return Admission::kQueued;
-  if (ctx.key_operations == 0) CountLimit(ctx, Limit::kKeyOperations);
+  if (ctx.key_operations == 0 && ctx.admits) CountLimit(ctx, Limit::kKeyOperations);
   if (ctx.admission.size() >= limits.handshake_queue) {
     CountLimit(ctx, Limit::kHandshakeQueue);
     return Admission::kFull;

@@ -62,7 +62,7 @@ struct WorkerContext : SideResources {
   std::vector<uint32_t> ready;       // slots to pump in this turn
   std::vector<uint32_t> again;       // slots to pump in the next, which then does not wait
   std::vector<uint32_t> starved;     // slots that wait for a buffer of either kind
-  bool starved_of_receives = false;  // one of them for want of a receive buffer
+  bool starved_of_receives = false;  // one of them waits for a receive buffer
   size_t starved_at = 0;             // the blocks that were out when the last of them gave up
   std::vector<uint32_t> overtime;    // slots that have their place before relaying only as long
                                      // as the table is not crowded
@@ -73,8 +73,9 @@ struct WorkerContext : SideResources {
   uint32_t data_listeners = 0;       // data channels that are waited for
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for
   uint32_t key_operations = 0;       // private-key operations that this turn may still do
+  bool admits = false;               // the turn has come to those that want such an operation
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
-  std::vector<uint32_t> hellos;      // of this turn's: those that may want such an operation
+  std::vector<uint32_t> hellos;      // slots of this turn that may need the private key
   size_t most_sessions = 0;          // at once, since memory was given back
   RandomNumbers random;              // nobody can foretell them
   uint64_t run = 0;                  // unlike other workers' and runs', and no secret

@@ -219,6 +219,7 @@ void RecordDataAccept(Session& session, const Completion& completion) {
 }
 
 void JoinData(WorkerContext& ctx, Session& session) {
+  session.data->accept = DataChannel::Accept::kJoined;
   LeaveShare(ctx, session);
   ctx.ring->RemoveListener(std::exchange(session.data->listener, kNoFd));
   --ctx.data_listeners;

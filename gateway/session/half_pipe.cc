@@ -44,7 +44,7 @@ void HalfPipe::Drop() {
 
 void HalfPipe::PassOnEnd(SessionRef session, bool whole, bool by_close) {
   if (whole) to_.SendCloseNotify(resources_);
-  if (!by_close) to_.EndData(resources_, session);  // again when all has been sent
+  if (!by_close) to_.EndOutput(resources_, session);  // again when all has been sent
 }
 
 bool HalfPipe::Over(bool whole, bool by_close) const {

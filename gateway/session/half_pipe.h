@@ -6,7 +6,7 @@
 // first has received; only between two plaintext sides is anything copied. Between two TLS
 // sides a block of the first holds what was opened.
 //
-// Not for: what an end means for the session (relay.cc).
+// Not for: what an end means for the session (stages/relaying.cc).
 #pragma once
 
 #include "gateway/session/side.h"

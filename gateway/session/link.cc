@@ -200,7 +200,8 @@ LinkResult StepClosing(WorkerContext& ctx, Session& session, const ClosingLink& 
     ctx.shard->AddServer(ServerFamily::kBackendSessions, ChosenServer(session).series, 0, -1);
     session.target.server = -1;
   }
-  side.Forget(ctx);
+  // What a data channel's sides did is reported at its end; it has no other link after this.
+  if (session.data == nullptr) side.Forget(ctx);
   if (closing.tries_next) return TryNext(ctx, session, closing.since);
   session.link = NoLink{};
   return {.news = LinkNews::kClosed};

@@ -25,8 +25,8 @@ bool MakeWriter(WorkerContext& ctx, Side& side, std::span<uint8_t> scratch, size
   return !room.empty();
 }
 
-// Gives both writers their room. False: there is none now (a send must end first
-// or a block come back).
+// Gives both writers their room. False: no room now. A send must complete first, or another
+// session return a block.
 bool MakeOutput(WorkerContext& ctx, Session& session, Output& out) {
   static_assert(kClientScratch >= kMinOutputRoom);
   const std::span<uint8_t> scratch(ctx.scratch);
@@ -40,7 +40,7 @@ bool MakeOutput(WorkerContext& ctx, Session& session, Output& out) {
     out.backend = Writer(for_server);
   }
   if (room) return true;
-  // When blocks are short, nobody sits on an empty one.
+  // When blocks are short, a session must not keep an empty one.
   ReleaseIfEmpty(ctx, session.client.out);
   ReleaseIfEmpty(ctx, session.server.out);
   return false;

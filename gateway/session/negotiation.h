@@ -30,7 +30,8 @@ uint32_t PlaintextBackend(const Session& session);
 
 // --- negotiation_ends.cc: how either side ends ---
 
-// A side's connection is broken: the session ends, once what came before has been read.
+// A side's connection is broken, and the session ends. Where TLS with the server was cut off,
+// what came before has been read.
 Next TellBroken(WorkerContext& ctx, Session& session);
 // TLS with the server was cut off. Again: TellBroken has to look once more.
 Next NoteCutOff(WorkerContext& ctx, Session& session);

@@ -16,7 +16,7 @@ bool HoldsForData(WorkerContext& ctx, Session& session) {
 
 void EndServersData(WorkerContext& ctx, Session& session) {
   if (session.server.flushed()) session.server.SendCloseNotify(ctx);
-  session.server.EndData(ctx, session.ref());
+  session.server.EndOutput(ctx, session.ref());
 }
 
 Next TellServerGone(WorkerContext& ctx, Session& session) {
@@ -79,7 +79,10 @@ bool ClientEndIsDue(const Session& session) {
 Next TellBroken(WorkerContext& ctx, Session& session) {
   if (session.client.failed()) return ClientBroken(ctx, session);
   if (!session.link_up()) return Stay();
-  if (ServerLost(session)) return ServerBroken(ctx, session);
+  // Behind a cut the reply that came before it is sent first: there must be room to speak.
+  const bool lost =
+      session.server.receive_failed() || (session.server.cut_off() && session.client.flushed());
+  if (lost) return ServerBroken(ctx, session);
   // What the server said last may still be unread.
   if (session.server.send_failed()) session.server.DropOutput(ctx);
   return Stay();
@@ -88,7 +91,7 @@ Next TellBroken(WorkerContext& ctx, Session& session) {
 Next NoteCutOff(WorkerContext& ctx, Session& session) {
   Side& server = session.server;
   if (!session.link_up() || !server.tls_over() || server.ended()) return Stay();
-  // What came before is read as far as it goes; half a line of it is nothing.
+  // The negotiator has read every whole line. The gateway drops a part of one.
   if (!session.client.flushed() || HoldsForData(ctx, session)) return Stay();
   server.DropInput(ctx);
   return Again();

@@ -10,7 +10,7 @@
 namespace starling {
 
 // Begins a session on an accepted descriptor. The caller has taken the slot and
-// set its listener; this counts it as a user of the listener's generation, and puts it
+// set its listener; this counts it as a user of the listener's WorkerConfig, and puts it
 // on the turn's list.
 void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                   const Endpoint& local);

@@ -111,7 +111,7 @@ void ReportEnd(WorkerContext& ctx, Session& session) {
   const ListenerId id = session.listener->id;
   ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(PhaseOf(IdOf(session.stage))), 0, -1);
   // Nobody came: there was no connection to report on.
-  if (session.data != nullptr && session.data->accept != DataChannel::Accept::kAccepted) return;
+  if (session.data != nullptr && session.data->accept != DataChannel::Accept::kJoined) return;
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));

@@ -26,7 +26,7 @@
 
 namespace starling {
 
-// A session and its data channel tell each other news by letters. Post() (data_channel.h)
+// A session and its data channel tell each other news by letters. data_channel.cc
 // puts a letter into the receiver's box, where the receiver's next pump reads it. A letter
 // is delivered only between sessions that still belong together: slot and generation match.
 struct DataLetter {
@@ -65,8 +65,8 @@ struct Dialogue {
   bool backend_end_told = false;
   bool greeting_seen = false;  // the greeting of the link's server is over
 
-  // The data channel that was asked for (FTP). Of its news the negotiator hears first whether
-  // it can be had, then how it ended.
+  // The data channel that was asked for (FTP). The negotiator hears first whether it can be
+  // had, then how it ended.
   enum class DataAnswer : uint8_t { kNone, kReady, kRefused };
   SessionRef channel;                          // while there is one
   bool channel_kept = false;                   // and only its server's connection is left
@@ -83,7 +83,7 @@ inline constexpr size_t kDialogueHeader =
 // What makes a session the data channel of another (FTP). One of its sides is accepted from a
 // listening socket of its own, the other then connected.
 struct DataChannel {
-  enum class Accept : uint8_t { kWaits, kFailed, kAccepted };
+  enum class Accept : uint8_t { kWaits, kFailed, kAccepted, kJoined };
 
   SessionRef control;
   Fd listener = kNoFd;
@@ -151,7 +151,7 @@ struct Session {
   MonoTime accepted_at{};
   MonoTime active_at{};         // last octet exchanged
   MonoTime timer = kNever;      // what the wheel holds
-  uint32_t overtime_place = 0;  // in the worker's list of those, from 1; 0: not in it
+  uint32_t overtime_place = 0;  // in WorkerContext::overtime, counted from 1; 0: not listed
   uint32_t handshake_us = 0;
 
   SessionRef ref() const { return {slot, generation}; }
@@ -175,10 +175,6 @@ inline bool IsClient(const Session& session, const Side& side) { return &side ==
 // The server's side broke: its connection was reset, or TLS in it broke off.
 inline bool ServerBroke(const Session& session) {
   return session.server.was_reset() || session.server.cut_off();
-}
-// The same, and nothing more can be read of it.
-inline bool ServerLost(const Session& session) {
-  return session.server.receive_failed() || session.server.cut_off();
 }
 // Why the session ends where it did.
 inline EndReason ServerBreak(const Session& session) {

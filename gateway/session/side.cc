@@ -133,7 +133,7 @@ void Side::BreakOutput(int16_t error) {
 // --- The ring ---
 
 void Side::Receive(SideResources& resources, SessionRef session) {
-  if (!open() || has(kOpRecv) || inflow != Inflow::kOpen || starved || chunk != kNoBuffer) return;
+  if (!MayAsk() || has(kOpRecv) || inflow != Inflow::kOpen || starved || chunk != kNoBuffer) return;
   const BufferGroup group = large > 0 ? BufferGroup::kLarge : BufferGroup::kSmall;
   uint32_t max = large > 0 ? BulkReceive(resources) : kSmallReceive;
   if (!in.empty()) max = std::min(max, in.capacity() - in.size());
@@ -147,7 +147,7 @@ void Side::Send(SideResources& resources, SessionRef session) {
     SendAnswers(resources);
     if (tls->close_notify == CloseNotify::kDue) SendCloseNotify(resources);
   }
-  if (!open() || has(kOpSend | kOpOpen) || out.empty() || outflow != Outflow::kOpen) return;
+  if (!MayAsk() || has(kOpSend) || out.empty() || outflow != Outflow::kOpen) return;
   in_flight |= kOpSend;
   if (acknowledge == Acknowledge::kUnlessSent) acknowledge = Acknowledge::kNo;
   out.in_flight = static_cast<uint16_t>(out.size());
@@ -160,8 +160,8 @@ void Side::Peek(SideResources& resources, SessionRef session) {
   resources.ring->Peek(fd, TagOf(Op::kPeek, session));
 }
 
-void Side::EndData(SideResources& resources, SessionRef session) {
-  if (!open() || outflow != Outflow::kOpen || !flushed()) return;
+void Side::EndOutput(SideResources& resources, SessionRef session) {
+  if (!MayAsk() || outflow != Outflow::kOpen || !flushed()) return;
   outflow = Outflow::kEnded;
   in_flight |= kOpShutdown;
   resources.ring->ShutdownWrite(fd, TagOf(Op::kShutdown, session));

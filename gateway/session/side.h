@@ -76,8 +76,8 @@ struct SessionRef {
   explicit operator bool() const { return generation != 0; }
 };
 
-// send_error where sealing failed, and where a message was too long for the room that was
-// promised for it. No socket gives these here.
+// Values of send_error: sealing failed, or a message exceeded the room that was promised for
+// it. No socket gives these here.
 inline constexpr int16_t kSealFailed = EPROTO;
 inline constexpr int16_t kSealShort = EMSGSIZE;
 
@@ -208,9 +208,9 @@ struct Side {
   // Says close_notify behind what waits to be sent, now or as soon as there is room. No more
   // can be written.
   void SendCloseNotify(SideResources& resources);
-  // The clock of a record runs while its rest is all that is waited for. Octets that were
-  // opened begin it anew, or a long upload, whose receives hardly ever end with a record,
-  // would be taken for one record. `waits`: a peer that takes nothing is not this one's fault.
+  // The clock of a record runs while its rest is all that is waited for (`waits`). Without
+  // that it stops: a long upload, whose receives hardly ever end with a record, is not one
+  // record, and a peer that takes nothing is not this one's fault.
   void TimeRecord(MonoTime now, bool waits);
 
   // --- The ring. Each asks once, and only where that can be. ---
@@ -218,7 +218,7 @@ struct Side {
   void Send(SideResources& resources, SessionRef session);
   void Peek(SideResources& resources, SessionRef session);
   // The end of our data, behind all that is to be sent.
-  void EndData(SideResources& resources, SessionRef session);
+  void EndOutput(SideResources& resources, SessionRef session);
   // Asks the kernel to acknowledge at once, where that is wanted and nothing is being sent.
   void AcknowledgeNow(SideResources& resources);
   void Cancel(SideResources& resources, SessionRef session);
@@ -242,6 +242,8 @@ struct Side {
   void Forget(SideResources& resources);
 
  private:
+  // Nothing may be armed on a descriptor that is being opened, cancelled or closed.
+  bool MayAsk() const { return open() && !has(kOpOpen | kOpCancel | kOpClose); }
   bool MoreToOpen(SideResources& resources);
   Opened Open(SideResources& resources, std::span<uint8_t> room);
   ByteView OpenedInput(SideResources& resources);

@@ -70,16 +70,16 @@ TEST_F(SideTest, ReceiveBuffersGoBackWithinTheTurn) {
 TEST_F(SideTest, TheEndOfDataGoesBehindAllThatIsToBeSent) {
   FakeRing::Asked asked;
   ASSERT_EQ(plain_.side.Write(worker_, Octets("bye")), Written::kAll);
-  plain_.side.EndData(worker_, kTestOwner);
+  plain_.side.EndOutput(worker_, kTestOwner);
   EXPECT_FALSE(worker_.fake.Take(2, Op::kShutdown, &asked));
   ASSERT_TRUE(plain_.Send());
-  plain_.side.EndData(worker_, kTestOwner);
+  plain_.side.EndOutput(worker_, kTestOwner);
   EXPECT_FALSE(worker_.fake.Take(2, Op::kShutdown, &asked));
   EXPECT_EQ(plain_.Sent(1), "b");
-  plain_.side.EndData(worker_, kTestOwner);
+  plain_.side.EndOutput(worker_, kTestOwner);
   EXPECT_FALSE(worker_.fake.Take(2, Op::kShutdown, &asked));
   EXPECT_EQ(plain_.SendAll(), "ye");
-  plain_.side.EndData(worker_, kTestOwner);
+  plain_.side.EndOutput(worker_, kTestOwner);
   EXPECT_TRUE(worker_.fake.Take(2, Op::kShutdown, &asked));
   EXPECT_TRUE(plain_.side.write_ended());
 }

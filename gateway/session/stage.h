@@ -1,6 +1,6 @@
 // Where a session stands: exactly one Stage, and beside it the Link of the side that the
 // gateway opens. Each is a sum type. A stage's struct holds what means something in that
-// stage only, so that no other stage can read it.
+// stage only: code that reads it has to ask first whether the session is there.
 //
 // A step looks at its session and returns a Next. Only the pump applies a Next
 // (transition.h). Not for: what outlives a stage (session.h).
@@ -91,10 +91,7 @@ struct Greeting {
 };
 
 // The negotiator reads both sides, the client's out of TLS.
-struct Inside {
-  bool handing_over = false;    // kRelay was said, and octets wait to be passed on first
-  MonoTime record_at = kNever;  // a TLS record of the client was begun then
-};
+struct Inside {};
 
 // Octets pass unread in both directions.
 struct Relaying {

@@ -11,9 +11,9 @@
 namespace starling {
 namespace {
 
-// As long after an established session had something to do, a turn does one private-key operation
-// only. Longer than the pause between two messages of a busy session; where nobody
-// relays, several in a turn cost a twentieth less each.
+// For this long after a relay was last busy, a turn does only one private-key operation. It is
+// longer than the pause between two messages of a busy session. Where nobody relays, several
+// operations in a turn cost a twentieth less each.
 constexpr std::chrono::milliseconds kRelayRecent{5};
 
 // Only a session that has relayed for a while is one to protect: of those that come and
@@ -55,17 +55,21 @@ void PumpOthers(WorkerContext& ctx) {
 
 bool AdmissionOpen(const WorkerContext& ctx) {
   if (ctx.admission.empty()) return false;
-  // Who has a place already waits for the key only.
+  // A session that holds a place waits only for the key.
   return ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight ||
          HandshakeOf(ctx.table.At(ctx.admission.front())).holds_place;
 }
 
 void PumpReady(WorkerContext& ctx) {
+  // Whatever reaches its handshake while the others are pumped queues for it.
+  ctx.key_operations = 0;
+  ctx.admits = false;
   PumpOthers(ctx);
   const bool relaying = ctx.relayed_at + kRelayRecent > ctx.now;
   if (relaying && (AdmissionOpen(ctx) || !ctx.hellos.empty())) ctx.ring->Submit();
   ctx.key_operations = relaying ? 1 : ctx.limits.key_operations_per_turn;
-  // Those that wait go first; who came now waits behind them.
+  ctx.admits = true;
+  // Sessions in the queue go first. New ones join behind them.
   while (ctx.key_operations > 0 && AdmissionOpen(ctx)) {
     Session& session = ctx.table.At(ctx.admission.front());
     ctx.admission.pop_front();
@@ -97,9 +101,9 @@ void WakeOvertime(WorkerContext& ctx) {
 
 void WakeStarved(WorkerContext& ctx) {
   if (ctx.starved.empty()) return;
-  // Receive buffers are all back at the end of a turn, unless blocks are short. With
-  // blocks, what was too few for a session still is until somebody gives one back:
-  // looking again before that would keep the worker from ever waiting.
+  // Receive buffers are all back at the end of a turn, unless blocks are short. A session that
+  // found no block finds none until another session returns one: looking again before that
+  // would keep the worker from ever waiting.
   const size_t out = ctx.BlocksOut();
   const bool receives = ctx.starved_of_receives && ctx.ring->BuffersOut() == 0;
   if (!receives && out >= ctx.starved_at) return;

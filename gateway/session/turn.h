@@ -1,4 +1,4 @@
-// The order in which the sessions of a turn are pumped: whoever relays first, then
+// The order in which the sessions of a turn are pumped: the turn pumps relays first, then
 // handshakes, as many as the turn may do. So a flood of hellos does not move the
 // latency of established sessions by more than one handshake.
 //

@@ -22,7 +22,7 @@ Next Act(WorkerContext& ctx, Session& session, LastWords& /*stage*/) {
   AdvanceLink(ctx, session);
   if (client.failed()) return EndNow(session.reason);
   if (!client.flushed()) return Stay();
-  client.EndData(ctx, session.ref());
+  client.EndOutput(ctx, session.ref());
   return client.has(kOpShutdown) ? Stay() : Enter(StageId::kLingering);
 }
 

@@ -33,8 +33,8 @@ Next RefusePlaintext(WorkerContext& ctx, Session& session, ByteView in) {
   return EndPolitely(EndReason::kPlainOnTlsPort);
 }
 
-// The first octet is not one of TLS. (An SSLv2-style hello, 0x80, is none either, though the
-// library would parse it.)
+// The first octet is not one of TLS. (The gateway refuses an SSLv2 hello, 0x80, as well, which
+// the library would parse.)
 Next RefuseFirstOctet(WorkerContext& ctx, Session& session, const Handshaking& stage, ByteView in) {
   CountFailure(ctx, session, TlsFailure::kNotTls);
   if (stage.start == TlsStart::kUpgraded) {

@@ -26,8 +26,10 @@ Next Act(WorkerContext& ctx, Session& session, Inside& /*stage*/) {
   bool waits = false;
   if (const Next next = TellDataNews(ctx, session, waits); next.decided() || waits) return next;
   if (const Next next = FeedServer(ctx, session); next.decided()) return next;
-  if (!session.dialogue->hold) {
-    if (const Next next = HearClient(ctx, session); next.decided()) return next;
+  if (session.dialogue->hold) {
+    session.client.TimeRecord(ctx.now, false);  // its rest is not read now
+  } else if (const Next next = HearClient(ctx, session); next.decided()) {
+    return next;
   }
   if (const Next next = NoteCutOff(ctx, session); next.decided()) return next;
   return TellEnds(ctx, session);

@@ -62,7 +62,7 @@ Next CutOff(WorkerContext& ctx, Session& session) {
   return EndNow(client.receive_failed() ? EndReason::kClientReset : EndReason::kClientTruncated);
 }
 
-// Octets behind the client's close_notify are nobody's.
+// The gateway discards octets behind the client's close_notify.
 void DropBehindClose(WorkerContext& ctx, Session& session, Relaying& stage) {
   const size_t octets = session.client.RawInput(ctx).size();
   stage.discarded += static_cast<uint32_t>(octets);

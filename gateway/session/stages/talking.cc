@@ -154,7 +154,7 @@ Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& /*stage
   const Side& client = session.client;
   const bool server = session.link_up();
   Receives wanted;
-  // Before the greeting is sent as well, so that a client that talks first is seen to.
+  // Before the greeting is sent as well: so the gateway notices a client that talks first.
   wanted.client = !session.dialogue->hold && (client.flushed() || client.octets_out == 0) &&
                   (!server || session.server.flushed());
   wanted.server = (server && client.flushed() && session.server.may_bring_more()) ||

@@ -20,15 +20,15 @@ void DropGoAhead(WorkerContext& ctx, Session& session, const Upgrading& stage) {
   }
 }
 
-// Whether anything follows the command that may not. An octet that was seen to wait is
-// judged when it has been received.
+// True if a forbidden octet follows the command. The peek only shows that an octet waits; it
+// is judged once the ring has received it.
 bool IsInjection(WorkerContext& ctx, Session& session, Upgrading& stage) {
   if (SkipSpace(ctx, session.client, stage.space_left)) stage.peek = Peek::kNone;
   return !session.client.Input(ctx).empty() ||
          (stage.peek == Peek::kStray && stage.space_left == 0);
 }
 
-Next BeginTls(WorkerContext& ctx, Session& session) {
+Next TellUpgraded(WorkerContext& ctx, Session& session) {
   const Next next = Tell(ctx, session, {.kind = EventKind::kUpgraded});
   return next.leaves() ? next : Enter(StageId::kHandshaking);
 }
@@ -40,7 +40,7 @@ Next Act(WorkerContext& ctx, Session& session, Upgrading& stage) {
   AdvanceLink(ctx, session);
   if (client.failed()) return EndNow(EndReason::kClientReset);
   // With a clean peek the go-ahead is on its way.
-  if (stage.peek == Peek::kClean) return client.flushed() ? BeginTls(ctx, session) : Stay();
+  if (stage.peek == Peek::kClean) return client.flushed() ? TellUpgraded(ctx, session) : Stay();
   if (IsInjection(ctx, session, stage)) {
     DropGoAhead(ctx, session, stage);
     CountAttack(ctx, session, Attack::kPlaintextInjection);
