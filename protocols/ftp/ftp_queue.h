@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "protocols/frames/ring.h"
+#include "protocols/frames/ring_queue.h"
 #include "protocols/ftp/limits.h"
 
 namespace starling {
@@ -102,7 +102,7 @@ class FtpQueue {
   bool transfer_ = false;
   bool begun_ = false;
   // One more, since a row may be split when all are taken.
-  Ring<Place, kFtpMaxOutstanding + 1> places_;
+  RingQueue<Place, kFtpMaxOutstanding + 1> places_;
 };
 
 }  // namespace starling

@@ -16,7 +16,7 @@
 
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/open_line.h"
-#include "protocols/frames/ring.h"
+#include "protocols/frames/ring_queue.h"
 #include "protocols/frames/server_lines.h"
 #include "protocols/smtp/limits.h"
 #include "protocols/smtp/smtp_replies.h"
@@ -153,7 +153,7 @@ class SmtpLeg {
   OpenLine open_line_;      // the part of it that the client has
   SmtpDataEnd data_end_;
   uint8_t own_ = 0;  // places of the queue that are the gateway's own
-  Ring<Place, kSmtpMaxOutstanding> queue_;
+  RingQueue<Place, kSmtpMaxOutstanding> queue_;
 };
 
 }  // namespace starling

@@ -12,7 +12,7 @@
 namespace starling {
 
 template <class T, size_t kCapacity>
-class Ring {
+class RingQueue {
  public:
   static_assert(kCapacity > 0 && kCapacity <= UINT8_MAX);
 
