@@ -9,7 +9,7 @@ import time
 
 import harness
 import wire
-from protocol_profiles import PROFILES, Absent, Read
+from protocol_profiles import ALERT, PROFILES, Absent, Read
 from wire import Wire
 
 CLIENT_HELLO = bytes.fromhex("160301002e0100002a0303") + b"\0" * 64
@@ -17,7 +17,7 @@ SSLV2_HELLO = bytes.fromhex("802e0103010015000000100100800000050000040000ff") + 
 ESCAPES = 'a" \x1b[2J\x1b]0;injected\x07\r\n'
 MARKER = b"NOOP marker\r\n"  # inside TLS; what it is told is not looked at
 PROXY = b"PROXY TCP4 203.0.113.7 203.0.113.8 4242 25\r\n"
-ALERT = re.compile(rb"\A\x15\x03.\0\x02\x02.\Z", re.DOTALL)  # a fatal one
+ONE_LINE = re.compile(rb"\A[^\r\n]*\r\n\Z")
 
 
 class Recorder:
@@ -43,14 +43,15 @@ class Cell:
         self.profile = PROFILES[protocol]
         self.backend = backend
         self.recorder = recorder
+        self.tls = wire.context(case.env.ca)
 
     @contextlib.contextmanager
-    def session(self, kind="in"):
+    def session(self, kind="in", opening=True):
+        """A client that has read the greeting and said the opening."""
         with Wire(self.gateway.ports["{}-{}".format(kind, self.protocol)]) as client:
-            if kind == "in":
-                self.read_until(client, self.profile.greeting_end)
-                if self.profile.opening:
-                    self.read_until(client.send(self.profile.opening), self.profile.opening_end)
+            self.read_until(client, self.profile.greeting_end)
+            if opening and self.profile.opening:
+                self.read_until(client.send(self.profile.opening), self.profile.opening_end)
             yield client
 
     @staticmethod
@@ -88,6 +89,18 @@ class Cell:
             wanted = before.sum(name, listener=listener, **labels) + 1
             self.gateway.wait_for_metric(wanted, name, listener=listener, **labels)
 
+    @contextlib.contextmanager
+    def untouched(self, kind):
+        """The block begins no TLS, and brings neither a connection nor an octet to the server."""
+        def seen():
+            return (self.gateway.metrics().sum("starling_tls_handshakes_total", listener=listener),
+                    len(self.backend.proxied), self.recorder.octets)
+
+        listener = "{}-{}".format(kind, self.protocol)
+        before = seen()
+        yield
+        self.case.assertEqual(seen(), before)
+
     def until(self, holds):
         """Waits for what the server's thread sees."""
         end = time.monotonic() + wire.TIMEOUT
@@ -95,79 +108,121 @@ class Cell:
             self.case.assertLess(time.monotonic(), end, "it did not come to be")
             time.sleep(0.005)
 
-    def tell(self, answer):
+    def tell(self, answer, opening=True):
         """Sends an attacker's octets and the end of data. Returns the outcome."""
-        with self.counted(answer.kind, answer.reason), self.session() as client:
-            client.send(answer.octets)
+        for kind in ("in",) if answer.require_only else self.profile.listeners:
+            for octets in (answer.octets, *answer.also):
+                self.tell_one(answer, octets, kind, opening)
+        if not answer.reason:  # the session goes on, and TLS may begin
+            with self.session(opening=opening) as client:
+                client.send(answer.octets + self.profile.upgrade).until(self.profile.go_ahead)
+        return answer
+
+    def tell_one(self, answer, octets, kind, opening):
+        # Inside `untouched`, `counted` waits for the end of the session.
+        with self.untouched(kind), self.counted(answer.kind, answer.reason, kind), \
+                self.session(kind, opening) as client:
+            client.send(octets)
             with contextlib.suppress(OSError):  # who is refused may be gone already
                 client.socket.shutdown(socket.SHUT_WR)
             said = client.rest()
         self.compare(said, answer.said)
         self.case.assertFalse(said.startswith(self.profile.go_ahead), said)
-        return answer
+        if answer.reason and self.profile.refusal:
+            self.case.assertRegex(said, ONE_LINE)
 
-    def refused(self, said):
-        """Nothing but the go-ahead, and behind it no more than an alert."""
-        self.case.assertNotIn(b"injected", said)
+    def refused(self, said, go_ahead):
+        """Nothing but the go-ahead (if `go_ahead`: there may be one), and behind it no more than
+        an alert; or else the one line that ends the session in the protocol's words."""
         _, found, rest = said.partition(self.profile.go_ahead)
         if found:
+            self.case.assertTrue(go_ahead and said.startswith(self.profile.go_ahead), said)
             if not self.profile.go_ahead.endswith(self.profile.go_ahead_end):
                 rest = rest.partition(self.profile.go_ahead_end)[2]
             self.case.assertRegex(rest, re.compile(rb"\A(\x15\x03.\0\x02..)?\Z", re.DOTALL))
+        elif said:
+            self.case.assertTrue(self.profile.refusal and said.startswith(self.profile.refusal), said)
+            self.case.assertRegex(said, ONE_LINE)
 
 
 # --- the rows ---------------------------------------------------------------------
 
 
+def inject(cell, first, second=b"", wait=False):
+    """Sends both, the second behind the reply if `wait`; the gateway refuses them."""
+    for kind in cell.profile.listeners:
+        with cell.untouched(kind), cell.counted("plaintext_injection", "plaintext_injection", kind), \
+                cell.session(kind) as client:
+            client.send(first)
+            said = cell.read_until(client, cell.profile.go_ahead_end) if wait else b""
+            said += client.send(second).rest()
+        cell.refused(said, go_ahead=bool(second))
+
+
 def injection(*writes, wait=False):
     def run(cell):
-        octets = {"upgrade": cell.profile.upgrade, "next": cell.profile.next,
-                  "both": cell.profile.upgrade + cell.profile.next, "sslv2": SSLV2_HELLO}
-        with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
-            said = b""
-            for number, write in enumerate(writes):
-                if number and wait:
-                    said += cell.read_until(client, cell.profile.go_ahead_end)
-                client.send(octets[write])
-            said += client.rest()
-        if len(writes) == 1:
-            cell.case.assertFalse(said.startswith(cell.profile.go_ahead), said)
-        cell.refused(said)
+        octets = {"upgrade": cell.profile.upgrade, "next": cell.profile.next, "sslv2": SSLV2_HELLO,
+                  "both": cell.profile.upgrade + cell.profile.next,
+                  "one more": cell.profile.upgrade + CLIENT_HELLO[:1]}
+        inject(cell, *[octets[write] for write in writes], wait=wait)
         return "refused"
     return run
 
 
+def by_octets(cell):
+    """The upgrade in as many segments as it has octets: no false alarm."""
+    profile = cell.profile
+    begin, after = len(cell.recorder.octets), len(cell.gateway.lines)
+    refused = {"name": "starling_attacks_refused_total", "listener": "in-" + cell.protocol}
+    before = cell.gateway.metrics().sum(**refused)
+    with cell.session(opening=False) as client:
+        for octet in profile.opening + profile.upgrade:
+            client.send(bytes([octet]))
+        cell.read_until(client, profile.opening_end)
+        said = cell.read_until(client, profile.go_ahead_end)
+        cell.case.assertTrue(said.startswith(profile.go_ahead), said)
+        client.start_tls(cell.tls)
+        client.send(MARKER)
+        cell.until(lambda: MARKER in cell.recorder.octets[begin:])
+        cell.case.assertIsNotNone(cell.gateway.wait_for_line(
+            "session established", "listener=in-" + cell.protocol, after=after))
+    cell.case.assertEqual(cell.recorder.octets[begin:], profile.asked + MARKER)
+    cell.case.assertEqual(cell.gateway.metrics().sum(**refused), before)
+    return "TLS begins"
+
+
 def white_space(cell):
-    """Behind the upgrade: as much as may stand there, where any may, and one octet more."""
-    allowed = cell.profile.space
+    """Behind the upgrade: as much as may stand there, where any may, and one octet more; and
+    what is no white space, behind some."""
+    allowed, upgrade = cell.profile.space, cell.profile.upgrade
     blanks = b" \n\r\t" * 5
-    for wait in (False, True):
-        with cell.counted("plaintext_injection", "plaintext_injection"), cell.session() as client:
-            said = b""
-            client.send(cell.profile.upgrade + (b"" if wait else blanks[:allowed + 1]))
-            if wait:
-                said = cell.read_until(client, cell.profile.go_ahead_end)
-                client.send(blanks[:allowed + 1])
-            cell.refused(said + client.rest())
+    inject(cell, upgrade + blanks[:allowed + 1])
+    inject(cell, upgrade, blanks[:allowed + 1], wait=True)
+    inject(cell, upgrade + b"\n\v")
+    inject(cell, upgrade + b"\n" + cell.profile.next)
+    if not allowed:
+        inject(cell, upgrade + b"\r\n")
     if not allowed:
         return "refused"
+    inject(cell, upgrade + b"\n", b"\n" + cell.profile.next, wait=True)
+    inject(cell, upgrade + b"\n" * (allowed // 2 + 1), b"\n" * (allowed // 2), wait=True)
     for before in range(allowed + 1):
         begin = len(cell.recorder.octets)
         with cell.session() as client:
-            client.send(cell.profile.upgrade + blanks[:before])
+            client.send(upgrade + blanks[:before])
             cell.read_until(client, cell.profile.go_ahead_end)
             client.send(blanks[before:allowed])
-            client.start_tls()
+            client.start_tls(cell.tls)
             client.send(MARKER)
             cell.until(lambda: MARKER in cell.recorder.octets[begin:])
         cell.case.assertEqual(cell.recorder.octets[begin:], MARKER)
     return "dropped, up to {} octets".format(allowed)
 
 
-def told(field):
+def told(field, opening=True):
     def run(cell):
         fact = getattr(cell.profile, field)
-        return fact if isinstance(fact, Absent) else cell.tell(fact)
+        return fact if isinstance(fact, Absent) else cell.tell(fact, opening)
     return run
 
 
@@ -188,7 +243,7 @@ def fresh_leg(cell):
             said += client.until(profile.go_ahead_end)
         cell.case.assertNotIn(b"backend", said)
         cell.case.assertEqual(len(cell.backend.proxied), before)
-        client.start_tls()
+        client.start_tls(cell.tls)
         if not profile.greeting:
             cell.case.assertEqual(client.exactly(len(profile.backend)), profile.backend)
         client.send(MARKER)
@@ -203,7 +258,7 @@ def fresh_leg(cell):
 def upgrade_again(cell):
     with cell.session() as client:
         cell.upgrade(client)
-        client.start_tls()
+        client.start_tls(cell.tls)
         client.send(cell.profile.upgrade)
         if cell.profile.again:
             said = cell.read_until(client, cell.profile.again)
@@ -214,15 +269,17 @@ def upgrade_again(cell):
     return "passed to the server"
 
 
-def tls_first(cell):
-    if cell.profile.direct_tls:
-        return Absent(cell.profile.direct_tls)
-    with cell.counted("tls_on_plain_port", "tls_on_plain_port"):
-        with Wire(cell.gateway.ports["in-" + cell.protocol]) as client:
-            cell.read_until(client, cell.profile.greeting_end)
-            said = client.send(CLIENT_HELLO).rest()
-    cell.case.assertRegex(said, ALERT)
-    return "an alert"
+def tls_first(octets):
+    def run(cell):
+        if cell.profile.direct_tls and octets == CLIENT_HELLO:
+            return Absent(cell.profile.direct_tls)
+        for kind in cell.profile.listeners:
+            with cell.untouched(kind), cell.counted("tls_on_plain_port", "tls_on_plain_port", kind), \
+                    cell.session(kind, opening=False) as client:
+                said = client.send(octets).rest()
+            cell.case.assertEqual(said, ALERT)
+        return "an alert"
+    return run
 
 
 def refused_on_tls_port(cell, octets):
@@ -232,12 +289,11 @@ def refused_on_tls_port(cell, octets):
 
 
 def plaintext_first(cell):
-    said = refused_on_tls_port(cell, cell.profile.opening or cell.profile.next)
-    if cell.profile.plain_words:
-        cell.compare(said, cell.profile.plain_words)
-        return "told in its protocol"
-    cell.case.assertRegex(said, ALERT)
-    return "an alert"
+    profile = cell.profile
+    for octets, words in ((profile.opening or profile.next, profile.plain_words),
+                          (profile.opening + profile.upgrade, profile.plain_upgrade or profile.plain_words)):
+        cell.compare(refused_on_tls_port(cell, octets), words)
+    return "an alert" if profile.plain_words == ALERT else "told in its protocol"
 
 
 def proxy_header(cell):
@@ -247,21 +303,18 @@ def proxy_header(cell):
 
 
 def slow(cell):
-    """An octet of the upgrade, and nothing more."""
-    with cell.counted("", "pre_relay_deadline", "slow"):
-        with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
-            cell.read_until(client, cell.profile.greeting_end)
-            said = client.send(cell.profile.upgrade[:1]).rest()
-    cell.compare(said, cell.profile.goodbye)
+    """The first octet of the upgrade, or as much as is no whole command, and nothing more."""
+    for end in (1, cell.profile.part):
+        with cell.counted("", "pre_relay_deadline", "slow"), \
+                cell.session("slow", opening=False) as client:
+            said = client.send(cell.profile.upgrade[:end]).rest()
+        cell.compare(said, cell.profile.goodbye)
     return "told, then closed"
 
 
 def stalled_handshake(cell):
     with cell.counted("", "handshake_deadline", "slow"):
-        with Wire(cell.gateway.ports["slow-" + cell.protocol]) as client:
-            cell.read_until(client, cell.profile.greeting_end)
-            if cell.profile.opening:
-                cell.read_until(client.send(cell.profile.opening), cell.profile.opening_end)
+        with cell.session("slow") as client:
             cell.upgrade(client)
             client.send(CLIENT_HELLO[:9]).rest()
     return "closed"
@@ -279,16 +332,19 @@ def handshake_refused(cell, context, wanted):
 
 
 def old_tls(cell):
-    context = wire.context()
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.minimum_version = ssl.TLSVersion.TLSv1
-    context.maximum_version = ssl.TLSVersion.TLSv1_1
-    return handshake_refused(cell, context, "(?i)protocol.version")
+    for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        context = wire.context()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        outcome = handshake_refused(cell, context, "(?i)protocol.version")
+    return outcome
 
 
 def foreign_alpn(cell):
-    return handshake_refused(cell, wire.context(alpn=["smtp-of-another-kind"]),
-                             "(?i)no.application.protocol")
+    """A name that the gateway does not know, and one of a listener of another protocol."""
+    for name in ("smtp-of-another-kind", "imap" if cell.protocol == "http" else "http/1.1"):
+        outcome = handshake_refused(cell, wire.context(alpn=[name]), "(?i)no.application.protocol")
+    return outcome
 
 
 def forging(cell):
@@ -299,7 +355,7 @@ def forging(cell):
     try:
         with cell.counted(fact.kind, fact.reason), cell.session() as client:
             cell.upgrade(client)
-            said = client.start_tls().rest()
+            said = client.start_tls(cell.tls).rest()
     finally:
         cell.recorder.greeting = usual
     cell.compare(said, fact.said)
@@ -324,8 +380,10 @@ ROWS = (
     ("the next command after the upgrade command, in one segment", injection("both")),
     ("the same in a second segment, before the reply", injection("upgrade", "next")),
     ("the same after the reply", injection("upgrade", "next", wait=True)),
+    ("an octet more than the upgrade command, in one segment", injection("one more")),
     ("an SSLv2 hello after the reply", injection("upgrade", "sslv2", wait=True)),
     ("white space after the upgrade command, before or after the reply", white_space),
+    ("the upgrade command in segments of one octet", by_octets),
     ("a log-in in plaintext and then the upgrade; a server that speaks before TLS", fresh_leg),
     ("a second upgrade, inside TLS", upgrade_again),
     ("log-in in plaintext", told("log_in")),
@@ -334,13 +392,14 @@ ROWS = (
     ("NUL", told("nul")),
     ("octets of 8 bits in a command", told("eight_bit")),
     ("an overlong command", told("overlong")),
-    ("another protocol's request", told("stranger")),
+    ("another protocol's request", told("stranger", opening=False)),
     ("a claim of another identity", told("claim")),
     ("a PROXY header from a client", proxy_header),
     ("a forged greeting from the server", forging),
-    ("an octet, and then silence", slow),
+    ("a part of the upgrade command, and then silence", slow),
     ("a hello, and then silence", stalled_handshake),
-    ("TLS on the plaintext port", tls_first),
+    ("TLS on the plaintext port", tls_first(CLIENT_HELLO)),
+    ("an SSLv2 hello on the plaintext port", tls_first(SSLV2_HELLO)),
     ("plaintext on the TLS port", plaintext_first),
     ("TLS 1.0 and 1.1", old_tls),
     ("ALPN of another protocol", foreign_alpn),

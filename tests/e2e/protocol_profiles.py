@@ -31,11 +31,13 @@ class Read:
 class Answer:
     """Octets of an attacker and the gateway's answer `said` (its beginning, or a Read; empty:
     no answer). `kind` is the attack and `reason` the end of the session in metrics; either
-    may be empty."""
+    may be empty. Without a reason the session goes on. Each of `also` gets the same answer."""
     octets: bytes
     said: object
     kind: str = ""
     reason: str = ""
+    also: tuple = ()
+    require_only: bool = False  # a listener that lets clients go on in plaintext answers otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +62,17 @@ class Profile:
     opening: bytes = b""  # what the client must say before the upgrade
     opening_end: bytes = b""  # the end of the answer to it
     direct_tls: str = ""  # why the same port accepts TLS from the first octet; empty: it does not
-    plain_words: object = b""  # the answer to plaintext on a TLS port; empty: an alert
+    plain_words: object = b""  # the answer to plaintext on a TLS port
+    plain_upgrade: bytes = b""  # and to the upgrade there, if that is another one
+    part: int = -1  # the upgrade up to here is no whole command
     space: int = 0  # octets of white space allowed between the upgrade and TLS
+    asked: bytes = b""  # what the gateway itself says to the server after TLS
+    refusal: bytes = b""  # how the one line begins that ends a session; empty: not by a line
+    listeners: tuple = ("in",)  # and "opportunistic", if this policy refuses the same
     again: bytes = b""  # the answer to an upgrade inside TLS, if the gateway answers it
 
 
+ALERT = b"\x15\x03\x01\0\2\2\x0a"  # unexpected_message, fatal
 BAD_OCTET = {"kind": "bad_octet", "reason": "bad_octet"}
 HTTP = b"POST / HTTP/1.1\r\nHost: injected.example\r\n\r\n"
 STRANGER = {"kind": "cross_protocol", "reason": "cross_protocol"}
@@ -105,11 +113,26 @@ def notice(octets):
 
 
 def sql_state(octets):
-    """PostgreSQL: the SQLSTATE of the error; `octets` must hold nothing else."""
-    [(state, _)] = database.errors(octets)
+    """PostgreSQL: the SQLSTATE of the error, which has its text; `octets` must hold nothing else."""
+    [(state, text)] = database.errors(octets)
+    if SQL_TEXTS[state] != text:
+        raise AssertionError("another text: {!r}".format(octets))
     return state
 
 
+def status(octets):
+    """HTTP: the status of the answer that ends the session; `octets` must hold nothing else."""
+    if octets == webservers.REQUIRED:
+        return "HTTP/1.1 426"
+    code = int(octets[9:12])
+    if octets != webservers.closing(code):
+        raise AssertionError("no end: {!r}".format(octets))
+    return "HTTP/1.1 {}".format(code)
+
+
+SQL_TEXTS = {"08P01": "invalid length of startup packet", "57P05": "no request received in time",
+             "28000": "TLS is required: set sslmode to require or verify-full"}
+IMAP = b"a001 STARTTLS\r\n"
 STREAM = b"<?xml version='1.0'?><stream:stream xmlns='jabber:"
 
 
@@ -120,29 +143,30 @@ def lines(bye, **more):
         "nul": Answer(b"NO\0OP injected\r\n", bye, **BAD_OCTET),
         "eight_bit": Answer(b"\xc3\xa4\xc3\xb6 injected\r\n", bye, **BAD_OCTET),
         "overlong": Answer(b"A" * 13000, bye, **LONG),
-        "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", **more}
+        "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", "refusal": bye, **more}
 
 
 def mail(verb, log_in):
     """SMTP and LMTP."""
     return Profile(
         greeting=b"220 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n",
-        go_ahead=b"220 2.0.0 ", next=verb + b" injected.example\r\n",
+        go_ahead=b"220 2.0.0 ", next=verb + b" injected.example\r\nMAIL FROM:<injected@example.net>\r\n",
         log_in=log_in, argument=Answer(b"STARTTLS injected\r\n", b"501 5.5.4 "),
         backend=b"220 backend\r\n", goodbye=b"421 4.4.2 ", plain_words=b"554 5.7.10 ",
         **lines(
-            b"500 5.5.2 ", stranger=Answer(HTTP, b"221 2.7.0 ", **STRANGER),
+            b"500 5.5.2 ", stranger=Answer(HTTP, b"221 2.7.0 ", **STRANGER,
+                                           also=(b"GET / HTTP/1.0\r\n", b"Host: x\r\n")),
             claim=Answer(b"XCLIENT NAME=injected\r\n", b"530 5.7.0 ", kind="identity_claim")))
 
 
 def stream(protocol):
     """XMPP for clients and for servers."""
     return Profile(
-        greeting=b"", greeting_end=b"", opening=xmppservers.header("example.org", protocol),
+        greeting=b"", greeting_end=b"", opening=xmppservers.header("example.org", protocol) + b" \n",
         opening_end=b"</stream:features>", upgrade=xmppservers.START_TLS,
         go_ahead=xmppservers.PROCEED, go_ahead_end=xmppservers.PROCEED,
         next=b"<message to='injected'/>",
-        log_in=Answer(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>injected</auth>",
+        log_in=Answer(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>injected</auth>",
                       Read(stream_error, "policy-violation"), reason="tls_required", **LOG_IN),
         argument=Answer(xmppservers.START_TLS.replace(b"/>", b"><injected/></starttls>"),
                         Read(upgrade_failure, "failure"), **BAD_OCTET),
@@ -150,7 +174,7 @@ def stream(protocol):
         nul=Answer(b"<star\0ttls injected", Read(stream_error, "not-well-formed"), **BAD_OCTET),
         eight_bit=Answer(b"\xc3\xa4\xc3\xb6 injected", Read(stream_error, "bad-format"), **BAD_OCTET),
         overlong=Answer(b"<" + b"A" * 13000, Read(stream_error, "policy-violation"), **LONG),
-        stranger=Answer(HTTP, Read(stream_error, "bad-format"), **BAD_OCTET),
+        stranger=Answer(HTTP, b"", **STRANGER, also=(IMAP,)),
         backend=EARLY, goodbye=Read(xmppservers.error_of, "connection-timeout"),
         plain_words=Read(xmppservers.error_of, "policy-violation"), claim=NO_CLAIM, forging=NO_FORGING,
         space=16)
@@ -161,7 +185,7 @@ PROFILES = {
     "lmtp": mail(b"LHLO", Answer(b"AUTH PLAIN aW5qZWN0ZWQ=\r\n", b"538 5.7.11 ", **LOG_IN)),
     "imap": Profile(
         greeting=b"* OK ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n",
-        go_ahead=b"s OK ", next=b"i LOGIN injected x\r\n",
+        go_ahead=b"s OK ", next=b"i NOOP\r\ni LOGIN injected x\r\n",
         log_in=Answer(b"a LOGIN injected x\r\n", b"a NO [PRIVACYREQUIRED] ", **LOG_IN),
         argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
         backend=b"* OK backend\r\n", goodbye=b"* BYE ", plain_words=b"* BYE [PRIVACYREQUIRED] ",
@@ -171,7 +195,7 @@ PROFILES = {
                            reason="backend_preauth"))),
     "pop3": Profile(
         greeting=b"+OK", greeting_end=b"\r\n", upgrade=b"STLS\r\n", go_ahead=b"+OK ",
-        next=b"USER injected\r\n",
+        next=b"CAPA\r\nUSER injected\r\n",
         log_in=Answer(b"USER injected\r\n", b"-ERR [SYS/PERM] ", **LOG_IN),
         argument=Answer(b"STLS injected\r\n", b"-ERR "),
         backend=b"+OK backend\r\n", goodbye=b"-ERR ", plain_words=b"-ERR [SYS/PERM] ",
@@ -188,7 +212,7 @@ PROFILES = {
                 claim=Answer(b'XCLIENT "injected"\r\n', b"NO ", kind="identity_claim"))),
     "nntp": Profile(
         greeting=b"200 ", greeting_end=b"\r\n", upgrade=b"STARTTLS\r\n", go_ahead=b"382 ",
-        next=b"AUTHINFO USER injected\r\n",
+        next=b"MODE READER\r\nAUTHINFO USER injected\r\n",
         log_in=Answer(b"AUTHINFO USER injected\r\n", b"483 ", **LOG_IN),
         argument=Answer(b"STARTTLS injected\r\n", b"501 "),
         backend=b"200 backend\r\n", goodbye=b"400 ", plain_words=b"502 ",
@@ -197,7 +221,7 @@ PROFILES = {
     "xmpp-server": stream("xmpp-server"),
     "acap": Profile(
         greeting=b"* ACAP ", greeting_end=b"\r\n", upgrade=b"s STARTTLS\r\n", go_ahead=b"s OK ",
-        next=b'i AUTHENTICATE "injected"\r\n',
+        next=b'i NOOP\r\ni AUTHENTICATE "injected"\r\n',
         log_in=Answer(b'a AUTHENTICATE "injected"\r\n', b"a NO (ENCRYPT-NEEDED) ", **LOG_IN),
         argument=Answer(b"a STARTTLS injected\r\n", b"a BAD "),
         backend=b'* ACAP (IMPLEMENTATION "backend")\r\n', goodbye=b"* BYE ",
@@ -205,7 +229,7 @@ PROFILES = {
         **lines(b"* BYE ", stranger=Answer(HTTP, b"* BYE ", **STRANGER))),
     "irc": Profile(
         greeting=b"", greeting_end=b"", upgrade=b"STARTTLS\r\n", go_ahead=b":mail.example.org 670 ",
-        next=b"NICK injected\r\n",
+        next=b"NICK injected\r\nOPER injected x\r\n",
         log_in=Answer(b"OPER injected x\r\n", b":mail.example.org 451 ", **LOG_IN),
         argument=Answer(b"STARTTLS injected\r\n", b":mail.example.org 691 "),
         backend=b":backend 001 demo :Welcome\r\n", goodbye=b"ERROR :", plain_words=b"ERROR :",
@@ -222,10 +246,13 @@ PROFILES = {
                       Read(result, "result 13"), **LOG_IN),
         argument=Answer(directory.message(directory.extended(directory.START_TLS, b"injected")),
                         Read(result, "result 2")),
-        bare_lf=Absent("the protocol has no lines"), nul=Absent("the protocol is binary: NUL is an octet like others"),
-        eight_bit=Absent("the protocol is binary"),
-        overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", Read(notice, "notice 2"), **LONG),
-        stranger=Answer(HTTP, b"", **STRANGER),
+        bare_lf=Answer(b"\n", Read(notice, "notice 2"), **BAD_OCTET),
+        nul=Answer(b"\0", Read(notice, "notice 2"), **BAD_OCTET),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6\r\n", Read(notice, "notice 2"), **BAD_OCTET),
+        overlong=Answer(b"\x30\x84\x7f\xff\xff\xff", Read(notice, "notice 2"), **LONG,
+                        also=(b"\x30\x84\xff\xff\xff\xff",
+                              directory.message(directory.ber(0x68, b"x" * 8193)))),
+        stranger=Answer(HTTP, b"", **STRANGER, also=(IMAP,)),
         backend=EARLY, goodbye=Read(notice, "notice 52"), plain_words=Read(notice, "notice 13"),
         claim=NO_CLAIM, forging=NO_FORGING),
     "ftp": Profile(
@@ -243,28 +270,36 @@ PROFILES = {
                       reason="tls_required", **LOG_IN),
         argument=Answer(database.request(database.SSL, b"injected"), Read(sql_state, "08P01"),
                         **BAD_OCTET),
-        bare_lf=Absent("the protocol has no lines"), nul=Absent("the protocol is binary: NUL is an octet like others"),
-        eight_bit=Absent("the protocol is binary"),
-        overlong=Answer(b"\x7f\xff\xff\xff", Read(sql_state, "08P01"), **LONG),
-        stranger=Answer(HTTP, b"", **STRANGER),
-        backend=EARLY, goodbye=Read(sql_state, "57P05"), claim=NO_CLAIM, forging=NO_FORGING,
+        bare_lf=Answer(b"\n\n\n\n", Read(sql_state, "08P01"), **LONG),
+        nul=Answer(b"\0" * 8, Read(sql_state, "08P01"), **BAD_OCTET),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6\r\n", Read(sql_state, "08P01"), **LONG),
+        overlong=Answer(b"\x7f\xff\xff\xff", Read(sql_state, "08P01"), **LONG,
+                        also=(b"\xff\xff\xff\xff", database.request(database.VERSION, b"x" * 9993))),
+        stranger=Answer(HTTP, b"", **STRANGER, also=(IMAP,)),
+        backend=EARLY, goodbye=Read(sql_state, "57P05"), plain_words=ALERT, claim=NO_CLAIM,
+        forging=NO_FORGING,
         direct_tls="the gateway accepts it from clients that name the protocol by ALPN"),
     "http": Profile(
-        greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=b"HTTP/1.1 101 ",
-        go_ahead_end=b"\r\n\r\n", next=webservers.request("/injected"),
-        log_in=Answer(webservers.request(fields="Authorization: Basic injected\r\n"), b"HTTP/1.1 426 ",
-                      reason="tls_required", **LOG_IN),
-        argument=Answer(webservers.UPGRADE[:-2] + b"Content-Length: 8\r\n\r\ninjected", b"HTTP/1.1 426 ",
-                        reason="tls_required"),
-        overlong=Answer(b"A" * 13000, b"HTTP/1.1 431 ", **LONG),
-        stranger=Answer(b"EHLO injected.example\r\n", b"", **STRANGER),
-        backend=EARLY, goodbye=b"HTTP/1.1 408 ", plain_words=b"HTTP/1.1 400 ",
-        claim=Answer(webservers.request(fields="X-Forwarded-For: injected\r\n"), b"HTTP/1.1 426 ",
-                     reason="tls_required"),
+        greeting=b"", greeting_end=b"", upgrade=webservers.UPGRADE, go_ahead=webservers.GO_AHEAD,
+        go_ahead_end=b"\r\n\r\n", next=webservers.request("/injected"), asked=webservers.ASKED,
+        log_in=Answer(webservers.request(fields="Authorization: Basic injected\r\n"),
+                      Read(status, "HTTP/1.1 426"), reason="tls_required", require_only=True, **LOG_IN),
+        argument=Answer(webservers.UPGRADE[:-2] + b"Content-Length: 8\r\n\r\ninjected",
+                        Read(status, "HTTP/1.1 426"), reason="tls_required"),
+        overlong=Answer(b"A" * 13000, Read(status, "HTTP/1.1 431"), **LONG, also=(
+            b"x" * 8193, webservers.request("/", "POST", "A: " + "x" * 8192 + "\r\n"))),
+        stranger=Answer(b"EHLO injected.example\r\n", b"", **STRANGER, also=(IMAP,)),
+        backend=EARLY, goodbye=Read(status, "HTTP/1.1 408"), plain_words=b"HTTP/1.1 400 ",
+        claim=Answer(webservers.request(fields="X-Forwarded-For: injected\r\n"),
+                     Read(status, "HTTP/1.1 426"), reason="tls_required", require_only=True),
         forging=NO_FORGING, direct_tls="the port also accepts TLS from the first octet",
-        bare_lf=Answer(b"GET /injected HTTP/1.1\n", b"HTTP/1.1 400 ", **BAD_OCTET),
-        nul=Answer(b"GET /\0injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET),
-        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 /injected HTTP/1.1\r\n", b"HTTP/1.1 400 ", **BAD_OCTET)),
+        bare_lf=Answer(b"GET /injected HTTP/1.1\n", Read(status, "HTTP/1.1 400"), **BAD_OCTET,
+                       also=(webservers.UPGRADE.replace(b"\r\n", b"\n"),)),
+        nul=Answer(b"GET /\0injected HTTP/1.1\r\n", Read(status, "HTTP/1.1 400"), **BAD_OCTET,
+                   also=(b"OPTIONS\0* HTTP/1.1\r\n",)),
+        eight_bit=Answer(b"\xc3\xa4\xc3\xb6 /injected HTTP/1.1\r\n", Read(status, "HTTP/1.1 400"),
+                         **BAD_OCTET, also=(b"OPTIONS \xc3\xa4 HTTP/1.1\r\n",)),
+        listeners=("in", "opportunistic")),
     "telnet": Profile(
         greeting=b"\xff\xfd\x2e", greeting_end=b"\x2e", upgrade=b"\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
         go_ahead=b"\xff\xfa\x2e\x01\xff\xf0", go_ahead_end=b"\xf0", next=b"injected\r\n",
@@ -274,6 +309,6 @@ PROFILES = {
         overlong=Answer(b"\xff\xfa\x18" + b"A" * 13000, b"\r\nToo much without TLS\r\n",
                         reason="too_many_errors"),
         stranger=Answer(HTTP, b"\r\nAnother protocol ", **STRANGER),
-        backend=EARLY, goodbye=b"\r\nNo command ",
-        plain_words=b"\r\nTLS is spoken here ", claim=NO_CLAIM, forging=NO_FORGING),
+        backend=EARLY, goodbye=b"\r\nNo command ", part=2,
+        plain_words=b"\r\nTLS is spoken here ", plain_upgrade=ALERT, claim=NO_CLAIM, forging=NO_FORGING),
 }

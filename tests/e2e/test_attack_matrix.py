@@ -1,5 +1,5 @@
 """Tries every attack that the gateway must stop on every protocol. Each cell of tests/ATTACKS.md is
-one conversation here, and the table shows what the gateway did.
+one or more conversations here, and the table shows what the gateway did.
 
     python3 tests/e2e/test_attack_matrix.py --write    writes the table
 
@@ -110,9 +110,10 @@ def table_of(cells):
     """The whole file. `cells`: {(row, protocol): outcome}."""
     notes = []
     text = ["# Attacks, protocol by protocol", "",
-            "`python3 tests/e2e/test_attack_matrix.py --write` makes this page. Each cell is what the built gateway did in one",
-            "conversation, and the same test fails if the gateway does anything else. The listeners have the policy",
-            "`require`; each protocol's own tests try the plaintext connections of `opportunistic`.", "",
+            "`python3 tests/e2e/test_attack_matrix.py --write` makes this page. Each cell is what the built gateway did in one or",
+            "more conversations, and the same test fails if the gateway does anything else. The listeners have the policy",
+            "`require`. HTTP's attacks before TLS are also tried with `opportunistic`. Each protocol's own tests try the",
+            "plaintext connections of `opportunistic`.", "",
             "- `Text like this` is the beginning of the gateway's answer; *closed* means that it then ended the session.",
             "- *refused*: the session ended without TLS, and no octet reached a server.",
             "- *told in its protocol*: the gateway says what is wrong in the listener's protocol, and closes.",
@@ -136,34 +137,31 @@ class Matrix(unittest.TestCase):
         self.env = harness.Environment(servers=False)
 
     @contextlib.contextmanager
-    def cells(self):
-        """A function that gives the cell of a protocol, before one gateway for all."""
-        with contextlib.ExitStack() as stack:
-            backends, listeners, recorders = {}, {}, {}
-            for protocol, profile in PROFILES.items():
-                recorders[protocol] = Recorder(profile.backend)
-                backends[protocol] = stack.enter_context(fakes.Backend(recorders[protocol]))
-                slow_limits = {"limits": {"pre_relay": "300ms", "handshake": "200ms"}}
-                for kind, tls, more in (("in", "starttls", {}), ("slow", "starttls", slow_limits),
-                                        ("tls", "implicit", {})):
-                    listeners["{}-{}".format(kind, protocol)] = {
-                        "protocol": protocol, "tls": tls, "backend": protocol, **more}
-                    if tls == "starttls":
-                        listeners["{}-{}".format(kind, protocol)]["policy"] = "require"
-            gateway = stack.enter_context(self.env.gateway(
-                listeners, {name: backend.address for name, backend in backends.items()},
-                limits={"linger": "300ms"}))
-            yield lambda protocol: Cell(
-                self, gateway, protocol, backends[protocol], recorders[protocol])
+    def cell(self, protocol):
+        """What a row needs of a protocol: its gateway, and the server behind it."""
+        profile = PROFILES[protocol]
+        recorder = Recorder(profile.backend)
+        listeners = {
+            "in": {"tls": "starttls", "policy": "require"},
+            "slow": {"tls": "starttls", "policy": "require",
+                     "limits": {"pre_relay": "300ms", "handshake": "200ms"}},
+            "tls": {"tls": "implicit"}, "opportunistic": {"tls": "starttls", "policy": "opportunistic"}}
+        with fakes.Backend(recorder) as backend, self.env.gateway(
+                {"{}-{}".format(kind, protocol): {"protocol": protocol, "backend": "one", **keys}
+                 for kind, keys in listeners.items() if kind in ("slow", "tls", *profile.listeners)},
+                {"one": backend.address}, limits={"linger": "300ms"}) as gateway:
+            yield Cell(self, gateway, protocol, backend, recorder)
+            self.assertEqual(gateway.wait_for_metric(0, "starling_sessions"), 0)
+            gateway.assert_idle(self)
 
     def results(self):
         outcomes = {}
-        with self.cells() as cell_of:
-            for name, run in ROWS:
-                for protocol in PROFILES:
+        for protocol in PROFILES:
+            with self.cell(protocol) as cell:
+                for name, run in ROWS:
                     with self.subTest(name, protocol=protocol):
-                        outcomes[name, protocol] = run(cell_of(protocol))
-                        self.assertNotIn(b"injected", cell_of(protocol).recorder.octets)
+                        outcomes[name, protocol] = run(cell)
+                        self.assertNotIn(b"injected", cell.recorder.octets)
         return outcomes
 
     def test_every_cell(self):

@@ -10,6 +10,7 @@ address exists only in the private network of the calling process, which ends wi
 
 import ctypes
 import grp
+import http
 import os
 import shutil
 import signal
@@ -253,8 +254,16 @@ UPGRADE = (b"OPTIONS * HTTP/1.1\r\nHost: mail.example.org\r\nConnection: Upgrade
            b"Upgrade: TLS/1.0\r\n\r\n")
 GO_AHEAD = (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n"
             b"Connection: Upgrade\r\n\r\n")
+# What the gateway itself asks the server after the upgrade.
+ASKED = b"OPTIONS * HTTP/1.1\r\nHost: mail.example.org\r\n\r\n"
 REQUIRED = (b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n"
             b"Connection: Upgrade, close\r\nContent-Length: 0\r\n\r\n")
+
+
+def closing(code):
+    """The whole answer with which the gateway ends a session."""
+    return "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".format(
+        code, http.HTTPStatus(code).phrase).encode()
 
 
 def request(target="/", method="GET", fields="", host="mail.example.org"):
