@@ -67,7 +67,7 @@ class Profile:
     part: int = -1  # the upgrade up to here is no whole command
     space: int = 0  # octets of white space allowed between the upgrade and TLS
     asked: bytes = b""  # what the gateway itself says to the server after TLS
-    refusal: bytes = b""  # how the one line begins that ends a session; empty: not by a line
+    in_lines: bool = False  # the gateway ends a session by one line
     listeners: tuple = ("in",)  # and "opportunistic", if this policy refuses the same
     again: bytes = b""  # the answer to an upgrade inside TLS, if the gateway answers it
 
@@ -143,7 +143,7 @@ def lines(bye, **more):
         "nul": Answer(b"NO\0OP injected\r\n", bye, **BAD_OCTET),
         "eight_bit": Answer(b"\xc3\xa4\xc3\xb6 injected\r\n", bye, **BAD_OCTET),
         "overlong": Answer(b"A" * 13000, bye, **LONG),
-        "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", "refusal": bye, **more}
+        "claim": NO_CLAIM, "forging": NO_FORGING, "go_ahead_end": b"\r\n", "in_lines": True, **more}
 
 
 def mail(verb, log_in):
