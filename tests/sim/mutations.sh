@@ -24,7 +24,7 @@ readonly MUTATIONS=(
   # A receive buffer never goes back to the kernel.
   'leaked_buffer|simulation_test|gateway/session/side.cc|s{if \(chunk_size\(\) == 0\) \KReturnChunk\(resources\);}{chunk = kNoBuffer;}'
   # One side has ended its data: the gateway notes that it passed this on, and does not.
-  'lost_half_close|simulation_test|gateway/session/half_pipe.cc|s{if \(!by_close\) \Kto_\.EndData\(resources_, session\);}{(static_cast<void>(session), to_.outflow = Outflow::kEnded);}'
+  'lost_half_close|simulation_test|gateway/session/half_pipe.cc|s{if \(!by_close\) \Kto_\.EndOutput\(resources_, session\);}{(static_cast<void>(session), to_.outflow = Outflow::kEnded);}'
   # A completion comes back for the next session of the slot.
   'wrong_generation|simulation_test|gateway/session/side.cc|s{TagOf\(Op::kShutdown, \Ksession\)}{{session.slot, session.generation + 1})}'
   # The gateway takes every send for a whole one.
