@@ -371,7 +371,8 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"plaintext_backend without plaintext",
        {.listeners =
             Listener("protocol: smtp, bind: \"[::1]:9\", tls: starttls, plaintext_backend: b")},
-       "2:91: read a plaintext_backend, expected policy: opportunistic, or no plaintext_backend; with "
+       "2:91: read a plaintext_backend, expected policy: opportunistic, or no plaintext_backend; "
+       "with "
        "policy: require no session is in plaintext"},
       {"plaintext over a network",
        {.backends = "backends: [{name: b, servers: [\"127.0.0.2:1\", \"[::1]:1\", \"192.0.2.1:1\", "
@@ -436,7 +437,8 @@ TEST(LoaderErrors, TlsOptions) {
        "{pem: FILE} or {folder: FOLDER}"},
       {"no form of a certificate",
        {.tls = "tls: {certificates: [{}]}"},
-       "1:22: read a certificate entry that names no file or folder, expected {cert: FILE, key: FILE}, "
+       "1:22: read a certificate entry that names no file or folder, expected {cert: FILE, key: "
+       "FILE}, "
        "{pem: FILE} or {folder: FOLDER}"},
       {"a response without a certificate",
        {.tls = "tls: {certificates: [{ocsp: a}]}"},
