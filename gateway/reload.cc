@@ -111,6 +111,7 @@ void Reload::ReadConfiguration() {
   auto config = std::make_shared<const Config>(std::move(loaded.config));
   if (!assets.ok()) return Refuse(Trigger::kSignal, assets.errors);
   std::vector<std::string> warnings;
+  warnings.reserve(loaded.warnings.size());
   for (const Problem& warning : loaded.warnings) {
     warnings.push_back(ToString(warning, loaded.file));
   }
