@@ -86,6 +86,10 @@ inline constexpr uint32_t kSpareAccepts = 32;
 // than one that relays.
 inline constexpr size_t kOvertimePerTurn = 64;
 
+// A session that still has something to do after so many rounds goes on in the next turn, behind
+// the other sessions: peers choose how many commands and lines come at once.
+inline constexpr uint32_t kRoundsPerPump = 64;
+
 // --- The log and the prober ---
 
 // Octets of formatted lines that wait for a slow reader, and lines of the process itself

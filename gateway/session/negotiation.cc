@@ -120,7 +120,8 @@ Next ApplyVerdict(WorkerContext& ctx, Session& session, const Step& step, uint32
       hold = true;
       return OpenAllLinks(ctx, session);
     case Verdict::kCloseLeg:
-      hold = false;
+      // A client whose message goes to all servers has nothing more to say, and may leave.
+      hold = session.target.all_servers;
       assert(IdOf(session.stage) == StageId::kTalking);
       CloseLink(ctx, session);
       return Again();

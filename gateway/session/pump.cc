@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "gateway/limits.h"
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
 #include "gateway/session/negotiation.h"
@@ -13,10 +14,6 @@
 
 namespace starling {
 namespace {
-
-// Peers choose how many commands and lines come at once. A session that is not done with its
-// own after so many rounds goes on in the next turn, behind the other sessions.
-constexpr uint32_t kMaxRounds = 64;
 
 bool HearsEvents(StageId stage) {
   return stage == StageId::kTalking || stage == StageId::kGreeting || stage == StageId::kInside;
@@ -88,7 +85,7 @@ bool Run(WorkerContext& ctx, Session& session) {
         if (!next.decided()) return true;
         continue;
       case Next::Kind::kAgain:
-        if (++rounds < kMaxRounds) break;
+        if (++rounds < kRoundsPerPump) break;
         CountLimit(ctx, Limit::kRounds);
         ctx.again.push_back(session.slot);
         return true;
