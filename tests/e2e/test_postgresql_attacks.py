@@ -4,6 +4,9 @@ ErrorResponse.
 
 Not for: attacks that every protocol knows (test_attack_matrix.py)."""
 
+import socket
+import struct
+import threading
 import unittest
 
 import psycopg2
@@ -197,6 +200,34 @@ class Cancel(unittest.TestCase):
                 self.assertEqual(gateway.wait_for_metric(
                     1, "starling_sessions_ended_total", reason="backend_closed"), 1)
                 self.assertEqual([r.got for r in recorders], [[CANCEL_REQUEST]] * 2)
+
+    def test_client_that_resets_when_one_has_answered(self):
+        """The servers behind get the request as well."""
+        reached = threading.Event()
+
+        async def talks(reader, writer):
+            await reader.readexactly(16)
+            writer.write(b"E" * 100)
+            await writer.drain()
+
+        async def hangs(reader, _writer):
+            await reader.readexactly(16)
+            reached.set()
+            await reader.read(1)
+
+        good = Recorder(ends=16)
+        with fake(talks) as a, fake(hangs) as b, fake(good) as c:
+            servers = [a.address, b.address, c.address]
+            with gateway_before(*servers, limits={"connect": "1s"}) as gateway:
+                with Wire(gateway.ports["in"]) as client:
+                    client.send(CANCEL_REQUEST)
+                    self.assertTrue(reached.wait(wire.TIMEOUT))
+                    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    client.close()
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason="backend_closed"), 1)
+                self.assertEqual(good.got, [CANCEL_REQUEST])
+                gateway.assert_idle(self)
 
     def test_more_octets_are_not_passed_on(self):
         recorder = Recorder(ends=16)
