@@ -73,7 +73,7 @@ void Release(WorkerContext& ctx, Session& session) {
 
 // Steps until nothing more can be done now. False: the session is over, and its slot free.
 bool Run(WorkerContext& ctx, Session& session) {
-  size_t entered = 0;
+  [[maybe_unused]] size_t entered = 0;
   uint32_t rounds = 0;
   Next next = TakeNews(ctx, session);
   if (!next.decided()) next = StepStage(ctx, session);
@@ -92,7 +92,8 @@ bool Run(WorkerContext& ctx, Session& session) {
       case Next::Kind::kEnter:
       case Next::Kind::kEnd:
         Apply(ctx, session, next);
-        assert(++entered <= kStages);
+        ++entered;
+        assert(entered <= kStages);
         break;
       case Next::Kind::kGone:
         Release(ctx, session);
