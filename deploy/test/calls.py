@@ -2,8 +2,8 @@
 """Which source files of gateway/session call which; fails where files call each other in a circle.
 
 It reads the symbols that the compiled files define and need, so nothing that is written in
-them can mislead it. Not for: dependencies between folders, which Bazel's visibility and
-includes.py hold.
+them can mislead it. Files of one class, which share a header, count as one. Not for:
+dependencies between folders, which Bazel's visibility and includes.py hold.
 
   deploy/test/calls.py [FOLDER] [--list]    default: gateway/session, which Bazel builds first
 """
@@ -11,6 +11,7 @@ includes.py hold.
 import argparse
 import collections
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -27,16 +28,27 @@ def archives(folder):
     return found
 
 
-def symbols(found):
-    """What each object file defines and what it needs: two dictionaries of sets of names."""
+def unit(folder, name):
+    """The header that a file's functions stand in. A class may have several files: `side_tls.cc`
+    has no header of its own, and is a part of `side`."""
+    if (TOP / folder / (name + ".h")).exists():
+        return name
+    owners = [header.stem for header in (TOP / folder).glob("*.h") if name.startswith(header.stem + "_")]
+    return max(owners, key=len, default=name)
+
+
+def symbols(folder, found):
+    """What each file defines and what it needs: two dictionaries of sets of names."""
     defines, needs = collections.defaultdict(set), collections.defaultdict(set)
     for archive in found:
         listing = subprocess.run(["nm", "--print-file-name", "--demangle", str(archive)],
                                  check=True, capture_output=True, text=True).stdout
         for line in listing.splitlines():
-            place, _, rest = line.partition(": ")
-            name = place.rsplit(":", 1)[1].removesuffix(".o").removesuffix(".pic")
-            kind, _, symbol = rest[17:].partition(" ")
+            found_in = re.match(r"(?:.*?):([^:/]+?)(?:\.pic)?\.o: ?(?:[0-9a-f]{16}| {16}) (\w) (.+)$", line)
+            if found_in is None:
+                continue
+            name, kind, symbol = found_in.groups()
+            name = unit(folder, name)
             if kind in ("T", "D", "B", "R"):
                 defines[name].add(symbol)
             elif kind == "U":
@@ -85,7 +97,9 @@ def main():
     parser.add_argument("folder", nargs="?", default="gateway/session")
     parser.add_argument("--list", action="store_true", help="print every file with those that it calls")
     options = parser.parse_args()
-    edges = calls(*symbols(archives(options.folder)))
+    edges = calls(*symbols(options.folder, archives(options.folder)))
+    if not any(edges.values()):
+        sys.exit(f"calls.py: found no call between files of {options.folder}; has nm's output changed?")
     if options.list:
         for name in sorted(edges, key=lambda each: (len(edges[each]), each)):
             print(f"{name}: {' '.join(sorted(edges[name])) or '-'}")
