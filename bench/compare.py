@@ -182,7 +182,7 @@ def arguments():
                         help="measure nothing; make RESULTS.md and the plots from raw results")
     options = parser.parse_args()
     if options.check:
-        options.rounds, options.seconds = 1, 0.2
+        options.rounds, options.seconds = 1, 0.5
         options.sessions, options.churn, options.idle, options.certificates = 50, 100, 200, 20
     return options
 
