@@ -57,9 +57,18 @@ Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due&
       return EndNow(EndReason::kRecordDeadline);
     case DueKind::kIdle:
       return TellDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
-    default:
-      return Stay();
+    case DueKind::kNothing:
+    case DueKind::kProxyHeader:
+    case DueKind::kHandshake:
+    case DueKind::kGreeting:
+    case DueKind::kConnect:
+    case DueKind::kBackoff:
+    case DueKind::kSentWhole:
+    case DueKind::kLinger:
+    case DueKind::kCrowding:
+      break;
   }
+  return Stay();
 }
 
 Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Inside& /*stage*/) {

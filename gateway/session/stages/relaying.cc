@@ -171,9 +171,19 @@ Next Overdue(WorkerContext& ctx, Session& session, Relaying& /*stage*/, const Du
       // Half closed: the reason is already there. A protocol's own words could be taken for
       // the server's in the middle of a reply, so the client gets close_notify alone.
       return EndPolitely(EndReason::kIdleDeadline);
-    default:
-      return Stay();
+    case DueKind::kNothing:
+    case DueKind::kProxyHeader:
+    case DueKind::kHandshake:
+    case DueKind::kGreeting:
+    case DueKind::kPreRelay:
+    case DueKind::kPatience:
+    case DueKind::kConnect:
+    case DueKind::kBackoff:
+    case DueKind::kLinger:
+    case DueKind::kCrowding:
+      break;
   }
+  return Stay();
 }
 
 Receives Wanted(WorkerContext& ctx, Session& session, const Relaying& stage) {

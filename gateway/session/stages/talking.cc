@@ -145,9 +145,17 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
       return Stay();
     case DueKind::kIdle:
       return TellDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
-    default:
-      return Stay();
+    case DueKind::kNothing:
+    case DueKind::kProxyHeader:
+    case DueKind::kHandshake:
+    case DueKind::kBackoff:
+    case DueKind::kSentWhole:
+    case DueKind::kRecord:
+    case DueKind::kLinger:
+    case DueKind::kCrowding:
+      break;
   }
+  return Stay();
 }
 
 Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& /*stage*/) {
