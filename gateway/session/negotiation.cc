@@ -165,16 +165,18 @@ Next Feed(WorkerContext& ctx, Session& session, Side& side, ByteView in) {
   Output out;
   if (!MakeOutput(ctx, session, out)) return Stay();
   const uint32_t reply_at = session.client.out.end;
-  Negotiator& negotiator = *session.dialogue->negotiator;
+  Dialogue& dialogue = *session.dialogue;
+  Negotiator& negotiator = *dialogue.negotiator;
+  dialogue.check.Enter(in);
   const Step step = of_client ? negotiator.OnClient(in, out) : negotiator.OnBackend(in, out);
-  assert(step.consumed <= in.size());
+  dialogue.check.Leave(step, in.size(), out);
   side.Consume(ctx, step.consumed);
   if (const Next next = TakeOutput(ctx, session, out); next.decided()) return next;
   const bool said = out.client.size() > 0 || out.backend.size() > 0;
   // The greeting is over when the negotiator makes something of it, or has something
   // to say to the server; a backend that dribbles one is still to meet its deadline.
   if (out.backend.size() > 0 || (!of_client && out.client.size() > 0)) {
-    session.dialogue->greeting_seen = true;
+    dialogue.greeting_seen = true;
   }
   const Next next = ApplyStep(ctx, session, step, reply_at);
   if (next.decided()) return next;
@@ -196,7 +198,10 @@ Next Tell(WorkerContext& ctx, Session& session, const Event& event) {
     return EndNow(event.kind == EventKind::kDeadline ? event.deadline : EndReason::kBufferLimit);
   }
   const uint32_t reply_at = session.client.out.end;
-  const Step step = session.dialogue->negotiator->OnEvent(event, out);
+  Dialogue& dialogue = *session.dialogue;
+  dialogue.check.Enter(event);
+  const Step step = dialogue.negotiator->OnEvent(event, out);
+  dialogue.check.Leave(step, 0, out);
   if (const Next next = TakeOutput(ctx, session, out); next.decided()) return next;
   return ApplyStep(ctx, session, step, reply_at);
 }
@@ -223,7 +228,9 @@ Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits) {
   } else {
     news.outcome = std::exchange(dialogue.data_over, {}).outcome;
   }
+  dialogue.check.Enter();
   const Step step = dialogue.data_channels->OnData(news, out);
+  dialogue.check.Leave(step, 0, out);
   if (const Next unsealed = TakeOutput(ctx, session, out); unsealed.decided()) return unsealed;
   const Next next = ApplyStep(ctx, session, step, session.client.out.end);
   return next.decided() ? next : Again();

@@ -19,6 +19,7 @@
 #include "gateway/session/side.h"
 #include "gateway/session/stage.h"
 #include "gateway/upstream/upstream.h"
+#include "protocols/contract/call_check.h"
 #include "protocols/contract/data_channel.h"
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
@@ -57,6 +58,7 @@ struct Dialogue {
   const ProtocolRow* protocol;
   Negotiator* negotiator;
   DataChannelUser* data_channels;  // the same object, if it may ask for data channels
+  CallCheck check;                 // of its calls
   MonoTime command_at = kNever;    // the client's latest command that was understood
   MonoTime patience_at = kNever;   // kPatienceOver is due then
   bool serving = false;            // inside TLS: only idleness bounds the session now

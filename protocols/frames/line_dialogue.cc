@@ -148,24 +148,6 @@ void LineDialogue::DropLiteral(ByteView rest, Step& step, Writer& out) {
 }
 
 Step LineDialogue::OnClient(ByteView in, Output& out) {
-  check_.Enter(in);
-  const bool leg = has_leg();
-  return check_.Leave(ReadClient(in, out), in.size(), out, leg);
-}
-
-Step LineDialogue::OnBackend(ByteView in, Output& out) {
-  check_.Enter(in);
-  const bool leg = has_leg();
-  return check_.Leave(ReadBackend(in, out), in.size(), out, leg);
-}
-
-Step LineDialogue::OnEvent(const Event& event, Output& out) {
-  check_.Enter();
-  const bool leg = has_leg();
-  return check_.Leave(React(event, out), 0, out, leg);
-}
-
-Step LineDialogue::ReadClient(ByteView in, Output& out) {
   Step step;
   if ((phase_ != Phase::kPlain && phase_ != Phase::kLeg) || leg_.command.waits || amid_line()) {
     step.verdict = Verdict::kHold;
@@ -195,7 +177,7 @@ Step LineDialogue::ReadClient(ByteView in, Output& out) {
   return step;
 }
 
-Step LineDialogue::ReadBackend(ByteView in, Output& out) {
+Step LineDialogue::OnBackend(ByteView in, Output& out) {
   switch (phase_) {
     case Phase::kLegGreeting:
     case Phase::kLeg:
@@ -308,7 +290,7 @@ bool LineDialogue::EndOpenLine(Writer& out) {
   return true;
 }
 
-Step LineDialogue::React(const Event& event, Output& out) {
+Step LineDialogue::OnEvent(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:

@@ -18,7 +18,6 @@
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
-#include "protocols/frames/call_check.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_reader.h"
 #include "protocols/frames/open_line.h"
@@ -152,11 +151,6 @@ class LineDialogue : public Negotiator {
   Tail TakeLiteral(std::string_view line, bool first, Step& step, Writer& out);
 
  private:
-  // The calls themselves, between the assertions of CallCheck.
-  Step ReadClient(ByteView in, Output& out);
-  Step ReadBackend(ByteView in, Output& out);
-  Step React(const Event& event, Output& out);
-
   enum class Phase : uint8_t {
     kPlain,        // before TLS: the gateway answers
     kOpening,      // the plaintext leg is being opened; its command waits
@@ -257,7 +251,6 @@ class LineDialogue : public Negotiator {
   Offer offer_;
   uint32_t lines_ = 0;  // answered before TLS
   Phase phase_ = Phase::kPlain;
-  CallCheck check_;
 };
 
 }  // namespace starling

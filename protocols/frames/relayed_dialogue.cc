@@ -3,33 +3,26 @@
 namespace starling {
 
 Step RelayedDialogue::OnClient(ByteView in, Output& out) {
-  check_.Enter(in);
   Step step;
   if (upgrading_) {
     step.verdict = Verdict::kHold;
   } else {
     Read(in, step, out.client);
   }
-  return check_.Leave(step, in.size(), out, /*leg=*/false);
+  return step;
 }
 
 // No leg is open before relaying, so nothing can come from one.
 Step RelayedDialogue::OnBackend(ByteView in, Output& out) {
-  check_.Enter(in);
   Step step;
   step.consumed = in.size();
   step.Note(Attack::kBackendInjection);
   SayRefusal(Refusal::kUnavailable, out.client);
   Close(step, EndReason::kBackendProtocol);
-  return check_.Leave(step, in.size(), out, /*leg=*/false);
+  return step;
 }
 
 Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
-  check_.Enter();
-  return check_.Leave(React(event, out), 0, out, event.kind == EventKind::kLegUp);
-}
-
-Step RelayedDialogue::React(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:

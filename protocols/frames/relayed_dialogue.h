@@ -11,7 +11,6 @@
 #include <cassert>
 
 #include "protocols/contract/negotiator.h"
-#include "protocols/frames/call_check.h"
 #include "protocols/frames/dialogue.h"
 
 namespace starling {
@@ -45,11 +44,7 @@ class RelayedDialogue : public Negotiator {
   bool upgrading() const { return upgrading_; }
 
  private:
-  // The call itself, between the assertions of CallCheck.
-  Step React(const Event& event, Output& out);
-
   bool upgrading_ = false;
-  CallCheck check_;
 };
 
 }  // namespace starling

@@ -90,31 +90,14 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
       : options_(&options), plain_(options), control_(options) {}
 
   Step OnClient(ByteView in, Output& out) override {
-    check_.Enter(in);
-    const Step step = inside_ ? control_.OnClient(in, out) : plain_.OnClient(in, out);
-    return check_.Leave(step, in.size(), out, inside_);
+    return inside_ ? control_.OnClient(in, out) : plain_.OnClient(in, out);
   }
 
   Step OnBackend(ByteView in, Output& out) override {
-    check_.Enter(in);
-    const Step step = inside_ ? control_.OnBackend(in, out) : plain_.OnBackend(in, out);
-    return check_.Leave(step, in.size(), out, inside_);
+    return inside_ ? control_.OnBackend(in, out) : plain_.OnBackend(in, out);
   }
 
   Step OnEvent(const Event& event, Output& out) override {
-    check_.Enter();
-    return check_.Leave(React(event, out), 0, out, inside_);
-  }
-
-  DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
-  Step OnData(const DataNews& news, Output& out) override {
-    check_.Enter();
-    assert(inside_);
-    return check_.Leave(control_.OnData(news, out), 0, out, inside_);
-  }
-
- private:
-  Step React(const Event& event, Output& out) {
     Step step;
     switch (event.kind) {
       case EventKind::kStart:
@@ -132,6 +115,13 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
     }
   }
 
+  DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
+  Step OnData(const DataNews& news, Output& out) override {
+    assert(inside_);
+    return control_.OnData(news, out);
+  }
+
+ private:
   Step OnEnd(const Event& event, Output& out) {
     Step step;
     EndReason reason = ReasonOf(event);
@@ -154,7 +144,6 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
   const DialogueOptions* options_;
   FtpBeforeTls plain_;
   FtpControl control_;
-  CallCheck check_;
   bool inside_ = false;
   bool started_ = false;  // before TLS: with implicit TLS nothing is
 };

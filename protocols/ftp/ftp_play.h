@@ -24,7 +24,7 @@ class FtpPlay final : public SessionPlay {
   // Nothing comes of it before TLS, where no channel can have been asked for.
   void DataIsOver(DataOutcome outcome) {
     if (over() || !inside_) return;
-    Call([&](Output& out) { return user_->OnData({.outcome = outcome}, out); });
+    Tell(*user_, {.outcome = outcome});
     Run();
   }
 
@@ -41,7 +41,7 @@ class FtpPlay final : public SessionPlay {
     if (request.ask == DataAsk::kNone || request.ask == DataAsk::kDrop) return;
     asked_ += request.ask == DataAsk::kFromClient ? "from client, " : "from server, ";
     asked_ += std::to_string(request.port) + ";";
-    Call([&](Output& out) { return user_->OnData({.ready_at = listen_at_}, out); });
+    Tell(*user_, {.ready_at = listen_at_});
   }
 
   DataChannelUser* user_;

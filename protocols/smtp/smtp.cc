@@ -33,12 +33,6 @@ Smtp::Smtp(const DialogueOptions& options, bool lmtp)
 // --- events -----------------------------------------------------------------
 
 Step Smtp::OnEvent(const Event& event, Output& out) {
-  check_.Enter();
-  const bool leg = has_leg();
-  return check_.Leave(React(event, out), 0, out, leg);
-}
-
-Step Smtp::React(const Event& event, Output& out) {
   Step step;
   switch (event.kind) {
     case EventKind::kStart:
@@ -117,18 +111,6 @@ void Smtp::FinishIfDone(Step& step) const {
 // --- octets -----------------------------------------------------------------
 
 Step Smtp::OnClient(ByteView in, Output& out) {
-  check_.Enter(in);
-  const bool leg = has_leg();
-  return check_.Leave(ReadClient(in, out), in.size(), out, leg);
-}
-
-Step Smtp::OnBackend(ByteView in, Output& out) {
-  check_.Enter(in);
-  const bool leg = has_leg();
-  return check_.Leave(ReadBackend(in, out), in.size(), out, leg);
-}
-
-Step Smtp::ReadClient(ByteView in, Output& out) {
   Step step;
   if (phase_ != Phase::kDialogue && phase_ != Phase::kLeg) {
     step.verdict = Verdict::kHold;
@@ -143,7 +125,7 @@ Step Smtp::ReadClient(ByteView in, Output& out) {
   return step;
 }
 
-Step Smtp::ReadBackend(ByteView in, Output& out) {
+Step Smtp::OnBackend(ByteView in, Output& out) {
   Step step;
   if (phase_ != Phase::kLeg && phase_ != Phase::kInsideTls) {
     step.consumed = in.size();

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
-#include "protocols/frames/call_check.h"
 #include "protocols/frames/line_reader.h"
 #include "protocols/smtp/limits.h"
 #include "protocols/smtp/smtp_leg.h"
@@ -34,10 +33,6 @@ class Smtp final : public Negotiator {
     kInsideTls,  // the fresh leg's greeting is awaited
   };
 
-  // The calls themselves, between the assertions of CallCheck.
-  Step ReadClient(ByteView in, Output& out);
-  Step ReadBackend(ByteView in, Output& out);
-  Step React(const Event& event, Output& out);
   bool has_leg() const { return phase_ == Phase::kLeg || phase_ == Phase::kInsideTls; }
 
   void Start(const Event& event, Output& out);
@@ -93,7 +88,6 @@ class Smtp final : public Negotiator {
   bool blocked_ = false;            // octets of the client wait for something else
   bool waits_for_backend_ = false;  // and that is a reply
   bool client_ended_ = false;
-  CallCheck check_;
   uint16_t hello_size_ = 0;
   // The line that is replayed on a plaintext leg, without its CRLF.
   std::array<char, sizeof("EHLO ") + kSmtpMaxHeloArgument> hello_;

@@ -39,7 +39,7 @@ class DialogueDriver final : public Driven {
   void Raise(const starling::Event& event) {
     // The session wipes what it holds of the client when TLS begins.
     if (event.kind == EventKind::kUpgraded) client_.clear();
-    Call([&](Output& out) { return negotiator().OnEvent(event, out); });
+    Tell(event);
   }
 
   void Start(uint64_t random) {

@@ -5,13 +5,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "protocols/contract/call_check.h"
+#include "protocols/contract/data_channel.h"
 #include "protocols/contract/negotiator.h"
 #include "protocols/contract/protocol_row.h"
 
@@ -53,16 +53,22 @@ class Driven {
   // After each call, and before any other.
   virtual void AfterCall(const Step& /*step*/) {}
 
+  void Tell(const Event& event) {
+    check_.Enter(event);
+    Call([&](Output& out) { return negotiator_->OnEvent(event, out); });
+  }
+  void Tell(DataChannelUser& user, const DataNews& news) {
+    check_.Enter();
+    Call([&](Output& out) { return user.OnData(news, out); });
+  }
+
   // One call, which may consume `given` octets.
   template <typename F>
   Step Call(F&& call, size_t given = 0) {
-    Require(verdict_ != Verdict::kClose && verdict_ != Verdict::kRelay, "called after its end");
     std::vector<uint8_t> client(room_), backend(room_);
     Output out{Writer(client), Writer(backend)};
     const Step step = call(out);
-    Require(step.consumed <= given, "consumed more than it was given");
-    Require((step.verdict == Verdict::kClose) == (step.reason != EndReason::kNone),
-            "a reason with kClose, and only then");
+    check_.Leave(step, given, out);
     to_client_ += AsText(out.client.written());
     to_backend_ += AsText(out.backend.written());
     verdict_ = step.verdict;
@@ -82,6 +88,7 @@ class Driven {
   size_t Give(std::string& held, bool from_client) {
     // Memory of exactly this size, so that a sanitizer sees one octet too many.
     const std::vector<uint8_t> in(held.begin(), held.end());
+    check_.Enter(in);
     const Step step = Call(
         [&](Output& out) {
           return from_client ? negotiator_->OnClient(in, out) : negotiator_->OnBackend(in, out);
@@ -94,14 +101,9 @@ class Driven {
   std::string client_, backend_;  // not consumed
 
  private:
-  static void Require(bool holds, const char* what) {
-    if (holds) return;
-    std::fprintf(stderr, "contract broken: %s\n", what);
-    std::abort();
-  }
-
   alignas(std::max_align_t) unsigned char storage_[kMaxNegotiatorSize];
   Negotiator* negotiator_;
+  CallCheck check_;
   size_t room_;
   std::string to_client_, to_backend_;
   Verdict verdict_ = Verdict::kContinue;

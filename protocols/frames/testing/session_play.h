@@ -27,7 +27,7 @@ class SessionPlay : public Driven {
       opening_ = false;
     }
     hold_ = false;
-    Call([&](Output& out) { return negotiator().OnEvent(event, out); });
+    Tell(event);
     Run();
   }
   void Raise(EventKind kind, bool inside_tls = false) {
