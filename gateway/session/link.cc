@@ -123,7 +123,7 @@ LinkResult BeginTls(WorkerContext& ctx, Session& session, MonoTime since) {
     return LinkIsUp(ctx, session);
   }
   UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.target.backend);
-  session.server.tls = std::make_unique<SideTls>();
+  session.server.tls = NewSideTls();
   session.link = TlsHandshake{.since = since};
   const auto server = static_cast<uint32_t>(session.target.server);
   return session.server.tls->session.Connect(*upstream, server) ? kLookAgain : kNoMemory;

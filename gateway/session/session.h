@@ -139,6 +139,7 @@ struct Session {
 
   WorkerListener* listener = nullptr;
   Dialogue* dialogue = nullptr;
+  TlsPlace client_tls;  // where client.tls is made
   Side client;
   Side server{.socket = SocketSide::kOpened};
   std::unique_ptr<DataChannel> data;  // null: no data channel
@@ -170,8 +171,8 @@ struct Session {
   Side& accepted() { return SideOf(SocketSide::kAccepted); }
   Side& opened() { return SideOf(SocketSide::kOpened); }
 };
-// A table has thousands of them; a session inside TLS has a SideTls beside its slot.
-static_assert(sizeof(Session) + sizeof(SideTls) <= 480);
+// A table has thousands of them.
+static_assert(sizeof(Session) <= 480);
 
 inline bool IsClient(const Session& session, const Side& side) { return &side == &session.client; }
 // The server's side broke: its connection was reset, or TLS in it broke off.

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 
@@ -93,8 +94,41 @@ struct SideTls {
   bool pending = false;     // the library holds opened octets that found no room
   bool wants_room = false;  // the handshake stopped because its output found none
   bool spoken = false;      // the peer has said something inside it
+  bool in_slot = false;     // it is in a TlsPlace
 };
 static_assert(sizeof(SideTls) <= 72);
+
+struct SideTlsDelete {
+  void operator()(SideTls* tls) const {
+    if (tls->in_slot) {
+      std::destroy_at(tls);
+    } else {
+      delete tls;
+    }
+  }
+};
+using SideTlsPtr = std::unique_ptr<SideTls, SideTlsDelete>;
+
+inline SideTlsPtr NewSideTls() { return SideTlsPtr(new SideTls); }
+
+// Room for one SideTls inside something larger. Nearly every session has TLS with its client,
+// and a place in the session's slot costs less than an allocation.
+class TlsPlace {
+ public:
+  TlsPlace() {}  // NOLINT(modernize-use-equals-default): leaves the place as it is
+  TlsPlace(TlsPlace&& /*other*/) noexcept {}
+  TlsPlace& operator=(TlsPlace&& /*other*/) noexcept { return *this; }
+
+  // The place must outlive what it returns, and have only one at a time.
+  SideTlsPtr Make() {
+    SideTlsPtr tls(new (place_) SideTls);
+    tls->in_slot = true;
+    return tls;
+  }
+
+ private:
+  alignas(SideTls) std::byte place_[sizeof(SideTls)];
+};
 
 enum class Written : uint8_t {
   kAll,
@@ -119,12 +153,12 @@ struct Side {
   bool starved = false;  // a receive found no buffer; again next turn
   bool tcp = false;      // not a Unix socket
   Acknowledge acknowledge = Acknowledge::kNo;
-  BufferId chunk = kNoBuffer;    // a receive buffer, within one turn only, and
-  uint16_t chunk_begin = 0;      // what of it has not been consumed
-  uint16_t chunk_end = 0;        //
-  Block in;                      // what was received and could not be consumed yet
-  Block out;                     // what is to be sent
-  std::unique_ptr<SideTls> tls;  // null: plaintext
+  BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
+  uint16_t chunk_begin = 0;    // what of it has not been consumed
+  uint16_t chunk_end = 0;      //
+  Block in;                    // what was received and could not be consumed yet
+  Block out;                   // what is to be sent
+  SideTlsPtr tls;              // null: plaintext
   uint64_t octets_in = 0;
   uint64_t octets_out = 0;
 

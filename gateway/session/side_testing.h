@@ -138,7 +138,7 @@ class TestSide {
   // Begins TLS and finishes its handshake; the peer is then `client`.
   void BeginTls(TlsContext& context, const TestClientOptions& options = {}) {
     client = std::make_unique<TestClient>(options);
-    side.tls = std::make_unique<SideTls>();
+    side.tls = NewSideTls();
     ASSERT_TRUE(side.tls->session.Start(context));
     for (int i = 0; i < 20 && !side.tls->up; ++i) {
       client->Step();

@@ -108,7 +108,7 @@ Next Completed(WorkerContext& ctx, Session& session, const Handshaking& stage) {
 bool StartTls(Session& session, const Handshaking& stage) {
   const bool needs_alpn =
       stage.start == TlsStart::kDirect && session.listener->config->protocol->direct_tls_needs_alpn;
-  session.client.tls = std::make_unique<SideTls>();
+  session.client.tls = session.client_tls.Make();
   return session.client.tls->session.Start(*session.listener->tls, needs_alpn);
 }
 
