@@ -26,6 +26,7 @@ struct Row {
 
 // 421 is allowed in every row. 1yz is no reply of SMTP's, and of 3yz there are two.
 constexpr std::array kTable = {
+    Row{SmtpDue::kNothing, kNone},
     Row{SmtpDue::kGreeting, kReady | kRefused},
     // No other than 250 has a list of keywords, which is not passed on as it is.
     Row{SmtpDue::kEhlo, kCompleted | kRefused},
@@ -38,7 +39,6 @@ constexpr std::array kTable = {
     Row{SmtpDue::kAuth, kPositive | kAuthGoesOn | kRefused},
     Row{SmtpDue::kQuit, kPositive | kRefused},
     Row{SmtpDue::kOther, kPositive | kRefused},
-    Row{SmtpDue::kNothing, kNone},
 };
 
 constexpr bool IsInOrder() {

@@ -14,6 +14,7 @@ namespace starling {
 
 // What a reply is the answer to.
 enum class SmtpDue : uint8_t {
+  kNothing,  // no command is outstanding
   kGreeting,
   kEhlo,  // and the hello that the gateway says again on a leg, whichever it is
   kHelo,
@@ -24,8 +25,7 @@ enum class SmtpDue : uint8_t {
   kReset,
   kAuth,  // the command, and each line of the client's after a 334
   kQuit,
-  kOther,    // NOOP, VRFY, EXPN, ETRN, HELP
-  kNothing,  // no command is outstanding
+  kOther,  // NOOP, VRFY, EXPN, ETRN, HELP
 };
 
 inline constexpr int kSmtpReady = 220;
