@@ -1,6 +1,6 @@
 // The dialogue of one SMTP or LMTP session as a class; smtp.h makes it.
 //
-// Not for: anything but smtp.cc. It stands apart for its size only.
+// Not for: anything but smtp.cc and smtp_commands.cc, which share it.
 #pragma once
 
 #include <array>
