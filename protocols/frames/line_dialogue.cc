@@ -221,9 +221,9 @@ Step LineDialogue::OnPreamble(ByteView in, Output& out) {
 
 void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
   if (out.client.room() < kMinOutputRoom) return;
-  const ServerLines::Piece piece = NextPiece(rest);
-  if (piece.status == ServerLines::Status::kNeedMore) return;
-  if (piece.status == ServerLines::Status::kBroken) {
+  const LongLines::Piece piece = server_lines_.Next(rest);
+  if (piece.status == LongLines::Status::kNeedMore) return;
+  if (piece.status == LongLines::Status::kBroken) {
     Abort(EndReason::kBackendProtocol, step, out.client);
     return;
   }
@@ -232,7 +232,7 @@ void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
   OnGreeting(piece, step, out);
 }
 
-void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out) {
+void LineDialogue::OnGreeting(const LongLines::Piece& piece, Step& step, Output& out) {
   switch (leg_.greeting) {
     case Greeting::kPassOn:
       step.verdict = Verdict::kRelay;
@@ -259,12 +259,6 @@ void LineDialogue::OnGreeting(const ServerLines::Piece& piece, Step& step, Outpu
   }
 }
 
-ServerLines::Piece LineDialogue::NextPiece(ByteView rest) {
-  const ServerLines::Piece piece = server_lines_.Next(rest);
-  leg_.line.whole = piece.whole();
-  return piece;
-}
-
 bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {
   leg_.swallowed += octets;
   if (leg_.swallowed <= kMaxLegGreeting) return true;
@@ -274,10 +268,10 @@ bool LineDialogue::Swallow(size_t octets, Step& step, Writer& out) {
 
 void LineDialogue::GiveLine(std::initializer_list<std::string_view> parts, Writer& out) {
   leg_.line.gives = true;
-  leg_.line.given.Give(parts, leg_.line.whole, out);
+  leg_.line.given.Give(parts, is_whole(), out);
 }
 
-void LineDialogue::GivePiece(const ServerLines::Piece& piece, Writer& out) {
+void LineDialogue::GivePiece(const LongLines::Piece& piece, Writer& out) {
   leg_.line.given.Give({piece.text}, piece.last, out);
 }
 

@@ -20,8 +20,8 @@
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_reader.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/frames/open_line.h"
-#include "protocols/frames/server_lines.h"
 
 namespace starling {
 
@@ -113,15 +113,16 @@ class LineDialogue : public Negotiator {
   bool may_log_in() const { return opportunistic() && options_->plaintext_auth; }
   bool on_leg() const { return phase_ == Phase::kLeg; }
   Due due() const { return leg_.due; }
-  // The backend's line at hand is all here.
-  bool is_whole() const { return leg_.line.whole; }
+  // The backend's line that has just begun is all here.
+  bool is_whole() const { return !server_lines_.amid_line(); }
   // Writes `parts` in place of the backend's line at hand, and behind them what is still to
   // come of it. Without this what is to come is dropped.
   void GiveLine(std::initializer_list<std::string_view> parts, Writer& out);
   // A further piece of it, or one of a line that is passed on in another way.
-  void GivePiece(const ServerLines::Piece& piece, Writer& out);
-  // The next piece of what the backend says, which is then the line at hand.
-  ServerLines::Piece NextPiece(ByteView rest);
+  void GivePiece(const LongLines::Piece& piece, Writer& out);
+  // What the backend says, for a protocol that reads it inside TLS. The line of the piece that
+  // it gave last is the one at hand.
+  LongLines& server_lines() { return server_lines_; }
 
   // The line at hand is the backend's, whose reply is `due`; opens the leg first
   // where there is none. `literals`: what the line ends with may be one. `spacing`: kAsSent
@@ -168,7 +169,7 @@ class LineDialogue : public Negotiator {
   bool NextLine(ByteView rest, std::string_view& line, Step& step, Writer& out);
   void ReadLine(ByteView rest, Step& step, Output& out);
   Step OnPreamble(ByteView in, Output& out);
-  void OnGreeting(const ServerLines::Piece& piece, Step& step, Output& out);
+  void OnGreeting(const LongLines::Piece& piece, Step& step, Output& out);
   // Counts octets of a greeting; false, and the session ends, where they are too many.
   bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(const Event& event) const;
@@ -190,7 +191,7 @@ class LineDialogue : public Negotiator {
   void PassOpaque(ByteView rest, Step& step, Output& out);
   Step OnLeg(ByteView in, Output& out);
   void PassBackendLiteral(ByteView rest, Step& step, Writer& out);
-  void OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out);
+  void OnLegPiece(const LongLines::Piece& piece, Step& step, Writer& out);
   // The start of a line that continues no other. False: it may not come, and the session ends.
   bool BeginLegLine(std::string_view line, Step& step, Writer& out);
   // The line announces a literal, which comes before the rest of it.
@@ -229,7 +230,6 @@ class LineDialogue : public Negotiator {
   struct ServerLine {
     size_t literal = 0;  // octets of its literal still to come
     LegLine said = LegLine::kOther;
-    bool whole = true;
     bool gives = false;    // its rest goes to the client
     bool in_tail = false;  // a literal comes or came, and the line goes on behind it
     OpenLine given;        // what the client has of it
@@ -246,7 +246,7 @@ class LineDialogue : public Negotiator {
 
   const DialogueOptions* options_;
   LineReader client_lines_;
-  ServerLines server_lines_;
+  LongLines server_lines_;
   LegState leg_;
   Offer offer_;
   uint32_t lines_ = 0;  // answered before TLS

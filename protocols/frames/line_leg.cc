@@ -138,10 +138,10 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
       PassBackendLiteral(rest, step, out.client);
       continue;
     }
-    const ServerLines::Piece piece = NextPiece(rest);
-    if (piece.status == ServerLines::Status::kNeedMore) break;
+    const LongLines::Piece piece = server_lines_.Next(rest);
+    if (piece.status == LongLines::Status::kNeedMore) break;
     step.consumed += piece.consumed;
-    if (piece.status == ServerLines::Status::kBroken) {
+    if (piece.status == LongLines::Status::kBroken) {
       Abort(EndReason::kBackendProtocol, step, out.client);
       break;
     }
@@ -156,7 +156,7 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
   return step;
 }
 
-void LineDialogue::OnLegPiece(const ServerLines::Piece& piece, Step& step, Writer& out) {
+void LineDialogue::OnLegPiece(const LongLines::Piece& piece, Step& step, Writer& out) {
   const bool begins = piece.first && !leg_.line.in_tail;
   if (begins && !BeginLegLine(piece.text, step, out)) return;
   if (!begins && leg_.line.gives) GivePiece(piece, out);

@@ -53,6 +53,12 @@ LineReader::Line LineReader::Next(ByteView in) {
   return {};
 }
 
+size_t FindNotInLine(ByteView in, size_t from) {
+  size_t end = Find(in, from, in.size(), '\n');
+  end = Find(in, from, end, '\r');
+  return Find(in, from, end, '\0');
+}
+
 std::string_view FaultOf(LineReader::Status status) {
   switch (status) {
     case LineReader::Status::kTooLong:

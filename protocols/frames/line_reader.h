@@ -52,6 +52,10 @@ constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
                          : LineReader::Status::kNul;
 }
 
+// Where the first octet at or behind `from` stands that does not belong to a line: CR, LF or
+// NUL. in.size() if all do.
+size_t FindNotInLine(ByteView in, size_t from);
+
 // What is wrong with a line, in words for its sender; empty where nothing is wrong.
 std::string_view FaultOf(LineReader::Status status);
 

@@ -12,16 +12,15 @@ namespace starling {
 
 namespace {
 
-// What one command writes at once. A piece of a long one may take all the room there is,
-// since its end comes with the next look.
+// What one command writes at once, but a long argument, which is written piece by piece.
 constexpr size_t kRoomForCommand = 1'024;
 static_assert(kFtpMaxVerb + kFtpMaxOwnArgument + 3 <= kRoomForCommand &&
-              kRoomForCommand <= kMinOutputRoom);
+              LongLines::kMinRoom <= kRoomForCommand && kRoomForCommand <= kMinOutputRoom);
 
 }  // namespace
 
 FtpControl::FtpControl(const DialogueOptions& options)
-    : client_lines_(kFtpMaxLine, options.accept_bare_lf), accept_bare_lf_(options.accept_bare_lf) {}
+    : client_lines_(kFtpMaxLine, options.accept_bare_lf, /*tail=*/0) {}
 
 void FtpControl::Open(const Endpoint& client, bool greets) {
   client_ = client;
@@ -51,18 +50,16 @@ Step FtpControl::OnClient(ByteView in, Output& out) {
 }
 
 bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
-  const LineReader::Line line = client_lines_.Next(rest);
-  if (line.status == LineReader::Status::kNeedMore) return false;
-  const bool cut = line.status == LineReader::Status::kTooLong;
-  if (line.status != LineReader::Status::kLine && !cut) {
-    Abort(EndReason::kBadOctet, FaultOf(line.status), step, out);
+  const LongLines::Piece line = client_lines_.Look(rest);
+  if (line.status == LongLines::Status::kNeedMore) return false;
+  if (line.status == LongLines::Status::kBroken) {
+    Abort(EndReason::kBadOctet, FaultOf(line.fault), step, out);
     return false;
   }
-  if (cut) {
+  if (!line.whole()) {
     if (!HasRoom(Due::kOwn, out)) return false;
     // No server is shown a line whose end has not been seen: one that gave up in its middle
     // would take the rest for a command, past all that is judged here.
-    client_lines_.Reset();
     Reply(Own::kLineTooLong, out);
     client_fate_ = Fate::kDrop;
     return true;
@@ -73,9 +70,9 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   // A long line goes to a server that has read all before it, so that the line reaches it in one
   // piece: some (pyftpdlib) give up in the middle of one that comes in several.
   if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
-  client_lines_.Reset();
   OnCommand(command, out);
   if (client_fate_ == Fate::kPass) {
+    client_lines_.TakeBeginning();
     step.consumed += static_cast<size_t>(command.argument.data() - text.data());
   } else {
     step.consumed += line.consumed;
@@ -85,14 +82,13 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
 
 bool FtpControl::ReadRestOfCommand(ByteView rest, Step& step, Output& out) {
   const bool pass = client_fate_ == Fate::kPass;
-  const size_t room = pass ? out.backend.room() : rest.size();
-  const LinePiece piece = NextPiece(rest, room, accept_bare_lf_);
+  const LongLines::Piece piece =
+      pass ? client_lines_.Next(rest, out.backend.room()) : client_lines_.Next(rest);
   step.consumed += piece.consumed;
   if (pass) Say(out.backend, {piece.text});
-  if (piece.status == LinePiece::Status::kBad) {
-    const std::string_view fault = FaultOf(FaultOfOctet(rest[piece.consumed]));
-    Abort(EndReason::kBadOctet, fault, step, out);
-  } else if (piece.status == LinePiece::Status::kEnd) {
+  if (piece.status == LongLines::Status::kBroken) {
+    Abort(EndReason::kBadOctet, FaultOf(piece.fault), step, out);
+  } else if (piece.last) {
     if (pass) Say(out.backend, {"\r\n"});
     client_fate_ = Fate::kNone;
   }
@@ -276,7 +272,7 @@ void FtpControl::Reply(Own own, Output& out) {
 }
 
 bool FtpControl::IsOwedNothing() const {
-  const bool amid_reply = fate_ != Fate::kNone || replies_.InReply();
+  const bool amid_reply = fate_ != Fate::kNone || reply_code_ != 0;
   return !amid_reply && queue_.OnlyDoubtful();
 }
 

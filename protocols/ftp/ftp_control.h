@@ -24,7 +24,7 @@
 #include "protocols/contract/data_channel.h"
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
-#include "protocols/frames/line_reader.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/frames/open_line.h"
 #include "protocols/ftp/ftp_queue.h"
 #include "protocols/ftp/ftp_wire.h"
@@ -143,8 +143,8 @@ class FtpControl {
   bool IsOwedNothing() const;
   void Abort(EndReason reason, std::string_view text, Step& step, Output& out);
 
-  LineReader client_lines_;
-  FtpReplyReader replies_;
+  LongLines client_lines_;
+  LongLines server_lines_{kFtpMaxLine, /*accept_bare_lf=*/true, /*tail=*/0};
   FtpQueue queue_;
   OpenLine open_line_;  // of the server: what the client has of the line at hand
   FtpReplyLine line_;   // the backend's at hand; its text is gone
@@ -155,10 +155,10 @@ class FtpControl {
   Answer answer_;
   DataRequest request_;      // not taken yet
   size_t swallowed_ = 0;     // octets of a greeting
+  int reply_code_ = 0;       // of the server's reply whose lines are still to come; 0: none are
   Fate fate_ = Fate::kNone;  // of the line at hand
   Fate client_fate_ = Fate::kNone;
-  const bool accept_bare_lf_;  // of the client
-  bool greeted_ = false;       // the backend's greeting is over
+  bool greeted_ = false;  // the backend's greeting is over
   bool passes_greeting_ = false;
   bool quitting_ = false;
   bool logged_in_ = false;    // once at least

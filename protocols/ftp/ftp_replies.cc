@@ -12,10 +12,11 @@ namespace starling {
 namespace {
 
 // What may have to be said when a line begins or is over: another reply in its place, or
-// features, and all of the gateway's own behind it. A piece of the line may take all the room
-// there is, since its end comes with the next look.
+// features, and all of the gateway's own behind it.
 constexpr size_t kRoomForReply = (kFtpMaxOwnOutstanding + 4) * kFtpMaxOwnReply;
-static_assert(kRoomForReply <= kMinOutputRoom);
+// The same, and a piece of the line.
+constexpr size_t kRoomForPiece = kRoomForReply + LongLines::kMinRoom;
+static_assert(kRoomForPiece <= kMinOutputRoom);
 
 constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
 
@@ -32,7 +33,7 @@ Step FtpControl::OnBackend(ByteView in, Output& out) {
   Step step;
   while (step.verdict == Verdict::kContinue && request_.ask == DataAsk::kNone &&
          step.consumed < in.size()) {
-    if (out.client.room() < kRoomForReply) break;
+    if (out.client.room() < kRoomForPiece) break;
     const ByteView rest = in.subspan(step.consumed);
     const bool more = IsAtStart() ? ReadReply(rest, step, out) : ReadRestOfReply(rest, step, out);
     if (!more) break;
@@ -41,9 +42,11 @@ Step FtpControl::OnBackend(ByteView in, Output& out) {
 }
 
 bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
-  const FtpReplyLine line = replies_.Next(rest);
-  if (line.status == LineReader::Status::kNeedMore) return false;
-  if (line.code == 0) {
+  const LongLines::Piece piece = server_lines_.Look(rest);
+  if (piece.status == LongLines::Status::kNeedMore) return false;
+  FtpReplyLine line = ParseFtpReplyLine(piece.text, reply_code_);
+  line.cut = !piece.whole();
+  if (piece.status == LongLines::Status::kBroken || line.code == 0) {
     Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
     return false;
   }
@@ -51,7 +54,7 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
   if (awaited && line.first && fate_ != Fate::kHeld) Align(line, step, out);
   fate_ = awaited && MustHold(line) ? Fate::kHeld : Fate::kNone;
   if (fate_ == Fate::kHeld) return false;
-  replies_.Take(line);
+  reply_code_ = line.last ? 0 : line.code;
   line_ = line;
   line_.text = {};
   fate_ = Judge(line, step, out);
@@ -60,18 +63,18 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
 
 bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
   const bool pass = fate_ == Fate::kPass;
-  const size_t room = pass ? out.client.room() : rest.size();
-  const LinePiece piece = NextPiece(rest, room, /*accept_bare_lf=*/true);
+  const LongLines::Piece piece =
+      pass ? server_lines_.Next(rest, out.client.room() - kRoomForReply) : server_lines_.Next(rest);
   step.consumed += piece.consumed;
-  const bool ends = piece.status == LinePiece::Status::kEnd;
-  if (pass && (ends || !piece.text.empty())) open_line_.Give({piece.text}, ends, out.client);
+  const bool is_piece = piece.status == LongLines::Status::kPiece;
+  if (pass && is_piece) open_line_.Give({piece.text}, piece.last, out.client);
   if (!pass && !greeted_) swallowed_ += piece.consumed;
   if (swallowed_ > kFtpMaxGreeting) {
     Abort(EndReason::kBackendTooLong, "The server's greeting is longer than this gateway allows",
           step, out);
-  } else if (piece.status == LinePiece::Status::kBad) {
+  } else if (piece.status == LongLines::Status::kBroken) {
     Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
-  } else if (ends) {
+  } else if (piece.last) {
     fate_ = Fate::kNone;
     OnLineOver(step, out);
   }

@@ -186,8 +186,6 @@ std::optional<uint16_t> NotZero(uint16_t port) {
   return port == 0 ? std::nullopt : std::optional<uint16_t>(port);
 }
 
-constexpr std::string_view kNotInLines("\r\n\0", 3);
-
 bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
 
 // "(...)" of a reply, without the brackets; empty if there is none.
@@ -240,25 +238,17 @@ std::string_view StripTelnet(std::string_view line) {
   return line;
 }
 
-FtpReplyLine FtpReplyReader::Next(ByteView in) {
-  const LineReader::Line line = lines_.Next(in);
-  FtpReplyLine reply{.status = line.status, .text = line.text};
-  if (line.status == LineReader::Status::kTooLong) {
-    reply.status = LineReader::Status::kLine;
-    reply.cut = true;
-    reply.text = AsText(in.first(kFtpMaxLine));
-  }
-  if (reply.status != LineReader::Status::kLine) return reply;
+FtpReplyLine ParseFtpReplyLine(std::string_view text, int amid) {
   constexpr size_t kDigits = 3;
-  const std::string_view text = reply.text;
+  FtpReplyLine reply{.text = text};
   int code = 0;
   if (text.size() >= kDigits && std::ranges::all_of(text.substr(0, kDigits), IsDigit)) {
     code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
   }
   const bool ends = text.size() == kDigits || (text.size() > kDigits && text[kDigits] == ' ');
-  if (code_ != 0) {
-    reply.code = code_;
-    reply.last = code == code_ && ends;
+  if (amid != 0) {
+    reply.code = amid;
+    reply.last = code == amid && ends;
     return reply;
   }
   const bool goes_on = text.size() > kDigits && text[kDigits] == '-';
@@ -267,32 +257,6 @@ FtpReplyLine FtpReplyReader::Next(ByteView in) {
   reply.first = true;
   reply.last = ends;
   return reply;
-}
-
-void FtpReplyReader::Take(const FtpReplyLine& line) {
-  code_ = line.last ? 0 : line.code;
-  lines_.Reset();
-}
-
-LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf) {
-  LinePiece piece;
-  const std::string_view text = AsText(in.first(std::min(in.size(), room)));
-  piece.consumed = std::min(text.find_first_of(kNotInLines), text.size());
-  piece.text = text.substr(0, piece.consumed);
-  // What ends a line, or must not stand in it, comes with the next call.
-  if (piece.consumed > 0 || in.empty()) return piece;
-  const auto end_with = [&piece](size_t octets) {
-    piece.status = LinePiece::Status::kEnd;
-    piece.consumed = octets;
-  };
-  if (in[0] == '\n' && accept_bare_lf) {
-    end_with(1);
-  } else if (in[0] == '\r' && in.size() > 1 && in[1] == '\n') {
-    end_with(2);
-  } else if (in[0] == '\n' || in[0] == '\0' || (in[0] == '\r' && in.size() > 1)) {
-    piece.status = LinePiece::Status::kBad;
-  }
-  return piece;
 }
 
 bool NamesDataAddress(std::string_view line, bool cut) {

@@ -11,7 +11,6 @@
 
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
-#include "protocols/frames/line_reader.h"
 #include "protocols/ftp/limits.h"
 
 namespace starling {
@@ -132,7 +131,6 @@ std::string_view StripTelnet(std::string_view line);
 
 // One line of a backend's reply. Of one longer than kFtpMaxLine the beginning.
 struct FtpReplyLine {
-  LineReader::Status status = LineReader::Status::kNeedMore;
   int code = 0;        // of the whole reply; 0: no such line may stand here
   bool first = false;  // of its reply
   bool last = false;
@@ -143,34 +141,9 @@ struct FtpReplyLine {
   bool ok() const { return code / 100 == 2; }
 };
 
-// Tells the lines of replies apart (RFC 959 section 4.2: "123-" begins one that ends with
-// "123 "). A line is taken by Take(), after which its octets are the caller's, and Next() is
-// given what comes behind it; until then the same line is found again.
-class FtpReplyReader {
- public:
-  FtpReplyLine Next(ByteView in);
-  void Take(const FtpReplyLine& line);
-  // Lines of the reply at hand are still to come.
-  bool InReply() const { return code_ != 0; }
-
- private:
-  LineReader lines_{kFtpMaxLine, /*accept_bare_lf=*/true};
-  int code_ = 0;  // of the reply being read
-};
-
-// What follows of a line whose beginning has been judged, piece by piece, so that a line
-// needs no memory. A piece holds no octet of the line's end.
-struct LinePiece {
-  enum class Status : uint8_t {
-    kMore,  // nothing, or not all of it
-    kEnd,   // the line is over
-    kBad,   // NUL, a CR that no LF follows, or a bare LF that is not accepted
-  };
-  Status status = Status::kMore;
-  std::string_view text;
-  size_t consumed = 0;
-};
-LinePiece NextPiece(ByteView in, size_t room, bool accept_bare_lf);
+// `text` as a line of a reply (RFC 959 section 4.2: "123-" begins one that ends with "123 ").
+// `amid`: the code of the reply whose lines are being read, or 0.
+FtpReplyLine ParseFtpReplyLine(std::string_view text, int amid);
 
 // Whether a line within a reply reads as a reply of its own that tells the client where to
 // connect: 227, 228 (LPSV) or 229 with what may be an address. `cut`: the line goes on, and

@@ -271,9 +271,9 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
   Step step;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
     if (out.client.room() < kMinOutputRoom) break;
-    const ServerLines::Piece piece = NextPiece(in.subspan(step.consumed));
-    if (piece.status == ServerLines::Status::kNeedMore) break;
-    if (piece.status == ServerLines::Status::kBroken) {
+    const LongLines::Piece piece = server_lines().Next(in.subspan(step.consumed));
+    if (piece.status == LongLines::Status::kNeedMore) break;
+    if (piece.status == LongLines::Status::kBroken) {
       Abort(EndReason::kBackendProtocol, step, out.client);
       break;
     }

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "protocols/frames/limits.h"
-#include "protocols/frames/server_lines.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/frames/testing/leg_testing.h"
 #include "protocols/managesieve/managesieve.h"
 
@@ -206,7 +206,7 @@ TEST(ManageSieveLeg, NothingIsSaidAmidALineWithALiteral) {
 TEST(ManageSieveLeg, NoReferralPassesHoweverItsWordsAreKeptApart) {
   const std::string far(3000, ' ');
   // So long that the first piece of the line ends amid the word.
-  const std::string cut(kMaxServerLine - ServerLines::kTail - 1 - 2 - 4, ' ');
+  const std::string cut(kMaxServerLine - LongLines::kTail - 1 - 2 - 4, ' ');
   for (const std::string& line :
        {"NO  (REFERRAL \"sieve://evil\") \"x\""s, "NO\t(REFERRAL \"sieve://evil\") \"x\""s,
         "NO \t( referral\t\"sieve://evil\") \"x\""s, "NO \v(\fREFERRAL \"sieve://evil\")"s,

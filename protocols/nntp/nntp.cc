@@ -7,7 +7,7 @@
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/limits.h"
 #include "protocols/frames/line_dialogue.h"
-#include "protocols/frames/server_lines.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/nntp/limits.h"
 
 namespace starling {
@@ -173,9 +173,9 @@ class NntpProbe final : public Probe {
   ProbeResult OnBackend(ByteView in, Output& out) override {
     ProbeResult result;
     while (result.consumed < in.size() && result.status == ProbeResult::Status::kNeedMore) {
-      const ServerLines::Piece piece = lines_.Next(in.subspan(result.consumed));
-      if (piece.status == ServerLines::Status::kNeedMore) break;
-      if (piece.status == ServerLines::Status::kBroken) {
+      const LongLines::Piece piece = lines_.Next(in.subspan(result.consumed));
+      if (piece.status == LongLines::Status::kNeedMore) break;
+      if (piece.status == LongLines::Status::kBroken) {
         result.status = ProbeResult::Status::kBad;
         break;
       }
@@ -211,7 +211,7 @@ class NntpProbe final : public Probe {
     return ProbeResult::Status::kDone;
   }
 
-  ServerLines lines_{kMaxServerLine};
+  LongLines lines_{kMaxServerLine};
   uint64_t capabilities_ = kNntpKnown;
   size_t count_ = 0;
 };

@@ -120,7 +120,7 @@ SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
   constexpr std::string_view kEnd = "\r\n";
   if (backend.room() <= kEnd.size()) return {.blocked = true};
   std::string_view text = AsText(in.first(std::min(in.size(), backend.room() - kEnd.size())));
-  text = text.substr(0, text.find_first_of(std::string_view("\r\n\0", 3)));
+  text = text.substr(0, FindNotInLine(AsBytes(text), 0));
   const size_t most = kSmtpMaxAuthLine - kEnd.size() - auth_octets_;
   const bool too_long = text.size() > most;
   text = text.substr(0, most);
@@ -161,10 +161,10 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
       Fail(EndReason::kBackendProtocol, out, step);
       break;
     }
-    const ServerLines::Piece piece = lines_.Next(rest);
-    if (piece.status == ServerLines::Status::kNeedMore) break;
+    const LongLines::Piece piece = lines_.Next(rest);
+    if (piece.status == LongLines::Status::kNeedMore) break;
     step.consumed += piece.consumed;
-    if (piece.status == ServerLines::Status::kBroken || (piece.first && !BeginLine(piece, step))) {
+    if (piece.status == LongLines::Status::kBroken || (piece.first && !BeginLine(piece, step))) {
       Fail(EndReason::kBackendProtocol, out, step);
       break;
     }
@@ -206,7 +206,7 @@ void SmtpLeg::NoteReply(const SmtpReplyLine& line, Step& step) const {
   if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
 }
 
-bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
+bool SmtpLeg::BeginLine(const LongLines::Piece& piece, Step& step) {
   const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
   if (!MayCome(line)) {
     NoteReply(line, step);
@@ -230,7 +230,7 @@ bool SmtpLeg::BeginLine(const ServerLines::Piece& piece, Step& step) {
 
 // The code is that of the reply's first line, and behind it stands what every client takes
 // for the end of a code.
-void SmtpLeg::PassPiece(const ServerLines::Piece& piece, Writer& client) {
+void SmtpLeg::PassPiece(const LongLines::Piece& piece, Writer& client) {
   std::string_view text = piece.text;
   if (piece.first) {
     const char digits[kCodeDigits] = {static_cast<char>('0' + code_ / 100),
@@ -244,7 +244,7 @@ void SmtpLeg::PassPiece(const ServerLines::Piece& piece, Writer& client) {
   open_line_.Give({text}, piece.last, client);
 }
 
-void SmtpLeg::OnPiece(const ServerLines::Piece& piece, Output& out, Step& step) {
+void SmtpLeg::OnPiece(const LongLines::Piece& piece, Output& out, Step& step) {
   if (passes_) {
     PassPiece(piece, out.client);
   } else if (!established()) {

@@ -15,9 +15,9 @@
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/frames/open_line.h"
 #include "protocols/frames/ring_queue.h"
-#include "protocols/frames/server_lines.h"
 #include "protocols/smtp/limits.h"
 #include "protocols/smtp/smtp_replies.h"
 #include "protocols/smtp/smtp_wire.h"
@@ -118,10 +118,10 @@ class SmtpLeg {
   void Flush(Writer& client, Step& step);
 
   SmtpDue due() const;
-  void OnPiece(const ServerLines::Piece& piece, Output& out, Step& step);
-  void PassPiece(const ServerLines::Piece& piece, Writer& client);
+  void OnPiece(const LongLines::Piece& piece, Output& out, Step& step);
+  void PassPiece(const LongLines::Piece& piece, Writer& client);
   // The line that `piece` begins. False: no such line may come here.
-  bool BeginLine(const ServerLines::Piece& piece, Step& step);
+  bool BeginLine(const LongLines::Piece& piece, Step& step);
   bool MayCome(const SmtpReplyLine& line) const;
   bool AnswersData(std::string_view octets, Step& step) const;
   void NoteReply(const SmtpReplyLine& line, Step& step) const;
@@ -134,7 +134,7 @@ class SmtpLeg {
 
   const DialogueOptions* options_;
   std::string_view hello_;
-  ServerLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
+  LongLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
   size_t swallowed_ = 0;
   size_t auth_octets_ = 0;
   uint64_t keywords_ = 0;    // of the EHLO reply being read

@@ -283,7 +283,7 @@ TEST(SmtpLegEnds, LogInWhereTheListenerAllowsIt) {
            {C("AUTH LOGIN\r\n"), Opens(), B("220 b\r\n"), B("334 \r\n"), ToC("334 \r\n"),
             ToB("AUTH LOGIN\r\n"), B(going), C(std::string(kSmtpMaxAuthLine - 1, 'A')),
             ToB(std::string(kSmtpMaxAuthLine - 2, 'A')),
-            ToC(going.substr(0, going.size() - ServerLines::kTail) + "\r\n" + too_long)},
+            ToC(going.substr(0, going.size() - LongLines::kTail) + "\r\n" + too_long)},
            Verdict::kClose,
            EndReason::kLineTooLong,
            {},

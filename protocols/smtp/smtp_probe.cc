@@ -2,7 +2,7 @@
 #include <new>
 
 #include "protocols/frames/dialogue.h"
-#include "protocols/frames/server_lines.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/smtp/limits.h"
 #include "protocols/smtp/smtp.h"
 #include "protocols/smtp/smtp_replies.h"
@@ -19,19 +19,19 @@ class SmtpProbe final : public Probe {
   ProbeResult OnBackend(ByteView in, Output& out) override {
     ProbeResult result;
     while (result.consumed < in.size() && result.status == ProbeResult::Status::kNeedMore) {
-      const ServerLines::Piece piece = lines_.Next(in.subspan(result.consumed));
-      if (piece.status == ServerLines::Status::kNeedMore) break;
+      const LongLines::Piece piece = lines_.Next(in.subspan(result.consumed));
+      if (piece.status == LongLines::Status::kNeedMore) break;
       result.consumed += piece.consumed;
       octets_ += piece.consumed;
-      result.status = piece.status == ServerLines::Status::kPiece ? OnPiece(piece, out)
-                                                                  : ProbeResult::Status::kBad;
+      result.status = piece.status == LongLines::Status::kPiece ? OnPiece(piece, out)
+                                                                : ProbeResult::Status::kBad;
     }
     if (result.status == ProbeResult::Status::kDone) result.capabilities = capabilities_;
     return result;
   }
 
  private:
-  ProbeResult::Status OnPiece(const ServerLines::Piece& piece, Output& out) {
+  ProbeResult::Status OnPiece(const LongLines::Piece& piece, Output& out) {
     if (piece.first) {
       const SmtpReplyLine reply = ParseSmtpReplyLine(WholeWords(piece));
       if (reply.code != (greeted_ ? kSmtpCompleted : kSmtpReady)) return ProbeResult::Status::kBad;
@@ -56,7 +56,7 @@ class SmtpProbe final : public Probe {
   }
 
   const DialogueOptions& options_;
-  ServerLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
+  LongLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
   uint64_t capabilities_ = kSmtpKnown;
   size_t octets_ = 0;
   bool lmtp_;

@@ -1,0 +1,110 @@
+#include "protocols/frames/long_lines.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace starling {
+
+namespace {
+
+constexpr size_t kCrlf = 2;
+
+}  // namespace
+
+LongLines::Piece LongLines::Look(ByteView in) {
+  assert(!amid_line_);
+  const LineReader::Line line = begin_.Next(in);
+  Piece piece;
+  switch (line.status) {
+    case LineReader::Status::kNeedMore:
+      break;
+    case LineReader::Status::kLine:
+      piece.status = Status::kPiece;
+      piece.first = piece.last = true;
+      piece.text = line.text;
+      piece.consumed = line.consumed;
+      break;
+    case LineReader::Status::kTooLong:
+      piece.status = Status::kPiece;
+      piece.first = true;
+      // The last octet seen may be the CR, and CRLF must fit behind the piece.
+      piece.consumed = max_ - std::max<size_t>(tail_ + 1, kCrlf);
+      piece.text = AsText(in.first(piece.consumed));
+      break;
+    case LineReader::Status::kBareLf:
+    case LineReader::Status::kBareCr:
+    case LineReader::Status::kNul:
+      piece.status = Status::kBroken;
+      piece.fault = line.status;
+      break;
+  }
+  return piece;
+}
+
+LongLines::Piece LongLines::Next(ByteView in) {
+  if (amid_line_) return Rest(in, max_);
+  const Piece piece = Look(in);
+  if (piece.first != piece.last) EnterLine(0);
+  return piece;
+}
+
+LongLines::Piece LongLines::Next(ByteView in, size_t room) {
+  assert(room >= kMinRoom);
+  const bool first = !amid_line_;
+  if (first) {
+    const Piece piece = Look(in);
+    if (piece.status != Status::kPiece) return piece;
+    if (piece.last && piece.text.size() + kCrlf <= room) return piece;
+    EnterLine(piece.text.size());
+  }
+  Piece piece = Rest(in, std::min(max_, room));
+  piece.first = first;
+  return piece;
+}
+
+LongLines::Piece LongLines::Rest(ByteView in, size_t most) {
+  const std::string_view text = AsText(in);
+  const size_t end = FindNotInLine(in, scanned_);
+  const bool crlf = text.substr(end).starts_with("\r\n");
+  const bool ended = crlf || (accept_bare_lf_ && text.substr(end).starts_with('\n'));
+  if (ended && end + kCrlf <= most) {
+    Reset();
+    return {.status = Status::kPiece,
+            .last = true,
+            .text = text.substr(0, end),
+            .consumed = end + (crlf ? kCrlf : 1)};
+  }
+  if (end > tail_) {
+    // Up to what may turn out to be the tail, or to be broken.
+    const size_t size = std::min(end - tail_, most - kCrlf);
+    scanned_ = end - size;
+    return {.status = Status::kPiece, .text = text.substr(0, size), .consumed = size};
+  }
+  scanned_ = end;
+  // A last CR is judged by what follows it.
+  if (end == text.size() || text.substr(end) == "\r") return {};
+  return {.status = Status::kBroken, .fault = FaultOfOctet(in[end])};
+}
+
+void LongLines::EnterLine(size_t scanned) {
+  begin_.Reset();
+  scanned_ = scanned;
+  amid_line_ = true;
+}
+
+void LongLines::Reset() {
+  begin_.Reset();
+  scanned_ = 0;
+  amid_line_ = false;
+}
+
+std::string_view WholeWords(std::string_view text, bool is_whole) {
+  constexpr std::string_view kBlanks = " \t\v\f";
+  return is_whole ? text : text.substr(0, text.find_last_of(kBlanks));
+}
+
+std::string_view WholeWords(const LongLines::Piece& piece) {
+  return WholeWords(piece.text, piece.last);
+}
+
+}  // namespace starling
