@@ -9,42 +9,37 @@ namespace {
 
 constexpr size_t kCrlf = 2;
 
+LongLines::Piece Whole(const LineReader::Line& line) {
+  return {.status = LongLines::Status::kPiece,
+          .first = true,
+          .last = true,
+          .text = line.text,
+          .consumed = line.consumed};
+}
+
 }  // namespace
+
+LongLines::Piece LongLines::NotWhole(LineReader::Status status, ByteView in) const {
+  if (status == LineReader::Status::kNeedMore) return {};
+  if (status != LineReader::Status::kTooLong) return {.status = Status::kBroken, .fault = status};
+  // The last octet seen may be the CR, and CRLF must fit behind the piece.
+  const size_t size = max_ - std::max<size_t>(tail_ + 1, kCrlf);
+  return {
+      .status = Status::kPiece, .first = true, .text = AsText(in.first(size)), .consumed = size};
+}
 
 LongLines::Piece LongLines::Look(ByteView in) {
   assert(!amid_line_);
   const LineReader::Line line = begin_.Next(in);
-  Piece piece;
-  switch (line.status) {
-    case LineReader::Status::kNeedMore:
-      break;
-    case LineReader::Status::kLine:
-      piece.status = Status::kPiece;
-      piece.first = piece.last = true;
-      piece.text = line.text;
-      piece.consumed = line.consumed;
-      break;
-    case LineReader::Status::kTooLong:
-      piece.status = Status::kPiece;
-      piece.first = true;
-      // The last octet seen may be the CR, and CRLF must fit behind the piece.
-      piece.consumed = max_ - std::max<size_t>(tail_ + 1, kCrlf);
-      piece.text = AsText(in.first(piece.consumed));
-      break;
-    case LineReader::Status::kBareLf:
-    case LineReader::Status::kBareCr:
-    case LineReader::Status::kNul:
-      piece.status = Status::kBroken;
-      piece.fault = line.status;
-      break;
-  }
-  return piece;
+  return line.status == LineReader::Status::kLine ? Whole(line) : NotWhole(line.status, in);
 }
 
 LongLines::Piece LongLines::Next(ByteView in) {
   if (amid_line_) return Rest(in, max_);
-  const Piece piece = Look(in);
-  if (piece.first != piece.last) EnterLine(0);
+  const LineReader::Line line = begin_.Next(in);
+  if (line.status == LineReader::Status::kLine) return Whole(line);
+  const Piece piece = NotWhole(line.status, in);
+  if (piece.first) EnterLine(0);
   return piece;
 }
 

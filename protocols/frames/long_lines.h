@@ -64,6 +64,8 @@ class LongLines {
   void Reset();
 
  private:
+  // What stands at the start of `in`, which begins with no whole line.
+  Piece NotWhole(LineReader::Status status, ByteView in) const;
   void EnterLine(size_t scanned);
   Piece Rest(ByteView in, size_t most);
 
