@@ -5,8 +5,8 @@
 #include "protocols/acap/limits.h"
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
-#include "protocols/frames/line_dialogue.h"
-#include "protocols/frames/tag.h"
+#include "protocols/frames/limits.h"
+#include "protocols/frames/literal_dialogue.h"
 
 namespace starling {
 
@@ -15,15 +15,13 @@ namespace {
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 
 // RFC 2244 section 7: 1*32 of any ATOM-CHAR but "+". "*" is for untagged lines.
-bool IsTag(std::string_view word) {
-  constexpr std::string_view kNotInTags = "(){}*\"\\+";
-  return !word.empty() && word.size() <= kAcapMaxTag && IsPrintable(word) &&
-         word.find_first_of(kNotInTags) == std::string_view::npos;
-}
+constexpr std::string_view kNotInTags = "(){}*\"\\+";
+static_assert(kAcapMaxTag <= kMaxTag);
 
-class AcapDialogue final : public LineDialogue {
+class AcapDialogue final : public LiteralDialogue {
  public:
-  explicit AcapDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+  explicit AcapDialogue(const DialogueOptions& options)
+      : LiteralDialogue(options, {.most = kAcapMaxTag, .excluded = kNotInTags}) {}
 
  private:
   void SayGreeting(Writer& out) override {
@@ -47,42 +45,24 @@ class AcapDialogue final : public LineDialogue {
     return is_whole() && !line.ends_with('}') ? Greeting::kRefusal : Greeting::kPassOn;
   }
 
-  void OnLine(std::string_view line, Step& step, Writer& out) override {
-    bool first = !amid_command_;
-    std::string_view command = line;
-    if (first) {
-      std::string_view tag = TakeWord(command);
-      command = TrimEnd(command, kSpace);
-      std::string_view arguments = command;
-      std::string_view verb = TakeWord(arguments);
-      if (Has8Bit(tag) || Has8Bit(verb)) {
-        Abort(EndReason::kBadOctet, step, out);
-        return;
-      }
-      tag_.Keep(tag, IsTag(tag));
-      is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
-      if (is_login_) NoteLogin(step);
-    }
-    Tail tail = TakeLiteral(line, first, step, out);
-    if (tail == Tail::kTooLong) return;
-    amid_command_ = tail == Tail::kSkipped;
-    if (amid_command_) return;
-    if (tag_.none()) {
-      NoteNoise();
-      Answer("BAD", "Invalid tag", out);
-    } else if (is_login_) {
-      Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
-    } else if (tail == Tail::kBroken) {
-      Answer("BAD", "Space behind a literal", out);
-    } else if (!first || tail == Tail::kSync) {
-      Answer("BAD", "Literals are not accepted before STARTTLS", out);
-    } else {
-      OnCommand(command, step, out);
+  bool IsLogin(std::string_view verb) const override {
+    return EqualsIgnoreCase(verb, "AUTHENTICATE");
+  }
+
+  void SayFault(Fault fault, Writer& out) override {
+    switch (fault) {
+      case Fault::kTag:
+        return Answer("BAD", "Invalid tag", out);
+      case Fault::kLogin:
+        return Answer("NO (ENCRYPT-NEEDED)", "Use STARTTLS first", out);
+      case Fault::kSpaceBehindLiteral:
+        return Answer("BAD", "Space behind a literal", out);
+      case Fault::kLiteral:
+        return Answer("BAD", "Literals are not accepted before STARTTLS", out);
     }
   }
 
-  // `command` is all after the tag, without spaces behind it.
-  void OnCommand(std::string_view command, Step& step, Writer& out) {
+  void OnCommand(std::string_view command, Step& step, Writer& out) override {
     if (EqualsIgnoreCase(command, kUpgradeVerb)) {
       Answer("OK", "Begin TLS negotiation now", out);
       Upgrade(step);
@@ -102,12 +82,8 @@ class AcapDialogue final : public LineDialogue {
   }
 
   void Answer(std::string_view status, std::string_view text, Writer& out) {
-    Say(out, {tag_.text(), " ", status, " \"", text, "\"\r\n"});
+    Say(out, {tag(), " ", status, " \"", text, "\"\r\n"});
   }
-
-  Tag<kAcapMaxTag> tag_;       // of the command at hand
-  bool amid_command_ = false;  // a dropped literal came; the command goes on
-  bool is_login_ = false;      // the command at hand
 };
 
 static_assert(sizeof(AcapDialogue) <= kNegotiatorSize);

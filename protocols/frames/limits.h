@@ -19,6 +19,9 @@ inline constexpr size_t kMaxServerLine = kMinOutputRoom - 64;
 // What is swallowed of a backend's greeting. A refusal is passed on instead, however long.
 inline constexpr size_t kMaxLegGreeting = 16'384;
 
+// The longest tag of a command that any protocol has. Each one's own limit is in its folder.
+inline constexpr size_t kMaxTag = 64;
+
 // Octets of all literals of one command before TLS, which are dropped, or passed to
 // a plaintext leg where they are part of a log-in that is allowed. RFC 7888
 // section 5 has 4,096 for literals that the server cannot refuse beforehand.

@@ -4,9 +4,9 @@
 
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
-#include "protocols/frames/line_dialogue.h"
-#include "protocols/frames/literal.h"
-#include "protocols/frames/tag.h"
+#include "protocols/frames/limits.h"
+#include "protocols/frames/literal_dialogue.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/imap/limits.h"
 
 namespace starling {
@@ -19,19 +19,13 @@ constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS";
 constexpr std::string_view kNoLogin = " LOGINDISABLED";
 
 // RFC 3501 section 9: any ASTRING-CHAR but "+".
-bool IsTag(std::string_view word) {
-  constexpr std::string_view kNotInTags = "(){%*\"\\+";
-  return !word.empty() && word.size() <= kImapMaxTag && IsPrintable(word) &&
-         word.find_first_of(kNotInTags) == std::string_view::npos;
-}
+constexpr std::string_view kNotInTags = "(){%*\"\\+";
+static_assert(kImapMaxTag <= kMaxTag);
 
-bool IsLogin(std::string_view verb) {
-  return EqualsIgnoreCase(verb, "LOGIN") || EqualsIgnoreCase(verb, "AUTHENTICATE");
-}
-
-class ImapDialogue final : public LineDialogue {
+class ImapDialogue final : public LiteralDialogue {
  public:
-  explicit ImapDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+  explicit ImapDialogue(const DialogueOptions& options)
+      : LiteralDialogue(options, {.most = kImapMaxTag, .excluded = kNotInTags}) {}
 
  private:
   void SayGreeting(Writer& out) override {
@@ -45,51 +39,31 @@ class ImapDialogue final : public LineDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseImap(refusal, options(), out); }
 
-  void OnLine(std::string_view line, Step& step, Writer& out) override {
-    bool first = !amid_command_;
-    std::string_view command = line;
-    if (first) {
-      std::string_view tag = TakeWord(command);
-      command = TrimEnd(command, kSpace);
-      std::string_view arguments = command;
-      std::string_view verb = TakeWord(arguments);
-      if (Has8Bit(tag) || Has8Bit(verb)) {
-        Abort(EndReason::kBadOctet, step, out);
-        return;
-      }
-      tag_.Keep(tag, IsTag(tag));
-      if (IsLogin(verb) && may_log_in() && !tag_.none() && !HasBrokenLiteral(line)) {
-        NoteNotTaken(step);
-        // No response of SASL is a literal.
-        const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
-        PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
-        return;
-      }
-      is_login_ = IsLogin(verb);
-      if (is_login_) NoteLogin(step);
-    }
-    Tail tail = TakeLiteral(line, first, step, out);
-    if (tail == Tail::kTooLong) return;
-    amid_command_ = tail == Tail::kSkipped;
-    if (amid_command_) return;
-    if (is_login_ && !tag_.none() && !may_log_in()) {
-      // Whichever way its arguments are written: a literal that waits is not called for.
-      Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
-    } else if (tail == Tail::kBroken) {
-      Answer("BAD", "Space behind a literal", out);
-    } else if (!first || tail == Tail::kSync) {
-      Answer("BAD", "Literals are not accepted before STARTTLS", out);
-    } else if (tag_.none()) {
-      NoteNoise();
-      Answer("BAD", "Invalid tag", out);
-    } else {
-      OnCommand(command, step, out);
+  bool IsLogin(std::string_view verb) const override {
+    return EqualsIgnoreCase(verb, "LOGIN") || EqualsIgnoreCase(verb, "AUTHENTICATE");
+  }
+
+  bool PassLogin(std::string_view verb) override {
+    // No response of SASL is a literal.
+    const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
+    PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
+    return true;
+  }
+
+  void SayFault(Fault fault, Writer& out) override {
+    switch (fault) {
+      case Fault::kTag:
+        return Answer("BAD", "Invalid tag", out);
+      case Fault::kLogin:
+        return Answer("NO", "[PRIVACYREQUIRED] Use STARTTLS first", out);
+      case Fault::kSpaceBehindLiteral:
+        return Answer("BAD", "Space behind a literal", out);
+      case Fault::kLiteral:
+        return Answer("BAD", "Literals are not accepted before STARTTLS", out);
     }
   }
 
-  // `command` is all after the tag, without the spaces that Dovecot, too, lets stand
-  // behind it.
-  void OnCommand(std::string_view command, Step& step, Writer& out) {
+  void OnCommand(std::string_view command, Step& step, Writer& out) override {
     std::string_view arguments = command;
     std::string_view verb = TakeWord(arguments);
     bool bare = verb.size() == command.size();
@@ -143,7 +117,7 @@ class ImapDialogue final : public LineDialogue {
       if (greets) return ok ? LegLine::kYes : LegLine::kOther;
       return ok || no || EqualsIgnoreCase(status, "CAPABILITY") ? LegLine::kWord : LegLine::kOther;
     }
-    if (greets || first != tag_.text()) return LegLine::kOther;
+    if (greets || first != tag()) return LegLine::kOther;
     return ok ? LegLine::kYes : no ? LegLine::kNo : LegLine::kOther;
   }
 
@@ -220,12 +194,8 @@ class ImapDialogue final : public LineDialogue {
   std::string_view NoLogin() const { return may_log_in() ? std::string_view() : kNoLogin; }
 
   void Answer(std::string_view status, std::string_view text, Writer& out) {
-    Say(out, {tag_.text(), " ", status, " ", text, "\r\n"});
+    Say(out, {tag(), " ", status, " ", text, "\r\n"});
   }
-
-  Tag<kImapMaxTag> tag_;       // of the command at hand
-  bool amid_command_ = false;  // a dropped literal came; the command goes on
-  bool is_login_ = false;      // the command at hand
 };
 
 static_assert(sizeof(ImapDialogue) <= kNegotiatorSize);

@@ -5,8 +5,8 @@
 
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
-#include "protocols/frames/line_dialogue.h"
-#include "protocols/frames/literal.h"
+#include "protocols/frames/literal_dialogue.h"
+#include "protocols/frames/long_lines.h"
 #include "protocols/managesieve/limits.h"
 
 namespace starling {
@@ -31,9 +31,9 @@ bool IsQuotedString(std::string_view text) {
   return true;
 }
 
-class ManageSieveDialogue final : public LineDialogue {
+class ManageSieveDialogue final : public LiteralDialogue {
  public:
-  explicit ManageSieveDialogue(const DialogueOptions& options) : LineDialogue(options) {}
+  explicit ManageSieveDialogue(const DialogueOptions& options) : LiteralDialogue(options) {}
 
  private:
   // With its text, and in one write: clients look for the text's quotes.
@@ -56,35 +56,25 @@ class ManageSieveDialogue final : public LineDialogue {
     return bye ? Greeting::kRefusal : Greeting::kPassOn;
   }
 
-  void OnLine(std::string_view line, Step& step, Writer& out) override {
-    bool first = !amid_command_;
-    if (first) {
-      std::string_view rest = line;
-      std::string_view verb = TakeWord(rest);
-      if (Has8Bit(verb)) {
-        Abort(EndReason::kBadOctet, step, out);
-        return;
-      }
-      is_login_ = EqualsIgnoreCase(verb, "AUTHENTICATE");
-      if (is_login_ && may_log_in() && !HasBrokenLiteral(line)) {
-        NoteNotTaken(step);
-        PassOn(Due::kSasl, /*literals=*/true);
-        return;
-      }
-      if (is_login_) NoteLogin(step);
-    }
-    Tail tail = TakeLiteral(line, first, step, out);
-    if (tail == Tail::kTooLong) return;
-    amid_command_ = tail == Tail::kSkipped;
-    if (amid_command_) return;
-    if (is_login_ && !may_log_in()) {
-      Say(out, {"NO (ENCRYPT-NEEDED) \"Use STARTTLS first.\"\r\n"});
-    } else if (tail == Tail::kBroken) {
-      Say(out, {"NO \"Space behind a literal.\"\r\n"});
-    } else if (!first || tail == Tail::kSync) {
-      Say(out, {"NO \"Literals are not accepted before STARTTLS.\"\r\n"});
-    } else {
-      OnCommand(line, step, out);
+  bool IsLogin(std::string_view verb) const override {
+    return EqualsIgnoreCase(verb, "AUTHENTICATE");
+  }
+
+  bool PassLogin(std::string_view /*verb*/) override {
+    PassOn(Due::kSasl, /*literals=*/true);
+    return true;
+  }
+
+  void SayFault(Fault fault, Writer& out) override {
+    switch (fault) {
+      case Fault::kTag:
+        break;  // there are none
+      case Fault::kLogin:
+        return Say(out, {"NO (ENCRYPT-NEEDED) \"Use STARTTLS first.\"\r\n"});
+      case Fault::kSpaceBehindLiteral:
+        return Say(out, {"NO \"Space behind a literal.\"\r\n"});
+      case Fault::kLiteral:
+        return Say(out, {"NO \"Literals are not accepted before STARTTLS.\"\r\n"});
     }
   }
 
@@ -163,8 +153,8 @@ class ManageSieveDialogue final : public LineDialogue {
   }
 
   // Dovecot takes any number of spaces between and behind the words, but none before.
-  void OnCommand(std::string_view line, Step& step, Writer& out) {
-    std::string_view arguments = TrimEnd(line, kSpace);
+  void OnCommand(std::string_view command, Step& step, Writer& out) override {
+    std::string_view arguments = command;
     std::string_view verb = TakeWord(arguments);
     arguments = TrimStart(arguments, kSpace);
     bool bare = arguments.empty();
@@ -217,9 +207,6 @@ class ManageSieveDialogue final : public LineDialogue {
               "\"VERSION\" \"1.0\"\r\n\"STARTTLS\"\r\nOK \"", options().hostname, text, "\"\r\n"});
     NoteOffer();
   }
-
-  bool amid_command_ = false;  // a dropped literal came; the command goes on
-  bool is_login_ = false;      // the command at hand
 };
 
 static_assert(sizeof(ManageSieveDialogue) <= kNegotiatorSize);
