@@ -159,6 +159,15 @@ void Close(Step& step, EndReason reason) {
   }
 }
 
+void CloseMisplaced(Step& step, Awaited awaited, Misplaced what, uint16_t reply) {
+  const bool wrong_reply = awaited == Awaited::kReply && what == Misplaced::kLine;
+  if (awaited == Awaited::kNothing || wrong_reply) step.Note(Attack::kBackendInjection);
+  step.reply = reply;
+  Close(step, EndReason::kBackendProtocol);
+}
+
+void NoteDiversion(Step& step) { step.Note(Attack::kBackendInjection); }
+
 EndReason ReasonOf(const Event& event) {
   switch (event.kind) {
     case EventKind::kLegFailed:

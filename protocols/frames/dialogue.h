@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string_view>
 
@@ -74,6 +75,24 @@ void SayWords(Writer& out, std::string_view line, std::string_view blanks);
 
 // Ends the session, and notes the attack where `reason` names one.
 void Close(Step& step, EndReason reason);
+
+// What the gateway waits for from a server, when it reads something else.
+enum class Awaited : uint8_t {
+  kNothing,  // no server may speak, or it was asked nothing
+  kGreeting,
+  kReply,
+};
+enum class Misplaced : uint8_t {
+  kOctets,  // they make no line: NUL, a bare CR; or no line may come at all
+  kLine,
+};
+// Ends the session, since the server has said what may not come there. Counts it as an injection
+// by the one rule for all protocols (protocols/README.md): all where nothing was awaited, and any
+// line that cannot be the reply that was. A wrong greeting is no injection. `reply`: its code.
+void CloseMisplaced(Step& step, Awaited awaited, Misplaced what, uint16_t reply = 0);
+// Counts a line that would have sent the client to another server (a referral, an address). The
+// gateway has put words of its own in its place, and the session goes on.
+void NoteDiversion(Step& step);
 
 // How an event that ends a session is named, and which refusal's words it gets:
 // kLegFailed, kGreetingDeadline, kDeadline, kPatienceOver, kDrain, kClientEnd, kBackendEnd.

@@ -75,6 +75,16 @@ void LineDialogue::Abort(EndReason reason, Step& step, Writer& out) {
   Close(step, reason);
 }
 
+Awaited LineDialogue::awaited() const {
+  if (!has_leg() || leg_.due == Due::kNothing) return Awaited::kNothing;
+  return leg_.due == Due::kGreeting ? Awaited::kGreeting : Awaited::kReply;
+}
+
+void LineDialogue::AbortMisplaced(Awaited awaited, Misplaced what, Step& step, Writer& out) {
+  if (EndOpenLine(out)) SayGoodbye(GoodbyeText(EndReason::kBackendProtocol), out);
+  CloseMisplaced(step, awaited, what);
+}
+
 void LineDialogue::AbortFor(LineReader::Status fault, Step& step, Writer& out) {
   SayGoodbye(FaultOf(fault), out);
   const bool too_long = fault == LineReader::Status::kTooLong;
@@ -189,8 +199,7 @@ Step LineDialogue::OnBackend(ByteView in, Output& out) {
   }
   Step step;
   step.consumed = in.size();
-  step.Note(Attack::kBackendInjection);
-  Abort(EndReason::kBackendProtocol, step, out.client);
+  AbortMisplaced(awaited(), Misplaced::kOctets, step, out.client);
   return step;
 }
 
@@ -224,7 +233,7 @@ void LineDialogue::ReadPreamble(ByteView rest, Step& step, Output& out) {
   const LongLines::Piece piece = server_lines_.Next(rest);
   if (piece.status == LongLines::Status::kNeedMore) return;
   if (piece.status == LongLines::Status::kBroken) {
-    Abort(EndReason::kBackendProtocol, step, out.client);
+    AbortMisplaced(awaited(), Misplaced::kOctets, step, out.client);
     return;
   }
   if (piece.first) leg_.greeting = Judge(piece.text);
@@ -242,6 +251,7 @@ void LineDialogue::OnGreeting(const LongLines::Piece& piece, Step& step, Output&
       if (!Swallow(piece.consumed, step, out.client) || !piece.last) break;
       if (leg_.greeting == Greeting::kReplay) {
         SayAgain(out.backend);
+        leg_.due = Due::kReply;
       } else {
         step.verdict = Verdict::kRelay;
       }
@@ -254,7 +264,7 @@ void LineDialogue::OnGreeting(const LongLines::Piece& piece, Step& step, Output&
       Abort(EndReason::kBackendPreauth, step, out.client);
       break;
     case Greeting::kBroken:
-      Abort(EndReason::kBackendProtocol, step, out.client);
+      AbortMisplaced(awaited(), Misplaced::kLine, step, out.client);
       break;
   }
 }

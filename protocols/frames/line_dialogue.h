@@ -146,6 +146,8 @@ class LineDialogue : public Negotiator {
   // Ends the session for `reason`, with the protocol's goodbye. kBadOctet is for 8-bit octets
   // where a command has none, kLineTooLong for a literal; lines themselves are judged here.
   void Abort(EndReason reason, Step& step, Writer& out);
+  // The same where the server has said what may not come (CloseMisplaced).
+  void AbortMisplaced(Awaited awaited, Misplaced what, Step& step, Writer& out);
   // Looks for a literal at the end of `line`, and begins to drop what it announces.
   // All literals of one command together may have kMaxLiteral octets; `first` says
   // that this line begins a command.
@@ -173,6 +175,8 @@ class LineDialogue : public Negotiator {
   // Counts octets of a greeting; false, and the session ends, where they are too many.
   bool Swallow(size_t octets, Step& step, Writer& out);
   EndReason EndOf(const Event& event) const;
+  // What the server is to say next.
+  Awaited awaited() const;
   // A leg is up, the plaintext one or the fresh one.
   bool has_leg() const {
     return phase_ == Phase::kLegGreeting || phase_ == Phase::kLeg || phase_ == Phase::kPreamble;

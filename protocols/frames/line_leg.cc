@@ -142,7 +142,7 @@ Step LineDialogue::OnLeg(ByteView in, Output& out) {
     if (piece.status == LongLines::Status::kNeedMore) break;
     step.consumed += piece.consumed;
     if (piece.status == LongLines::Status::kBroken) {
-      Abort(EndReason::kBackendProtocol, step, out.client);
+      AbortMisplaced(awaited(), Misplaced::kOctets, step, out.client);
       break;
     }
     OnLegPiece(piece, step, out.client);
@@ -175,8 +175,7 @@ bool LineDialogue::BeginLegLine(std::string_view line, Step& step, Writer& out) 
     return false;
   }
   if (!MayCome(leg_.line.said)) {
-    step.Note(Attack::kBackendInjection);
-    Abort(EndReason::kBackendProtocol, step, out);
+    AbortMisplaced(awaited(), Misplaced::kLine, step, out);
     return false;
   }
   // The client has had a greeting from the gateway.

@@ -16,9 +16,8 @@ Step RelayedDialogue::OnClient(ByteView in, Output& out) {
 Step RelayedDialogue::OnBackend(ByteView in, Output& out) {
   Step step;
   step.consumed = in.size();
-  step.Note(Attack::kBackendInjection);
   SayRefusal(Refusal::kUnavailable, out.client);
-  Close(step, EndReason::kBackendProtocol);
+  CloseMisplaced(step, Awaited::kNothing, Misplaced::kOctets);
   return step;
 }
 

@@ -24,6 +24,7 @@
 #include "protocols/contract/data_channel.h"
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/dialogue.h"
 #include "protocols/frames/long_lines.h"
 #include "protocols/frames/open_line.h"
 #include "protocols/ftp/ftp_queue.h"
@@ -116,7 +117,7 @@ class FtpControl {
   bool ReadRestOfReply(ByteView rest, Step& step, Output& out);
   Fate Judge(const FtpReplyLine& line, Step& step, Output& out);
   Fate JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out);
-  Fate JudgeReply(const FtpReplyLine& line, Output& out);
+  Fate JudgeReply(const FtpReplyLine& line, Step& step, Output& out);
   Fate JudgeFeature(const FtpReplyLine& line, Output& out);
   bool MustReplace(const FtpReplyLine& line) const;
   void LookForPort(const FtpReplyLine& line);
@@ -142,6 +143,9 @@ class FtpControl {
   // No reply of the server's is due for certain, or under way.
   bool IsOwedNothing() const;
   void Abort(EndReason reason, std::string_view text, Step& step, Output& out);
+  // The same where the server has said what may not come.
+  void AbortMisplaced(Misplaced what, uint16_t code, Step& step, Output& out);
+  Awaited awaited() const;
 
   LongLines client_lines_;
   LongLines server_lines_{kFtpMaxLine, /*accept_bare_lf=*/true, /*tail=*/0};

@@ -323,20 +323,23 @@ TEST(FtpAddresses, OutOfStep) {
         kEpsvReply,
         "NOOP\r\nSTAT\r\nEPSV\r\n",
         kAsked},
-       {"to another command", {{C, "NOOP\r\n"}, {B, foreign}}, kMisplaced, "NOOP\r\n"},
-       {"to another command, extended", {{C, "PWD\r\n"}, {B, extended}}, kMisplaced, "PWD\r\n"},
-       {"long passive",
-        {{C, "PWD\r\n"}, {B, "228 (4,4,10,0,0,1,2,4,5)\r\n"}},
-        kMisplaced,
-        "PWD\r\n"},
-       {"in more lines",
-        {{C, "PWD\r\n"}, {B, "227-Entering (10,0,0,1,4,5)\r\n227 (10,0,0,1,4,5)\r\n"}},
-        kMisplaced,
-        "PWD\r\n"},
-       {"the other of the two",
-        {{C, "PASV\r\nEPSV\r\n"}, {B, extended}, {B, foreign}},
-        kCannotOpen + kCannotOpen,
-        "PASV\r\nEPSV\r\n"},
+       Diverted({"to another command", {{C, "NOOP\r\n"}, {B, foreign}}, kMisplaced, "NOOP\r\n"}),
+       Diverted({"to another command, extended",
+                 {{C, "PWD\r\n"}, {B, extended}},
+                 kMisplaced,
+                 "PWD\r\n"}),
+       Diverted({"long passive",
+                 {{C, "PWD\r\n"}, {B, "228 (4,4,10,0,0,1,2,4,5)\r\n"}},
+                 kMisplaced,
+                 "PWD\r\n"}),
+       Diverted({"in more lines",
+                 {{C, "PWD\r\n"}, {B, "227-Entering (10,0,0,1,4,5)\r\n227 (10,0,0,1,4,5)\r\n"}},
+                 kMisplaced,
+                 "PWD\r\n"}),
+       Diverted({"the other of the two",
+                 {{C, "PASV\r\nEPSV\r\n"}, {B, extended}, {B, foreign}},
+                 kCannotOpen + kCannotOpen,
+                 "PASV\r\nEPSV\r\n"}),
        {"without an address that can be read",
         {{C, "PASV\r\n"}, {B, "227 Entering (10,0,0,1,4)\r\n"}},
         kCannotOpen,
@@ -346,11 +349,11 @@ TEST(FtpAddresses, OutOfStep) {
         kPasvReply,
         "PASV\r\n",
         kAsked},
-       {"to PORT",
-        {{C, "PORT 192,0,2,1,100,1\r\n"}, {B, foreign}},
-        kMisplaced,
-        "PORT 203,0,113,7,160,0\r\n",
-        "from server, 25601;drop;"},
+       Diverted({"to PORT",
+                 {{C, "PORT 192,0,2,1,100,1\r\n"}, {B, foreign}},
+                 kMisplaced,
+                 "PORT 203,0,113,7,160,0\r\n",
+                 "from server, 25601;drop;"}),
        {"unasked",
         {{B, foreign}},
         kBroken,
@@ -374,19 +377,21 @@ TEST(FtpAddresses, AmidATransfer) {
   std::vector<Move> alone = Begin("RETR"), beside = Begin("RETR");
   alone.insert(alone.end(), {{B, foreign}, {Move::kWhole}});
   beside.insert(beside.end(), {{C, "NOOP\r\n"}, {B, foreign}, {Move::kWhole}, {B, kDone}});
-  RunControl({{"for the transfer", alone, kBegun + kMisplaced, "PASV\r\nRETR x\r\n", kAsked},
-              {"for a command beside it", beside, kBegun + kMisplaced + kDone,
-               "PASV\r\nRETR x\r\nNOOP\r\n", kAsked}});
+  RunControl(
+      {Diverted({"for the transfer", alone, kBegun + kMisplaced, "PASV\r\nRETR x\r\n", kAsked}),
+       Diverted({"for a command beside it", beside, kBegun + kMisplaced + kDone,
+                 "PASV\r\nRETR x\r\nNOOP\r\n", kAsked})});
 }
 
 // Some clients look at every line's first digits.
 TEST(FtpAddresses, WithinReplies) {
   const std::string left_out = " (an address of the server's)\r\n";
   const auto within = [&](const std::string& line, bool named) {
-    return Case{line,
-                {{C, "STAT\r\n"}, {B, "211-status\r\n" + line + "\r\n211 end\r\n"}},
-                "211-status\r\n" + (named ? left_out : line + "\r\n") + "211 end\r\n",
-                "STAT\r\n"};
+    const Case c{line,
+                 {{C, "STAT\r\n"}, {B, "211-status\r\n" + line + "\r\n211 end\r\n"}},
+                 "211-status\r\n" + (named ? left_out : line + "\r\n") + "211 end\r\n",
+                 "STAT\r\n"};
+    return named ? Diverted(c) : c;
   };
   RunControl({within("227 Entering Passive Mode (10,0,0,1,4,5)", true),
               within("227-Entering Passive Mode 10,0,0,1,4,5", true),

@@ -46,8 +46,9 @@ bool FtpControl::ReadReply(ByteView rest, Step& step, Output& out) {
   if (piece.status == LongLines::Status::kNeedMore) return false;
   FtpReplyLine line = ParseFtpReplyLine(piece.text, reply_code_);
   line.cut = !piece.whole();
-  if (piece.status == LongLines::Status::kBroken || line.code == 0) {
-    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  const bool broken = piece.status == LongLines::Status::kBroken;
+  if (broken || line.code == 0) {
+    AbortMisplaced(broken ? Misplaced::kOctets : Misplaced::kLine, 0, step, out);
     return false;
   }
   const bool awaited = greeted_ && !queue_.empty();
@@ -73,7 +74,7 @@ bool FtpControl::ReadRestOfReply(ByteView rest, Step& step, Output& out) {
     Abort(EndReason::kBackendTooLong, "The server's greeting is longer than this gateway allows",
           step, out);
   } else if (piece.status == LongLines::Status::kBroken) {
-    Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+    AbortMisplaced(Misplaced::kOctets, 0, step, out);
   } else if (piece.last) {
     fate_ = Fate::kNone;
     OnLineOver(step, out);
@@ -87,13 +88,15 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
     const bool welcome = line.code == kFtpReady || line.preliminary();
     if (welcome && !passes_greeting_) fate = Fate::kDrop;
     if (IsPassiveCode(line.code)) fate = Fate::kDrop;
+    if (line.first && IsPassiveCode(line.code)) NoteDiversion(step);
   } else if (queue_.empty()) {
     fate = JudgeUnasked(line, step, out);
   } else {
-    fate = JudgeReply(line, out);
+    fate = JudgeReply(line, step, out);
   }
   // Within a reply it is no reply, but a client may take it for one.
   if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text, line.cut)) {
+    NoteDiversion(step);
     Say(out.client, {" (an address of the server's)\r\n"});
     fate = Fate::kDrop;
   }
@@ -104,15 +107,25 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
 FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
   answer_.replaced = false;
   if (line.code == kFtpClosing) return Fate::kPass;
-  step.Note(Attack::kBackendInjection);
-  step.reply = static_cast<uint16_t>(line.code);
-  Abort(EndReason::kBackendProtocol, "Server broken, try again later", step, out);
+  AbortMisplaced(Misplaced::kLine, static_cast<uint16_t>(line.code), step, out);
   return Fate::kDrop;
 }
 
-FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Output& out) {
+Awaited FtpControl::awaited() const {
+  if (!greeted_) return Awaited::kGreeting;
+  return queue_.empty() ? Awaited::kNothing : Awaited::kReply;
+}
+
+void FtpControl::AbortMisplaced(Misplaced what, uint16_t code, Step& step, Output& out) {
+  EndLine(out.client);
+  Say(out.client, {"421 Server broken, try again later\r\n"});
+  CloseMisplaced(step, awaited(), what, code);
+}
+
+FtpControl::Fate FtpControl::JudgeReply(const FtpReplyLine& line, Step& step, Output& out) {
   if (line.first) {
     answer_ = {.replaced = MustReplace(line)};
+    if (answer_.replaced && IsPassiveCode(line.code)) NoteDiversion(step);
   }
   if (answer_.replaced) return Fate::kDrop;
   if (IsPassiveHead() && line.ok()) {

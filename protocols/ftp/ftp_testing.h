@@ -34,6 +34,12 @@ struct Case {
   bool logged_in = true;
 };
 
+// The same, and the gateway counts an address that it has replaced.
+inline Case Diverted(Case c) {
+  c.attacks = {Attack::kBackendInjection};
+  return c;
+}
+
 inline const Endpoint kV4{.family = Endpoint::Family::kV4, .port = 50000, .ip = {192, 0, 2, 1}};
 inline const Endpoint kListen4{
     .family = Endpoint::Family::kV4, .port = 40960, .ip = {203, 0, 113, 7}};

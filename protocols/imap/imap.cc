@@ -152,7 +152,7 @@ class ImapDialogue final : public LiteralDialogue {
         PassCapabilities(arguments, offer, out);
         text.remove_prefix(end);
       } else if (EqualsIgnoreCase(code, "REFERRAL")) {
-        step.Note(Attack::kBackendInjection);
+        NoteDiversion(step);
         return SayText("Not available here", out);
       }
     } else if (text.starts_with('[') || (text.empty() && !is_whole())) {

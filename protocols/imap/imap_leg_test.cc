@@ -112,15 +112,13 @@ TEST(ImapLeg, OpensAtTheFirstCommandThatIsNotAnsweredHere) {
            kBroken,
            "",
            Verdict::kClose,
-           EndReason::kBackendProtocol,
-           {Attack::kBackendInjection}},
+           EndReason::kBackendProtocol},
           {"endless greeting",
            {kOpen, {'b', std::string(5000, '*')}},
            kBroken,
            "",
            Verdict::kClose,
-           EndReason::kBackendProtocol,
-           {Attack::kBackendInjection}},
+           EndReason::kBackendProtocol},
       },
       CreateImap, Options(false));
 }

@@ -274,7 +274,7 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
     const LongLines::Piece piece = server_lines().Next(in.subspan(step.consumed));
     if (piece.status == LongLines::Status::kNeedMore) break;
     if (piece.status == LongLines::Status::kBroken) {
-      Abort(EndReason::kBackendProtocol, step, out.client);
+      AbortMisplaced(Awaited::kGreeting, Misplaced::kOctets, step, out.client);
       break;
     }
     if (piece.first) BeginLine(piece.text, step, out.client);
@@ -294,7 +294,8 @@ void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
   } else if (what == Greeting::kSuccess) {
     step.verdict = Verdict::kRelay;
   } else if (what == Greeting::kBroken) {
-    Abort(EndReason::kBackendProtocol, step, out);
+    // Until the server's welcome nothing that is a message is out of place.
+    AbortMisplaced(Awaited::kGreeting, Misplaced::kLine, step, out);
   } else {
     refused_ = what == Greeting::kRefusal;
   }

@@ -105,7 +105,7 @@ class ManageSieveDialogue final : public LiteralDialogue {
     // A referral (section 1.3) is replaced: it would send the client, with its password,
     // to where anybody likes.
     if (MayRefer(rest)) {
-      step.Note(Attack::kBackendInjection);
+      NoteDiversion(step);
       Say(out, {status, " \"Not available here.\"\r\n"});
       return;
     }

@@ -91,8 +91,7 @@ TEST(ManageSieveLeg, OpensAtTheFirstCommandThatIsNotAnsweredHere) {
            kBroken,
            "",
            Verdict::kClose,
-           EndReason::kBackendProtocol,
-           {Attack::kBackendInjection}},
+           EndReason::kBackendProtocol},
       },
       CreateManageSieve, Options(false));
   std::string endless;

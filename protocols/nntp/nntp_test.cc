@@ -262,8 +262,13 @@ TEST(Nntp, ModeReaderIsSaidAgain) {
            EndReason::kBackendRefused, "502 Transit only\r\n"},
           {"no greeting", "400 full\r\n", Verdict::kClose, EndReason::kBackendRefused,
            "400 full\r\n"},
-          {"endless", "200 a\r\n" + std::string(5000, '2'), Verdict::kClose,
-           EndReason::kBackendProtocol, kGone},
+          {"endless",
+           "200 a\r\n" + std::string(5000, '2'),
+           Verdict::kClose,
+           EndReason::kBackendProtocol,
+           kGone,
+           "",
+           {Attack::kBackendInjection}},
       },
       "MODE READER\r\nSTARTTLS\r\n", CreateNntp, Options());
 }

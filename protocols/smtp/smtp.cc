@@ -70,10 +70,9 @@ void Smtp::Start(const Event& event, Output& out) {
 
 // Nothing that was said in plaintext counts inside TLS.
 void Smtp::Forget() {
-  phase_ = Phase::kInsideTls;
+  assert(phase_ == Phase::kUpgrading);
   reader_.Reset();
   leg_ = SmtpLeg(options_, lmtp_);
-  leg_.OpenInsideTls();
   hello_.fill(0);
   hello_size_ = 0;
   discard_ = 0;
@@ -82,9 +81,9 @@ void Smtp::Forget() {
 }
 
 void Smtp::LegUp(const Event& event) {
-  assert(phase_ == (event.inside_tls ? Phase::kInsideTls : Phase::kOpening));
-  if (event.inside_tls) return;
-  phase_ = Phase::kLeg;
+  assert(phase_ == (event.inside_tls ? Phase::kUpgrading : Phase::kOpening));
+  phase_ = event.inside_tls ? Phase::kInsideTls : Phase::kLeg;
+  if (event.inside_tls) return leg_.OpenInsideTls();
   leg_.Open(std::string_view(hello_.data(), hello_size_));
 }
 
@@ -131,6 +130,8 @@ Step Smtp::OnBackend(ByteView in, Output& out) {
   Step step;
   if (phase_ != Phase::kLeg && phase_ != Phase::kInsideTls) {
     step.consumed = in.size();
+    RefuseSmtp(Refusal::kUnavailable, options_, out.client);
+    CloseMisplaced(step, Awaited::kNothing, Misplaced::kOctets);
     return step;
   }
   step = leg_.OnBackend(in, out);

@@ -29,8 +29,8 @@ class Smtp final : public Negotiator {
     kDialogue,   // no leg: the gateway answers
     kOpening,    // the plaintext leg is being opened; its command waits
     kLeg,        // the plaintext leg is up
-    kUpgrading,  // the go-ahead was given: neither side's octets count any more
-    kInsideTls,  // the fresh leg's greeting is awaited
+    kUpgrading,  // the go-ahead was given: no octet is read until the fresh leg is up
+    kInsideTls,  // it is up, and its greeting is awaited
   };
 
   bool has_leg() const { return phase_ == Phase::kLeg || phase_ == Phase::kInsideTls; }

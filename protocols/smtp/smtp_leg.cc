@@ -157,17 +157,19 @@ Step SmtpLeg::OnBackend(ByteView in, Output& out) {
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue) {
     if (out.client.room() < kRoomForReply) break;
     ByteView rest = in.subspan(step.consumed);
-    if (stage_ == Stage::kData && !lines_.amid_line() && AnswersData(AsText(rest), step)) {
-      Fail(EndReason::kBackendProtocol, out, step);
+    SmtpReplyLine early;
+    if (stage_ == Stage::kData && !lines_.amid_line() && AnswersData(AsText(rest), early)) {
+      Fail(Misplaced::kLine, early.code, out, step);
       break;
     }
     const LongLines::Piece piece = lines_.Next(rest);
     if (piece.status == LongLines::Status::kNeedMore) break;
     step.consumed += piece.consumed;
-    if (piece.status == LongLines::Status::kBroken || (piece.first && !BeginLine(piece, step))) {
-      Fail(EndReason::kBackendProtocol, out, step);
+    if (piece.status == LongLines::Status::kBroken) {
+      Fail(Misplaced::kOctets, 0, out, step);
       break;
     }
+    if (piece.first && !BeginLine(piece, out, step)) break;
     OnPiece(piece, out, step);
   }
   return step;
@@ -190,26 +192,28 @@ bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
 
 // Data has no reply before its end. A backend that replies took something in the data for
 // the end, and what came after it for commands: of its reply no more than the code is awaited.
-bool SmtpLeg::AnswersData(std::string_view octets, Step& step) const {
+bool SmtpLeg::AnswersData(std::string_view octets, SmtpReplyLine& line) {
   const std::string_view code = CodeAt(octets);
   if (code.size() == octets.size() && code.size() < kCodeDigits) return false;
-  const SmtpReplyLine line = ParseSmtpReplyLine(code);
-  if (line.code == kSmtpClosing) return false;
-  NoteReply(line, step);
-  return true;
+  line = ParseSmtpReplyLine(code);
+  return line.code != kSmtpClosing;
 }
 
-// For the log: a reply that may not come.
-void SmtpLeg::NoteReply(const SmtpReplyLine& line, Step& step) const {
-  step.reply = line.code;
-  const bool unasked = due() == SmtpDue::kNothing;
-  if (unasked && line.code != 0) step.Note(Attack::kBackendInjection);
+Awaited SmtpLeg::awaited() const {
+  switch (due()) {
+    case SmtpDue::kGreeting:
+      return Awaited::kGreeting;
+    case SmtpDue::kNothing:
+      return Awaited::kNothing;
+    default:
+      return Awaited::kReply;
+  }
 }
 
-bool SmtpLeg::BeginLine(const LongLines::Piece& piece, Step& step) {
+bool SmtpLeg::BeginLine(const LongLines::Piece& piece, Output& out, Step& step) {
   const SmtpReplyLine line = ParseSmtpReplyLine(WholeWords(piece));
   if (!MayCome(line)) {
-    NoteReply(line, step);
+    Fail(Misplaced::kLine, line.code, out, step);
     return false;
   }
   const bool begins = code_ == 0;
@@ -250,8 +254,7 @@ void SmtpLeg::OnPiece(const LongLines::Piece& piece, Output& out, Step& step) {
   } else if (!established()) {
     swallowed_ += piece.consumed;
     if (swallowed_ > kSmtpMaxSwallowed) {
-      step.reply = code_;
-      return Fail(EndReason::kBackendTooLong, out, step);
+      return FailTooLong(out, step);
     }
   }
   if (piece.last && last_line_) EndReply(out, step);
@@ -340,14 +343,17 @@ bool SmtpLeg::Settle(SmtpDue due, Step& step) {
   return true;
 }
 
-void SmtpLeg::Fail(EndReason reason, Output& out, Step& step) {
+void SmtpLeg::Fail(Misplaced what, uint16_t code, Output& out, Step& step) {
   open_line_.End(out.client);
-  if (reason == EndReason::kBackendTooLong) {
-    Say(out.client, {"421 4.3.0 ", options_->hostname, kTooLong});
-  } else {
-    RefuseSmtp(Refusal::kUnavailable, *options_, out.client);
-  }
-  Close(step, reason);
+  RefuseSmtp(Refusal::kUnavailable, *options_, out.client);
+  CloseMisplaced(step, awaited(), what, code);
+}
+
+void SmtpLeg::FailTooLong(Output& out, Step& step) {
+  open_line_.End(out.client);
+  Say(out.client, {"421 4.3.0 ", options_->hostname, kTooLong});
+  step.reply = code_;
+  Close(step, EndReason::kBackendTooLong);
 }
 
 }  // namespace starling

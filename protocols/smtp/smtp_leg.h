@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/dialogue.h"
 #include "protocols/frames/long_lines.h"
 #include "protocols/frames/open_line.h"
 #include "protocols/frames/ring_queue.h"
@@ -120,17 +121,20 @@ class SmtpLeg {
   SmtpDue due() const;
   void OnPiece(const LongLines::Piece& piece, Output& out, Step& step);
   void PassPiece(const LongLines::Piece& piece, Writer& client);
-  // The line that `piece` begins. False: no such line may come here.
-  bool BeginLine(const LongLines::Piece& piece, Step& step);
+  // The line that `piece` begins. False: no such line may come here, and the session ends.
+  bool BeginLine(const LongLines::Piece& piece, Output& out, Step& step);
   bool MayCome(const SmtpReplyLine& line) const;
-  bool AnswersData(std::string_view octets, Step& step) const;
-  void NoteReply(const SmtpReplyLine& line, Step& step) const;
+  // Whether octets that come amid data are a reply; then `line` has its code.
+  static bool AnswersData(std::string_view octets, SmtpReplyLine& line);
   void EndReply(Output& out, Step& step);
   void EndGreeting(Output& out, Step& step);
   // The reply at the head is complete; true if that place is done with.
   bool Settle(SmtpDue due, Step& step);
-  // Ends the session because of the backend.
-  void Fail(EndReason reason, Output& out, Step& step);
+  // What the server is to say next.
+  Awaited awaited() const;
+  // Ends the session because of what the server has said: it may not come, or is too long.
+  void Fail(Misplaced what, uint16_t code, Output& out, Step& step);
+  void FailTooLong(Output& out, Step& step);
 
   const DialogueOptions* options_;
   std::string_view hello_;

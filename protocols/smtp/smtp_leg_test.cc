@@ -227,7 +227,7 @@ TEST(SmtpLeg, Data) {
            InData({C("text\r\n"), ToB("text\r\n"), B("25"), ToC(""), B("0"), ToC(kBroken)}),
            Verdict::kClose, EndReason::kBackendProtocol, kNotTaken, kInjected},
           {"what is no reply", InData({C("text\r\n"), ToB("text\r\n"), B("* OK"), ToC(kBroken)}),
-           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken},
+           Verdict::kClose, EndReason::kBackendProtocol, kNotTaken, kInjected},
           {"refused data are commands",
            InTransaction({C("DATA\r\nSTARTTLS\r\n"), ToB("DATA\r\n"), B("503 no\r\n"),
                           ToC("503 no\r\n503 5.5.1 MAIL transaction in progress\r\n")}),
