@@ -34,8 +34,8 @@ void LeaveShare(WorkerContext& ctx, Session& session) {
 // --- letters ---
 
 Session* ChannelOf(WorkerContext& ctx, const Session& control) {
-  if (control.dialogue == nullptr || !control.dialogue->channel) return nullptr;
-  const SessionRef& channel = control.dialogue->channel;
+  if (control.dialogue == nullptr || !control.dialogue->channel.exists()) return nullptr;
+  const SessionRef& channel = control.dialogue->channel.ref();
   return ctx.table.Find(channel.slot, channel.generation);
 }
 
@@ -43,11 +43,12 @@ Session* ChannelOf(WorkerContext& ctx, const Session& control) {
 // leaves its client's share at once, so that the next one can be had.
 void PostDropped(WorkerContext& ctx, Session& control, uint16_t reply) {
   Session* const channel = ChannelOf(ctx, control);
+  if (control.dialogue != nullptr) control.dialogue->channel.Forget();
   if (channel == nullptr) return;
-  control.dialogue->channel = {};
-  control.dialogue->channel_kept = false;
   LeaveShare(ctx, *channel);
-  channel->data->told = true;
+  if (channel->data->report == DataChannel::Report::kDue) {
+    channel->data->report = DataChannel::Report::kMade;
+  }
   channel->data->letter = {.kind = DataLetter::Kind::kDropped, .reply = reply};
   ctx.again.push_back(channel->slot);
 }
@@ -55,14 +56,17 @@ void PostDropped(WorkerContext& ctx, Session& control, uint16_t reply) {
 // Tells the control session, if it still has this channel, how it ended.
 void PostOver(WorkerContext& ctx, Session& channel, DataOutcome outcome) {
   DataChannel& data = *channel.data;
-  if (std::exchange(data.told, true)) return;
+  if (data.report != DataChannel::Report::kDue) return;
+  data.report = DataChannel::Report::kMade;
   Session* const control = ctx.table.Find(data.control.slot, data.control.generation);
   if (control == nullptr || ChannelOf(ctx, *control) != &channel) return;
   // A server that has not come to accept yet might never hear of a connection that is
   // reset before, and wait for another.
-  data.kept = outcome != DataOutcome::kWhole && channel.link_up() && !channel.reversed();
+  if (outcome != DataOutcome::kWhole && channel.link_up() && !channel.reversed()) {
+    data.report = DataChannel::Report::kKept;
+  }
   control->dialogue->data_letter = {
-      .kind = DataLetter::Kind::kOver, .outcome = outcome, .kept = data.kept};
+      .kind = DataLetter::Kind::kOver, .outcome = outcome, .kept = data.kept()};
   ctx.again.push_back(control->slot);
 }
 
@@ -201,7 +205,7 @@ void ServeDataRequest(WorkerContext& ctx, Session& control, const DataRequest& r
       session == nullptr ? Dialogue::DataAnswer::kRefused : Dialogue::DataAnswer::kReady;
   if (session == nullptr) return;
   Begin(ctx, *session);
-  dialogue.channel = session->ref();
+  dialogue.channel.Begin(session->ref());
 }
 
 void RecordDataAccept(Session& session, const Completion& completion) {
@@ -213,12 +217,14 @@ void RecordDataAccept(Session& session, const Completion& completion) {
     return;
   }
   side.fd = completion.result;
+  if (data.accept != DataChannel::Accept::kWaits) return;
   if (!SameHost(completion.peer, data.expected)) return;
   data.accept = DataChannel::Accept::kAccepted;
   if (!session.reversed()) session.peer = completion.peer;
 }
 
 void JoinData(WorkerContext& ctx, Session& session) {
+  assert(session.data->accept == DataChannel::Accept::kAccepted);
   session.data->accept = DataChannel::Accept::kJoined;
   LeaveShare(ctx, session);
   ctx.ring->RemoveListener(std::exchange(session.data->listener, kNoFd));
@@ -233,7 +239,8 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
   DataChannel& data = *session.data;
   LeaveShare(ctx, session);
   if (session.accepted().has(kOpAccept)) {
-    if (!std::exchange(data.accepts_cancelled, true)) ctx.ring->CancelAccepts(data.listener);
+    if (data.accept != DataChannel::Accept::kCancelled) ctx.ring->CancelAccepts(data.listener);
+    data.accept = DataChannel::Accept::kCancelled;
     return false;
   }
   ctx.ring->RemoveListener(std::exchange(data.listener, kNoFd));
@@ -243,10 +250,10 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
 
 bool IsSentWhole(const Session& session) {
   const Side& client = session.client;
-  return session.data != nullptr && !session.data->told && !session.data->lost &&
-         session.reason == EndReason::kBackendClosed && client.close_notify_sent() &&
-         client.write_ended() && client.flushed() && !client.receive_failed() &&
-         session.server.octets_out == 0;
+  return session.data != nullptr && session.data->report == DataChannel::Report::kDue &&
+         !session.data->lost && session.reason == EndReason::kBackendClosed &&
+         client.close_notify_sent() && client.write_ended() && client.flushed() &&
+         !client.receive_failed() && session.server.octets_out == 0;
 }
 
 void TellSentWhole(WorkerContext& ctx, Session& session) {
@@ -261,7 +268,8 @@ void EndData(WorkerContext& ctx, Session& session) {
 Next ReadDataLetter(WorkerContext& ctx, Session& session) {
   if (session.data != nullptr && session.data->letter.kind == DataLetter::Kind::kDropped) {
     const DataLetter letter = std::exchange(session.data->letter, {});
-    session.data->kept = false;
+    assert(session.data->report != DataChannel::Report::kDue);
+    session.data->report = DataChannel::Report::kMade;
     if (IsOver(IdOf(session.stage))) return Stay();
     session.reply = letter.reply;
     return EndNow(EndReason::kDataDropped);
@@ -270,8 +278,7 @@ Next ReadDataLetter(WorkerContext& ctx, Session& session) {
       session.dialogue->data_letter.kind == DataLetter::Kind::kOver) {
     Dialogue& dialogue = *session.dialogue;
     dialogue.data_over = std::exchange(dialogue.data_letter, {});
-    dialogue.channel_kept = dialogue.data_over.kept;
-    if (!dialogue.channel_kept) dialogue.channel = {};
+    dialogue.data_over.kept ? dialogue.channel.Keep() : dialogue.channel.Forget();
     session.active_at = ctx.now;
   }
   return Stay();

@@ -62,7 +62,7 @@ void AddLink(const Session& session, Dues& dues) {
 void AddIdle(const Session& session, Dues& dues) {
   // Its data channel has an idle time of its own.
   const Dialogue* const dialogue = session.dialogue;
-  if (dialogue != nullptr && dialogue->channel && !dialogue->channel_kept) return;
+  if (dialogue != nullptr && dialogue->channel.serves()) return;
   const ListenerLimits& limits = LimitsOf(session);
   const bool half_closed = session.reason != EndReason::kNone;
   uint32_t ms = limits.idle_ms;

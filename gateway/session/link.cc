@@ -285,7 +285,7 @@ void CloseSide(WorkerContext& ctx, Session& session, Side& side) {
 void CloseServerSide(WorkerContext& ctx, Session& session) {
   if (session.reversed()) {
     CloseSide(ctx, session, session.server);
-  } else if (session.data == nullptr || !session.data->kept) {
+  } else if (session.data == nullptr || !session.data->kept()) {
     CloseLink(ctx, session);
   }
 }

@@ -175,8 +175,10 @@ Next Feed(WorkerContext& ctx, Session& session, Side& side, ByteView in) {
   const bool said = out.client.size() > 0 || out.backend.size() > 0;
   // The greeting is over when the negotiator makes something of it, or has something
   // to say to the server; a backend that dribbles one is still to meet its deadline.
-  if (out.backend.size() > 0 || (!of_client && out.client.size() > 0)) {
-    dialogue.greeting_seen = true;
+  Dialogue::ServerTalk& talk = dialogue.server_talk;
+  if (talk == Dialogue::ServerTalk::kSilent &&
+      (out.backend.size() > 0 || (!of_client && out.client.size() > 0))) {
+    talk = Dialogue::ServerTalk::kGreeted;
   }
   const Next next = ApplyStep(ctx, session, step, reply_at);
   if (next.decided()) return next;

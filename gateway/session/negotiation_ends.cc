@@ -9,7 +9,12 @@ namespace {
 
 // What a side said last may be left unread until the data channel has ended: that side's
 // end comes behind it.
-bool HasData(const Dialogue& dialogue) { return dialogue.channel && !dialogue.channel_kept; }
+bool HasData(const Dialogue& dialogue) { return dialogue.channel.serves(); }
+
+bool EndIsTold(const Dialogue& dialogue) {
+  return dialogue.server_talk == Dialogue::ServerTalk::kEndTold;
+}
+
 bool HoldsForData(WorkerContext& ctx, Session& session) {
   return HasData(*session.dialogue) && !session.server.Input(ctx).empty();
 }
@@ -20,7 +25,7 @@ void EndServersData(WorkerContext& ctx, Session& session) {
 }
 
 Next TellServerGone(WorkerContext& ctx, Session& session) {
-  session.dialogue->backend_end_told = true;
+  session.dialogue->server_talk = Dialogue::ServerTalk::kEndTold;
   const Next next =
       Tell(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up()});
   return next.decided() ? next : Again();
@@ -44,7 +49,7 @@ Next ServerBroken(WorkerContext& ctx, Session& session) {
   const EndReason reason = ServerBreak(session);
   NoteReason(session, reason);
   Next next = Stay();
-  if (!session.dialogue->backend_end_told) next = TellServerGone(ctx, session);
+  if (!EndIsTold(*session.dialogue)) next = TellServerGone(ctx, session);
   // Whatever the negotiator made of that, the link is gone.
   return next.leaves() ? next : EndPolitely(reason);
 }
@@ -109,17 +114,17 @@ Next TellEnds(WorkerContext& ctx, Session& session) {
   if (dialogue.client_end_told && session.link_up()) EndServersData(ctx, session);
   // The backend's last octets are sent first, so that there is room for a last word;
   // half a line of it is nothing.
-  if (!session.server.ended() || !session.link_up() || dialogue.backend_end_told ||
+  if (!session.server.ended() || !session.link_up() || EndIsTold(dialogue) ||
       !session.client.flushed() || HoldsForData(ctx, session)) {
     return Stay();
   }
   if (!dialogue.client_end_told) return TellServerGone(ctx, session);
-  dialogue.backend_end_told = true;
+  dialogue.server_talk = Dialogue::ServerTalk::kEndTold;
   return EndPolitely(EndReason::kClientClosed);
 }
 
 Next TellServerEnd(WorkerContext& ctx, Session& session) {
-  if (!session.server.ended() || session.dialogue->backend_end_told) return Stay();
+  if (!session.server.ended() || EndIsTold(*session.dialogue)) return Stay();
   return TellServerGone(ctx, session);
 }
 

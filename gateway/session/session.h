@@ -7,6 +7,7 @@
 // mistake never reaches the slot's next session.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +43,33 @@ struct DataLetter {
   uint16_t reply = 0;  // with kDropped: code of the server's reply that led to it, for the log
 };
 
+// The data channel of a control session.
+class ChannelHandle {
+ public:
+  // There is one: the negotiator has asked for it, and has not dropped it.
+  bool exists() const { return state_ != State::kNone; }
+  // Octets may still go through it.
+  bool serves() const { return state_ == State::kServes; }
+  const SessionRef& ref() const { return ref_; }
+
+  void Begin(const SessionRef& ref) {
+    assert(state_ == State::kNone);
+    ref_ = ref;
+    state_ = State::kServes;
+  }
+  // It is over, and only its server's connection is left.
+  void Keep() {
+    assert(state_ == State::kServes);
+    state_ = State::kKept;
+  }
+  void Forget() { *this = {}; }
+
+ private:
+  enum class State : uint8_t { kNone, kServes, kKept };
+  SessionRef ref_;
+  State state_ = State::kNone;
+};
+
 // Exists from Talking to Inside; from a pool, returned when the session leaves those stages.
 struct Dialogue {
   // `storage` is behind the object itself, of the protocol's size.
@@ -64,14 +92,14 @@ struct Dialogue {
   bool serving = false;            // inside TLS: only idleness bounds the session now
   bool hold = false;               // the negotiator wants no more of the client now
   bool client_end_told = false;
-  bool backend_end_told = false;
-  bool greeting_seen = false;  // the greeting of the link's server is over
+  // How far the server of the link has come. Its end may come before any greeting.
+  enum class ServerTalk : uint8_t { kSilent, kGreeted, kEndTold };
+  ServerTalk server_talk = ServerTalk::kSilent;
 
   // The data channel that was asked for (FTP). The negotiator hears first whether it can be
   // had, then how it ended.
   enum class DataAnswer : uint8_t { kNone, kReady, kRefused };
-  SessionRef channel;                          // while there is one
-  bool channel_kept = false;                   // and only its server's connection is left
+  ChannelHandle channel;
   DataAnswer data_answer = DataAnswer::kNone;  // not told yet
   Endpoint data_ready_at;                      // with kReady
   DataLetter data_letter;                      // of the channel, and not read yet
@@ -85,21 +113,33 @@ inline constexpr size_t kDialogueHeader =
 // What makes a session the data channel of another (FTP). One of its sides is accepted from a
 // listening socket of its own, the other then connected.
 struct DataChannel {
-  enum class Accept : uint8_t { kWaits, kFailed, kAccepted, kJoined };
+  enum class Accept : uint8_t {
+    kWaits,
+    kFailed,
+    kAccepted,   // a connection of the right host
+    kJoined,     // and the listening socket is closed
+    kCancelled,  // the session ends; nothing is accepted any more
+  };
+  // What the control session knows of the channel's end.
+  enum class Report : uint8_t {
+    kDue,   // nothing yet
+    kMade,  // all, or it need not know
+    kKept,  // all; the server's connection stays until the control session drops it
+  };
 
   SessionRef control;
   Fd listener = kNoFd;
-  Accept accept = Accept::kWaits;  // kAccepted: a connection of the right host
-  Endpoint expected;               // the host whose connection is taken
-  SocketAddress target;            // to which the other side is connected
-  Endpoint source;                 // from there
-  DataLetter letter;               // of the control session, and not read yet
-  bool accepts_cancelled = false;
+  Accept accept = Accept::kWaits;
+  Report report = Report::kDue;
+  Endpoint expected;         // the host whose connection is taken
+  SocketAddress target;      // to which the other side is connected
+  Endpoint source;           // from there
+  DataLetter letter;         // of the control session, and not read yet
   bool holds_share = false;  // counts against its client's share of channels that wait
   bool lost = false;         // octets that were received could not be passed on
   bool bare_end = false;     // the client's TCP end was taken for the end of its file
-  bool told = false;         // the control session has heard of its end, or need not
-  bool kept = false;         // the server's connection stays until the control session drops it
+
+  bool kept() const { return report == Report::kKept; }
 };
 
 // The gateway as a whole ends sessions (drain, stop).

@@ -90,7 +90,7 @@ Stage EnterClosing(WorkerContext& ctx, Session& session) {
   DropDialogue(ctx, session);
   session.client.DropInput(ctx);
   session.server.DropInput(ctx);
-  if (session.data == nullptr || !session.data->kept) CloseLink(ctx, session);
+  if (session.data == nullptr || !session.data->kept()) CloseLink(ctx, session);
   return Closing{};
 }
 

@@ -65,7 +65,7 @@ Next Act(WorkerContext& ctx, Session& session, Closing& /*stage*/) {
   session.client.DropInput(ctx);
   session.server.DropInput(ctx);
   CloseSide(ctx, session, session.accepted());
-  if (session.data != nullptr && session.data->kept) return Stay();
+  if (session.data != nullptr && session.data->kept()) return Stay();
   CloseLink(ctx, session);
   AdvanceLink(ctx, session);
   if (session.client.open() || session.server.open()) return Stay();

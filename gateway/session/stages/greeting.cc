@@ -7,8 +7,7 @@ namespace starling {
 namespace {
 
 Next TellLinkUp(WorkerContext& ctx, Session& session) {
-  session.dialogue->greeting_seen = false;
-  session.dialogue->backend_end_told = false;
+  session.dialogue->server_talk = Dialogue::ServerTalk::kSilent;
   const Next next = Tell(ctx, session,
                          {.kind = EventKind::kLegUp,
                           .inside_tls = true,

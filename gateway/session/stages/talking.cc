@@ -29,8 +29,7 @@ Next LinkIsUp(WorkerContext& ctx, Session& session) {
     }
     LogEstablished(ctx, session);
   }
-  session.dialogue->greeting_seen = false;
-  session.dialogue->backend_end_told = false;
+  session.dialogue->server_talk = Dialogue::ServerTalk::kSilent;
   const Next next = Tell(
       ctx, session, {.kind = EventKind::kLegUp, .client = &session.peer, .local = &session.local});
   return next.decided() ? next : Again();
@@ -108,7 +107,7 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Talking& /*st
   const Dialogue& dialogue = *session.dialogue;
   const ListenerLimits& limits = LimitsOf(session);
   const auto* const up = std::get_if<Up>(&session.link);
-  if (up != nullptr && !dialogue.greeting_seen) {
+  if (up != nullptr && dialogue.server_talk == Dialogue::ServerTalk::kSilent) {
     // One of many servers gets one message, and has nothing to say to it.
     const uint32_t ms = session.target.all_servers ? limits.connect_ms : limits.greeting_ms;
     dues.Add(After(up->since, ms), DueKind::kGreeting);
