@@ -303,6 +303,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
       step.offered = offer_.written;
       return step;
     case EventKind::kUpgraded:
+      assert(phase_ == Phase::kUpgrading);
       // From here on no octet of the client is parsed.
       Forget();
       return step;

@@ -4,7 +4,7 @@ namespace starling {
 
 Step RelayedDialogue::OnClient(ByteView in, Output& out) {
   Step step;
-  if (upgrading_) {
+  if (phase_ != Phase::kPlain) {
     step.verdict = Verdict::kHold;
   } else {
     Read(in, step, out.client);
@@ -28,10 +28,11 @@ Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
       OnStart(event, step, out.client);
       return step;
     case EventKind::kUpgraded:
-      upgrading_ = true;
+      assert(upgrading());
       OnUpgraded();
       return step;
     case EventKind::kLegUp:
+      assert(event.inside_tls ? upgrading() : opening());
       OnLegUp(event, step, out.backend);
       return step;
     case EventKind::kLegFailed:
@@ -41,7 +42,7 @@ Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
       OnPatienceOver(step, out.client);
       return step;
     case EventKind::kClientEnd:
-      if (!upgrading_) OnClientLeft(step);
+      if (!upgrading()) OnClientLeft(step);
       break;
     default:
       SayRefusal(RefusalOf(event), out.client);
@@ -52,7 +53,7 @@ Step RelayedDialogue::OnEvent(const Event& event, Output& out) {
 }
 
 void RelayedDialogue::OnLegUp(const Event& event, Step& step, Writer& /*backend*/) {
-  if (upgrading_ && event.inside_tls) step.verdict = Verdict::kRelay;
+  if (event.inside_tls) step.verdict = Verdict::kRelay;
 }
 
 void RelayedDialogue::OnLegFailed(Step& step, Writer& out) {
@@ -60,8 +61,15 @@ void RelayedDialogue::OnLegFailed(Step& step, Writer& out) {
   Close(step, EndReason::kBackendUnavailable);
 }
 
+void RelayedDialogue::OpenLeg(Verdict verdict, Step& step) {
+  assert(phase_ == Phase::kPlain);
+  phase_ = Phase::kOpening;
+  step.verdict = verdict;
+}
+
 void RelayedDialogue::Upgrade(Step& step) {
-  upgrading_ = true;
+  assert(phase_ == Phase::kPlain);
+  phase_ = Phase::kUpgrading;
   step.verdict = Verdict::kUpgrade;
 }
 

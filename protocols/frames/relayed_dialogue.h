@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cassert>
+#include <cstdint>
 
 #include "protocols/contract/negotiator.h"
 #include "protocols/frames/dialogue.h"
@@ -41,10 +42,20 @@ class RelayedDialogue : public Negotiator {
 
   // The go-ahead has been written: TLS comes next.
   void Upgrade(Step& step);
-  bool upgrading() const { return upgrading_; }
+  // The client's octets wait for a plaintext leg, or one to each server in turn (`verdict`); it
+  // is not read again.
+  void OpenLeg(Verdict verdict, Step& step);
+  bool upgrading() const { return phase_ == Phase::kUpgrading; }
+  bool opening() const { return phase_ == Phase::kOpening; }
 
  private:
-  bool upgrading_ = false;
+  enum class Phase : uint8_t {
+    kPlain,      // the gateway answers
+    kOpening,    // a plaintext leg was asked for
+    kUpgrading,  // the go-ahead is given
+  };
+
+  Phase phase_ = Phase::kPlain;
 };
 
 }  // namespace starling

@@ -37,10 +37,6 @@ class HttpDialogue final : public RelayedDialogue {
 
  private:
   void Read(ByteView in, Step& step, Writer& out) override {
-    if (opening_) {
-      step.verdict = Verdict::kHold;
-      return;
-    }
     if (!scanner_.begun() && BeginsLikeTls(in)) {
       Close(step, EndReason::kTlsOnPlainPort);
       return;
@@ -71,8 +67,8 @@ class HttpDialogue final : public RelayedDialogue {
   }
 
   void OnLegUp(const Event& event, Step& step, Writer& backend) override {
-    if (upgrading() && event.inside_tls) AskAgain(backend);
-    if (upgrading() || opening_) step.verdict = Verdict::kRelay;
+    if (event.inside_tls) AskAgain(backend);
+    step.verdict = Verdict::kRelay;
   }
 
   void OnRequest(const HttpRequest& request, Step& step, Writer& out) {
@@ -99,8 +95,7 @@ class HttpDialogue final : public RelayedDialogue {
       Close(step, EndReason::kTlsRequired);
       return;
     }
-    step.verdict = Verdict::kOpenLeg;
-    opening_ = true;
+    OpenLeg(Verdict::kOpenLeg, step);
   }
 
   // The answer to the request that asked for TLS is the first thing inside it (RFC 2817
@@ -126,8 +121,7 @@ class HttpDialogue final : public RelayedDialogue {
 
   const DialogueOptions* options_;
   HttpHeadScanner scanner_;
-  size_t served_ = 0;     // which of those hosts the request was for; all that is kept of it
-  bool opening_ = false;  // the plaintext leg; the request waits
+  size_t served_ = 0;  // which of those hosts the request was for; all that is kept of it
 };
 
 static_assert(sizeof(HttpDialogue) <= kNegotiatorSize);

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <charconv>
 #include <new>
+#include <optional>
 
 #include "protocols/contract/endpoint.h"
 #include "protocols/contract/protocol_row.h"
@@ -103,8 +104,8 @@ class IrcDialogue final : public LineDialogue {
   }
   void SayRefusal(Refusal refusal, Writer& out) override {
     const bool late = refusal == Refusal::kNoCommand || refusal == Refusal::kTooLong;
-    if (registering_ && late) refusal = Refusal::kTimeout;
-    if (registering_ && refusal == Refusal::kCrowded) refusal = Refusal::kTooBusy;
+    if (registering() && late) refusal = Refusal::kTimeout;
+    if (registering() && refusal == Refusal::kCrowded) refusal = Refusal::kTooBusy;
     RefuseIrc(refusal, options(), out);
   }
   void OnLine(std::string_view line, Step& step, Writer& out) override;
@@ -117,7 +118,7 @@ class IrcDialogue final : public LineDialogue {
   // A client that has said who it is waits for the server's welcome, unless it has begun to
   // negotiate capabilities and has not ended that.
   Patience PatienceNow() const {
-    return has_said_user_ && !cap_open_ ? Patience::kShort : Patience::kUsual;
+    return has_said_user_ && !cap_ ? Patience::kShort : Patience::kUsual;
   }
   void OnPatienceOver(Step& step, Writer& out);
 
@@ -141,11 +142,18 @@ class IrcDialogue final : public LineDialogue {
   }
 
   const IrcOptions& irc_;
-  uint16_t cap_version_ = 0;    // of the last CAP LS; 0: none was given
-  bool cap_open_ = false;       // CAP LS was sent and CAP END was not; carried over the upgrade
-  bool has_said_user_ = false;  // the same
-  bool registering_ = false;    // the fresh leg is up
-  bool refused_ = false;        // its server has said why it will not have the client
+  enum class Stage : uint8_t {
+    kBeforeTls,
+    kRegistering,  // the fresh leg is up
+    kRefused,      // its server has said why it will not have the client
+  };
+  bool registering() const { return stage_ != Stage::kBeforeTls; }
+
+  // CAP LS was sent and CAP END was not: its version, 0 if none was given. It is carried over the
+  // upgrade, and so is the next.
+  std::optional<uint16_t> cap_;
+  bool has_said_user_ = false;
+  Stage stage_ = Stage::kBeforeTls;
 };
 
 static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
@@ -207,7 +215,7 @@ void IrcDialogue::OnCap(std::string_view parameters, Writer& out) {
   } else if (EqualsIgnoreCase(subcommand, "LIST")) {
     AnswerCap("LIST", "", out);
   } else if (EqualsIgnoreCase(subcommand, "END")) {
-    cap_open_ = false;
+    cap_.reset();
   } else {
     Say(out, {":", options().hostname, " 410 * CAP :Invalid CAP subcommand\r\n"});
   }
@@ -216,10 +224,9 @@ void IrcDialogue::OnCap(std::string_view parameters, Writer& out) {
 // The policy that says for how long TLS is the only way must come inside it: it is the
 // backend's. Before TLS clients take the port alone.
 void IrcDialogue::OnCapLs(std::string_view version, Writer& out) {
-  cap_version_ = 0;
-  std::from_chars(version.data(), version.data() + version.size(), cap_version_);
-  cap_open_ = true;
-  if (irc_.sts_port != 0 && cap_version_ >= kVersionWithValues) {
+  uint16_t& number = cap_.emplace(0);
+  std::from_chars(version.data(), version.data() + version.size(), number);
+  if (irc_.sts_port != 0 && number >= kVersionWithValues) {
     const Number port(irc_.sts_port);
     Say(out, {":", options().hostname, " CAP * LS :tls sts=port=", port.text(), "\r\n"});
   } else {
@@ -256,7 +263,7 @@ LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
 }
 
 Step IrcDialogue::OnClient(ByteView in, Output& out) {
-  if (!registering_) return LineDialogue::OnClient(in, out);
+  if (!registering()) return LineDialogue::OnClient(in, out);
   Step step;
   const size_t count = std::min(in.size(), out.backend.room());
   if (!out.backend.Append(in.first(count))) return step;
@@ -267,7 +274,7 @@ Step IrcDialogue::OnClient(ByteView in, Output& out) {
 }
 
 Step IrcDialogue::OnBackend(ByteView in, Output& out) {
-  if (!registering_) return LineDialogue::OnBackend(in, out);
+  if (!registering()) return LineDialogue::OnBackend(in, out);
   Step step;
   while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
     if (out.client.room() < kMinOutputRoom) break;
@@ -297,7 +304,7 @@ void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
     // Until the server's welcome nothing that is a message is out of place.
     AbortMisplaced(Awaited::kGreeting, Misplaced::kLine, step, out);
   } else {
-    refused_ = what == Greeting::kRefusal;
+    stage_ = what == Greeting::kRefusal ? Stage::kRefused : Stage::kRegistering;
   }
 }
 
@@ -311,7 +318,7 @@ Step IrcDialogue::OnEvent(const Event& event, Output& out) {
     OnPatienceOver(step, out.client);
     return step;
   }
-  if (registering_ && event.kind == EventKind::kBackendEnd && refused_) {
+  if (event.kind == EventKind::kBackendEnd && stage_ == Stage::kRefused) {
     // It has said why.
     Close(step, EndReason::kBackendRefused);
     return step;
@@ -320,7 +327,7 @@ Step IrcDialogue::OnEvent(const Event& event, Output& out) {
 }
 
 void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
-  if (registering_) {
+  if (registering()) {
     EndOpenLine(out);
     Say(out, {"ERROR :Closing link: send NICK and USER again inside TLS\r\n"});
     Close(step, EndReason::kPreRelaySilence);
@@ -335,8 +342,8 @@ void IrcDialogue::OnPatienceOver(Step& step, Writer& out) {
 }
 
 void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out) {
-  assert(!registering_);
-  registering_ = true;
+  assert(stage_ == Stage::kBeforeTls);
+  stage_ = Stage::kRegistering;
   step.verdict = Verdict::kReadInside;
   step.patience = PatienceNow();
   if (!irc_.webirc_password.empty()) {
@@ -348,11 +355,11 @@ void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out)
     }
     SayWebirc(*event.client, out.backend);
   }
-  if (!cap_open_) return;
-  if (cap_version_ == 0) {
+  if (!cap_) return;
+  if (*cap_ == 0) {
     Say(out.backend, {"CAP LS\r\n"});
   } else {
-    Say(out.backend, {"CAP LS ", Number(cap_version_).text(), "\r\n"});
+    Say(out.backend, {"CAP LS ", Number(*cap_).text(), "\r\n"});
   }
 }
 

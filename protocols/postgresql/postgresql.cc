@@ -59,7 +59,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
   // A server that was asked to cancel closes without a word; one that cannot says why,
   // which clients do not read either. So whatever comes, it has had its turn.
   Step OnBackend(ByteView in, Output& out) override {
-    if (cancel_size_ == 0) return RelayedDialogue::OnBackend(in, out);
+    if (!opening()) return RelayedDialogue::OnBackend(in, out);
     Step step;
     step.consumed = in.size();
     step.verdict = Verdict::kCloseLeg;
@@ -68,10 +68,6 @@ class PostgresqlDialogue final : public RelayedDialogue {
 
  private:
   void Read(ByteView in, Step& step, Writer& out) override {
-    if (cancel_size_ > 0) {
-      step.verdict = Verdict::kHold;
-      return;
-    }
     while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
       const size_t before = step.consumed;
       TakeRequest(in.subspan(before), step, out);
@@ -81,11 +77,11 @@ class PostgresqlDialogue final : public RelayedDialogue {
 
   // Nothing is ever said to who cancels.
   void SayRefusal(Refusal refusal, Writer& out) override {
-    if (cancel_size_ == 0) RefusePostgresql(refusal, *options_, out);
+    if (!opening()) RefusePostgresql(refusal, *options_, out);
   }
 
   void OnLegUp(const Event& event, Step& step, Writer& backend) override {
-    if (cancel_size_ == 0) {
+    if (!opening()) {
       RelayedDialogue::OnLegUp(event, step, backend);
       return;
     }
@@ -182,7 +178,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
     cancel_size_ = length;
     step.consumed += length;
     step.understood = true;
-    step.verdict = Verdict::kOpenAllLegs;
+    OpenLeg(Verdict::kOpenAllLegs, step);
   }
 
   static void Abort(EndReason reason, std::string_view state, std::string_view text, Step& step,

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <new>
+#include <utility>
 
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
@@ -33,7 +34,9 @@ class TelnetDialogue final : public RelayedDialogue {
   enum class State : uint8_t {
     kText,
     kCommand,     // behind IAC
-    kOption,      // behind WILL, WONT, DO or DONT
+    kWill,        // behind WILL; the option is next
+    kWont,        // behind WONT
+    kOther,       // behind DO or DONT, which are for the other side's option
     kSub,         // in a subnegotiation
     kSubCommand,  // behind IAC in one
   };
@@ -79,11 +82,10 @@ class TelnetDialogue final : public RelayedDialogue {
       case State::kCommand:
         OnCommand(octet, step, out);
         break;
-      case State::kOption:
-        state_ = State::kText;
-        step.understood = true;
-        AskPatience(step);
-        if (octet == kStartTls) OnAnswer(step, out);
+      case State::kWill:
+      case State::kWont:
+      case State::kOther:
+        OnOption(octet, step, out);
         break;
       case State::kSub:
         if (octet == kIac) {
@@ -115,8 +117,7 @@ class TelnetDialogue final : public RelayedDialogue {
     if (++commands_ > options_->max_commands) {
       Abort(EndReason::kTooManyErrors, "Too many options without TLS", step, out);
     } else if (octet >= kWill && octet <= kDont) {
-      verb_ = octet;
-      state_ = State::kOption;
+      state_ = octet == kWill ? State::kWill : octet == kWont ? State::kWont : State::kOther;
     } else if (octet == kSubBegin) {
       sub_size_ = 0;
       state_ = State::kSub;
@@ -138,15 +139,19 @@ class TelnetDialogue final : public RelayedDialogue {
     text_size_ = text_.size();
   }
 
-  // WILL or WONT to what was demanded. DO and DONT are for the other side's option.
-  void OnAnswer(Step& step, Writer& out) {
-    if (verb_ == kWill) {
+  // WILL or WONT is the answer to what was demanded.
+  void OnOption(uint8_t option, Step& step, Writer& out) {
+    const State verb = std::exchange(state_, State::kText);
+    step.understood = true;
+    AskPatience(step);
+    if (option != kStartTls) return;
+    if (verb == State::kWill) {
       willing_ = true;
       step.patience = Patience::kUsual;
+    } else if (verb == State::kWont) {
+      NoteNotTaken(step);
+      AbortWithoutTls(step, out);
     }
-    if (verb_ != kWont) return;
-    NoteNotTaken(step);
-    AbortWithoutTls(step, out);
   }
 
   // One that speaks and does not answer what was demanded waits for a prompt.
@@ -186,7 +191,6 @@ class TelnetDialogue final : public RelayedDialogue {
   uint32_t octets_ = 0;    // before TLS
   uint32_t commands_ = 0;  // among them
   State state_ = State::kText;
-  uint8_t verb_ = 0;
   std::array<uint8_t, 2> sub_{};  // the first octets of a subnegotiation
   size_t sub_size_ = 0;           // 3: more than two
   std::array<char, 12> text_{};   // the begin of the first line; full: it was judged
