@@ -47,12 +47,13 @@ class SessionPlay : public Driven {
   // The plaintext leg was asked for and is not up.
   bool opening() const { return opening_; }
 
-  // TLS is up and the fresh leg connected.
+  // TLS is up and the fresh leg connected; behind implicit TLS that is all that there was.
   void EnterTls(const Endpoint* client = nullptr) {
+    const bool upgrades = verdict() == Verdict::kUpgrade;
     inside_tls_ = true;
     leg_ = false;
     backend_.clear();
-    Raise(EventKind::kUpgraded);
+    if (upgrades) Raise(EventKind::kUpgraded);
     Event up;
     up.kind = EventKind::kLegUp;
     up.inside_tls = true;
