@@ -98,6 +98,12 @@ struct RingFeatures {
   absl::StatusOr<RingFeatures> Only(std::string_view wanted) const;
 };
 
+// A listening socket for one data channel. kNoFd: no socket could be had.
+struct DataListener {
+  Fd fd = kNoFd;
+  uint16_t port = 0;
+};
+
 struct RingOptions {
   uint32_t sessions = 1000;      // direct descriptors 0..sessions-1 are upstream's (index = slot)
   uint32_t accepts = 64;         // most armed accepts of all listeners
@@ -136,6 +142,10 @@ class Ring {
   // Takes ownership of a listening OS socket. With `want_local`, accepts report the local
   // address, which is needed for wildcard binds. Before or after Start().
   virtual absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) = 0;
+  // Listens for one data channel (ListenForData in listen_socket.h has the parameters), and
+  // adds the socket. Its connections close as those of OpenData() do.
+  virtual DataListener AddDataListener(const Endpoint& address, uint16_t first, uint16_t last,
+                                       uint32_t* cursor) = 0;
   // Ends the armed accepts, which complete with -ECANCELED. The socket keeps listening.
   virtual void CancelAccepts(Fd listener) = 0;
   // Closes the socket. Only when no accept is armed.

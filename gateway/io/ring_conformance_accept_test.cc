@@ -223,27 +223,6 @@ TEST_P(RingConnections, ABrokenChainLeavesNothingBehind) {
   EXPECT_EQ(harness_->Read(conn.peer, 7), "header.");
 }
 
-TEST_P(RingConnections, ADataConnectionIsLikeOthers) {
-  StartRing();
-  const Endpoint source{.family = Endpoint::Family::kV4, .port = 0, .ip = {127, 0, 0, 1}};
-  const SocketAddress refusing = harness_->RefusingAddress();
-  Conn conn = ToOpen(2);
-  ring_->OpenData(conn.fd, refusing, source, OpenTag(conn));
-  EXPECT_EQ(Wait(OpenTag(conn)).result, -ECONNREFUSED);
-  EXPECT_EQ(ring_->DescriptorsInUse(), 0u);
-  SocketAddress address;
-  const PeerId backend = harness_->ListenBackend(Transport::kTcp, 8, &address);
-  conn = ToOpen(2);
-  ring_->OpenData(conn.fd, address, source, OpenTag(conn));
-  ASSERT_EQ(Wait(OpenTag(conn)).result, 0);
-  conn.peer = harness_->AcceptBackend(backend);
-  Track(conn);
-  EXPECT_EQ(SendAll(conn, "a file"), 6);
-  EXPECT_EQ(harness_->Read(conn.peer, 6), "a file");
-  EXPECT_EQ(harness_->Write(conn.peer, "back"), 4u);
-  EXPECT_EQ(Receive(conn), "back");
-}
-
 TEST_P(RingConnections, AFullUnixBacklogAnswersAtOnce) {
   StartRing();
   SocketAddress address;

@@ -6,7 +6,6 @@
 #include <memory>
 #include <utility>
 
-#include "gateway/io/listen_socket.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 
@@ -114,13 +113,11 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
   const FtpOptions& options = control.listener->config->ftp;
   ready_at = session.reversed() ? control.link_address : control.local;
   const bool any = session.reversed();
-  const DataSocket socket = ListenForData(ready_at, any ? 0 : options.first_port,
-                                          any ? 0 : options.last_port, &ctx.data_port);
-  if (socket.error != 0) return false;
-  const absl::StatusOr<Fd> fd = ctx.ring->AddListener(socket.os_fd, /*want_local=*/false);
-  if (!fd.ok()) return false;
-  session.data->listener = *fd;
-  ready_at.port = socket.port;
+  const DataListener listener = ctx.ring->AddDataListener(
+      ready_at, any ? 0 : options.first_port, any ? 0 : options.last_port, &ctx.data_port);
+  if (listener.fd == kNoFd) return false;
+  session.data->listener = listener.fd;
+  ready_at.port = listener.port;
   const bool told = !session.reversed() && options.address.family == ready_at.family;
   if (told) ready_at.ip = options.address.ip;
   return true;

@@ -22,6 +22,10 @@ class FakeRing final : public Ring {
  public:
   absl::Status Start() override { return absl::OkStatus(); }
   absl::StatusOr<Fd> AddListener(int /*os_fd*/, bool /*want_local*/) override { return kNoFd; }
+  DataListener AddDataListener(const Endpoint& /*address*/, uint16_t /*first*/, uint16_t /*last*/,
+                               uint32_t* /*cursor*/) override {
+    return {};
+  }
   void CancelAccepts(Fd /*listener*/) override {}
   void RemoveListener(Fd /*listener*/) override {}
   void ArmAccept(Fd /*listener*/, Tag /*tag*/) override {}

@@ -32,6 +32,9 @@ class TableRing : public Ring {
     sockets_[next_] = os_fd;
     return next_++;
   }
+  DataListener AddDataListener(const Endpoint&, uint16_t, uint16_t, uint32_t*) override {
+    return {};
+  }
   void CancelAccepts(Fd listener) override { armed_.erase(listener); }
   void RemoveListener(Fd listener) override {
     close(sockets_.at(listener));

@@ -58,6 +58,23 @@ absl::StatusOr<Fd> SimRing::AddListener(int os_fd, bool want_local) {
   return absl::ResourceExhaustedError("too many listeners");
 }
 
+DataListener SimRing::AddDataListener(const Endpoint& address, uint16_t first, uint16_t last,
+                                      uint32_t* cursor) {
+  constexpr int kBacklog = 8;
+  const uint32_t ports = last - first + 1u;
+  Endpoint at = address;
+  for (uint32_t tries = ports; tries > 0; --tries) {
+    at.port = first == 0 ? world_.FreshAddress(false).endpoint().port
+                         : static_cast<uint16_t>(first + (*cursor)++ % ports);
+    const SocketAddress local = SocketAddress::From(at);
+    if (world_.IsTaken(local)) continue;
+    const absl::StatusOr<Fd> fd = AddListener(world_.Listen(local, kBacklog, true), false);
+    if (!fd.ok()) return {};
+    return {.fd = *fd, .port = at.port};
+  }
+  return {};
+}
+
 void SimRing::CancelAccepts(Fd listener) {
   Abort(listener);
   std::erase_if(requests_, [](const Request& request) { return request.finished; });
@@ -116,6 +133,11 @@ void SimRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const 
   request.data = header;
   request.data_hash = HashOf(header);
   request.want_local = want_local;
+}
+
+void SimRing::OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) {
+  OpenUpstream(fd, address, {}, false, tag);
+  if (!requests_.empty()) requests_.back().source = &source;
 }
 
 void SimRing::Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) {

@@ -25,15 +25,14 @@ class SimRing final : public Ring {
 
   absl::Status Start() override;
   absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) override;
+  DataListener AddDataListener(const Endpoint& address, uint16_t first, uint16_t last,
+                               uint32_t* cursor) override;
   void CancelAccepts(Fd listener) override;
   void RemoveListener(Fd listener) override;
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                     bool want_local, Tag tag) override;
-  // The simulated network has no source addresses and resets no data channels.
-  void OpenData(Fd fd, const SocketAddress& address, const Endpoint& /*source*/, Tag tag) override {
-    OpenUpstream(fd, address, {}, false, tag);
-  }
+  void OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) override;
   void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
   void Peek(Fd fd, Tag tag) override;
   void Send(Fd fd, std::span<const uint8_t> data, Tag tag) override;
@@ -78,6 +77,7 @@ class SimRing final : public Ring {
     uint32_t max = 0;
     std::span<const uint8_t> data;
     const SocketAddress* address = nullptr;
+    const Endpoint* source = nullptr;  // of a data channel
     uint64_t data_hash = 0;
     size_t sent = 0;  // octets of `data` so far
     bool want_local = false;

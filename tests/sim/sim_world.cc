@@ -69,9 +69,9 @@ void World::Fail(std::string message) {
 
 // --- Listening ---
 
-int World::Listen(const SocketAddress& address, int backlog) {
+int World::Listen(const SocketAddress& address, int backlog, bool reset_at_close) {
   const int os_fd = next_os_fd_++;
-  listeners_[os_fd] = Listener{address, backlog, false, {}, {}};
+  listeners_[os_fd] = Listener{address, backlog, reset_at_close, false, {}, {}};
   by_address_[address.ToString()] = os_fd;
   return os_fd;
 }
@@ -161,6 +161,7 @@ int World::Connect(const SocketAddress& address, const Endpoint& from, SocketId*
   const SocketId theirs = NewSocket(address.is_unix());
   sockets_[ours].peer = theirs;
   sockets_[theirs].peer = ours;
+  sockets_[theirs].reset_at_close = listener->reset_at_close;
   if (!address.is_unix()) {
     sockets_[ours].local = sockets_[theirs].remote = from;
     sockets_[ours].remote = sockets_[theirs].local = address.endpoint();
@@ -285,11 +286,12 @@ void World::ReceiveReset(SocketId id) {
 void World::Close(SocketId id) {
   Socket& socket = sockets_[id];
   if (!socket.open) return;
-  const bool unread = socket.Size() > 0;
-  if (!unread && !socket.dead) ShutdownWrite(id);
+  const bool both_ended = socket.shut && socket.ended;
+  const bool resets = socket.Size() > 0 || (socket.reset_at_close && !both_ended);
+  if (!resets && !socket.dead) ShutdownWrite(id);
   socket.open = false;
   socket.watch = nullptr;
-  if (unread) {
+  if (resets) {
     ReceiveReset(socket.peer);
   } else if (socket.is_unix && sockets_[socket.peer].open) {
     Changed(socket.peer);  // its next send fails with EPIPE

@@ -80,8 +80,11 @@ class World {
   const std::vector<std::string>& failures() const { return failures_; }
 
   // --- Listening. `backlog` + 1 connections wait at most. --- Returns a number that
-  // stands for an OS descriptor.
-  int Listen(const SocketAddress& address, int backlog);
+  // stands for an OS descriptor. `reset_at_close`: see ResetAtClose().
+  int Listen(const SocketAddress& address, int backlog, bool reset_at_close = false);
+  bool IsTaken(const SocketAddress& address) const {
+    return by_address_.contains(address.ToString());
+  }
   void CloseListener(int os_fd);
   // The oldest waiting connection, or kNoSocket.
   SocketId Accept(int os_fd);
@@ -108,7 +111,9 @@ class World {
   void Acknowledge(SocketId id) { sockets_[sockets_[id].peer].unacknowledged = false; }
   // Whether Nagle's algorithm would hold back a small write now.
   bool Unacknowledged(SocketId id) const { return sockets_[id].unacknowledged; }
-  void Close(SocketId id);  // resets when input is unread or it is TCP's abortive kind
+  void Close(SocketId id);  // resets when input is unread, or as ResetAtClose() says
+  // As SO_LINGER of no time: closing resets unless both sides have ended.
+  void ResetAtClose(SocketId id) { sockets_[id].reset_at_close = true; }
   void Reset(SocketId id);  // closes with RST
   void Break(SocketId id);  // breaks the network between the two ends: resets both
   bool WasBroken(SocketId id) const { return sockets_[id].broken; }
@@ -136,6 +141,7 @@ class World {
     bool broken = false;  // by Break()
     bool wake_queued = false;
     bool unacknowledged = false;  // has sent unacknowledged octets
+    bool reset_at_close = false;
     SocketId peer = kNoSocket;
     size_t capacity = 0;
     size_t head = 0;
@@ -149,6 +155,7 @@ class World {
   struct Listener {
     SocketAddress address;
     int backlog = 0;
+    bool reset_at_close = false;  // of its connections
     bool wake_queued = false;
     std::deque<SocketId> waiting;
     std::function<void()> watch;

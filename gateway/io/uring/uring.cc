@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/io/listen_socket.h"
 #include "gateway/io/uring/uring_compat.h"
 #include "gateway/io/uring/uring_setup.h"
 
@@ -185,6 +186,15 @@ absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
   free->used = true;
   ++in_use_;
   return fd;
+}
+
+DataListener UringRing::AddDataListener(const Endpoint& address, uint16_t first, uint16_t last,
+                                        uint32_t* cursor) {
+  const DataSocket socket = ListenForData(address, first, last, cursor);
+  if (socket.error != 0) return {};
+  const absl::StatusOr<Fd> fd = AddListener(socket.os_fd, /*want_local=*/false);
+  if (!fd.ok()) return {};
+  return {.fd = *fd, .port = socket.port};
 }
 
 void UringRing::Wake() {

@@ -34,6 +34,8 @@ class UringRing final : public Ring {
   absl::Status Start() override;
 
   absl::StatusOr<Fd> AddListener(int os_fd, bool want_local) override;
+  DataListener AddDataListener(const Endpoint& address, uint16_t first, uint16_t last,
+                               uint32_t* cursor) override;
   void CancelAccepts(Fd listener) override;
   void RemoveListener(Fd listener) override;
   void ArmAccept(Fd listener, Tag tag) override;
