@@ -167,13 +167,6 @@ std::string ExpectedText(const Option& option) {
   return "";
 }
 
-uint32_t DataListeners(const Config& config) {
-  const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
-    return listener.protocol != nullptr && listener.protocol->data_channels;
-  });
-  return any ? config.limits.data_listeners : 0;
-}
-
 std::vector<std::string> NeedRestart(const Config& started_with, const Config& after) {
   // The table's targets are those of the loader, not const.
   Config old = started_with;

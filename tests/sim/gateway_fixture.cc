@@ -20,7 +20,8 @@ void RunFresh(const std::function<void()>& body) {
 RingOptions OptionsFor(const Config& config) {
   RingOptions options;
   options.sessions = config.limits.sessions + config.limits.refusals;
-  options.accepts = static_cast<uint32_t>(config.listeners.size()) * config.limits.armed_accepts;
+  options.accepts = static_cast<uint32_t>(config.listeners.size()) * config.limits.armed_accepts +
+                    DataListeners(config);
   options.small_buffers = config.limits.small_buffers;
   options.large_buffers = config.limits.large_buffers;
   return options;
@@ -45,7 +46,7 @@ GatewayFixture::GatewayFixture(World& world, const Config& config)
   options.log = &log_;
   options.config = MakeWorkerConfig();
   options.ring = std::move(Ring::Create(OptionsFor(config))).value();
-  options.accepts = OptionsFor(config).accepts;
+  options.accepts = OptionsFor(config).accepts - DataListeners(config);
   worker_ = std::make_unique<Worker>(std::move(options));
   for (uint32_t i = 0; i < config.listeners.size(); ++i) {
     const SocketAddress& address = config.listeners[i].bind.front();

@@ -41,6 +41,10 @@ readonly MUTATIONS=(
   'overtaking_receive|simulation_test|gateway/session/side.cc|s{RawInput\(SideResources& resources\) \{\n *if \(!in\.empty\(\)\K}{ && chunk == kNoBuffer}'
   # The log forgets what the plaintext link carried when a fresh link follows it.
   'forgotten_octets|simulation_test|gateway/session/side.cc|s{fresh\.octets_in = octets_in;}{}'
+  # A transfer that was cut short is said to be whole.
+  'cut_transfer_done|ftp_simulation_test|gateway/session/data_channel.cc|s{IsWhole\(session\) \? DataOutcome::kWhole : DataOutcome::kCut}{IsWhole(session) ? DataOutcome::kWhole : DataOutcome::kWhole}'
+  # Whoever connects first has the data channel, not only its client.
+  'stranger_joins|ftp_simulation_test|gateway/session/data_channel.cc|s{if \(!SameHost\(completion\.peer, data\.expected\)\) return;}{}'
   # The gateway closes with octets of the client unread, which resets the connection.
   'skipped_linger|deadline_test|gateway/session/stages/ending.cc|s{client\.has\(kOpShutdown\) \? Stay\(\) : \KEnter\(StageId::kLingering\)}{EndNow(session.reason)}'
 )

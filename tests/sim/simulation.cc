@@ -1,19 +1,16 @@
 #include "tests/sim/simulation.h"
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <memory>
 
 #include "tests/sim/gateway_fixture.h"
+#include "tests/sim/run_loop.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/sim_client.h"
 
 namespace starling::sim {
 namespace {
-
-// Far more than any run needs; only a worker that spins reaches it.
-constexpr uint64_t kMostTurns = 400'000;
 
 class Simulation final : public Sessions {
  public:
@@ -33,15 +30,22 @@ class Simulation final : public Sessions {
       clients_.push_back(std::make_unique<SimClient>(world_, *this, plan));
       clients_.back()->Start();
     }
-    ScheduleReloads(gateway);
-    ScheduleDrain(gateway);
-    Loop(gateway);
+    RunLoop loop(world_, gateway, scenario_.config);
+    loop.clients_done = [this] { return AllClientsDone(); };
+    loop.after_turn = [this] {
+      result_.most_at_once = std::max(result_.most_at_once, ClientsThere());
+    };
+    loop.on_end = [this](const SessionRecord& record) { TakeEnd(record); };
+    for (const uint64_t us : scenario_.reloads_us) loop.ReloadAt(us);
+    if (scenario_.character.draining) {
+      loop.DrainAt(scenario_.stop_us, scenario_.end_us, scenario_.stop_now_us);
+    }
+    loop.Run();
+    result_.turns = loop.turns();
+    result_.reasons = loop.reasons();
     result_.accepted = static_cast<uint32_t>(gateway.Accepted());
     result_.resumed = static_cast<uint32_t>(gateway.Resumed());
-    if (world_.failures().empty()) {
-      gateway.CheckNothingLeft();
-      Judge(gateway);
-    }
+    if (world_.failures().empty()) Judge();
     result_.trace_hash = world_.trace_hash();
     result_.failures = world_.failures();
     return result_;
@@ -59,26 +63,6 @@ class Simulation final : public Sessions {
   }
 
  private:
-  void At(uint64_t us, const char* what, std::function<void()> action) {
-    world_.After(std::chrono::microseconds(us), [this, what, action = std::move(action)] {
-      world_.Trace(what);
-      action();
-    });
-  }
-
-  void ScheduleReloads(GatewayFixture& gateway) {
-    for (const uint64_t us : scenario_.reloads_us) {
-      At(us, "reload", [&] { gateway.Reload(); });
-    }
-  }
-
-  void ScheduleDrain(GatewayFixture& gateway) {
-    if (!scenario_.character.draining) return;
-    At(scenario_.stop_us, "stop accepting", [&] { gateway.worker().StopAccepting(); });
-    At(scenario_.end_us, "end sessions", [&] { gateway.worker().EndSessions(); });
-    At(scenario_.stop_now_us, "stop now", [&] { gateway.worker().StopNow(); });
-  }
-
   uint32_t ClientsThere() const {
     return static_cast<uint32_t>(
         std::count_if(scenario_.plans.begin(), scenario_.plans.end(),
@@ -90,83 +74,18 @@ class Simulation final : public Sessions {
                        [](const SessionPlan& plan) { return plan.client_done; });
   }
 
-  void Loop(GatewayFixture& gateway) {
-    bool going_on = true;
-    bool stopped = false;
-    while (going_on && world_.failures().empty()) {
-      going_on = gateway.Turn();
-      result_.most_at_once = std::max(result_.most_at_once, ClientsThere());
-      TakeRecords(gateway);
-      CheckLimits(gateway);
-      const bool done = AllClientsDone() && gateway.worker().sessions() == 0;
-      if (world_.TakeStuck() && !done) world_.Fail("sessions wait for what cannot come");
-      if (done && !stopped) {
-        stopped = true;
-        gateway.worker().StopAccepting();
-      }
-      if (++result_.turns > kMostTurns) world_.Fail("the worker spins");
+  void TakeEnd(const SessionRecord& record) {
+    SessionPlan* plan = ByEndpoint(record.peer);
+    // A session that ended inside its PROXY header is identified by its socket.
+    for (SessionPlan& other : scenario_.plans) {
+      if (plan == nullptr && other.connects_from == record.peer) plan = &other;
     }
-    // Lets backends and clients see the last events.
-    const MonoTime end = world_.now() + std::chrono::minutes(1);
-    while (world_.failures().empty() && world_.RunNext(end)) {
-    }
-    if (world_.failures().empty() && !AllClientsDone()) {
-      world_.Fail("the gateway is gone and a client waits for it");
-    }
+    if (plan == nullptr) return world_.Fail("a session of nobody ended");
+    if (plan->ends++ > 0) world_.Fail(plan->Name() + " ended twice");
+    plan->reason = record.reason;
   }
 
-  void CheckLimits(GatewayFixture& gateway) {
-    const GlobalLimits& limits = scenario_.config.limits;
-    if (gateway.worker().sessions() > limits.sessions + limits.refusals) {
-      world_.Fail("more sessions than the table has slots");
-    }
-    const uint64_t buffers = gateway.shard().GetWorker(WorkerFamily::kBuffersOut);
-    if (buffers >
-        limits.output_buffers + limits.bulk_buffers + limits.small_buffers + limits.large_buffers) {
-      world_.Fail("more buffers out than there are");
-    }
-  }
-
-  void TakeRecords(GatewayFixture& gateway) {
-    for (const SessionRecord& record : gateway.TakeRecords()) {
-      if (record.event != LogEvent::kEnded) continue;
-      world_.Trace("ended", static_cast<int64_t>(record.session),
-                   static_cast<int64_t>(record.reason), static_cast<int64_t>(record.downstream_in));
-      ++result_.reasons[static_cast<size_t>(record.reason)];
-      logged_[0] += record.downstream_in;
-      logged_[1] += record.downstream_out;
-      logged_[2] += record.upstream_in;
-      logged_[3] += record.upstream_out;
-      SessionPlan* plan = ByEndpoint(record.peer);
-      // A session that ended inside its PROXY header is identified by its socket.
-      for (SessionPlan& other : scenario_.plans) {
-        if (plan == nullptr && other.connects_from == record.peer) plan = &other;
-      }
-      if (plan == nullptr) {
-        world_.Fail("a session of nobody ended");
-        continue;
-      }
-      if (plan->ends++ > 0) world_.Fail(plan->Name() + " ended twice");
-      plan->reason = record.reason;
-    }
-  }
-
-  void Judge(GatewayFixture& gateway) {
-    uint64_t ended = 0;
-    for (size_t i = 0; i < kEndReasonCount; ++i) {
-      const auto reason = static_cast<EndReason>(i);
-      ended += gateway.Ended(reason);
-      if (gateway.Ended(reason) != result_.reasons[i]) {
-        world_.Fail("counter and log differ about " + std::string(Label(reason)));
-      }
-    }
-    if (ended != gateway.Accepted()) world_.Fail("accepted and ended sessions differ in number");
-    if (gateway.Ended(EndReason::kNone) != 0) world_.Fail("a session ended without a reason");
-    for (size_t i = 0; i < logged_.size(); ++i) {
-      if (gateway.Octets(i) == logged_[i]) continue;
-      world_.Fail("counter and log differ about octets in direction " +
-                  std::string(kDirectionLabels[i]));
-    }
+  void Judge() {
     for (const SessionPlan& plan : scenario_.plans) {
       if (scenario_.character.calm()) JudgeCalm(plan);
       JudgeAlways(plan);
@@ -229,7 +148,6 @@ class Simulation final : public Sessions {
   std::map<std::string, std::shared_ptr<TestSession>> tickets_;
   std::vector<std::unique_ptr<SimBackend>> backends_;
   std::vector<std::unique_ptr<SimClient>> clients_;
-  std::array<uint64_t, std::size(kDirectionLabels)> logged_{};  // octets, by all sessions
   RunResult result_;
 };
 

@@ -1,50 +1,25 @@
-// Runs thousands of simulations, each twice.
-//
-//   SIM_SEED=n     that seed alone
-//   SIM_SEEDS=n    that many, from 1 (or from SIM_SEED) on
-//   SIM_TRACE=1    prints what happens in the first run of each; 2: in both
+// Runs thousands of simulations, each twice. seeds.h has its environment.
 #include "tests/sim/simulation.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <array>
 #include <iterator>
 #include <string>
 
+#include "tests/sim/seeds.h"
+
 namespace starling::sim {
 namespace {
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define STARLING_SIM_SLOW
-#endif
-#endif
-
 // This many seeds reach every reason.
 constexpr uint64_t kFullRun = 2'000;
-#ifdef STARLING_SIM_SLOW
-constexpr uint64_t kDefaultSeeds = 300;
-#else
-constexpr uint64_t kDefaultSeeds = kFullRun;
-#endif
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* const text = getenv(name);
-  return text == nullptr ? otherwise : strtoull(text, nullptr, 10);
-}
-
-std::string Describe(uint64_t seed, const RunResult& result) {
-  std::string text = "seed " + std::to_string(seed) + " (SIM_SEED=" + std::to_string(seed) +
-                     " SIM_TRACE=1 shows it):";
-  for (const std::string& failure : result.failures) text += "\n  " + failure;
-  return text;
-}
-
-// The simulation has no clients of Telnet, HTTP or FTP, none that gives commands for
+// This simulation has no clients of Telnet, HTTP or FTP, none that gives commands for
 // minutes, and no server with an endless greeting. Other tests reach these reasons
-// (pre_relay_test.cc, protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py).
+// (ftp_simulation_test.cc, pre_relay_test.cc, protocols/line_replies_test.cc,
+// tests/e2e/test_ftp_lines.py).
 bool IsOfOthers(EndReason reason) {
   constexpr EndReason kOthers[] = {
       EndReason::kTlsRequired,    EndReason::kDataDropped,     EndReason::kClientBareEnd,
@@ -55,10 +30,7 @@ bool IsOfOthers(EndReason reason) {
 }
 
 TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
-  const bool one = getenv("SIM_SEED") != nullptr;
-  const uint64_t first = FromEnvironment("SIM_SEED", 1);
-  const uint64_t count = FromEnvironment("SIM_SEEDS", one ? 1 : kDefaultSeeds);
-  const uint64_t trace = FromEnvironment("SIM_TRACE", 0);
+  const auto [first, count, trace] = SeedsToRun(kFullRun);
 
   std::array<uint64_t, kEndReasonCount> reasons{};
   uint64_t sessions = 0;
@@ -67,7 +39,7 @@ TEST(Simulation, HoldsItsInvariantsAndIsReproducible) {
   uint32_t least = UINT32_MAX;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const RunResult result = RunSimulation(seed, trace >= 1);
-    ASSERT_TRUE(result.failures.empty()) << Describe(seed, result);
+    ASSERT_TRUE(result.failures.empty()) << Describe(seed, result.failures);
     const RunResult again = RunSimulation(seed, trace >= 2);
     ASSERT_EQ(result.trace_hash, again.trace_hash) << "seed " << seed << " is not reproducible";
     for (size_t i = 0; i < kEndReasonCount; ++i) reasons[i] += result.reasons[i];

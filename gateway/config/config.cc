@@ -1,0 +1,14 @@
+#include "gateway/config/config.h"
+
+#include <algorithm>
+
+namespace starling {
+
+uint32_t DataListeners(const Config& config) {
+  const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
+    return listener.protocol != nullptr && listener.protocol->data_channels;
+  });
+  return any ? config.limits.data_listeners : 0;
+}
+
+}  // namespace starling
