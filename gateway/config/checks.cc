@@ -19,7 +19,7 @@ bool IsWord(std::string_view text, std::string_view others, size_t max) {
   });
 }
 
-// What was expected, and what is said against the address itself.
+// What the option expects, and why the address parser rejected the text.
 absl::Status Expected(std::string_view form, const absl::Status& parsed, std::string_view text) {
   std::string message(form);
   if (!parsed.ok()) {
@@ -59,8 +59,8 @@ std::optional<Complaint> CheckPath(const std::string& text) {
 absl::StatusOr<SocketAddress> ParseBind(const std::string& text) {
   absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
   if (!address.ok() || address->is_unix() || address->endpoint().port == 0) {
-    return Expected("an IP address and a port above 0, as 0.0.0.0:25 or [::]:25", address.status(),
-                    text);
+    return Expected("an IP address and a port above 0, such as 0.0.0.0:25 or [::]:25",
+                    address.status(), text);
   }
   return address;
 }
@@ -69,7 +69,8 @@ absl::StatusOr<SocketAddress> ParseServer(const std::string& text) {
   absl::StatusOr<SocketAddress> address = SocketAddress::Parse(text);
   if (!address.ok() || (!address->is_unix() && address->endpoint().port == 0)) {
     return Expected(
-        "an IP address and a port above 0, as 127.0.0.1:10143 or [::1]:10143, or a Unix socket, as "
+        "an IP address and a port above 0, such as 127.0.0.1:10143 or [::1]:10143, or a Unix "
+        "socket, such as "
         "unix:/path or unix:@name",
         address.status(), text);
   }
@@ -79,7 +80,7 @@ absl::StatusOr<SocketAddress> ParseServer(const std::string& text) {
 absl::StatusOr<Cidr> ParseRange(const std::string& text) {
   absl::StatusOr<Cidr> range = Cidr::Parse(text);
   if (range.ok()) return range;
-  return Expected("an IP address or a range, as 192.0.2.0/24 or 2001:db8::/32", range.status(),
+  return Expected("an IP address or a range, such as 192.0.2.0/24 or 2001:db8::/32", range.status(),
                   text);
 }
 

@@ -1,4 +1,4 @@
-// What a single text of the configuration must look like.
+// Checks the form of a single text of the configuration.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ std::optional<Complaint> CheckHostname(const std::string& text);  // or an addre
 std::optional<Complaint> CheckAccount(const std::string& text);   // a user or group
 std::optional<Complaint> CheckPath(const std::string& text);
 
-// The messages of their errors say what was expected.
+// The message of an error says what the option expects.
 absl::StatusOr<SocketAddress> ParseBind(const std::string& text);    // TCP, port not 0
 absl::StatusOr<SocketAddress> ParseServer(const std::string& text);  // TCP or Unix
 absl::StatusOr<Cidr> ParseRange(const std::string& text);            // of addresses

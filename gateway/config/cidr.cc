@@ -47,7 +47,7 @@ absl::StatusOr<Cidr> Cidr::Parse(std::string_view text) {
   const std::array<uint8_t, 16> network = Masked(range.network.ip, range.bits);
   if (network != range.network.ip) {
     range.network.ip = network;
-    return absl::InvalidArgumentError("bits are set behind the prefix; the range is " +
+    return absl::InvalidArgumentError("bits are set after the prefix; the range is " +
                                       range.ToString());
   }
   return range;

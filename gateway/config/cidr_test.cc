@@ -71,8 +71,8 @@ TEST(Cidr, SaysWhatIsWrong) {
       {"192.0.2.0/-1", "a prefix length has 0 to 32 bits"},
       {"192.0.2.0/24/8", "a prefix length has 0 to 32 bits"},
       {"2001:db8::/129", "a prefix length has 0 to 128 bits"},
-      {"192.0.2.1/24", "bits are set behind the prefix; the range is 192.0.2.0/24"},
-      {"2001:db8::1/32", "bits are set behind the prefix; the range is 2001:db8::/32"},
+      {"192.0.2.1/24", "bits are set after the prefix; the range is 192.0.2.0/24"},
+      {"2001:db8::1/32", "bits are set after the prefix; the range is 2001:db8::/32"},
   };
   for (const auto& [text, message] : table) {
     const absl::StatusOr<Cidr> range = Cidr::Parse(text);

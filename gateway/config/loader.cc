@@ -29,8 +29,8 @@ std::string Lines(const std::vector<Problem>& problems, std::string_view file,
   return lines;
 }
 
-// Empty, or the error. An ordinary open() of a FIFO would wait, and at a reload the main
-// thread with it.
+// Returns the error, or an empty text. An ordinary open() of a FIFO would block, and at a
+// reload the main thread would block with it.
 std::string ReadText(const std::string& file, std::string& text) {
   const int fd = open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   struct stat status = {};
@@ -39,7 +39,7 @@ std::string ReadText(const std::string& file, std::string& text) {
     close(fd);
     return CannotRead("it is a FIFO, which a reload could not read again");
   }
-  // One octet more than is allowed is enough to refuse the rest unread.
+  // One octet above the limit is enough to reject the file without reading the rest.
   text.resize(kMaxYamlSize + 1);
   size_t size = 0;
   ssize_t got = 0;
@@ -80,7 +80,7 @@ LoadResult LoadConfig(std::string_view text, std::string_view file,
   const YamlTree tree = YamlTree::Parse(text, report);
   const bool empty = tree.root().kind == YamlNode::Kind::kNull;
   if (empty && !report.failed()) {
-    report.Error({}, "an empty file", "tls, listeners and backends");
+    report.Error({}, "the file is empty; it needs tls, listeners and backends");
   } else if (!empty) {
     ReadSections(tree.root(), draft, report);
     ApplyRules(draft, report);

@@ -22,14 +22,18 @@ std::string ToString(const Problem& problem, std::string_view file) {
          std::to_string(problem.mark.column) + ": " + problem.text;
 }
 
-void Report::Error(YamlMark mark, std::string_view read, std::string_view expected,
+void Report::Error(YamlMark mark, std::string_view found, std::string_view expected,
                    std::string_view hint) {
-  if (full()) return;
-  std::string text = "read ";
-  text.append(read).append(", expected ").append(expected);
+  std::string text = "found ";
+  text.append(found).append(", expected ").append(expected);
   if (!hint.empty()) text.append("; ").append(hint);
+  Error(mark, std::move(text));
+}
+
+void Report::Error(YamlMark mark, std::string text) {
+  if (full()) return;
   errors_.push_back({mark, std::move(text)});
-  if (full()) errors_.back().text += "; there are more errors than are shown";
+  if (full()) errors_.back().text += "; there are more errors";
 }
 
 void Report::Warn(YamlMark mark, std::string text) { warnings_.push_back({mark, std::move(text)}); }

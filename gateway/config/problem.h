@@ -1,5 +1,5 @@
-// What is wrong, or dangerous, in a configuration file: where it stands and
-// what to say. Collected, so that a user sees all of it at once.
+// Errors and warnings about a configuration file: the place and the text of each.
+// The report collects them, so that the administrator sees all of them at once.
 //
 // Not for: problems of the machine (addresses in use, keys that cannot be read).
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace starling {
 
-// A place in the file; both count from 1, columns in octets.
+// A place in the file. Both count from 1, columns in octets.
 struct YamlMark {
   int line = 1;
   int column = 1;
@@ -31,9 +31,11 @@ std::string ToString(const Problem& problem, std::string_view file);
 
 class Report {
  public:
-  // "read R, expected E", and what may help behind it.
-  void Error(YamlMark mark, std::string_view read, std::string_view expected,
+  // A value of the wrong form: "found F, expected E", then what may help.
+  void Error(YamlMark mark, std::string_view found, std::string_view expected,
              std::string_view hint = {});
+  // Anything else. `text` says what is wrong and what would be right.
+  void Error(YamlMark mark, std::string text);
   void Warn(YamlMark mark, std::string text);
 
   bool failed() const { return !errors_.empty(); }

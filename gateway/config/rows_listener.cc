@@ -41,7 +41,7 @@ std::optional<OptionValue> GetProtocol(const OptionTarget& target) {
   return value;
 }
 
-// The index of a backend by its name; all backends have been read.
+// The index of a backend by its name. The reader has read all backends by now.
 std::optional<size_t> FindBackend(const Config& config, std::string_view name) {
   for (size_t i = 0; i < config.backends.size(); ++i) {
     if (!name.empty() && config.backends[i].name == name) return i;
@@ -55,7 +55,7 @@ Complaint UnknownBackend(const Config& config, std::string_view name) {
   for (const BackendConfig& backend : config.backends) names.push_back(backend.name);
   const std::string_view nearest = Nearest(name, names);
   Complaint complaint{.expected = "the name of a backend"};
-  if (!nearest.empty()) complaint.hint = "the nearest is \"" + std::string(nearest) + "\"";
+  if (!nearest.empty()) complaint.hint = "did you mean \"" + std::string(nearest) + "\"?";
   return complaint;
 }
 

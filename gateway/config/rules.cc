@@ -22,7 +22,7 @@ std::string OpportunisticProtocols() {
   return names;
 }
 
-// A listener's own preset speaks for the version that it does not set itself.
+// If a listener sets a preset but no version, the preset decides the version.
 void FillInTls(const Draft& draft, const ReadMarks* own, TlsOptions& tls) {
   const ReadMarks* general = draft.marks.Child("tls");
   const auto has = [](const ReadMarks* marks, std::string_view key) {
@@ -37,14 +37,15 @@ void CheckCertificate(const ReadMarks& marks, const CertificateEntry& entry, Rep
   if (marks.damaged) return;
   const bool pair = marks.Has("cert") || marks.Has("key") || marks.Has("ocsp");
   const int forms = (pair ? 1 : 0) + (marks.Has("pem") ? 1 : 0) + (marks.Has("folder") ? 1 : 0);
-  constexpr std::string_view kForms = "{cert: FILE, key: FILE}, {pem: FILE} or {folder: FOLDER}";
+  const std::string known_forms = "{cert: FILE, key: FILE}, {pem: FILE} or {folder: FOLDER}";
   if (forms > 1) {
-    report.Error(marks.at, "a certificate entry that names several forms", kForms);
+    report.Error(marks.at, "the certificate entry mixes several forms; use " + known_forms);
   } else if (forms == 0) {
-    report.Error(marks.at, "a certificate entry that names no file or folder", kForms);
+    report.Error(marks.at, "the certificate entry names no file or folder; use " + known_forms);
   } else if (pair && (entry.cert.empty() || entry.key.empty())) {
     const std::string missing = entry.cert.empty() ? "cert" : "key";
-    report.Error(marks.at, "a certificate entry without " + missing, missing + ": FILE");
+    report.Error(marks.at,
+                 "the certificate entry has no " + missing + "; add " + missing + ": FILE");
   }
 }
 
@@ -57,8 +58,9 @@ void CheckTls(const ReadMarks& marks, const TlsOptions& tls, Report& report) {
   if (client == nullptr) return;
   if (tls.client_certificate.mode != ClientCertificateMode::kNone &&
       tls.client_certificate.ca.empty()) {
-    report.Error(client->at, "a client_certificate without ca",
-                 "ca: the file of the accepted authorities");
+    report.Error(client->at,
+                 "client_certificate has no ca; add ca: the file or folder of the authorities to "
+                 "accept");
   }
 }
 
@@ -85,14 +87,15 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
   listener.dialogue.max_commands = listener.limits.max_commands;
 }
 
-// A section of one protocol has no meaning for another.
+// A protocol's section has no meaning in a listener of another protocol.
 void CheckSections(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
   if (listener.protocol == nullptr) return;
   for (const Option* option : OptionsOf(Section::kListener)) {
     const ReadMarks* child = marks.Child(option->key);
     if (child == nullptr || IsSectionOf(option->child, listener.protocol->name)) continue;
-    report.Error(child->at, "the section " + std::string(option->key),
-                 "no such section for protocol " + std::string(listener.protocol->name));
+    report.Error(child->at, "a listener with protocol " + std::string(listener.protocol->name) +
+                                " cannot have a section " + std::string(option->key) +
+                                "; remove it");
   }
 }
 
@@ -101,29 +104,31 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
   const ProtocolRow& protocol = *listener.protocol;
   const bool opportunistic = listener.dialogue.policy == Policy::kOpportunistic;
   if (listener.tls == TlsMode::kStartTls && !protocol.has_starttls) {
-    report.Error(marks.MarkOf("tls"), "\"starttls\" for tls",
-                 "implicit: " + std::string(protocol.name) + " has no upgrade command");
+    report.Error(marks.MarkOf("tls"),
+                 std::string(protocol.name) + " has no upgrade command; use tls: implicit");
   } else if (opportunistic && listener.tls == TlsMode::kImplicit) {
-    report.Error(marks.MarkOf("policy"), "\"opportunistic\" for policy",
-                 "require: with implicit TLS there is no plaintext");
+    report.Error(marks.MarkOf("policy"),
+                 "policy: opportunistic has no meaning with tls: implicit, where no client speaks "
+                 "plaintext; use policy: require");
   } else if (opportunistic && !protocol.opportunistic) {
-    report.Error(marks.MarkOf("policy"), "\"opportunistic\" for policy",
-                 "require: opportunistic is supported for " + OpportunisticProtocols() + " only");
+    report.Error(marks.MarkOf("policy"), std::string(protocol.name) +
+                                             " does not support policy: opportunistic, only " +
+                                             OpportunisticProtocols() + " do; use policy: require");
   }
   const ReadMarks* smtp = marks.Child("smtp");
   if (smtp != nullptr && listener.tls_options.cbc_ciphers && !opportunistic) {
-    report.Error(smtp->MarkOf("cbc_ciphers"), "\"true\" for cbc_ciphers",
-                 "false: it is only for tls: starttls with policy: opportunistic",
-                 "elsewhere no client would go on in plaintext");
+    report.Error(smtp->MarkOf("cbc_ciphers"),
+                 "cbc_ciphers: true needs tls: starttls and policy: opportunistic; elsewhere no "
+                 "client would fall back to plaintext, so set it to false");
   }
   if (marks.Has("plaintext_backend") && !opportunistic) {
-    report.Error(marks.MarkOf("plaintext_backend"), "a plaintext_backend",
-                 "policy: opportunistic, or no plaintext_backend",
-                 "with policy: require no session is in plaintext");
+    report.Error(marks.MarkOf("plaintext_backend"),
+                 "with policy: require no session is in plaintext; remove plaintext_backend, or "
+                 "set policy: opportunistic");
   }
 }
 
-// Reported where it was set: in the listener, or for all of them.
+// The error names the place that set the value: the listener's limits, or the general ones.
 void CheckPreRelay(const Draft& draft, const ReadMarks& marks, const ListenerConfig& listener,
                    Report& report) {
   if (listener.limits.pre_relay_total_ms >= listener.limits.pre_relay_ms) return;
@@ -133,9 +138,8 @@ void CheckPreRelay(const Draft& draft, const ReadMarks& marks, const ListenerCon
   const ReadMarks* limits = is_own ? own : general;
   if (limits == nullptr || limits->damaged) return;
   report.Error(limits->MarkOf(limits->Has("pre_relay_total") ? "pre_relay_total" : "pre_relay"),
-               "a pre_relay_total that is shorter than pre_relay",
-               "pre_relay_total: at least pre_relay",
-               "a client that gives commands would have less time than one that gives none");
+               "pre_relay_total is shorter than pre_relay, so clients that give commands would "
+               "have less time than clients that give none; make it at least as long");
 }
 
 template <class Element>
@@ -147,21 +151,20 @@ void CheckNames(const std::vector<Element>& elements, const std::vector<ReadMark
     const YamlMark mark = marks[i].MarkOf("name");
     const auto [first, unique] = lines.emplace(elements[i].name, mark.line);
     if (unique) continue;
-    report.Error(mark, Quote(elements[i].name) + " again",
-                 "a name for each " + std::string(what) + " of its own",
-                 "the first is in line " + std::to_string(first->second));
+    report.Error(mark, Quote(elements[i].name) + " already names the " + std::string(what) +
+                           " on line " + std::to_string(first->second) + "; choose another name");
   }
 }
 
-// Addresses as they are written canonically, so that [::0]:25 is [::]:25.
+// Compares addresses in their canonical form, so that [::0]:25 equals [::]:25.
 void CheckBinds(const Draft& draft, Report& report) {
   std::map<std::string, int> lines;
   const auto check = [&](const SocketAddress& address, YamlMark mark) {
     const std::string text = address.ToString();
     const auto [first, unique] = lines.emplace(text, mark.line);
     if (unique) return;
-    report.Error(mark, Quote(text) + " again", "an address that is not in use yet",
-                 "the first is in line " + std::to_string(first->second));
+    report.Error(mark, Quote(text) + " is already used on line " + std::to_string(first->second) +
+                           "; choose another address");
   };
   const std::vector<ReadMarks>& marks = draft.marks.List("listeners");
   for (size_t i = 0; i < draft.config.listeners.size(); ++i) {
@@ -174,8 +177,8 @@ void CheckBinds(const Draft& draft, Report& report) {
   }
 }
 
-// With a full session table each listening socket still takes one client at a time,
-// to tell it so, and that takes a slot of the refusals.
+// When the session table is full, each listening socket still accepts one client at a
+// time, to tell it so. Each such client takes a slot of the refusals.
 void CheckRefusals(const Draft& draft, Report& report) {
   size_t sockets = 0;
   for (const ListenerConfig& listener : draft.config.listeners) sockets += listener.bind.size();
@@ -183,12 +186,13 @@ void CheckRefusals(const Draft& draft, Report& report) {
   const ReadMarks* limits = draft.marks.Child("limits");
   const bool set = limits != nullptr && limits->Has("refusals");
   report.Error(set ? limits->MarkOf("refusals") : draft.marks.MarkOf("listeners"),
-               std::to_string(draft.config.limits.refusals) + " for refusals",
-               std::to_string(sockets) + " at least, one for each address of the listeners");
+               "refusals is " + std::to_string(draft.config.limits.refusals) +
+                   ", but the listeners have " + std::to_string(sockets) +
+                   " addresses, and each needs one; make it at least " + std::to_string(sockets));
 }
 
-// Each has series of its own in the metrics of every worker. The place is that of the
-// backend with which there are too many.
+// Each server has its own series in the metrics of every worker. The error names the
+// backend that exceeds the limit.
 void CheckServerCount(const Draft& draft, Report& report) {
   const std::vector<ReadMarks>& marks = draft.marks.List("backends");
   size_t servers = 0;
@@ -199,36 +203,37 @@ void CheckServerCount(const Draft& draft, Report& report) {
     if (fits && servers > kMaxServersInAll) at = marks[i].MarkOf("servers");
   }
   if (servers <= kMaxServersInAll) return;
-  report.Error(at, std::to_string(servers) + " servers of all backends",
-               std::to_string(kMaxServersInAll) + " at most");
+  report.Error(at, "all backends together have " + std::to_string(servers) + " servers; at most " +
+                       std::to_string(kMaxServersInAll) + " are allowed");
 }
 
-// Both count from the signal on.
+// Both times begin with the signal.
 void CheckDrain(const Draft& draft, Report& report) {
   const GlobalLimits& limits = draft.config.limits;
   if (limits.drain_ms >= limits.drain_delay_ms) return;
   const ReadMarks& marks = *draft.marks.Child("limits");  // the defaults are in order
   if (marks.damaged) return;
   report.Error(marks.MarkOf(marks.Has("drain") ? "drain" : "drain_delay"),
-               "a drain that is over before its drain_delay", "drain: at least drain_delay",
-               "sessions would be ended while clients are still accepted");
+               "drain is shorter than drain_delay, so the gateway would end sessions while it "
+               "still accepts clients; make it at least as long");
 }
 
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
   const ReadMarks* tls = marks.Child("tls");
   if (tls != nullptr && backend.tls.verify && !tls->Has("name")) {
-    report.Error(tls->at, "tls without name",
-                 "name: the host name that the servers' certificates are for",
-                 "verify: none would take everybody for the server");
+    report.Error(tls->at,
+                 "tls has no name; add name: the host name in the servers' certificates (verify: "
+                 "none would accept anybody as the server)");
   }
   for (size_t i = 0; i < backend.servers.size(); ++i) {
     if (backend.servers[i].is_local() || backend.allow_plaintext_network || backend.tls.enabled) {
       continue;
     }
-    report.Error(marks.MarkOf("servers", i), Quote(backend.servers[i].ToString()),
-                 "a Unix socket or an address on loopback",
-                 "anywhere else what clients have encrypted crosses a network in plaintext, unless "
-                 "the backend has tls or says allow_plaintext_network: true");
+    report.Error(marks.MarkOf("servers", i),
+                 Quote(backend.servers[i].ToString()) +
+                     " is neither a Unix socket nor on loopback, so the clients' data would cross "
+                     "a network in plaintext; give the backend tls, or set "
+                     "allow_plaintext_network: true if the network itself is safe");
   }
 }
 
@@ -244,9 +249,9 @@ bool IsPublic(const ListenerConfig& listener) {
 
 void ApplyRules(Draft& draft, Report& report) {
   Config& config = draft.config;
-  const bool failed = report.failed();  // what is missing may be what could not be read
+  const bool failed = report.failed();  // a missing value may be one with an error of its own
   if (draft.marks.Has("group") && config.user.empty()) {
-    report.Error(draft.marks.MarkOf("group"), "a group without a user", "user: beside it");
+    report.Error(draft.marks.MarkOf("group"), "group needs a user; add user: the name of a user");
   }
   const std::vector<ReadMarks>& listeners = draft.marks.List("listeners");
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
@@ -260,8 +265,9 @@ void ApplyRules(Draft& draft, Report& report) {
     const ReadMarks* own = listeners[i].Child("tls_options");
     if (own != nullptr) CheckTls(*own, config.listeners[i].tls_options, report);
     if (config.listeners[i].tls_options.certificates.empty() && !failed) {
-      report.Error(own != nullptr ? own->at : listeners[i].at, "a listener without certificates",
-                   "certificates: in the section tls, or in the listener's tls_options");
+      report.Error(own != nullptr ? own->at : listeners[i].at,
+                   "the listener has no certificates; add certificates to the section tls or to "
+                   "the listener's tls_options");
     }
   }
   for (size_t i = 0; i < config.backends.size(); ++i) {

@@ -15,11 +15,11 @@ namespace {
 
 std::string NearestHint(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view nearest = Nearest(word, known);
-  return nearest.empty() ? "" : "the nearest is \"" + std::string(nearest) + "\"";
+  return nearest.empty() ? "" : "did you mean \"" + std::string(nearest) + "\"?";
 }
 
-// Line ends and the like come into text by escapes, and would go on into
-// greetings and logs.
+// YAML's escapes can put line ends and other control characters into a text. The gateway
+// would pass them on to greetings and logs.
 bool IsPlain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::kText && node.text.size() <= kMaxOptionText &&
          !HasControl(node.text);
@@ -42,7 +42,7 @@ class SectionReader {
                  ReadMarks& marks);
   OptionTarget TargetOf(const Option& option, const OptionTarget& parent);
 
-  // Each of these reports what is wrong, and then returns nullopt.
+  // If something is wrong, each of these reports it and returns nullopt.
   std::optional<OptionValue> ReadValue(const Option& option, const YamlNode& node);
   std::optional<OptionValue> ReadNumber(const Option& option, const YamlNode& node);
   std::optional<OptionValue> ReadChoice(const Option& option, const YamlNode& node);
@@ -70,11 +70,13 @@ const Option* SectionReader::FindOption(Section section, const YamlNode::Key& ke
         return option->key == key.text;
       });
   if (process_limit) {
-    report_.Error(key.mark, Quote(key.text) + " in a listener's limits",
-                  "a limit that a listener may override", "this one is for the whole process");
+    report_.Error(
+        key.mark,
+        Quote(key.text) + " is a limit of the whole process; set it in the general section limits");
   } else {
-    report_.Error(key.mark, Quote(key.text), "an option of " + std::string(SectionName(section)),
-                  NearestHint(key.text, known));
+    report_.Error(key.mark, Quote(key.text) + " is not an option of " +
+                                std::string(SectionName(section)) + "; " +
+                                NearestHint(key.text, known));
   }
   return nullptr;
 }
@@ -88,7 +90,7 @@ void SectionReader::ReadSection(Section section, const YamlNode& node, const Opt
     return;
   }
   const bool in_listener = section == Section::kLimits && target.listener != nullptr;
-  // Listeners last: they name backends and begin with the general limits.
+  // Listeners come last: they refer to backends and begin with the general limits.
   std::vector<std::pair<const Option*, const YamlNode*>> later;
   std::vector<std::string_view> given;
   for (size_t i = 0; i < node.children.size() && !report_.full(); ++i) {
@@ -105,9 +107,9 @@ void SectionReader::ReadSection(Section section, const YamlNode& node, const Opt
   marks.damaged = marks.values.size() + marks.children.size() < node.children.size();
   for (const Option* option : OptionsOf(section)) {
     if (option->required && std::ranges::find(given, option->key) == given.end()) {
-      report_.Error(node.mark,
-                    std::string(SectionName(section)) + " without " + std::string(option->key),
-                    std::string(option->key) + ": " + ExpectedText(*option));
+      const std::string missing(option->key);
+      report_.Error(node.mark, std::string(SectionName(section)) + " has no " + missing + "; add " +
+                                   missing + ": " + ExpectedText(*option));
     }
   }
 }
@@ -274,7 +276,7 @@ std::optional<OptionValue> SectionReader::ReadTextList(const Option& option, con
     } else if (!known) {
       Refuse(option, element, ExpectedText(option), NearestHint(element.text, choices));
     } else if (std::ranges::find(value.list, element.text) != value.list.end()) {
-      report_.Error(element.mark, Quote(element.text) + " again", "each element once");
+      report_.Error(element.mark, Quote(element.text) + " is in the list twice; remove one");
     } else {
       value.list.push_back(element.text);
     }

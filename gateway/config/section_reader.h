@@ -1,5 +1,5 @@
-// Reads a YAML tree into a Draft by the option table: known keys, types, ranges,
-// what must be there. Rules between options are in rules.h.
+// Reads a YAML tree into a Draft by the option table. Checks keys, types, ranges and
+// required options. Rules between options are in rules.h.
 #pragma once
 
 #include "gateway/config/draft.h"

@@ -13,7 +13,7 @@ struct Unit {
   uint64_t factor;
 };
 
-// Largest first, as the format functions want them.
+// Largest first: the format functions take the first unit that fits.
 constexpr Unit kDurationUnits[] = {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}};
 constexpr Unit kSizeUnits[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
 
@@ -80,7 +80,7 @@ std::optional<uint64_t> ParseSize(std::string_view text) { return ParseWithUnit(
 std::string FormatSize(uint64_t octets) { return FormatWithUnit(octets, kSizeUnits, "0"); }
 
 std::string_view Nearest(std::string_view word, std::span<const std::string_view> known) {
-  // Beyond this length no option or name is meant.
+  // No option or name is longer than this.
   word = word.substr(0, 80);
   std::string_view nearest;
   size_t best = std::numeric_limits<size_t>::max();

@@ -21,8 +21,8 @@ YamlMark MarkOf(const YAML::Mark& mark) {
   return mark.is_null() ? YamlMark{} : YamlMark{mark.line + 1, mark.column + 1};
 }
 
-// yaml-cpp guesses encodings and takes octet 4 for the end of the file; so only
-// clean UTF-8 reaches it.
+// yaml-cpp guesses encodings and takes octet 4 for the end of the file, so the gateway
+// gives it only clean UTF-8.
 bool CheckCharacters(std::string_view text, Report& report) {
   YamlMark mark;
   while (!text.empty()) {
@@ -32,7 +32,9 @@ bool CheckCharacters(std::string_view text, Report& report) {
     if (!character || (IsControl(text[0]) && !space)) {
       char shown[32];
       std::snprintf(shown, sizeof(shown), "the octet 0x%02x", octet);
-      report.Error(mark, shown, "UTF-8 text without control characters");
+      report.Error(mark,
+                   std::string(shown) +
+                       " is not allowed; the file must be UTF-8 text without control characters");
       return false;
     }
     mark.column += static_cast<int>(character->length);
@@ -48,7 +50,7 @@ class YamlBuilder : public YAML::EventHandler {
  public:
   YamlBuilder(YamlTree& tree, Report& report) : tree_(tree), report_(report) {}
 
-  // A limit was reached: the tree is not whole.
+  // The file has exceeded a limit, and the tree is incomplete.
   bool stopped() const { return stopped_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -68,7 +70,7 @@ class YamlBuilder : public YAML::EventHandler {
     if (stopped_) return;
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) {
-      Stop(mark, "an alias inside what it stands for", "an alias of something complete");
+      Stop(mark, "the alias refers to the list or map that contains it");
       return;
     }
     Attach(*found->second, MarkOf(mark));
@@ -92,25 +94,25 @@ class YamlBuilder : public YAML::EventHandler {
     YAML::anchor_t anchor = YAML::NullAnchor;
     bool have_key = false;    // the next event is a value
     YamlMark key_mark;        // of that key
-    bool drop_value = false;  // of a key that was refused
+    bool drop_value = false;  // its key was rejected
     std::map<std::string, YamlMark> seen;
   };
 
   // yaml-cpp gives "?" to plain text and "!" to quoted text.
   void CheckTag(const YAML::Mark& mark, const std::string& tag) {
     if (stopped_ || tag.empty() || tag == "?" || tag == "!") return;
-    report_.Error(MarkOf(mark), "the tag " + Quote(tag), "no tags");
+    report_.Error(MarkOf(mark), "the tag " + Quote(tag) + " is not allowed; remove it");
   }
 
-  void Stop(const YAML::Mark& mark, std::string_view read, std::string_view expected) {
-    report_.Error(MarkOf(mark), read, expected);
+  void Stop(const YAML::Mark& mark, std::string text) {
+    report_.Error(MarkOf(mark), std::move(text));
     stopped_ = true;
   }
 
   YamlNode* Make(YamlNode::Kind kind, const YAML::Mark& mark) {
     if (stopped_) return nullptr;
     if (tree_.nodes_.size() >= kMaxYamlNodes) {
-      Stop(mark, "more than " + std::to_string(kMaxYamlNodes) + " values", "fewer");
+      Stop(mark, "the file has more than " + std::to_string(kMaxYamlNodes) + " values");
       return nullptr;
     }
     YamlNode& node = tree_.nodes_.emplace_back();
@@ -124,7 +126,7 @@ class YamlBuilder : public YAML::EventHandler {
     YamlNode* node = Make(kind, mark);
     if (node == nullptr) return;
     node->text = text;
-    // The library places what is left out at whatever comes after it.
+    // The library gives a missing value the place of whatever follows it.
     const bool value = !open_.empty() && open_.back().have_key;
     if (kind == YamlNode::Kind::kNull && value) node->mark = open_.back().key_mark;
     if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
@@ -135,7 +137,7 @@ class YamlBuilder : public YAML::EventHandler {
              YAML::anchor_t anchor) {
     CheckTag(mark, tag);
     if (!stopped_ && open_.size() >= kMaxYamlDepth) {
-      Stop(mark, "more than " + std::to_string(kMaxYamlDepth) + " levels of nesting", "fewer");
+      Stop(mark, "the file has more than " + std::to_string(kMaxYamlDepth) + " levels of nesting");
     }
     YamlNode* node = Make(kind, mark);
     if (node == nullptr) return;
@@ -177,8 +179,8 @@ class YamlBuilder : public YAML::EventHandler {
     }
     const auto [earlier, first] = top.seen.emplace(node.text, mark);
     if (!first) {
-      report_.Error(mark, Quote(node.text) + " again", "each key once",
-                    "the first is in line " + std::to_string(earlier->second.line));
+      report_.Error(mark, Quote(node.text) + " is already given on line " +
+                              std::to_string(earlier->second.line) + "; remove one");
       return false;
     }
     top.node->keys.push_back({node.text, mark});
@@ -197,31 +199,31 @@ YamlTree::YamlTree() { root_ = &nodes_.emplace_back(); }
 YamlTree YamlTree::Parse(std::string_view text, Report& report) {
   YamlTree tree;
   if (text.size() > kMaxYamlSize) {
-    report.Error({}, "a file of " + std::to_string(text.size()) + " octets",
-                 "at most " + std::to_string(kMaxYamlSize));
+    report.Error({}, "the file has " + std::to_string(text.size()) + " octets; at most " +
+                         std::to_string(kMaxYamlSize) + " are allowed");
     return tree;
   }
   if (!CheckCharacters(text, report)) return tree;
   YamlBuilder builder(tree, report);
-  // The library tells of bad syntax by exceptions; they end here.
+  // The library reports bad syntax by exceptions, which must not leave this function.
   try {
-    // The library loses its place at an end without a line end.
+    // The library loses its place in a file that does not end in a line end.
     std::istringstream stream(std::string(text) + "\n");
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
-    if (parser) report.Error({}, "several documents", "one");
+    if (parser) report.Error({}, "the file has several YAML documents; only one is allowed");
     if (!builder.stopped()) return tree;
   } catch (const YAML::Exception& error) {
-    report.Error(MarkOf(error.mark), "YAML that cannot be understood", "correct syntax", error.msg);
+    report.Error(MarkOf(error.mark), "invalid YAML: " + error.msg);
   } catch (const std::exception& error) {
-    report.Error({}, "YAML that cannot be understood", "correct syntax", error.what());
+    report.Error({}, std::string("invalid YAML: ") + error.what());
   }
   return YamlTree();
 }
 
 std::string Quote(std::string_view text) {
-  // Somebody may have put a key where a file's name belongs, or named the key's file for
-  // this one: of that no octet is shown.
+  // An administrator may have put a key where a file's name belongs, or named the key's
+  // file instead of the configuration. The error then shows no octet of the key.
   constexpr std::string_view kSecret = "-----BEGIN";
   constexpr size_t kShown = 60;
   const size_t secret = text.find(kSecret);

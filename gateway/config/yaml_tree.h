@@ -1,10 +1,10 @@
 // A YAML document as a tree in which every key and value knows its place.
-// Built from yaml-cpp's events, because its own nodes lose the marks of keys,
-// keep the last of two equal keys without a word and throw on access.
+// The builder reads yaml-cpp's events, because yaml-cpp's own nodes lose the places
+// of keys, silently keep the last of two equal keys, and throw on access.
 //
-// Not for: what the keys mean (loader.h), or anything but UTF-8 text of
-// kMaxYamlSize octets at most. Tags and several documents are refused; anchors
-// and aliases are shared, never copied, so they cannot make a small file large.
+// Not for: what the keys mean (loader.h), or anything but UTF-8 text of at most
+// kMaxYamlSize octets. The parser rejects tags and several documents. Aliases share
+// the node of their anchor and never copy it, so they cannot make a small file large.
 #pragma once
 
 #include <cstddef>
@@ -39,9 +39,9 @@ class YamlTree {
   YamlTree(YamlTree&&) = default;
   YamlTree& operator=(YamlTree&&) = default;
 
-  // `report` has what is wrong. The root is kNull where the text is empty, is no
-  // YAML or breaks a limit; after smaller errors (a key given twice) the rest of
-  // the tree is there to be checked too.
+  // Reports errors to `report`. The root is kNull if the text is empty, is not YAML or
+  // exceeds a limit. After smaller errors (a key given twice) the rest of the tree is
+  // there, so that the loader can check it too.
   static YamlTree Parse(std::string_view text, Report& report);
 
   const YamlNode& root() const { return *root_; }
@@ -53,8 +53,8 @@ class YamlTree {
   const YamlNode* root_;
 };
 
-// "a list", "a map", "nothing" or the text in quotes, cut to a line's length
-// and with control characters escaped; of a PEM file's content only that it is one.
+// "a list", "a map", "nothing" or the text in quotes. Quote() cuts the text to a line's
+// length and escapes control characters. Of PEM it shows only that it is PEM.
 std::string Describe(const YamlNode& node);
 std::string Quote(std::string_view text);
 

@@ -224,7 +224,7 @@ class Header(unittest.TestCase):
         config = env.configure({"in": listener}, {"one": harness.DOWN})[0]
         code, output = harness.run([harness.BINARY, "-t", "-c", config])
         self.assertNotEqual(code, 0)
-        self.assertIn("the section xmpp, expected no such section for protocol imap", output)
+        self.assertIn("a listener with protocol imap cannot have a section xmpp", output)
 
 
 class DirectTls(unittest.TestCase):
