@@ -9,7 +9,7 @@
 namespace starling {
 namespace {
 
-// In double quotes text needs no other care (YAML 1.2 section 7.3.1).
+// Text in double quotes needs no other escapes (YAML 1.2 section 7.3.1).
 std::string Quoted(std::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {
@@ -62,7 +62,7 @@ void AppendList(Lines& lines, Section section, std::vector<Element>& elements,
   }
 }
 
-// Whether a section that may be left out says anything.
+// Whether an optional section has anything to print.
 bool IsSet(Section section, const OptionTarget& target) {
   if (target.listener != nullptr && target.listener->protocol != nullptr &&
       !IsSectionOf(section, target.listener->protocol->name)) {
@@ -84,7 +84,7 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
   Lines lines;
   switch (option.child) {
     case Section::kCertificate:
-      // A listener's only where they are not the general ones.
+      // Prints a listener's certificates only if they differ from the general ones.
       if (target.listener != nullptr &&
           target.tls->certificates == target.config->tls.certificates) {
         return lines;
@@ -115,7 +115,7 @@ Lines PrintSection(Section section, const OptionTarget& target) {
       lines.push_back(key);
       lines.insert(lines.end(), child.begin(), child.end());
     } else if (option->in_listener && !in_listener) {
-      continue;  // every listener shows its own
+      continue;  // each listener prints its own
     } else if (const std::optional<OptionValue> value = option->get(target)) {
       lines.push_back(key + " " + ValueText(*option, *value));
     }
@@ -126,7 +126,7 @@ Lines PrintSection(Section section, const OptionTarget& target) {
 }  // namespace
 
 std::string EffectiveYaml(const Config& config) {
-  Config copy = config;  // the table's targets are those of the loader, not const
+  Config copy = config;  // the table's functions take targets that are not const
   std::string text;
   for (const std::string& line : PrintSection(Section::kTop, {.config = &copy, .tls = &copy.tls})) {
     text += line + "\n";

@@ -128,13 +128,13 @@ TEST(LoaderErrors, NumbersDurationsAndSizes) {
       {"far too large",
        {.rest = "limits: {sessions: 99999999999999999999}"},
        "4:20: found \"99999999999999999999\" for sessions, expected a number (1 to 1000000 "
-       "sessions a worker)"},
+       "sessions per worker)"},
       {"negative",
        {.rest = "limits: {sessions: -1}"},
-       "4:20: found \"-1\" for sessions, expected a number (1 to 1000000 sessions a worker)"},
+       "4:20: found \"-1\" for sessions, expected a number (1 to 1000000 sessions per worker)"},
       {"no power of two",
        {.rest = "limits: {small_buffers: 100}"},
-       "4:25: found \"100\" for small_buffers, expected 8 to 32768 buffers a worker, a power of "
+       "4:25: found \"100\" for small_buffers, expected 8 to 32768 buffers per worker, a power of "
        "two"},
       {"no unit",
        {.rest = "limits: {handshake: 15}"},
@@ -178,15 +178,15 @@ TEST(LoaderErrors, Texts) {
       {"features of the ring",
        {.rest = "ring_features: [min_wait, none, mn_wait]"},
        "4:33: found \"mn_wait\" for ring_features, expected a list of auto, none, defer_taskrun, "
-       "socket_options, fixed_fd_install, min_wait, or one alone; did you mean \"min_wait\"?"},
+       "socket_options, fixed_fd_install, min_wait, or a single one; did you mean \"min_wait\"?"},
       {"features of the ring that exclude each other",
        {.rest = "ring_features: [min_wait, none]"},
-       "4:27: found \"none\" for ring_features, expected either auto, or none, or names of "
+       "4:27: found \"none\" for ring_features, expected auto alone, none alone, or names of "
        "features"},
       {"TLVs",
        {.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_tlvs: [ssl, sni]}]"},
        "3:60: found \"sni\" for proxy_tlvs, expected a list of alpn, authority, crc32c, unique_id, "
-       "ssl, or one alone; did you mean \"ssl\"?"},
+       "ssl, or a single one; did you mean \"ssl\"?"},
       {"the same twice",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"unix:/c\", \"unix:/b\"]}]"},
        "3:54: \"unix:/b\" is in the list twice; remove one"},
@@ -258,7 +258,7 @@ TEST(LoaderErrors, WhatIsMissing) {
        {.listeners = "listeners: [{}]"},
        "2:13: a listener has no backend; add backend: the name of a backend\n"
        "2:13: a listener has "
-       "no bind; add bind: a list of IP addresses and ports, or one alone\n"
+       "no bind; add bind: a list of IP addresses and ports, or a single one\n"
        "2:13: a listener has no "
        "name; add name: a name\n"
        "2:13: a listener has no protocol; add protocol: one of " +
@@ -269,7 +269,7 @@ TEST(LoaderErrors, WhatIsMissing) {
        {.listeners =
             Listener("protocol: tcp, bind: \"[::1]:9\", tls: implicit, proxy_protocol: {}")},
        "2:87: a listener's proxy_protocol has no from; add from: a list of IP addresses and "
-       "ranges, or one alone"},
+       "ranges, or a single one"},
   });
 }
 
@@ -355,8 +355,8 @@ TEST(LoaderErrors, RulesBetweenOptions) {
       {"an address that PASV cannot name",
        {.listeners =
             Listener("protocol: ftp, bind: \"[::1]:9\", tls: starttls, ftp: {address: \"::1\"}")},
-       "2:86: found \"::1\" for address, expected an IPv4 address, such as 203.0.113.7; with IPv6 "
-       "there is EPSV, whose reply names none"},
+       "2:86: found \"::1\" for address, expected an IPv4 address, such as 203.0.113.7; IPv6 "
+       "clients use EPSV, whose reply has no address"},
       {"IRC's options",
        {.listeners = Listener("protocol: irc, bind: \"[::1]:9\", tls: starttls, policy: "
                               "opportunistic, irc: {sts_port: 65536, webirc_password_file: \"\"}")},
@@ -426,7 +426,7 @@ TEST(LoaderErrors, TlsOptions) {
        "2:96: found \"AES128-SHA\" for ciphers, expected a list of TLS_AES_128_GCM_SHA256, "
        "TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, ECDHE-ECDSA-AES128-GCM-SHA256, "
        "ECDHE-RSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES256-GCM-SHA384, ECDHE-RSA-AES256-GCM-SHA384, "
-       "ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-RSA-CHACHA20-POLY1305, or one alone; did you mean "
+       "ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-RSA-CHACHA20-POLY1305, or a single one; did you mean "
        "\"TLS_AES_128_GCM_SHA256\"?"},
       {"an old version",
        {.listeners = Listener(in + "{min_version: TLSv1.1}")},

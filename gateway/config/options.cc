@@ -9,7 +9,7 @@
 namespace starling {
 namespace {
 
-// What fields hold when nothing is set.
+// Fields without a setting.
 struct Defaults {
   Config config;
   ListenerConfig listener;
@@ -158,7 +158,7 @@ std::string ExpectedText(const Option& option) {
       return "one of " + Joined(choices);
     case OptionType::kTextList:
       return "a list of " + (choices.empty() ? std::string(option.unit) : Joined(choices)) +
-             ", or one alone";
+             ", or a single one";
     case OptionType::kSection:
       return "a map of options";
     case OptionType::kSectionList:
@@ -168,7 +168,7 @@ std::string ExpectedText(const Option& option) {
 }
 
 std::vector<std::string> NeedRestart(const Config& started_with, const Config& after) {
-  // The table's targets are those of the loader, not const.
+  // The table's functions take targets that are not const, as the loader needs them.
   Config old = started_with;
   Config fresh = after;
   std::vector<std::string> changed;
@@ -181,7 +181,7 @@ std::vector<std::string> NeedRestart(const Config& started_with, const Config& a
     }
     changed.push_back(std::move(name));
   }
-  // The ring has places for data channels only if a listener could use them at the start.
+  // The ring has room for data channels only if a listener could use them at the start.
   const bool listed = started_with.limits.data_listeners != after.limits.data_listeners;
   if (!listed && DataListeners(started_with) < DataListeners(after)) {
     changed.emplace_back("limits.data_listeners");

@@ -10,7 +10,7 @@ using namespace access;
 constexpr std::string_view kVerify[] = {"none", "required"};
 std::string NoTls() { return "none: plaintext"; }
 std::string NoName() { return "none"; }
-std::string SystemCas() { return "those that the system trusts"; }
+std::string SystemCas() { return "the authorities that the system trusts"; }
 constexpr std::string_view kVersions[] = {"none", "v1", "v2"};
 
 struct Tlv {
@@ -50,7 +50,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "a name",
      .required = true,
-     .doc = "What listeners, logs and metrics call it.",
+     .doc = "The name by which listeners, logs and metrics refer to the backend.",
      .sample = "postfix",
      .set = SetText<&BackendConfig::name, CheckName>,
      .get = GetText<&BackendConfig::name>},
@@ -61,8 +61,8 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = kMaxServers,
      .required = true,
-     .doc = "Unix sockets, or addresses and ports, used in turn. If one cannot be reached, the "
-            "gateway tries the next.",
+     .doc = "Unix sockets, or addresses and ports. The gateway uses them in turn. If it cannot "
+            "reach one, it tries the next.",
      .sample = "[\"unix:/var/spool/postfix/public/gw-mx\"]",
      .set = SetList<&BackendConfig::servers, ParseServer>,
      .get = GetList<&BackendConfig::servers>},
@@ -70,10 +70,10 @@ constexpr Option kRows[] = {
      .key = "proxy_protocol",
      .type = OptionType::kChoice,
      .choices = kVersions,
-     .doc = "The PROXY header that tells the server who the client is; v2 also tells which TLS "
-            "parameters were negotiated. Without it the server takes every client for a local one, "
-            "which many servers trust. The default is none because a server that expects no header "
-            "takes it for a command.",
+     .doc = "The PROXY header by which the gateway tells the server the client's address; v2 also "
+            "tells the TLS parameters. Without it, the server takes every client for a local one, "
+            "which many servers trust. The default is none, because a server that does not expect "
+            "the header mistakes it for a command.",
      .sample = "v2",
      .set = SetNumber<&BackendConfig::proxy>,
      .get = GetNumber<&BackendConfig::proxy>},
@@ -83,16 +83,16 @@ constexpr Option kRows[] = {
      .choices = kTlvNames,
      .min = 0,
      .max = std::size(kTlvs),
-     .doc = "What a v2 header carries beside the addresses; authority is the name that the client "
-            "asked for (SNI), ssl what Dovecot needs to accept log-ins, and who a verified client "
-            "certificate is of.",
+     .doc = "What a v2 header carries besides the addresses. authority is the name that the client "
+            "asked for (SNI). ssl tells that the client uses TLS, which Dovecot needs to accept "
+            "log-ins, and whose client certificate was verified.",
      .set = SetTlvs,
      .get = GetTlvs},
     {.section = Section::kBackend,
      .key = "allow_plaintext_network",
      .type = OptionType::kFlag,
-     .doc = "The gateway sends decrypted data of clients to servers that are neither Unix sockets "
-            "nor on loopback, so it crosses a network in plaintext. Allow it only where the "
+     .doc = "Allows servers that are neither Unix sockets nor on loopback. The gateway then sends "
+            "the clients' decrypted data over the network in plaintext. Allow that only if the "
             "network itself is encrypted or guarded.",
      .set = SetNumber<&BackendConfig::allow_plaintext_network>,
      .get = GetNumber<&BackendConfig::allow_plaintext_network>},
@@ -100,8 +100,8 @@ constexpr Option kRows[] = {
      .key = "tls",
      .type = OptionType::kSection,
      .child = Section::kBackendTls,
-     .doc = "TLS towards the servers, after the PROXY header, for those that are not on this "
-            "machine: their ports for implicit TLS.",
+     .doc = "TLS towards servers on other machines, at their ports for implicit TLS. The PROXY "
+            "header comes first, then TLS.",
      .off = true,
      .default_text = NoTls},
     {.section = Section::kBackendTls,
@@ -109,7 +109,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .choices = kVerify,
      .doc = "required: the server's certificate must name `name` and come from `ca`. none: anybody "
-            "can pose as the server, and passwords go to whoever answers.",
+            "can pose as the server and receive the clients' passwords.",
      .set = SetNumber<&BackendTls::verify>,
      .get = GetNumber<&BackendTls::verify>},
     {.section = Section::kBackendTls,
@@ -125,8 +125,8 @@ constexpr Option kRows[] = {
      .key = "name",
      .type = OptionType::kText,
      .unit = "a host name or address",
-     .doc = "What servers' certificates must be for, and what is asked for by SNI. Must be given "
-            "where certificates are verified.",
+     .doc = "The name that the servers' certificates must have, and that the gateway asks for by "
+            "SNI. Required unless verify is none.",
      .sample = "imap.example.org",
      .default_text = NoName,
      .set = SetText<&BackendTls::name, CheckHostname>,
@@ -141,7 +141,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a file",
      .required = true,
-     .doc = "File with the certificate and the chain behind it, PEM.",
+     .doc = "File with the certificate, followed by its chain, PEM.",
      .sample = "/etc/starling/gateway.crt",
      .set = SetText<&BackendTls::cert, CheckPath>,
      .get = GetText<&BackendTls::cert>},
@@ -150,7 +150,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a file",
      .required = true,
-     .doc = "File with its private key, PEM.",
+     .doc = "File with the private key of that certificate, PEM.",
      .sample = "/etc/starling/gateway.key",
      .set = SetText<&BackendTls::key, CheckPath>,
      .get = GetText<&BackendTls::key>},

@@ -1,4 +1,4 @@
-// Options of a listener that belong to one protocol, in a section of its name.
+// Options of a listener for one protocol, in a section with the name of the protocol.
 #include "gateway/config/access.h"
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
@@ -13,7 +13,7 @@ using namespace access;
 
 std::string DefaultServed() { return "the listener's hostname"; }
 
-std::string NoWebirc() { return "none: WEBIRC is not said"; }
+std::string NoWebirc() { return "none: the gateway sends no WEBIRC"; }
 
 std::vector<Complaint> SetServedNames(const OptionTarget& target, const OptionValue& value) {
   std::vector<Complaint> complaints;
@@ -30,7 +30,7 @@ std::vector<Complaint> SetServedNames(const OptionTarget& target, const OptionVa
 constexpr std::string_view kDataClose[] = {"strict", "lenient"};
 
 std::string DefaultDataPorts() { return "any port"; }
-std::string DefaultDataAddress() { return "the address that the client called"; }
+std::string DefaultDataAddress() { return "the address that the client connected to"; }
 
 // "40000-40999"
 std::vector<Complaint> SetDataPorts(const OptionTarget& target, const OptionValue& value) {
@@ -63,7 +63,7 @@ std::vector<Complaint> SetDataAddress(const OptionTarget& target, const OptionVa
   const Endpoint address = parsed.ok() ? parsed->endpoint() : Endpoint();
   if (address.family != Endpoint::Family::kV4 || parsed->is_wildcard()) {
     return {{.expected = "an IPv4 address, such as 203.0.113.7",
-             .hint = "with IPv6 there is EPSV, whose reply names none"}};
+             .hint = "IPv6 clients use EPSV, whose reply has no address"}};
   }
   target.listener->ftp.address = address;
   return {};
@@ -92,23 +92,23 @@ constexpr Option kRows[] = {
      .key = "smtp",
      .type = OptionType::kSection,
      .child = Section::kSmtp,
-     .doc = "For smtp only.",
+     .doc = "Options for smtp only.",
      .off = true},
     {.section = Section::kSmtp,
      .key = "cbc_ciphers",
      .type = OptionType::kFlag,
-     .doc = "For a public MX (starttls, opportunistic): in TLS 1.2, and behind all other suites, "
-            "ECDHE with AES in CBC mode is taken as well. Without it, senders that know nothing "
-            "better deliver in plaintext, or not at all (RFC 7435 section 3). Forward secrecy "
-            "stays. Authenticated encryption is lost; padding oracles in faulty servers exploited "
-            "its absence.",
+     .doc = "For a public MX (starttls, opportunistic): also accepts ECDHE with AES in CBC mode, "
+            "in TLS 1.2 and only if the client supports nothing better. Without this option, old "
+            "senders deliver in plaintext or not at all (RFC 7435 section 3). These suites keep "
+            "forward secrecy but lack authenticated encryption, which padding oracle attacks on "
+            "faulty servers have exploited.",
      .set = SetNumber<&TlsOptions::cbc_ciphers>,
      .get = GetNumber<&TlsOptions::cbc_ciphers>},
     {.section = Section::kListener,
      .key = "xmpp",
      .type = OptionType::kSection,
      .child = Section::kXmpp,
-     .doc = "For xmpp-client and xmpp-server only.",
+     .doc = "Options for xmpp-client and xmpp-server only.",
      .off = true},
     {.section = Section::kXmpp,
      .key = "domains",
@@ -116,8 +116,9 @@ constexpr Option kRows[] = {
      .unit = "domains",
      .min = 1,
      .max = kMaxServedNames,
-     .doc = "What the servers behind serve. Before TLS a stream is answered in the name of the one "
-            "that it is for, and in that of the first where it is for none of them.",
+     .doc = "The domains that the backend serves. Before TLS the gateway answers in the name of "
+            "the domain that the client asks for. If the client asks for another domain, the "
+            "gateway answers in the name of the first in the list.",
      .sample = "[example.org, example.net]",
      .default_text = DefaultServed,
      .set = SetServedNames,
@@ -126,7 +127,7 @@ constexpr Option kRows[] = {
      .key = "http",
      .type = OptionType::kSection,
      .child = Section::kHttp,
-     .doc = "For http only.",
+     .doc = "Options for http only.",
      .off = true},
     {.section = Section::kHttp,
      .key = "hosts",
@@ -134,8 +135,9 @@ constexpr Option kRows[] = {
      .unit = "host names",
      .min = 1,
      .max = kMaxServedNames,
-     .doc = "The request that asked for TLS is made anew inside it, for the host of this list that "
-            "it named, or for the first.",
+     .doc = "The host names that the backend serves. After the upgrade the gateway sends the "
+            "client's first request to the backend, with the host name that the client asked for. "
+            "If that name is not in the list, the gateway uses the first one.",
      .sample = "[print.example.org]",
      .default_text = DefaultServed,
      .set = SetServedNames,
@@ -144,14 +146,14 @@ constexpr Option kRows[] = {
      .key = "ftp",
      .type = OptionType::kSection,
      .child = Section::kFtp,
-     .doc = "For ftp only: its data channels.",
+     .doc = "Options for ftp only: its data channels.",
      .off = true},
     {.section = Section::kFtp,
      .key = "data_ports",
      .type = OptionType::kText,
      .unit = "a range of ports",
-     .doc = "Where clients are told to connect for data by PASV and EPSV, for a firewall to let "
-            "through. Each port serves one data channel at a time.",
+     .doc = "The ports for data connections, which the gateway names in its replies to PASV and "
+            "EPSV. Open them in the firewall. Each port serves one data channel at a time.",
      .sample = "40000-40999",
      .default_text = DefaultDataPorts,
      .set = SetDataPorts,
@@ -160,8 +162,8 @@ constexpr Option kRows[] = {
      .key = "address",
      .type = OptionType::kText,
      .unit = "an IPv4 address",
-     .doc = "What the reply to PASV names, where the gateway stands behind a translation of "
-            "addresses.",
+     .doc = "The address that the gateway names in its reply to PASV. Set it if clients reach the "
+            "gateway through address translation (NAT).",
      .sample = "203.0.113.7",
      .default_text = DefaultDataAddress,
      .set = SetDataAddress,
@@ -169,37 +171,37 @@ constexpr Option kRows[] = {
     {.section = Section::kFtp,
      .key = "require_resumption",
      .type = OptionType::kFlag,
-     .doc = "TLS of a data channel must resume a session that the gateway knows, as that of the "
-            "control connection: a thief of the port has none. Some clients cannot, Python's "
-            "among them.",
+     .doc = "Requires each data channel to resume a TLS session that the gateway has issued, such "
+            "as that of the control connection. So nobody else can take over the data port. Some "
+            "clients cannot resume, among them Python's.",
      .set = SetNumber<&FtpOptions::require_resumption>,
      .get = GetNumber<&FtpOptions::require_resumption>},
     {.section = Section::kFtp,
      .key = "data_close",
      .type = OptionType::kChoice,
      .choices = kDataClose,
-     .doc =
-         "How a client ends an upload. strict: by close_notify, as TLS wants it; without one the "
-         "file was cut off, the server's connection is reset and the client is told 426. "
-         "lenient: the end of TCP is enough (a reset is not), which .NET's clients need; but then "
-         "an attacker who can cut a connection can cut a file, and it is stored as if it were "
-         "whole. Such ends are logged and counted as client_bare_end.",
+     .doc = "How a client must end an upload. strict: by close_notify, as TLS demands. If it is "
+            "missing, the gateway takes the file as cut off, resets the connection to the server "
+            "and answers 426. lenient: the end of the TCP connection is enough (a reset is not), "
+            "which .NET's clients need. But then an attacker who can cut a connection can truncate "
+            "a file, and the server stores it as if it were complete. The gateway logs such an end "
+            "and counts it as client_bare_end.",
      .set = SetNumber<&FtpOptions::lenient_close>,
      .get = GetNumber<&FtpOptions::lenient_close>},
     {.section = Section::kListener,
      .key = "irc",
      .type = OptionType::kSection,
      .child = Section::kIrc,
-     .doc = "For irc only.",
+     .doc = "Options for irc only.",
      .off = true},
     {.section = Section::kIrc,
      .key = "sts_port",
      .type = OptionType::kNumber,
      .min = 0,
      .max = 65535,
-     .doc = "For starttls: told to clients before TLS (IRCv3 sts), who then come back to this port "
-            "and its implicit TLS. How long they are to remember that is for the server behind to "
-            "say, inside TLS. 0: not told.",
+     .doc = "For starttls: before TLS the gateway tells clients to come back to this port with "
+            "implicit TLS (IRCv3 sts). The server behind decides how long clients remember that; "
+            "it tells them inside TLS. 0: the gateway does not tell them.",
      .sample = "6697",
      .set = SetIrcStsPort,
      .get = GetIrcStsPort},
@@ -207,8 +209,9 @@ constexpr Option kRows[] = {
      .key = "webirc_password_file",
      .type = OptionType::kText,
      .unit = "the name of a file",
-     .doc = "For servers that know no PROXY header: the gateway then says WEBIRC first, with the "
-            "password in this file and the client's address. Read at start and at each reload.",
+     .doc = "For servers that do not know the PROXY header: the gateway begins each connection "
+            "with WEBIRC, the password in this file and the client's address. It reads the file at "
+            "the start and at each reload.",
      .sample = "/etc/starling/webirc",
      .default_text = NoWebirc,
      .set = SetText<&ListenerConfig::webirc_password_file, CheckPath>,

@@ -12,7 +12,7 @@ using namespace access;
 constexpr std::string_view kAuto[] = {"auto"};
 constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
 constexpr std::string_view kLogSessions[] = {"all", "ended", "none"};
-// The names of RingFeatures (io/ring.h), and the two words for all and none.
+// The names of RingFeatures (io/ring.h), and the words for all features and for none.
 constexpr std::string_view kRingFeatures[] = {
     "auto", "none", "defer_taskrun", "socket_options", "fixed_fd_install", "min_wait"};
 
@@ -24,7 +24,7 @@ std::string NoUser() { return "none: keep the current user"; }
 std::string NoGroup() { return "none: the user's own group"; }
 std::string NoMetrics() { return "none: no metrics listener"; }
 
-// `auto` leaves what the loader has put there.
+// For `auto` the field keeps the number that the loader has set.
 std::vector<Complaint> SetWorkers(const OptionTarget& target, const OptionValue& value) {
   if (value.text.empty()) target.config->workers = static_cast<uint32_t>(value.number);
   return {};
@@ -35,7 +35,7 @@ std::vector<Complaint> SetRingFeatures(const OptionTarget& target, const OptionV
   for (size_t i = 0; i < value.list.size(); ++i) {
     const bool word = value.list[i] == "auto" || value.list[i] == "none";
     if (word && value.list.size() > 1) {
-      return {{.expected = "either auto, or none, or names of features", .element = i}};
+      return {{.expected = "auto alone, none alone, or names of features", .element = i}};
     }
     joined += (joined.empty() ? "" : ",") + value.list[i];
   }
@@ -73,8 +73,8 @@ constexpr Option kRows[] = {
      .key = "hostname",
      .type = OptionType::kText,
      .unit = "a host name",
-     .doc = "The name of this host in greetings and refusals. Some mail clients compare it with "
-            "the certificate. A listener may have its own.",
+     .doc = "The host name that the gateway says in greetings and refusals. Some mail clients "
+            "compare it with the certificate. A listener may have its own.",
      .sample = "mail.example.org",
      .default_text = DefaultHostname,
      .set = SetText<&Config::hostname, CheckHostname>,
@@ -97,7 +97,7 @@ constexpr Option kRows[] = {
      .key = "pin_workers",
      .type = OptionType::kFlag,
      .applies = Applies::kRestart,
-     .doc = "Keep each worker on one CPU, so that its caches stay warm. Switch it off where other "
+     .doc = "Keeps each worker on one CPU, so that its caches stay warm. Switch it off if other "
             "programs keep the same CPUs busy.",
      .set = SetNumber<&Config::pin_workers>,
      .get = GetNumber<&Config::pin_workers>},
@@ -106,8 +106,9 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a user",
      .applies = Applies::kRestart,
-     .doc = "The user to change to after the start. It must be able to read the keys, so that a "
-            "reload can read them too. The gateway keeps the right to open ports below 1024.",
+     .doc = "The gateway changes to this user after the start. The user must be able to read the "
+            "keys, so that a reload can read them too. The gateway keeps the right to open ports "
+            "below 1024.",
      .sample = "starling",
      .off = true,
      .default_text = NoUser,
@@ -118,8 +119,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a group",
      .applies = Applies::kRestart,
-     .doc = "The group to change to; by default the user's own. Postfix's sockets below public/ "
-            "need the group postdrop.",
+     .doc = "The gateway changes to this group. To reach Postfix's sockets below public/ it needs "
+            "the group postdrop.",
      .sample = "starling",
      .off = true,
      .default_text = NoGroup,
@@ -132,9 +133,9 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 4,
      .applies = Applies::kRestart,
-     .doc = "Which features of io_uring newer than Linux 6.1 the gateway may use. auto: all that "
-            "the kernel has. none: none of them. A list: only those named. Use it to tell a fault "
-            "of the kernel from one of the gateway.",
+     .doc = "The features of io_uring newer than Linux 6.1 that the gateway may use. auto: all "
+            "that the kernel has. none: no newer feature. A list: only the features in it. Use "
+            "this option to tell a fault of the kernel from a fault of the gateway.",
      .default_text = DefaultRingFeatures,
      .set = SetRingFeatures,
      .get = GetRingFeatures},
@@ -142,7 +143,7 @@ constexpr Option kRows[] = {
      .key = "tls",
      .type = OptionType::kSection,
      .child = Section::kTls,
-     .doc = "TLS towards clients, for all listeners; each may have tls_options of its own."},
+     .doc = "TLS towards clients, for all listeners. A listener may override it in tls_options."},
     {.section = Section::kTop,
      .key = "listeners",
      .type = OptionType::kSectionList,
@@ -150,7 +151,7 @@ constexpr Option kRows[] = {
      .max = kMaxListeners,
      .required = true,
      .child = Section::kListener,
-     .doc = "Where clients connect."},
+     .doc = "The addresses where clients connect."},
     {.section = Section::kTop,
      .key = "backends",
      .type = OptionType::kSectionList,
@@ -158,32 +159,32 @@ constexpr Option kRows[] = {
      .max = kMaxBackends,
      .required = true,
      .child = Section::kBackend,
-     .doc = "The servers that get the plaintext."},
+     .doc = "The servers to which the gateway passes the plaintext."},
     {.section = Section::kTop,
      .key = "metrics",
      .type = OptionType::kSection,
      .child = Section::kMetrics,
-     .doc = "/metrics for Prometheus, /healthz and /readyz."},
+     .doc = "Serves /metrics for Prometheus, /healthz and /readyz."},
     {.section = Section::kTop,
      .key = "log",
      .type = OptionType::kSection,
      .child = Section::kLog,
-     .doc = "The log, on standard output: by default one line when a session is established and "
-            "one when it ends."},
+     .doc = "The log, which the gateway writes to standard output."},
     {.section = Section::kTop,
      .key = "limits",
      .type = OptionType::kSection,
      .child = Section::kLimits,
-     .doc = "Everything has a limit. Deadlines run from their start and activity does not extend "
-            "them, except for idle. A listener may override the limits that say so."},
+     .doc =
+         "Everything has a limit. A deadline runs from its start, and activity does not extend it; "
+         "only idle starts again with each octet. A listener may override the limits that say so."},
 
     {.section = Section::kMetrics,
      .key = "bind",
      .type = OptionType::kText,
      .unit = "an IP address and port",
      .applies = Applies::kRestart,
-     .doc = "Address and port. What the metrics show is not secret, but clients do not need it: "
-            "use loopback or a management network.",
+     .doc = "The address of the metrics. They hold no secrets, but clients do not need them: use "
+            "loopback or a management network.",
      .sample = "127.0.0.1:9464",
      .default_text = NoMetrics,
      .set = SetMetricsBind,
@@ -193,7 +194,7 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .choices = kLogFormats,
      .applies = Applies::kRestart,
-     .doc = "logfmt is for people and grep, json for machines; the fields are the same.",
+     .doc = "logfmt suits people and grep, json suits machines. Both have the same fields.",
      .set = SetNumber<&Config::log_format>,
      .get = GetNumber<&Config::log_format>},
     {.section = Section::kLog,
@@ -201,8 +202,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .choices = kLogSessions,
      .doc = "all: one line when a session is established and one when it ends. ended: only the "
-            "latter, which has all of the former and more. none: no lines of sessions; metrics "
-            "count them all the same.",
+            "line at the end, which has every field of the other line and more. none: no lines for "
+            "sessions. The metrics count sessions in any case.",
      .set = SetNumber<&Config::log_sessions>,
      .get = GetNumber<&Config::log_sessions>},
 };

@@ -17,12 +17,13 @@ constexpr Option kRows[] = {
     {.section = Section::kLimits,
      .key = "sessions",
      .type = OptionType::kNumber,
-     .unit = "sessions a worker",
+     .unit = "sessions per worker",
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "One session takes a slot, two descriptors of the ring's own table and about 4 KiB "
-            "when idle. RLIMIT_NOFILE must allow a table of twice as many.",
+     .doc = "The sessions that a worker may have. An idle session takes a slot, two descriptors of "
+            "the ring's own table and about 4 KiB. RLIMIT_NOFILE must allow twice as many "
+            "descriptors as there are slots.",
      .set = SetNumber<&GlobalLimits::sessions>,
      .get = GetNumber<&GlobalLimits::sessions>},
     {.section = Section::kLimits,
@@ -32,41 +33,42 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 100,
      .applies = Applies::kRestart,
-     .doc = "While a worker has this many sessions, no client gets more time before the relay than "
-            "pre_relay. The worker ends the sessions that have had more and tells their clients "
-            "why. So slow clients, and those that pretend to be slow, cannot fill the table.",
+     .doc = "From this many sessions on, a worker gives clients no more time before the relay than "
+            "pre_relay. It ends the sessions that have taken longer, and tells their clients why. "
+            "So slow clients, and attackers that pretend to be slow, cannot fill the table.",
      .set = SetNumber<&GlobalLimits::crowded_percent>,
      .get = GetNumber<&GlobalLimits::crowded_percent>},
     {.section = Section::kLimits,
      .key = "refusals",
      .type = OptionType::kNumber,
-     .unit = "sessions a worker",
+     .unit = "sessions per worker",
      .min = 0,
      .max = 65'536,
      .applies = Applies::kRestart,
-     .doc = "Sessions beyond the limit that the gateway accepts only to tell the client, in the "
-            "words of its protocol, to come again.",
+     .doc = "How many clients a worker accepts beyond its sessions, only to tell them in their "
+            "protocol to come back later.",
      .set = SetNumber<&GlobalLimits::refusals>,
      .get = GetNumber<&GlobalLimits::refusals>},
     {.section = Section::kLimits,
      .key = "handshakes_in_flight",
      .type = OptionType::kNumber,
-     .unit = "handshakes a worker",
+     .unit = "handshakes per worker",
      .min = 1,
      .max = 100'000,
      .applies = Applies::kRestart,
-     .doc = "TLS objects in handshake, of about 20 KiB each. A client that stalls in its handshake "
-            "holds one until the deadline, so the default is as many as sessions.",
+     .doc = "The TLS handshakes that a worker may have in progress, at about 20 KiB each. A client "
+            "that stalls in its handshake holds one until the deadline, so by default there are as "
+            "many as sessions.",
      .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
      .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,
      .key = "handshake_queue",
      .type = OptionType::kNumber,
-     .unit = "sessions a worker",
+     .unit = "sessions per worker",
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "Sessions that wait, without a TLS object, for one of those. The gateway closes "
+     .doc = "The sessions that may wait for a place among the handshakes. The gateway closes "
             "sessions beyond that.",
      .set = SetNumber<&GlobalLimits::handshake_queue>,
      .get = GetNumber<&GlobalLimits::handshake_queue>},
@@ -77,14 +79,14 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 64,
      .applies = Applies::kRestart,
-     .doc = "Private-key operations before a worker serves its relays again: four of ECDSA take "
-            "0.1 ms, four of RSA-2048 2 ms.",
+     .doc = "How many private-key operations a worker does before it serves its relays again. Four "
+            "take 0.1 ms with ECDSA and 2 ms with RSA-2048.",
      .set = SetNumber<&GlobalLimits::key_operations_per_turn>,
      .get = GetNumber<&GlobalLimits::key_operations_per_turn>},
     {.section = Section::kLimits,
      .key = "output_buffers",
      .type = OptionType::kNumber,
-     .unit = "blocks a worker",
+     .unit = "blocks per worker",
      .min = 16,
      .max = 1'000'000,
      .applies = Applies::kRestart,
@@ -95,71 +97,71 @@ constexpr Option kRows[] = {
     {.section = Section::kLimits,
      .key = "bulk_buffers",
      .type = OptionType::kNumber,
-     .unit = "blocks a worker",
+     .unit = "blocks per worker",
      .min = 0,
      .max = 100'000,
      .applies = Applies::kRestart,
-     .doc = "Blocks of 36,864 octets for relays that move much. Without a free one, a relay uses a "
-            "small block. The gateway allocates them when it needs them.",
+     .doc = "Blocks of 36,864 octets for relays that move much data. If none is free, a relay uses "
+            "a small block. The gateway allocates them when it needs them.",
      .set = SetNumber<&GlobalLimits::bulk_buffers>,
      .get = GetNumber<&GlobalLimits::bulk_buffers>},
     {.section = Section::kLimits,
      .key = "small_buffers",
      .type = OptionType::kNumber,
-     .unit = "buffers a worker",
+     .unit = "buffers per worker",
      .min = 8,
      .max = 32'768,
      .power_of_two = true,
      .applies = Applies::kRestart,
-     .doc = "Receive buffers of 2 KiB for dialogues and handshakes. Few stay in the CPU's cache; "
-            "idle sessions hold none.",
+     .doc = "Receive buffers of 2 KiB for dialogues and handshakes. Idle sessions hold no buffer, "
+            "and a small number stays in the CPU's cache.",
      .set = SetNumber<&GlobalLimits::small_buffers>,
      .get = GetNumber<&GlobalLimits::small_buffers>},
     {.section = Section::kLimits,
      .key = "large_buffers",
      .type = OptionType::kNumber,
-     .unit = "buffers a worker",
+     .unit = "buffers per worker",
      .min = 8,
      .max = 32'768,
      .power_of_two = true,
      .applies = Applies::kRestart,
-     .doc = "Receive buffers of 32 KiB for relays that move much. All of them together should fit "
-            "into the CPU's cache.",
+     .doc = "Receive buffers of 32 KiB for relays that move much data. All of them together should "
+            "fit into the CPU's cache.",
      .set = SetNumber<&GlobalLimits::large_buffers>,
      .get = GetNumber<&GlobalLimits::large_buffers>},
     {.section = Section::kLimits,
      .key = "armed_accepts",
      .type = OptionType::kNumber,
-     .unit = "accepts a socket",
+     .unit = "accepts per socket",
      .min = 1,
      .max = 64,
      .applies = Applies::kRestart,
-     .doc = "How many accepts wait in the ring for each listening socket: this many connections "
-            "can be accepted at once.",
+     .doc = "How many accepts wait in the ring for each listening socket. A worker can accept that "
+            "many connections at once.",
      .set = SetNumber<&GlobalLimits::armed_accepts>,
      .get = GetNumber<&GlobalLimits::armed_accepts>},
     {.section = Section::kLimits,
      .key = "data_listeners",
      .type = OptionType::kNumber,
-     .unit = "listening sockets a worker",
+     .unit = "listening sockets per worker",
      .min = 1,
      .max = 16'384,
      .applies = Applies::kRestart,
-     .doc = "Data channels of FTP that wait for their connection at once, after PASV or PORT. One "
-            "client may have a quarter of them. Each also takes one of the sessions above, until "
-            "it ends. A worker has room for them only if a listener for FTP was configured at the "
-            "start, so the first such listener needs a restart.",
+     .doc = "The FTP data channels that may wait for their connection at once, after PASV or PORT. "
+            "One client may have a quarter of them. Each also takes one of the sessions above "
+            "until it ends. A worker makes room for them only if some listener has the protocol "
+            "ftp at the start, so adding the first such listener needs a restart.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},
     {.section = Section::kLimits,
      .key = "backlog",
      .type = OptionType::kNumber,
-     .unit = "connections a socket",
+     .unit = "connections per socket",
      .min = 1,
      .max = 65'535,
      .applies = Applies::kRestart,
-     .doc = "Connections that the kernel queues for each listening socket; net.core.somaxconn "
-            "limits it too.",
+     .doc = "The connections that the kernel queues for each listening socket. net.core.somaxconn "
+            "limits them too.",
      .set = SetNumber<&GlobalLimits::backlog>,
      .get = GetNumber<&GlobalLimits::backlog>},
     {.section = Section::kLimits,
@@ -169,21 +171,21 @@ constexpr Option kRows[] = {
      .max = 86'400,
      .scale = 1'000,
      .applies = Applies::kRestart,
-     .doc =
-         "TCP keepalive towards clients after this long without octets, in whole seconds; 0s: off. "
-         "The default is below the five minutes after which many NAT boxes forget a connection.",
+     .doc = "The gateway sends TCP keepalives to a client after this long without octets, in whole "
+            "seconds. 0s: off. The default is below the five minutes after which many NAT boxes "
+            "forget a connection.",
      .set = SetNumber<&GlobalLimits::keepalive_s>,
      .get = GetNumber<&GlobalLimits::keepalive_s>},
     {.section = Section::kLimits,
      .key = "log_records",
      .type = OptionType::kNumber,
-     .unit = "records a worker",
+     .unit = "records per worker",
      .min = 64,
      .max = 1 << 20,
      .power_of_two = true,
      .applies = Applies::kRestart,
-     .doc = "How many records a worker may be ahead of the log. The worker never waits: it drops "
-            "and counts records beyond that.",
+     .doc = "How many records a worker may be ahead of the log. The worker never waits for the "
+            "log: it drops further records and counts them.",
      .set = SetNumber<&GlobalLimits::log_records>,
      .get = GetNumber<&GlobalLimits::log_records>},
     {.section = Section::kLimits,
@@ -192,7 +194,8 @@ constexpr Option kRows[] = {
      .unit = "certificates",
      .min = 1,
      .max = 1'000'000,
-     .doc = "Certificates of all listeners, those in folders included. Each takes about 10 KiB.",
+     .doc = "The certificates of all listeners together, including those in folders. Each takes "
+            "about 10 KiB.",
      .set = SetNumber<&GlobalLimits::certificates>,
      .get = GetNumber<&GlobalLimits::certificates>},
     {.section = Section::kLimits,
@@ -202,10 +205,10 @@ constexpr Option kRows[] = {
      .max = 7 * 24 * 3'600,
      .scale = 1'000,
      .applies = Applies::kRestart,
-     .doc = "How long the process encrypts session tickets with one of its own keys; it decrypts "
-            "with that key for the same time again. Whoever steals such a key can read recorded "
-            "TLS 1.2 sessions that it encrypted, so it should not live long. If there is a "
-            "ticket_keys file, whoever writes the file decides.",
+     .doc = "How long the gateway encrypts session tickets with one of its own keys. It decrypts "
+            "with that key for the same time again. An attacker who steals the key can read "
+            "recorded TLS 1.2 sessions whose tickets it encrypted, so keep the period short. With "
+            "a ticket_keys file, this option has no effect.",
      .set = SetNumber<&GlobalLimits::ticket_key_period_s>,
      .get = GetNumber<&GlobalLimits::ticket_key_period_s>},
     {.section = Section::kLimits,
@@ -213,8 +216,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "How often the gateway looks at certificates, keys and revocation lists where the "
-            "system reports no changes, as on some network file systems.",
+     .doc = "How often the gateway checks certificates, keys and revocation lists for changes that "
+            "the system does not report, as on some network file systems.",
      .set = SetNumber<&GlobalLimits::file_check_ms>,
      .get = GetNumber<&GlobalLimits::file_check_ms>},
     {.section = Section::kLimits,
@@ -223,7 +226,7 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = kHour,
      .doc = "After TERM, how long the gateway still accepts clients while /readyz already reports "
-            "that it is not ready. Load balancers need a few of their probe intervals to notice.",
+            "that it is not ready. A load balancer needs several probe intervals to notice.",
      .set = SetNumber<&GlobalLimits::drain_delay_ms>,
      .get = GetNumber<&GlobalLimits::drain_delay_ms>},
     {.section = Section::kLimits,
@@ -231,8 +234,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 0,
      .max = 24 * kHour,
-     .doc = "After TERM, how long sessions may go on before the gateway ends them, drain_delay "
-            "included.",
+     .doc = "After TERM, how long sessions may go on before the gateway ends them. This includes "
+            "drain_delay.",
      .set = SetNumber<&GlobalLimits::drain_ms>,
      .get = GetNumber<&GlobalLimits::drain_ms>},
     {.section = Section::kLimits,

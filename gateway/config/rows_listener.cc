@@ -16,9 +16,9 @@ constexpr std::string_view kPlaintextAuth[] = {"refuse", "allow"};
 std::string DefaultPolicy() {
   return "require; opportunistic for smtp by starttls on port 25 (RFC 3207 section 4)";
 }
-std::string DefaultHostname() { return "the general one"; }
-std::string DefaultPlaintextBackend() { return "the backend"; }
-std::string NoProxyHeader() { return "none: no header is expected"; }
+std::string DefaultHostname() { return "the general hostname"; }
+std::string DefaultPlaintextBackend() { return "the same as backend"; }
+std::string NoProxyHeader() { return "none: clients connect directly"; }
 
 std::span<const std::string_view> ProtocolNames() {
   static const std::vector<std::string_view> names = [] {
@@ -85,7 +85,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "a name",
      .required = true,
-     .doc = "For logs and metrics, where a name keeps its counters over reloads.",
+     .doc = "The name in logs and metrics. A listener that keeps its name keeps its counters over "
+            "reloads.",
      .sample = "mx",
      .set = SetText<&ListenerConfig::name, CheckName>,
      .get = GetText<&ListenerConfig::name>},
@@ -94,7 +95,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .late_choices = ProtocolNames,
      .required = true,
-     .doc = "What is spoken. tcp is any protocol, passed on unread.",
+     .doc = "The protocol that clients speak. tcp stands for any protocol; the gateway passes it "
+            "on unread.",
      .sample = "smtp",
      .set = SetProtocol,
      .get = GetProtocol},
@@ -105,7 +107,7 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = kMaxBinds,
      .required = true,
-     .doc = "Addresses and ports to listen on. [::] is IPv6 only: name 0.0.0.0 beside it.",
+     .doc = "Addresses and ports to listen on. [::] covers IPv6 only, so add 0.0.0.0 for IPv4.",
      .sample = "[\"0.0.0.0:25\", \"[::]:25\"]",
      .set = SetList<&ListenerConfig::bind, ParseBind>,
      .get = GetList<&ListenerConfig::bind>},
@@ -114,8 +116,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .choices = kTlsModes,
      .required = true,
-     .doc = "implicit: TLS from the first octet (ports 993, 465 ...). starttls: the protocol's own "
-            "upgrade command.",
+     .doc = "implicit: clients begin with TLS (ports 993, 465 ...). starttls: clients begin in "
+            "plaintext and upgrade by the protocol's own command.",
      .sample = "starttls",
      .set = SetNumber<&ListenerConfig::tls>,
      .get = GetNumber<&ListenerConfig::tls>},
@@ -124,9 +126,9 @@ constexpr Option kRows[] = {
      .type = OptionType::kChoice,
      .choices = kPolicies,
      .doc =
-         "For starttls. require: before TLS only the gateway answers, and no backend hears of the "
-         "client. opportunistic: clients may also go on in plaintext, as senders to a public MX "
-         "must be able to; log-in stays refused there (plaintext_auth).",
+         "For starttls. require: before TLS only the gateway answers, and the backend does not "
+         "learn of the client. opportunistic: clients may also go on in plaintext, which a public "
+         "MX must allow. Even then the gateway refuses plaintext log-ins (plaintext_auth).",
      .sample = "opportunistic",
      .default_text = DefaultPolicy,
      .set = SetNumber<&DialogueOptions::policy>,
@@ -136,7 +138,8 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "the name of a backend",
      .required = true,
-     .doc = "Who serves the sessions with TLS; each gets a fresh connection after its handshake.",
+     .doc = "The backend that serves the sessions with TLS. For each of them the gateway opens a "
+            "new connection after the handshake.",
      .sample = "postfix",
      .set = SetBackend<&ListenerConfig::backend>,
      .get = GetBackend<&ListenerConfig::backend>},
@@ -144,9 +147,8 @@ constexpr Option kRows[] = {
      .key = "plaintext_backend",
      .type = OptionType::kText,
      .unit = "the name of a backend",
-     .doc =
-         "For opportunistic: who serves the sessions without TLS. Postfix learns whether there was "
-         "TLS only by which of its services is called.",
+     .doc = "For opportunistic: the backend that serves the sessions without TLS. Postfix can tell "
+            "sessions with and without TLS apart only if they reach it at different services.",
      .sample = "postfix-plain",
      .default_text = DefaultPlaintextBackend,
      .set = SetBackend<&ListenerConfig::plaintext_backend>,
@@ -155,7 +157,7 @@ constexpr Option kRows[] = {
      .key = "hostname",
      .type = OptionType::kText,
      .unit = "a host name",
-     .doc = "What this listener's greetings say.",
+     .doc = "The host name in this listener's greetings and refusals.",
      .sample = "mx1.example.org",
      .off = true,
      .default_text = DefaultHostname,
@@ -165,26 +167,26 @@ constexpr Option kRows[] = {
      .key = "plaintext_auth",
      .type = OptionType::kChoice,
      .choices = kPlaintextAuth,
-     .doc =
-         "For opportunistic: what becomes of a log-in in plaintext. The backend would accept it, "
-         "since it sees no TLS at all; so the gateway refuses it.",
+     .doc = "For opportunistic: what the gateway does with log-ins in plaintext. The backend would "
+            "accept them, because it cannot see whether the client uses TLS. So the gateway "
+            "refuses them by default.",
      .set = SetNumber<&DialogueOptions::plaintext_auth>,
      .get = GetNumber<&DialogueOptions::plaintext_auth>},
     {.section = Section::kListener,
      .key = "accept_bare_lf",
      .type = OptionType::kFlag,
-     .doc = "For starttls: a line before TLS may end in LF alone, as some probes send it. What is "
-            "passed on always ends in CRLF.",
+     .doc = "For starttls: accepts lines before TLS that end in a bare LF, as some probes send "
+            "them. The gateway always passes lines on with CRLF.",
      .set = SetNumber<&DialogueOptions::accept_bare_lf>,
      .get = GetNumber<&DialogueOptions::accept_bare_lf>},
     {.section = Section::kListener,
      .key = "proxy_protocol",
      .type = OptionType::kSection,
      .child = Section::kListenerProxy,
-     .doc =
-         "Behind a load balancer: every connection must begin with a PROXY header, version 1 or 2, "
-         "from one of these addresses and ranges, whose word is taken for who the client is. All "
-         "other sources are refused.",
+     .doc = "For a listener behind a load balancer. Every connection must begin with a PROXY "
+            "header of version 1 or 2. The gateway believes the client address in the header if "
+            "the connection comes from one of these addresses and ranges, and refuses connections "
+            "from anywhere else.",
      .sample = "{from: [\"192.0.2.0/24\", \"2001:db8::/32\"]}",
      .off = true,
      .default_text = NoProxyHeader},
@@ -192,15 +194,16 @@ constexpr Option kRows[] = {
      .key = "tls_options",
      .type = OptionType::kSection,
      .child = Section::kTls,
-     .doc = "Overrides, option by option, what the general section tls says; a list of "
-            "certificates replaces the general one.",
+     .doc = "Overrides single options of the general section tls. A list of certificates replaces "
+            "the whole general list.",
      .sample = "{preset: modern, sni: strict}",
      .off = true},
     {.section = Section::kListener,
      .key = "limits",
      .type = OptionType::kSection,
      .child = Section::kLimits,
-     .doc = "Overrides the general limits here; which ones may be, is said at each below.",
+     .doc = "Overrides general limits. The section limits below says which ones a listener may "
+            "override.",
      .sample = "{handshake: 30s, idle: 1h}",
      .off = true},
     {.section = Section::kListenerProxy,
@@ -210,7 +213,7 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = kMaxProxyRanges,
      .required = true,
-     .doc = "Addresses and ranges whose word is taken for who the client is.",
+     .doc = "Addresses and ranges of the load balancers whose PROXY headers the gateway believes.",
      .set = SetList<&ListenerConfig::proxy_from, ParseRange>,
      .get = GetList<&ListenerConfig::proxy_from>},
 };

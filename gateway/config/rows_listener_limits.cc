@@ -47,10 +47,10 @@ constexpr Option kRows[] = {
      .max = kHour,
      .in_listener = true,
      .doc =
-         "From accept to the first command that the gateway understands, or to the relay where "
-         "no command comes before it. Once the session table is crowded (see there) everybody "
-         "has only as long from accept to the relay. No client needs that long; one that sends an "
-         "octet every ten seconds would hold a session for ever.",
+         "From accept to the first command that the gateway understands, or to the relay if no "
+         "command comes before it. While the session table is crowded (see there), clients have "
+         "only this long from accept to the relay. No honest client needs that long; without this "
+         "limit, a client that sends one octet every ten seconds could hold a session for ever.",
      .set = SetNumber<&ListenerLimits::pre_relay_ms>,
      .get = GetNumber<&ListenerLimits::pre_relay_ms>},
     {.section = Section::kLimits,
@@ -59,9 +59,9 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Before the relay, how long a client that has given a command may be silent until the "
-            "next one. RFC 5321 4.5.3.2.7 gives SMTP clients five minutes; the clients of other "
-            "protocols do not pause here.",
+     .doc = "How long a client may be silent between two commands before the relay. RFC 5321 "
+            "4.5.3.2.7 gives SMTP clients five minutes. The clients of other protocols do not "
+            "pause here.",
      .sample = "1m",
      .off = true,
      .default_text = SilenceDefault,
@@ -73,9 +73,9 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = 24 * kHour,
      .in_listener = true,
-     .doc = "From accept until octets are relayed or a plaintext leg is open, however many "
-            "commands the client gives: all of dialogue, handshake and connecting. At least as "
-            "long as pre_relay.",
+     .doc = "From accept until the gateway relays octets or opens a plaintext leg, however many "
+            "commands the client gives. It covers the dialogue, the handshake and connecting. At "
+            "least as long as pre_relay.",
      .sample = "5m",
      .off = true,
      .default_text = TotalDefault,
@@ -87,10 +87,9 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "How long a client may be silent after it has said all that it has to say, while it "
-            "waits for an answer that it cannot get: an IRC client after USER (not while it "
-            "negotiates "
-            "capabilities), a Telnet client that ignores the option START_TLS. It is then told "
+     .doc = "How long the gateway lets a client wait in silence for an answer that only comes "
+            "after TLS, such as an IRC client after USER (unless it negotiates capabilities) or a "
+            "Telnet client that ignores the option START_TLS. Then the gateway tells the client "
             "that TLS is required.",
      .set = SetNumber<&ListenerLimits::patience_ms>,
      .get = GetNumber<&ListenerLimits::patience_ms>},
@@ -100,7 +99,7 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Timeout of a load balancer's PROXY header, the first thing that it sends.",
+     .doc = "Timeout of a load balancer's PROXY header, the first octets on a connection.",
      .set = SetNumber<&ListenerLimits::proxy_header_ms>,
      .get = GetNumber<&ListenerLimits::proxy_header_ms>},
     {.section = Section::kLimits,
@@ -109,8 +108,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "From the first octet of TLS to the end of the handshake, the wait in the queue "
-            "included. Enough for three lost packets on a bad line.",
+     .doc = "From the first octet of TLS to the end of the handshake, including the wait in the "
+            "queue. Long enough for three lost packets on a bad line.",
      .set = SetNumber<&ListenerLimits::handshake_ms>,
      .get = GetNumber<&ListenerLimits::handshake_ms>},
     {.section = Section::kLimits,
@@ -119,8 +118,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc =
-         "Time to find a server that accepts the connection, all servers of the backend together.",
+     .doc = "Timeout of finding a server that accepts the connection, over all servers of the "
+            "backend together.",
      .set = SetNumber<&ListenerLimits::connect_ms>,
      .get = GetNumber<&ListenerLimits::connect_ms>},
     {.section = Section::kLimits,
@@ -129,8 +128,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Timeout of the backend's greeting on the connection that is made after TLS. A busy "
-            "Postfix takes its time.",
+     .doc = "Timeout of the backend's greeting on the connection that the gateway opens after TLS. "
+            "A busy Postfix may take long.",
      .set = SetNumber<&ListenerLimits::greeting_ms>,
      .get = GetNumber<&ListenerLimits::greeting_ms>},
     {.section = Section::kLimits,
@@ -139,8 +138,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Timeout of the rest of a TLS record that has begun. Meanwhile it holds up to 16 KiB "
-            "of memory.",
+     .doc = "Timeout of the rest of a TLS record after its first octet. An incomplete record holds "
+            "up to 16 KiB of memory.",
      .set = SetNumber<&ListenerLimits::record_ms>,
      .get = GetNumber<&ListenerLimits::record_ms>},
     {.section = Section::kLimits,
@@ -150,11 +149,11 @@ constexpr Option kRows[] = {
      .max = 7 * 24 * kHour,
      .in_listener = true,
      .doc =
-         "A relay on which nothing moves in either direction; 0s: no limit. The protocols' own "
-         "least times, and a minute: SMTP's reply to the end of a mail may take ten minutes (RFC "
-         "5321 4.5.3.2.6), IMAP waits half an hour (RFC 3501 5.4), POP3 ten minutes (RFC 1939 3), "
-         "INN an hour for other servers. LDAP and XMPP have none: two hours; nor has PostgreSQL: a "
-         "day.",
+         "How long a relay may be silent in both directions. 0s: no limit. The defaults are a "
+         "minute longer than the least time that each protocol demands: ten minutes for SMTP's "
+         "reply to the end of a mail (RFC 5321 4.5.3.2.6), half an hour for IMAP (RFC 3501 5.4), "
+         "ten minutes for POP3 (RFC 1939 3), and an hour that INN gives other servers. LDAP, XMPP "
+         "and PostgreSQL demand nothing; LDAP and XMPP get two hours, PostgreSQL a day.",
      .sample = "31m",
      .off = true,
      .default_text = IdleDefault,
@@ -166,8 +165,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = 24 * kHour,
      .in_listener = true,
-     .doc = "How long a relay may be silent once one direction has ended. Enough for the answer to "
-            "a last command; after that the gateway no longer waits for a client that vanished.",
+     .doc = "How long a relay may be silent after one direction has ended. That is enough for the "
+            "answer to a last command. The limit ends sessions whose client has vanished.",
      .set = SetNumber<&ListenerLimits::half_close_ms>,
      .get = GetNumber<&ListenerLimits::half_close_ms>},
     {.section = Section::kLimits,
@@ -176,8 +175,8 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = 60'000,
      .in_listener = true,
-     .doc = "How long the gateway reads and discards octets after its last words. Otherwise a "
-            "reset could destroy them before the client reads them.",
+     .doc = "How long the gateway goes on reading and discarding octets after its last words. If "
+            "it closed at once, a reset could destroy those words before the client reads them.",
      .set = SetNumber<&ListenerLimits::linger_ms>,
      .get = GetNumber<&ListenerLimits::linger_ms>},
     {.section = Section::kLimits,
@@ -195,8 +194,8 @@ constexpr Option kRows[] = {
      .min = 512,
      .max = kMinOutputRoom,
      .in_listener = true,
-     .doc = "A command line before TLS with its CRLF. RFC 5321 4.5.3.1.4 asks for 512 and lets "
-            "extensions add to it.",
+     .doc = "The longest command line before TLS, including its CRLF. RFC 5321 4.5.3.1.4 demands "
+            "512 octets and lets extensions add to that.",
      .set = SetNumber<&ListenerLimits::max_line>,
      .get = GetNumber<&ListenerLimits::max_line>},
     {.section = Section::kLimits,
@@ -206,7 +205,7 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 100'000,
      .in_listener = true,
-     .doc = "Commands that the gateway itself answers before TLS; a client needs two or three.",
+     .doc = "How many commands the gateway itself answers before TLS. A client needs two or three.",
      .set = SetNumber<&ListenerLimits::max_commands>,
      .get = GetNumber<&ListenerLimits::max_commands>},
 };

@@ -10,15 +10,15 @@ namespace {
 constexpr size_t kColumns = 100;
 
 constexpr std::string_view kIntroduction =
-    R"(# Starling: all options, what they do and why their defaults are what they are.
-# Made by `starling --sample`. `starling -t -c FILE` checks a file, and warns of what is legal but
-# dangerous; `starling -T -c FILE` prints what is in force, defaults included.
+    R"(# Starling's options: what each one does, its default, and the reason for the default.
+# `starling --sample` prints this file. `starling -t -c FILE` checks a file and warns of settings
+# that are valid but dangerous. `starling -T -c FILE` prints every setting, including defaults.
 #
-# Durations have a unit (500ms, 30s, 5m, 1h), sizes may have one (64KiB, 1MiB). Options behind a '#'
-# without a space are switched off here.
+# A duration has a unit (500ms, 30s, 5m, 1h). A size may have one (64KiB, 1MiB). A '#' directly
+# before an option switches it off.
 )";
 
-// What follows the first, fully documented element of a list.
+// Further elements of a list, after the first, documented one.
 struct Example {
   Section section;
   std::string_view lines;
@@ -59,13 +59,13 @@ void AppendComment(std::string& out, const std::string& indent, std::string_view
   out += line + "\n";
 }
 
-// "1s to 1h. Default 30s. A changed value needs a restart."
+// "1s to 1h. Default: 30s. A change needs a restart."
 std::string Facts(const Option& option) {
   std::string facts = ExpectedText(option) + ". ";
   facts[0] = static_cast<char>(facts[0] >= 'a' && facts[0] <= 'z' ? facts[0] - 32 : facts[0]);
   const std::string fallback = DefaultText(option);
   if (option.required) {
-    facts += "Must be given.";
+    facts += "Required.";
   } else if (!fallback.empty()) {
     facts += "Default: " + fallback + ".";
   }
@@ -76,7 +76,7 @@ std::string Facts(const Option& option) {
 
 void AppendSection(std::string& out, Section section, const std::string& indent, bool off);
 
-// A dash before the key is part of the indentation. `off`: the section is.
+// A dash before the key counts as part of the indentation. `off`: the section is off.
 void AppendOption(std::string& out, const Option& option, const std::string& indent,
                   std::string_view dash, bool off) {
   const std::string outer = indent.substr(0, indent.size() - dash.size());
@@ -87,7 +87,7 @@ void AppendOption(std::string& out, const Option& option, const std::string& ind
   const std::string key = outer + std::string(dash) + mark + std::string(option.key) + ":";
   if (!section && !list) {
     AppendComment(out, outer, Facts(option));
-    if (option.off && option.sample.empty()) return;  // shown by an example
+    if (option.off && option.sample.empty()) return;  // an example shows it
     out += key + " " + (option.sample.empty() ? DefaultText(option) : std::string(option.sample)) +
            "\n";
   } else if (!option.sample.empty()) {
@@ -101,7 +101,7 @@ void AppendOption(std::string& out, const Option& option, const std::string& ind
   }
 }
 
-// Elements of lists are indented by four and begin with a dash.
+// Indents the elements of lists by four and begins them with a dash.
 void AppendSection(std::string& out, Section section, const std::string& indent, bool off) {
   const bool element = section == Section::kCertificate || section == Section::kListener ||
                        section == Section::kBackend;
