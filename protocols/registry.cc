@@ -21,39 +21,40 @@ namespace starling {
 
 namespace {
 
-// Idle deadlines: SMTP's answer to the final dot may take 10 minutes (RFC 5321
-// 4.5.3.2.6); IMAP and ManageSieve servers wait 30 (RFC 3501 5.4, RFC 5804 1.2),
-// POP3 servers 10 (RFC 1939 section 3). RFC 3977 3.1 asks for three; INN waits half
-// an hour for readers and an hour for peers. One minute more leaves it to them.
+// Idle deadlines. SMTP's answer to the final dot may take 10 minutes (RFC 5321 4.5.3.2.6).
+// IMAP and ManageSieve servers wait 30 minutes (RFC 3501 5.4, RFC 5804 1.2), POP3 servers
+// 10 (RFC 1939 section 3). RFC 3977 3.1 demands three of NNTP servers; INN waits half an
+// hour for readers and an hour for peers. The gateway waits one minute longer, so that the
+// server decides.
 constexpr uint32_t kSmtpIdle = 11 * 60;
 constexpr uint32_t kImapIdle = 31 * 60;
 constexpr uint32_t kPop3Idle = 11 * 60;
 constexpr uint32_t kSieveIdle = 31 * 60;
 constexpr uint32_t kNntpIdle = 61 * 60;
-constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4 has half an hour
+constexpr uint32_t kAcapIdle = 31 * 60;  // RFC 2244 section 2.4: half an hour
 
 // RFC 5321 section 4.5.3.2.7: a server waits five minutes for the next command.
 constexpr uint32_t kSmtpSilence = 5 * 60;
 
-// IRC servers ask silent clients by PING, every two to five minutes.
+// IRC servers send a silent client a PING every two to five minutes.
 constexpr uint32_t kIrcIdle = 11 * 60;
 
-// No RFC has one for LDAP, and slapd waits for ever: clients keep pools of connections,
-// and a replica that follows changes (RFC 4533) hears nothing while there are none. Two
-// hours is when TCP itself begins to ask (RFC 1122 4.2.3.6).
+// No RFC sets a limit for LDAP, and slapd waits for ever. Clients keep pools of connections,
+// and a replica that follows changes (RFC 4533) hears nothing while nothing changes. TCP
+// itself sends its first keepalive after two hours (RFC 1122 4.2.3.6).
 constexpr uint32_t kLdapIdle = 121 * 60;
 
-// Servers wait from five minutes (vsftpd) to ten (ProFTPD); a transfer has a connection and
-// an idle time of its own.
+// Servers wait five minutes (vsftpd) to ten (ProFTPD). A transfer has its own connection
+// with its own idle time.
 constexpr uint32_t kFtpIdle = 16 * 60;
 
-// A statement may work for hours without an octet; PostgreSQL sets no limit itself.
+// A statement may run for hours without an octet. PostgreSQL itself sets no limit.
 constexpr uint32_t kPostgresqlIdle = 24 * 60 * 60;
 // Apache and CUPS both wait five minutes.
 constexpr uint32_t kHttpIdle = 6 * 60;
 
-// RFC 6120 section 4.6.1 leaves signs of life to both sides, which ask for them when they
-// want any; phones sleep for long. As for LDAP.
+// RFC 6120 section 4.6.1 lets either side ask for signs of life. Phones sleep for a long
+// time. So this is as long as for LDAP.
 constexpr uint32_t kXmppIdle = 121 * 60;
 
 // A terminal may be left open for a working day.

@@ -52,11 +52,11 @@ auto& FieldOf(const OptionTarget& target) {
   return ObjectOf(target, decltype(ClassOf(kMember))(nullptr)).*kMember;
 }
 
-// What is wrong with a text, or nullopt.
+// Says what is wrong with a text, or nothing.
 using Check = std::optional<Complaint> (*)(const std::string& text);
 
-// Numbers, flags and choices; of a choice the enumerators stand in the order of
-// the row's words.
+// Numbers, flags and choices. The enumerators of a choice have the order of the row's
+// words.
 template <auto kMember>
 std::vector<Complaint> SetNumber(const OptionTarget& target, const OptionValue& value) {
   auto& field = FieldOf<kMember>(target);
@@ -71,7 +71,7 @@ std::optional<OptionValue> GetNumber(const OptionTarget& target) {
   return value;
 }
 
-// Text that `kCheck` finds nothing against.
+// Text that `kCheck` accepts.
 template <auto kMember, Check kCheck>
 std::vector<Complaint> SetText(const OptionTarget& target, const OptionValue& value) {
   if (auto complaint = kCheck(value.text)) return {*std::move(complaint)};
@@ -87,7 +87,7 @@ std::optional<OptionValue> GetText(const OptionTarget& target) {
   return value;
 }
 
-// A list of words, of the row's choices.
+// A list of words from the row's choices.
 template <auto kMember>
 std::vector<Complaint> SetWords(const OptionTarget& target, const OptionValue& value) {
   FieldOf<kMember>(target) = value.list;
@@ -102,7 +102,7 @@ std::optional<OptionValue> GetWords(const OptionTarget& target) {
   return value;
 }
 
-// A list of what `kParse` makes of each text.
+// A list. `kParse` makes an element of each text.
 template <auto kMember, auto kParse>
 std::vector<Complaint> SetList(const OptionTarget& target, const OptionValue& value) {
   std::remove_reference_t<decltype(FieldOf<kMember>(target))> parsed;

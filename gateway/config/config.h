@@ -1,6 +1,6 @@
-// The configuration as the program uses it: plain data, checked, immutable once
-// loaded, one object a generation. Made by the loader (loader.h) from YAML by
-// way of the option table (options.h), or by tests directly.
+// The configuration as the program uses it: plain data, checked, immutable once loaded,
+// one object for each generation. The loader (loader.h) makes it from YAML with the
+// option table (options.h). Tests make it directly.
 //
 // Not for: reading files other than the configuration itself (tls/ reads keys).
 #pragma once
@@ -32,9 +32,9 @@ enum class MinVersion : uint8_t { kTls12, kTls13 };
 struct CertificateEntry {
   std::string cert;
   std::string key;
-  std::string ocsp;    // of `cert`
+  std::string ocsp;    // for `cert`
   std::string pem;     // key and chain in one file
-  std::string folder;  // of any of these
+  std::string folder;  // with files of either form
 
   bool operator==(const CertificateEntry&) const = default;
 };
@@ -42,57 +42,57 @@ struct CertificateEntry {
 struct ClientCertificateOptions {
   ClientCertificateMode mode = ClientCertificateMode::kNone;
   std::string ca;   // PEM file or folder
-  std::string crl;  // PEM file; empty: revocation is not looked at
+  std::string crl;  // PEM file; empty: no check of revocation
   uint32_t depth = 4;
 
   bool operator==(const ClientCertificateOptions&) const = default;
 };
 
-// TLS towards clients: the general one, and a listener's, which begins with it.
+// TLS towards clients: the general options, and a listener's, which begin as a copy of them.
 struct TlsOptions {
   TlsPreset preset = TlsPreset::kIntermediate;
   MinVersion min_version = MinVersion::kTls12;  // the preset's unless set
   std::vector<std::string> ciphers;             // names of tls_names.h; empty: the preset's
   std::vector<std::string> groups;
   std::vector<std::string> signature_algorithms;
-  bool cbc_ciphers = false;  // of a public MX: ECDHE with AES-CBC, behind all others
+  bool cbc_ciphers = false;  // for a public MX: ECDHE with AES-CBC, after all other suites
   bool sni_strict = false;
   bool alpn_strict = false;
   std::vector<CertificateEntry> certificates;
-  std::string ticket_keys;  // file; empty: keys of the process's own
+  std::string ticket_keys;  // file; empty: the process makes its own keys
   ClientCertificateOptions client_certificate;
 
   bool operator==(const TlsOptions&) const = default;
 };
 
-// An address range, "192.0.2.0/24" or "2001:db8::/32" or a single address.
+// An address range, such as "192.0.2.0/24" or "2001:db8::/32", or a single address.
 struct Cidr {
-  Endpoint network;  // port 0; the bits behind the prefix are 0
+  Endpoint network;  // port 0; the bits after the prefix are 0
   uint8_t bits = 0;
 
-  // An error says what is wrong, for a sentence that quotes `text` itself.
+  // The error says what is wrong. The caller quotes `text`.
   static absl::StatusOr<Cidr> Parse(std::string_view text);
   std::string ToString() const;  // as Parse reads it
 
-  // Families never match across: an IPv4 range holds no IPv6 address.
+  // An IPv4 range never contains an IPv6 address, nor the other way round.
   bool Contains(const Endpoint& endpoint) const;
 
   bool operator==(const Cidr&) const = default;
 };
 
-// Limits a listener may override; all others are process-wide (GlobalLimits).
-// Durations in milliseconds; 0 switches a deadline off where its option says so.
+// Limits that a listener may override. All others are process-wide (GlobalLimits).
+// Durations are in milliseconds. 0 switches a deadline off where its option says so.
 struct ListenerLimits {
-  uint32_t pre_relay_ms = 60'000;            // accept to the first command, or all in a crowd
+  uint32_t pre_relay_ms = 60'000;  // accept to the first command; in a crowd, accept to relay
   uint32_t pre_relay_silence_ms = 60'000;    // between commands; default by protocol
-  uint32_t pre_relay_total_ms = 5 * 60'000;  // accept to relay (or to a plaintext leg); the same
-  uint32_t patience_ms = 10'000;             // of a client that waits for an answer in vain
+  uint32_t pre_relay_total_ms = 5 * 60'000;  // accept to relay or plaintext leg; by protocol
+  uint32_t patience_ms = 10'000;             // with a client that waits in vain for an answer
   uint32_t proxy_header_ms = 5'000;
-  uint32_t handshake_ms = 15'000;   // from the first octet of TLS, admission included
+  uint32_t handshake_ms = 15'000;   // from the first octet of TLS, including admission
   uint32_t connect_ms = 5'000;      // all servers together
   uint32_t greeting_ms = 30'000;    // backend's greeting on the fresh leg
-  uint32_t record_ms = 30'000;      // a TLS record begun and not finished
-  uint32_t idle_ms = 0;             // relay without octets; default by protocol
+  uint32_t record_ms = 30'000;      // an incomplete TLS record
+  uint32_t idle_ms = 0;             // a silent relay; default by protocol
   uint32_t half_close_ms = 60'000;  // one direction has ended, the other is silent
   uint32_t linger_ms = 2'000;       // read and discard after a last word
   uint32_t linger_bytes = 65'536;
@@ -103,9 +103,9 @@ struct ListenerLimits {
 };
 
 struct GlobalLimits {
-  uint32_t sessions = 1'000;              // a worker
-  uint32_t crowded_percent = 50;          // of them: from then on pre_relay is for everybody
-  uint32_t refusals = 64;                 // sessions a worker beyond, only to say no
+  uint32_t sessions = 1'000;      // a worker
+  uint32_t crowded_percent = 50;  // of `sessions`: from then on pre_relay limits all clients
+  uint32_t refusals = 64;         // sessions beyond that, a worker, only to refuse clients
   uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
   uint32_t handshake_queue = 1'024;       // waiting for one of those
   uint32_t key_operations_per_turn = 4;
@@ -114,17 +114,17 @@ struct GlobalLimits {
   uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
   uint32_t large_buffers = 16;      // receive, of 32 KiB, a worker
   uint32_t armed_accepts = 8;       // a listening socket
-  uint32_t data_listeners = 256;    // data channels that are waited for, a worker
+  uint32_t data_listeners = 256;    // data channels that wait for their connection, a worker
   uint32_t backlog = 1'024;
   uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off
   uint32_t log_records = 4'096;              // ring between a worker and the log thread
-  uint32_t certificates = 20'000;            // of all listeners, those in folders included
-  uint32_t ticket_key_period_s = 8 * 3'600;  // a key encrypts that long, and opens twice as long
-  uint32_t file_check_ms = 10'000;           // how often files are looked at without a notice
+  uint32_t certificates = 20'000;            // of all listeners, including those in folders
+  uint32_t ticket_key_period_s = 8 * 3'600;  // a key encrypts that long, and decrypts twice as long
+  uint32_t file_check_ms = 10'000;  // between two checks of files, if nothing reports changes
   uint32_t drain_delay_ms = 0;
-  uint32_t drain_ms = 300'000;          // sessions may go on that long
-  uint32_t probe_interval_ms = 60'000;  // of a server that is up
-  uint32_t probe_retry_ms = 2'000;      // of one that is down
+  uint32_t drain_ms = 300'000;          // how long sessions may go on
+  uint32_t probe_interval_ms = 60'000;  // for a server that is up
+  uint32_t probe_retry_ms = 2'000;      // for a server that is down
   uint32_t probe_timeout_ms = 5'000;
 
   bool operator==(const GlobalLimits&) const = default;
@@ -135,8 +135,8 @@ struct BackendTls {
   bool enabled = false;
   bool verify = true;  // the server's certificate, by name and CA
   std::string ca;      // PEM file; empty: the system's
-  std::string name;    // what the certificate must be for, and SNI; empty: the server's address
-  std::string cert;    // our own, for servers that ask for one; both or neither
+  std::string name;    // the name in the certificate, and SNI; empty: the server's address
+  std::string cert;    // the gateway's own, for servers that ask for one; both or neither
   std::string key;
 
   bool operator==(const BackendTls&) const = default;
@@ -146,19 +146,19 @@ struct BackendConfig {
   std::string name;
   std::vector<SocketAddress> servers;
   ProxyOut proxy = ProxyOut::kNone;
-  ProxyTlvs tlvs;  // `proxy_tlvs:` list of those wanted
+  ProxyTlvs tlvs;  // from the list `proxy_tlvs:`
   bool allow_plaintext_network = false;
   BackendTls tls;
 };
 
 // FTP's data channels.
 struct FtpOptions {
-  // Where clients are told to connect, of PASV and EPSV: any port if these are 0.
+  // The ports that replies to PASV and EPSV may name. 0: any port.
   uint16_t first_port = 0;
   uint16_t last_port = 0;
-  Endpoint address;  // what PASV says; kNone: the address that the client called
+  Endpoint address;  // for the reply to PASV; kNone: the address that the client used
   bool require_resumption = false;
-  bool lenient_close = false;  // a TCP end without close_notify ends an upload
+  bool lenient_close = false;  // the end of TCP without a close_notify ends an upload
 
   bool operator==(const FtpOptions&) const = default;
 };
@@ -169,23 +169,23 @@ struct ListenerConfig {
   std::vector<SocketAddress> bind;
   TlsMode tls = TlsMode::kImplicit;
   uint32_t backend = 0;              // index into Config::backends
-  int32_t plaintext_backend = -1;    // index, or -1: `backend` serves it too
+  int32_t plaintext_backend = -1;    // index, or -1: the same as `backend`
   DialogueOptions dialogue;          // hostname, policy, plaintext_auth ... filled in
   std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
   ListenerLimits limits;
   FtpOptions ftp;
-  std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: none expected
+  std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: no header
 };
 
 enum class LogSessions : uint8_t { kAll, kEnded, kNone };
 
 struct Config {
-  std::string file;  // where it came from
+  std::string file;  // the loader read this file
   std::string hostname;
-  uint32_t workers = 1;  // `auto` is resolved by the loader
+  uint32_t workers = 1;  // the loader resolves `auto`
   bool pin_workers = true;
-  std::string user, group;  // empty: stay
+  std::string user, group;  // empty: no change
   TlsOptions tls;
   std::vector<ListenerConfig> listeners;  // at most kMaxListeners
   std::vector<BackendConfig> backends;
@@ -196,7 +196,8 @@ struct Config {
   GlobalLimits limits;
 };
 
-// Data channels that a worker waits for at most: none where no listener has any.
+// How many data channels may wait for their connection in a worker. 0 if no listener has
+// data channels.
 uint32_t DataListeners(const Config& config);
 
 }  // namespace starling

@@ -1,4 +1,4 @@
-// A configuration half read: the values, and where in the file they stand.
+// A configuration while the loader reads it: the values, and their places in the file.
 #pragma once
 
 #include <map>
@@ -11,32 +11,32 @@
 
 namespace starling {
 
-// What was read of one map of options. Keys are those of the option table.
+// What the reader has read of one map of options. The keys are those of the option table.
 struct ReadMarks {
   YamlMark at;
-  bool damaged = false;                                // something of it has an error of its own
-  std::map<std::string_view, const YamlNode*> values;  // without errors of their own
+  bool damaged = false;                                         // some part has an error of its own
+  std::map<std::string_view, const YamlNode*> values;           // only those without an error
   std::map<std::string_view, std::vector<ReadMarks>> children;  // sections
 
   bool Has(std::string_view key) const { return values.contains(key); }
-  // Of the value; of the section if there is none.
+  // The place of the value, or of the section if the value is missing.
   YamlMark MarkOf(std::string_view key) const {
     const auto found = values.find(key);
     return found == values.end() ? at : found->second->mark;
   }
-  // Of an element, where the value may be a list or a text alone.
+  // The place of an element. The value may be a list or a single text.
   YamlMark MarkOf(std::string_view key, size_t element) const {
     const auto found = values.find(key);
     if (found == values.end()) return at;
     const YamlNode& node = *found->second;
     return element < node.children.size() ? node.children[element]->mark : node.mark;
   }
-  // The only section of that key, or null.
+  // The section under that key, or null.
   const ReadMarks* Child(std::string_view key) const {
     const auto found = children.find(key);
     return found == children.end() || found->second.empty() ? nullptr : &found->second.front();
   }
-  // As many as the file has; parallel to the vector of what they were read into.
+  // One for each element in the file, parallel to the vector that has their values.
   const std::vector<ReadMarks>& List(std::string_view key) const {
     static const std::vector<ReadMarks> none;
     const auto found = children.find(key);
@@ -46,7 +46,7 @@ struct ReadMarks {
 
 struct Draft {
   Config config;
-  ListenerLimits limits;  // the general ones, with which every listener begins
+  ListenerLimits limits;  // the general ones; every listener begins with them
   ReadMarks marks;
 };
 

@@ -1,9 +1,8 @@
-// Reads a configuration file: YAML by way of the option table and the rules
-// between options, to a Config in which everything is checked and filled in, or
-// to all errors at once.
+// Reads a configuration file: parses YAML, applies the option table, and checks the
+// rules between options. The result is a complete Config, or all errors at once.
 //
-// Not for: what lies outside the file (keys, certificates, users, whether an
-// address can be bound), which whoever uses the Config finds out.
+// Not for: what lies outside the file (keys, certificates, users, whether an address
+// can be bound). The users of the Config check that.
 #pragma once
 
 #include <cstdint>
@@ -16,22 +15,22 @@
 
 namespace starling {
 
-// What defaults come from the machine; tests give their own.
+// Defaults that come from the machine. Tests set their own.
 struct LoadEnvironment {
-  std::string hostname = "localhost";  // of `hostname` that is not set
-  uint32_t cpus = 1;                   // of `workers: auto`
+  std::string hostname = "localhost";  // default of `hostname`
+  uint32_t cpus = 1;                   // value of `workers: auto`
 
   static LoadEnvironment OfSystem();
 };
 
 struct LoadResult {
   std::string file;
-  Config config;                  // complete if there are no errors
+  Config config;                  // complete if `errors` is empty
   std::vector<Problem> errors;    // in the order of the file
-  std::vector<Problem> warnings;  // legal but dangerous; only without errors
+  std::vector<Problem> warnings;  // valid but dangerous settings; empty if there are errors
 
   bool ok() const { return errors.empty(); }
-  // "file:line:column: error: text", a line each.
+  // One line each: "file:line:column: error: text".
   std::string ErrorText() const;
   std::string WarningText() const;
 };

@@ -405,7 +405,7 @@ TEST(LoaderErrors, RulesBetweenOptions) {
 }
 
 TEST(LoaderErrors, ServersOfAllBackends) {
-  // The most that backends of 64 servers each can have, and one backend more.
+  // As many servers as are allowed, and then two backends more.
   std::string backends = "backends: [";
   for (size_t b = 0; b < kMaxServersInAll / kMaxServers; ++b) {
     backends += "{name: b" + (b == 0 ? "" : std::to_string(b)) + ", servers: [";
@@ -530,7 +530,7 @@ TEST(LoaderErrors, ManyListeners) {
             "3:3: found 257 elements for listeners, expected 1 to 256");
 }
 
-// Nine levels of nine aliases would be 400 million texts if they were copied.
+// If the tree copied aliases, nine levels of nine would make 400 million texts.
 TEST(LoaderErrors, AliasesDoNotMultiply) {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 10; ++i) {

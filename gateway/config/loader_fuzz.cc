@@ -1,5 +1,5 @@
-// The loader: any octets as a file. What loads is printed, and what is printed
-// loads to the same again.
+// Fuzzes the loader with any octets as a file. If they load, -T prints them, and the output
+// must load to the same configuration.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,4 @@
-// What a good file becomes: values, defaults, and what a listener takes over.
+// What the loader makes of a valid file: values, defaults, and what a listener inherits.
 #include "gateway/config/loader.h"
 
 #include <gtest/gtest.h>
@@ -170,7 +170,7 @@ TEST(Loader, AListenerMayHaveItsOwn) {
   EXPECT_EQ(config.backends[1].proxy, ProxyOut::kV1);
 }
 
-// Listeners may stand before what they refer to.
+// Listeners may come before the sections that they refer to.
 TEST(Loader, TheOrderOfSectionsDoesNotMatter) {
   const LoadResult result = Load(
       "listeners: [{name: a, protocol: tcp, bind: \"127.0.0.1:1\", tls: implicit, backend: z}]\n"
@@ -249,7 +249,7 @@ TEST(Loader, TimesBeforeTheRelayAreByProtocolUnlessTheyAreSet) {
     EXPECT_EQ(
         times(row.name, ", limits: {pre_relay_silence: 3s}", "limits: {pre_relay_silence: 2s}"),
         mail ? "60 3 600" : "60 3 300");
-    // An operator who gives all clients more gives it to those that give commands as well.
+    // A longer pre_relay also lengthens the time of clients that give commands.
     EXPECT_EQ(times(row.name, ", limits: {pre_relay: 20m}", ""),
               mail ? "1200 300 1200" : "1200 60 1200");
   }

@@ -1,5 +1,5 @@
-// What the loader's tests share: a small good file, of which each part can be
-// replaced, always on the same line.
+// A small valid file for the loader's tests. A test can replace each part, and each part
+// begins on the same line.
 #pragma once
 
 #include <string>
@@ -26,7 +26,7 @@ inline LoadResult Load(std::string_view text) {
 }
 inline LoadResult Load(const TestFile& file) { return Load(file.Text()); }
 
-// "line:column: text" of each, a line each.
+// One line for each: "line:column: text".
 inline std::string Lines(const std::vector<Problem>& problems) {
   std::string lines;
   for (const Problem& problem : problems) {

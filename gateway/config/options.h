@@ -1,6 +1,5 @@
-// The option table: one row an option. From it come the loader's known keys and
-// checks, the documented sample file and what -T prints. A new option is one
-// row here and one field in config.h.
+// The option table: one row for each option. The loader's checks, the sample file and the
+// output of -T all come from it. A new option is one row here and one field in config.h.
 //
 // Not for: rules between options (rules.h), or the syntax of YAML (yaml_tree.h).
 #pragma once
@@ -23,7 +22,7 @@ enum class Section : uint8_t {
   kClientCertificate,
   kListener,
   kListenerProxy,
-  kSmtp,  // these belong to one protocol, or to its two halves
+  kSmtp,  // from here to kIrc: of one protocol, or of xmpp's two
   kXmpp,
   kHttp,
   kFtp,
@@ -33,14 +32,15 @@ enum class Section : uint8_t {
   kBackendCertificate,
   kMetrics,
   kLog,
-  kLimits,  // of the process; a listener has those with `in_listener`
+  kLimits,  // general; a listener may have those with `in_listener`
 };
 
 // "the top level", "a listener" ...
 std::string_view SectionName(Section section);
-// Whether a section belongs to protocols of its own, which it names by how theirs begin.
+// The protocol that a section belongs to, as its key: the beginning of the protocol's name.
+// Empty if the section belongs to all protocols.
 std::string_view ProtocolOf(Section section);
-// "xmpp" is of xmpp-client and xmpp-server; sections of none are of all.
+// The section "xmpp" belongs to xmpp-client and xmpp-server.
 bool IsSectionOf(Section section, std::string_view protocol);
 
 enum class OptionType : uint8_t {
@@ -50,15 +50,15 @@ enum class OptionType : uint8_t {
   kSize,
   kFlag,         // true or false
   kChoice,       // one of `choices`
-  kTextList,     // a list, or one text alone; of `choices` if there are any
+  kTextList,     // a list or a single text; of `choices` if there are any
   kSection,      // a map of the options of `child`
-  kSectionList,  // a list of those
+  kSectionList,  // a list of such maps
 };
 
 // When a changed value takes effect.
 enum class Applies : uint8_t { kReload, kRestart };
 
-// A value as read from the file, or to be printed.
+// A value that the loader has read, or that -T prints.
 struct OptionValue {
   uint64_t number = 0;            // kNumber, kDuration and kSize in the field's unit;
                                   // kChoice: which; kFlag: 0 or 1
@@ -68,8 +68,8 @@ struct OptionValue {
   bool operator==(const OptionValue&) const = default;
 };
 
-// What an option is read into and printed from. Those above the section of an
-// option are always there, the others null.
+// The objects that hold an option's field. Those of the option's section and of the
+// sections around it are set, the others are null.
 struct OptionTarget {
   Config* config = nullptr;
   ListenerConfig* listener = nullptr;
@@ -79,7 +79,7 @@ struct OptionTarget {
   ListenerLimits* limits = nullptr;  // the same
 };
 
-// Why a value that its type allows is refused.
+// Why an option rejects a value that its type allows.
 struct Complaint {
   std::string expected;
   std::string hint = {};
@@ -90,10 +90,10 @@ struct Option {
   Section section;
   std::string_view key;
   OptionType type;
-  // What a kNumber counts; what a text is, and in a list each one.
+  // What a kNumber counts, or what a text or each text of a list is.
   std::string_view unit = {};
-  std::span<const std::string_view> choices = {};  // of a kNumber: words that it may be instead
-  std::span<const std::string_view> (*late_choices)() = nullptr;  // where no constant has them
+  std::span<const std::string_view> choices = {};  // for a kNumber: words that it also accepts
+  std::span<const std::string_view> (*late_choices)() = nullptr;  // if they are not constant
   uint64_t min = 0, max = 0;  // numbers, in the field's unit; 0, 0: any. Lists: how many
   uint64_t scale = 1;         // kDuration: milliseconds in the field's unit
   bool power_of_two = false;
@@ -102,47 +102,46 @@ struct Option {
   Applies applies = Applies::kReload;
   Section child = Section::kTop;  // kSection, kSectionList
   std::string_view doc;           // what it does and why its default is what it is
-  // In the sample file: the value shown, unless the default is; `off` shows it
-  // as a comment.
+  // The value in the sample file; empty: the default. `off`: the sample file shows the
+  // option as a comment.
   std::string_view sample = {};
   bool off = false;
-  // The default in words, where no field alone says it.
+  // The default in words, if no field alone holds it.
   std::string (*default_text)() = nullptr;
 
-  // Both null for sections. `set` is called with values that the type, the range
-  // and the choices allow; the field keeps what it had if there is a complaint.
+  // Both are null for sections. The reader calls `set` with values that pass the checks of
+  // type, range and choices. If `set` complains, the field keeps its value.
   std::vector<Complaint> (*set)(const OptionTarget& target, const OptionValue& value) = nullptr;
-  // nullopt: not set, nothing is printed.
+  // nullopt: the option is not set, and -T prints nothing.
   std::optional<OptionValue> (*get)(const OptionTarget& target) = nullptr;
 };
 
 std::span<const Option> AllOptions();
 
-// The options of a section, in the order of the table; `in_listener`: of the
-// limits only those that a listener may override.
+// The options of a section in the order of the table. `in_listener`: only the limits that
+// a listener may override.
 std::vector<const Option*> OptionsOf(Section section, bool in_listener = false);
 
 std::span<const std::string_view> ChoicesOf(const Option& option);
 
 // "text", "1 to 64 connections", "one of v1, v2" ...
 std::string ExpectedText(const Option& option);
-// As it stands in the file; empty if there is none.
+// The default as the file would have it. Empty if the option has no default.
 std::string DefaultText(const Option& option);
-// A number as it stands in the file, for kNumber, kDuration and kSize.
+// A number as the file would have it, for kNumber, kDuration and kSize.
 std::string NumberText(const Option& option, uint64_t number);
 
-// The options with Applies::kRestart whose values in `after` differ from those that the
-// process was started with, by their names in the file ("limits.sessions"). A reload to
-// `after` is refused because of them.
+// The names ("limits.sessions") of the options with Applies::kRestart whose values in
+// `after` differ from those that the process was started with. If there are any, the
+// gateway rejects a reload to `after`.
 std::vector<std::string> NeedRestart(const Config& started_with, const Config& after);
 
-// A configuration as YAML with every option that it has a value for; loads to
-// the same configuration again. What -T prints.
+// The output of -T: a configuration as YAML, with every option that has a value. Loading
+// it gives the same configuration.
 std::string EffectiveYaml(const Config& config);
 
-// A valid configuration with every option, what it does, its range, its default
-// and why: deploy/starling.sample.yaml. Lines that begin with '#' and no space
-// after it are options, switched off.
+// deploy/starling.sample.yaml: a valid configuration with every option, what it does, its
+// range, its default and the reason. A '#' directly before an option switches it off.
 std::string SampleYaml();
 
 }  // namespace starling

@@ -1,4 +1,4 @@
-// The parts that the option table is put together from.
+// The parts of the option table.
 #pragma once
 
 #include <span>
@@ -10,9 +10,9 @@ namespace starling {
 std::span<const Option> GeneralRows();  // the top level, metrics and log
 std::span<const Option> TlsRows();      // tls, and a listener's tls_options
 std::span<const Option> ListenerRows();
-std::span<const Option> DialogueRows();  // of a listener, for one protocol
+std::span<const Option> DialogueRows();  // a listener's, for one protocol each
 std::span<const Option> BackendRows();
 std::span<const Option> ListenerLimitRows();
-std::span<const Option> LimitRows();  // of the process
+std::span<const Option> LimitRows();  // the process's
 
 }  // namespace starling

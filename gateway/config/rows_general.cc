@@ -174,9 +174,8 @@ constexpr Option kRows[] = {
      .key = "limits",
      .type = OptionType::kSection,
      .child = Section::kLimits,
-     .doc =
-         "Everything has a limit. A deadline runs from its start, and activity does not extend it; "
-         "only idle starts again with each octet. A listener may override the limits that say so."},
+     .doc = "Everything has a limit. A deadline runs from its start. Activity extends only the "
+            "limits on silence. A listener may override the limits that say so."},
 
     {.section = Section::kMetrics,
      .key = "bind",

@@ -1,5 +1,5 @@
-// What no option can say alone: defaults that depend on others, contradictions
-// between options, and what is legal but dangerous.
+// Rules between options: defaults that depend on other options, contradictions, and
+// warnings of settings that are valid but dangerous.
 #pragma once
 
 #include "gateway/config/draft.h"
@@ -7,15 +7,15 @@
 
 namespace starling {
 
-// Fills in what depends on other options and reports contradictions. The draft
-// may have errors already: what was not read is not judged.
+// Fills in the defaults that depend on other options, and reports contradictions. The
+// draft may have errors already. The rules skip options that were not read.
 void ApplyRules(Draft& draft, Report& report);
 
-// Whether servers of strangers deliver here: STARTTLS at the protocol's public port. The
-// listener has a protocol.
+// Whether other organisations' servers deliver here: STARTTLS at the protocol's public
+// port. The listener must have a protocol.
 bool IsPublic(const ListenerConfig& listener);
 
-// Of a draft without errors.
+// The draft must have no errors.
 void CollectWarnings(const Draft& draft, Report& report);
 
 }  // namespace starling

@@ -8,7 +8,7 @@
 
 namespace starling {
 
-// `draft` holds the defaults; `root` outlives it.
+// `draft` holds the defaults. `root` must outlive it.
 void ReadSections(const YamlNode& root, Draft& draft, Report& report);
 
 }  // namespace starling

@@ -9,7 +9,7 @@
 namespace starling {
 namespace {
 
-// Whether clients log in: to mailboxes, filters and directories, and to send mail on.
+// Whether clients log in: to mailboxes, filters and directories, and to submit mail.
 bool TakesLogIns(const ListenerConfig& listener) {
   switch (listener.protocol->server.log_in) {
     case ServerTraits::LogIn::kNever:
@@ -35,15 +35,15 @@ void WarnOfProxy(const ReadMarks& marks, std::string_view key, const ListenerCon
     report.Warn(marks.MarkOf(key),
                 who +
                     "no PROXY header: it takes every client for a local one, and many servers let "
-                    "those relay or log in in plaintext; set proxy_protocol: v2");
+                    "local clients relay or log in in plaintext; set proxy_protocol: v2");
   } else if (TakesLogIns(listener) && backend.proxy == ProxyOut::kV1) {
-    report.Warn(marks.MarkOf(key),
-                who +
-                    "a PROXY header of version 1, which does not tell it of TLS; set "
-                    "proxy_protocol: v2");
+    report.Warn(marks.MarkOf(key), who +
+                                       "a PROXY header of version 1, which does not say that the "
+                                       "client uses TLS; set proxy_protocol: v2");
   } else if (TakesLogIns(listener) && backend.proxy == ProxyOut::kV2 && !backend.tlvs.ssl) {
-    report.Warn(marks.MarkOf(key),
-                who + "PROXY headers without the ssl TLV, which do not tell it of TLS");
+    report.Warn(
+        marks.MarkOf(key),
+        who + "PROXY headers without the ssl TLV, which do not say that the client uses TLS");
   }
 }
 
@@ -59,8 +59,7 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
   }
   if (dialogue.accept_bare_lf) {
     report.Warn(marks.MarkOf("accept_bare_lf"),
-                starttls ? "accept_bare_lf makes line ends ambiguous, which attacks on mail are "
-                           "built on"
+                starttls ? "accept_bare_lf makes line ends ambiguous, which attacks on mail exploit"
                          : "accept_bare_lf has no effect with implicit TLS");
   }
   if (listener.tls_options.cbc_ciphers && listener.tls_options.min_version == MinVersion::kTls13) {
@@ -69,9 +68,9 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
   }
   // Servers of mailboxes read the SSL TLV.
   if (opportunistic && listener.plaintext_backend < 0 && !TakesLogIns(listener)) {
-    report.Warn(marks.at, "listener " + listener.name +
-                              " has no plaintext_backend: its backend cannot tell whether a client "
-                              "used TLS");
+    report.Warn(marks.at,
+                "listener " + listener.name +
+                    " has no plaintext_backend: its backend cannot tell whether a client used TLS");
   }
 }
 
@@ -85,20 +84,20 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
   for (size_t i = 0; i < listener.bind.size(); ++i) {
     if (protocol.server.anyone_can.empty() || listener.bind[i].is_local()) continue;
     report.Warn(marks.MarkOf("bind", i), std::string(protocol.name) +
-                                             " has no log-in: whoever reaches " +
+                                             " has no log-in: anybody who reaches " +
                                              listener.bind[i].ToString() + " can " +
                                              std::string(protocol.server.anyone_can));
   }
   const ReadMarks* proxy = marks.Child("proxy_protocol");
   for (size_t i = 0; proxy != nullptr && i < listener.proxy_from.size(); ++i) {
     if (listener.proxy_from[i].bits != 0) continue;
-    report.Warn(proxy->MarkOf("from", i),
-                listener.proxy_from[i].ToString() +
-                    " lets everybody say who the client is, by a PROXY header");
+    report.Warn(proxy->MarkOf("from", i), listener.proxy_from[i].ToString() +
+                                              " lets anybody pose as any client by a PROXY header");
   }
 }
 
-// What a port is usual for, as "pop3 with tls: starttls"; empty: nothing, or this too.
+// What a port is usually for, such as "pop3 with tls: starttls". Empty if that is the
+// listener's own protocol, or if the port is not known.
 std::string UsualFor(uint16_t port, const ListenerConfig& listener) {
   std::string usual;
   for (const ProtocolRow& row : AllProtocols()) {
@@ -115,19 +114,20 @@ std::string UsualFor(uint16_t port, const ListenerConfig& listener) {
   return usual;
 }
 
-// Clients that go there by its number speak something else.
+// Clients that know the port by its number speak another protocol.
 void WarnOfPorts(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
   if (listener.protocol->create == nullptr) return;  // tcp is anything
   for (size_t i = 0; i < listener.bind.size(); ++i) {
     const uint16_t port = listener.bind[i].endpoint().port;
     const std::string usual = UsualFor(port, listener);
     if (usual.empty()) continue;
-    report.Warn(marks.MarkOf("bind", i), "port " + std::to_string(port) + " is usual for " + usual);
+    report.Warn(marks.MarkOf("bind", i),
+                "port " + std::to_string(port) + " is usually for " + usual);
   }
 }
 
-// Both know a client on a Unix socket by the process that has connected, and give
-// rights to some, or to all: behind the gateway every client is that one.
+// Such servers identify a client on a Unix socket by its process, and give rights to some
+// or all processes. Behind the gateway, every client is the gateway's process.
 void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
                            const BackendConfig& backend, Report& report) {
   const std::string_view what = listener.protocol->server.by_unix_socket;
@@ -142,24 +142,24 @@ void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
   if (!listener.protocol->data_channels) return;
   if (const ReadMarks* proxy = marks.Child("proxy_protocol")) {
     report.Warn(proxy->at,
-                "a load balancer in front passes on FTP's control connections only: clients would "
-                "connect for data to its address, where nobody listens for them");
+                "a load balancer passes on FTP's control connections only; for data, clients would "
+                "connect to its address, where nobody listens for them");
   }
   if (listener.ftp.lenient_close) {
     report.Warn(marks.Child("ftp")->MarkOf("data_close"),
-                "data_close: lenient takes an upload that was cut off for a whole one: the server "
-                "keeps the part of the file that it got, and the client sees no error");
+                "data_close: lenient accepts an upload that was cut off: the server keeps a part "
+                "of the file, and the client sees no error");
   }
   const bool unix = std::ranges::any_of(
       backend.servers, [](const SocketAddress& server) { return server.is_unix(); });
   if (backend.proxy == ProxyOut::kNone && !backend.tls.enabled && !unix) return;
   report.Warn(marks.MarkOf("backend"),
-              "FTP's data connections can be made only to servers that are reached by TCP, without "
-              "a PROXY header and without tls; those of backend " +
-                  backend.name + " transfer nothing");
+              "FTP's data connections need servers at TCP addresses, without a PROXY header and "
+              "without tls; with backend " +
+                  backend.name + " clients can transfer no files");
 }
 
-// Such servers give more to clients of their own machine, and take the gateway for one.
+// Such servers trust clients of their own machine more, and take the gateway for one.
 void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
                         const BackendConfig& backend, Report& report) {
   const std::string_view what = listener.protocol->server.by_local_address;
@@ -170,7 +170,7 @@ void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
   }
 }
 
-// Bans, limits and operators go by a client's address.
+// Bans, limits and operators identify a client by its address.
 void WarnOfUnknownClients(const ReadMarks& marks, const ListenerConfig& listener,
                           const BackendConfig& backend, Report& report) {
   const std::string_view what = listener.protocol->server.without_identity;
@@ -183,7 +183,7 @@ void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool us
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
     if (backend.servers[i].is_local() || backend.tls.enabled) continue;
-    report.Warn(marks.MarkOf("servers", i), "what clients have encrypted goes to " +
+    report.Warn(marks.MarkOf("servers", i), "the gateway sends the clients' decrypted data to " +
                                                 backend.servers[i].ToString() +
                                                 " in plaintext over a network");
   }
@@ -193,7 +193,7 @@ void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool us
   const ReadMarks* tls = marks.Child("tls");
   if (tls != nullptr && !backend.tls.verify) {
     report.Warn(tls->MarkOf("verify"),
-                "verify: none lets whoever answers for a server of backend " + backend.name +
+                "verify: none lets anybody who poses as a server of backend " + backend.name +
                     " read and change what clients send");
   }
   if (!used) report.Warn(marks.at, "no listener uses backend " + backend.name);

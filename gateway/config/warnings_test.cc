@@ -1,4 +1,4 @@
-// What -t warns of, and what it does not warn of.
+// What -t warns of, and where it must not warn.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,15 +10,15 @@ namespace {
 
 constexpr char kNoHeader[] =
     "backend b gets no PROXY header: it takes every client for a local one, and many servers let "
-    "those relay or log in in plaintext; set proxy_protocol: v2";
+    "local clients relay or log in in plaintext; set proxy_protocol: v2";
 constexpr char kUnknown[] =
-    "backend b is not told who the clients are, and takes them for local ones; set "
-    "proxy_protocol: v2, or webirc_password_file in the listener's section irc";
+    "backend b is not told who the clients are, and takes them for local ones; set proxy_protocol: "
+    "v2, or webirc_password_file in the listener's section irc";
 constexpr char kV1[] =
-    "backend b gets a PROXY header of version 1, which does not tell it of TLS; set "
+    "backend b gets a PROXY header of version 1, which does not say that the client uses TLS; set "
     "proxy_protocol: v2";
 constexpr char kNoSsl[] =
-    "backend b gets PROXY headers without the ssl TLV, which do not tell it of TLS";
+    "backend b gets PROXY headers without the ssl TLV, which do not say that the client uses TLS";
 
 std::string Warnings(const TestFile& file) {
   const LoadResult result = Load(file);
@@ -43,23 +43,21 @@ struct ProxyRow {
 
 TEST(Warnings, OfServersThatTransferNothing) {
   const auto warnings = [](const std::string& backend) {
-    return Warnings(
-        {.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", protocol: ftp, "
-                      "tls: starttls}]",
-         .backends = "backends: [{name: b, " + backend + "}]"});
+    return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", "
+                                  "protocol: ftp, tls: starttls}]",
+                     .backends = "backends: [{name: b, " + backend + "}]"});
   };
   EXPECT_EQ(warnings("servers: \"127.0.0.1:21\", proxy_protocol: none"), "");
   const std::string nothing =
-      "2:23: FTP's data connections can be made only to servers that are reached by TCP, without "
-      "a PROXY header and without tls; those of backend b transfer nothing";
+      "2:23: FTP's data connections need servers at TCP addresses, without a PROXY header and "
+      "without tls; with backend b clients can transfer no files";
   EXPECT_EQ(warnings("servers: \"127.0.0.1:21\", proxy_protocol: v2"), nothing);
   EXPECT_EQ(warnings("servers: \"unix:/b\", proxy_protocol: none"), nothing);
 }
 
 TEST(Warnings, OfBackendsThatDoNotLearnOfTls) {
   const std::string plain_mx =
-      "protocol: smtp, tls: starttls, policy: opportunistic, "
-      "plaintext_backend: b";
+      "protocol: smtp, tls: starttls, policy: opportunistic, plaintext_backend: b";
   const ProxyRow table[] = {
       {"protocol: imap, tls: implicit", "proxy_protocol: v2", ""},
       {"protocol: imap, tls: implicit", "proxy_protocol: none", kNoHeader},
@@ -92,15 +90,15 @@ TEST(Warnings, OfDirectoriesThatKnowClientsByTheirProcess) {
   const auto ldap = [](const std::string& tls, const std::string& servers,
                        const std::string& backend) {
     return Warnings(
-        {.listeners = "listeners: [{backend: b, name: in, protocol: ldap, bind: "
-                      "\"127.0.0.1:3890\", tls: " +
-                      tls + "}]",
+        {.listeners =
+             "listeners: [{backend: b, name: in, protocol: ldap, bind: \"127.0.0.1:3890\", tls: " +
+             tls + "}]",
          .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
   };
   const std::string v2 = "proxy_protocol: v2";
   const std::string peer =
-      "2:23: at unix:/ldapi slapd takes every client for the gateway's own user, who may log in "
-      "by SASL EXTERNAL without a password; use a TCP listener (pldap://127.0.0.1:PORT)";
+      "2:23: at unix:/ldapi slapd takes every client for the gateway's own user, who may log in by "
+      "SASL EXTERNAL without a password; use a TCP listener (pldap://127.0.0.1:PORT)";
   EXPECT_EQ(ldap("starttls", "\"127.0.0.1:1389\"", v2), "");
   EXPECT_EQ(ldap("starttls", "[\"127.0.0.1:1389\", \"unix:/ldapi\"]", v2), peer);
   EXPECT_EQ(ldap("implicit", "\"unix:/ldapi\"", v2), peer);
@@ -119,14 +117,14 @@ TEST(Warnings, OfLenientEnds) {
   };
   EXPECT_EQ(ftp(", ftp: {data_close: strict}"), "");
   EXPECT_EQ(ftp(", ftp: {data_close: lenient}"),
-            "2:108: data_close: lenient takes an upload that was cut off for a whole one: the "
-            "server keeps the part of the file that it got, and the client sees no error");
+            "2:108: data_close: lenient accepts an upload that was cut off: the server keeps a "
+            "part of the file, and the client sees no error");
 }
 
 TEST(Warnings, OfFtpBehindALoadBalancer) {
   const std::string text =
-      "a load balancer in front passes on FTP's control connections only: clients would connect "
-      "for data to its address, where nobody listens for them";
+      "a load balancer passes on FTP's control connections only; for data, clients would connect "
+      "to its address, where nobody listens for them";
   const auto ftp = [](const std::string& options) {
     return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2121\", "
                                   "protocol: ftp, tls: implicit" +
@@ -157,8 +155,8 @@ TEST(Warnings, OfDatabases) {
 TEST(Warnings, OfWebServersThatSeeOnlyLocalClients) {
   const auto http = [](const std::string& servers, const std::string& backend) {
     return Warnings(
-        {.listeners = "listeners: [{backend: b, name: in, protocol: http, bind: "
-                      "\"127.0.0.1:631\", tls: starttls}]",
+        {.listeners = "listeners: [{backend: b, name: in, protocol: http, bind: \"127.0.0.1:631\", "
+                      "tls: starttls}]",
          .backends = "backends: [{name: b, servers: " + servers + ", " + backend + "}]"});
   };
   const auto local = [](const std::string& server) {
@@ -183,14 +181,14 @@ TEST(Warnings, OfAnMxThatSeesOnlyLocalClients) {
 
 TEST(Warnings, OfRequireOnPort25) {
   const auto mx = [](const std::string& options) {
-    return Warnings({.listeners = "listeners: [{name: in, backend: b, protocol: smtp, bind: "
-                                  "\"0.0.0.0:25\", " +
-                                  options + "}]"});
+    return Warnings(
+        {.listeners = "listeners: [{name: in, backend: b, protocol: smtp, bind: \"0.0.0.0:25\", " +
+                      options + "}]"});
   };
   EXPECT_EQ(mx("tls: starttls, policy: require"),
             "2:95: policy require on port 25 turns away mail of servers without TLS; RFC 3207 "
             "section 4 forbids it for a public MX");
-  EXPECT_EQ(mx("tls: implicit"), "2:58: port 25 is usual for smtp with tls: starttls");
+  EXPECT_EQ(mx("tls: implicit"), "2:58: port 25 is usually for smtp with tls: starttls");
   EXPECT_EQ(mx("tls: starttls, plaintext_backend: b"), "");
 }
 
@@ -207,7 +205,7 @@ TEST(Warnings, OfPlaintext) {
   EXPECT_EQ(Warnings("protocol: imap, tls: starttls, plaintext_auth: allow", v2),
             "2:107: plaintext_auth: allow has no effect without policy opportunistic");
   EXPECT_EQ(Warnings("protocol: imap, tls: starttls, accept_bare_lf: true", v2),
-            "2:107: accept_bare_lf makes line ends ambiguous, which attacks on mail are built on");
+            "2:107: accept_bare_lf makes line ends ambiguous, which attacks on mail exploit");
   EXPECT_EQ(Warnings("protocol: imap, tls: implicit, accept_bare_lf: true", v2),
             "2:107: accept_bare_lf has no effect with implicit TLS");
   EXPECT_EQ(
@@ -215,7 +213,7 @@ TEST(Warnings, OfPlaintext) {
       "");
 }
 
-// At the address; in front of it stand what the file's name is and the listener's.
+// The place is that of the address.
 TEST(Warnings, OfPortsThatAreUsualForOthers) {
   struct Row {
     std::string protocol, tls, address, warning;
@@ -223,10 +221,10 @@ TEST(Warnings, OfPortsThatAreUsualForOthers) {
   const Row table[] = {
       {"imap", "starttls", "127.0.0.1:143", ""},
       {"imap", "implicit", "[::1]:993", ""},
-      {"imap", "implicit", "127.0.0.1:143", "port 143 is usual for imap with tls: starttls"},
-      {"imap", "starttls", "127.0.0.1:993", "port 993 is usual for imap with tls: implicit"},
-      {"imap", "starttls", "127.0.0.1:110", "port 110 is usual for pop3 with tls: starttls"},
-      {"imap", "implicit", "127.0.0.1:636", "port 636 is usual for ldap with tls: implicit"},
+      {"imap", "implicit", "127.0.0.1:143", "port 143 is usually for imap with tls: starttls"},
+      {"imap", "starttls", "127.0.0.1:993", "port 993 is usually for imap with tls: implicit"},
+      {"imap", "starttls", "127.0.0.1:110", "port 110 is usually for pop3 with tls: starttls"},
+      {"imap", "implicit", "127.0.0.1:636", "port 636 is usually for ldap with tls: implicit"},
       {"imap", "starttls", "127.0.0.1:2143", ""},
       {"tcp", "implicit", "127.0.0.1:143", ""},
   };
@@ -254,16 +252,17 @@ TEST(Warnings, OfNetworks) {
   EXPECT_EQ(
       Warnings({.backends = "backends: [{name: b, proxy_protocol: v2, allow_plaintext_network: "
                             "true, servers: [\"127.0.0.1:1\", \"192.0.2.1:25\"]}]"}),
-      "3:98: what clients have encrypted goes to 192.0.2.1:25 in plaintext over a network");
+      "3:98: the gateway sends the clients' decrypted data to 192.0.2.1:25 in plaintext over a "
+      "network");
   const std::string lmtp =
       "listeners: [{name: in, backend: b, protocol: lmtp, tls: implicit, bind: ";
-  EXPECT_EQ(Warnings({.listeners = lmtp + "[\"127.0.0.1:24\", \"192.0.2.1:24\"]}]"}),
-            "2:90: lmtp has no log-in: whoever reaches 192.0.2.1:24 can put mail into "
-            "every mailbox");
+  EXPECT_EQ(
+      Warnings({.listeners = lmtp + "[\"127.0.0.1:24\", \"192.0.2.1:24\"]}]"}),
+      "2:90: lmtp has no log-in: anybody who reaches 192.0.2.1:24 can put mail into every mailbox");
   EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\"}]"}), "");
-  EXPECT_EQ(Warnings({.listeners = lmtp + "\"[::1]:24\", proxy_protocol: {from: [10.0.0.0/8, "
-                                          "\"::/0\"]}}]"}),
-            "2:121: ::/0 lets everybody say who the client is, by a PROXY header");
+  EXPECT_EQ(Warnings({.listeners =
+                          lmtp + "\"[::1]:24\", proxy_protocol: {from: [10.0.0.0/8, \"::/0\"]}}]"}),
+            "2:121: ::/0 lets anybody pose as any client by a PROXY header");
 }
 
 TEST(Warnings, OfTlvsThatNoHeaderCarries) {
@@ -279,17 +278,15 @@ TEST(Warnings, OfServersThatAreNotVerified) {
       "backends: [{name: b, proxy_protocol: v2, servers: \"192.0.2.1:25\", tls: {name: "
       "mx.example, ";
   EXPECT_EQ(Warnings({.backends = start + "verify: required}}]"}), "");
-  EXPECT_EQ(
-      Warnings({.backends = start + "verify: none}}]"}),
-      "3:99: verify: none lets whoever answers for a server of backend b read and change what "
-      "clients send");
+  EXPECT_EQ(Warnings({.backends = start + "verify: none}}]"}),
+            "3:99: verify: none lets anybody who poses as a server of backend b read and change "
+            "what clients send");
 }
 
 TEST(Warnings, OfBackendsThatNobodyUses) {
-  EXPECT_EQ(
-      Warnings({.backends = "backends:\n  - {name: b, servers: \"unix:/b\", proxy_protocol: v2}"
-                            "\n  - {name: c, servers: \"unix:/c\"}"}),
-      "5:5: no listener uses backend c");
+  EXPECT_EQ(Warnings({.backends = "backends:\n  - {name: b, servers: \"unix:/b\", proxy_protocol: "
+                                  "v2}\n  - {name: c, servers: \"unix:/c\"}"}),
+            "5:5: no listener uses backend c");
 }
 
 TEST(Warnings, AreLinesWithPlaces) {

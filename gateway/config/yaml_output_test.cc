@@ -1,4 +1,4 @@
-// What -T prints, the sample file, and the option table behind both.
+// The output of -T, the sample file, and the option table behind both.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kSampleFile[] = "deploy/starling.sample.yaml";
 
-// Every option differs from its default where it can.
+// Every option differs from its default, if it can.
 constexpr char kEverything[] = R"(
 hostname: mail.example.org
 workers: 5
@@ -85,7 +85,7 @@ Config Loaded(const std::string& text) {
   return result.config;
 }
 
-// The section of one protocol that an option is, or is in; kTop: none.
+// The protocol's section that the option is, or belongs to. kTop: neither.
 Section OwnSection(const Option& option) {
   if (!ProtocolOf(option.section).empty()) return option.section;
   return ProtocolOf(option.child).empty() ? Section::kTop : option.child;
@@ -157,7 +157,7 @@ TEST(EffectiveYaml, LoadsToTheSame) {
   for (const std::string& text : {std::string(kEverything), TestFile{}.Text(), SampleYaml()}) {
     const Config config = Loaded(text);
     const std::string printed = EffectiveYaml(config);
-    // On another machine too: what came from this one is in it.
+    // Also on another machine: the output contains the values that came from this one.
     const LoadResult again = LoadConfig(printed, "g", {.hostname = "other.example", .cpus = 99});
     ASSERT_TRUE(again.ok()) << again.ErrorText() << printed;
     ExpectEqual(config, again.config);
@@ -173,7 +173,7 @@ TEST(EffectiveYaml, ShowsEveryOption) {
   }
 }
 
-// Fields of the right rows: each value of kEverything arrives in its own.
+// Each value of kEverything arrives in the field of its own row.
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
@@ -221,7 +221,8 @@ TEST(OptionTable, RestartIsNeededForWhatItSays) {
             (std::vector<std::string>{"workers", "metrics.bind", "limits.sessions"}));
 }
 
-// What a comparison of two configurations looks at must not need more than them.
+// NeedRestart() calls `get` with a Config alone, so options that need a restart must not
+// read any other object.
 TEST(OptionTable, OnlyGeneralOptionsNeedARestart) {
   for (const Option& option : AllOptions()) {
     if (option.applies != Applies::kRestart) continue;
@@ -258,10 +259,10 @@ TEST(Sample, HasTheDefaults) {
   EXPECT_TRUE(config.pin_workers);
 }
 
-// Lines that begin with '#' and no space after it are options too.
+// Lines with a '#' directly before the key are options, too.
 struct SwitchedOn {
-  std::string text;                                     // but those of one protocol
-  std::map<Section, std::string> sections_of_protocol;  // as they stand in a listener
+  std::string text;                                     // without the sections of one protocol
+  std::map<Section, std::string> sections_of_protocol;  // as a listener has them
 };
 
 SwitchedOn SwitchOn(const std::string& sample) {
