@@ -1,5 +1,4 @@
-// An IP address and port as plain data: what a PROXY header carries, what a
-// session remembers of its peer, what a log line shows.
+// An IP address and port as plain data, for PROXY headers, a session's peers and log lines.
 #pragma once
 
 #include <array>

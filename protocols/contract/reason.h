@@ -1,7 +1,7 @@
-// Why a session ends, what was refused as an attack, and which signs of a
-// downgrade were seen. These lists are an interface: their names are metric
-// labels and log fields. One list for the whole program, so that no layer
-// has to translate another's; the dialogues use those rows that concern them.
+// Why a session ends, which attacks the gateway refused, and which signs of a downgrade it
+// saw. These lists are an interface: their names are metric labels and log fields. The
+// whole program uses one list, so that no layer has to translate another's. Each dialogue
+// uses the rows that concern it.
 //
 // Not for: how each is counted (gateway/metrics) or answered (each protocol).
 #pragma once
@@ -64,7 +64,7 @@ enum class EndReason : uint8_t {
 #undef X
 };
 
-// What was refused because it is an attack, or looks like one.
+// Refused because it is an attack, or looks like one.
 #define STARLING_ATTACKS(X)                                                                    \
   X(kPlaintextInjection, "plaintext_injection", "octets pipelined behind the upgrade command") \
   X(kBackendInjection, "backend_injection", "octets from the backend where none may be")       \

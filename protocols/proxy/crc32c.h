@@ -1,6 +1,6 @@
 // CRC32C (Castagnoli; RFC 4960 appendix B), for the checksum in PROXY headers.
 //
-// Not for: data at speed. Headers are a few hundred octets, once a connection.
+// Not for: bulk data. A header has a few hundred octets, and a connection has one header.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace starling {
 
 class Crc32c {
  public:
-  // Takes further octets into the sum.
+  // Adds octets to the sum.
   void Add(ByteView bytes);
   uint32_t value() const { return ~state_; }
 

@@ -14,8 +14,8 @@ namespace {
 
 using Family = Endpoint::Family;
 
-// The addresses of a header have one family. An address of version 4 beside one
-// of version 6 is written as ::ffff:a.b.c.d; an unknown destination is all zero.
+// Both addresses of a header have one family. If one is IPv4 and the other IPv6, the writer
+// maps the IPv4 address to ::ffff:a.b.c.d. An unknown destination is all zero.
 struct AddressPair {
   Endpoint source;
   Endpoint destination;
@@ -42,8 +42,7 @@ AddressPair OfOneFamily(const ProxyInfo& info) {
   return pair;
 }
 
-// A header is put together here and handed over whole, so that `out` gets all
-// of it or nothing.
+// Puts a header together and hands it over whole, so that `out` gets all of it or nothing.
 class Packer {
  public:
   size_t size() const { return size_; }
@@ -84,8 +83,8 @@ class Packer {
   size_t size_ = 0;
 };
 
-// Which TLVs there is room for, chosen most important first. An empty view is
-// a TLV that is left out.
+// The TLVs that fit, chosen from the most important on. An empty view stands for a TLV that
+// the writer omits.
 class Selection {
  public:
   Selection(const ProxyInfo& info, const ProxyTlvs& tlvs, size_t room) : room_(room) {
@@ -114,8 +113,8 @@ class Selection {
   std::string_view authority, alpn, unique_id;
 
  private:
-  // Names of TLS are of the library's making and short; the limit keeps the
-  // promise that version and cipher always fit.
+  // The TLS library makes these names, and they are short. The limit guarantees that
+  // version and cipher always fit.
   static constexpr size_t kMaxTlsName = 64;
   static constexpr size_t kMaxUniqueId = 128;  // section 2.2.5
 
@@ -137,7 +136,7 @@ void PackSsl(Packer& packer, const ProxyTls& tls, const Selection& chosen) {
   size_t length_at = packer.size();
   packer.U16(0);
   uint8_t client = kClientSsl;
-  // A certificate of this connection is one of its session too.
+  // A certificate on this connection also belongs to its session.
   if (tls.client_certificate) client |= kClientCertSess;
   if (tls.client_certificate && !tls.resumed) client |= kClientCertConn;
   packer.U8(client);
@@ -166,7 +165,7 @@ void PackTlvs(Packer& packer, const ProxyInfo& info, const ProxyTlvs& tlvs) {
   }
   packer.PatchU16(kProxyLengthAt, static_cast<uint16_t>(packer.size() - kProxyV2Head));
   if (!tlvs.crc32c) return;
-  Crc32c crc;  // over the finished header, its own field being zero
+  Crc32c crc;  // over the finished header, with its own field set to zero
   crc.Add(packer.written());
   packer.PatchU32(crc_at, crc.value());
 }
@@ -187,8 +186,8 @@ bool WriteProxyV2(const ProxyInfo& info, const ProxyTlvs& tlvs, Writer& out) {
   Packer packer;
   packer.Bytes(kProxySignature);
   if (info.source.family == Family::kNone) {
-    // Nothing is true of this connection but itself; section 2.2 wants no
-    // addresses then, and receivers drop what follows.
+    // LOCAL says nothing about any connection but this one. Section 2.2 wants no addresses
+    // then, and receivers drop what follows.
     packer.U8(kProxyVersion2 | kProxyCommandLocal);
     packer.U8(kFamilyUnspec);
     packer.U16(0);

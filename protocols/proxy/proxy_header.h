@@ -1,8 +1,9 @@
-// The PROXY protocol, version 1 (text) and 2 (binary): written towards
-// backends, read from trusted load balancers. Source: HAProxy's
+// The PROXY protocol, versions 1 (text) and 2 (binary). The gateway writes headers for
+// backends and reads those of trusted load balancers. Source: HAProxy's
 // doc/proxy-protocol.txt, sections 2.1 and 2.2.
 //
-// Not for: who may send one (session/), or which backend wants one (upstream/).
+// Not for: which clients may send a header (session/), or which backends want one
+// (upstream/).
 #pragma once
 
 #include <cstdint>
@@ -16,22 +17,23 @@ namespace starling {
 
 inline constexpr size_t kMaxProxyV1 = 107;     // section 2.1, with CRLF
 inline constexpr size_t kMaxProxyV2Out = 512;  // Postfix takes 536 at most
-inline constexpr size_t kMaxProxyV2In = 4096;  // header and TLVs we accept
+inline constexpr size_t kMaxProxyV2In =
+    4096;  // the longest header, TLVs included, that the gateway accepts
 
-// What TLS negotiated, for the SSL TLV. Views live as long as the call.
+// What TLS negotiated, for the SSL TLV. The views must be valid during the call.
 struct ProxyTls {
   std::string_view version;         // "TLSv1.3"
   std::string_view cipher;          // "TLS_AES_128_GCM_SHA256"
-  std::string_view key_algorithm;   // "EC256", empty: left out
-  std::string_view signature;       // empty: left out
-  bool client_certificate = false;  // one was sent in this TLS session
-  bool resumed = false;             // not on this connection, but where the session began
-  bool verified = false;            // and verification succeeded
-  std::string_view common_name;     // sent only when verified
-  std::string_view issuer;          // the same; a TLV of our own, 0xE0
+  std::string_view key_algorithm;   // "EC256"; empty: no TLV
+  std::string_view signature;       // empty: no TLV
+  bool client_certificate = false;  // the client sent one in this TLS session
+  bool resumed = false;   // the client sent it when the session began, not on this connection
+  bool verified = false;  // its verification succeeded
+  std::string_view common_name;  // written only if verified
+  std::string_view issuer;       // the same; in the gateway's own TLV type, 0xE0
 };
 
-// Which TLVs are written (all by default; each is a switch of the backend).
+// The TLVs to write. By default all of them; the backend's options select them.
 struct ProxyTlvs {
   bool alpn = true;
   bool authority = true;
@@ -41,18 +43,18 @@ struct ProxyTlvs {
 };
 
 struct ProxyInfo {
-  Endpoint source;       // the true client; kNone: the header says LOCAL / UNKNOWN
-  Endpoint destination;  // the address it called
+  Endpoint source;       // the client's true address; kNone: the header says LOCAL or UNKNOWN
+  Endpoint destination;  // the address that it connected to
   std::optional<ProxyTls> tls;
   std::string_view alpn;
   std::string_view sni;
   std::string_view unique_id;  // 1 to 128 octets
 };
 
-// Appends the header. A version 2 header stays within kMaxProxyV2Out: TLVs that
-// do not fit are left out, least important first (key algorithm and signature,
-// UNIQUE_ID, ALPN, AUTHORITY, issuer, CN; the SSL TLV with version and cipher always fits).
-// False only if `out` has too little room (kMaxProxyV2Out is always enough).
+// Appends the header. A version 2 header never exceeds kMaxProxyV2Out: the writer omits
+// TLVs that do not fit, the least important first (key algorithm and signature, UNIQUE_ID,
+// ALPN, AUTHORITY, issuer, CN). The SSL TLV with version and cipher always fits. Returns
+// false only if `out` has too little room; kMaxProxyV2Out is always enough.
 [[nodiscard]] bool WriteProxyV1(const ProxyInfo& info, Writer& out);
 [[nodiscard]] bool WriteProxyV2(const ProxyInfo& info, const ProxyTlvs& tlvs, Writer& out);
 
@@ -62,11 +64,11 @@ struct ProxyParse {
   bool local = false;   // LOCAL or UNKNOWN: use the connection's own addresses
   Endpoint source;
   Endpoint destination;
-  std::string_view error;  // with kBad: which rule was broken
+  std::string_view error;  // with kBad: the rule that the header breaks
 };
 
-// Reads a version 1 or 2 header at the start of `in` (all octets so far). A
-// CRC32C TLV is checked where present; a header over its limit is kBad.
+// Reads a version 1 or 2 header at the start of `in`, which has all octets so far. Checks
+// the CRC32C TLV, if there is one. A header over its limit is kBad.
 ProxyParse ParseProxy(ByteView in);
 
 }  // namespace starling

@@ -1,5 +1,5 @@
-// The header of a load balancer: any octets, in any pieces, and what is read
-// from a good one is written and read back the same.
+// Fuzzes a load balancer's header with any octets, in any pieces. If the header is good,
+// the fuzzer writes what it read, and reading that must give the same.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -14,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (whole.status == ProxyParse::Status::kBad && whole.error.empty()) std::abort();
   if (whole.consumed > size) std::abort();
 
-  // Pieces decide the same as the whole: nothing is done before the last octet
-  // of the header is there, and what is bad stays bad.
+  // Pieces must give the same result as the whole: the parser decides nothing before the
+  // last octet of the header, and a bad header stays bad.
   for (size_t part = 0; part < std::min<size_t>(size, 600); ++part) {
     ProxyParse some = starling::ParseProxy(in.first(part));
     if (some.status == ProxyParse::Status::kDone && part < whole.consumed) std::abort();

@@ -35,7 +35,7 @@ ProxyParse Local(size_t consumed) {
   return parse;
 }
 
-// True if the octets so far could still become (or are) `prefix`.
+// Whether `in` is a prefix of `prefix`, or begins with it.
 bool MayBegin(ByteView in, ByteView prefix) {
   size_t count = std::min(in.size(), prefix.size());
   return std::equal(in.begin(), in.begin() + count, prefix.begin());
@@ -91,8 +91,8 @@ ProxyParse ParseV1(ByteView in) {
   return parse;
 }
 
-// Checks the framing of all TLVs and the checksum, if there is one. `header` is
-// the whole header, `at` where its TLVs begin. Returns what is wrong, or nothing.
+// Checks the framing of all TLVs, and the checksum if there is one. `header` is the whole
+// header, and its TLVs begin at `at`. Returns what is wrong, or an empty text.
 std::string_view CheckTlvs(ByteView header, size_t at) {
   size_t crc_at = 0;
   while (at < header.size()) {
@@ -117,7 +117,7 @@ std::string_view CheckTlvs(ByteView header, size_t at) {
   return {};
 }
 
-// Octets of the address block; false for what section 2.2 does not know.
+// The size of the address block. Returns false for families that section 2.2 does not know.
 bool AddressSize(uint8_t family, size_t& size) {
   switch (family) {
     case kFamilyUnspec:
@@ -164,13 +164,14 @@ ProxyParse ParseV2(ByteView in) {
     if (kProxyV2Head + address_size > total) return Bad("version 2: too short for its family");
   }
   if (in.size() < total) return {};
-  // LOCAL: all that follows, its family included, is discarded unread.
+  // LOCAL: the receiver discards all that follows unread, including the family.
   if (command == kProxyCommandLocal) return Local(total);
 
   ByteView header = in.first(total);
   std::string_view error = CheckTlvs(header, kProxyV2Head + address_size);
   if (!error.empty()) return Bad(error);
-  // Families that cannot be a client of ours fall back to UNSPEC, as they must.
+  // The gateway's clients have IP addresses. Other families count as UNSPEC, as the
+  // specification demands.
   if (family != kFamilyTcp4 && family != kFamilyTcp6) return Local(total);
   size_t ip_size = family == kFamilyTcp4 ? 4 : 16;
   size_t ports_at = kProxyV2Head + 2 * ip_size;

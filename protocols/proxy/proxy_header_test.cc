@@ -46,7 +46,7 @@ std::string V2(const ProxyInfo& info, const ProxyTlvs& tlvs = {}) {
   return std::string(AsText(writer.written()));
 }
 
-// A header of version 2 of any content, its length filled in.
+// A header of version 2 with any content and the right length.
 std::string RawV2(uint8_t version_command, uint8_t family, const std::string& body) {
   std::string header(AsText(kProxySignature));
   header += static_cast<char>(version_command);
@@ -133,7 +133,7 @@ TEST(ProxyV2, WritesAddresses) {
   EXPECT_EQ(v6.size(), 16u + 36u);
   EXPECT_EQ(v6[13], 0x21);
 
-  // The real client is never lost to a difference of families.
+  // A difference of families must not lose the real client.
   std::string mixed = V2(Between(V4(1, 12345), V6(2, 25)));
   ProxyParse parse = ParseProxy(AsBytes(mixed));
   EXPECT_EQ(IpToString(parse.source), "::ffff:192.0.2.1");
@@ -204,7 +204,7 @@ TEST(ProxyV2, NameAndIssuerOnlyWhenVerified) {
 }
 
 TEST(ProxyV2, StaysWithinItsLimit) {
-  // A name of DNS may have 255 octets, a common name 64, an ALPN 255.
+  // A DNS name may have 255 octets, a common name 64, an ALPN name 255.
   for (size_t sni_size = 0; sni_size <= 255; sni_size += 5) {
     for (size_t name_size = 0; name_size <= 600; name_size += 25) {
       std::string sni(sni_size, 's'), name(name_size, 'n'), id(128, 'i'), alpn(255, 'a');
@@ -278,7 +278,7 @@ TEST(ProxyParse, LocalAndUnknown) {
       "PROXY UNKNOWN\r\n",
       "PROXY UNKNOWN ffff::1 whatever 1 2\r\n",
       RawV2(0x20, 0x00, ""),
-      RawV2(0x20, 0x11, kTcp4Block),  // the block is discarded, its family too
+      RawV2(0x20, 0x11, kTcp4Block),  // the receiver discards the block and the family
       RawV2(0x20, 0x77, "garbage"),
       RawV2(0x21, 0x00, ""),
       RawV2(0x21, 0x31, std::string(216, 'u')),
@@ -343,7 +343,7 @@ TEST(ProxyParse, ChecksumFindsEveryFlippedBit) {
       std::string damaged = header;
       damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
       ProxyParse parse = ParseProxy(AsBytes(damaged));
-      // Damage to the checksum's own type octet makes it another, unknown TLV.
+      // If the damage hits the checksum's type octet, it becomes another, unknown TLV.
       if (parse.status == Status::kDone) {
         EXPECT_EQ(i, header.size() - kTlvHead - kCrcSize);
       }

@@ -1,5 +1,5 @@
-// The numbers of the PROXY protocol, version 2 (section 2.2 and its parts), for
-// the two files that write and read it. Everybody else: proxy_header.h.
+// The numbers of the PROXY protocol, version 2 (section 2.2 and its parts), for the writer
+// and the reader. All other code includes proxy_header.h.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@ namespace starling {
 inline constexpr std::array<uint8_t, 12> kProxySignature = {'\r', '\n', '\r', '\n', 0,   '\r',
                                                             '\n', 'Q',  'U',  'I',  'T', '\n'};
 inline constexpr size_t kProxyV2Head = 16;    // signature, command, family, length
-inline constexpr size_t kProxyLengthAt = 14;  // of all that follows the head
+inline constexpr size_t kProxyLengthAt = 14;  // the length of all that follows the head
 
 inline constexpr uint8_t kProxyVersion2 = 0x20;
 inline constexpr uint8_t kProxyCommandLocal = 0x0;
@@ -36,8 +36,8 @@ enum class ProxyTlvType : uint8_t {
   kSslCipher = 0x23,
   kSslSignature = 0x24,
   kSslKey = 0x25,
-  // The first of those that are nobody's (section 2.2): the issuer of a verified client
-  // certificate, which the specification has no type for.
+  // The first type that the specification leaves to applications (section 2.2): the issuer
+  // of a verified client certificate, for which the specification has no type.
   kClientIssuer = 0xe0,
 };
 
