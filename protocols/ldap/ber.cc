@@ -6,7 +6,7 @@ namespace {
 
 constexpr uint8_t kTagContinues = 0x1f;  // all five bits: the number follows in more octets
 constexpr uint8_t kLongForm = 0x80;      // alone: the indefinite form
-constexpr size_t kMaxLengthOctets = 4;   // what some clients write, however short it is
+constexpr size_t kMaxLengthOctets = 4;   // some clients write so many, even for short lengths
 
 }  // namespace
 

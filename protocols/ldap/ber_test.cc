@@ -26,7 +26,7 @@ TEST(Ber, Heads) {
       {{0x30, 0x00}, kHead, 2, 0},
       {{0x30, 0x7f}, kHead, 2, 127},
       {{0x30, 0x81}, kNeedMore},
-      {{0x30, 0x81, 0x05}, kHead, 3, 5},  // longer than it need be
+      {{0x30, 0x81, 0x05}, kHead, 3, 5},  // longer than necessary
       {{0x30, 0x81, 0xff}, kHead, 3, 255},
       {{0x30, 0x84, 0x00, 0x00, 0x00}, kNeedMore},
       {{0x30, 0x84, 0x00, 0x00, 0x00, 0x0c}, kHead, 6, 12},
@@ -34,8 +34,8 @@ TEST(Ber, Heads) {
       {{0x30, 0x80}, kBad},              // indefinite
       {{0x30, 0x85}, kBad},              // five octets of length
       {{0x30, 0xff}, kBad},              // reserved (X.690 8.1.3.5)
-      {{0x1f}, kBad},                    // a tag of more octets
-      {{0xbf, 0x81, 0x01, 0x00}, kBad},  // one as well
+      {{0x1f}, kBad},                    // a tag of several octets
+      {{0xbf, 0x81, 0x01, 0x00}, kBad},  // another tag of several octets
   };
   for (const Case& c : table) {
     const BerHead head = ReadBerHead(c.in);
@@ -60,7 +60,7 @@ TEST(Ber, ElementsAreCutOff) {
   const std::optional<ByteView> second = TakeBer(rest, 0x02);
   ASSERT_TRUE(second);
   EXPECT_EQ(ReadBerNumber(*second), 7u);
-  // One octet of the third is missing; nothing of it is cut off.
+  // The third element lacks one octet, so the call cuts off nothing.
   EXPECT_FALSE(TakeBer(rest));
   EXPECT_EQ(rest.size(), 3u);
 }
@@ -79,7 +79,7 @@ TEST(Ber, Numbers) {
   EXPECT_EQ(read({0x7f, 0xff, 0xff, 0xff}), 0x7fffffffu);
   EXPECT_EQ(read({}), std::nullopt);
   EXPECT_EQ(read({0x80}), std::nullopt);  // negative
-  // Longer than it need be, as slapd takes it.
+  // Longer than necessary; slapd accepts that.
   EXPECT_EQ(read({0x00, 0x01}), 1u);
   EXPECT_EQ(read({0x00, 0x00, 0x00, 0x01}), 1u);
   EXPECT_EQ(read({0x00, 0x80, 0x00, 0x00, 0x00}), std::nullopt);

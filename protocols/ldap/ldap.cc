@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::string_view kStartTlsOid = "1.3.6.1.4.1.1466.20037";
 
-// Context-specific tags: of an extended request, and of a simple bind.
+// Context-specific tags: the name in an extended request, and the password of a simple
+// bind.
 constexpr uint8_t kRequestName = 0x80;
 constexpr uint8_t kRequestValue = 0x81;
 constexpr uint8_t kSimple = 0x80;
@@ -50,8 +51,9 @@ class LdapDialogue final : public RelayedDialogue {
 
   void TakeMessage(ByteView rest, Step& step, Writer& out) {
     if (BeginsLikeTls(rest)) {
-      // Nothing is said: the other side could not read it. The same for HTTP, mail
-      // and whatever else begins with a word; both are known by one octet.
+      // The gateway says nothing, because the other side could not read it. The same goes
+      // for HTTP, mail and everything else that begins with a word. One octet is enough to
+      // recognize them.
       Close(step, EndReason::kTlsOnPlainPort);
       return;
     }
@@ -85,7 +87,7 @@ class LdapDialogue final : public RelayedDialogue {
 
   void OnMessage(const LdapMessage& message, Step& step, Writer& out) {
     switch (message.op) {
-      case kLdapAbandonRequest:  // what it names has been answered
+      case kLdapAbandonRequest:  // the request that it names already has its answer
         return;
       case kLdapUnbindRequest:
         Close(step, EndReason::kGoodbye);
@@ -108,7 +110,7 @@ class LdapDialogue final : public RelayedDialogue {
     Decline(message, out);
   }
 
-  // What a client has sent with its name is exposed, whatever the answer.
+  // Whatever the answer is, the password that the client has sent with its name is exposed.
   bool OnBind(ByteView rest, Step& step) {
     const std::optional<ByteView> version = TakeBer(rest, kLdapInteger);
     if (!version || !ReadBerNumber(*version)) return false;
@@ -117,7 +119,7 @@ class LdapDialogue final : public RelayedDialogue {
     if (!how) return false;
     if (how->tag == kSimple && how->content.empty() && name->empty()) return true;  // anonymous
     step.Note(Attack::kPlaintextAuth);
-    // A client that has sent everything at once has not seen the offer.
+    // If a client has sent everything at once, it has not seen the offer.
     if (offer_seen_ && !not_taken_) {
       not_taken_ = true;
       step.Note(Signal::kNotTaken);
@@ -150,14 +152,14 @@ class LdapDialogue final : public RelayedDialogue {
       SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kProtocolError,
                     "StartTLS takes no value", out);
     } else {
-      // Without text and name: testers read fixed offsets.
+      // The answer has no text and no name, because test programs read fixed offsets.
       SayLdapResult(message.id, kLdapExtendedResponse, LdapResult::kSuccess, "", out);
       Upgrade(step);
     }
   }
 
-  // A control that is critical comes before all else (RFC 4511 4.1.11): slapd too looks at
-  // it before it asks for TLS.
+  // Critical controls come before everything else (RFC 4511 4.1.11). slapd, too, looks at
+  // them before it asks for TLS.
   void Decline(const LdapMessage& message, Writer& out) {
     if (message.critical == LdapCritical::kUnknown) {
       SayUnavailable(message, out);
@@ -171,8 +173,8 @@ class LdapDialogue final : public RelayedDialogue {
                   "A critical control is not available before TLS", out);
   }
 
-  // This answer is the offer: no root DSE is served before TLS, clients take the
-  // result for what it says.
+  // This answer is the offer. The gateway serves no root DSE before TLS, but clients
+  // understand this result code.
   void SayUseTls(const LdapMessage& message, Writer& out) {
     SayLdapResult(message.id, LdapResponseTo(message.op), LdapResult::kConfidentialityRequired,
                   "TLS required, use StartTLS", out);
@@ -190,10 +192,10 @@ class LdapDialogue final : public RelayedDialogue {
 
   const DialogueOptions* options_;
   uint32_t messages_ = 0;       // before TLS
-  bool offer_written_ = false;  // at some time
-  bool offer_seen_ = false;     // before the octets at hand arrived
-  bool offer_is_last_ = false;  // no message has come since
-  bool not_taken_ = false;      // the signal was given
+  bool offer_written_ = false;  // at any time
+  bool offer_seen_ = false;     // before the current octets arrived
+  bool offer_is_last_ = false;  // no message has come since the offer
+  bool not_taken_ = false;      // the dialogue has noted the signal
 };
 
 static_assert(sizeof(LdapDialogue) <= kNegotiatorSize);

@@ -1,7 +1,7 @@
-// LDAP before TLS: StartTLS is granted, all else is refused with result 13. RFC
-// 4511 4.14, RFC 4513 section 3.
+// LDAP before TLS: the gateway grants StartTLS and refuses everything else with result 13.
+// RFC 4511 4.14, RFC 4513 section 3.
 //
-// `policy: require` only. The client speaks first, before TLS and after it, so
+// Supports only `policy: require`. The client speaks first, before TLS and after it, so
 // there is no greeting and no preamble.
 #pragma once
 
@@ -9,10 +9,10 @@
 
 namespace starling {
 
-// `storage` has kNegotiatorSize octets (registry.h); `options` outlives the result.
+// `storage` has kNegotiatorSize octets (protocol_row.h). `options` must outlive the result.
 Negotiator* CreateLdap(void* storage, const DialogueOptions& options);
 
-// A notice of disconnection (RFC 4511 4.4.1).
+// Writes a notice of disconnection (RFC 4511 4.4.1).
 void RefuseLdap(Refusal refusal, const DialogueOptions& options, Writer& out);
 
 }  // namespace starling

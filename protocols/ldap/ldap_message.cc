@@ -20,8 +20,8 @@ constexpr uint8_t kSequence = 0x30;
 constexpr uint8_t kControls = 0xa0;
 constexpr uint8_t kResponseName = 0x8a;
 
-// Builds one message from its end to its begin, so that each length is known when
-// it is written. What the gateway says is short: kRoom is enough for all of it.
+// Builds one message from its end to its beginning, so that it knows each length when it
+// writes it. All of the gateway's messages fit into kRoom octets.
 class MessageBuilder {
  public:
   void Text(uint8_t tag, std::string_view text) {
@@ -63,15 +63,16 @@ class MessageBuilder {
   size_t begin_ = kRoom;
 };
 
-// What may be critical beside StartTLS and changes nothing about it. Java's clients send
-// ManageDsaIT with all requests.
+// Critical controls that do not affect StartTLS. Java's clients send ManageDsaIT with every
+// request.
 constexpr std::array<std::string_view, 2> kHarmless = {
     "2.16.840.1.113730.3.4.2",     // ManageDsaIT (RFC 3296)
     "1.3.6.1.4.1.21008.108.63.1",  // session tracking
 };
 
-// What servers may know. With one of these a request is told that it needs TLS: the answer
-// that it is not known would be a lie about the server, which clients remember.
+// Controls that servers may know. A request with one of these is told that it needs TLS.
+// The answer that the control is unknown would be false for the server, and clients
+// remember it.
 constexpr std::array<std::string_view, 21> kOfServers = {
     "1.2.840.113556.1.4.319",     // paged results (RFC 2696)
     "1.2.840.113556.1.4.473",     // sorting (RFC 2891)
@@ -102,7 +103,7 @@ LdapCritical JudgeCritical(std::string_view oid) {
                                                                 : LdapCritical::kUnknown;
 }
 
-// False: they are not well formed. `critical`: the worst of them.
+// Returns false if the controls are malformed. `critical`: the worst of them.
 bool ReadControls(ByteView controls, LdapCritical& critical) {
   while (!controls.empty()) {
     std::optional<ByteView> control = TakeBer(controls, kSequence);
@@ -119,12 +120,12 @@ bool ReadControls(ByteView controls, LdapCritical& critical) {
   return true;
 }
 
-// RFC 4511 4.1.1. Section 4: what follows the parts that are known is let pass.
+// RFC 4511 4.1.1. As section 4 demands, unknown parts at the end are ignored.
 bool ReadContent(ByteView rest, LdapMessage& message) {
   const std::optional<ByteView> id = TakeBer(rest, kLdapInteger);
   if (!id) return false;
   const std::optional<uint32_t> number = ReadBerNumber(*id);
-  // 0 is for what the server says unasked.
+  // 0 marks messages that a server sends unasked.
   if (!number || *number == 0) return false;
   const std::optional<BerElement> operation = TakeBer(rest);
   if (!operation) return false;

@@ -1,7 +1,7 @@
-// LDAP's messages as far as a gateway needs them: who asks for what, and the short
-// answers that it gives itself. RFC 4511.
+// LDAP's messages as far as the gateway needs them: the id and the operation of a request,
+// and the gateway's own short answers. RFC 4511.
 //
-// Not for: what an operation asks for (ldap.cc reads the two that matter).
+// Not for: the contents of operations (ldap.cc reads those of the two that matter).
 #pragma once
 
 #include <cstddef>
@@ -29,33 +29,33 @@ enum class LdapResult : uint8_t {  // RFC 4511 4.1.9
   kUnavailable = 52,
 };
 
-// The controls of a request that its client calls critical (RFC 4511 4.1.11): an operation
-// is not to be done without them.
+// The critical controls of a request (RFC 4511 4.1.11). A server that does not support one
+// must not perform the operation.
 enum class LdapCritical : uint8_t {
-  kNone,     // or those that change nothing about StartTLS
-  kKnown,    // servers know them, StartTLS has no use for them
-  kUnknown,  // one at least
+  kNone,     // no critical control, or only some that do not affect StartTLS
+  kKnown,    // servers may know them, but StartTLS has no use for them
+  kUnknown,  // at least one that nobody knows
 };
 
 struct LdapMessage {
   enum class Status : uint8_t { kNeedMore, kBad, kTooLong, kMessage };
   Status status = Status::kNeedMore;
-  size_t size = 0;  // octets of the whole
+  size_t size = 0;  // octets of the whole message
   uint32_t id = 0;  // 1 to 2^31-1
   uint8_t op = 0;   // the tag of the operation
   ByteView body;    // its content
   LdapCritical critical = LdapCritical::kNone;
 };
 
-// The first message of `in`, of kLdapMaxMessage octets at most.
+// The first message of `in`, if it has at most kLdapMaxMessage octets.
 LdapMessage ReadLdapMessage(ByteView in);
 
-// The tag of the response to a request; 0: it has none, or it is no request.
+// The tag of the response to a request. 0 if it has no response, or is not a request.
 uint8_t LdapResponseTo(uint8_t request);
 
-// Both have a `text` of 100 octets at most.
+// In both, `text` may have at most 100 octets.
 void SayLdapResult(uint32_t id, uint8_t tag, LdapResult result, std::string_view text, Writer& out);
-// A notice of disconnection (section 4.4.1): what the server says unasked.
+// A notice of disconnection (section 4.4.1), which a server sends unasked.
 void SayLdapNotice(LdapResult result, std::string_view text, Writer& out);
 
 }  // namespace starling

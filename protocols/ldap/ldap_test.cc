@@ -25,8 +25,8 @@ std::string Hex(std::string_view text) {
   return octets;
 }
 
-// An element whose content has up to 65,535 octets; `long_form` as some clients
-// write every length.
+// An element with a content of up to 65,535 octets. `long_form`: with the form in which
+// some clients write every length.
 std::string Ber(uint8_t tag, const std::string& content, bool long_form = false) {
   const size_t n = content.size();
   std::string head(1, static_cast<char>(tag));
@@ -73,8 +73,8 @@ DialogueCase Closed(std::string name, std::string sent, std::string said, EndRea
           std::move(attacks)};
 }
 
-// RFC 4511 4.1.11: without a control that is critical nothing must be done. One that servers
-// know is no reason to tell a client that they do not.
+// RFC 4511 4.1.11: an operation must not be done without its critical controls. The gateway
+// must not tell clients that a control is unknown if servers may know it.
 TEST(Ldap, CriticalControls) {
   const auto control = [](const std::string& oid, const std::string& boolean) {
     return Ber(0x30, Ber(0x04, oid) + (boolean.empty() ? "" : Hex("01 01" + boolean)));
@@ -84,7 +84,7 @@ TEST(Ldap, CriticalControls) {
   const std::string text = "A critical control is not available before TLS";
   struct Row {
     std::string name, controls;
-    bool upgrade;       // StartTLS goes on
+    bool upgrade;       // StartTLS succeeds
     uint8_t of_search;  // the result of a search
   };
   const Row rows[] = {
@@ -119,7 +119,7 @@ TEST(Ldap, CriticalControls) {
                "",
                {},
                {Attack::kPlaintextAuth}},
-              // They have no response, and the criticality of theirs is ignored.
+              // These have no response, and the criticality of their controls is ignored.
               {row.name + ", Abandon and Unbind",
                {Message(Hex("50 01 01") + controls) + Message(Hex("42 00") + controls)},
                "",
@@ -348,7 +348,7 @@ TEST(Ldap, TooManyRequests) {
            CreateLdap, options);
 }
 
-// More answers than there is room for: none is lost, and none is cut.
+// The answers exceed the room. None may be lost or cut.
 TEST(Ldap, ManyAtOnce) {
   std::string sent, said;
   for (int i = 1; i <= 60; ++i) {
@@ -398,7 +398,7 @@ TEST(Ldap, EventsEndTheSessionInItsWords) {
            EventCase{EventKind::kDrain, EndReason::kDrainDeadline, stop},
            EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
        }) {
-    // Inside TLS there is a relay as soon as there is a leg: before that.
+    // This is before the leg is up. Inside TLS, the relay begins with the leg.
     for (const bool inside_tls : {false, true}) {
       SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
       DialogueOptions options;
@@ -422,7 +422,7 @@ TEST(Ldap, OfferThenClose) {
     std::string sent;
     bool signal;
   };
-  // Result 13 is the offer; what comes after it is no close.
+  // Result 13 is the offer. Messages after it do not end the session.
   for (const Case& c : {Case{"", false}, Case{Message(kSearch), true},
                         Case{Message(kSearch) + Message(Hex("50 01 01")), false}}) {
     DialogueOptions options;

@@ -15,9 +15,8 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 
-// A quoted string (RFC 5804 section 4) that is the whole of `text`, and may be
-// sent back as it is: quotes and backslashes in it are escaped, and it has no
-// control octets.
+// Whether all of `text` is a quoted string (RFC 5804 section 4) that the gateway may send
+// back as it is: with escaped quotes and backslashes, and without control octets.
 bool IsQuotedString(std::string_view text) {
   if (text.size() < 2 || text.front() != '"' || text.back() != '"') return false;
   std::string_view inner = text.substr(1, text.size() - 2);
@@ -36,7 +35,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
   explicit ManageSieveDialogue(const DialogueOptions& options) : LiteralDialogue(options) {}
 
  private:
-  // With its text, and in one write: clients look for the text's quotes.
+  // The greeting has a text, and the gateway writes it at once: clients look for the text's
+  // quotes.
   void SayGreeting(Writer& out) override { SayCapabilities(" ManageSieve ready", out); }
 
   void SayGoodbye(std::string_view text, Writer& out) override {
@@ -47,8 +47,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
     RefuseManageSieve(refusal, options(), out);
   }
 
-  // A list of capabilities that begins; a refusal of more lines, or of which the end is not
-  // here yet, ends the relay by itself.
+  // This begins a list of capabilities. A refusal of several lines, or one whose end has
+  // not arrived, ends the relay by itself.
   Greeting Judge(std::string_view line) const override {
     const LegLine what = Read(line);
     if (what == LegLine::kOther) return Greeting::kBroken;
@@ -102,8 +102,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
       Say(out, {"\"STARTTLS\"\r\n"});
       NoteOffer();
     }
-    // A referral (section 1.3) is replaced: it would send the client, with its password,
-    // to where anybody likes.
+    // The gateway replaces a referral (section 1.3), which would send the client and its
+    // password wherever the backend's text says.
     if (MayRefer(rest)) {
       NoteDiversion(step);
       Say(out, {status, " \"Not available here.\"\r\n"});
@@ -112,8 +112,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
     GiveLine({line}, out);
   }
 
-  // `text` is all behind the status. Where the line is not whole, what stands where a
-  // referral would may still become one.
+  // `text` is everything after the status. If the line is not whole, its last words may
+  // still become a referral.
   bool MayRefer(std::string_view text) const {
     constexpr std::string_view kReferral = "REFERRAL";
     if (text.empty()) return !is_whole();
@@ -124,8 +124,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
   }
 
   void GiveListLine(std::string_view line, Writer& out) {
-    // It begins with a quotation mark. What stands between the name and its value, if
-    // anything does, is no part of either.
+    // The line begins with a quotation mark. Anything between the name and its value
+    // belongs to neither.
     const size_t end = std::min(line.find('"', 1), line.size());
     const std::string_view name = Trim(line.substr(1, end - 1), kServerBlanks);
     std::string_view value = line.substr(end);
@@ -136,7 +136,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
     GiveLine({line}, out);
   }
 
-  // Those that the gateway lets pass, and that work without the client's TLS.
+  // Passes on the mechanisms that the gateway allows and that work without the client's
+  // TLS.
   void PassMechanisms(std::string_view value, Writer& out) {
     if (value.starts_with('"')) value.remove_prefix(1);
     value = value.substr(0, value.find('"'));
@@ -188,8 +189,8 @@ class ManageSieveDialogue final : public LiteralDialogue {
     }
   }
 
-  // Section 2.13: the client's own string comes back, so that it can tell where
-  // it is in the stream.
+  // The gateway sends the client's own string back, so that the client can tell where it is
+  // in the stream (section 2.13).
   void OnNoop(bool bare, std::string_view argument, Writer& out) {
     if (bare) {
       Say(out, {"OK \"NOOP completed.\"\r\n"});
@@ -202,7 +203,7 @@ class ManageSieveDialogue final : public LiteralDialogue {
 
   void SayCapabilities(std::string_view text, Writer& out) {
     Say(out, {"\"IMPLEMENTATION\" \"Starling\"\r\n\"SIEVE\" \"\"\r\n",
-              // What every server has (RFC 5804 section 2.1); clients look for it.
+              // Every server has PLAIN (RFC 5804 section 2.1), and clients look for it.
               may_log_in() ? "\"SASL\" \"PLAIN\"\r\n" : "\"SASL\" \"\"\r\n",
               "\"VERSION\" \"1.0\"\r\n\"STARTTLS\"\r\nOK \"", options().hostname, text, "\"\r\n"});
     NoteOffer();

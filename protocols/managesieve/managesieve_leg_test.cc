@@ -112,7 +112,7 @@ TEST(ManageSieveLeg, CapabilitiesAreEdited) {
               Options(false));
   RunLegCases({OnLeg("allowed", "CAPABILITY\r\n", kList, head + "PLAIN LOGIN" + tail)},
               CreateManageSieve, Options(true));
-  // However the words are kept apart: clients cut them as they like.
+  // Whatever separates the words: clients split them in different ways.
   const std::string end = "\"STARTTLS\"\r\nOK\r\n";
   std::vector<LegCase> refused;
   for (const char* line : {"\"SASL\"\t\"PLAIN\"", "\"SASL\"  \"PLAIN\"", "\"SASL\"\"PLAIN\"",
@@ -155,8 +155,8 @@ TEST(ManageSieveLeg, WhatABackendMayNotSay) {
       CreateManageSieve, Options(false));
 }
 
-// Until its line has ended the client gets nothing but the backend's octets: words of the
-// gateway's own would become a part of the literal, or of the line.
+// Until the line has ended, the client gets only the backend's octets. The gateway's own
+// words would become part of the literal or of the line.
 TEST(ManageSieveLeg, NothingIsSaidAmidALineWithALiteral) {
   const std::string head = "BYE {5}\r\n";
   const std::string bye = head + "hello (idle)\r\n";

@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 
-// RFC 3977, 4643, 4644, 6048, 8054 and RFC 2980's extensions: what a backend may
-// know. DATE is among them, since a dialogue has no clock.
+// Verbs that a backend may know (RFC 3977, 4643, 4644, 6048, 8054, and RFC 2980's
+// extensions). DATE is among them, since a dialogue has no clock.
 bool NeedsTls(std::string_view verb) {
   static constexpr std::array<std::string_view, 29> kVerbs = {
       "ARTICLE", "AUTHINFO", "BODY", "CHECK", "COMPRESS",  "DATE",     "GROUP",     "HDR",
@@ -28,7 +28,7 @@ bool NeedsTls(std::string_view verb) {
                      [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
 }
 
-// The three octets that a reply begins with as a word, or nothing.
+// The three octets at the beginning of a reply if they are a word, or nothing.
 std::string_view Code(std::string_view line) {
   constexpr size_t kDigits = 3;
   std::string_view rest = line;
@@ -36,7 +36,7 @@ std::string_view Code(std::string_view line) {
   return word.size() == kDigits ? word : std::string_view();
 }
 
-// 200: posting allowed, 201: prohibited. Of a greeting and of MODE READER's answer.
+// 200: posting allowed, 201: prohibited. In a greeting and in the answer to MODE READER.
 bool IsWelcome(std::string_view line) {
   std::string_view code = Code(line);
   return code == "200" || code == "201";
@@ -52,30 +52,31 @@ class NntpDialogue final : public LineDialogue {
   explicit NntpDialogue(const DialogueOptions& options) : LineDialogue(options) {}
 
  private:
-  // 200, not 201: some clients take no other greeting, and whether they may post is
-  // for the backend to say.
+  // The greeting is 200, because some clients accept no 201. The backend decides whether
+  // clients may post.
   void SayGreeting(Writer& out) override {
     Say(out, {"200 ", options().hostname, " NNTP ready\r\n"});
   }
 
-  // RFC 3977 section 3.1: 400 tells of an end at any time.
+  // A server may end the session by 400 at any time (RFC 3977 section 3.1).
   void SayGoodbye(std::string_view text, Writer& out) override { Say(out, {"400 ", text, "\r\n"}); }
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseNntp(refusal, options(), out); }
 
-  // Of a backend not asked yet it is not known. MODE READER harms none, and clients
-  // that see READER leave it out, whereupon innd does not serve them.
+  // If the probe has not asked the backend yet, nobody knows whether it is a reader. An
+  // extra MODE READER does no harm. Clients that see READER omit it, and then innd does not
+  // serve them.
   void Learn(uint64_t capabilities) override { reader_ = (capabilities & kNntpReader) != 0; }
 
-  // Of the greeting (RFC 3977 section 5.1) and of the answer to MODE READER (section 5.3).
+  // For the greeting (RFC 3977 section 5.1) and the answer to MODE READER (section 5.3).
   Greeting Judge(std::string_view line) const override {
     if (IsRefusal(line)) return Greeting::kRefusal;
     if (!IsWelcome(line)) return Greeting::kBroken;
     return mode_reader_ && !said_again_ ? Greeting::kReplay : Greeting::kSuccess;
   }
 
-  // RFC 4642 section 2.2.2: its effect outlives the upgrade, and the client must not
-  // send it again.
+  // The effect of MODE READER outlives the upgrade, and the client must not send it again
+  // (RFC 4642 section 2.2.2).
   void SayAgain(Writer& backend) override {
     Say(backend, {"MODE READER\r\n"});
     said_again_ = true;
@@ -89,15 +90,15 @@ class NntpDialogue final : public LineDialogue {
       SayUseTls(out);
       return;
     }
-    // RFC 3977 sections 9.2 and 9.8: spaces and tabs, between the words and behind them.
-    // INN takes them before the first as well.
+    // RFC 3977 sections 9.2 and 9.8 allow spaces and tabs between and after the words. INN
+    // also accepts them before the first word.
     std::string_view arguments = TrimEnd(line, kBlanks);
     const std::string_view verb = NextWord(arguments, kBlanks);
     const bool bare = arguments.empty();
     if (Has8Bit(verb)) {
       Abort(EndReason::kBadOctet, step, out);
     } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
-      // Never 480 or 483 (RFC 4642 section 2.2.1).
+      // The refusal is never 480 or 483 (RFC 4642 section 2.2.1).
       if (!bare) {
         Say(out, {"501 STARTTLS takes no argument\r\n"});
         return;
@@ -126,8 +127,8 @@ class NntpDialogue final : public LineDialogue {
   void OnOther(std::string_view verb, Step& step, Writer& out) {
     if (EqualsIgnoreCase(verb, "AUTHINFO")) NoteLogin(step);
     if (EqualsIgnoreCase(verb, "TAKETHIS")) {
-      // RFC 4644 section 2.5: its article comes without waiting, and is answered at
-      // its end. No line of it may be taken for a command.
+      // The client sends the article without waiting, and the answer comes at its end (RFC
+      // 4644 section 2.5). No line of the article may count as a command.
       in_article_ = true;
     } else if (NeedsTls(verb)) {
       SayUseTls(out);
@@ -137,7 +138,7 @@ class NntpDialogue final : public LineDialogue {
     }
   }
 
-  // RFC 3977 section 5.2: a keyword may be given, and changes nothing here.
+  // The client may add a keyword, which changes nothing here (RFC 3977 section 5.2).
   void OnCapabilities(std::string_view keyword, Writer& out) {
     if (!IsPrintable(keyword)) {
       Say(out, {"501 CAPABILITIES takes one keyword\r\n"});
@@ -161,10 +162,10 @@ class NntpDialogue final : public LineDialogue {
 
   static void SayUseTls(Writer& out) { Say(out, {"483 Use STARTTLS first\r\n"}); }
 
-  bool reader_ = false;       // the backend is one without being told
-  bool mode_reader_ = false;  // the client has sent MODE READER; carried over the upgrade
-  bool said_again_ = false;   // to the fresh leg
-  bool in_article_ = false;   // lines of a refused TAKETHIS are being dropped
+  bool reader_ = false;       // the backend is a reader without MODE READER
+  bool mode_reader_ = false;  // the client has sent MODE READER; survives the upgrade
+  bool said_again_ = false;   // the dialogue has repeated it on the fresh leg
+  bool in_article_ = false;   // the dialogue is dropping the lines of a refused TAKETHIS
 };
 
 // Greeting, CAPABILITIES, QUIT.
@@ -181,7 +182,7 @@ class NntpProbe final : public Probe {
       }
       result.consumed += piece.consumed;
       if (!piece.first) continue;
-      // How much is read is the gateway's limit. The server answers, and is up.
+      // The gateway limits how much it reads. A server that answers is up.
       result.status = ++count_ > kNntpMaxProbeLines ? Done(out) : OnLine(piece.text, out);
     }
     if (result.status == ProbeResult::Status::kDone) result.capabilities = capabilities_;
@@ -196,7 +197,7 @@ class NntpProbe final : public Probe {
         Say(out.backend, {"CAPABILITIES\r\n"});
         return ProbeResult::Status::kNeedMore;
       case 2:
-        // A server from before RFC 3977 is up all the same; what it is, is not known.
+        // A server from before RFC 3977 is up too, but the probe does not learn what it is.
         return Code(line) == "101" ? ProbeResult::Status::kNeedMore : Done(out);
       default:
         line = Trim(line, kServerBlanks);
@@ -229,7 +230,7 @@ Probe* CreateNntpProbe(void* storage, const DialogueOptions& /*options*/) {
   return new (storage) NntpProbe();
 }
 
-// RFC 3977 section 3.2.1: 400 may pass, 502 does not without another connection.
+// 400 may pass; 502 needs another connection to pass (RFC 3977 section 3.2.1).
 void RefuseNntp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
   const bool for_good = refusal == Refusal::kTlsExpected;
   Say(out, {for_good ? "502 " : "400 ", TextOf(refusal), "\r\n"});

@@ -105,7 +105,7 @@ TEST(Nntp, PointOfUpgrade) {
       CreateNntp, Options());
 }
 
-// Its article comes at once (RFC 4644 section 2.5), and is data to its end.
+// The article comes at once (RFC 4644 section 2.5), and all of it is data.
 TEST(Nntp, AnArticleIsNotMadeOfCommands) {
   RunCases({{"refused at its end",
              {"TAKETHIS <a@b>\r\nSubject: x\r\n\r\nSTARTTLS\r\n..\r\nAUTHINFO USER x\r\n.\r\n"},

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "STLS";
 
-// RFC 1939, 2449, 5034, 6856: the verbs that are no damaged STLS, STAT above all.
+// Verbs that are not a damaged STLS, above all STAT (RFC 1939, 2449, 5034, 6856).
 bool IsOtherVerb(std::string_view verb) {
   static constexpr std::array<std::string_view, 13> kVerbs = {
       "STAT", "LIST", "RETR", "DELE", "NOOP", "RSET",   "TOP",
@@ -23,13 +23,13 @@ bool IsOtherVerb(std::string_view verb) {
                      [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
 }
 
-// A bare AUTH asks which mechanisms there are, and exposes nothing.
+// A bare AUTH only asks for the mechanisms, and exposes nothing.
 bool IsLogin(std::string_view verb, bool bare) {
   return EqualsIgnoreCase(verb, "USER") || EqualsIgnoreCase(verb, "PASS") ||
          EqualsIgnoreCase(verb, "APOP") || (EqualsIgnoreCase(verb, "AUTH") && !bare);
 }
 
-// APOP hashes the backend's first banner, which no client of a plaintext leg sees.
+// APOP hashes the backend's first banner, which the client of a plaintext leg never sees.
 bool IsPassedLogin(std::string_view verb, bool bare) {
   return IsLogin(verb, bare) && !EqualsIgnoreCase(verb, "APOP");
 }
@@ -56,7 +56,7 @@ class Pop3Dialogue final : public LineDialogue {
     if (status == "+") return LegLine::kGoOn;
     if (status == "+OK") return due() == Due::kList ? LegLine::kList : LegLine::kYes;
     if (status != "-ERR") return LegLine::kOther;
-    // Unasked, a server says only that it ends the session.
+    // Unasked, a server says only one thing: that it ends the session.
     const bool bye = due() == Due::kNothing || due() == Due::kGreeting;
     return bye ? LegLine::kBye : LegLine::kNo;
   }
@@ -67,14 +67,14 @@ class Pop3Dialogue final : public LineDialogue {
     in_list_ = due() == Due::kList && line.starts_with('+');
   }
 
-  // Also one of which nothing else would be passed on: a line that is not whole, or that has
-  // white space around it.
+  // Whether the line ends a list. This includes lines of which the gateway would pass
+  // nothing else on: a line that is not whole, or one with white space around it.
   bool IsListEnd(std::string_view line) const {
     return Trim(WholeWords(line, is_whole()), kServerBlanks) == ".";
   }
 
-  // CAPA with the gateway's upgrade in place of the backend's, and without what the
-  // gateway refuses.
+  // CAPA with the gateway's own upgrade instead of the backend's, and without capabilities
+  // that the gateway refuses.
   void GiveListLine(std::string_view line, Writer& out) {
     if (IsListEnd(line)) {
       in_list_ = false;
@@ -90,15 +90,15 @@ class Pop3Dialogue final : public LineDialogue {
     Say(out, {word});
     while (!rest.empty()) {
       const std::string_view next = NextWord(rest, kServerBlanks);
-      // Channel binding needs the client's TLS to end at the backend.
+      // Channel binding would need the client's TLS to end at the backend.
       if (!sasl || !EndsInPlus(next)) Say(out, {" ", next});
     }
     Say(out, {"\r\n"});
   }
 
   void OnLine(std::string_view line, Step& step, Writer& out) override {
-    // Dovecot takes any number of spaces behind a command. In a name or a password they
-    // are part of it (RFC 1939 section 7), so that USER and PASS are passed on as sent.
+    // Dovecot accepts any number of spaces after a command. In names and passwords spaces
+    // count (RFC 1939 section 7), so the gateway passes USER and PASS on as sent.
     std::string_view arguments = line;
     std::string_view verb = TakeWord(arguments);
     bool bare = TrimEnd(arguments, kSpace).empty();
@@ -126,14 +126,15 @@ class Pop3Dialogue final : public LineDialogue {
       NoteNotTaken(step);
       PassLogin(verb);
     } else if (IsLogin(verb, bare) || EqualsIgnoreCase(verb, "AUTH")) {
-      // Not [AUTH]: mail programs would ask for the password again.
+      // The reply has no [AUTH], or mail programs would ask for the password again.
       if (IsLogin(verb, bare)) NoteLogin(step);
       Say(out, {"-ERR [SYS/PERM] TLS required, use STLS\r\n"});
     } else {
       const bool claim = EqualsIgnoreCase(verb, "XCLIENT");
       if (claim) step.Note(Attack::kIdentityClaim);
       if (!IsOtherVerb(verb)) NoteUnknown(verb, kUpgradeVerb, step);
-      // A bare LANG has a reply of many lines; only that of CAPA is read as such.
+      // The reply to a bare LANG has many lines. The dialogue reads only CAPA's reply as
+      // such.
       if (opportunistic() && !claim && IsVerb(verb) && !(bare && EqualsIgnoreCase(verb, "LANG"))) {
         PassOn(Due::kReply);
         return;
@@ -152,7 +153,7 @@ class Pop3Dialogue final : public LineDialogue {
     }
   }
 
-  bool in_list_ = false;  // of the backend's capabilities
+  bool in_list_ = false;  // reading the backend's list of capabilities
 };
 
 static_assert(sizeof(Pop3Dialogue) <= kNegotiatorSize);

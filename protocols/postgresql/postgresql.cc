@@ -17,8 +17,8 @@ namespace {
 
 using namespace std::string_view_literals;
 
-// What each request begins with: its length, this included, and a code. A start-up
-// message's code is the version of the protocol, 16 bits for each part of it.
+// Each request begins with its length, which counts itself, and a code. The code of a
+// start-up message is the version of the protocol, 16 bits for each of its two parts.
 constexpr size_t kLengthSize = 4;
 constexpr size_t kHeadSize = 8;
 constexpr std::string_view kSslRequest = "\x04\xd2\x16\x2f"sv;  // 1234.5679
@@ -38,7 +38,7 @@ uint32_t NumberAt(ByteView in, size_t at) {
          static_cast<uint32_t>(in[at + 2]) << 8 | in[at + 3];
 }
 
-// `text` has a hundred octets at most.
+// `text` has at most 100 octets.
 void SayError(std::string_view state, std::string_view text, Writer& out) {
   constexpr std::string_view kSeverity = "SFATAL\0VFATAL\0C"sv;
   const size_t size =
@@ -56,8 +56,9 @@ class PostgresqlDialogue final : public RelayedDialogue {
  public:
   explicit PostgresqlDialogue(const DialogueOptions& options) : options_(&options) {}
 
-  // A server that was asked to cancel closes without a word; one that cannot says why,
-  // which clients do not read either. So whatever comes, it has had its turn.
+  // After a request to cancel, a server closes without a word. A server that cannot do it
+  // says why, but clients do not read that either. So whatever the server says, it has had
+  // its turn.
   Step OnBackend(ByteView in, Output& out) override {
     if (!opening()) return RelayedDialogue::OnBackend(in, out);
     Step step;
@@ -75,7 +76,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
     }
   }
 
-  // Nothing is ever said to who cancels.
+  // A client that cancels never gets an answer.
   void SayRefusal(Refusal refusal, Writer& out) override {
     if (!opening()) RefusePostgresql(refusal, *options_, out);
   }
@@ -98,12 +99,12 @@ class PostgresqlDialogue final : public RelayedDialogue {
     }
   }
 
-  // What can be refused by its first octets is: a length tells how much is to come, and
-  // nobody waits for that.
+  // The dialogue refuses what it can by the first octets. It does not wait for all the
+  // octets that a length announces.
   void TakeRequest(ByteView rest, Step& step, Writer& out) {
     if (BeginsLikeTls(rest)) {
-      // Nothing is said: the other side could not read it. The same for HTTP, mail
-      // and whatever else begins with a word.
+      // The gateway says nothing, because the other side could not read it. The same goes
+      // for HTTP, mail and everything else that begins with a word.
       Close(step, EndReason::kTlsOnPlainPort);
       return;
     }
@@ -156,7 +157,7 @@ class PostgresqlDialogue final : public RelayedDialogue {
       Abort(EndReason::kTlsRequired, kNotAuthorized,
             "TLS is required: set sslmode to require or verify-full", step, out);
     } else if (major == 1 || major == 2) {
-      // Until version 3 an error was text alone.
+      // Before version 3, an error was plain text.
       step.Note(Attack::kPlaintextAuth);
       Say(out, {"EFATAL:  this version of the protocol is not supported; TLS is required\n\0"sv});
       Close(step, EndReason::kTlsRequired);
@@ -191,10 +192,10 @@ class PostgresqlDialogue final : public RelayedDialogue {
   }
 
   const DialogueOptions* options_;
-  std::array<char, kPostgresqlMaxCancel> cancel_{};  // the request, to be passed on
-  size_t cancel_size_ = 0;                           // 0: none has come
-  bool cancel_reached_ = false;                      // a server at least
-  bool gss_declined_ = false;                        // once is enough
+  std::array<char, kPostgresqlMaxCancel> cancel_{};  // the request to pass on
+  size_t cancel_size_ = 0;                           // 0: no request has come
+  bool cancel_reached_ = false;                      // it has reached at least one server
+  bool gss_declined_ = false;                        // the gateway declines only once
 };
 
 static_assert(sizeof(PostgresqlDialogue) <= kNegotiatorSize);

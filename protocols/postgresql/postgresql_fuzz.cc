@@ -39,7 +39,7 @@ Outcome Run(std::string_view client, int servers, size_t piece) {
     driver.Event(EventKind::kLegFailed);
   }
   if (!driver.over()) driver.Event(EventKind::kDeadline);
-  // What had not come yet when a session was closed is nothing that a session sees.
+  // A session that closes does not see octets that arrive later.
   const bool closed = driver.verdict() == Verdict::kClose;
   return {driver.TakeToClient(),
           driver.TakeToBackend(),
@@ -53,7 +53,7 @@ Outcome Run(std::string_view client, int servers, size_t piece) {
 }  // namespace
 }  // namespace starling
 
-// The first octet: how many servers there are, and the size of pieces.
+// The first octet chooses the number of servers and the size of the pieces.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view client(reinterpret_cast<const char*>(data) + 1, size - 1);

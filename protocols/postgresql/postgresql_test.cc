@@ -22,7 +22,7 @@ std::string Number(uint32_t value) {
   return octets;
 }
 
-// A request as clients write it; its length is right unless a test says otherwise.
+// A request as clients write it. Its length is right unless a test sets another.
 std::string Request(uint32_t code, const std::string& content = "") {
   return Number(static_cast<uint32_t>(8 + content.size())) + Number(code) + content;
 }
@@ -165,7 +165,7 @@ TEST(Postgresql, Strangers) {
 TEST(Postgresql, RequestsToCancel) {
   const auto cancel = [](std::string name, std::string sent, std::string said = "",
                          std::string left = "") {
-    // In pieces what comes behind it finds the client held.
+    // If the octets come in pieces, those after the request find the client on hold.
     return DialogueCase{std::move(name),       {std::move(sent)}, std::move(said),
                         Verdict::kOpenAllLegs, EndReason::kNone,  std::move(left)};
   };
@@ -209,7 +209,7 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
       driver.Event(EventKind::kLegUp);
       EXPECT_EQ(driver.verdict(), Verdict::kHold);
       EXPECT_EQ(driver.TakeToBackend(), kCancelRequest);
-      // Who has anything to say has had its turn.
+      // A server that says anything has had its turn.
       driver.Backend(Error("53300", "sorry, too many clients already"), piece);
       EXPECT_EQ(driver.verdict(), Verdict::kCloseLeg);
       EXPECT_EQ(driver.backend_left(), "");
@@ -276,7 +276,7 @@ TEST(Postgresql, EventsEndTheSessionInItsWords) {
            EventCase{EventKind::kDrain, EndReason::kDrainDeadline, stop},
            EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
        }) {
-    // Inside TLS there is a relay as soon as there is a leg: before that.
+    // This is before the leg is up. Inside TLS, the relay begins with the leg.
     for (const bool inside_tls : {false, true}) {
       SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
       DialogueOptions options;

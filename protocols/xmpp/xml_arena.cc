@@ -60,7 +60,7 @@ void* XmlArena::Allocate(size_t size) {
     Join(head);
     if (is_first) first_free_ = offset;
     is_first = false;
-    if (End(head) == used_) {  // the last one is room, like what is behind it
+    if (End(head) == used_) {  // the last block joins the unused room after it
       used_ = offset;
       break;
     }
@@ -84,7 +84,7 @@ void* XmlArena::Resize(void* block, size_t size) {
   Head* head = HeadOf(block);
   const size_t had = head->size;
   if (size <= had) return block;
-  // In its place, if what is behind it is free.
+  // Grows in place if the next block is free.
   Join(head);
   first_free_ = std::min(first_free_, Begin(head));
   if (size <= head->size) {

@@ -1,8 +1,8 @@
-// Memory for expat inside a session's own storage: first fit in one fixed array,
-// neighbours joined when they are free. A full arena says no, which expat reports
-// as XML_ERROR_NO_MEMORY.
+// Memory for expat inside a session's own storage: first fit in one fixed array. Free
+// neighbours become one block. A full arena returns null, which expat reports as
+// XML_ERROR_NO_MEMORY.
 //
-// Not for: anything but expat; a few dozen blocks at a time are expected.
+// Not for: anything but expat, which uses a few dozen blocks at a time.
 #pragma once
 
 #include <expat.h>
@@ -17,8 +17,8 @@ namespace starling {
 
 class XmlArena {
  public:
-  // Expat's functions for memory get no context, so the arena that they mean is
-  // named by thread for as long as one of these lives.
+  // Expat's memory functions get no context. As long as an object of this class lives, the
+  // thread's calls go to its arena.
   class Use {
    public:
     explicit Use(XmlArena& arena);
@@ -32,14 +32,14 @@ class XmlArena {
   void* Resize(void* block, size_t size);
   void Release(void* block);
 
-  // Octets up to the end of the last block, with what is free between.
+  // Octets up to the end of the last block, including free ones in between.
   size_t used() const { return used_; }
-  // Forgets all blocks and what was in them.
+  // Frees all blocks and overwrites their contents.
   void Wipe();
 
  private:
   struct Head {
-    uint32_t size;  // of the block behind it; a multiple of its alignment
+    uint32_t size;  // of the block after it; a multiple of its alignment
     bool is_free;
   };
   static constexpr size_t kAlign = alignof(std::max_align_t);
@@ -50,13 +50,13 @@ class XmlArena {
   Head* HeadOf(void* block);
   size_t Begin(const Head* head) const;
   size_t End(const Head* head) const;
-  // Joins the free blocks behind `head` to it.
+  // Joins the free blocks after `head` to it.
   void Join(Head* head);
   void Split(Head* head, size_t size);
 
   size_t used_ = 0;
-  size_t first_free_ = 0;  // a block's begin or the end; no block before it is free
-  // Not set to anything: a session pays for what its parser touches.
+  size_t first_free_ = 0;  // the beginning of a block, or the end; no block before it is free
+  // Not initialized, so that a session touches only the memory that its parser uses.
   alignas(kAlign) std::array<uint8_t, kXmlMemory> memory_;
 };
 

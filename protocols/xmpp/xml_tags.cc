@@ -6,7 +6,7 @@ namespace starling {
 
 namespace {
 
-// Between a namespace and a name; no character of XML, so neither can have it.
+// Separates a namespace from a name. It is not an XML character, so neither can contain it.
 constexpr char kBetween = '\1';
 
 constexpr std::string_view kDeclaration = "<?xml";
@@ -15,17 +15,17 @@ bool IsWhite(uint8_t octet) {
   return octet == ' ' || octet == '\t' || octet == '\r' || octet == '\n';
 }
 
-// Characters that no XML has (XML 1.0 section 2.2), of those with one octet.
+// Characters of one octet that XML does not allow (XML 1.0 section 2.2).
 bool IsControl(uint8_t octet) { return octet < 0x20 && !IsWhite(octet); }
 
-// The begin of "<?xml ", as far as there is any.
+// Whether `begin` is a prefix of "<?xml ", or begins with it.
 bool MayBeDeclaration(ByteView begin) {
   const std::string_view text = AsText(begin);
   if (text.size() <= kDeclaration.size()) return kDeclaration.starts_with(text);
   return text.starts_with(kDeclaration) && IsWhite(begin[kDeclaration.size()]);
 }
 
-// Whether a tag may begin so; kTag: yes. `begun`: something stood before it.
+// Whether a tag may begin like this; kTag: yes. `begun`: something has come before it.
 XmlTags::Status CheckBegin(ByteView begin, bool begun) {
   if (begin[0] != '<') return XmlTags::Status::kText;
   if (begin.size() == 1) return XmlTags::Status::kTag;
@@ -59,7 +59,7 @@ void XmlTags::Start(uint32_t salt) {
   static constexpr char kSeparator[] = {kBetween, '\0'};
   parser_ = XML_ParserCreate_MM("UTF-8", &XmlArena::kSuite, kSeparator);
   if (parser_ == nullptr) return;
-  // Zero would have expat ask the system for a seed.
+  // If the salt were zero, expat would ask the system for a seed.
   XML_SetHashSalt(parser_, uint64_t{1} << 32 | salt);
   XML_SetUserData(parser_, this);
   XML_SetXmlDeclHandler(parser_, OnDeclaration);
@@ -86,7 +86,7 @@ XmlTags::Status XmlTags::Take(ByteView in, size_t& consumed, Handler& handler) {
   return status;
 }
 
-// Finds the end of the tag that begins `rest`, and what may not begin so.
+// Finds the end of the tag at the beginning of `rest`. Rejects what may not begin a tag.
 XmlTags::Status XmlTags::Scan(ByteView rest, size_t& end) {
   for (; scanned_ < rest.size(); ++scanned_) {
     if (scanned_ <= kDeclaration.size()) {
@@ -96,7 +96,7 @@ XmlTags::Status XmlTags::Scan(ByteView rest, size_t& end) {
     }
     if (scanned_ >= kXmlMaxTag) return Status::kTooLong;
     const uint8_t octet = rest[scanned_];
-    if (octet > '>') continue;  // nearly all of them
+    if (octet > '>') continue;  // nearly all octets end here
     if (IsControl(octet)) return Status::kMalformed;
     if (quote_ != 0) {
       if (octet == quote_) quote_ = 0;
@@ -122,12 +122,12 @@ XmlTags::Status XmlTags::Parse(ByteView tag, Handler& handler) {
   handler_ = nullptr;
   if (status != XML_STATUS_OK) return StatusOf(XML_GetErrorCode(parser_));
   if (bad_encoding_) return Status::kBadEncoding;
-  // What looks like a whole tag and is none to expat never becomes one.
+  // If expat does not report a tag that looks complete, it never will.
   return heard_ ? Status::kTag : Status::kMalformed;
 }
 
 void XmlTags::Wipe() {
-  // The parser has nothing outside of the arena that had to be freed.
+  // All of the parser's memory is in the arena, so nothing else needs freeing.
   parser_ = nullptr;
   scanned_ = 0;
   quote_ = 0;

@@ -1,9 +1,8 @@
-// Reads a stream of XML tag by tag, as XMPP has it before TLS (RFC 6120 section
-// 11): no DOCTYPE, comment, processing instruction, CDATA or entity other than the
-// five of XML; no text but white space; UTF-8 alone; bounded in every way. What a
-// tag means is left to expat, which gets one whole tag at a time: so a tag is known
-// by its ">" and not an octet later, whatever the version of the library, and
-// nothing depends on how octets were cut.
+// Reads a stream of XML tag by tag, as XMPP uses it before TLS (RFC 6120 section 11): no
+// DOCTYPE, comment, processing instruction, CDATA or entity except XML's five; no text
+// except white space; only UTF-8; every part bounded. Expat interprets the tags and gets
+// one whole tag at a time. So a tag is complete at its ">" and not an octet later, whatever
+// the version of the library, and nothing depends on how octets were cut.
 //
 // Not for: what the elements mean (xmpp.cc).
 #pragma once
@@ -19,22 +18,22 @@
 
 namespace starling {
 
-// A begin of an element. Views are good until the handler returns.
+// The start tag of an element. The views are valid until the handler returns.
 struct XmlTag {
-  std::string_view space;  // its namespace; empty: none
+  std::string_view space;  // its namespace; empty if it has no namespace
   std::string_view name;
   const char* const* attributes = nullptr;  // name, value, ... and null
 
-  // Empty if it has none of that name.
+  // The attribute's value. Empty if the tag does not have it.
   std::string_view Attribute(std::string_view wanted) const;
 };
 
 class XmlTags {
  public:
-  // Both are called for a tag that is an element by itself.
+  // For a tag that is a whole element, the reader calls OnBegin and OnEnd.
   class Handler {
    public:
-    // The default namespace that the tag to come declares.
+    // The default namespace that the next tag declares.
     virtual void OnSpace(std::string_view space) = 0;
     virtual void OnBegin(const XmlTag& tag) = 0;
     virtual void OnEnd() = 0;
@@ -44,29 +43,29 @@ class XmlTags {
   };
 
   enum class Status : uint8_t {
-    kNeedMore,     // of the octets not consumed, and of others
-    kTag,          // one tag or the XML declaration was read
-    kText,         // the next octet is text, and no white space
-    kMalformed,    // no well-formed XML
+    kNeedMore,     // the tag at hand needs further octets
+    kTag,          // the reader has read one tag, or the XML declaration
+    kText,         // the next octet is text other than white space
+    kMalformed,    // the XML is not well-formed
     kRestricted,   // XML that XMPP does not allow
-    kBadEncoding,  // it says that it is not UTF-8
-    kTooLong,      // a tag over its limit
-    kFull,         // a tag that needs more memory than there is
+    kBadEncoding,  // the XML declares another encoding than UTF-8
+    kTooLong,      // a tag exceeds its limit
+    kFull,         // a tag needs more memory than there is
   };
 
   XmlTags() = default;
   XmlTags(const XmlTags&) = delete;
   XmlTags& operator=(const XmlTags&) = delete;
 
-  // Makes the parser; `salt` is what its hash tables are seeded with.
+  // Makes the parser. `salt` seeds its hash tables.
   void Start(uint32_t salt);
 
-  // Consumes white space and at most one tag. What is not consumed of `in` is given
-  // again, with what has arrived since. After anything but kNeedMore and kTag it is
-  // not called again.
+  // Consumes white space and at most one tag. The caller gives unconsumed octets of `in`
+  // again, with those that have arrived since. After any status except kNeedMore and kTag
+  // there is no further call.
   Status Take(ByteView in, size_t& consumed, Handler& handler);
 
-  // Forgets all that it has read. Nothing is read from here on.
+  // Overwrites all that the reader has read. It reads nothing from then on.
   void Wipe();
 
   size_t memory_used() const { return arena_.used(); }
@@ -81,11 +80,11 @@ class XmlTags {
   static void OnEnd(void* self, const char* name);
 
   XML_Parser parser_ = nullptr;
-  Handler* handler_ = nullptr;  // while a tag is parsed
-  size_t scanned_ = 0;          // octets of the tag at hand that are no end of it
-  uint8_t quote_ = 0;           // the one that is open in it
-  bool begun_ = false;          // something came before it: no declaration may follow
-  bool heard_ = false;          // expat has made something of the tag
+  Handler* handler_ = nullptr;  // set while expat parses a tag
+  size_t scanned_ = 0;          // octets of the current tag that do not end it
+  uint8_t quote_ = 0;           // the open quotation mark in the tag, or 0
+  bool begun_ = false;          // something has come before, so no declaration may follow
+  bool heard_ = false;          // expat has reported the tag
   bool bad_encoding_ = false;
   XmlArena arena_;
 };

@@ -14,7 +14,7 @@ namespace {
 
 using Status = XmlTags::Status;
 
-// All that is heard, as one text: "(space|name a=b)" begins and ")" ends an element,
+// Records all events as one text: "(space|name a=b)" begins and ")" ends an element;
 // "{space}" is a default namespace.
 class Listener final : public XmlTags::Handler {
  public:
@@ -49,7 +49,8 @@ Outcome Read(const std::string& octets, size_t piece = std::string::npos) {
   while (given < octets.size()) {
     given += std::min(piece, octets.size() - given);
     do {
-      // A copy of exactly this size, so that a sanitizer sees one octet too many.
+      // A copy of exactly this size, so that a sanitizer notices a read of one octet too
+      // many.
       const std::vector<char> in(octets.begin() + static_cast<std::ptrdiff_t>(begin),
                                  octets.begin() + static_cast<std::ptrdiff_t>(given));
       size_t consumed = 0;
@@ -66,7 +67,7 @@ struct Case {
   std::string octets;
   std::string heard;
   Status status = Status::kNeedMore;
-  size_t left = 0;  // not consumed
+  size_t left = 0;  // octets not consumed
 };
 
 void ReadAll(const std::vector<Case>& cases) {
@@ -165,7 +166,7 @@ TEST(XmlTags, LongTags) {
   });
 }
 
-// A full arena is a refusal, and never one octet beyond it.
+// A full arena makes the reader refuse the tag. Nothing is written outside the arena.
 TEST(XmlTags, FullMemory) {
   std::string attributes = "<a";
   for (int i = 0; i < 400; ++i) attributes += " b" + std::to_string(i) + "=''";
@@ -208,7 +209,7 @@ TEST(XmlArena, BlocksDoNotOverlapAndComeBack) {
     fill(i, 100);
   }
   const size_t used = arena->used();
-  // Two neighbours make one larger block, and its rest is one again.
+  // Two free neighbours become one larger block, and its remainder is free again.
   arena->Release(blocks[2]);
   arena->Release(blocks[3]);
   EXPECT_EQ(arena->Allocate(150), blocks[2]);
@@ -216,7 +217,7 @@ TEST(XmlArena, BlocksDoNotOverlapAndComeBack) {
   blocks[3] = static_cast<uint8_t*>(arena->Allocate(16));
   fill(3, 16);
   EXPECT_EQ(arena->used(), used);
-  // In its place, where the next one is free; elsewhere with what was in it, if not.
+  // Grows in place if the next block is free. Otherwise the contents move along.
   arena->Release(blocks[5]);
   EXPECT_EQ(arena->Resize(blocks[4], 200), blocks[4]);
   auto* moved = static_cast<uint8_t*>(arena->Resize(blocks[6], 1000));
@@ -227,7 +228,7 @@ TEST(XmlArena, BlocksDoNotOverlapAndComeBack) {
     EXPECT_EQ(std::vector<uint8_t>(blocks[number], blocks[number] + 100),
               std::vector<uint8_t>(100, static_cast<uint8_t>(number)));
   }
-  // Full, and no larger than it is.
+  // The arena is full, and no larger than its size.
   EXPECT_EQ(arena->Allocate(kXmlMemory), nullptr);
   EXPECT_EQ(arena->Allocate(SIZE_MAX), nullptr);
   EXPECT_EQ(arena->Resize(moved, kXmlMemory), nullptr);
@@ -240,7 +241,7 @@ TEST(XmlArena, BlocksDoNotOverlapAndComeBack) {
   EXPECT_NE(arena->Allocate(kXmlMemory - 64), nullptr);
 }
 
-// In any order of calls no block has another's octets.
+// In any order of calls, no block gets another's octets.
 TEST(XmlArena, AnyOrder) {
   struct Block {
     uint8_t* octets;

@@ -26,7 +26,7 @@ constexpr std::string_view kStartTls = "starttls";
 constexpr std::string_view kFeatures =
     "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
     "</stream:features>";
-// No octet may stand behind it: the other side would take it for TLS.
+// No octet may follow it: the other side would take that octet for TLS.
 constexpr std::string_view kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 constexpr std::string_view kFailure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 constexpr std::string_view kEndOfStream = "</stream:stream>";
@@ -45,14 +45,14 @@ void SayError(const StreamError& error, Writer& out) {
             error.text, "</text></stream:error>", kEndOfStream});
 }
 
-// What may be sent back as it is: a name of a host or an address, without what XML
-// would have to escape.
+// Whether the gateway may repeat a name as it is: a host name or address without characters
+// that XML would escape.
 bool IsPlainName(std::string_view name) {
   return !name.empty() && name.size() <= kXmppMaxName && IsPrintable(name) &&
          name.find_first_of("<>&'\"") == std::string_view::npos;
 }
 
-// The name that a client's `to` means.
+// The served name that matches a client's `to`, or the first one.
 std::string_view ServedName(const DialogueOptions& options, std::string_view to) {
   for (const std::string& name : options.served_names) {
     if (EqualsIgnoreCase(name, to)) return name;
@@ -61,7 +61,7 @@ std::string_view ServedName(const DialogueOptions& options, std::string_view to)
                                       : std::string_view(options.served_names[0]);
 }
 
-// "xmlns" comes first: scanners look for it at its place.
+// "xmlns" comes first, because scanners look for it there.
 void SayHeader(std::string_view space, std::string_view from, std::string_view to,
                std::string_view id, Writer& out) {
   const bool has_to = IsPlainName(to);
@@ -91,14 +91,14 @@ StreamError ErrorOf(Refusal refusal) {
 }
 
 void Refuse(std::string_view space, Refusal refusal, const DialogueOptions& options, Writer& out) {
-  // Nothing ever refers to this stream, so its id may be any.
+  // Nothing ever refers to this stream, so any id will do.
   SayHeader(space, ServedName(options, ""), "", "0", out);
   SayError(ErrorOf(refusal), out);
 }
 
 class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
  public:
-  // `space`: of what the stream carries, for clients or for servers.
+  // `space`: the namespace of the stream's content, for clients or for servers.
   XmppDialogue(const DialogueOptions& options, std::string_view space)
       : options_(&options), space_(space) {}
 
@@ -106,7 +106,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
   enum class Inside : uint8_t { kNothing, kStartTls, kQuery };
 
   void OnStart(const Event& event, Step& /*step*/, Writer& /*out*/) override {
-    // The client is shown one half, so the seed is the other.
+    // The stream's id shows the client one half of the number. The other half is the seed.
     tags_.Start(static_cast<uint32_t>(event.random));
     WriteId(static_cast<uint32_t>(event.random >> 32));
   }
@@ -122,7 +122,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
   }
 
   void OnUpgraded() override {
-    header_written_ = false;  // the stream is over
+    header_written_ = false;  // the old stream is over
     tags_.Wipe();
   }
 
@@ -132,10 +132,10 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
 
   void SayRefusal(Refusal refusal, Writer& out) override { SayGoodbye(ErrorOf(refusal), out); }
 
-  // White space and one tag. False: nothing more can be made of `in`.
+  // Takes white space and one tag. Returns false if nothing more can be made of `in`.
   bool TakeTag(ByteView in) {
     const size_t before = step_->consumed;
-    // The rest of what may come before TLS.
+    // What is left of the octets allowed before TLS.
     const bool is_cut = in.size() - before > kXmppMaxOctets - octets_;
     if (is_cut) in = in.first(before + (kXmppMaxOctets - octets_));
     const XmlTags::Status status = tags_.Take(in, step_->consumed, *this);
@@ -166,7 +166,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
     return true;
   }
 
-  // Who does not speak XML at all is told nothing: neither could the one read it.
+  // A client that does not speak XML gets no answer, since it could not read one.
   void OnText(uint8_t octet) {
     const char upper = ToUpper(static_cast<char>(octet));
     if (BeginsLikeTls(ByteView(&octet, 1))) {
@@ -222,7 +222,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
     SayHeader(space_, ServedName(*options_, tag.Attribute("to")), tag.Attribute("from"), Id(),
               *out_);
     header_written_ = true;
-    // What knows no version knows no features (RFC 6120 section 4.7.5).
+    // A stream without a version knows no features (RFC 6120 section 4.7.5).
     const std::string_view version = tag.Attribute("version");
     const size_t major = version.find_first_not_of('0');
     if (major == std::string_view::npos || version[major] < '1' || version[major] > '9') {
@@ -240,7 +240,7 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
       return;
     }
     if (tag.space == space_ && tag.name == "iq") {
-      inside_ = Inside::kQuery;  // the next tag says whether it is a log-in
+      inside_ = Inside::kQuery;  // the next tag decides whether it is a log-in
       return;
     }
     if (tag.space == kSaslSpace || tag.space == kSasl2Space) {
@@ -261,12 +261,12 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
   }
 
   void RefuseStanza() {
-    // A client that has sent everything at once has not seen the offer.
+    // If a client has sent everything at once, it has not seen the offer.
     if (offer_seen_) step_->Note(Signal::kNotTaken);
     Abort(EndReason::kTlsRequired, {"policy-violation", kUseTls});
   }
 
-  // What stands in <starttls/> (RFC 6120 section 5.4.2.2).
+  // <starttls/> must be empty (RFC 6120 section 5.4.2.2).
   void Fail() {
     Say(*out_, {kFailure, kEndOfStream});
     Close(*step_, EndReason::kBadOctet);
@@ -277,8 +277,8 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
     Close(*step_, reason);
   }
 
-  // An error stands in a stream, so a client that has seen none yet gets one (RFC 6120
-  // section 4.9.1.2).
+  // An error must stand in a stream. If the client has not got a stream yet, the gateway
+  // opens one for it (RFC 6120 section 4.9.1.2).
   void SayGoodbye(const StreamError& error, Writer& out) {
     if (!header_written_) SayHeader(space_, ServedName(*options_, ""), "", Id(), out);
     SayError(error, out);
@@ -294,16 +294,16 @@ class XmppDialogue final : public RelayedDialogue, private XmlTags::Handler {
 
   const DialogueOptions* options_;
   std::string_view space_;
-  Step* step_ = nullptr;  // of the call at hand, as is out_
+  Step* step_ = nullptr;  // for the current call, like out_
   Writer* out_ = nullptr;
-  size_t octets_ = 0;   // consumed before TLS
-  uint32_t depth_ = 0;  // elements that are open
+  size_t octets_ = 0;   // octets consumed before TLS
+  uint32_t depth_ = 0;  // open elements
   Inside inside_ = Inside::kNothing;
-  bool is_our_kind_ = false;     // by the header's default namespace
+  bool is_our_kind_ = false;     // from the header's default namespace
   bool header_written_ = false;  // in this stream
-  bool offer_written_ = false;   // at some time
-  bool offer_seen_ = false;      // before the octets at hand arrived
-  bool offer_is_last_ = false;   // no tag has come since
+  bool offer_written_ = false;   // at any time
+  bool offer_seen_ = false;      // before the current octets arrived
+  bool offer_is_last_ = false;   // no tag has come since the offer
   std::array<char, 8> id_{};     // of the stream
   XmlTags tags_;
 };

@@ -6,8 +6,8 @@
 #include "protocols/frames/testing/dialogue_fuzzing.h"
 #include "protocols/xmpp/xmpp.h"
 
-// The first octet is the size of pieces, and which kind of stream is served; all
-// others are the client's.
+// The first octet chooses the size of the pieces and the kind of stream. All other octets
+// come from the client.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   starling::DialogueOptions options;

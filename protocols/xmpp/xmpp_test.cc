@@ -31,7 +31,7 @@ const std::string kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
 const std::string kEnd = "</stream:stream>";
 const std::string kUseTls = "TLS is required here, use STARTTLS";
 
-// What is said to a header; `to` is the client's own name.
+// The answer to a header. `to` is the client's own name.
 std::string Answer(const std::string& from = "example.org", const std::string& to = "",
                    const std::string& space = "jabber:client", const std::string& id = "00000000") {
   return kDeclaration + "<stream:stream xmlns='" + space +
@@ -62,7 +62,7 @@ TEST(Xmpp, TheClientSpeaksFirst) {
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
 
-// As clients write it, all of which is the same XML.
+// The ways in which clients write the same header.
 TEST(Xmpp, Headers) {
   const auto header = [](std::string name, std::string sent, std::string said = kOffer) {
     return DialogueCase{std::move(name), {std::move(sent)}, std::move(said)};
@@ -384,7 +384,7 @@ TEST(Xmpp, EventsEndTheSessionInItsWords) {
       driver.Event(c.kind, when == When::kInsideTls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      // A stream of its own, unless there is one.
+      // The goodbye has its own stream, unless there is one already.
       const bool has_stream = when == When::kInStream || c.said.empty();
       EXPECT_EQ(driver.TakeToClient(), (has_stream ? "" : Answer()) + c.said);
     }
