@@ -1,5 +1,5 @@
-// The deadlines before the relay, in every protocol: which commands make a client one that
-// may take its time, and what it is told when its time is over all the same.
+// The deadlines before the relay, in every protocol: which commands give a client more
+// time, and what the gateway tells it when that time is over.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -16,7 +16,8 @@ namespace {
 
 using namespace std::string_literals;
 
-// A reply may hold other octets: each protocol has its row with what must be in it.
+// Each protocol has a row with what its reply must contain. The reply may have other octets
+// too.
 struct Words {
   std::string protocol;
   std::string no_command, silence, total, crowded, idle;
@@ -68,7 +69,7 @@ std::vector<Words> Table() {
   return table;
 }
 
-// XMPP has the text in an element of its own, LDAP the length of a text before it.
+// XMPP has the text in its own element. LDAP has the length of a text before it.
 bool Holds(const std::string& said, const Words& words, const std::string& expected) {
   if (words.protocol.starts_with("xmpp")) {
     const size_t space = expected.find(' ') + 1;
@@ -80,7 +81,7 @@ bool Holds(const std::string& said, const Words& words, const std::string& expec
 }
 
 TEST(DeadlineWords, SayWhichDeadlineItWas) {
-  // HTTP answers requests alone, tcp says nothing: below.
+  // HTTP only answers requests, and tcp says nothing. See below.
   std::set<std::string_view> tried = {"http", "tcp"};
   for (Words words : Table()) {
     if (words.protocol == "ftp") {
@@ -137,7 +138,7 @@ TEST(DeadlineWords, OfHttpAreAnAnswer) {
   }
 }
 
-// A client that has given a command that is known may take its time; noise gives none.
+// A client that has given a known command gets more time. Noise gives it none.
 TEST(Commands, AreUnderstoodOrNoise) {
   const std::string ldap_abandon = "\x30\x06\x02\x01\x01\x50\x01\x07"s;
   const std::string naws = "\xff\xfb\x1f";
@@ -197,7 +198,7 @@ TEST(Commands, AreUnderstoodOrNoise) {
   }
 }
 
-// Noise behind a command does not take back that it was one.
+// A command counts, even if noise follows it.
 TEST(Commands, AreUnderstoodWhateverStandsBesideThem) {
   const DialogueOptions options;
   DialogueDriver driver(FindProtocol("imap")->create, options);

@@ -1,6 +1,6 @@
-// Every state of a plaintext leg of IMAP, POP3 and ManageSieve and every kind of line to it,
-// whole and octet by octet: what may come passes, and nothing of anything else reaches the
-// client. The same for the greetings of all protocols of lines inside TLS.
+// Every state of a plaintext leg of IMAP, POP3 and ManageSieve with every kind of line,
+// whole and octet by octet: allowed lines pass, and no octet of any other line reaches the
+// client. The same for the greetings inside TLS of all line protocols.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,20 +30,20 @@ struct State {
   std::vector<Move> moves;
 };
 
-// A line of the server, and in which states it may come.
+// A line of the server, and the states in which it may come.
 struct Line {
   std::string octets;
   std::vector<Owes> in;
-  std::string told = {};  // to the client, if it is not the line itself
+  std::string told = {};  // what the client gets, if it is not the line itself
   bool swallowed_in_greeting = true;
-  bool only_there = false;  // elsewhere a part of it may come, and other rows say so
+  bool only_there = false;  // elsewhere a part of it may come; other rows test that
 };
 
 struct Language {
   const char* name;
   SessionPlay::Create create;
   std::string broken;
-  std::string success;  // how a reply begins by which a log-in is over
+  std::string success;  // the beginning of the reply that ends a log-in
   std::vector<State> states;
   std::vector<Line> lines;
 };
@@ -125,7 +125,7 @@ Language Pop3() {
   const std::vector<Owes> replies = {Owes::kReply, Owes::kLogin, Owes::kSasl, Owes::kResponse};
   std::vector<Owes> yes = replies;
   yes.push_back(Owes::kGreeting);
-  yes.push_back(Owes::kList);  // where it begins one
+  yes.push_back(Owes::kList);  // where it begins a list
   return {"pop3",
           CreatePop3,
           "-ERR Server broken, try again later\r\n",
@@ -296,7 +296,7 @@ TEST(LineReplies, OnlyThoseThatMayComePass) {
   }
 }
 
-// Nothing of a line that may not come is passed on, not even its begin.
+// No octet of a forbidden line passes, not even its beginning.
 TEST(LineReplies, NothingOfAWrongOnePasses) {
   for (const Language& language : {Imap(), Pop3(), Sieve()}) {
     for (const State& state : language.states) {
@@ -327,7 +327,7 @@ TEST(LineReplies, BrokenAmidALongLine) {
   }
 }
 
-// What the gateway says itself waits for the end of the server's line.
+// The gateway's own words wait for the end of the server's line.
 TEST(LineReplies, NothingOfTheGatewaysComesBetween) {
   for (size_t piece : kPieces) {
     DialogueOptions options;
@@ -360,7 +360,7 @@ TEST(LineReplies, AnEndAmidALongLine) {
       "xxx\r\n* BYE [UNAVAILABLE] Server not available, try again later\r\n"));
 }
 
-// A success is not believed before the command is whole.
+// The dialogue does not believe a success before the command is whole.
 TEST(LineReplies, NoSuccessOfHalfACommand) {
   struct {
     SessionPlay::Create create;

@@ -1,7 +1,7 @@
-// Every way to write a log-in before TLS, in every protocol of lines: it is refused in the
-// words that say what is missing, and counted, however its arguments are written; what the
-// client says next is read as a command again. And every way in which a line is no command:
-// the client is told which.
+// Every way to write a log-in before TLS, in every line protocol. The gateway refuses it in
+// the words that say what is missing, and counts it, whatever the form of its arguments. It
+// reads what the client says next as a command again. Also every way in which a line can
+// fail to be a command: the gateway tells the client which.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -25,11 +25,11 @@ using namespace std::string_literals;
 struct Protocol {
   const char* name;
   SessionPlay::Create create;
-  std::string offer;  // what the client asks first, so that it has seen the offer
+  std::string offer;  // the client's first command, which shows it the offer
   std::string refused;
   std::vector<std::string> log_ins;
-  std::string next, answer;  // a command behind it
-  std::string verb;          // begins a line that a fault follows
+  std::string next, answer;  // the command after it
+  std::string verb;          // begins a line with a fault
   std::string bye, end;      // around the words of a goodbye
 };
 
@@ -231,7 +231,7 @@ TEST(LogInWords, SayWhatIsWrongWithALine) {
   }
 }
 
-// The same on a plaintext leg, where the client's own line is not passed on.
+// The same on a plaintext leg, where the gateway does not pass the client's own line on.
 TEST(LogInWords, SayWhatIsWrongOnALegToo) {
   const struct {
     SessionPlay::Create create;

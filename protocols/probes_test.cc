@@ -1,6 +1,6 @@
-// What the field's monitoring waits for before TLS, as its own sources and examples say it:
-// blackbox_exporter's example.yml, check_tcp and check_smtp, Zabbix' simple checks, HAProxy's
-// manual. The tools themselves are tried in tests/e2e/test_probes.py.
+// What common monitoring programs wait for before TLS, according to their own sources and
+// examples: blackbox_exporter's example.yml, check_tcp and check_smtp, Zabbix' simple
+// checks, HAProxy's manual. tests/e2e/test_probes.py runs the programs themselves.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct Probe {
   const char* name;
   const char* protocol;
   const char* says;   // after the greeting, if there is one
-  const char* waits;  // a pattern that a line of what is said to it must match
+  const char* waits;  // a pattern that a line of the answer must match
 };
 
 constexpr Probe kProbes[] = {
@@ -74,7 +74,7 @@ TEST(Probes, FindWhatTheyWaitFor) {
   }
 }
 
-// Whoever scans for a product's faults learns nothing.
+// An attacker who looks for a product's faults learns nothing.
 TEST(Probes, GreetingsNameNoVersion) {
   DialogueOptions options;
   options.hostname = "mail.example.org";

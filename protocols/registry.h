@@ -1,4 +1,4 @@
-// All protocols, one row each. A new protocol adds its folder and one row in registry.cc.
+// All protocols, one row each. A new protocol adds its folder and a row in registry.cc.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 namespace starling {
 
 std::span<const ProtocolRow> AllProtocols();
-// Null if there is none of that name.
+// Null if no protocol has that name.
 const ProtocolRow* FindProtocol(std::string_view name);
 
 }  // namespace starling

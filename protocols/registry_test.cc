@@ -38,7 +38,8 @@ const std::set<std::string_view> kAlpnRegistered = {
     "nntp", "pop3", "postgresql", "xmpp-client", "xmpp-server",
 };
 
-// IANA has registered none for SMTP, LMTP and LDAP, whose own names refuse browsers (ALPACA).
+// IANA has registered no name for SMTP, LMTP and LDAP. Their own names refuse browsers
+// (ALPACA).
 TEST(Registry, Alpn) {
   for (const ProtocolRow& row : AllProtocols()) {
     SCOPED_TRACE(row.name);
@@ -48,7 +49,7 @@ TEST(Registry, Alpn) {
   }
 }
 
-// Wherever commands are lines, white space behind one belongs to the next.
+// In line protocols, white space after a command belongs to the next one.
 TEST(Registry, XmppAloneHasWhiteSpaceBehindTheUpgrade) {
   for (const ProtocolRow& row : AllProtocols()) {
     EXPECT_EQ(row.space_after_upgrade, row.name.starts_with("xmpp-") ? 16 : 0) << row.name;
@@ -81,7 +82,7 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
   }
 }
 
-// "| `smtp` | 25, 465 (and 587) | require, opportunistic |", to the last of the three.
+// "| `smtp` | 25, 465 (and 587) | require, opportunistic |", up to the third column.
 std::string ReadmeRow(const ProtocolRow& row) {
   const auto port = [](uint16_t number) { return number == 0 ? "-" : std::to_string(number); };
   return "| `" + std::string(row.name) + "` | " + port(row.starttls_port) + ", " +
@@ -89,7 +90,7 @@ std::string ReadmeRow(const ProtocolRow& row) {
          (row.opportunistic ? "require, opportunistic" : "require") + " |";
 }
 
-// Other ports are named in parentheses.
+// The table has other ports in parentheses.
 std::string WithoutParentheses(std::string line) {
   const size_t begin = line.find(" (");
   const size_t end = line.find(')');
@@ -113,7 +114,7 @@ TEST(Registry, TheReadmeHasEachProtocolAsItIs) {
   }
 }
 
-// What the configuration is warned about follows from these.
+// The warnings about a configuration come from these.
 TEST(Registry, TraitsFitTogether) {
   for (const ProtocolRow& row : AllProtocols()) {
     const bool is_public = row.public_port.number != 0;

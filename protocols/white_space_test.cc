@@ -1,6 +1,6 @@
-// White space between the words of a command and behind it: what the servers behind the
-// gateway take, the gateway takes as well, and a server is shown one space for it.
-// tests/e2e/test_white_space.py asks those servers.
+// White space between the words of a command and after it. The gateway accepts what the
+// servers behind it accept, and sends them one space instead. tests/e2e/test_white_space.py
+// asks those servers.
 //
 // Not for: SMTP and LMTP (smtp_space_test.cc), FTP (ftp_test.cc).
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ DialogueOptions Options(bool opportunistic = false) {
   return options;
 }
 
-// What becomes of some commands, of which the last is looked at.
+// The outcome of some commands. The tests look at the last one.
 struct Outcome {
   std::string said;
   Verdict verdict = Verdict::kContinue;
@@ -52,7 +52,7 @@ Outcome Ask(Create create, const std::vector<std::string>& commands,
   return {driver.TakeToClient(), driver.verdict(), driver.signals(), driver.attacks()};
 }
 
-// Each of the lines is taken for `command`, however it is cut.
+// The gateway takes each of the lines for `command`, however it is cut.
 void ExpectSame(Create create, const std::string& command, const std::vector<std::string>& lines,
                 Verdict verdict = Verdict::kContinue, uint32_t attacks = 0) {
   const Outcome wanted = Ask(create, {command});
@@ -83,7 +83,7 @@ void ExpectLogin(Create create, const std::string& command, const std::vector<st
   ExpectSame(create, command, lines, Verdict::kContinue, step.attacks);
 }
 
-// And none of these is.
+// And it takes none of these for `command`.
 void ExpectOther(Create create, const std::string& command, const std::vector<std::string>& lines) {
   const std::string said = Ask(create, {command}).said;
   for (const std::string& line : lines) EXPECT_NE(Ask(create, {line}).said, said) << line;
@@ -107,12 +107,12 @@ TEST(WhiteSpace, Nntp) {
               {"AUTHINFO USER x", "AUTHINFO\tUSER x", "AUTHINFO  USER\tx", " AUTHINFO USER x",
                "\tauthinfo\tpass\tx", "AUTHINFO "});
   ExpectSame(CreateNntp, "STARTTLS x", {"STARTTLS\tx", "STARTTLS  x "});
-  // MODE READER with a tab is carried over the upgrade like any other.
+  // MODE READER with a tab survives the upgrade like any other.
   EXPECT_NE(Ask(CreateNntp, {"MODE\tREADER", "CAPABILITIES\t"}).said.find("\r\nREADER\r\n"),
             std::string::npos);
 }
 
-// The end of an article is a dot alone.
+// Only a single dot ends an article.
 TEST(WhiteSpace, NntpArticlesAreDropped) {
   const std::string use_tls = "483 Use STARTTLS first\r\n";
   RunCases({{"tab", {"TAKETHIS\t<a@b>\r\nQUIT\r\n.\r\n"}, use_tls},
@@ -120,7 +120,7 @@ TEST(WhiteSpace, NntpArticlesAreDropped) {
            CreateNntp, Options());
 }
 
-// RFC 1459 section 2.3.1; sources and tags as InspIRCd takes them.
+// RFC 1459 section 2.3.1. InspIRCd accepts such sources and tags.
 TEST(WhiteSpace, Irc) {
   ExpectUpgrade(CreateIrc, "STARTTLS",
                 {"STARTTLS", "STARTTLS ", "STARTTLS   ", "STARTTLS\t", " STARTTLS", "\tSTARTTLS",
@@ -133,7 +133,7 @@ TEST(WhiteSpace, Irc) {
   ExpectSame(CreateIrc, "CAP REQ :tls",
              {"CAP REQ  :tls", "CAP  REQ :tls  ", "CAP REQ tls ", "CAP REQ tls\t"});
   ExpectSame(CreateIrc, "PING x", {"PING  x ", "PING   :x", ":demo PING x"});
-  ExpectSame(CreateIrc, "PING :x  ", {"PING  :x  "});  // those of the last parameter are its own
+  ExpectSame(CreateIrc, "PING :x  ", {"PING  :x  "});  // spaces in the last parameter belong to it
   ExpectLogin(CreateIrc, "PASS secret",
               {"PASS  secret", " PASS secret", ":demo PASS secret ", "@a=b OPER o x"});
   RunCases({{"of nothing else", {"\r\n  \r\n\t\r\n:demo\r\n"}, ""}}, CreateIrc, Options());
@@ -141,8 +141,8 @@ TEST(WhiteSpace, Irc) {
               {"STARTTLS x", "STARTTLS :", "STARTTLS \t x", ":demo", "STARTTLS\tx"});
 }
 
-// As Dovecot: any number of spaces behind the command, no tab, nothing before the tag, and
-// one space behind it.
+// Like Dovecot: any number of spaces after the command, no tab, nothing before the tag, and
+// one space after it.
 TEST(WhiteSpace, Imap) {
   ExpectUpgrade(CreateImap, "a STARTTLS", {"a STARTTLS", "a STARTTLS ", "a starttls   "});
   ExpectClose(CreateImap, "a LOGOUT", {"a LOGOUT ", "a LOGOUT  "});
@@ -155,7 +155,7 @@ TEST(WhiteSpace, Imap) {
                "a STARTTLS x ", "a STARTTLS {1}  "});
 }
 
-// Dovecot refuses such a literal; to cut the space off would make it one.
+// Dovecot refuses such a literal. If the gateway cut the space off, it would become one.
 TEST(WhiteSpace, ImapLiteralsEndALine) {
   const std::string broken = "a BAD Space behind a literal\r\n";
   RunCases({{"not dropped", {"a NOOP {4+} \r\nb NOOP\r\n"}, broken + "b OK NOOP completed\r\n"},
@@ -253,7 +253,8 @@ TEST(WhiteSpace, ImapLeg) {
       CreateImap, Options(/*opportunistic=*/true));
 }
 
-// RFC 1939 section 7: a password may have spaces anywhere. Dovecot has names with them too.
+// RFC 1939 section 7: a password may have spaces anywhere. Dovecot also allows them in
+// names.
 TEST(WhiteSpace, Pop3Leg) {
   const std::string hello = "+OK ready\r\n";
   std::vector<LegCase> cases;

@@ -35,7 +35,7 @@ class AcapDialogue final : public LiteralDialogue {
 
   void SayRefusal(Refusal refusal, Writer& out) override { RefuseAcap(refusal, options(), out); }
 
-  // A refusal of more lines, or of which the end is not here yet, ends the relay by itself.
+  // A refusal of several lines, or one whose end has not arrived, ends the relay by itself.
   Greeting Judge(std::string_view line) const override {
     std::string_view rest = line;
     if (FirstWord(rest) != "*") return Greeting::kBroken;

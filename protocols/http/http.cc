@@ -14,8 +14,8 @@ namespace starling {
 
 namespace {
 
-// RFC 2817 3.3 and 4.2; IANA has no other version of "TLS" for Upgrade, and what TLS
-// itself agrees on is no concern of it.
+// RFC 2817 3.3 and 4.2. IANA has registered no other version of "TLS" for Upgrade. The
+// version that TLS itself negotiates does not depend on it.
 constexpr std::string_view kGoAhead =
     "HTTP/1.1 101 Switching Protocols\r\n"
     "Upgrade: TLS/1.0, HTTP/1.1\r\n"
@@ -26,7 +26,7 @@ constexpr std::string_view kUpgradeRequired =
     "Connection: Upgrade, close\r\n"
     "Content-Length: 0\r\n\r\n";
 
-// Without a body, since the request may have been one of HEAD.
+// Has no body, since the request may have been HEAD.
 void SayStatus(std::string_view status, Writer& out) {
   Say(out, {"HTTP/1.1 ", status, "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"});
 }
@@ -45,7 +45,7 @@ class HttpDialogue final : public RelayedDialogue {
       case HttpHeadScanner::Status::kNeedMore:
         break;
       case HttpHeadScanner::Status::kStranger:
-        // Nothing is said: another protocol would not understand it.
+        // The gateway says nothing, because another protocol would not understand it.
         Close(step, EndReason::kCrossProtocol);
         break;
       case HttpHeadScanner::Status::kBad:
@@ -60,8 +60,8 @@ class HttpDialogue final : public RelayedDialogue {
     }
   }
 
-  // A client that has asked for nothing would take it for the answer to what it asks
-  // next; a connection that is merely closed it opens anew.
+  // A client that has asked for nothing would take the words for the answer to its next
+  // request. If the gateway only closes, the client connects anew.
   void SayRefusal(Refusal refusal, Writer& out) override {
     if (scanner_.begun()) RefuseHttp(refusal, *options_, out);
   }
@@ -88,7 +88,8 @@ class HttpDialogue final : public RelayedDialogue {
     const bool opportunistic = options_->policy == Policy::kOpportunistic;
     const bool exposed = request.has_credentials && !(opportunistic && options_->plaintext_auth);
     if (exposed) step.Note(Attack::kPlaintextAuth);
-    // Who asks for TLS in another way would get it from the backend, or not at all.
+    // A client that asks for TLS in another way would get it from the backend, or not at
+    // all.
     if (!opportunistic || exposed || request.mentions_tls || request.tunnels) {
       Say(out, {kUpgradeRequired});
       step.offered = true;
@@ -98,8 +99,9 @@ class HttpDialogue final : public RelayedDialogue {
     OpenLeg(Verdict::kOpenLeg, step);
   }
 
-  // The answer to the request that asked for TLS is the first thing inside it (RFC 2817
-  // 3.3). None of its octets are trusted: this is another one, to the same effect.
+  // Inside TLS, the first thing is the answer to the request that asked for TLS (RFC 2817
+  // 3.3). The gateway trusts no octet of that request, and sends another one with the same
+  // effect.
   void AskAgain(Writer& backend) const {
     const std::vector<std::string>& served = options_->served_names;
     const std::string& host = served.empty() ? options_->hostname : served[served_];

@@ -10,7 +10,7 @@
 namespace starling {
 namespace {
 
-// What a client has sent, and what came of it.
+// Plays what a client sends, and returns the outcome.
 FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t piece) {
   DialogueDriver driver(CreateHttp, options);
   driver.Event(EventKind::kStart);
@@ -20,7 +20,7 @@ FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t 
   if (driver.verdict() == Verdict::kUpgrade) {
     left = driver.client_left().size();
     driver.UpgradeAndConnect();
-    // No octet of the client's may be in it.
+    // The backend's request must contain no octet of the client's.
     if (driver.TakeToBackend() != "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n") std::abort();
     if (driver.verdict() != Verdict::kRelay) std::abort();
   } else if (driver.verdict() == Verdict::kOpenLeg || driver.verdict() == Verdict::kHold) {
@@ -35,7 +35,7 @@ FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t 
 }  // namespace
 }  // namespace starling
 
-// The first octet sets the policy and the size of pieces.
+// The first octet sets the policy and the size of the pieces.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace starling;
   if (size == 0) return 0;

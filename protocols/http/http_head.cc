@@ -15,16 +15,16 @@ namespace {
 constexpr std::string_view kUpgradeField = "Upgrade";
 constexpr std::string_view kOptions = "OPTIONS";
 
-// "PRI * HTTP/2.0" is no request: who says so speaks frames from here on. Without a
-// version it may be one of HTTP/0.9, which has no fields, or of any other protocol.
+// "PRI * HTTP/2.0" is not a request: frames follow it. A line without a version may be
+// HTTP/0.9, which has no fields, or any other protocol.
 bool IsRequestLine(std::string_view line) {
   return line.find(" HTTP/") != std::string_view::npos && !line.starts_with("PRI * ");
 }
 
-// What may stand anywhere but at the begin of a line.
+// Octets that may stand anywhere except at the beginning of a line.
 bool IsPlain(uint8_t octet) { return octet >= 0x20 && octet < 0x7f; }
 
-// Whether `is` holds for one of a list's elements (RFC 9110 5.6.1).
+// Whether `is` accepts an element of the list (RFC 9110 5.6.1).
 template <typename F>
 bool AnyElement(std::string_view list, F is) {
   while (!list.empty()) {
@@ -35,7 +35,7 @@ bool AnyElement(std::string_view list, F is) {
   return false;
 }
 
-// Somewhere, as servers look that search for it.
+// Whether the value has "TLS" anywhere, as servers find it that search for it.
 bool MentionsTls(std::string_view value) {
   constexpr std::string_view kTls = "TLS/";
   for (size_t at = 0; at + kTls.size() <= value.size(); ++at) {
@@ -49,14 +49,15 @@ bool NamesTls(std::string_view product) {
   return product.size() > kTls.size() && EqualsIgnoreCase(product.substr(0, kTls.size()), kTls);
 }
 
-// A host and a port at most: what ends an authority, or begins another one, makes
-// servers differ about which host is meant. Empty is fine (RFC 9112 3.2).
+// Whether the value is at most a host and a port. Servers may disagree about the host if a
+// character ends the authority or begins another one. An empty value is fine (RFC 9112
+// 3.2).
 bool IsHost(std::string_view value) {
   return IsPrintable(value) && value.find_first_of(",/@?#\\\"<>") == std::string_view::npos;
 }
 
-// Takes the fields as llhttp finds them. Their octets stand in one piece of memory,
-// so each name and each value is a view of it.
+// Receives the fields from llhttp. Their octets stand in one piece of memory, so each name
+// and each value is a view of it.
 class Reader {
  public:
   explicit Reader(HttpRequest& request) : request_(request) {}
@@ -76,11 +77,11 @@ class Reader {
     request_.wants_tls = names_tls_ && names_upgrade_;
     const bool old = parser.http_major == 1 && parser.http_minor == 0;
     if (parser.http_major != 1 || parser.http_minor > 1) bad_ = true;
-    // RFC 9112 3.2; 6.1: an HTTP/1.0 server would not have understood it.
+    // RFC 9112 3.2 and 6.1: an HTTP/1.0 server would not have understood it.
     if (hosts_ > 1 || (hosts_ == 0 && !old) || (codings_ > 0 && old)) bad_ = true;
-    // RFC 9112 6.3: two ways to find the end of the body.
+    // RFC 9112 6.3: there would be two ways to find the end of the body.
     if (codings_ > 1 || lengths_ > 1 || (codings_ > 0 && lengths_ > 0)) bad_ = true;
-    // RFC 9110 7.8: in HTTP/1.0 it means nothing.
+    // RFC 9110 7.8: it means nothing in HTTP/1.0.
     if (old) request_.wants_tls = false;
   }
   bool good() const { return complete_ && !bad_; }
@@ -159,14 +160,14 @@ const llhttp_settings_t kSettings = [] {
   return settings;
 }();
 
-// Fields are shown to llhttp without the white space behind them: it takes no tab behind a
-// length or a coding, though a tab may stand there (RFC 9110 section 5.6.3).
+// Gives llhttp the fields without the white space after them. A tab may follow a length or
+// a coding (RFC 9110 section 5.6.3), but llhttp does not accept it.
 llhttp_errno_t Execute(llhttp_t* parser, std::string_view head) {
   constexpr std::string_view kEnd = "\r\n";
   bool is_field = false;
   llhttp_errno_t error = HPE_OK;
   while (error == HPE_OK && !head.empty()) {
-    const size_t end = head.find(kEnd);  // which each line of a head has
+    const size_t end = head.find(kEnd);  // each line of a head has one
     const std::string_view line = head.substr(0, end + kEnd.size());
     const std::string_view text =
         is_field ? TrimEnd(line.substr(0, end), kBlanks) : line.substr(0, end);
@@ -186,7 +187,7 @@ HttpHeadScanner::Status HttpHeadScanner::Scan(ByteView in) {
   while (scanned_ < end) {
     const Status status = TakeOctet(in, in[scanned_++]);
     if (status != Status::kNeedMore) return status;
-    // Most octets are none of those that matter, but at the begin of a line.
+    // Most octets do not matter, except at the beginning of a line.
     if (after_cr_ || scanned_ == line_begin_) continue;
     size_t at = scanned_;
     while (at < end && IsPlain(in[at])) ++at;
@@ -208,7 +209,8 @@ HttpHeadScanner::Status HttpHeadScanner::TakeOctet(ByteView in, uint8_t octet) {
     return Status::kNeedMore;
   }
   const bool at_begin = scanned_ == line_begin_ + 1;
-  // A line that continues the one before (RFC 9112 5.2), or a space before the first.
+  // A line that continues the previous one (RFC 9112 5.2), or a space before the first
+  // line.
   if (at_begin && (octet == ' ' || octet == '\t')) return Status::kBad;
   if (octet == 0x7f || (octet < 0x20 && !(octet == '\t' && in_head_))) return Status::kBad;
   if (octet > 0x7f && !in_head_) return Status::kBad;
@@ -235,7 +237,7 @@ HttpRequest ReadHttpRequest(std::string_view head) {
   llhttp_init(&parser, HTTP_REQUEST, &kSettings);
   parser.data = &reader;
   const llhttp_errno_t error = Execute(&parser, head);
-  // It stops behind the head of a request that wants another protocol.
+  // llhttp stops after the head of a request that wants another protocol.
   request.good = (error == HPE_OK || error == HPE_PAUSED_UPGRADE) && reader.good();
   return request;
 }

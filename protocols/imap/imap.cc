@@ -14,7 +14,7 @@ namespace starling {
 namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
-// IMAP4rev1 comes first: scanners look for it there.
+// IMAP4rev1 comes first, because scanners look for it there.
 constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS";
 constexpr std::string_view kNoLogin = " LOGINDISABLED";
 
@@ -101,8 +101,8 @@ class ImapDialogue final : public LiteralDialogue {
     }
   }
 
-  // Before log-in there are no mailboxes: what tells of one is forged, or is not for
-  // a client whose octets anybody may have written.
+  // Before log-in there are no mailboxes. A line about one is forged, or must not reach a
+  // client whose octets anybody may have written.
   LegLine Read(std::string_view line) const override {
     const bool greets = due() == Due::kGreeting;
     std::string_view rest = line;
@@ -132,14 +132,14 @@ class ImapDialogue final : public LiteralDialogue {
       Say(out, {"\r\n"});
       return;
     }
-    // STARTTLS is illegal once logged in (RFC 3501 section 6.2), so none is offered; nor
-    // where there is nobody to take it.
+    // STARTTLS is illegal after log-in (RFC 3501 section 6.2), so the gateway does not
+    // offer it then, nor when nobody is there to take the offer.
     const bool logged_in = what == LegLine::kYes && (due() == Due::kLogin || due() == Due::kSasl);
     PassStatus(first, status, rest, /*offer=*/!logged_in && due() != Due::kGreeting, step, out);
   }
 
-  // `text` begins with a code or not. A referral (RFC 2221) is left out: it would send
-  // the client, with its password, to where anybody likes.
+  // `text` may begin with a code. The gateway omits a referral (RFC 2221), which would send
+  // the client and its password wherever the backend's text says.
   void PassStatus(std::string_view first, std::string_view status, std::string_view text,
                   bool offer, Step& step, Writer& out) {
     Say(out, {first, " ", status, " "});
@@ -156,17 +156,17 @@ class ImapDialogue final : public LiteralDialogue {
         return SayText("Not available here", out);
       }
     } else if (text.starts_with('[') || (text.empty() && !is_whole())) {
-      // A code without an end, or one that is too long, or comes too late, to be looked at
+      // The code has no end, or is too long, or comes too late for the gateway to read it
       // whole.
       return SayText(EqualsIgnoreCase(status, "OK") ? "Completed" : "Not available here", out);
     }
     GiveLine({text}, out);
   }
 
-  // In place of the backend's.
+  // Instead of the backend's text.
   static void SayText(std::string_view text, Writer& out) { Say(out, {text, "\r\n"}); }
 
-  // A list with the gateway's upgrade in place of the backend's.
+  // Passes on a list with the gateway's own upgrade instead of the backend's.
   void PassCapabilities(std::string_view list, bool offer, Writer& out) {
     Say(out, {"CAPABILITY"});
     while (!list.empty()) {
@@ -179,8 +179,8 @@ class ImapDialogue final : public LiteralDialogue {
     NoteOffer();
   }
 
-  // What the gateway does itself, refuses, or makes impossible: a mechanism with
-  // channel binding needs the client's TLS to end at the backend.
+  // Capabilities that the gateway has itself, refuses, or makes impossible. Channel binding
+  // would need the client's TLS to end at the backend.
   bool IsWithheld(std::string_view word) const {
     if (EqualsIgnoreCase(word, kUpgradeVerb)) return true;
     if (EqualsIgnoreCase(word, "LOGIN-REFERRALS")) return true;

@@ -1,5 +1,6 @@
-// Sessions under `policy: opportunistic`. An input is an octet of switches and then
-// moves: an octet that says whose, one for the length, and that many octets.
+// Sessions under `policy: opportunistic`. The first octet of an input has switches. Then
+// come moves: one octet says which side moves, one is the length, and the octets of the
+// move follow.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

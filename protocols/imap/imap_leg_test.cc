@@ -24,7 +24,7 @@ const char kPrivacy[] = "a NO [PRIVACYREQUIRED] Use STARTTLS first\r\n";
 const char kBroken[] = "* BYE Server broken, try again later\r\n";
 const std::string kNoSuch = "a BAD No such command\r\n";
 
-// A leg is up and idle: what it took, and what came of it.
+// The client's first command, which opens a leg. The leg is then up and idle.
 const Move kOpen = {'c', "a ENABLE X\r\n"};
 const std::string kOpened = "a ENABLE X\r\n";
 
@@ -179,7 +179,7 @@ TEST(ImapLeg, NothingOfAMailboxPassesBeforeLogIn) {
   cases.push_back(OnLeg("referral", "b X\r\n", "b NO [REFERRAL imap://evil.example/] go\r\n",
                         "b NO Not available here\r\n", Verdict::kContinue, EndReason::kNone,
                         attack));
-  // However the words are kept apart: clients cut them as they like.
+  // Whatever separates the words: clients split them in different ways.
   for (const char* line : {"b NO  [REFERRAL imap://evil/] x", "b NO\t[REFERRAL imap://evil/] x",
                            "b\tNO [REFERRAL imap://evil/] x", "b  NO [REFERRAL imap://evil/] x",
                            "b NO \t [REFERRAL\timap://evil/] x", "b NO [ REFERRAL imap://e/] x",
@@ -220,7 +220,7 @@ TEST(ImapLeg, LogInIsRefusedAtEveryPoint) {
                EndReason::kNone,
                {Attack::kPlaintextAuth}};
   RunLegCases({c}, CreateImap, Options(false));
-  // Nor is anything passed on in which a lenient backend might find one.
+  // The gateway also passes on no line in which a lenient backend might find one.
   for (const char* line : {"a  LOGIN u p", "a LOGIN\tu p", "a \"LOGIN\" u p", "a \tLOGIN u p"}) {
     RunLegCases({{line,
                   {kOpen, {'b', kHello + kNoSuch}, {'c', line + std::string("\r\n")}},
@@ -228,7 +228,7 @@ TEST(ImapLeg, LogInIsRefusedAtEveryPoint) {
                   kOpened}},
                 CreateImap, Options(false));
   }
-  // A literal that holds a log-in never reaches a backend that may know no literals.
+  // A literal with a log-in never reaches a backend that may not know literals.
   RunLegCases({{"smuggled",
                 {kOpen, {'b', kHello + kNoSuch}, {'c', "a X {13+}\r\na LOGIN u p\r\n\r\n"}},
                 kNoSuch + "a BAD Literals are not accepted before STARTTLS\r\n",
@@ -352,7 +352,7 @@ TEST(ImapLeg, Upgrade) {
                 "s STARTTLS\r\n", go);
   RunLegUpgrade(CreateImap, Options(true), {{'c', "a LOGIN u p\r\n"}, {'b', kHello + "a NO x\r\n"}},
                 "s STARTTLS\r\n", go);
-  // Behind a command it waits for that command's reply.
+  // After a command, it waits for that command's reply.
   RunLegCases({{"pipelined",
                 {{'c', kOpened + "s STARTTLS\r\n"}, {'b', kHello}},
                 "",

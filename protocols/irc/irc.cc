@@ -21,16 +21,17 @@ namespace starling {
 namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
-constexpr uint32_t kVersionWithValues = 302;  // of capability negotiation: "sts=..." is one
+constexpr uint32_t kVersionWithValues =
+    302;  // of capability negotiation; "sts=..." is such a value
 
-// The next word, and all spaces around it (RFC 1459 section 2.3.1). At the end of a line
-// ngIRCd cuts tabs off as well.
+// Takes the next word and all spaces around it (RFC 1459 section 2.3.1). At the end of a
+// line ngIRCd also removes tabs.
 std::string_view TakeMiddle(std::string_view& rest) {
   const std::string_view word = NextWord(rest, kSpace);
   return rest.empty() ? TrimEnd(word, kBlanks) : word;
 }
 
-// The next parameter. The last one has its spaces, if a colon stands before it.
+// Takes the next parameter. The last one keeps its spaces if a colon precedes it.
 std::string_view TakeParameter(std::string_view& rest) {
   if (!rest.starts_with(':')) return TakeMiddle(rest);
   std::string_view trailing = rest.substr(1);
@@ -38,14 +39,15 @@ std::string_view TakeParameter(std::string_view& rest) {
   return trailing;
 }
 
-// What may be sent back as the last parameter.
+// Whether the gateway may send the text back as the last parameter.
 bool MayEcho(std::string_view text) {
   return text.size() <= kIrcMaxEcho &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
 }
 
-// The command of a message, behind its tags and its source; `rest` keeps the parameters.
-// InspIRCd and ngIRCd let a client say either, and spaces before them.
+// Takes the command of a message, after its tags and its source. `rest` keeps the
+// parameters. InspIRCd and ngIRCd let clients send tags and a source, and spaces before
+// them.
 std::string_view TakeCommand(std::string_view& rest) {
   rest = TrimStart(rest, kBlanks);
   std::string_view word = TakeMiddle(rest);
@@ -59,19 +61,20 @@ std::string_view CommandOf(std::string_view message) {
   return TakeCommand(rest);
 }
 
-// Letters, or the digits of a numeric (RFC 1459 section 2.3.1).
+// Whether the word has only letters, or is a numeric (RFC 1459 section 2.3.1).
 bool IsCommand(std::string_view word) {
   return IsVerb(word) && word.size() <= kIrcMaxCommand && word.find('-') == std::string_view::npos;
 }
 
-// What shows a log-in, of the server (PASS), an operator (OPER) or an account (SASL).
+// Whether the verb exposes a password: the server's (PASS), an operator's (OPER) or an
+// account's (SASL).
 bool IsLogin(std::string_view verb) {
   static constexpr std::array<std::string_view, 3> kVerbs = {"PASS", "OPER", "AUTHENTICATE"};
   return std::any_of(kVerbs.begin(), kVerbs.end(),
                      [verb](std::string_view known) { return EqualsIgnoreCase(verb, known); });
 }
 
-// Its digits, without memory from elsewhere.
+// The digits of a number, without allocating memory.
 class Number {
  public:
   explicit Number(uint16_t number) {
@@ -115,14 +118,14 @@ class IrcDialogue final : public LineDialogue {
   void OnCapLs(std::string_view version, Writer& out);
   void OnCapReq(std::string_view wanted, Writer& out);
   void OnPing(std::string_view token, Writer& out);
-  // A client that has said who it is waits for the server's welcome, unless it has begun to
-  // negotiate capabilities and has not ended that.
+  // A client that has sent NICK and USER waits for the server's welcome, unless it has
+  // begun to negotiate capabilities and has not finished.
   Patience PatienceNow() const {
     return has_said_user_ && !cap_ ? Patience::kShort : Patience::kUsual;
   }
   void OnPatienceOver(Step& step, Writer& out);
 
-  // A client without a name is "*".
+  // A client without a nickname is "*".
   void Answer(std::string_view numeric, std::string_view text, Writer& out) {
     Say(out, {":", options().hostname, " ", numeric, " * :", text, "\r\n"});
   }
@@ -136,7 +139,8 @@ class IrcDialogue final : public LineDialogue {
   void BeginRegistration(const Event& event, Step& step, Output& out);
   void BeginLine(std::string_view line, Step& step, Writer& out);
   void SayWebirc(const Endpoint& client, Writer& backend) const;
-  // 464 is for a wrong password; a client's own wrong one ends the connection anyway.
+  // 464 reports a wrong password. If the client's own password is wrong, the server ends
+  // the connection anyway.
   bool RefusesWebirc(std::string_view line) const {
     return !irc_.webirc_password.empty() && CommandOf(line) == "464";
   }
@@ -161,7 +165,7 @@ static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
 void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
   std::string_view rest = line;
   const std::string_view verb = TakeCommand(rest);
-  if (verb.empty()) return;  // RFC 2812 section 2.3.1: silently ignored
+  if (verb.empty()) return;  // RFC 2812 section 2.3.1: ignored silently
   if (Has8Bit(verb)) {
     Abort(EndReason::kBadOctet, step, out);
   } else if (EqualsIgnoreCase(verb, kUpgradeVerb)) {
@@ -188,8 +192,8 @@ void IrcDialogue::OnStartTls(bool bare, Step& step, Writer& out) {
   Upgrade(step);
 }
 
-// Nobody is sent away for it: NICK and USER are what many clients begin with, and they
-// upgrade afterwards. Inside TLS they say them again.
+// The gateway does not close: many clients begin with NICK and USER and upgrade afterwards.
+// Inside TLS they send both again.
 void IrcDialogue::OnOther(std::string_view verb, Step& step, Writer& out) {
   if (IsLogin(verb)) {
     NoteLogin(step);
@@ -221,8 +225,8 @@ void IrcDialogue::OnCap(std::string_view parameters, Writer& out) {
   }
 }
 
-// The policy that says for how long TLS is the only way must come inside it: it is the
-// backend's. Before TLS clients take the port alone.
+// The backend's policy says for how long the client must use TLS, and must come inside TLS.
+// Before TLS clients read only the port.
 void IrcDialogue::OnCapLs(std::string_view version, Writer& out) {
   uint16_t& number = cap_.emplace(0);
   std::from_chars(version.data(), version.data() + version.size(), number);
@@ -251,12 +255,11 @@ void IrcDialogue::OnPing(std::string_view token, Writer& out) {
   }
 }
 
-// 001 is what a client is told first when it is registered; by ERROR a server ends the
-// connection.
+// 001 is the first reply to a registered client. By ERROR a server ends the connection.
 LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
   const std::string_view command = CommandOf(line);
   if (command == "001") return Greeting::kSuccess;
-  // Of a long line there may be no more than tags here.
+  // The beginning of a long line may have nothing but tags.
   const bool tags_only = command.empty() && line.starts_with('@') && !is_whole();
   if (!line.empty() && !tags_only && !IsCommand(command)) return Greeting::kBroken;
   return EqualsIgnoreCase(command, "ERROR") ? Greeting::kRefusal : Greeting::kPassOn;
@@ -295,7 +298,7 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
 void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
   const Greeting what = Judge(line);
   if (RefusesWebirc(line)) {
-    // It would go on, and take the client for the gateway itself.
+    // The server would go on, and take the client for the gateway itself.
     SayRefusal(Refusal::kUnavailable, out);
     Close(step, EndReason::kBackendRefused);
   } else if (what == Greeting::kSuccess) {
@@ -348,7 +351,7 @@ void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out)
   step.patience = PatienceNow();
   if (!irc_.webirc_password.empty()) {
     if (event.client == nullptr || event.client->family == Endpoint::Family::kNone) {
-      // Without an address the server would take the client for the gateway itself.
+      // Without an address, the server would take the client for the gateway itself.
       SayRefusal(Refusal::kUnavailable, out.client);
       Close(step, EndReason::kBackendUnavailable);
       return;
@@ -363,8 +366,8 @@ void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out)
   }
 }
 
-// The host name is the address: no resolver is asked here, and the server can do that.
-// A parameter must not begin with a colon, as "::1" does.
+// The host name is the address: the gateway asks no resolver, and the server can. A
+// parameter must not begin with a colon, as "::1" does.
 void IrcDialogue::SayWebirc(const Endpoint& client, Writer& backend) const {
   char text[INET6_ADDRSTRLEN] = "";
   const int family = client.family == Endpoint::Family::kV4 ? AF_INET : AF_INET6;
@@ -381,7 +384,8 @@ Negotiator* CreateIrc(void* storage, const DialogueOptions& options) {
 }
 
 void RefuseIrc(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  // It stands in the middle of a line here; an acronym stays what it is.
+  // The text stands in the middle of a line here, so it begins with a small letter, except
+  // for acronyms.
   const std::string_view text =
       refusal == Refusal::kTimeout ? "registration timed out" : TextOf(refusal);
   const bool is_word = text[1] >= 'a';

@@ -1,6 +1,6 @@
-// An input is an octet of switches and then moves: an octet that says whose, one for the
-// length, and that many octets. Before TLS nothing may reach the backend; inside it the
-// gateway's word for who the client is comes first.
+// The first octet of an input has switches. Then come moves: one octet says which side
+// moves, one is the length, and the octets of the move follow. Before TLS nothing may reach
+// the backend. Inside TLS, the gateway's WEBIRC must come first.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,8 +15,8 @@ namespace {
 
 using namespace starling;
 
-// Whether an offer has been seen is known by what arrives after it, and so by how octets
-// are cut; that one signal may differ.
+// Whether a client has seen an offer depends on what arrives after it, and so on how octets
+// are cut. Only that signal may differ.
 LegOutcome Play(const DialogueOptions& options, std::string_view moves, size_t piece) {
   static constexpr Endpoint kClient = {.family = Endpoint::Family::kV6, .port = 1, .ip = {}};
   LegOutcome outcome = PlayLeg(CreateIrc, options, moves, piece, &kClient);

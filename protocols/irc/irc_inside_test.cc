@@ -1,5 +1,5 @@
-// IRC inside TLS, until the server has registered the client: what is said again, what is told
-// to the server, and who is told that it waits in vain.
+// IRC inside TLS, until the server has registered the client: what the gateway says again,
+// what it tells the server, and which clients it tells that they wait in vain.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -14,7 +14,7 @@ namespace {
 
 const std::string kWelcome = ":irc.example.org 001 demo :Welcome\r\n";
 
-// Whole, octet by octet, and with little room.
+// Runs a test whole, octet by octet, and with little room.
 template <typename Test>
 void InPieces(const DialogueOptions& options, Test test) {
   for (const size_t piece : {std::string::npos, size_t{1}, size_t{7}}) {
@@ -25,7 +25,8 @@ void InPieces(const DialogueOptions& options, Test test) {
   }
 }
 
-// To the fresh leg inside TLS; what the gateway said to the server by itself.
+// Goes on to the fresh leg inside TLS. Returns what the gateway itself has said to the
+// server.
 std::string EnterTls(SessionPlay& play, const std::string& before = "STARTTLS\r\n",
                      const Endpoint* client = nullptr) {
   play.Client(before);
@@ -76,7 +77,7 @@ TEST(IrcInside, TheServerIsToldWhoTheClientIs) {
   InPieces(options, [&](SessionPlay& play) {
     EXPECT_EQ(EnterTls(play, "STARTTLS\r\n", &loopback), begin + "0::1 0::1\r\n");
   });
-  // It would be the gateway's own address that the server sees.
+  // The server would see the gateway's own address.
   const Endpoint unknown;
   for (const Endpoint* nobody : {static_cast<const Endpoint*>(nullptr), &unknown}) {
     InPieces(options, [&](SessionPlay& play) {
@@ -169,7 +170,7 @@ TEST(IrcInside, AServerThatBreaksTheProtocol) {
   }
 }
 
-// With tags a message has up to 8,191 octets (IRCv3 message tags); it passes whole.
+// With tags, a message has up to 8,191 octets (IRCv3 message tags). It passes whole.
 TEST(IrcInside, LongLinesOfAServerPass) {
   const std::string lines = "@t=" + std::string(8000, 'x') +
                             " :x NOTICE * :hello\r\n:x NOTICE * :" + std::string(3000, 'y') +
@@ -184,8 +185,8 @@ TEST(IrcInside, LongLinesOfAServerPass) {
   });
 }
 
-// NICK and USER of before are gone. What bounds a registration that goes on is told in
-// words for that.
+// NICK and USER from before TLS do not count. The deadline of a registration that goes on
+// has its own words.
 TEST(IrcInside, ARegistrationThatTakesTooLong) {
   for (const EndReason reason : {EndReason::kPreRelayDeadline, EndReason::kPreRelaySilence,
                                  EndReason::kPreRelayTotal, EndReason::kPreRelayCrowded}) {
@@ -205,8 +206,8 @@ TEST(IrcInside, ARegistrationThatTakesTooLong) {
   }
 }
 
-// After USER a server would welcome the client, unless it negotiates capabilities; one that
-// says nothing more waits for that.
+// After USER a server would welcome the client, unless it negotiates capabilities. A client
+// that says nothing more waits for that welcome.
 TEST(IrcInside, PatienceIsShortWithWhoWaitsForAWelcome) {
   const struct {
     std::string said;
@@ -217,7 +218,7 @@ TEST(IrcInside, PatienceIsShortWithWhoWaitsForAWelcome) {
       {"NICK demo\r\nUSER demo 0 * :Demo\r\n", Patience::kShort},
       {"USER demo 0 * :Demo\r\nNICK demo\r\n", Patience::kShort},
       {"PASS x\r\nNICK demo\r\nuser demo 0 * :Demo\r\nPING x\r\n", Patience::kShort},
-      {"NICK demo\r\nUSER demo 0 * :Demo", Patience::kUsual},  // the line has no end yet
+      {"NICK demo\r\nUSER demo 0 * :Demo", Patience::kUsual},  // the line is incomplete
       {"CAP LS 302\r\nNICK demo\r\nUSER demo 0 * :Demo\r\n", Patience::kUsual},
       {"NICK demo\r\nUSER demo 0 * :Demo\r\nCAP LS\r\n", Patience::kUsual},
       {"CAP LS 302\r\nNICK demo\r\nUSER demo 0 * :Demo\r\nCAP END\r\n", Patience::kShort},
@@ -249,7 +250,8 @@ TEST(IrcInside, WhoWaitsInVainIsToldWhatToDo) {
   }
 }
 
-// Inside TLS the same holds of a client that has said before who it is, until it speaks.
+// Inside TLS the same holds for a client that has sent NICK and USER before, until it
+// speaks.
 TEST(IrcInside, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
   const std::string user = "NICK demo\r\nUSER demo 0 * :Demo\r\n";
   InPieces(DialogueOptions(), [&](SessionPlay& play) {
@@ -262,7 +264,7 @@ TEST(IrcInside, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
     EXPECT_EQ(play.TakeToClient(), "ERROR :Closing link: send NICK and USER again inside TLS\r\n");
     EXPECT_EQ(Label(play.reason()), Label(EndReason::kPreRelaySilence));
   });
-  // Amid a line of the server's that line is ended first.
+  // In the middle of a server's line, the gateway ends that line first.
   InPieces(DialogueOptions(), [&](SessionPlay& play) {
     EnterTls(play, user + "STARTTLS\r\n");
     play.Backend(":irc.example.org NOTICE * :" + std::string(8'000, 'x'));

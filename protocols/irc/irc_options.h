@@ -1,6 +1,6 @@
-// What an operator may set for IRC alone.
+// Options for IRC only.
 //
-// Not for: what all dialogues have (DialogueOptions, in protocols/contract/negotiator.h).
+// Not for: options of all dialogues (DialogueOptions, in protocols/contract/negotiator.h).
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,18 @@
 namespace starling {
 
 struct IrcOptions final : ProtocolOptions {
-  uint16_t sts_port = 0;        // the port of implicit TLS, told before TLS; 0: not told
-  std::string webirc_password;  // of the server; empty: the server is not told the address
+  uint16_t sts_port = 0;  // the port of implicit TLS that the gateway announces before TLS; 0: none
+  std::string
+      webirc_password;  // the server's; empty: the gateway does not tell the client's address
 };
 
-// Those in `options`, or the defaults if it has none.
+// The IRC options in `options`, or the defaults if it has none.
 const IrcOptions& IrcOptionsOf(const DialogueOptions& options);
-// Puts a changed copy into `options`: copies of a listener share what it had before.
+// Puts a changed copy into `options`, because copies of the listener share the old object.
 void SetStsPort(uint16_t port, DialogueOptions& options);
 void SetWebircPassword(std::string password, DialogueOptions& options);
 
-// Whether a server takes `password` in WEBIRC for the word that it is.
+// Whether a server reads `password` in WEBIRC as one word, unchanged.
 bool IsWebircPassword(std::string_view password);
 
 }  // namespace starling

@@ -22,7 +22,7 @@ constexpr uint8_t kIac = 255;
 constexpr uint8_t kStartTls = 46;
 constexpr uint8_t kFollows = 1;
 
-// Clients read exactly these octets, so nothing is said beside them.
+// Clients expect exactly these octets, so the gateway says nothing else with them.
 constexpr std::array<uint8_t, 3> kDemand = {kIac, 253, kStartTls};
 constexpr std::array<uint8_t, 6> kGoAhead = {kIac, kSubBegin, kStartTls, kFollows, kIac, kSubEnd};
 
@@ -38,7 +38,7 @@ class TelnetDialogue final : public RelayedDialogue {
     kWont,        // behind WONT
     kOther,       // behind DO or DONT, which are for the other side's option
     kSub,         // in a subnegotiation
-    kSubCommand,  // behind IAC in one
+    kSubCommand,  // after IAC in a subnegotiation
   };
 
   void OnStart(const Event& /*event*/, Step& step, Writer& out) override {
@@ -49,7 +49,7 @@ class TelnetDialogue final : public RelayedDialogue {
   void Read(ByteView in, Step& step, Writer& out) override {
     while (step.verdict == Verdict::kContinue && step.consumed < in.size()) {
       if (octets_ == 0 && BeginsLikeTls(in)) {
-        // Nothing is said in words: the other side could not read them.
+        // The gateway says nothing in words, because the other side could not read them.
         Close(step, EndReason::kTlsOnPlainPort);
         break;
       }
@@ -124,8 +124,8 @@ class TelnetDialogue final : public RelayedDialogue {
     }
   }
 
-  // Nobody is asked for anything before TLS, so text is answered by nothing. HTTP is
-  // known by its first octets.
+  // The gateway asks for nothing in words before TLS, so it does not answer text. It
+  // recognizes HTTP by its first octets.
   void OnText(uint8_t octet, Step& step, Writer& out) {
     NoteNotTaken(step);
     AskPatience(step);
@@ -154,7 +154,7 @@ class TelnetDialogue final : public RelayedDialogue {
     }
   }
 
-  // One that speaks and does not answer what was demanded waits for a prompt.
+  // A client that speaks and does not answer the demand waits for a prompt.
   void AskPatience(Step& step) const {
     if (!willing_) step.patience = Patience::kShort;
   }
@@ -188,15 +188,15 @@ class TelnetDialogue final : public RelayedDialogue {
   }
 
   const DialogueOptions* options_;
-  uint32_t octets_ = 0;    // before TLS
-  uint32_t commands_ = 0;  // among them
+  uint32_t octets_ = 0;    // octets before TLS
+  uint32_t commands_ = 0;  // commands among them
   State state_ = State::kText;
   std::array<uint8_t, 2> sub_{};  // the first octets of a subnegotiation
   size_t sub_size_ = 0;           // 3: more than two
-  std::array<char, 12> text_{};   // the begin of the first line; full: it was judged
+  std::array<char, 12> text_{};   // the beginning of the first line; once full, it has been judged
   size_t text_size_ = 0;
-  bool willing_ = false;    // WILL START_TLS was said
-  bool not_taken_ = false;  // the signal was given
+  bool willing_ = false;    // the client has said WILL START_TLS
+  bool not_taken_ = false;  // the dialogue has noted the signal
 };
 
 static_assert(sizeof(TelnetDialogue) <= kNegotiatorSize);

@@ -1,8 +1,8 @@
-// Telnet before TLS: the option START_TLS (46) is demanded, every other option and
-// all text is dropped. RFC 854, and draft-altman-telnet-starttls-02 (expired), as
-// OpenSSL's s_client and the 3270 emulators speak it.
+// Telnet before TLS: the gateway demands the option START_TLS (46) and drops all other
+// options and all text. RFC 854, and draft-altman-telnet-starttls-02 (expired), as
+// OpenSSL's s_client and the 3270 emulators implement it.
 //
-// `policy: require` only. The options begin anew on the fresh leg, so there is no
+// Supports only `policy: require`. The options begin anew on the fresh leg, so there is no
 // preamble.
 #pragma once
 
@@ -10,10 +10,10 @@
 
 namespace starling {
 
-// `storage` has kNegotiatorSize octets (registry.h); `options` outlives the result.
+// `storage` has kNegotiatorSize octets (protocol_row.h). `options` must outlive the result.
 Negotiator* CreateTelnet(void* storage, const DialogueOptions& options);
 
-// A line of text: in place of the demand, or at any later time.
+// Writes a line of text, instead of the demand or at any later time.
 void RefuseTelnet(Refusal refusal, const DialogueOptions& options, Writer& out);
 
 }  // namespace starling

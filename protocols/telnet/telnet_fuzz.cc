@@ -6,8 +6,8 @@
 #include "protocols/frames/testing/dialogue_fuzzing.h"
 #include "protocols/telnet/telnet.h"
 
-// The first octet is the size of pieces; all others are the client's, since each
-// value of an octet means something here.
+// The first octet chooses the size of the pieces. All other octets come from the client,
+// since every octet value means something here.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   starling::DialogueOptions options;

@@ -180,7 +180,7 @@ TEST(Telnet, EventsEndTheSessionInItsWords) {
            EventCase{EventKind::kDrain, EndReason::kDrainDeadline, "\r\nServer shutting down\r\n"},
            EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
        }) {
-    // Inside TLS there is a relay as soon as there is a leg: before that.
+    // This is before the leg is up. Inside TLS, the relay begins with the leg.
     for (const bool inside_tls : {false, true}) {
       SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
       DialogueOptions options;
@@ -199,7 +199,7 @@ TEST(Telnet, EventsEndTheSessionInItsWords) {
   }
 }
 
-// A terminal that does not answer what was demanded shows its user nothing at all.
+// A terminal that does not answer the demand shows its user nothing at all.
 TEST(Telnet, PatienceIsShortWithWhoIgnoresTheDemand) {
   const std::string will_naws = "\xff\xfb\x1f";
   const struct {
