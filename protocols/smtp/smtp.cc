@@ -16,7 +16,7 @@ namespace starling {
 
 namespace {
 
-// A bare LF grows to CRLF when its line is passed on.
+// A bare LF becomes CRLF when its line passes.
 size_t LineLimit(const DialogueOptions& options) {
   size_t most = kSmtpMaxCommandLine - (options.accept_bare_lf ? 1 : 0);
   return std::min<size_t>(options.max_line, most);
@@ -63,12 +63,12 @@ Step Smtp::OnEvent(const Event& event, Output& out) {
 
 void Smtp::Start(const Event& event, Output& out) {
   if (!require() && (event.capabilities & kSmtpKnown) != 0) capabilities_ = event.capabilities;
-  // RFC 2033 section 5: LMTP servers must have both.
+  // LMTP servers must have both (RFC 2033 section 5).
   if (lmtp_) capabilities_ |= kSmtpDefaultCapabilities;
   Say(out.client, {"220 ", options_.hostname, lmtp_ ? " LMTP ready\r\n" : " ESMTP ready\r\n"});
 }
 
-// Nothing that was said in plaintext counts inside TLS.
+// Nothing that came in plaintext counts inside TLS.
 void Smtp::Forget() {
   assert(phase_ == Phase::kUpgrading);
   reader_.Reset();

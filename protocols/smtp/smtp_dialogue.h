@@ -1,4 +1,4 @@
-// The dialogue of one SMTP or LMTP session as a class; smtp.h makes it.
+// The dialogue of one SMTP or LMTP session, as a class. smtp.h makes it.
 //
 // Not for: anything but smtp.cc and smtp_commands.cc, which share it.
 #pragma once
@@ -27,7 +27,7 @@ class Smtp final : public Negotiator {
  private:
   enum class Phase : uint8_t {
     kDialogue,   // no leg: the gateway answers
-    kOpening,    // the plaintext leg is being opened; its command waits
+    kOpening,    // the plaintext leg is opening, and its command waits
     kLeg,        // the plaintext leg is up
     kUpgrading,  // the go-ahead was given: no octet is read until the fresh leg is up
     kInsideTls,  // it is up, and its greeting is awaited
@@ -39,33 +39,35 @@ class Smtp final : public Negotiator {
   void Forget();
   void LegUp(const Event& event);
   Step End(const Event& event, Output& out);
-  // What a client's end means once all that it sent has had its effect.
+  // Acts on the end of the client's data, once everything before it has had its effect.
   void FinishIfDone(Step& step) const;
 
-  // Takes what it can off the start of `in`; false if nothing more can be now.
+  // Takes what it can from the beginning of `in`. Returns false if it can take nothing more
+  // now.
   bool Advance(ByteView in, Output& out, Step& step);
   bool PassOpaque(ByteView in, Output& out, Step& step);
   bool Discard(ByteView in, Step& step);
   bool TakeLine(ByteView in, Output& out, Step& step);
 
-  // Each is given a whole command; false if it was not taken (blocked_).
+  // Each gets a whole command, and returns false if it did not take it (blocked_).
   bool Handle(const SmtpCommand& command, std::string_view line, Output& out, Step& step);
   bool OnHello(const SmtpCommand& command, std::string_view line, Output& out, Step& step);
   bool OnStartTls(const SmtpCommand& command, Output& out, Step& step);
   bool OnAuth(const SmtpCommand& command, std::string_view line, Output& out, Step& step);
   bool OnBdat(const SmtpCommand& command, Output& out, Step& step);
 
-  // To the leg, which is opened first where there is none yet.
+  // Passes the command to the leg. Opens the leg first if there is none.
   bool Work(const SmtpCommand& command, std::string_view line, Output& out, Step& step);
   bool Pass(const SmtpCommand& command, std::string_view line, Output& out);
-  // To the leg if there is one, else the gateway's own answer.
+  // Passes the command to the leg if there is one, or gives the gateway's own answer.
   bool PassOr(SmtpReply reply, const SmtpCommand& command, std::string_view line, Output& out,
               Step& step);
-  // The gateway's own answer; under `require` it is 530 instead.
+  // Gives the gateway's own answer. Under `require` it is 530 instead.
   bool Refuse(SmtpReply reply, Output& out, Step& step);
   bool Answer(SmtpReply reply, Output& out, Step& step);
   bool Goodbye(SmtpReply reply, EndReason reason, Output& out, Step& step);
-  // Counts a command that the gateway answers; false (and goodbye) past the limit.
+  // Counts a command that the gateway answers. Past the limit it says goodbye and returns
+  // false.
   bool Count(Output& out, Step& step);
   void NoteOffer(Step& step);
   void NoteWork(Step& step);
@@ -81,15 +83,15 @@ class Smtp final : public Negotiator {
   uint32_t commands_ = 0;
   Phase phase_ = Phase::kDialogue;
   bool lmtp_;
-  bool offered_ = false;            // STARTTLS was listed
-  bool offer_is_last_ = false;      // and no command has come since
+  bool offered_ = false;            // the dialogue has listed STARTTLS
+  bool offer_is_last_ = false;      // no command has come since the offer
   bool not_taken_ = false;          // noted
   bool ehlo_refused_ = false;       // noted
-  bool blocked_ = false;            // octets of the client wait for something else
-  bool waits_for_backend_ = false;  // and that is a reply
+  bool blocked_ = false;            // the client's octets wait for something else
+  bool waits_for_backend_ = false;  // and that is a reply of the backend
   bool client_ended_ = false;
   uint16_t hello_size_ = 0;
-  // The line that is replayed on a plaintext leg, without its CRLF.
+  // The hello that the gateway says again on a plaintext leg, without its CRLF.
   std::array<char, sizeof("EHLO ") + kSmtpMaxHeloArgument> hello_;
 };
 

@@ -12,9 +12,9 @@ namespace starling {
 
 namespace {
 
-// Room that one line of the backend may need: the line itself or the answer to
-// EHLO in its place, and then all replies of the gateway's own behind it. A bare LF grows to
-// CRLF when its line is passed on.
+// The room that one line of the backend may need: the line itself, or the answer to EHLO
+// instead, and then all of the gateway's own replies after it. A bare LF becomes CRLF when
+// its line passes.
 constexpr size_t kRoomForReply =
     std::max(kSmtpMaxReplyLine + 1, kReplyRoom) + kSmtpMaxOwnOutstanding * kSmtpMaxOwnReply;
 static_assert(kRoomForReply <= kMinOutputRoom);
@@ -24,13 +24,13 @@ constexpr std::string_view kTooLong =
 
 constexpr size_t kCodeDigits = 3;
 
-// The code that a reply begins with, or its octets that have come.
+// The code at the beginning of a reply, or the octets of it that have come.
 std::string_view CodeAt(std::string_view octets) {
   const std::string_view code = octets.substr(0, kCodeDigits);
   return code.substr(0, code.find_first_not_of("0123456789"));
 }
 
-// Room for what was checked before: never fails.
+// The caller has checked the room, so this never fails.
 void Copy(ByteView bytes, Writer& out) { Say(out, {AsText(bytes)}); }
 
 }  // namespace
@@ -133,7 +133,7 @@ SmtpLeg::Passed SmtpLeg::PassAuthLine(ByteView in, Writer& backend) {
     return passed;
   }
   std::string_view rest = AsText(in).substr(text.size());
-  // More of the line, or a CR that is judged by what follows it.
+  // The rest of the line is missing, or the octet after a CR.
   if (rest.empty() || rest == "\r") return passed;
   if (rest[0] != '\r' && rest[0] != '\n' && rest[0] != '\0') return passed;
   const bool bare_lf = rest[0] == '\n' && options_->accept_bare_lf;
@@ -185,7 +185,7 @@ bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
   if (line.code == 0) return false;
   if (line.code == kSmtpClosing) return true;
   if (code_ != 0) return line.code == code_ || MayFollow(due(), code_, line.code);
-  // LMTP owes a reply a recipient, so without one data would have no answer.
+  // LMTP owes a reply for each recipient, so without a recipient data would have no answer.
   const bool no_recipient = lmtp_ && recipients_ == 0 && line.code == kSmtpDataGoAhead;
   return MayAnswer(due(), line.code) && !no_recipient;
 }
@@ -220,8 +220,8 @@ bool SmtpLeg::BeginLine(const LongLines::Piece& piece, Output& out, Step& step) 
   if (!GoesOn(code_, line.code)) code_ = line.code;
   last_line_ = line.last;
   const bool ehlo = due() == SmtpDue::kEhlo && line.code == kSmtpCompleted;
-  // The client has had a greeting and an answer to EHLO from the gateway: those of the
-  // server are swallowed. The answer to a later EHLO is made anew.
+  // The gateway has already given the client a greeting and an answer to EHLO, so the leg
+  // swallows the server's. It writes the answer to a later EHLO anew.
   passes_ = !ehlo && !(stage_ == Stage::kGreeting && line.code == kSmtpReady);
   if (!ehlo || stage_ == Stage::kReplay) return true;
   if (begins) {
@@ -264,12 +264,12 @@ void SmtpLeg::EndReply(Output& out, Step& step) {
   if (stage_ == Stage::kGreeting) return EndGreeting(out, step);
   if (code_ == kSmtpClosing) {
     step.reply = code_;
-    // The one thing that a server may say unasked (RFC 5321 section 3.8).
+    // A server may say only this unasked (RFC 5321 section 3.8).
     return Close(step, established() ? EndReason::kBackendClosed : EndReason::kBackendRefused);
   }
   if (stage_ == Stage::kReplay) {
-    // The client had its answer to EHLO from the gateway. A refusal now is told
-    // as the answer to the command that opened the leg.
+    // The gateway has answered the client's EHLO. If the server now refuses its hello, the
+    // refusal answers the command that opened the leg.
     answered_ = code_ != kSmtpCompleted;
     stage_ = Stage::kCommands;
     code_ = 0;

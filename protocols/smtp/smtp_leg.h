@@ -1,13 +1,13 @@
-// The plaintext leg of an SMTP or LMTP session under the opportunistic policy,
-// from the backend's greeting to its end: which reply belongs to which command,
-// where a transaction begins and ends, and where message data ends, so that a
-// command of the client is always seen as one. The greeting of the fresh leg
-// inside TLS is swallowed here too.
+// The plaintext leg of an SMTP or LMTP session under the opportunistic policy, from the
+// backend's greeting to its end: which reply belongs to which command, where a transaction
+// begins and ends, and where message data ends. So the dialogue never takes data for
+// commands, nor commands for data. This class also swallows the greeting of the fresh leg
+// inside TLS.
 //
-// Not for: what a client may say (smtp.h), nor what a reply may be (smtp_replies.h).
-// Replies wait in one bounded queue; those of the gateway's own stand among them, so
-// the client reads all in order.
-// RFC 5321, 2920 (pipelining), 2033 (a reply a recipient after LMTP's data).
+// Not for: what a client may say (smtp.h), or what a reply may be (smtp_replies.h). Replies
+// wait in one bounded queue, with the gateway's own among them, so the client reads all of
+// them in order. RFC 5321, 2920 (pipelining), 2033 (a reply for each recipient after LMTP's
+// data).
 #pragma once
 
 #include <cstddef>
@@ -25,14 +25,14 @@
 
 namespace starling {
 
-// Finds the end of message data, CRLF.CRLF, across any boundaries of reads.
-// Nothing else ends data: not LF.LF, not LF.CRLF.
+// Finds the end of message data, CRLF.CRLF, wherever the reads are cut. Nothing else ends
+// data: not LF.LF, not LF.CRLF.
 class SmtpDataEnd {
  public:
-  // How many octets of `in` belong to the data, its end included.
+  // How many octets of `in` belong to the data, including its end.
   size_t Scan(ByteView in);
   bool found() const { return state_ == State::kEnd; }
-  // Data begins at the start of a line: ".CRLF" alone ends it.
+  // Data begins at the start of a line, so ".CRLF" alone ends it.
   void Reset() { state_ = State::kLineStart; }
 
  private:
@@ -44,47 +44,47 @@ class SmtpLeg {
  public:
   SmtpLeg(const DialogueOptions& options, bool lmtp) : options_(&options), lmtp_(lmtp) {}
 
-  // The leg is connected. `hello` (without CRLF; empty: none) is sent after the
-  // greeting and its reply swallowed; it must outlive the leg.
+  // The leg is connected. After the greeting the leg sends `hello` (without CRLF; empty:
+  // none) and swallows the reply. `hello` must outlive the leg.
   void Open(std::string_view hello);
-  // The same for the fresh leg inside TLS: after the greeting all is opaque.
+  // The same for the fresh leg inside TLS. Everything after the greeting is opaque.
   void OpenInsideTls();
 
   // --- the client's side ---
 
-  // A command can be passed on, or a reply queued, now.
+  // Whether the leg can pass a command on, or queue a reply, now.
   bool ready() const {
     const bool unasked = idle() && code_ != 0;  // the server is saying goodbye
     return stage_ == Stage::kCommands && !queue_.full() && own_ < kSmtpMaxOwnOutstanding &&
            !unasked;
   }
-  // Octets of the client are data or a line of a SASL exchange.
+  // Whether the client's octets are data or a line of a SASL exchange.
   bool opaque() const { return stage_ == Stage::kData || stage_ == Stage::kAuthLine; }
-  // Every reply due has been passed on.
+  // Whether the client has got every reply that is due.
   bool idle() const { return queue_.empty(); }
   bool in_transaction() const { return transaction_; }
-  // The backend has greeted and the client's commands flow.
+  // Whether the backend has greeted and the client's commands flow.
   bool established() const { return stage_ != Stage::kGreeting && stage_ != Stage::kReplay; }
 
-  // True once if the backend refused the replayed hello: the command that
-  // opened the leg has got that refusal as its answer and is dropped.
+  // True once, if the backend has refused the repeated hello. That refusal has answered the
+  // command that opened the leg, and the leg drops the command.
   bool TakeAnswered();
   // True once for each EHLO that the backend has accepted on the open leg.
   bool TakeOffered();
 
-  // Passes a command line (without its end) on. Requires ready() and room.
+  // Passes a command line on, without its end. Requires ready() and room.
   void Pass(SmtpVerb verb, std::string_view line, Writer& backend);
-  // Gives a reply of the gateway's own when all before it have been given.
-  // Requires ready(), and kReplyRoom of room.
+  // Gives a reply of the gateway's own, after all earlier ones. Requires ready(), and
+  // kReplyRoom of room.
   void Reply(SmtpReply reply, Writer& client);
-  // The same for a last reply; nothing of the client is read any more.
+  // The same for a last reply. The leg reads nothing more from the client.
   void ReplyAndClose(SmtpReply reply, EndReason reason, Writer& client, Step& step);
 
   struct Passed {
     size_t consumed = 0;
-    bool blocked = false;                // for want of room
+    bool blocked = false;                // there is too little room
     EndReason error = EndReason::kNone;  // the line breaks a rule
-    SmtpReply words = SmtpReply::kOk;    // and the client is told so
+    SmtpReply words = SmtpReply::kOk;    // and the client gets this reply
   };
   // Requires opaque().
   Passed PassOpaque(ByteView in, Writer& backend);
@@ -92,8 +92,8 @@ class SmtpLeg {
   // --- the backend's side ---
 
   Step OnBackend(ByteView in, Output& out);
-  // Before words of the gateway's own that end the session: ends the line that the client
-  // has a part of.
+  // Call this before words of the gateway's own that end the session. It ends the line that
+  // the client has a part of.
   void EndOpenLine(Writer& client) { open_line_.End(client); }
 
  private:
@@ -101,12 +101,13 @@ class SmtpLeg {
     kGreeting,
     kReplay,
     kCommands,
-    kAwaitGoAhead,  // DATA or AUTH was passed on: what follows depends on the reply
+    kAwaitGoAhead,  // the leg has passed DATA or AUTH on; the reply decides what follows
     kData,
     kAuthLine,
-    kClosing,  // the last reply is queued
+    kClosing,  // the last reply is in the queue
   };
-  // What is due at a place of the queue: the reply to a command, or one of the gateway's own.
+  // What is due at a place of the queue: the reply to a command, or a reply of the
+  // gateway's own.
   struct Place {
     SmtpDue due = SmtpDue::kNothing;
     bool is_own = false;
@@ -115,7 +116,7 @@ class SmtpLeg {
 
   Passed PassData(ByteView in, Writer& backend);
   Passed PassAuthLine(ByteView in, Writer& backend);
-  // Gives those replies of the gateway's own that have come to the head.
+  // Gives the gateway's own replies that have come to the head.
   void Flush(Writer& client, Step& step);
 
   SmtpDue due() const;
@@ -128,7 +129,7 @@ class SmtpLeg {
   static bool AnswersData(std::string_view octets, SmtpReplyLine& line);
   void EndReply(Output& out, Step& step);
   void EndGreeting(Output& out, Step& step);
-  // The reply at the head is complete; true if that place is done with.
+  // The reply at the head is complete. Returns true if its place is free now.
   bool Settle(SmtpDue due, Step& step);
   // What the server is to say next.
   Awaited awaited() const;
@@ -141,7 +142,7 @@ class SmtpLeg {
   LongLines lines_{kSmtpMaxReplyLine, /*accept_bare_lf=*/true};
   size_t swallowed_ = 0;
   size_t auth_octets_ = 0;
-  uint64_t keywords_ = 0;    // of the EHLO reply being read
+  uint64_t keywords_ = 0;    // of the current EHLO reply
   uint32_t recipients_ = 0;  // accepted in this transaction
   uint32_t finals_ = 0;      // replies still due for the data
   EndReason last_reason_ = EndReason::kNone;
@@ -151,12 +152,12 @@ class SmtpLeg {
   bool transaction_ = false;
   bool answered_ = false;
   bool offered_ = false;
-  uint16_t code_ = 0;       // of the reply being read; 0: none is
-  bool last_line_ = false;  // of it, at hand
-  bool passes_ = false;     // the line at hand goes to the client
-  OpenLine open_line_;      // the part of it that the client has
+  uint16_t code_ = 0;       // of the current reply; 0: no reply has begun
+  bool last_line_ = false;  // the current line is the reply's last
+  bool passes_ = false;     // the current line goes to the client
+  OpenLine open_line_;      // the part of the line that the client has
   SmtpDataEnd data_end_;
-  uint8_t own_ = 0;  // places of the queue that are the gateway's own
+  uint8_t own_ = 0;  // places of the queue with the gateway's own replies
   RingQueue<Place, kSmtpMaxOutstanding> queue_;
 };
 

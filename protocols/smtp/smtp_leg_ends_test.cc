@@ -1,5 +1,5 @@
-// The plaintext leg under `opportunistic`: the upgrade on it, EHLO, log-in, LMTP, what a server
-// may not say there, and how it ends.
+// The plaintext leg under `opportunistic`: the upgrade on it, EHLO, log-in, LMTP, what a
+// server may not say there, and how the leg ends.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -78,7 +78,7 @@ TEST(SmtpLegEnds, NothingOfTheLegIsLeftAfterTheUpgrade) {
   play.Backend("220 fresh\r\n");
   EXPECT_EQ(play.verdict(), Verdict::kRelay);
   EXPECT_EQ(play.TakeToClient(), "");
-  EXPECT_EQ(play.TakeToBackend(), "");  // no hello is replayed inside TLS
+  EXPECT_EQ(play.TakeToBackend(), "");  // no hello is repeated inside TLS
 }
 
 TEST(SmtpLegEnds, EhloOnTheLegIsEdited) {
@@ -155,7 +155,7 @@ TEST(SmtpLegEnds, BackendsThatBreakTheProtocol) {
       LegSetting());
 }
 
-// The log has it.
+// The log has the code.
 TEST(SmtpLegEnds, TheCodeOfTheReplyThatEndedTheSession) {
   const SmtpSetting setting = LegSetting();
   std::string endless;
@@ -261,7 +261,7 @@ TEST(SmtpLegEnds, LogInWhereTheListenerAllowsIt) {
   setting.options.plaintext_auth = true;
   const std::string secret(4000, 'A');
   const std::string too_long = "500 5.5.2 Line too long, goodbye\r\n";
-  // Of which the client has a part: the end is not there.
+  // The client has a part of this line, and its end is missing.
   const std::string going = "421 " + std::string(kSmtpMaxReplyLine, 'g');
   RunCases(
       {

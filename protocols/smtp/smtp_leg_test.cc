@@ -1,4 +1,4 @@
-// The plaintext leg under `opportunistic`: how it is opened, what passes in which order, and
+// The plaintext leg under `opportunistic`: how it opens, what passes in which order, and
 // where message data ends.
 #include "protocols/smtp/smtp_leg.h"
 
@@ -169,7 +169,7 @@ TEST(SmtpLeg, TheQueueIsBounded) {
     for (size_t i = 0; i < 2 * kSmtpMaxOutstanding - 1; ++i) play.Backend("250 a\r\n");
     EXPECT_EQ(play.verdict(), Verdict::kContinue);
     EXPECT_TRUE(play.client_left().empty());
-    // And not one reply too few was waited for.
+    // The leg has not stopped waiting one reply too early.
     play.Backend("250 a\r\n");
     EXPECT_EQ(play.reason(), EndReason::kBackendProtocol);
   }

@@ -1,4 +1,4 @@
-// The dialogue with a backend's probe: greeting, EHLO or LHLO, QUIT.
+// The dialogue of the probe with a backend: greeting, EHLO or LHLO, QUIT.
 #include <new>
 
 #include "protocols/frames/dialogue.h"
@@ -40,7 +40,7 @@ class SmtpProbe final : public Probe {
       named_ = greeted_;
       last_line_ = reply.last;
     }
-    // How much is read is the gateway's limit. The server answers, and is up.
+    // The gateway limits how much it reads. A server that answers is up.
     if (octets_ > kSmtpMaxSwallowed) return Done(out);
     if (!piece.last || !last_line_) return ProbeResult::Status::kNeedMore;
     if (greeted_) return Done(out);
@@ -50,7 +50,7 @@ class SmtpProbe final : public Probe {
   }
 
   ProbeResult::Status Done(Output& out) {
-    if (!greeted_) capabilities_ = 0;  // it was not asked
+    if (!greeted_) capabilities_ = 0;  // the probe has not asked
     Say(out.backend, {"QUIT\r\n"});
     return ProbeResult::Status::kDone;
   }

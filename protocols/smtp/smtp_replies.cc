@@ -24,11 +24,11 @@ struct Row {
   uint8_t may_be;
 };
 
-// 421 is allowed in every row. 1yz is no reply of SMTP's, and of 3yz there are two.
+// Every row allows 421. SMTP has no replies of class 1yz, and two of class 3yz.
 constexpr std::array kTable = {
     Row{SmtpDue::kNothing, kNone},
     Row{SmtpDue::kGreeting, kReady | kRefused},
-    // No other than 250 has a list of keywords, which is not passed on as it is.
+    // Only 250 has a list of keywords, which the gateway does not pass on as it is.
     Row{SmtpDue::kEhlo, kCompleted | kRefused},
     Row{SmtpDue::kHelo, kPositive | kRefused},
     Row{SmtpDue::kMail, kPositive | kRefused},

@@ -1,5 +1,5 @@
-// Every command of a plaintext leg and every class of reply to it, whole and octet by
-// octet: what may come passes, and nothing of anything else reaches the client.
+// Every command of a plaintext leg with every class of reply, whole and octet by octet:
+// allowed replies pass, and no octet of any other reply reaches the client.
 #include "protocols/smtp/smtp_replies.h"
 
 #include <gtest/gtest.h>
@@ -20,18 +20,18 @@ const std::string kHello = "EHLO x\r\n";
 const std::string kBroken = "421 4.3.2 mx.example Service not available, try again later\r\n";
 const std::set<std::string> kRefused = {"450", "451", "500", "502", "503", "535", "550", "554"};
 
-// A state in which a reply is due, and what it may be.
+// A state in which a reply is due, and the replies that may come.
 struct Row {
   std::string name;
   std::vector<Move> moves;
-  std::set<std::string> others = {};  // that may come beside a refusal
+  std::set<std::string> others = {};  // other replies that may come
   bool lmtp = false;
-  bool swallowed = false;  // its success: the client has had it, or another one
+  bool swallowed = false;  // the gateway swallows a success: the client has had it, or another one
   bool greeting = false;
   bool nothing_due = false;
 };
 
-// The leg is up and idle after the client's `first`, which opened it.
+// The leg is up and idle after the client's first command, which opened it.
 std::vector<Move> On(const std::string& hello, std::vector<Move> rest) {
   std::vector<Move> moves = {C(hello), C("VRFY a\r\n"), Opens(), B("220 b\r\n")};
   if (!hello.empty()) moves.push_back(B("250 b\r\n"));
@@ -123,7 +123,7 @@ std::vector<Row> Rows() {
   return rows;
 }
 
-// All classes, and what is no reply at all.
+// All classes, and codes that are no replies at all.
 const char* const kCodes[] = {"100", "150", "200", "211", "214", "220", "221", "235", "250",
                               "251", "252", "300", "334", "350", "354", "450", "451", "500",
                               "502", "503", "535", "550", "554", "600", "999", "000"};
@@ -228,7 +228,7 @@ TEST(SmtpReplies, TheLinesOfOneHaveTheSameClass) {
         const std::string first = code + "-first\r\n";
         const bool silent = row.swallowed && row.others.contains(code);
         const bool teased = row.greeting && code == "220" && kRefused.contains(other);
-        // The client gets one code in all.
+        // The client gets the same code in all lines.
         const bool goes_on =
             code[0] == other[0] && (kRefused.contains(other) || row.others.contains(other));
         for (size_t piece : kPieces) {
@@ -247,7 +247,7 @@ TEST(SmtpReplies, TheLinesOfOneHaveTheSameClass) {
   }
 }
 
-// However sloppily a server writes it: a refusal keeps its class, and the client gets it in
+// However sloppily a server writes a refusal, it keeps its class, and the client gets it in
 // the form that all clients read.
 TEST(SmtpReplies, SloppyRefusalsPass) {
   struct {
@@ -285,8 +285,8 @@ TEST(SmtpReplies, SloppyRefusalsPass) {
   }
 }
 
-// A refusal keeps its code and its class, whatever its length: no limit of the gateway's
-// makes a permanent one temporary, or the other way about.
+// A refusal keeps its code and its class, whatever its length: no limit of the gateway
+// turns a permanent refusal into a temporary one, or the other way round.
 TEST(SmtpReplies, LongRefusalsPass) {
   for (const Row& row : Rows()) {
     if (row.nothing_due) continue;
@@ -330,7 +330,7 @@ TEST(SmtpReplies, BrokenAmidALongLine) {
       const std::string begin = "550 " + std::string(3000, 'x');
       const Told whole = Tell(row, begin + bad + "\r\n", std::string::npos);
       EXPECT_EQ(whole.reason, EndReason::kBackendProtocol);
-      // What it was told is a part of the line, which is then ended.
+      // The client has a part of a line. The gateway then ends that line.
       const std::string end = "\r\n" + kBroken;
       ASSERT_TRUE(whole.client.ends_with(end));
       const std::string part = whole.client.substr(0, whole.client.size() - end.size());
@@ -355,7 +355,7 @@ TEST(SmtpReplies, AnEndAmidALongLine) {
   EXPECT_TRUE(play.TakeToClient().ends_with("xxx\r\n" + kBroken));
 }
 
-// While a server says goodbye nothing of the gateway's own comes between.
+// While a server says goodbye, nothing of the gateway's own comes in between.
 TEST(SmtpReplies, AGoodbyeIsNotInterrupted) {
   for (const std::string& begin : {"421-a\r\n"s, "421 " + std::string(2000, 'x')}) {
     const std::string end = begin[3] == '-' ? "421 b\r\n" : "\r\n";
@@ -398,7 +398,7 @@ TEST(SmtpReplies, InsideTls) {
       {"221 b\r\n", kBroken, EndReason::kBackendProtocol, 221},
       {"334 b\r\n", kBroken, EndReason::kBackendProtocol, 334},
       {"354 b\r\n", kBroken, EndReason::kBackendProtocol, 354},
-      {"150 b\r\n", kBroken, EndReason::kBackendProtocol},  // which is no reply of SMTP's
+      {"150 b\r\n", kBroken, EndReason::kBackendProtocol},  // SMTP has no such reply
       {"hello\r\n", kBroken, EndReason::kBackendProtocol},
       {"220-a\r\n250 b\r\n", kBroken, EndReason::kBackendProtocol, 250},
       {"554-a\r\n220 b\r\n", "554-a\r\n" + kBroken, EndReason::kBackendProtocol, 220},

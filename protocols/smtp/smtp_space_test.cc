@@ -1,5 +1,5 @@
-// White space around and between the words of SMTP and LMTP: what Postfix takes, the
-// gateway takes as well, and a server is shown one space for it.
+// White space around and between the words of SMTP and LMTP. The gateway accepts what
+// Postfix accepts, and sends the server one space instead.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -57,7 +57,7 @@ TEST(SmtpSpace, CommandsAnsweredHere) {
   }
 }
 
-// A space before a request or a header changes nothing of what it is.
+// A space before a request or a header does not change what it is.
 TEST(SmtpSpace, Strangers) {
   for (std::string line : {" GET / HTTP/1.1", "\tHost: a", " POST / HTTP/1.1 "}) {
     RunCases({{line,
@@ -76,7 +76,7 @@ TEST(SmtpSpace, ABackendSeesOneSpace) {
       {"\tMAIL\tFROM:<a@b>\t", "MAIL FROM:<a@b>"},
       {" mail from:<a@b>  SIZE=1 \t BODY=7BIT  ", "mail from:<a@b> SIZE=1 BODY=7BIT"},
       {"MAIL FROM: \t <a@b>", "MAIL FROM: <a@b>"},
-      // Data is as it is: a quoted local part, and whatever else stands in the brackets.
+      // Data stays as it is: a quoted local part, and everything else in the brackets.
       {"MAIL FROM:<\"a  b\"@c>  SIZE=1", "MAIL FROM:<\"a  b\"@c> SIZE=1"},
       {"MAIL FROM:<\"a\\\"  >  \"@c>  SIZE=1", "MAIL FROM:<\"a\\\"  >  \"@c> SIZE=1"},
       {"MAIL FROM:< a  b >  SIZE=1", "MAIL FROM:< a  b > SIZE=1"},

@@ -1,4 +1,4 @@
-// SMTP and LMTP before TLS and in the preamble after it; smtp_leg_test.cc has the
+// SMTP and LMTP before TLS, and in the preamble after it. smtp_leg_test.cc has the
 // plaintext leg.
 #include "protocols/smtp/smtp.h"
 
@@ -388,7 +388,7 @@ TEST(Smtp, AnEndlessGreetingEnds) {
   play.EnterTls();
   for (int i = 0; i < 10'000 && !play.over(); ++i) play.Backend("220-more\r\n");
   EXPECT_EQ(play.verdict(), Verdict::kClose);
-  // The limit is the gateway's.
+  // This is the gateway's own limit.
   EXPECT_EQ(play.reason(), EndReason::kBackendTooLong);
   EXPECT_TRUE(play.TakeToClient().ends_with(
       "421 4.3.0 mx.example The mail server's greeting is longer than this gateway allows\r\n"));

@@ -1,5 +1,5 @@
-// Scripts of SMTP sessions: what either side sends and what the other must have
-// read, however the octets are cut into pieces.
+// Scripts of SMTP sessions: what each side sends, and what the other side must then have
+// read, however the octets are cut.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace starling {
 
-// One move of a script: what a side sends, or must have been sent since.
+// One move of a script: what a side sends, or what it must have got since.
 struct Move {
   enum class Kind { kClient, kToClient, kBackend, kToBackend, kOpens, kClientEnds };
   Kind kind;
@@ -24,7 +24,7 @@ inline Move C(std::string text) { return {Move::Kind::kClient, std::move(text)};
 inline Move ToC(std::string text) { return {Move::Kind::kToClient, std::move(text)}; }
 inline Move B(std::string text) { return {Move::Kind::kBackend, std::move(text)}; }
 inline Move ToB(std::string text) { return {Move::Kind::kToBackend, std::move(text)}; }
-// The dialogue must want the plaintext leg; it comes up.
+// The dialogue must ask for the plaintext leg, which then comes up.
 inline Move Opens() { return {Move::Kind::kOpens}; }
 inline Move ClientEnds() { return {Move::Kind::kClientEnds}; }
 
@@ -35,7 +35,7 @@ struct SmtpCase {
   EndReason reason = EndReason::kNone;
   std::vector<Signal> signals = {};
   std::vector<Attack> attacks = {};
-  std::string left = {};  // of the client, with kUpgrade: behind the command
+  std::string left = {};  // with kUpgrade: what the client has sent after the command
 };
 
 struct SmtpSetting {

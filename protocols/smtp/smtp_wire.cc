@@ -44,7 +44,7 @@ struct KeywordRow {
   SmtpCapability bit;
 };
 
-// Keywords without an argument, in the order in which they are listed.
+// Keywords without an argument, in the order in which the gateway lists them.
 constexpr KeywordRow kKeywords[] = {
     {"PIPELINING", kSmtpPipelining},
     {"VRFY", kSmtpVrfy},
@@ -77,8 +77,8 @@ void AddSize(std::string_view argument, uint64_t& capabilities) {
   const char* end = argument.data() + argument.size();
   auto [stop, error] = std::from_chars(argument.data(), end, value);
   if (error != std::errc() || stop != end) value = 0;
-  // A limit beyond 40 bits cannot be said, and promises less as the largest
-  // that can: a mail that big meets the backend's own answer.
+  // The word cannot hold a limit beyond 40 bits. The largest that it holds promises less. A
+  // mail of that size gets the backend's own answer.
   value = std::min(value, kSmtpMaxSizeValue);
   capabilities &= (uint64_t{1} << kSmtpSizeShift) - 1;
   capabilities |= kSmtpSize | value << kSmtpSizeShift;
@@ -148,7 +148,7 @@ void WriteEhloReply(const DialogueOptions& options, uint64_t capabilities, Write
     }
     Say(out, {"\r\n"});
   }
-  // Something must come last that is not STARTTLS. HELP binds to nothing.
+  // The last line must not be STARTTLS. HELP promises nothing.
   uint64_t last = 0;
   for (const KeywordRow& row : kKeywords) {
     if ((capabilities & row.bit) != 0) last = row.bit;

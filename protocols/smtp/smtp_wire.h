@@ -1,7 +1,7 @@
-// The words of SMTP and LMTP: verbs, reply lines, the replies that the gateway
-// itself gives, and the keywords of EHLO. RFC 5321, 2033, 2034, 3207.
+// The words of SMTP and LMTP: verbs, reply lines, the gateway's own replies, and the
+// keywords of EHLO. RFC 5321, 2033, 2034, 3207.
 //
-// Not for: what follows from them (smtp.h, smtp_leg.h).
+// Not for: what the words lead to (smtp.h, smtp_leg.h).
 #pragma once
 
 #include <cstddef>
@@ -36,17 +36,17 @@ enum class SmtpVerb : uint8_t {
 struct SmtpCommand {
   SmtpVerb verb = SmtpVerb::kUnknown;
   std::string_view word;      // the verb as sent
-  std::string_view argument;  // without the white space around it
+  std::string_view argument;  // without surrounding white space
 };
 
-// `line` without its CRLF. Postfix takes any spaces and tabs around each word, so this
-// does: what is passed on has one space (SayWords).
+// Reads `line`, which has no CRLF. Postfix accepts any spaces and tabs around each word,
+// and so does the gateway. It passes the words on with one space (SayWords).
 SmtpCommand ParseSmtpCommand(std::string_view line);
 
-// A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2). A tab in place
-// of the space is taken too, as clients do.
+// A line of a backend's reply: "250-text", "250 text", "250" (RFC 5321 4.2). Like clients,
+// the gateway also accepts a tab instead of the space.
 struct SmtpReplyLine {
-  uint16_t code = 0;  // 0: no reply line at all
+  uint16_t code = 0;  // 0: not a reply line
   bool last = false;
   std::string_view text;
 
@@ -88,20 +88,20 @@ enum class SmtpReply : uint8_t {
 inline constexpr size_t kSmtpReplyCount = 0 STARLING_SMTP_REPLIES(X);
 #undef X
 
-// No reply of the table is longer than this, with CRLF.
+// The longest reply of the table, with CRLF.
 inline constexpr size_t kSmtpMaxOwnReply = 96;
 
 // The text with its CRLF.
 std::string_view Text(SmtpReply reply);
 
-// What a backend was seen to offer: bits in the low 24, the value of SIZE in
-// the upper 40. Only keywords that the gateway can offer in its own name are
-// kept; never those that must not be offered before TLS (CHUNKING, BINARYMIME,
-// BURL, XCLIENT, XFORWARD, REQUIRETLS, STARTTLS). AUTH is kept for listeners
-// that allow log-in in plaintext, by those mechanisms that need no TLS.
+// What a backend offers, as far as the gateway knows: bits in the low 24, the value of SIZE
+// in the upper 40. There are bits only for keywords that the gateway can offer in its own
+// name, and none for those that must not be offered before TLS (CHUNKING, BINARYMIME, BURL,
+// XCLIENT, XFORWARD, REQUIRETLS, STARTTLS). AUTH has bits for listeners that allow log-in
+// in plaintext, with the mechanisms that need no TLS.
 inline constexpr unsigned kSmtpSizeShift = 24;
 enum SmtpCapability : uint64_t {
-  kSmtpKnown = 1u << 0,  // the backend was asked; without it the rest is a guess
+  kSmtpKnown = 1u << 0,  // the probe has asked the backend; without it the rest is a guess
   kSmtpPipelining = 1u << 1,
   kSmtpSize = 1u << 2,
   kSmtpVrfy = 1u << 3,
@@ -117,13 +117,13 @@ enum SmtpCapability : uint64_t {
   kSmtpAuthCramMd5 = 1u << 13,
 };
 
-// What is offered where nothing is known of the backend.
+// The gateway offers these if it knows nothing about the backend.
 inline constexpr uint64_t kSmtpDefaultCapabilities = kSmtpPipelining | kSmtpEnhancedCodes;
 
-// Adds what one line of an EHLO reply says (its text; not the first line).
+// Adds the keyword in the text of one line of an EHLO reply (not of the first line).
 void AddSmtpKeyword(std::string_view text, uint64_t& capabilities);
 
-// The gateway's answer to EHLO or LHLO: `hostname`, STARTTLS (never last: a
+// Writes the gateway's answer to EHLO or LHLO: `hostname`, STARTTLS (never last: a
 // well-known probe looks for "250-STARTTLS"), then the rest.
 void WriteEhloReply(const DialogueOptions& options, uint64_t capabilities, Writer& out);
 

@@ -144,7 +144,7 @@ TEST(SmtpWire, OwnRepliesAreWellFormed) {
 
 struct ProbeCase {
   const char* name;
-  std::vector<std::string> backend;  // each is sent after the answer to the one before
+  std::vector<std::string> backend;  // the backend sends each after the answer to the one before
   ProbeResult::Status status;
   uint64_t capabilities = 0;
   std::string sent = {};
@@ -226,7 +226,7 @@ TEST(SmtpProbe, AnEndlessReplyIsReadNoFurther) {
   for (int i = 0; i < 10'000 && result.status == ProbeResult::Status::kNeedMore; ++i) {
     result = probe->OnBackend(AsBytes("250-DSN\r\n"), out);
   }
-  // The limit is the gateway's: the server is up.
+  // This is the gateway's own limit, and the server is up.
   EXPECT_EQ(result.status, ProbeResult::Status::kDone);
   EXPECT_EQ(result.capabilities, kSmtpKnown | kSmtpDsn);
   probe->~Probe();
