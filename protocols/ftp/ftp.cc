@@ -57,7 +57,7 @@ class FtpBeforeTls final : public LineDialogue {
     }
   }
 
-  // RFC 4217 section 17 has TLS and TLS-C; SSL is what some clients try first.
+  // RFC 4217 section 17 has TLS and TLS-C. Some clients try SSL first.
   void OnAuth(std::string_view mechanism, Step& step, Writer& out) {
     static constexpr std::array<std::string_view, 3> kTls = {"TLS", "TLS-C", "SSL"};
     if (mechanism.empty() || mechanism.find_first_of(kBlanks) != std::string_view::npos) {
@@ -126,7 +126,7 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
     Step step;
     EndReason reason = ReasonOf(event);
     control_.EndLine(out.client);
-    // A server that has said goodbye has said the last word.
+    // If the server has said goodbye, that was the last word.
     const bool goodbye = event.kind == EventKind::kBackendEnd && control_.quitting();
     if (event.kind != EventKind::kClientEnd && !goodbye) {
       RefuseFtp(RefusalOf(event), *options_, out.client);
@@ -145,7 +145,7 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
   FtpBeforeTls plain_;
   FtpControl control_;
   bool inside_ = false;
-  bool started_ = false;  // before TLS: with implicit TLS nothing is
+  bool started_ = false;  // the session began before TLS, so not with implicit TLS
 };
 
 static_assert(sizeof(FtpDialogue) <= kNegotiatorSize);

@@ -1,6 +1,6 @@
 // FTP (RFC 959, 2577, 4217): the dialogue before TLS, and its control connection inside
-// TLS, by AUTH TLS or on the implicit port. `require` only: under it no name, no password
-// and no transfer is taken in plaintext.
+// TLS, after AUTH TLS or on the implicit port. Supports only `policy: require`: the gateway
+// accepts no name, no password and no transfer in plaintext.
 //
 // Not for: the control connection's own rules (ftp_control.h).
 #pragma once
@@ -11,7 +11,7 @@
 namespace starling {
 
 Negotiator* CreateFtp(void* storage, const DialogueOptions& options);
-// `negotiator` is one that CreateFtp made.
+// `negotiator` must come from CreateFtp.
 DataChannelUser* FtpDataChannels(Negotiator& negotiator);
 void RefuseFtp(Refusal refusal, const DialogueOptions& options, Writer& out);
 

@@ -37,7 +37,7 @@ void FtpControl::Abort(EndReason reason, std::string_view text, Step& step, Outp
 
 Step FtpControl::OnClient(ByteView in, Output& out) {
   Step step;
-  if (!greeted_) return step;  // it is not asked before
+  if (!greeted_) return step;  // the server must greet first
   while (step.verdict == Verdict::kContinue && request_.ask == DataAsk::kNone &&
          step.consumed < in.size()) {
     if (out.client.room() < kReplyRoom || out.backend.room() < kRoomForCommand) break;
@@ -67,8 +67,9 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   const std::string_view text = line.text;
   const FtpCommand command = ParseFtpCommand(text);
   if (MustWait(command.verb) || !HasRoom(PlaceFor(command), out)) return false;
-  // A long line goes to a server that has read all before it, so that the line reaches it in one
-  // piece: some (pyftpdlib) give up in the middle of one that comes in several.
+  // A long line goes to the server only when the server has read everything before it, so
+  // that the line arrives in one piece. Some servers (pyftpdlib) give up in the middle of a
+  // line that comes in several.
   if (line.consumed > kFtpMaxShared && !queue_.OnlyDoubtful()) return false;
   OnCommand(command, out);
   if (client_fate_ == Fate::kPass) {
@@ -112,13 +113,14 @@ bool FtpControl::HasRoom(Due due, Output& out) {
   return queue_.HasRoom(due);
 }
 
-// One data channel at a time, and its transfer is bound to it when the command is read.
+// There is one data channel at a time. The gateway binds its transfer to it when it reads
+// the command.
 bool FtpControl::MustWait(FtpVerb verb) const {
   switch (TraitsOf(verb).waits) {
     case FtpVerbTraits::Waits::kForNothing:
       return false;
     case FtpVerbTraits::Waits::kForLogInAndChannel:
-      // Log-in may be under way.
+      // Log-in may be in progress.
       if (!logged_in_ && !queue_.empty()) return true;
       [[fallthrough]];
     case FtpVerbTraits::Waits::kForChannel:
@@ -156,7 +158,7 @@ void FtpControl::OnCommand(const FtpCommand& command, Output& out) {
     case FtpVerb::kEprt:
       return OnActive(command, out);
     case FtpVerb::kMode:
-      // In block and compressed mode a file's end is not the connection's.
+      // In block and compressed mode, the end of a file is not the end of the connection.
       if (EqualsIgnoreCase(command.argument, "B") || EqualsIgnoreCase(command.argument, "C")) {
         return Reply(Own::kOtherMode, out);
       }
@@ -207,7 +209,7 @@ void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
   } else if (!command.argument.empty() && command.argument != (v4 ? "1" : "2")) {
     return Reply(v4 ? Own::kUseV4 : Own::kUseV6, out);
   } else {
-    // Which protocol the backend is reached by is another matter.
+    // The backend may be reached by another protocol than the client asks for.
     passed.argument = {};
   }
   queue_.GiveUpTransfer();
@@ -218,7 +220,7 @@ void FtpControl::OnPassive(const FtpCommand& command, Output& out) {
 
 void FtpControl::OnActive(const FtpCommand& command, Output& out) {
   if (epsv_only_) return Reply(Own::kAfterEpsvAll, out);
-  // A server asks for as much before it has PASV cost anything.
+  // Servers demand log-in, too, before a PASV makes them listen.
   if (!logged_in_) return Reply(Own::kLogInFirst, out);
   const auto address =
       command.verb == FtpVerb::kPort ? ParsePort(command.argument) : ParseEprt(command.argument);
@@ -242,7 +244,7 @@ void FtpControl::OnTransfer(const FtpCommand& command, Output& out) {
   Pass(command.verb == FtpVerb::kStore ? Due::kStore : Due::kRetrieve, command, out);
 }
 
-// It must overtake nothing: the backend has the transfer already.
+// ABOR must not overtake anything: the backend has the transfer already.
 void FtpControl::OnAbort(const FtpCommand& command, Output& out) {
   Pass(Due::kAbor, command, out);
   if (!queue_.transfer() || !data_.held) return;
@@ -251,8 +253,8 @@ void FtpControl::OnAbort(const FtpCommand& command, Output& out) {
   Drop();
 }
 
-// What is passed on has one space before its argument, so that the backend reads the same
-// command as the gateway.
+// The gateway passes a command on with one space before its argument, so that the backend
+// reads the same command as the gateway.
 void FtpControl::Pass(Due due, const FtpCommand& command, Output& out) {
   queue_.Push(due);
   if (command.argument.empty()) {
@@ -290,7 +292,7 @@ void FtpControl::Drop() {
 void FtpControl::Pop(Output& out) {
   queue_.Pop();
   Flush(out);
-  // It may have been the last that the server owed.
+  // That may have been the last reply that the server owed.
   if (std::exchange(doubted_, std::nullopt)) FlushBehindDoubtful(out);
 }
 
@@ -303,7 +305,7 @@ void FtpControl::Flush(Output& out) {
 Step FtpControl::OnData(const DataNews& news, Output& out) {
   Step step;
   const Setup setup = std::exchange(data_.setup, Setup::kNone);
-  // A channel is told of only where one was asked for, and at once.
+  // News of a channel comes only if the dialogue has asked for one, and at once.
   assert(news.ready_at == nullptr || setup == Setup::kPassive || setup == Setup::kActive);
   assert(setup != Setup::kPassive || IsPassiveHead());
   data_.held = news.ready_at != nullptr;
@@ -320,15 +322,15 @@ Step FtpControl::OnData(const DataNews& news, Output& out) {
     data_.channel = Channel::kNone;
     Reply(Own::kCannotOpen, out);
   } else {
-    // Of one that was there before, and whose successor may be under way.
+    // This is about an earlier channel, whose successor may be opening.
     data_.setup = setup;
     OnDataOver(news.outcome);
   }
   return step;
 }
 
-// The session keeps the server's side of what was broken off, until the server has
-// looked at it: its first reply to the transfer says so.
+// If a transfer was broken off, the session keeps the server's side until the server has
+// looked at it. Its first reply to the transfer shows that.
 void FtpControl::OnDataOver(DataOutcome outcome) {
   const bool bound = data_.channel == Channel::kOpen;
   if (bound) {
@@ -351,7 +353,7 @@ void FtpControl::SayPassive(const Endpoint& address, Output& out) {
   Say(out.client, {"229 Entering Extended Passive Mode (|||", port.data(), "|)\r\n"});
 }
 
-// RFC 959 section 5.4: 421 ends the control connection, whatever was asked.
+// 421 ends the control connection, whatever it answers (RFC 959 section 5.4).
 void RefuseFtp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
   std::string_view text = TextOf(refusal);
   if (refusal == Refusal::kTimeout) text = "Timeout, closing control connection";

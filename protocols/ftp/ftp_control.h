@@ -1,17 +1,19 @@
-// FTP's control connection inside TLS, read on both sides to its end (RFC 959, 2389,
-// 2428, 4217): which reply belongs to which command, where a data channel is wanted, and
-// what its end means for the reply. A data channel always speaks TLS with the client.
+// FTP's control connection inside TLS, read on both sides to its end (RFC 959, 2389, 2428,
+// 4217): which reply belongs to which command, when a data channel is wanted, and what the
+// channel's end means for the reply. A data channel always speaks TLS with the client.
 //
-// Commands wait for their replies in one bounded queue (ftp_queue.h); replies of the gateway's
-// own stand among them, so the client reads all in order. There is one data channel at a time:
-// what would make another waits, unread, until the transfer before it is over.
+// Commands wait for their replies in one bounded queue (ftp_queue.h), with the gateway's
+// own replies among them, so the client reads all of them in order. There is one data
+// channel at a time: a command that would make another waits, unread, until the transfer
+// before it is over.
 //
-// A line is judged by its beginning, and what may be passed on of it follows piece by piece,
-// however long it is. Two things are never passed on: a second data channel's command while
-// one is in use, and a reply that tells the client to connect to anything but the gateway.
+// The gateway judges a line by its beginning. If the line passes, the rest follows piece by
+// piece, whatever its length. Two things never pass: a command for a second data channel
+// while one is in use, and a reply that tells the client to connect to anything but the
+// gateway.
 //
-// Not for: the sockets of the data channel (gateway/session/data_channel.h), or what comes
-// before TLS (ftp.cc).
+// Not for: the sockets of the data channel (gateway/session/data_channel.h), or the
+// dialogue before TLS (ftp.cc).
 #pragma once
 
 #include <array>
@@ -34,41 +36,41 @@ namespace starling {
 
 class FtpControl {
  public:
-  // `options` outlives it.
+  // `options` must outlive the object.
   explicit FtpControl(const DialogueOptions& options);
 
-  // On the fresh leg. `greets`: the client has had no greeting (implicit TLS), and what it
-  // sends by default is private.
+  // Begins on the fresh leg. `greets`: the client has had no greeting (implicit TLS), and
+  // its data is private by default.
   void Open(const Endpoint& client, bool greets);
   Step OnClient(ByteView in, Output& out);
   Step OnBackend(ByteView in, Output& out);
   DataRequest TakeDataRequest() { return std::exchange(request_, {}); }
   Step OnData(const DataNews& news, Output& out);
-  // The client may be read.
+  // Whether the gateway may read the client.
   bool greeted() const { return greeted_; }
-  // The server has said goodbye already; it closes when the transfer is over.
+  // The server has said goodbye. It closes when the transfer is over.
   bool quitting() const { return quitting_; }
-  // To be called before the gateway's own last word, which may come amid a line of the
-  // server: ends that line.
+  // Call this before the gateway's own last word, which may come in the middle of a
+  // server's line. It ends that line.
   void EndLine(Writer& out) { open_line_.End(out); }
 
  private:
   using Due = FtpQueue::Due;
   using Own = FtpReply;
-  // What becomes of the rest of a line whose beginning has been judged.
+  // What happens to the rest of a line whose beginning the gateway has judged.
   enum class Fate : uint8_t {
-    kNone,  // no line has been begun
-    kHeld,  // of the server: it has been judged, and waits for the data channel
+    kNone,  // no line has begun
+    kHeld,  // a server's line that the gateway has judged; it waits for the data channel
     kPass,
     kDrop,
   };
   enum class Channel : uint8_t {
     kNone,
-    kComing,  // PASV or EPSV was passed on
+    kComing,  // the gateway has passed PASV or EPSV on
     kOpen,    // the session has it
-    kOver,    // as `outcome_` says; its transfer's reply is still due
+    kOver,    // over, with `outcome`; the reply of its transfer is still due
   };
-  // What of PASV, EPSV, PORT or EPRT is to come yet.
+  // What is still to come for PASV, EPSV, PORT or EPRT.
   enum class Setup : uint8_t {
     kNone,
     kReply,    // the backend's reply
@@ -76,7 +78,7 @@ class FtpControl {
     kActive,   // OnData, and then the command to the backend
   };
 
-  // The data channel, and the commands about it.
+  // The data channel, and the commands that set it up.
   struct Data {
     Setup setup = Setup::kNone;
     Channel channel = Channel::kNone;
@@ -85,17 +87,17 @@ class FtpControl {
   };
   // The server's reply to the command at the head of the queue.
   struct Answer {
-    uint16_t port = 0;      // that it names, if it answers PASV or EPSV
-    bool replaced = false;  // the client gets another in its place
-    bool cut = false;       // a line of it is too long to look for a port
+    uint16_t port = 0;      // the port that it names, if it answers PASV or EPSV
+    bool replaced = false;  // the client gets another reply instead
+    bool cut = false;       // a line of it is too long to search for a port
   };
 
-  // A line of the client. False: it cannot be read now, or not at all.
+  // Reads a line of the client. Returns false if it cannot read it now, or not at all.
   bool ReadCommand(ByteView rest, Step& step, Output& out);
   bool ReadRestOfCommand(ByteView rest, Step& step, Output& out);
   void OnCommand(const FtpCommand& command, Output& out);
   bool MustWait(FtpVerb verb) const;
-  // The place in which the reply to this command waits; the strictest that it may need.
+  // The place in the queue for the reply to this command, the strictest that it may need.
   static Due PlaceFor(const FtpCommand& command);
   bool HasRoom(Due due, Output& out);
   void Pass(Due due, const FtpCommand& command, Output& out);
@@ -111,7 +113,7 @@ class FtpControl {
   void SayPassive(const Endpoint& address, Output& out);
   void Drop();
 
-  // A line of the backend: what becomes of it, by its beginning ...
+  // Judges a line of the backend by its beginning ...
   bool IsAtStart() const { return fate_ == Fate::kNone || fate_ == Fate::kHeld; }
   bool ReadReply(ByteView rest, Step& step, Output& out);
   bool ReadRestOfReply(ByteView rest, Step& step, Output& out);
@@ -121,26 +123,26 @@ class FtpControl {
   Fate JudgeFeature(const FtpReplyLine& line, Output& out);
   bool MustReplace(const FtpReplyLine& line) const;
   void LookForPort(const FtpReplyLine& line);
-  // ... and, when it is over, what it leads to.
+  // ... and acts on it when it is over.
   void OnLineOver(Step& step, Output& out);
   void OnReplyOver(const FtpReplyLine& line, Step& step, Output& out);
   void SayInstead(Output& out);
-  // The reply at the head has been passed on.
+  // The client has got the reply at the head.
   void Settle(const FtpReplyLine& line, Step& step);
   void DropChannel(const FtpReplyLine& line, Step& step);
   bool MustHold(const FtpReplyLine& line) const;
   void Align(const FtpReplyLine& line, Step& step, Output& out);
-  // Nothing waits any longer for the reply to this command, if it sets up a channel.
+  // If this command sets up a channel, nothing waits for its reply any longer.
   void ForgetSetup(Due due);
 
   bool IsPassiveHead() const {
     return !queue_.empty() && (queue_.head() == Due::kPasv || queue_.head() == Due::kEpsv);
   }
   void Pop(Output& out);
-  // Gives those of the gateway's own that have come to the head.
+  // Gives the gateway's own replies that have come to the head.
   void Flush(Output& out);
   void FlushBehindDoubtful(Output& out);
-  // No reply of the server's is due for certain, or under way.
+  // Whether no reply of the server is certainly due, or in progress.
   bool IsOwedNothing() const;
   void Abort(EndReason reason, std::string_view text, Step& step, Output& out);
   // The same where the server has said what may not come.
@@ -150,9 +152,9 @@ class FtpControl {
   LongLines client_lines_;
   LongLines server_lines_{kFtpMaxLine, /*accept_bare_lf=*/true, /*tail=*/0};
   FtpQueue queue_;
-  OpenLine open_line_;  // of the server: what the client has of the line at hand
-  FtpReplyLine line_;   // the backend's at hand; its text is gone
-  // The command that the reply at hand may answer instead of the doubtful one at the head.
+  OpenLine open_line_;  // what the client has of the server's current line
+  FtpReplyLine line_;   // the backend's current line; its text is gone
+  // The command that the current reply may answer instead of the doubtful one at the head.
   std::optional<Due> doubted_;
   Endpoint client_;
   Data data_;
@@ -166,12 +168,12 @@ class FtpControl {
   bool passes_greeting_ = false;
   bool quitting_ = false;
   bool logged_in_ = false;    // once at least
-  bool buffer_size_ = false;  // PBSZ has come
+  bool buffer_size_ = false;  // the client has sent PBSZ
   bool private_ = false;      // PROT P
   bool epsv_only_ = false;    // EPSV ALL
 };
 
-// Words for a refusal: RFC 959's 421 ends the control connection.
+// Writes a refusal. RFC 959's 421 ends the control connection.
 void RefuseFtp(Refusal refusal, const DialogueOptions& options, Writer& out);
 
 }  // namespace starling

@@ -9,7 +9,8 @@
 namespace starling {
 namespace {
 
-// A channel from the server costs a listening socket before the server has had a say.
+// A channel from the server takes a listening socket before the server has agreed to
+// anything.
 TEST(FtpControl, ActiveWantsLogIn) {
   const std::string port = "PORT 192,0,2,1,100,1\r\n";
   RunControl({
@@ -71,7 +72,7 @@ TEST(FtpControl, ImplicitGreetingIsPassedOn) {
   play.EnterTls(&kV4);
   play.Backend("220 ready\r\n");
   EXPECT_EQ(play.TakeToClient(), "220 ready\r\n");
-  // What is sent there is private without PROT.
+  // Data on it is private without PROT.
   play.Client("PASV\r\nRETR x\r\n");
   EXPECT_EQ(play.TakeToBackend(), "PASV\r\nRETR x\r\n");
 }

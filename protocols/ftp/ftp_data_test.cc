@@ -124,7 +124,7 @@ TEST(FtpData, NoTransferWithout) {
                "from client, 40001;drop;"}});
 }
 
-// A backend's success is none before the data channel's.
+// A backend's success does not count before the data channel's.
 TEST(FtpData, SuccessIsHeld) {
   const std::vector<Move> begin = {{C, kPrivate + "PASV\r\n"},
                                    {B, kBackendPasv},
@@ -215,7 +215,7 @@ TEST(FtpData, Pipelined) {
                "from client, 40001;from client, 40001;"}});
 }
 
-// Some servers answer at once what comes while they send.
+// Some servers answer commands at once that come while they send.
 TEST(FtpData, AnswersThatOvertake) {
   RunControl({{"in a transfer",
                {{C, kPrivate + "PASV\r\nRETR x\r\n"},

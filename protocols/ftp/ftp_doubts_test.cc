@@ -1,6 +1,7 @@
-// A reply that may be a doubtful command's or the next one's: nothing waits for one that may
-// have come already, and none that comes yet is off by one. A command is doubtful when it came
-// amid a transfer and was not answered before the transfer was over.
+// A reply that may belong to a doubtful command or to the next one: nothing waits for a
+// reply that may have come already, and later replies still find their commands. A command
+// is doubtful if it came during a transfer and the transfer is over without an answer to
+// it.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,7 +13,7 @@
 namespace starling {
 namespace {
 
-// A transfer that is over, and a command amid it that was never answered.
+// A transfer that is over, and a command during it that was never answered.
 std::vector<Move> Doubtful(const std::string& command, const std::vector<Move>& more) {
   std::vector<Move> moves = Begin("RETR");
   if (command == "ABOR") {
@@ -24,7 +25,7 @@ std::vector<Move> Doubtful(const std::string& command, const std::vector<Move>& 
   return moves;
 }
 
-// What comes behind a doubtful command, for several of those.
+// Runs what follows a doubtful command, for several such commands.
 void RunDoubtful(const std::string& name, const std::vector<Move>& more, const std::string& said,
                  const std::string& to_backend, const std::string& asked = "") {
   for (const std::string command : {"NOOP", "ABOR", "STAT", "XYZZY"}) {
@@ -72,7 +73,7 @@ TEST(FtpDoubts, RefusalOfAChannel) {
   }
 }
 
-// The refusal was the doubtful command's own, and the channel comes none the less.
+// The refusal was the doubtful command's own, and the channel still comes.
 TEST(FtpDoubts, ChannelAfterALateRefusal) {
   RunDoubtful("PASV",
               {{C, "PASV\r\n"},
@@ -111,7 +112,7 @@ TEST(FtpDoubts, OwnReplies) {
   }
 }
 
-// No reply that only a later command can have is taken for that of a channel.
+// A reply that only a later command can have must not count as the channel's.
 TEST(FtpDoubts, NothingIsOffByOne) {
   const std::vector<Move> refused = {{C, "PASV\r\n"}, {B, "500 no\r\n"}};
   const struct {
@@ -134,8 +135,8 @@ TEST(FtpDoubts, NothingIsOffByOne) {
   }
 }
 
-// A transfer that may have been refused: the client may begin another one, or the refusal was
-// that of the command before it, and the transfer goes on.
+// A transfer that may have been refused. The client may begin another one. Or the refusal
+// belonged to the command before it, and the transfer goes on.
 TEST(FtpDoubts, RefusalOfATransfer) {
   const std::string going = "150 go\r\n" + kDone;
   for (const std::string code : {"425", "450", "500", "530", "550", "553"}) {
@@ -154,7 +155,8 @@ TEST(FtpDoubts, RefusalOfATransfer) {
             "PASV\r\nRETR x\r\n" + lost + "\r\n" + kPassedActive + "STOR y\r\n" + to_backend,
             kAsked + (abor ? "drop;" : "") + "from server, 25601;" + asked};
       };
-      // ABOR has no 200, and failures of files are not PORT's: then it was the transfer's.
+      // ABOR has no 200, and failures of files are not PORT's. So the reply belonged to the
+      // transfer.
       const bool certain = lost == "ABOR" || code[1] == '5';
       RunControl(
           {with("another one",
@@ -184,7 +186,7 @@ TEST(FtpDoubts, RefusalOfATransfer) {
   }
 }
 
-// What answers an ABOR late ends no transfer that came after it.
+// A late answer to an ABOR does not end a later transfer.
 TEST(FtpDoubts, LateAborIsNotOfTheNextTransfer) {
   RunControl({{"PORT",
                Doubtful("ABOR", {{C, kActive + "STOR y\r\n"},
@@ -203,7 +205,7 @@ std::string Times(size_t count, const std::string& text) {
   return all;
 }
 
-// Keep-alives amid one long transfer, however many, and what ends it.
+// Any number of keep-alives during one long transfer, and the end of the transfer.
 TEST(FtpRows, KeepAlives) {
   for (const std::string alive : {"NOOP", "STAT", "PWD"}) {
     for (const size_t count : {31, 32, 33, 1'000}) {
@@ -245,9 +247,9 @@ TEST(FtpRows, KeepAlives) {
   }
 }
 
-// Unlike commands have no row, but there is a place for ABOR and one for QUIT.
+// Different commands form no row, but there is a place for ABOR and one for QUIT.
 TEST(FtpRows, EndsHavePlacesOfTheirOwn) {
-  // The transfer has a place too, and what joins a row needs none.
+  // The transfer has a place too. A command that joins a row needs none.
   const std::string commands =
       Times((kFtpMaxOutstanding - kFtpKeptForEnds) / 2 - 1, "NOOP\r\nFEAT\r\n") + "NOOP\r\n" +
       "NOOP\r\n";
@@ -264,7 +266,7 @@ TEST(FtpRows, EndsHavePlacesOfTheirOwn) {
   RunControl({waits});
 }
 
-// What takes all places, and is never answered, keeps no later command from being read.
+// Unanswered commands that take all places do not stop the gateway from reading later ones.
 TEST(FtpRows, FullOfDoubtful) {
   const std::string commands = Times(14, "NOOP\r\nPWD\r\n") + "NOOP\r\nABOR\r\n";
   std::vector<Move> moves = Begin("RETR");

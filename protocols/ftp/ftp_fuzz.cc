@@ -1,5 +1,5 @@
-// An input is an octet of switches and then moves: an octet that says whose or what, one
-// for the length, and that many octets.
+// The first octet of an input has switches. Then come moves: one octet says which side
+// moves or what happens, one is the length, and the octets of the move follow.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -21,7 +21,8 @@ struct Outcome {
   std::string to_client, to_backend, asked;
   Verdict verdict;
   EndReason reason;
-  uint32_t attacks;  // not the signals: whether an offer was seen depends on how octets come
+  uint32_t
+      attacks;  // without signals: whether the client has seen an offer depends on how octets come
 
   bool operator==(const Outcome&) const = default;
 };
@@ -32,8 +33,8 @@ void Move(uint8_t kind, std::string_view octets, const Endpoint& client, FtpPlay
       play.Client(octets);
       break;
     case 1:
-      // Whether a reply comes before its command has been passed on must not depend on how
-      // it is cut.
+      // A reply may come before its command has been passed on. That must not depend on how
+      // the reply is cut.
       play.BackendAtOnce(octets);
       break;
     case 2:

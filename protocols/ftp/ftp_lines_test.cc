@@ -1,4 +1,5 @@
-// Lines of any length on the control connection, both ways, and white space in commands.
+// Lines of any length on the control connection, in both directions, and white space in
+// commands.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -13,7 +14,8 @@ namespace {
 const std::string kTooLong = "500 Line too long\r\n";
 const std::string kReplyTooLong = "500 The server's reply is too long for the gateway\r\n";
 
-// As long as a path may be, what is read whole, and far beyond, at the edges of each.
+// The length of the longest path, of what the gateway reads whole, and far beyond, at the
+// edges of each.
 const size_t kSizes[] = {1'300,           2'047,       2'048,           2'049,
                          4'096,           8'192,       kFtpMaxLine - 5, kFtpMaxLine - 4,
                          kFtpMaxLine - 3, kFtpMaxLine, 50'000,          200'000};
@@ -35,7 +37,7 @@ TEST(FtpLines, LongReplies) {
   }
 }
 
-// A longer one is refused, and no octet of it reaches the server.
+// The gateway refuses a longer command, and no octet of it reaches the server.
 TEST(FtpLines, LongCommands) {
   for (const size_t size : kSizes) {
     const std::string command = "CWD " + Path(size) + "\r\n";
@@ -47,7 +49,7 @@ TEST(FtpLines, LongCommands) {
   }
 }
 
-// A server that gives up in the middle of a long line takes its rest for a command.
+// A server that gives up in the middle of a long line would take its rest for a command.
 TEST(FtpLines, LongCommandsGoAlone) {
   const std::string command = "CWD " + Path(kFtpMaxShared) + "\r\n";
   Case waits{
@@ -88,7 +90,8 @@ TEST(FtpLines, LongTransfers) {
                "NOOP\r\n"}});
 }
 
-// What the gateway acts on itself has a bound, and one command's fault ends no session.
+// Commands that the gateway itself acts on have a limit, and exceeding it does not end the
+// session.
 TEST(FtpLines, LongCommandsOfTheGateway) {
   for (const char* verb : {"PASV", "EPSV", "PORT", "EPRT", "PBSZ", "PROT", "AUTH", "FEAT", "MODE",
                            "ABOR", "QUIT", "CCC"}) {
@@ -109,7 +112,7 @@ TEST(FtpLines, LongCommandsOfTheGateway) {
                ""}});
 }
 
-// However it is cut, the rest of a line is no command, and no reply.
+// However a long line is cut, its rest is not a command and not a reply.
 TEST(FtpLines, NothingIsFoundInALongLine) {
   const std::string command =
       "CWD " + Path(kFtpMaxLine - 4) + "QUIT" + Path(kFtpMaxLine) + "PASV\r\n";
@@ -171,8 +174,8 @@ TEST(FtpLines, LongRepliesThatAreEdited) {
                  "STAT\r\n"})});
 }
 
-// What is swallowed of a greeting has a limit, and going over it is no fault of the server's.
-// What the client gets has none.
+// The part of a greeting that the gateway swallows has a limit. Exceeding it is not the
+// server's fault. The part that the client gets has no limit.
 TEST(FtpLines, LimitOfASwallowedGreeting) {
   const std::string too_long = "421 The server's greeting is longer than this gateway allows\r\n";
   const auto greeting = [](const std::string& code, size_t size, size_t line) {
@@ -211,7 +214,7 @@ TEST(FtpLines, LimitOfASwallowedGreeting) {
   }
 }
 
-// Replies of the gateway's own stand behind a long one, never within.
+// The gateway's own replies come after a long reply, never inside it.
 TEST(FtpLines, OwnRepliesBehindALongOne) {
   const std::string reply = "257 " + Path(20'000) + "\r\n";
   RunControl({{"PBSZ",
@@ -223,7 +226,7 @@ TEST(FtpLines, OwnRepliesBehindALongOne) {
                "PWD\r\n"}});
 }
 
-// Wherever the room for one call ends within the line.
+// The room for one call may end anywhere in the line.
 TEST(FtpLines, RoomForOwnRepliesBehindALongOne) {
   std::string commands = "PWD\r\n", replies;
   for (size_t i = 0; i < kFtpMaxOwnOutstanding; ++i) {
@@ -277,7 +280,7 @@ TEST(FtpLines, BareLfOfTheServer) {
                "STAT\r\n"}});
 }
 
-// Which blanks which server takes, as each was tried. Nobody takes any before the word.
+// Which blanks each server accepts; all were tried. No server accepts any before the word.
 //
 //   client's line       ProFTPD  pure-ftpd  vsftpd  pyftpdlib
 //   NOOP_ PWD_ FEAT_    yes      yes        yes     yes
@@ -332,7 +335,7 @@ TEST(FtpBlanks, ArePassedOnAsOneSpace) {
               passed("CWD\ta", "CWD a"), passed("USER\tx", "USER x"), passed("HELP ", "HELP")});
 }
 
-// They belong to a name, or to a password.
+// Blanks belong to a name or a password.
 TEST(FtpBlanks, AreDataInNames) {
   for (const char* line : {"CWD  a", "CWD a ", "CWD a\t", "DELE  a ", "USER  x ", "PASS  a b ",
                            "SIZE  a ", "RNTO a ", "SITE  HELP ", "STAT  ", "MKD \ta"}) {

@@ -1,9 +1,11 @@
-// Which reply belongs to which command, for every pair of a transfer and a command amid it;
-// and that no address of the server's reaches the client, whatever is believed of that.
+// Which reply belongs to which command, for every pair of a transfer and a command during
+// it. Also: no address of the server reaches the client, whichever command the gateway
+// takes its reply for.
 //
-// What real servers do (each was tried): pure-ftpd answers all but ABOR and QUIT by `500` and
-// goes on, ABOR and QUIT by 426 and 226 or 451; ProFTPD answers at once amid an upload and
-// behind the 226 of a download; vsftpd always answers behind the 226; pyftpdlib always at once.
+// What real servers do (all were tried). pure-ftpd answers everything except ABOR and QUIT
+// by `500` and goes on; it answers ABOR and QUIT by 426 and 226 or 451. ProFTPD answers at
+// once during an upload and after the 226 of a download. vsftpd always answers after the
+// 226, pyftpdlib always at once.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -17,8 +19,8 @@ namespace {
 const std::string kNext = kPasvReply + "150 again\r\n226 again\r\n";
 const std::string kMisplaced = "425 The server's reply names an address that was not asked for\r\n";
 
-// A transfer that has begun, what comes amid it, and another one, which shows that all is in
-// order again.
+// A transfer that has begun, a command during it, and another one, which shows that
+// everything is in order again.
 Case With(const std::string& name, const std::string& transfer, const std::string& command,
           const std::vector<Move>& more, const std::string& said, const std::string& dropped = "") {
   std::vector<Move> moves = Begin(transfer);
@@ -37,7 +39,7 @@ Case With(const std::string& name, const std::string& transfer, const std::strin
 
 const std::vector<std::string> kTransfers = {"RETR", "LIST", "NLST", "MLSD",
                                              "STOR", "STOU", "APPE"};
-// And what a server may say to it: a success, and a failure.
+// What a server may say to each: a success, and a failure.
 const struct {
   std::string command, success;
 } kAmid[] = {
@@ -80,7 +82,7 @@ TEST(FtpPairs, Missing) {
   }
 }
 
-// Errors that go on: the data channel is neither dropped nor the transfer over.
+// After these errors the transfer goes on: the gateway does not drop the data channel.
 TEST(FtpPairs, FailuresOfOthers) {
   for (const std::string& transfer : kTransfers) {
     for (const char* code :
@@ -95,7 +97,7 @@ TEST(FtpPairs, FailuresOfOthers) {
   }
 }
 
-// RFC 959 section 5.4: these end the transfer, whatever else waits.
+// These end the transfer, whatever else waits (RFC 959 section 5.4).
 TEST(FtpPairs, FailuresOfTransfers) {
   for (const std::string& transfer : kTransfers) {
     for (const std::string code : {"425", "426", "451", "551", "552"}) {
@@ -110,7 +112,7 @@ TEST(FtpPairs, FailuresOfTransfers) {
                    {{B, "551 no\r\n"}, {Move::kWhole}, {B, kDone}}, "551 no\r\n" + kDone)});
 }
 
-// With nothing else outstanding any failure is the transfer's.
+// If nothing else is outstanding, every failure is the transfer's.
 TEST(FtpPairs, NobodyElse) {
   for (const char* code : {"450", "500", "550"}) {
     std::vector<Move> moves = Begin("RETR");
@@ -120,8 +122,9 @@ TEST(FtpPairs, NobodyElse) {
   }
 }
 
-// Sent at once with the transfer: until that has begun, any failure is its own, and of
-// successes none but those that end one.
+// The client sends the command together with the transfer. Until the transfer has begun,
+// any failure is the transfer's, and so is any success that ends a transfer, but no other
+// reply.
 TEST(FtpPairs, BeforeItBegins) {
   const std::string to_backend = "PASV\r\nRETR x\r\nNOOP\r\n";
   const auto with = [&](const std::string& name, std::vector<Move> more, const std::string& said,
@@ -140,8 +143,9 @@ TEST(FtpPairs, BeforeItBegins) {
        with("the transfer fails", {{B, "550 no\r\n200 ok\r\n"}}, "550 no\r\n200 ok\r\n", "drop;")});
 }
 
-// The server may wait for the end of an upload that is cut off: it sees that at once, without
-// a reply of its own before. One that has not looked at the connection yet still finds it.
+// The server may wait for the end of an upload that is cut off. It notices that at once,
+// without a reply before. A server that has not looked at the connection yet still finds
+// it.
 TEST(FtpPairs, CutOff) {
   for (const std::string& transfer : kTransfers) {
     for (const auto& cut : {Move::kCut, Move::kTlsFailed}) {
@@ -180,7 +184,7 @@ TEST(FtpPairs, SeveralAmid) {
                    "211-f\r\n EPSV\r\n AUTH TLS\r\n PBSZ\r\n PROT\r\n211 end\r\n" + kDone)});
 }
 
-// Its reply is held, and what comes behind it waits.
+// The gateway holds the reply, and everything after it waits.
 TEST(FtpPairs, HeldBesideOthers) {
   RunControl({With("226 first", "RETR", "NOOP", {{B, kDone + "200 ok\r\n"}, {Move::kWhole}},
                    kDone + "200 ok\r\n"),
@@ -210,7 +214,7 @@ TEST(FtpPairs, Abort) {
        with("one reply for both", "RETR", "426 cut\r\n", "426 cut\r\n")});
 }
 
-// RFC 959 section 4.1.1: what is under way still has its result.
+// A transfer in progress still gets its result (RFC 959 section 4.1.1).
 TEST(FtpPairs, Quit) {
   const std::vector<Move> begin = Begin("RETR");
   const auto with = [&](const std::string& name, std::vector<Move> more, const std::string& said) {
@@ -225,8 +229,8 @@ TEST(FtpPairs, Quit) {
        with("early", {{B, "221 bye\r\n"}, {Move::kWhole}, {B, kDone}}, "221 bye\r\n" + kDone)});
 }
 
-// Replies of the gateway's own amid a transfer keep their place, but do not wait for what
-// never comes.
+// The gateway's own replies during a transfer keep their place, but do not wait for replies
+// that never come.
 TEST(FtpPairs, OwnRepliesBehindMissingOnes) {
   const std::string pbsz = "PBSZ 0\r\n", reply = "200 PBSZ=0\r\n";
   std::vector<Move> moves = Begin("RETR");
@@ -283,7 +287,7 @@ TEST(FtpPairs, ActiveBehindMissingReply) {
                kAsked + "from server, 25601;" + kAsked}});
 }
 
-// Failures that concern a file are neither PORT's nor NOOP's.
+// Failures of files are neither PORT's nor NOOP's.
 TEST(FtpPairs, FailuresBehindMissingReplies) {
   std::vector<Move> begin = Begin("RETR");
   begin.insert(begin.end(), {{C, "NOOP\r\n"}, {Move::kWhole}, {B, kDone}});

@@ -1,5 +1,5 @@
-// A session of FTP for tests and the fuzz target: a SessionPlay with data channels, which are
-// none but in words.
+// An FTP session for tests and the fuzz target: a SessionPlay with data channels, which
+// exist only as text.
 #pragma once
 
 #include <string>
@@ -21,16 +21,16 @@ class FtpPlay final : public SessionPlay {
     SessionPlay::EnterTls(client);
   }
 
-  // Nothing comes of it before TLS, where no channel can have been asked for.
+  // Has no effect before TLS, where no channel can exist.
   void DataIsOver(DataOutcome outcome) {
     if (over() || !inside_) return;
     Tell(*user_, {.outcome = outcome});
     Run();
   }
 
-  // Where the gateway listens for data channels. Null: it can make none.
+  // The address at which the gateway listens for data channels. Null: it cannot make any.
   void ListenAt(const Endpoint* address) { listen_at_ = address; }
-  // What the dialogue has asked for since the last call of this function, in words.
+  // What the dialogue has requested since the last call of this function, as text.
   std::string TakeAsked() { return std::exchange(asked_, {}); }
 
  private:

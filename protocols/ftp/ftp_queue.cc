@@ -16,7 +16,7 @@ using Due = FtpQueue::Due;
 
 bool IsPreliminary(int code) { return code / 100 == 1; }
 bool IsSuccess(int code) { return code / 100 == 2; }
-// "File system": of the failures that concern a file (RFC 959 section 4.2.1).
+// Class "file system", for failures (RFC 959 section 4.2.1).
 bool IsOfFiles(int code) { return code / 100 >= 4 && code / 10 % 10 == 5; }
 
 bool IsPasv(Due due) { return due == Due::kPasv; }
@@ -24,7 +24,7 @@ bool IsEpsv(Due due) { return due == Due::kEpsv; }
 bool IsQuit(Due due) { return due == Due::kQuit; }
 bool IsCommand(Due due) { return due != Due::kOwn; }
 
-// RFC 959 section 5.4 of the commands that use a data connection, from 125 or 150 on.
+// The replies that end a transfer after its 125 or 150 (RFC 959 section 5.4).
 bool EndsTransfer(Due due, int code) {
   constexpr int kAll[] = {kFtpTransferDone, 250, 425, 426, 451};
   constexpr int kOfStores[] = {551, 552};
@@ -32,14 +32,14 @@ bool EndsTransfer(Due due, int code) {
   return due == Due::kStore && std::ranges::find(kOfStores, code) != std::end(kOfStores);
 }
 
-// Before that any failure may be the transfer's, and of successes those alone.
+// Before its 125 or 150, any failure may be the transfer's, but no success except those.
 bool MayAnswerTransfer(Due due, int code, bool begun) {
   if (begun || IsSuccess(code)) return EndsTransfer(due, code);
   return true;
 }
 
-// Where a command may have stayed unanswered: whether the reply can be its own. A transfer that
-// has not begun may fail, but it does not succeed before its 125 or 150.
+// If a command may have stayed unanswered: whether the reply can be its own. A transfer
+// that has not begun may fail, but cannot succeed before its 125 or 150.
 bool MayAnswer(Due due, int code) {
   if (due == Due::kAny) return true;
   if (code / 100 == 3) return false;
@@ -174,7 +174,7 @@ uint8_t FtpQueue::Find(bool (*wanted)(Due due), uint8_t from) const {
 }
 
 uint8_t FtpQueue::PlaceOf(int code) const {
-  uint8_t only = size();  // the one command that has such a reply
+  uint8_t only = size();  // the only command that has such a reply
   if (code == kFtpPassive) only = Find(IsPasv, 0);
   if (code == kFtpExtendedPassive) only = Find(IsEpsv, 0);
   if (code == kFtpGoodbye) only = Find(IsQuit, 0);
@@ -188,7 +188,8 @@ uint8_t FtpQueue::PlaceOf(int code) const {
     if (MayAnswerTransfer(head(), code, begun_)) return 0;
     place = next;
   }
-  // Amid a transfer a failure is the next command's, whatever its code: it is not over yet.
+  // During a transfer, a failure belongs to the next command, whatever its code: the
+  // transfer is not over yet.
   const auto may_be_skipped = [code](const Place& at) {
     return (at.doubtful || (at.amid && IsSuccess(code))) && !MayAnswer(at.due, code);
   };
@@ -204,7 +205,7 @@ uint8_t FtpQueue::Align(int code) {
   if (empty()) return 0;
   const uint8_t place = PlaceOf(code);
   if (place == 0 || !IsTransfer(head()) || HeadIsDoubtful()) return place;
-  // The transfer's own reply is still to come, behind this one.
+  // The transfer's own reply comes later, after this one.
   const Place transfer = places_[0];
   if (places_[place].count > 1) Split(place);
   for (uint8_t i = 0; i < place; ++i) places_[i] = places_[i + 1];
@@ -216,7 +217,7 @@ std::optional<FtpQueue::Due> FtpQueue::Doubt(int code) {
   if (empty() || !HeadIsDoubtful() || IsPreliminary(code)) return std::nullopt;
   uint8_t i = 1;
   while (i < size() && (places_[i].doubtful || !IsCommand(places_[i].due))) ++i;
-  // Any command can be refused in any way.
+  // A server can refuse any command with any code.
   if (i == size() || (code / 100 < 4 && !MayAnswer(places_[i].due, code))) return std::nullopt;
   places_[i].doubtful = true;
   if (IsTransfer(places_[i].due)) transfer_ = false;

@@ -1,5 +1,5 @@
-// The backend's side of FTP's control connection: its greeting, and which reply is passed on,
-// held, replaced or edited.
+// The backend's side of FTP's control connection: its greeting, and which replies the
+// gateway passes on, holds, replaces or edits.
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -20,7 +20,7 @@ static_assert(kRoomForPiece <= kMinOutputRoom);
 
 constexpr std::string_view kOwnFeatures = " AUTH TLS\r\n PBSZ\r\n PROT\r\n";
 
-// Of a backend's features those that the gateway itself answers, or refuses.
+// The backend's features that the gateway itself answers, or refuses.
 bool IsForeignFeature(std::string_view line) {
   while (line.starts_with(' ')) line.remove_prefix(1);
   const std::string_view word = line.substr(0, line.find_first_of(" ;="));
@@ -94,7 +94,7 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
   } else {
     fate = JudgeReply(line, step, out);
   }
-  // Within a reply it is no reply, but a client may take it for one.
+  // Inside a reply this is not a reply, but a client may take it for one.
   if (fate == Fate::kPass && !line.first && !line.last && NamesDataAddress(line.text, line.cut)) {
     NoteDiversion(step);
     Say(out.client, {" (an address of the server's)\r\n"});
@@ -103,7 +103,7 @@ FtpControl::Fate FtpControl::Judge(const FtpReplyLine& line, Step& step, Output&
   return fate;
 }
 
-// The one thing that a server says unasked is that it closes (RFC 959 section 5.4).
+// A server may say only one thing unasked: that it closes (RFC 959 section 5.4).
 FtpControl::Fate FtpControl::JudgeUnasked(const FtpReplyLine& line, Step& step, Output& out) {
   answer_.replaced = false;
   if (line.code == kFtpClosing) return Fate::kPass;
@@ -165,14 +165,14 @@ void FtpControl::OnLineOver(Step& step, Output& out) {
   step.established = true;
 }
 
-// A transfer has succeeded when its data channel has: backends say 226 to one whose
-// client could not read a thing.
+// A transfer has succeeded only if its data channel has. Backends also say 226 when the
+// client could not read anything.
 bool FtpControl::MustHold(const FtpReplyLine& line) const {
   return queue_.TransferIsHead() && line.ok() && data_.channel == Channel::kOpen;
 }
 
-// Whatever command it stands for, a reply that tells the client where to connect is the one
-// that was asked for, and is made anew; or another is given for it.
+// A reply that tells the client where to connect must answer the command that asked for it,
+// and the gateway then writes it anew. Otherwise the client gets another reply instead.
 bool FtpControl::MustReplace(const FtpReplyLine& line) const {
   switch (queue_.head()) {
     case Due::kPasv:
@@ -217,7 +217,7 @@ void FtpControl::Align(const FtpReplyLine& line, Step& step, Output& out) {
   if (doubted_) ForgetSetup(*doubted_);
 }
 
-// A server may have taken PORT without a reply, so the gateway keeps listening for it.
+// A server may have accepted PORT without a reply, so the gateway keeps listening for it.
 void FtpControl::ForgetSetup(Due due) {
   const bool passive = due == Due::kPasv || due == Due::kEpsv;
   if (passive) data_.channel = Channel::kNone;
@@ -261,8 +261,8 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
     case Due::kPasv:
     case Due::kEpsv:
     case Due::kPort:
-      // ForgetSetup() was called when it became doubtful, and `data_.setup` may be a later
-      // command's.
+      // ForgetSetup() was called when the command became doubtful, and `data_.setup` may
+      // belong to a later command.
       if (queue_.HeadIsDoubtful()) return;
       data_.setup = Setup::kNone;
       if (!failed) return;
@@ -273,12 +273,13 @@ void FtpControl::Settle(const FtpReplyLine& line, Step& step) {
       if (quitting_) Close(step, EndReason::kClientClosed);
       return;
     case Due::kAbor:
-      // Of the transfer nothing more need come. A doubtful ABOR belongs to an earlier one.
+      // Nothing more needs to come for the transfer. A doubtful ABOR belongs to an earlier
+      // one.
       if (!queue_.transfer() || failed || queue_.HeadIsDoubtful()) return;
       queue_.GiveUpTransfer();
       return DropChannel(line, step);
     case Due::kQuit:
-      // RFC 959 section 4.1.1: a transfer that is under way still has its result.
+      // A transfer in progress still gets its result (RFC 959 section 4.1.1).
       if (line.code != kFtpGoodbye) return;
       quitting_ = queue_.transfer();
       if (!quitting_) Close(step, EndReason::kClientClosed);

@@ -1,4 +1,4 @@
-// Before TLS. What comes inside it is in ftp_control_test.cc.
+// FTP before TLS. ftp_control_test.cc tests what comes inside.
 #include "protocols/ftp/ftp.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
-// Cases of FTP's control connection inside TLS, as tables: what both sides say and what
-// becomes of data channels, in order, and all that comes of it. Each is played whole, octet
-// by octet, and in pieces of three.
+// Test cases of FTP's control connection inside TLS, as tables: what both sides say, what
+// happens to data channels, in order, and the result. Each runs whole, octet by octet, and
+// in pieces of three.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace starling {
 
-// What happens, in order.
+// One step of a case.
 struct Move {
   enum Who : uint8_t { kClient, kBackend, kWhole, kCut, kTlsFailed, kNotMade } who;
   std::string octets = {};
@@ -26,7 +26,7 @@ struct Case {
   std::vector<Move> moves;
   std::string to_client;
   std::string to_backend;
-  std::string asked = {};  // of data channels
+  std::string asked = {};  // requests for data channels
   Verdict verdict = Verdict::kContinue;
   EndReason reason = EndReason::kNone;
   std::vector<Attack> attacks = {};
@@ -57,7 +57,7 @@ inline const std::string kAborted = "426 Data connection closed, transfer aborte
 inline const std::string kNotHere = "502 Not available here\r\n";
 inline const std::string kBroken = "421 Server broken, try again later\r\n";
 
-// A transfer that has begun over a channel of PASV, and what has been said by then.
+// A transfer that has begun over a PASV channel, and what has been said so far.
 inline std::vector<Move> Begin(const std::string& transfer) {
   return {
       {C, kPrivate + "PASV\r\n"}, {B, kBackendPasv}, {C, transfer + " x\r\n"}, {B, "150 go\r\n"}};

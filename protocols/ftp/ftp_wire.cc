@@ -31,13 +31,13 @@ enum class BeforeTls : uint8_t { kRefused, kUnknown };
 struct Word {
   std::string_view word;
   FtpVerb verb = FtpVerb::kOther;
-  Blanks blanks = Blanks::kCount;  // with kOther; else the verb says it
+  Blanks blanks = Blanks::kCount;  // for kOther; otherwise the verb decides
   BeforeTls before_tls = BeforeTls::kRefused;
 };
 
-// RFC 959, 2389, 2428, 3659, 4217, 7151, and what else servers know. A word that is missing is
-// FtpVerb::kOther, blanks count in its argument, and before TLS it is unknown. SPSV names a port
-// only, P@SW (which is no plain word) is PASV by another name.
+// RFC 959, 2389, 2428, 3659, 4217, 7151, and other words that servers know. A missing word
+// is FtpVerb::kOther: blanks count in its argument, and it is unknown before TLS. SPSV
+// names only a port. P@SW (not a plain word) is another name of PASV.
 constexpr auto kWords = std::to_array<Word>({
     {"ABOR", FtpVerb::kAbor},
     {"ADAT", FtpVerb::kRefused},
@@ -110,7 +110,7 @@ struct VerbRow {
 using Waits = FtpVerbTraits::Waits;
 constexpr auto kVerbs = std::to_array<VerbRow>({
     {FtpVerb::kUnknown, {.blanks_count = true, .streams = true}},
-    {FtpVerb::kOther, {.streams = true}},  // the word says whether blanks count
+    {FtpVerb::kOther, {.streams = true}},  // the word decides whether blanks count
     {FtpVerb::kNoop, {.streams = true}},
     {FtpVerb::kRetrieve, {.waits = Waits::kForTransfer, .blanks_count = true, .streams = true}},
     {FtpVerb::kStore, {.waits = Waits::kForTransfer, .blanks_count = true, .streams = true}},
@@ -137,7 +137,7 @@ constexpr bool IsInOrder() {
 }
 static_assert(IsInOrder());
 
-// Null: `word` is no plain word, or none of the table.
+// Null if `word` is not a plain word, or is not in the table.
 const Word* FindWord(std::string_view word) {
   const auto* const found = std::ranges::find_if(
       kWords, [word](const Word& known) { return EqualsIgnoreCase(word, known.word); });
@@ -156,7 +156,7 @@ bool BlanksCount(FtpVerb verb, const Word* known) {
   return known == nullptr || known->blanks == Blanks::kCount;
 }
 
-// All of `text` as a decimal number of at most `most`.
+// All of `text` as a decimal number, at most `most`.
 std::optional<uint32_t> Number(std::string_view text, uint32_t most) {
   uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -164,7 +164,7 @@ std::optional<uint32_t> Number(std::string_view text, uint32_t most) {
   return value;
 }
 
-// Six numbers of an octet each, with commas between.
+// Six numbers of one octet each, separated by commas.
 std::optional<std::array<uint8_t, 6>> SixOctets(std::string_view text) {
   std::array<uint8_t, 6> octets{};
   for (size_t i = 0; i < octets.size(); ++i) {
@@ -188,7 +188,7 @@ std::optional<uint16_t> NotZero(uint16_t port) {
 
 bool IsHostPort(char c) { return IsDigit(c) || c == ','; }
 
-// "(...)" of a reply, without the brackets; empty if there is none.
+// The text in the brackets of a reply; empty if there are none.
 std::string_view Bracketed(std::string_view text) {
   const size_t open = text.find('(');
   if (open == std::string_view::npos) return {};
@@ -198,7 +198,7 @@ std::string_view Bracketed(std::string_view text) {
 }
 
 bool ParseIp(std::string_view text, Endpoint& endpoint) {
-  // inet_pton wants its end marked.
+  // inet_pton needs a terminated text.
   std::array<char, INET6_ADDRSTRLEN> copy{};
   if (text.size() >= copy.size()) return false;
   std::ranges::copy(text, copy.begin());
@@ -261,7 +261,7 @@ FtpReplyLine ParseFtpReplyLine(std::string_view text, int amid) {
 
 bool NamesDataAddress(std::string_view line, bool cut) {
   constexpr size_t kDigits = 3;
-  // Clients skip Telnet's commands, white space and control characters before a code.
+  // Clients skip Telnet commands, white space and control characters before a code.
   const auto is_shown = [](char c) { return c > ' ' && c < '\x7f'; };
   line.remove_prefix(static_cast<size_t>(std::ranges::find_if(line, is_shown) - line.begin()));
   const uint32_t code = Number(line.substr(0, kDigits), UINT16_MAX).value_or(0);
@@ -272,8 +272,8 @@ bool NamesDataAddress(std::string_view line, bool cut) {
   return cut || line.find('(') != std::string_view::npos || std::ranges::count(line, ',') >= 3;
 }
 
-// RFC 1123 section 4.1.2.6: the numbers are looked for, brackets or not. A code
-// before them is one number, so it is not taken for an address.
+// RFC 1123 section 4.1.2.6: finds the numbers with or without brackets. A code before them
+// is a single number, so it cannot pass for an address.
 std::optional<uint16_t> PortOf227(std::string_view text) {
   while (!text.empty()) {
     const auto* const begin = std::ranges::find_if(text, IsDigit);

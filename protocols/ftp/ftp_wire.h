@@ -1,7 +1,7 @@
-// What goes over FTP's control connection, as data: commands, lines of replies, and the
-// addresses in PASV, EPSV, PORT and EPRT (RFC 959, 2428). Pure functions of their text.
+// The text of FTP's control connection as data: commands, lines of replies, and the
+// addresses in PASV, EPSV, PORT and EPRT (RFC 959, 2428). Pure functions of that text.
 //
-// Not for: what any of it leads to (ftp_control.h).
+// Not for: what the text leads to (ftp_control.h).
 #pragma once
 
 #include <cstddef>
@@ -71,15 +71,15 @@ enum class FtpReply : uint8_t {
 #undef X
 };
 
-// The text with its CRLF, of kFtpMaxOwnReply octets at most.
+// The text with its CRLF, at most kFtpMaxOwnReply octets.
 std::string_view Text(FtpReply reply);
 
 enum class FtpVerb : uint8_t {
-  kUnknown,  // no plain word: never passed on
-  kOther,    // passed on; what it does is the backend's business
+  kUnknown,  // not a plain word: never passed on
+  kOther,    // passed on; the backend decides what it does
   kNoop,
   kRetrieve,  // uses the data channel: RETR, LIST ...
-  kStore,     // the same towards the backend: STOR, STOU, APPE
+  kStore,     // the same, towards the backend: STOR, STOU, APPE
   kAbor,
   kQuit,
   kFeat,
@@ -95,29 +95,30 @@ enum class FtpVerb : uint8_t {
   kRefused,  // LPRT, LPSV, CPSV, SSCN, REIN, and the rest of RFC 2228
 };
 FtpVerb FindFtpVerb(std::string_view word);
-// Before TLS the word is refused until TLS is up; otherwise it is unknown there.
+// Whether the word needs TLS. If not, it is unknown before TLS.
 bool NeedsTls(std::string_view word);
 
-// What a verb means for the control connection. One table has all of it (ftp_wire.cc).
+// What a verb means for the control connection. ftp_wire.cc has one table for all verbs.
 struct FtpVerbTraits {
-  // What must be over before the command is read: there is one data channel at a time.
+  // What must be over before the gateway reads the command. There is one data channel at a
+  // time.
   enum class Waits : uint8_t {
     kForNothing,
     kForTransfer,
     kForChannel,          // a transfer, and setting up the channel before
-    kForLogInAndChannel,  // the same, and until log-in every reply that is due
+    kForLogInAndChannel,  // the same, and before log-in every reply that is due
   };
   Waits waits = Waits::kForNothing;
-  bool blanks_count = false;   // blanks around the argument are a part of it
-  bool streams = false;        // the gateway reads no argument, so its length has no limit
+  bool blanks_count = false;   // blanks around the argument are part of it
+  bool streams = false;        // the gateway does not read the argument, so its length has no limit
   bool hides_feature = false;  // the gateway answers it itself, so FEAT must not list it
 };
 const FtpVerbTraits& TraitsOf(FtpVerb verb);
 
-// A line of the client. One space or tab ends the word. Where an argument names a file or a
-// user, or may hold a secret, all that follows is the argument: servers tell "a" from " a" and
-// "a ". Elsewhere blanks around it mean nothing (ProFTPD takes them, others some of them), and
-// are not part of `argument`.
+// A line of the client. One space or tab ends the word. If an argument names a file or a
+// user, or may hold a secret, everything that follows is the argument: servers distinguish
+// "a" from " a" and "a ". Otherwise blanks around the argument mean nothing (ProFTPD
+// accepts all of them, other servers some) and are not part of `argument`.
 struct FtpCommand {
   FtpVerb verb = FtpVerb::kUnknown;
   std::string_view word;
@@ -126,16 +127,17 @@ struct FtpCommand {
 };
 FtpCommand ParseFtpCommand(std::string_view line);
 
-// Telnet's IP and Synch (FF F4, FF F2), which RFC 959 section 4.1.3 wants before ABOR.
+// Telnet's IP and Synch (FF F4, FF F2), which clients send before ABOR as RFC 959 section
+// 4.1.3 demands.
 std::string_view StripTelnet(std::string_view line);
 
-// One line of a backend's reply. Of one longer than kFtpMaxLine the beginning.
+// One line of a backend's reply. If it exceeds kFtpMaxLine, only its beginning.
 struct FtpReplyLine {
   int code = 0;        // of the whole reply; 0: no such line may stand here
   bool first = false;  // of its reply
   bool last = false;
-  bool cut = false;       // it goes on behind `text`
-  std::string_view text;  // without its end
+  bool cut = false;       // the line goes on after `text`
+  std::string_view text;  // without the line's end
 
   bool preliminary() const { return code / 100 == 1; }
   bool ok() const { return code / 100 == 2; }
@@ -145,13 +147,13 @@ struct FtpReplyLine {
 // `amid`: the code of the reply whose lines are being read, or 0.
 FtpReplyLine ParseFtpReplyLine(std::string_view text, int amid);
 
-// Whether a line within a reply reads as a reply of its own that tells the client where to
-// connect: 227, 228 (LPSV) or 229 with what may be an address. `cut`: the line goes on, and
-// the address may stand there.
+// Whether a line within a reply reads like a reply that tells the client where to connect:
+// 227, 228 (LPSV) or 229, with what may be an address. `cut`: the line goes on, and the
+// address may be there.
 bool NamesDataAddress(std::string_view line, bool cut);
 
-// The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)", in any line of such a
-// reply. The address is not looked at: RFC 2577 section 3.
+// The port in "227 ... (h1,h2,h3,h4,p1,p2)" and in "229 ... (|||port|)", in any line of
+// such a reply. Both ignore the address (RFC 2577 section 3).
 std::optional<uint16_t> PortOf227(std::string_view text);
 std::optional<uint16_t> PortOf229(std::string_view text);
 
@@ -159,9 +161,9 @@ std::optional<uint16_t> PortOf229(std::string_view text);
 std::optional<Endpoint> ParsePort(std::string_view argument);
 std::optional<Endpoint> ParseEprt(std::string_view argument);
 
-// "h1,h2,h3,h4,p1,p2" of an IPv4 address.
+// Writes an IPv4 address as "h1,h2,h3,h4,p1,p2".
 void SayHostPort(const Endpoint& address, Writer& out);
-// "PORT ...", or "EPRT ..." for IPv6, with its end.
+// Writes "PORT ...", or "EPRT ..." for IPv6, with the line's end.
 void SayPortCommand(const Endpoint& address, Writer& out);
 
 }  // namespace starling
