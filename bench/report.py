@@ -187,7 +187,7 @@ def _losses(figures):
 
 def _rejected(figures):
     rows = ["- round {round}, {workload}, {peer}: {rejected}".format(**run) for run in figures.rejected()]
-    return "\n".join(rows) or "None."
+    return "\n".join(rows) or "All runs count."
 
 
 def _sections(figures, newer=None):
