@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kUpgradeVerb = "STARTTLS";
 
-// RFC 2244 section 7: 1*32 of any ATOM-CHAR but "+". "*" is for untagged lines.
+// RFC 2244 section 7: 1*32 of any ATOM-CHAR except "+". "*" marks untagged lines.
 constexpr std::string_view kNotInTags = "(){}*\"\\+";
 static_assert(kAcapMaxTag <= kMaxTag);
 

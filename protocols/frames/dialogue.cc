@@ -7,7 +7,7 @@ namespace starling {
 
 namespace {
 
-// Where the first word ends; `text` begins with one.
+// The end of the first word. `text` begins with a word.
 size_t WordEnd(std::string_view text, std::string_view blanks) {
   bool quoted = false;
   bool bracketed = false;
@@ -100,7 +100,7 @@ bool LooksLikeHttp(std::string_view line) {
   std::string_view rest = line;
   std::string_view method = TakeWord(rest);
   if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) return false;
-  // An IMAP tag may well be "GET": a target or a version makes it a request.
+  // "GET" may be an IMAP tag. Only a target or a version makes the line a request.
   return rest.starts_with('/') || rest.starts_with('*') ||
          rest.find(" HTTP/") != std::string_view::npos;
 }

@@ -32,7 +32,7 @@ std::string_view GoodbyeText(EndReason reason) {
   }
 }
 
-// A bare LF grows to CRLF when its line is passed on.
+// A bare LF becomes CRLF when its line passes.
 size_t MaxLine(const DialogueOptions& options) {
   const size_t most = kMinOutputRoom - (options.accept_bare_lf ? 1 : 0);
   return options.policy == Policy::kOpportunistic ? std::min<size_t>(options.max_line, most)
@@ -54,7 +54,7 @@ void LineDialogue::NoteLogin(Step& step) {
 }
 
 void LineDialogue::NoteNotTaken(Step& step) {
-  // A client that has sent everything at once has not seen the offer.
+  // If a client has sent everything at once, it has not seen the offer.
   if (!offer_.seen || offer_.not_taken) return;
   offer_.not_taken = true;
   step.Note(Signal::kNotTaken);
@@ -135,7 +135,7 @@ void LineDialogue::ReadLine(ByteView rest, Step& step, Output& out) {
   OnLine(line, step, out.client);
   step.understood = step.understood || !leg_.command.noise;
   if (leg_.command.replayed) {
-    // What there is to note of it was noted when it opened the leg.
+    // The dialogue noted its signals when the line opened the leg.
     step.signals = before.signals;
     step.attacks = before.attacks;
     leg_.command.replayed = false;
@@ -176,7 +176,7 @@ Step LineDialogue::OnClient(ByteView in, Output& out) {
     if (opaque()) {
       PassOpaque(rest, step, out);
     } else if (BeginsLikeTls(rest)) {
-      // Nothing is said in words: the other side could not read them.
+      // The gateway says nothing in words, because the other side could not read them.
       Close(step, EndReason::kTlsOnPlainPort);
     } else {
       ReadLine(rest, step, out);
@@ -218,7 +218,8 @@ LineDialogue::Greeting LineDialogue::Judge(std::string_view line) const {
 
 Step LineDialogue::OnPreamble(ByteView in, Output& out) {
   Step step;
-  // Again for each piece of a long line, and after kReplay, which Judge says once at most.
+  // Repeats for each piece of a long line, and after kReplay, which Judge returns at most
+  // once.
   size_t before = 0;
   do {
     before = step.consumed;
@@ -313,7 +314,7 @@ Step LineDialogue::OnEvent(const Event& event, Output& out) {
       leg_.due = Due::kGreeting;
       return step;
     case EventKind::kClientEnd:
-      // Only the offer was looked at: nothing has come since.
+      // The client has only looked at the offer: nothing has come since.
       if (offer_.is_last && phase_ == Phase::kPlain) step.Note(Signal::kOfferThenClose);
       break;
     case EventKind::kLegFailed:

@@ -1,6 +1,6 @@
-// The plaintext leg of a LineDialogue: one command is outstanding at a time, so
-// that each line of the backend has one meaning, and none is passed on that could
-// forge a mailbox before log-in (CVE-2020-14093, CVE-2021-22947).
+// The plaintext leg of a LineDialogue. One command is outstanding at a time, so each line
+// of the backend has one meaning. No line passes that could forge a mailbox before log-in
+// (CVE-2020-14093, CVE-2021-22947).
 #include <algorithm>
 
 #include "protocols/frames/limits.h"
@@ -17,8 +17,8 @@ constexpr uint8_t Bit(auto what) { return static_cast<uint8_t>(1u << static_cast
 
 }  // namespace
 
-// Which lines may come, by what is due. Beside these a call for a literal that was announced
-// may; a success may not where the rest of the command is still to come.
+// The lines that may come, by what is due. A request for an announced literal may come too.
+// A success may not come while the rest of the command is missing.
 bool LineDialogue::MayCome(LegLine what) const {
   constexpr uint8_t kAny = Bit(LegLine::kWord) | Bit(LegLine::kBye);
   constexpr uint8_t kEnd = Bit(LegLine::kYes) | Bit(LegLine::kNo);
@@ -93,15 +93,15 @@ void LineDialogue::PassOpaque(ByteView rest, Step& step, Output& out) {
     return;
   }
   std::string_view line;
-  // It continues a command: behind a literal a space may stand, and a challenge's answer
-  // is the backend's to judge.
+  // This line continues a command: a space may follow a literal, and the backend judges the
+  // answer to a challenge.
   if (NextLine(rest, line, step, out.client)) PassLine(line, Spacing::kAsSent, step, out);
 }
 
 // --- the backend's side ---
 
 bool LineDialogue::TakeBackendLiteral(std::string_view line, Step& step, Writer& out) {
-  // Behind a log-in all is opaque, a literal of the same line too.
+  // After a log-in everything is opaque, including a literal of the same line.
   if (!has_literals() || LogsIn(leg_.line.said)) return false;
   const Literal literal = ParseLiteral(line);
   if (!literal.present) return false;
@@ -129,8 +129,9 @@ void LineDialogue::PassBackendLiteral(ByteView rest, Step& step, Writer& out) {
 Step LineDialogue::OnLeg(ByteView in, Output& out) {
   Step step;
   bool client_is_next = false;
-  // A complete reply ends the call: commands that the client has sent already come
-  // before what the backend says next, or it would depend on how octets were cut.
+  // A complete reply ends the call, so that commands that the client has already sent come
+  // before the backend's next words. Otherwise the result would depend on how octets were
+  // cut.
   while (step.consumed < in.size() && step.verdict == Verdict::kContinue && !client_is_next) {
     if (out.client.room() < kMinOutputRoom) break;
     ByteView rest = in.subspan(step.consumed);
@@ -163,7 +164,7 @@ void LineDialogue::OnLegPiece(const LongLines::Piece& piece, Step& step, Writer&
   if (leg_.due == Due::kGreeting && !leg_.line.gives && !Swallow(piece.consumed, step, out)) return;
   if (!piece.last) return;
   leg_.line.in_tail = false;
-  // The last piece of a long line has the literal that it ends with.
+  // The last piece of a long line has the literal at its end.
   if (!TakeBackendLiteral(piece.text, step, out)) Act(step, out);
 }
 
@@ -178,7 +179,7 @@ bool LineDialogue::BeginLegLine(std::string_view line, Step& step, Writer& out) 
     AbortMisplaced(awaited(), Misplaced::kLine, step, out);
     return false;
   }
-  // The client has had a greeting from the gateway.
+  // The gateway has already greeted the client.
   if (leg_.due != Due::kGreeting || leg_.line.said == LegLine::kBye)
     Give(leg_.line.said, line, step, out);
   return true;
@@ -188,8 +189,8 @@ bool LineDialogue::LogsIn(LegLine what) const {
   return what == LegLine::kYes && (leg_.due == Due::kLogin || leg_.due == Due::kSasl);
 }
 
-// The rest of the command would be taken for others. Only a challenge may be answered
-// by either side.
+// The backend has answered early. It would take the rest of the command for other commands.
+// Only a challenge may be answered by either side.
 bool LineDialogue::AnsweredEarly() const {
   return leg_.command.to_pass > 0 ||
          (leg_.command.continues && !leg_.command.waits && leg_.due != Due::kSasl);
@@ -226,7 +227,7 @@ void LineDialogue::Act(Step& step, Writer& out) {
   }
 }
 
-// Nothing that was said in plaintext counts inside TLS.
+// Nothing that came in plaintext counts inside TLS.
 void LineDialogue::Forget() {
   phase_ = Phase::kUpgrading;
   client_lines_.Reset();

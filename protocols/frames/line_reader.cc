@@ -32,13 +32,13 @@ Marks FindMarks(ByteView in, size_t from, size_t to) {
 }  // namespace
 
 LineReader::Line LineReader::Next(ByteView in) {
-  // Octets past the limit are never looked at, so that a line is judged the
-  // same whether it comes at once or in pieces.
+  // Never looks at octets beyond the limit, so that the verdict on a line does not depend
+  // on whether it comes at once or in pieces.
   size_t end = std::min(in.size(), max_);
   size_t from = std::min(scanned_, end);
   if (from == end && end < max_) return {};
   const auto [lf, cr, nul] = FindMarks(in, from, end);
-  // A CR that has been followed by something is told of first, whatever came behind.
+  // A CR with another octet after it is reported first, whatever follows.
   if (cr + 1 < lf) return Line{nul < cr ? Status::kNul : Status::kBareCr, {}, 0};
   if (nul != lf) return Line{Status::kNul, {}, 0};
   if (lf < end) {
@@ -48,7 +48,7 @@ LineReader::Line LineReader::Next(ByteView in) {
     return Line{Status::kLine, AsText(in.first(has_cr ? cr : lf)), lf + 1};
   }
   if (end == max_) return Line{Status::kTooLong, {}, 0};
-  // A last CR is looked at again with what follows it.
+  // Looks at a CR at the end again, with the octet after it.
   scanned_ = cr < lf ? cr : end;
   return {};
 }

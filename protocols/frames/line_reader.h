@@ -1,7 +1,7 @@
-// Bounded framing of lines that end in CRLF, without copying: a line is found
-// in the octets that the session holds anyway.
+// Bounded framing of lines that end in CRLF, without copying: it finds each line in the
+// octets that the session holds anyway.
 //
-// Not for: what a line means, literals, or data after DATA.
+// Not for: the meaning of lines, literals, or mail data.
 #pragma once
 
 #include <cstddef>
@@ -15,11 +15,11 @@ namespace starling {
 class LineReader {
  public:
   enum class Status : uint8_t {
-    kLine,      // `text` is the line without its end, `consumed` counts it with its end
+    kLine,      // `text` is the line without its end; `consumed` includes the end
     kNeedMore,  // no end of line yet, and still within the limit
     kTooLong,   // more than `max` octets without an end
-    kBareLf,    // LF without CR, and those are not accepted
-    kBareCr,    // CR that no LF follows
+    kBareLf,    // LF without CR, which this reader does not accept
+    kBareCr,    // CR without LF
     kNul,
   };
   struct Line {
@@ -32,9 +32,9 @@ class LineReader {
   explicit LineReader(size_t max, bool accept_bare_lf = false)
       : max_(max), accept_bare_lf_(accept_bare_lf) {}
 
-  // Looks for a line at the start of `in`. Remembers how far it has looked, so
-  // octets that come one at a time are looked at once; a caller that consumes
-  // octets by other means calls Reset().
+  // Looks for a line at the beginning of `in`. Remembers how far it has looked, so that it
+  // looks at each octet once, even if octets come one at a time. A caller that consumes
+  // octets by other means must call Reset().
   Line Next(ByteView in);
 
   void Reset() { scanned_ = 0; }
@@ -45,7 +45,7 @@ class LineReader {
   bool accept_bare_lf_;
 };
 
-// What an octet is that neither belongs to a line nor ends it.
+// The fault of an octet that neither belongs to a line nor ends it.
 constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
   return octet == '\n'   ? LineReader::Status::kBareLf
          : octet == '\r' ? LineReader::Status::kBareCr
@@ -56,7 +56,7 @@ constexpr LineReader::Status FaultOfOctet(uint8_t octet) {
 // NUL. in.size() if all do.
 size_t FindNotInLine(ByteView in, size_t from);
 
-// What is wrong with a line, in words for its sender; empty where nothing is wrong.
+// What is wrong with a line, in words for its sender. Empty if nothing is wrong.
 std::string_view FaultOf(LineReader::Status status);
 
 }  // namespace starling

@@ -1,4 +1,4 @@
-// Lines in pieces: the same lines, and the same error, as at once.
+// Lines in pieces must give the same lines, and the same error, as at once.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

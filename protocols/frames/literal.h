@@ -1,5 +1,5 @@
-// What a line says of a literal that follows it: "...{12}" and "...{12+}" (RFC
-// 3501 section 4.3, RFC 7888, RFC 5804 section 4).
+// What a line announces about a literal that follows it: "...{12}" and "...{12+}" (RFC 3501
+// section 4.3, RFC 7888, RFC 5804 section 4).
 //
 // Not for: reading the literal's octets.
 #pragma once
@@ -9,18 +9,18 @@
 
 namespace starling {
 
-// A number that does not fit in 64 bits is as large as any number can be.
+// A number that does not fit into 64 bits counts as the largest that does.
 struct Literal {
   bool present = false;
-  bool synchronizing = false;  // the sender waits to be asked
+  bool synchronizing = false;  // the sender waits until the receiver asks for the literal
   uint64_t size = 0;
 };
 
 Literal ParseLiteral(std::string_view line);
 
-// Spaces stand behind what would be a literal without them, and servers refuse the command.
-// Nobody may cut those spaces off, or the next server would read a literal where this one did
-// not.
+// Whether spaces follow what would be a literal without them. Servers refuse such a
+// command. The gateway must not cut the spaces off, or the next server would read a literal
+// where this one did not.
 bool HasBrokenLiteral(std::string_view line);
 
 }  // namespace starling

@@ -1,5 +1,5 @@
-// The line of the server that the client has a part of. Before the gateway says words of its
-// own, it ends that line, or they would become a part of it.
+// The server's line of which the client has a part. Before the gateway says words of its
+// own, it ends that line. Otherwise they would become part of it.
 #pragma once
 
 #include <initializer_list>
@@ -22,7 +22,7 @@ class OpenLine {
   }
   // The line goes on in a way that this class does not see.
   void NoteOpen() { open_ = true; }
-  // To be called before words of the gateway's own.
+  // Call this before words of the gateway's own.
   void End(Writer& client) {
     if (std::exchange(open_, false)) Say(client, {"\r\n"});
   }

@@ -12,7 +12,7 @@ Step RelayedDialogue::OnClient(ByteView in, Output& out) {
   return step;
 }
 
-// No leg is open before relaying, so nothing can come from one.
+// No leg is open before the relay, so nothing can come from one.
 Step RelayedDialogue::OnBackend(ByteView in, Output& out) {
   Step step;
   step.consumed = in.size();

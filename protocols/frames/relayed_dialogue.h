@@ -1,9 +1,9 @@
-// The frame of dialogues that read nothing of the server's: before TLS the gateway alone
-// answers, and once the fresh leg is up all is opaque. LDAP, XMPP, Telnet, HTTP and
-// PostgreSQL: the client speaks first inside TLS, or has no use for a greeting of ours.
+// The frame of dialogues that read nothing from the server. Before TLS only the gateway
+// answers, and once the fresh leg is up, everything is opaque. For LDAP, XMPP, Telnet, HTTP
+// and PostgreSQL: inside TLS the client speaks first, or needs no greeting of the gateway.
 //
-// A protocol derives from it and says its words. What is the same for all is here: the
-// order of the phases, and how every event ends a session.
+// A protocol derives from this class and provides its words. The class has what is the same
+// for all: the order of the phases, and how every event ends a session.
 //
 // Not for: protocols whose server greets (line_dialogue.h).
 #pragma once
@@ -25,22 +25,24 @@ class RelayedDialogue : public Negotiator {
  protected:
   // Octets of the client before TLS, as Negotiator::OnClient gets them.
   virtual void Read(ByteView in, Step& step, Writer& out) = 0;
-  // The protocol's words, or nothing where it has none at this point.
+  // Writes the protocol's words, or nothing if it has none at this point.
   virtual void SayRefusal(Refusal refusal, Writer& out) = 0;
   virtual void OnStart(const Event& /*event*/, Step& /*step*/, Writer& /*out*/) {}
-  // What the client said before TLS is to be forgotten here.
+  // Forgets what the client has said before TLS.
   virtual void OnUpgraded() {}
-  // The fresh leg; by default it is relayed at once. `backend`: what is said there first.
+  // The fresh leg is up. By default the relay begins at once. Words for the server go to
+  // `backend` first.
   virtual void OnLegUp(const Event& event, Step& step, Writer& backend);
-  // The client has left, and is not on its way into TLS.
+  // The client has left, and has not asked for TLS.
   virtual void OnClientLeft(Step& /*step*/) {}
-  // The fresh leg could not be had, or was lost; by default the client is told.
+  // The gateway could not open the fresh leg, or lost it. By default it tells the client.
   virtual void OnLegFailed(Step& step, Writer& out);
 
-  // A protocol that asks for Patience::kShort overrides it; no other is called.
+  // A protocol that asks for Patience::kShort must override this. For others it is never
+  // called.
   virtual void OnPatienceOver(Step& /*step*/, Writer& /*out*/) { assert(false); }
 
-  // The go-ahead has been written: TLS comes next.
+  // The go-ahead is written. TLS comes next.
   void Upgrade(Step& step);
   // The client's octets wait for a plaintext leg, or one to each server in turn (`verdict`); it
   // is not read again.

@@ -1,7 +1,7 @@
-// A bounded queue in place, for what waits in order: the replies that a dialogue is owed. An
-// entry may be looked at, taken out or put in anywhere.
+// A bounded queue in place, for the replies that a dialogue is owed. A caller can look at,
+// remove or insert an entry anywhere.
 //
-// Not for: more entries than a few dozen, since those before one that moves move with it.
+// Not for: more than a few dozen entries, since moving one moves all entries before it.
 #pragma once
 
 #include <array>

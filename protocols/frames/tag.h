@@ -1,7 +1,7 @@
-// The tag of the command at hand, kept for its answer (RFC 3501 section 2.2.1, RFC 2244
-// section 2.2.1). Nothing that a client sends is said back to it but this.
+// The tag of the current command, kept for the answer (RFC 3501 section 2.2.1, RFC 2244
+// section 2.2.1). The gateway repeats nothing else that a client sends.
 //
-// Not for: what a tag may consist of, which each protocol says.
+// Not for: which characters a tag may have. Each protocol decides that.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace starling {
 template <size_t kMaxSize>
 class Tag {
  public:
-  // What is no tag is never sent back; the answer is untagged then.
+  // If the word is not a tag, the gateway never sends it back, and the answer is untagged.
   void Keep(std::string_view word, bool valid) {
     const std::string_view kept = valid && word.size() <= kMaxSize ? word : kNone;
     std::copy(kept.begin(), kept.end(), text_.begin());

@@ -58,8 +58,9 @@ bool FtpControl::ReadCommand(ByteView rest, Step& step, Output& out) {
   }
   if (!line.whole()) {
     if (!HasRoom(Due::kOwn, out)) return false;
-    // No server is shown a line whose end has not been seen: one that gave up in its middle
-    // would take the rest for a command, past all that is judged here.
+    // The server gets no line before the gateway has seen its end. A server that gave up in
+    // the middle of a line would take the rest for a command that the gateway has not
+    // judged.
     Reply(Own::kLineTooLong, out);
     client_fate_ = Fate::kDrop;
     return true;

@@ -159,10 +159,10 @@ class FtpControl {
   Endpoint client_;
   Data data_;
   Answer answer_;
-  DataRequest request_;      // not taken yet
-  size_t swallowed_ = 0;     // octets of a greeting
+  DataRequest request_;      // the gateway has not taken it yet
+  size_t swallowed_ = 0;     // swallowed octets of the greeting
   int reply_code_ = 0;       // of the server's reply whose lines are still to come; 0: none are
-  Fate fate_ = Fate::kNone;  // of the line at hand
+  Fate fate_ = Fate::kNone;  // of the server's current line
   Fate client_fate_ = Fate::kNone;
   bool greeted_ = false;  // the backend's greeting is over
   bool passes_greeting_ = false;

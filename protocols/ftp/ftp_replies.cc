@@ -11,8 +11,8 @@ namespace starling {
 
 namespace {
 
-// What may have to be said when a line begins or is over: another reply in its place, or
-// features, and all of the gateway's own behind it.
+// What the gateway may have to say when a line begins or is over: another reply instead, or
+// features, and all of its own replies after it.
 constexpr size_t kRoomForReply = (kFtpMaxOwnOutstanding + 4) * kFtpMaxOwnReply;
 // The same, and a piece of the line.
 constexpr size_t kRoomForPiece = kRoomForReply + LongLines::kMinRoom;

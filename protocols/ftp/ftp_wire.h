@@ -133,8 +133,8 @@ std::string_view StripTelnet(std::string_view line);
 
 // One line of a backend's reply. If it exceeds kFtpMaxLine, only its beginning.
 struct FtpReplyLine {
-  int code = 0;        // of the whole reply; 0: no such line may stand here
-  bool first = false;  // of its reply
+  int code = 0;        // of the whole reply; 0: no such line may come here
+  bool first = false;  // the first line of its reply
   bool last = false;
   bool cut = false;       // the line goes on after `text`
   std::string_view text;  // without the line's end

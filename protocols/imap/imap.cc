@@ -18,7 +18,7 @@ constexpr std::string_view kUpgradeVerb = "STARTTLS";
 constexpr std::string_view kCapabilities = "CAPABILITY IMAP4rev1 ID STARTTLS";
 constexpr std::string_view kNoLogin = " LOGINDISABLED";
 
-// RFC 3501 section 9: any ASTRING-CHAR but "+".
+// RFC 3501 section 9: any ASTRING-CHAR except "+".
 constexpr std::string_view kNotInTags = "(){%*\"\\+";
 static_assert(kImapMaxTag <= kMaxTag);
 
@@ -44,7 +44,7 @@ class ImapDialogue final : public LiteralDialogue {
   }
 
   bool PassLogin(std::string_view verb) override {
-    // No response of SASL is a literal.
+    // SASL responses are never literals.
     const bool sasl = EqualsIgnoreCase(verb, "AUTHENTICATE");
     PassOn(sasl ? Due::kSasl : Due::kLogin, /*literals=*/!sasl);
     return true;

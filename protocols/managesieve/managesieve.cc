@@ -153,7 +153,7 @@ class ManageSieveDialogue final : public LiteralDialogue {
     Say(out, {"\"\r\n"});
   }
 
-  // Dovecot takes any number of spaces between and behind the words, but none before.
+  // Dovecot accepts any number of spaces between and after the words, but none before.
   void OnCommand(std::string_view command, Step& step, Writer& out) override {
     std::string_view arguments = command;
     std::string_view verb = TakeWord(arguments);

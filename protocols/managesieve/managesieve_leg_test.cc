@@ -204,7 +204,7 @@ TEST(ManageSieveLeg, NothingIsSaidAmidALineWithALiteral) {
 
 TEST(ManageSieveLeg, NoReferralPassesHoweverItsWordsAreKeptApart) {
   const std::string far(3000, ' ');
-  // So long that the first piece of the line ends amid the word.
+  // So long that the first piece of the line ends inside the word.
   const std::string cut(kMaxServerLine - LongLines::kTail - 1 - 2 - 4, ' ');
   for (const std::string& line :
        {"NO  (REFERRAL \"sieve://evil\") \"x\""s, "NO\t(REFERRAL \"sieve://evil\") \"x\""s,

@@ -1,6 +1,6 @@
 // The dialogue of one SMTP or LMTP session, as a class. smtp.h makes it.
 //
-// Not for: anything but smtp.cc and smtp_commands.cc, which share it.
+// Not for: any files except smtp.cc and smtp_commands.cc, which share it.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ class Smtp final : public Negotiator {
     kDialogue,   // no leg: the gateway answers
     kOpening,    // the plaintext leg is opening, and its command waits
     kLeg,        // the plaintext leg is up
-    kUpgrading,  // the go-ahead was given: no octet is read until the fresh leg is up
+    kUpgrading,  // the go-ahead is given; the gateway reads no octet until the fresh leg is up
     kInsideTls,  // it is up, and its greeting is awaited
   };
 

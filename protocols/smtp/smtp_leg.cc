@@ -190,8 +190,9 @@ bool SmtpLeg::MayCome(const SmtpReplyLine& line) const {
   return MayAnswer(due(), line.code) && !no_recipient;
 }
 
-// Data has no reply before its end. A backend that replies took something in the data for
-// the end, and what came after it for commands: of its reply no more than the code is awaited.
+// There is no reply to data before its end. If a backend does reply, it has taken something
+// in the data for the end, and what came after it for commands. The leg waits for no more
+// of its reply than the code.
 bool SmtpLeg::AnswersData(std::string_view octets, SmtpReplyLine& line) {
   const std::string_view code = CodeAt(octets);
   if (code.size() == octets.size() && code.size() < kCodeDigits) return false;
@@ -232,8 +233,8 @@ bool SmtpLeg::BeginLine(const LongLines::Piece& piece, Output& out, Step& step) 
   return true;
 }
 
-// The code is that of the reply's first line, and behind it stands what every client takes
-// for the end of a code.
+// The code is that of the reply's first line. After it comes what every client takes for
+// the end of a code.
 void SmtpLeg::PassPiece(const LongLines::Piece& piece, Writer& client) {
   std::string_view text = piece.text;
   if (piece.first) {

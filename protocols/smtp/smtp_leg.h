@@ -122,7 +122,8 @@ class SmtpLeg {
   SmtpDue due() const;
   void OnPiece(const LongLines::Piece& piece, Output& out, Step& step);
   void PassPiece(const LongLines::Piece& piece, Writer& client);
-  // The line that `piece` begins. False: no such line may come here, and the session ends.
+  // Judges the line that `piece` begins. If no such line may come here, returns false and
+  // ends the session.
   bool BeginLine(const LongLines::Piece& piece, Output& out, Step& step);
   bool MayCome(const SmtpReplyLine& line) const;
   // Whether octets that come amid data are a reply; then `line` has its code.

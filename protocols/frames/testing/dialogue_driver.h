@@ -1,8 +1,7 @@
-// Runs one dialogue for tests and fuzz targets as a session would: keeps what was not consumed,
-// and gives it again with what comes next. One side at a time; each call of the test decides
-// which.
+// Runs one dialogue for tests and fuzz targets like a session: keeps unconsumed octets and
+// gives them again with the next ones. Each call of the test drives one side.
 //
-// Not for: sessions with a plaintext leg, where both sides come in turn (session_play.h).
+// Not for: sessions with a plaintext leg, where both sides take turns (session_play.h).
 #pragma once
 
 #include <algorithm>
@@ -19,8 +18,8 @@ class DialogueDriver final : public Driven {
   DialogueDriver(Create create, const DialogueOptions& options)
       : Driven(create, options, kMinOutputRoom) {}
 
-  // Octets of one side, in pieces of `piece` octets. What the dialogue holds back
-  // is given again by the next call, even by one without octets.
+  // Sends octets of one side, in pieces of `piece` octets. The next call gives the
+  // dialogue's unconsumed octets again, even if it has no new ones.
   void Client(std::string_view octets, size_t piece = std::string_view::npos) {
     Feed(octets, piece, /*from_client=*/true);
   }
@@ -37,7 +36,7 @@ class DialogueDriver final : public Driven {
   }
 
   void Raise(const starling::Event& event) {
-    // The session wipes what it holds of the client when TLS begins.
+    // The session wipes the client's octets when TLS begins.
     if (event.kind == EventKind::kUpgraded) client_.clear();
     Tell(event);
   }
@@ -48,7 +47,7 @@ class DialogueDriver final : public Driven {
     Raise(event);
   }
 
-  // To the end of the handshake and the connecting of the fresh leg.
+  // Goes on to the end of the handshake, and connects the fresh leg.
   void UpgradeAndConnect() {
     Event(EventKind::kUpgraded);
     Event(EventKind::kLegUp, /*inside_tls=*/true);
@@ -68,8 +67,8 @@ class DialogueDriver final : public Driven {
     held += octets;
   }
 
-  // Calls until the dialogue wants something new. Only full output is a reason
-  // to call again with the same octets.
+  // Calls until the dialogue needs something new. It is called again with the same octets
+  // only if its output was full.
   void Drain(std::string& held, bool from_client) {
     while (!held.empty() && !over() && verdict() != Verdict::kUpgrade) {
       if (Give(held, from_client) == 0 || verdict() != Verdict::kContinue) return;

@@ -1,5 +1,5 @@
-// One fuzz input, run against a dialogue in the way of a session, twice: as the
-// input cuts it and one octet at a time. Both must come to the same end.
+// Runs one fuzz input against a dialogue twice, like a session: as the input cuts it, and
+// one octet at a time. Both must give the same result.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct FuzzOutcome {
   bool operator==(const FuzzOutcome&) const = default;
 };
 
-// `client` before TLS; where it comes to an upgrade, `backend` greets after it.
+// Sends `client` before TLS. If that leads to an upgrade, `backend` greets after it.
 inline FuzzOutcome RunFuzzInput(DialogueDriver::Create create, const DialogueOptions& options,
                                 std::string_view client, std::string_view backend, size_t piece) {
   DialogueDriver driver(create, options);
@@ -39,8 +39,8 @@ inline FuzzOutcome RunFuzzInput(DialogueDriver::Create create, const DialogueOpt
   return {driver.TakeToClient(), driver.verdict(), driver.reason(), driver.attacks(), left};
 }
 
-// The first octet sets the options and the size of pieces; an octet 0xff ends
-// what is the client's.
+// The first octet sets the options and the size of the pieces. An octet 0xff ends the
+// client's part.
 inline int FuzzDialogue(DialogueDriver::Create create, const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   DialogueOptions options;

@@ -1,5 +1,5 @@
-// A table of dialogues: what the client sends after the greeting, and all that
-// must come of it, however the octets are cut into pieces.
+// A table of dialogues: what the client sends after the greeting, and the complete result,
+// however the octets are cut.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,11 +14,11 @@ namespace starling {
 
 struct DialogueCase {
   std::string name;
-  std::vector<std::string> writes;  // of the client; each is seen before the next
+  std::vector<std::string> writes;  // the client's; the dialogue sees each before the next
   std::string said = {};            // after the greeting
   Verdict verdict = Verdict::kContinue;
   EndReason reason = EndReason::kNone;
-  std::string left = {};  // not consumed: what the session finds behind the upgrade
+  std::string left = {};  // not consumed: what the session finds after the upgrade
   std::vector<Signal> signals = {};
   std::vector<Attack> attacks = {};
   bool accept_bare_lf = false;
@@ -54,7 +54,7 @@ inline void RunCases(const std::vector<DialogueCase>& cases, DialogueDriver::Cre
   }
 }
 
-// What the frame of all three protocols does after the upgrade.
+// The preamble after the upgrade, in the frame.
 struct PreambleCase {
   std::string name;
   std::string backend;  // its first octets on the fresh leg
@@ -93,7 +93,7 @@ inline void RunPreambles(const std::vector<PreambleCase>& cases, const std::stri
   }
 }
 
-// Events that end a session, before and after the upgrade, with what is said.
+// Events that end a session, before and after the upgrade, with the words for the client.
 struct EventCase {
   EventKind kind;
   EndReason reason;

@@ -1,5 +1,5 @@
-// One dialogue with what it has said and decided: what the drivers of tests and fuzz targets
-// share. Each call is held to the contract; breaking it ends the process.
+// One dialogue with its words and decisions, which the drivers of tests and fuzz targets
+// share. Each call must keep the contract, or the process ends.
 //
 // Not for: which octets and events come when (dialogue_driver.h, session_play.h).
 #pragma once
@@ -24,23 +24,23 @@ class Driven {
   Driven(const Driven&) = delete;
   Driven& operator=(const Driven&) = delete;
 
-  // Everything said since the last call of this function.
+  // Everything that the dialogue has said since the last call of this function.
   std::string TakeToClient() { return std::exchange(to_client_, {}); }
   std::string TakeToBackend() { return std::exchange(to_backend_, {}); }
-  // Octets of either side that were not consumed.
+  // Unconsumed octets of each side.
   const std::string& client_left() const { return client_; }
   const std::string& backend_left() const { return backend_; }
 
   Verdict verdict() const { return verdict_; }
   EndReason reason() const { return reason_; }
-  // Code of the server's reply that ended the session.
+  // The code of the server's reply that ended the session.
   uint16_t reply() const { return reply_; }
   uint32_t signals() const { return signals_; }
   uint32_t attacks() const { return attacks_; }
   bool Saw(Signal s) const { return (signals_ >> static_cast<unsigned>(s) & 1) != 0; }
   bool Saw(Attack a) const { return (attacks_ >> static_cast<unsigned>(a) & 1) != 0; }
   int offers() const { return offers_; }
-  // A command was understood since the last call of this function.
+  // Whether the dialogue has understood a command since the last call of this function.
   bool TakeUnderstood() { return std::exchange(understood_, false); }
   Patience patience() const { return patience_; }
 
@@ -62,7 +62,7 @@ class Driven {
     Call([&](Output& out) { return user.OnData(news, out); });
   }
 
-  // One call, which may consume `given` octets.
+  // Makes one call, which may consume `given` octets.
   template <typename F>
   Step Call(F&& call, size_t given = 0) {
     std::vector<uint8_t> client(room_), backend(room_);
@@ -83,10 +83,11 @@ class Driven {
     return step;
   }
 
-  // The octets that one side has sent and the dialogue has not consumed, given to it. How many
-  // it consumed.
+  // Gives the dialogue the octets that one side has sent and that it has not consumed.
+  // Returns how many it consumes.
   size_t Give(std::string& held, bool from_client) {
-    // Memory of exactly this size, so that a sanitizer sees one octet too many.
+    // Memory of exactly this size, so that a sanitizer notices a read of one octet too
+    // many.
     const std::vector<uint8_t> in(held.begin(), held.end());
     check_.Enter(in);
     const Step step = Call(

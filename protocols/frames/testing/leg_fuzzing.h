@@ -1,6 +1,5 @@
-// One fuzz input as a session with a plaintext leg, in the whole and in pieces: all
-// must come to the same. What both sides must never get through is looked for in
-// the output.
+// Runs one fuzz input as a session with a plaintext leg, whole and in pieces. All runs must
+// give the same result. Searches the output for what must never get through to either side.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +37,8 @@ inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& opt
     } else if (play.client_left().empty()) {
       play.Backend(octets);
     } else {
-      // Whether a reply comes before its command has been passed on must not depend
-      // on how it is cut.
+      // A reply may come before its command has been passed on. That must not depend on how
+      // the reply is cut.
       play.BackendAtOnce(octets);
     }
     if (!play.over() && play.opening()) play.Raise(EventKind::kLegUp);
@@ -60,7 +59,7 @@ inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& opt
           inside_tls};
 }
 
-// The word that a server finds which is not strict about what stands before it.
+// The word that a server finds if it is lenient about what precedes it.
 inline std::string_view LenientVerb(std::string_view text) {
   auto is_word = [](char c) { return IsVerb({&c, 1}); };
   while (!text.empty() && !is_word(text.front())) text.remove_prefix(1);
@@ -77,7 +76,8 @@ inline void ForEachLine(std::string_view text, const std::function<void(std::str
   }
 }
 
-// `logs_in`: a line to the backend that must not be there where log-in is refused.
+// `logs_in`: whether a line is a log-in, which must not reach the backend if the gateway
+// refuses log-in.
 inline int FuzzLeg(SessionPlay::Create create, const uint8_t* data, size_t size,
                    bool (*logs_in)(std::string_view line)) {
   if (size == 0) return 0;

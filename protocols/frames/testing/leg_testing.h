@@ -1,5 +1,5 @@
-// A table of sessions with a plaintext leg: what both sides send in turn, and all
-// that must come of it, however the octets are cut into pieces.
+// A table of sessions with a plaintext leg: what both sides send in turn, and the complete
+// result, however the octets are cut.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,8 +11,8 @@
 
 namespace starling {
 
-// What the client ('c') or the backend of the leg ('b') sends; 'e': the client ends,
-// 'x': the backend does.
+// What the client ('c') or the backend of the leg ('b') sends. 'e': the client ends, 'x':
+// the backend ends.
 struct Move {
   char who;
   std::string octets = {};
@@ -62,7 +62,7 @@ inline void RunLegCases(const std::vector<LegCase>& cases, SessionPlay::Create c
   }
 }
 
-// A leg is up; then comes the upgrade. Nothing of the leg counts inside TLS.
+// A leg is up, and then the upgrade comes. Nothing from the leg counts inside TLS.
 inline void RunLegUpgrade(SessionPlay::Create create, const DialogueOptions& options,
                           const std::vector<Move>& before, const std::string& upgrade,
                           const std::string& go_ahead) {

@@ -1,6 +1,6 @@
 // Plays a whole session of any protocol for tests and fuzz targets: both sides' octets, in
-// pieces of any size, and the events between. What a dialogue does not consume is given again,
-// as the gateway does: whichever side it can go on with is next.
+// pieces of any size, and the events in between. Like the gateway, it gives unconsumed
+// octets again, and serves whichever side the dialogue can go on with.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +44,7 @@ class SessionPlay : public Driven {
     return verdict() == Verdict::kClose || verdict() == Verdict::kRelay ||
            (verdict() == Verdict::kUpgrade && !inside_tls_);
   }
-  // The plaintext leg was asked for and is not up.
+  // The dialogue has asked for the plaintext leg, which is not up yet.
   bool opening() const { return opening_; }
 
   // TLS is up and the fresh leg connected; behind implicit TLS that is all that there was.
