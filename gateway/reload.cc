@@ -192,7 +192,7 @@ void Reload::Change(Trigger trigger, MonoTime begun, const std::shared_ptr<const
   if (pending_->fresh.empty()) PutToUse();
 }
 
-// All that can fail of a reload but for the workers' part.
+// Does everything of a reload that can fail, except for the workers' part.
 absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& pending) {
   absl::Status status = BindNew(*config, pending.fresh);
   if (!status.ok()) return status;

@@ -42,7 +42,7 @@ class RingHarness {
   // A backend's listening socket. A Unix socket takes `backlog` + 1 connections that
   // nobody accepts; then connecting fails with EAGAIN.
   virtual PeerId ListenBackend(Transport transport, int backlog, SocketAddress* address) = 0;
-  // The next connection of its backlog; kNoPeer if there is none.
+  // The next connection of its backlog; kNoPeer if the backlog is empty.
   virtual PeerId AcceptBackend(PeerId listener) = 0;
   // A TCP address where nobody listens, so that the kernel refuses connections.
   virtual SocketAddress RefusingAddress() = 0;

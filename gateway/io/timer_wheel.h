@@ -21,7 +21,7 @@ class TimerWheel {
   // Replaces the slot's earlier deadline; kNever clears it.
   void Set(uint32_t slot, MonoTime deadline);
   void Clear(uint32_t slot) { Set(slot, kNever); }
-  // The deadline, rounded up to the wheel's resolution; kNever if there is none.
+  // The deadline, rounded up to the wheel's resolution; kNever if no timer is set.
   MonoTime Get(uint32_t slot) const;
 
   // Appends the slots whose (rounded) deadline is at or before `now`, and clears them. A
@@ -55,8 +55,8 @@ class TimerWheel {
   uint32_t BucketOf(uint64_t tick) const;
   void Link(uint32_t slot);
   void Unlink(uint32_t slot);
-  // The distance (1..255) from `digit` to the next occupied bucket on `level`; 0 if there
-  // is none. The top level wraps around.
+  // The distance (1..255) from `digit` to the next occupied bucket on `level`; 0 if all are
+  // empty. The top level wraps around.
   uint32_t Distance(int level, uint32_t digit) const;
   // The tick of the next occupied bucket, and the bucket.
   uint64_t NextBucket(uint32_t* bucket) const;

@@ -132,8 +132,8 @@ void Log::Impl::Sleep() {
   waker.EndSleep();
 }
 
-// Nobody signals meanwhile, since the thread is not asleep, but for the end and a
-// producer that was late the last time.
+// The thread is not asleep, so only two signal meanwhile: the end, and a producer that was
+// late the last time.
 void Log::Impl::WaitForReader(int timeout_ms) {
   pollfd wait[] = {{writer.fd(), POLLOUT, 0}, {waker.fd(), POLLIN, 0}};
   const nfds_t count = stopping.load() ? 1 : 2;

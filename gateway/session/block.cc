@@ -7,8 +7,8 @@
 namespace starling {
 namespace {
 
-// Takes a block if there is none, for `octets` where one so large can be had. False:
-// the pool's limit is met.
+// Takes a block if the side has none, one for `octets` if the pool has one so large.
+// Returns false if the pool has reached its limit.
 bool EnsureBlock(SideResources& resources, Block& block, size_t octets) {
   if (block.data != nullptr) return true;
   block = Block();

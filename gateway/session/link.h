@@ -40,9 +40,9 @@ void CloseLink(WorkerContext& ctx, Session& session);
 // first, so this is to be called again until the side is neither open nor busy.
 void CloseSide(WorkerContext& ctx, Session& session, Side& side);
 
-// The server has no part in what the client is told at the end: closes the server's side,
-// which is the link but for a data channel of PORT. A data channel that is kept stays open.
-// To be called again, like CloseSide.
+// Closes the server's side, which has no part in what the gateway tells the client at the
+// end. That side is the link, except on a data channel of PORT. A data channel that is kept
+// stays open. Call this again, like CloseSide.
 void CloseServerSide(WorkerContext& ctx, Session& session);
 
 // The connect limit has passed: the connect is cancelled, or a wait for a retry ended.

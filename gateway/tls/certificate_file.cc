@@ -108,7 +108,8 @@ absl::Status DescribeKey(const std::string& path, const EVP_PKEY* key,
   }
 }
 
-// The position of the certificate that `key` belongs to; chain.size() if there is none.
+// The position of the certificate that `key` belongs to; chain.size() if it belongs to none
+// of them.
 size_t FindLeaf(const Chain& chain, const EVP_PKEY* key) {
   const auto leaf = std::find_if(chain.begin(), chain.end(), [&](const auto& cert) {
     return X509_check_private_key(cert.get(), key) == 1;

@@ -89,7 +89,8 @@ int OnVerified(int ok, X509_STORE_CTX* context) {
 // which some readers would take for a different name.
 bool IsPlain(std::string_view text) { return text.size() <= kMaxName && !HasControl(text); }
 
-// The first common name; empty if there is none; nullopt if it is unreadable.
+// The first common name; empty if the certificate has no common name; nullopt if it is
+// unreadable.
 std::optional<std::string> CommonName(const X509_NAME* name) {
   const int index = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (index < 0) return "";

@@ -14,7 +14,7 @@ namespace starling {
 // this network namespace; empty if the kernel does not say.
 std::vector<uint64_t> ListenersOn(const SocketAddress& address);
 
-// The inode of one of our own sockets; 0 if it is none.
+// The inode of one of our own sockets. 0 if `fd` is not a socket.
 uint64_t InodeOf(int fd);
 
 // Processes other than this one that hold one of the sockets, as far as /proc

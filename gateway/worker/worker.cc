@@ -23,7 +23,7 @@ enum Request : uint32_t {
   kCloseRemoved = 32,
 };
 
-// After an accept failed for want of something (descriptors, memory).
+// The pause after an accept that failed because descriptors or memory were short.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
 struct ListeningSocket {

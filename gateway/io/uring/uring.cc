@@ -75,7 +75,7 @@ void Die(const char* what, int error) {
 
 UringRing::UringRing(const RingOptions& options, const RingFeatures& features)
     : options_(options), features_(features) {
-  legs_.resize(2 * options.sessions);
+  states_.resize(2 * options.sessions);
   openings_.resize(options.sessions);
   accepts_.resize(options.accepts);
   for (uint32_t i = options.accepts; i > 0; --i) free_accepts_.push_back(i - 1);

@@ -88,7 +88,7 @@ class UringRing final : public Ring {
   // One side of a session, by slot rather than by descriptor: the kernel may reuse the
   // index of an accepted descriptor for the next client as soon as it is closed, but the
   // slot is free only when all its operations have completed.
-  struct Leg {
+  struct SideState {
     uint8_t armed = 0;             // Armed
     bool in_table : 1 = false;     // upstream: the slot's index has a socket
     bool connecting : 1 = false;   // the open chain is in the kernel: a cancel may come too early
@@ -145,7 +145,7 @@ class UringRing final : public Ring {
   void RequestWake();
 
   // uring_turn.cc
-  Leg& LegOf(Tag tag);
+  SideState& StateOf(Tag tag);
   void Flush();
   int Enter(uint32_t wait_for, uint32_t flags, const void* argument, size_t size);
   void SubmitAndWait(bool wait, MonoTime deadline);
@@ -164,7 +164,7 @@ class UringRing final : public Ring {
   void AcceptStep(Step step, uint32_t index, int32_t result, std::vector<Completion>& out);
   void AcceptEnded(uint32_t index, int32_t result, std::vector<Completion>& out);
   void ShutdownStep(uint32_t index, int32_t result, std::vector<Completion>& out);
-  void LeaveTable(Leg& leg);
+  void LeaveTable(SideState& state);
 
   const RingOptions options_;
   RingFeatures features_;
@@ -177,7 +177,7 @@ class UringRing final : public Ring {
   uint8_t peeked_ = 0;        // all peeks write here
 
   std::array<BufferRing, 2> buffers_;
-  std::vector<Leg> legs_;          // two a slot: the client's, the backend's
+  std::vector<SideState> states_;  // two a slot: the client's, the backend's
   std::vector<Opening> openings_;  // by upstream Fd
   std::vector<Accept> accepts_;
   std::vector<uint32_t> free_accepts_;

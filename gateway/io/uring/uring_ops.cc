@@ -43,15 +43,15 @@ io_uring_sqe* UringRing::Request(uint8_t operation, Fd fd, uint8_t flags, uint64
   return sqe;
 }
 
-UringRing::Leg& UringRing::LegOf(Tag tag) {
+UringRing::SideState& UringRing::StateOf(Tag tag) {
   if (tag.slot >= options_.sessions) Die("a slot beyond the number of sessions", EINVAL);
-  return legs_[2 * tag.slot + (tag.side == SocketSide::kOpened)];
+  return states_[2 * tag.slot + (tag.side == SocketSide::kOpened)];
 }
 
 void UringRing::Arm(Armed kind, Tag tag) {
-  Leg& leg = LegOf(tag);
-  if (leg.armed & kind) Die("an operation twice on a descriptor", EBUSY);
-  leg.armed |= kind;
+  SideState& state = StateOf(tag);
+  if (state.armed & kind) Die("an operation twice on a descriptor", EBUSY);
+  state.armed |= kind;
 }
 
 void UringRing::RequestWake() {
@@ -133,7 +133,7 @@ bool UringRing::MakeDataSocket(const SocketAddress& address, const Endpoint& sou
 }
 
 UringRing::Opening& UringRing::BeginOpening(Fd fd, Tag tag) {
-  if (fd != static_cast<Fd>(tag.slot) || LegOf(tag).in_table) {
+  if (fd != static_cast<Fd>(tag.slot) || StateOf(tag).in_table) {
     Die("an upstream descriptor is not free", EEXIST);
   }
   Opening& opening = openings_[fd];
@@ -169,10 +169,10 @@ void UringRing::RequestOpening(Fd fd, const SocketAddress& address,
   Opening& opening = openings_[fd];
   opening.header = static_cast<int32_t>(header.size());
   Arm(kOpen, opening.tag);
-  Leg& leg = LegOf(opening.tag);
-  leg.in_table = true;
-  leg.connecting = true;
-  leg.cancelled = false;
+  SideState& state = StateOf(opening.tag);
+  state.in_table = true;
+  state.connecting = true;
+  state.cancelled = false;
   ++in_use_;
 
   // A failing member completes for the whole chain, and the kernel skips the rest. A hard
@@ -240,9 +240,9 @@ void UringRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
 void UringRing::ShutdownWrite(Fd fd, Tag tag) {
   Arm(kShutdown, tag);
   if (!features_.fixed_fd_install) return RequestShutdown(fd, tag);
-  Leg& leg = LegOf(tag);
-  leg.shutting = fd;
-  leg.shutdown_of = tag.generation;
+  SideState& state = StateOf(tag);
+  state.shutting = fd;
+  state.shutdown_of = tag.generation;
   RequestInstall(fd, Step::kShutdown, 2 * tag.slot + (tag.side == SocketSide::kOpened));
 }
 
@@ -268,16 +268,16 @@ void UringRing::RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data
 // would walk over all armed operations (with 5000 armed receives, a cancel and close was
 // 13 times as expensive). The list has only operations that can wait.
 uint32_t UringRing::CancelTargets(Tag tag, std::array<uint64_t, 4>* targets) {
-  const Leg& leg = LegOf(tag);
+  const SideState& state = StateOf(tag);
   uint32_t count = 0;
-  if (leg.connecting) {
+  if (state.connecting) {
     (*targets)[count++] = StepData(Step::kOpenConnect, tag.slot);
     (*targets)[count++] = StepData(Step::kOpenHeader, tag.slot);
   }
   tag.op = Op::kRecv;
-  if (leg.armed & kRecv) (*targets)[count++] = Pack(tag);
+  if (state.armed & kRecv) (*targets)[count++] = Pack(tag);
   tag.op = Op::kSend;
-  if (leg.armed & kSend) (*targets)[count++] = Pack(tag);
+  if (state.armed & kSend) (*targets)[count++] = Pack(tag);
   return count;
 }
 
@@ -291,14 +291,14 @@ void UringRing::RequestCancels(std::span<const uint64_t> targets, Tag tag) {
 }
 
 void UringRing::Cancel(Fd, Tag tag) {
-  Leg& leg = LegOf(tag);
-  leg.cancelled = leg.connecting;
+  SideState& state = StateOf(tag);
+  state.cancelled = state.connecting;
   std::array<uint64_t, 4> targets;
   const uint32_t count = CancelTargets(tag, &targets);
   if (count > 0) {
     RequestCancels({targets.data(), count}, tag);
-  } else if (leg.armed != 0) {
-    leg.cancel_held = true;
+  } else if (state.armed != 0) {
+    state.cancel_held = true;
     held_.push_back(tag);
   } else {
     at_once_.push_back({.tag = tag});
@@ -306,8 +306,8 @@ void UringRing::Cancel(Fd, Tag tag) {
 }
 
 void UringRing::CancelAndClose(Fd fd, Tag tag) {
-  Leg& leg = LegOf(tag);
-  leg.closing = true;
+  SideState& state = StateOf(tag);
+  state.closing = true;
   std::array<uint64_t, 4> targets;
   const uint32_t count = CancelTargets(tag, &targets);
   constexpr uint8_t kThen = IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
@@ -315,7 +315,7 @@ void UringRing::CancelAndClose(Fd fd, Tag tag) {
   for (uint32_t i = 0; i < count; ++i) {
     RequestCancel(targets[i], kThen, StepData(Step::kUnseen, 0));
   }
-  if (leg.connecting) {
+  if (state.connecting) {
     // This ends a connect for which the cancel came too early. It runs in a kernel thread
     // and doubles the cost, so the ring uses it only where it is needed.
     Request(IORING_OP_SHUTDOWN, fd, IOSQE_FIXED_FILE | kThen, StepData(Step::kUnseen, 0))->len =

@@ -33,15 +33,15 @@ void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completio
     OpenEnded(fd, 0, out);
     return;
   }
-  Leg& leg = LegOf(opening.tag);
+  SideState& state = StateOf(opening.tag);
   if (step == Step::kOpenClose) {
-    LeaveTable(leg);
+    LeaveTable(state);
     OpenEnded(fd, opening.result, out);
     return;
   }
-  leg.connecting = false;
+  state.connecting = false;
   if (step == Step::kOpenSocket) {
-    LeaveTable(leg);
+    LeaveTable(state);
     OpenEnded(fd, result, out);
     return;
   }
@@ -61,11 +61,11 @@ void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completio
 // Cleans up after a failed chain, whose socket is still in the table.
 void UringRing::OpenFailed(Fd fd, int32_t error, std::vector<Completion>& out) {
   Opening& opening = openings_[fd];
-  Leg& leg = LegOf(opening.tag);
+  SideState& state = StateOf(opening.tag);
   // The header was sent only in part, or the socket was closed during the connect.
   if (error >= 0) error = -ECONNRESET;
-  if (leg.cancelled || leg.closing || !leg.in_table) error = -ECANCELED;
-  if (leg.closing || !leg.in_table) {
+  if (state.cancelled || state.closing || !state.in_table) error = -ECANCELED;
+  if (state.closing || !state.in_table) {
     OpenEnded(fd, error, out);
     return;
   }
@@ -83,30 +83,30 @@ void UringRing::OpenEnded(Fd fd, int32_t result, std::vector<Completion>& out) {
 // A cancel may come between the socket and the connect of a chain, when the kernel finds
 // nothing to cancel. The ring repeats it until the chain has ended.
 void UringRing::CancelSent(Tag tag, std::vector<Completion>& out) {
-  Leg& leg = LegOf(tag);
-  if (leg.armed == 0) {
+  SideState& state = StateOf(tag);
+  if (state.armed == 0) {
     out.push_back({.tag = tag});
-  } else if (leg.connecting) {
+  } else if (state.connecting) {
     std::array<uint64_t, 4> targets;
     RequestCancels({targets.data(), CancelTargets(tag, &targets)}, tag);
   } else {
-    leg.cancel_held = true;
+    state.cancel_held = true;
     held_.push_back(tag);
   }
 }
 
-void UringRing::LeaveTable(Leg& leg) {
-  if (leg.in_table) --in_use_;
-  leg.in_table = false;
+void UringRing::LeaveTable(SideState& state) {
+  if (state.in_table) --in_use_;
+  state.in_table = false;
 }
 
 void UringRing::Closed(Tag tag, int32_t result, std::vector<Completion>& out) {
-  Leg& leg = LegOf(tag);
-  leg.closing = false;
+  SideState& state = StateOf(tag);
+  state.closing = false;
   if (tag.side == SocketSide::kAccepted) {
     --in_use_;
-  } else if (leg.in_table) {
-    LeaveTable(leg);
+  } else if (state.in_table) {
+    LeaveTable(state);
   } else {
     result = 0;  // the open failed in the meantime and left nothing to close
   }
@@ -148,13 +148,13 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
 }
 
 void UringRing::ShutdownStep(uint32_t index, int32_t result, std::vector<Completion>& out) {
-  Leg& leg = legs_[index];
+  SideState& state = states_[index];
   const SocketSide side = index % 2 == 1 ? SocketSide::kOpened : SocketSide::kAccepted;
-  const Tag tag{Op::kShutdown, index / 2, leg.shutdown_of, side};
+  const Tag tag{Op::kShutdown, index / 2, state.shutdown_of, side};
   if (result < 0) {
     // There is no free OS descriptor: uses the slow way, unless the socket is closed
     // already.
-    if (!leg.closing) return RequestShutdown(leg.shutting, tag);
+    if (!state.closing) return RequestShutdown(state.shutting, tag);
     Ended(kShutdown, {.tag = tag, .result = result}, out);
     return;
   }

@@ -181,12 +181,12 @@ void UringRing::HandleStep(Step step, uint32_t index, int32_t result,
 // When the last operation of a side ends, completes the cancel that waits for it.
 void UringRing::Ended(Armed kind, const Completion& completion, std::vector<Completion>& out) {
   out.push_back(completion);
-  Leg& leg = LegOf(completion.tag);
-  leg.armed &= ~kind;
-  if (leg.armed != 0 || !leg.cancel_held) return;
-  leg.cancel_held = false;
+  SideState& state = StateOf(completion.tag);
+  state.armed &= ~kind;
+  if (state.armed != 0 || !state.cancel_held) return;
+  state.cancel_held = false;
   auto held = std::find_if(held_.begin(), held_.end(),
-                           [this, &leg](Tag tag) { return &LegOf(tag) == &leg; });
+                           [this, &state](Tag tag) { return &StateOf(tag) == &state; });
   out.push_back({.tag = *held});
   *held = held_.back();
   held_.pop_back();
