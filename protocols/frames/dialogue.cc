@@ -2,10 +2,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 namespace starling {
 
 namespace {
+
+// A loop costs less than the library's search: there are only a few blanks.
+bool IsIn(char c, std::string_view blanks) {
+  for (const char blank : blanks) {
+    if (c == blank) return true;
+  }
+  return false;
+}
 
 // The end of the first word. `text` begins with a word.
 size_t WordEnd(std::string_view text, std::string_view blanks) {
@@ -19,7 +29,7 @@ size_t WordEnd(std::string_view text, std::string_view blanks) {
       quoted = !quoted;
     } else if (!quoted && (c == '<' || c == '>')) {
       bracketed = c == '<';
-    } else if (!quoted && !bracketed && blanks.find(c) != std::string_view::npos) {
+    } else if (!quoted && !bracketed && IsIn(c, blanks)) {
       return i;
     }
   }
@@ -30,10 +40,8 @@ size_t WordEnd(std::string_view text, std::string_view blanks) {
 
 bool IsNumber(std::string_view text) { return !text.empty() && std::ranges::all_of(text, IsDigit); }
 
-bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return ToUpper(x) == ToUpper(y);
-         });
+bool SameIgnoringCase(const char* a, const char* b, size_t size) {
+  return std::equal(a, a + size, b, [](char x, char y) { return ToUpper(x) == ToUpper(y); });
 }
 
 std::string_view TakeWord(std::string_view& rest) {
@@ -44,11 +52,13 @@ std::string_view TakeWord(std::string_view& rest) {
 }
 
 std::string_view TrimStart(std::string_view text, std::string_view blanks) {
-  return text.substr(std::min(text.find_first_not_of(blanks), text.size()));
+  while (!text.empty() && IsIn(text.front(), blanks)) text.remove_prefix(1);
+  return text;
 }
 
 std::string_view TrimEnd(std::string_view text, std::string_view blanks) {
-  return text.substr(0, text.find_last_not_of(blanks) + 1);
+  while (!text.empty() && IsIn(text.back(), blanks)) text.remove_suffix(1);
+  return text;
 }
 
 std::string_view Trim(std::string_view text, std::string_view blanks) {
@@ -57,13 +67,15 @@ std::string_view Trim(std::string_view text, std::string_view blanks) {
 
 std::string_view NextWord(std::string_view& rest, std::string_view blanks) {
   rest = TrimStart(rest, blanks);
-  const std::string_view word = rest.substr(0, rest.find_first_of(blanks));
+  size_t end = 0;
+  while (end < rest.size() && !IsIn(rest[end], blanks)) ++end;
+  const std::string_view word = rest.substr(0, end);
   rest = TrimStart(rest.substr(word.size()), blanks);
   return word;
 }
 
 std::string_view FirstWord(std::string_view& rest) {
-  const bool indented = !rest.empty() && kServerBlanks.find(rest.front()) != std::string_view::npos;
+  const bool indented = !rest.empty() && IsIn(rest.front(), kServerBlanks);
   return indented ? std::string_view() : NextWord(rest, kServerBlanks);
 }
 
@@ -84,8 +96,16 @@ bool EndsInPlus(std::string_view mechanism) {
 }
 
 bool Has8Bit(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) > 0x7f; });
+  // Eight octets at a time: it is asked of every line.
+  uint64_t seen = 0;
+  while (text.size() >= sizeof seen) {
+    uint64_t octets;
+    std::memcpy(&octets, text.data(), sizeof octets);
+    seen |= octets;
+    text.remove_prefix(sizeof octets);
+  }
+  for (const char c : text) seen |= static_cast<unsigned char>(c);
+  return (seen & 0x8080808080808080) != 0;
 }
 
 bool BeginsLikeTls(ByteView in) {

@@ -23,7 +23,15 @@ constexpr char ToUpper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 // Whether the text has only digits, at least one.
 bool IsNumber(std::string_view text);
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+// `a` and `b` have `size` octets each.
+bool SameIgnoringCase(const char* a, const char* b, size_t size);
+// Most words that are compared differ in size or in the first letter.
+inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  constexpr int kCaseBit = 0x20;
+  if (a.size() != b.size()) return false;
+  return a.empty() ||
+         (((a[0] ^ b[0]) & ~kCaseBit) == 0 && SameIgnoringCase(a.data(), b.data(), a.size()));
+}
 
 // Cuts the octets before the first space off `rest`, and that one space. For words that
 // exactly one space separates.
