@@ -98,7 +98,7 @@ TEST(DeadlineWords, SayWhichDeadlineItWas) {
       SCOPED_TRACE(words.protocol + ", " + std::string(Label(reason)));
       const DialogueOptions options;
       DialogueDriver driver(row.create, options);
-      driver.Event(EventKind::kStart);
+      driver.Raise(EventKind::kStart);
       driver.TakeToClient();
       Event event;
       event.kind = EventKind::kDeadline;
@@ -127,7 +127,7 @@ TEST(DeadlineWords, OfHttpAreAnAnswer) {
   for (const auto& row : table) {
     const DialogueOptions options;
     DialogueDriver driver(FindProtocol("http")->create, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client("GET / HT");
     Event event;
     event.kind = EventKind::kDeadline;
@@ -202,7 +202,7 @@ TEST(Commands, AreUnderstoodOrNoise) {
 TEST(Commands, AreUnderstoodWhateverStandsBesideThem) {
   const DialogueOptions options;
   DialogueDriver driver(FindProtocol("imap")->create, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("a XYZZY\r\nb NOOP\r\nc XYZZY\r\n");
   EXPECT_TRUE(driver.TakeUnderstood());
   driver.Client("d XYZZY\r\n");
@@ -213,7 +213,7 @@ TEST(Commands, AreUnderstoodWhateverStandsBesideThem) {
 TEST(Commands, AreNotUnderstoodInAnArticle) {
   const DialogueOptions options;
   DialogueDriver driver(FindProtocol("nntp")->create, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("TAKETHIS <a@b>\r\n");
   EXPECT_TRUE(driver.TakeUnderstood());
   driver.Client("HELP\r\n");

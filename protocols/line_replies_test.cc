@@ -41,7 +41,7 @@ struct Line {
 
 struct Language {
   const char* name;
-  SessionPlay::Create create;
+  DialogueDriver::Create create;
   std::string broken;
   std::string success;  // the beginning of the reply that ends a log-in
   std::vector<State> states;
@@ -245,7 +245,7 @@ Told Tell(const Language& language, const State& state, const std::string& octet
   DialogueOptions options;
   options.policy = Policy::kOpportunistic;
   options.plaintext_auth = true;
-  SessionPlay play(language.create, options, piece);
+  DialogueDriver play(language.create, options, piece);
   play.Raise(EventKind::kStart);
   for (const Move& move : state.moves) {
     move.who == 'c' ? play.Client(move.octets) : play.Backend(move.octets);
@@ -332,7 +332,7 @@ TEST(LineReplies, NothingOfTheGatewaysComesBetween) {
   for (size_t piece : kPieces) {
     DialogueOptions options;
     options.policy = Policy::kOpportunistic;
-    SessionPlay play(CreateImap, options, piece);
+    DialogueDriver play(CreateImap, options, piece);
     play.Raise(EventKind::kStart);
     play.Client("a X\r\n");
     play.Raise(EventKind::kLegUp);
@@ -349,7 +349,7 @@ TEST(LineReplies, AnEndAmidALongLine) {
   const Language imap = Imap();
   DialogueOptions options;
   options.policy = Policy::kOpportunistic;
-  SessionPlay play(CreateImap, options);
+  DialogueDriver play(CreateImap, options);
   play.Raise(EventKind::kStart);
   play.Client("a X\r\n");
   play.Raise(EventKind::kLegUp);
@@ -363,7 +363,7 @@ TEST(LineReplies, AnEndAmidALongLine) {
 // The dialogue does not believe a success before the command is whole.
 TEST(LineReplies, NoSuccessOfHalfACommand) {
   struct {
-    SessionPlay::Create create;
+    DialogueDriver::Create create;
     std::string hello, command, yes, broken;
   } const cases[] = {
       {CreateImap, "* OK hi\r\n", "b LOGIN {5+}\r\nab", "b OK in\r\n", Imap().broken},
@@ -374,7 +374,7 @@ TEST(LineReplies, NoSuccessOfHalfACommand) {
       DialogueOptions options;
       options.policy = Policy::kOpportunistic;
       options.plaintext_auth = true;
-      SessionPlay play(c.create, options, piece);
+      DialogueDriver play(c.create, options, piece);
       play.Raise(EventKind::kStart);
       play.Client(c.command);
       play.Raise(EventKind::kLegUp);
@@ -390,7 +390,7 @@ TEST(LineReplies, NoSuccessOfHalfACommand) {
 // --- greetings inside TLS ---
 
 struct Greeting {
-  SessionPlay::Create create;
+  DialogueDriver::Create create;
   std::string upgrade;
   std::string octets;
   std::string told;
@@ -403,9 +403,9 @@ TEST(LineReplies, GreetingsInsideTls) {
   const std::string tagged = "a STARTTLS\r\n", plain = "STARTTLS\r\n";
   const std::string reader = "MODE READER\r\nSTARTTLS\r\n";
   std::vector<Greeting> cases;
-  auto add = [&](SessionPlay::Create create, const std::string& upgrade, const std::string& broken,
-                 const std::vector<std::string>& good, const std::vector<std::string>& refusals,
-                 const std::vector<std::string>& wrong) {
+  auto add = [&](DialogueDriver::Create create, const std::string& upgrade,
+                 const std::string& broken, const std::vector<std::string>& good,
+                 const std::vector<std::string>& refusals, const std::vector<std::string>& wrong) {
     for (const std::string& octets : good) cases.push_back({create, upgrade, octets, "", none});
     for (const std::string& octets : refusals) {
       cases.push_back({create, upgrade, octets, octets, refused});
@@ -452,7 +452,7 @@ TEST(LineReplies, GreetingsInsideTls) {
     for (size_t piece : kPieces) {
       SCOPED_TRACE(c.upgrade + c.octets.substr(0, 30));
       DialogueOptions options;
-      SessionPlay play(c.create, options, piece);
+      DialogueDriver play(c.create, options, piece);
       play.Raise(EventKind::kStart);
       play.Client(c.upgrade);
       play.EnterTls();
@@ -469,7 +469,7 @@ TEST(LineReplies, AnEndlessGreetingIsAboveALimitOfTheGateways) {
   for (const bool inside_tls : {false, true}) {
     DialogueOptions options;
     options.policy = Policy::kOpportunistic;
-    SessionPlay play(CreateImap, options);
+    DialogueDriver play(CreateImap, options);
     play.Raise(EventKind::kStart);
     play.Client(inside_tls ? "a STARTTLS\r\n" : "a X\r\n");
     inside_tls ? play.EnterTls() : play.Raise(EventKind::kLegUp);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "protocols/acap/acap.h"
-#include "protocols/frames/testing/session_play.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/ftp/ftp.h"
 #include "protocols/imap/imap.h"
 #include "protocols/irc/irc.h"
@@ -24,7 +24,7 @@ using namespace std::string_literals;
 
 struct Protocol {
   const char* name;
-  SessionPlay::Create create;
+  DialogueDriver::Create create;
   std::string offer;  // the client's first command, which shows it the offer
   std::string refused;
   std::vector<std::string> log_ins;
@@ -176,7 +176,7 @@ TEST(LogInWords, SayThatTlsIsMissing) {
           SCOPED_TRACE(p.name + ": "s + log_in);
           DialogueOptions options;
           options.policy = policy;
-          SessionPlay play(p.create, options, piece);
+          DialogueDriver play(p.create, options, piece);
           play.Raise(EventKind::kStart);
           play.Client(p.offer);
           play.TakeToClient();
@@ -215,7 +215,7 @@ TEST(LogInWords, SayWhatIsWrongWithALine) {
       auto check = [&](const std::string& octets, const std::string& said, EndReason reason) {
         SCOPED_TRACE(p.name + ": "s + said);
         DialogueOptions options;
-        SessionPlay play(p.create, options, piece);
+        DialogueDriver play(p.create, options, piece);
         play.Raise(EventKind::kStart);
         play.TakeToClient();
         play.Client(octets);
@@ -234,7 +234,7 @@ TEST(LogInWords, SayWhatIsWrongWithALine) {
 // The same on a plaintext leg, where the gateway does not pass the client's own line on.
 TEST(LogInWords, SayWhatIsWrongOnALegToo) {
   const struct {
-    SessionPlay::Create create;
+    DialogueDriver::Create create;
     std::string opens, hello, no, bye, end;
   } legs[] = {
       {CreateSmtp, "VRFY a\r\n", "220 b\r\n", "550 no\r\n", "500 5.5.2 ", ", goodbye\r\n"},
@@ -253,7 +253,7 @@ TEST(LogInWords, SayWhatIsWrongOnALegToo) {
         SCOPED_TRACE(leg.opens + said);
         DialogueOptions options;
         options.policy = Policy::kOpportunistic;
-        SessionPlay play(leg.create, options, piece);
+        DialogueDriver play(leg.create, options, piece);
         play.Raise(EventKind::kStart);
         play.Client(leg.opens);
         play.Raise(EventKind::kLegUp);

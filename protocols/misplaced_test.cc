@@ -9,7 +9,6 @@
 
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/testing/dialogue_driver.h"
-#include "protocols/frames/testing/session_play.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -66,10 +65,10 @@ TEST(Misplaced, WithoutALegAllOctetsCount) {
         if (upgraded) {
           driver.Client(upgrade.octets);
           ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-          driver.Event(EventKind::kUpgraded);
+          driver.Raise(EventKind::kUpgraded);
         }
         driver.TakeToClient();
-        driver.Backend(said);
+        driver.BackendWithoutLeg(said);
         EXPECT_EQ(driver.verdict(), Verdict::kClose);
         EXPECT_EQ(Label(driver.reason()), Label(EndReason::kBackendProtocol));
         EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -178,7 +177,7 @@ class OnLeg {
     return options;
   }
   const Leg& leg_;
-  SessionPlay play_;
+  DialogueDriver play_;
 };
 
 TEST(Misplaced, AWrongGreetingDoesNotCount) {

@@ -12,7 +12,7 @@ void StartAndRaise(const ProtocolRow& row, EventKind kind, bool inside_tls) {
   const DialogueOptions options;
   DialogueDriver driver(row.create, options);
   driver.Start(/*random=*/1);
-  driver.Event(kind, inside_tls);
+  driver.Raise(kind, inside_tls);
 }
 
 TEST(PhasesDeathTest, TlsDoesNotBeginWithoutAGoAhead) {

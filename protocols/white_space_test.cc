@@ -44,7 +44,7 @@ Outcome Ask(Create create, const std::vector<std::string>& commands,
             size_t piece = std::string::npos) {
   const DialogueOptions options = Options();
   DialogueDriver driver(create, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   for (const std::string& command : commands) {
     driver.TakeToClient();
     driver.Client(command + "\r\n", piece);

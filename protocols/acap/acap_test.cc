@@ -18,7 +18,7 @@ const char kNoTag[] = "* BAD \"Invalid tag\"\r\n";
 TEST(Acap, Greeting) {
   DialogueOptions options;
   DialogueDriver driver(CreateAcap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "* ACAP (IMPLEMENTATION \"Starling\") (STARTTLS)\r\n");
 }
 
@@ -167,37 +167,6 @@ TEST(Acap, TooManyCommands) {
              Verdict::kClose,
              EndReason::kTooManyErrors}},
            CreateAcap, options);
-}
-
-TEST(Acap, TheBackendsGreetingIsTheSecondOne) {
-  const std::string greeting = "* ACAP (IMPLEMENTATION \"x\") (SASL \"CRAM-MD5\")\r\n";
-  RunPreambles(
-      {
-          {"passed on", greeting, Verdict::kRelay, EndReason::kNone, "", greeting},
-          {"busy", "* BYE (TRYLATER) \"busy\"\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "* BYE (TRYLATER) \"busy\"\r\n"},
-          {"busy, by a literal", "* BYE {4}\r\nbusy\r\n", Verdict::kRelay, EndReason::kNone, "",
-           "* BYE {4}\r\nbusy\r\n"},
-          {"endless", std::string(5000, '*'), Verdict::kClose, EndReason::kBackendProtocol,
-           "* BYE \"Server broken, try again later\"\r\n"},
-      },
-      "a STARTTLS\r\n", CreateAcap, DialogueOptions());
-}
-
-TEST(Acap, EventsEndTheSessionInItsWords) {
-  const std::string down = "* BYE (TRYLATER) \"Server not available, try again later\"\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "* BYE \"No command received in time\"\r\n"},
-          {EventKind::kDrain, EndReason::kDrainDeadline,
-           "* BYE (TRYLATER) \"Server shutting down\"\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "a STARTTLS\r\n", CreateAcap, DialogueOptions());
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ void Move(uint8_t kind, std::string_view octets, const Endpoint& client, FtpPlay
     case 1:
       // A reply may come before its command has been passed on. That must not depend on how
       // the reply is cut.
-      play.BackendAtOnce(octets);
+      play.Backend(octets, octets.size());
       break;
     case 2:
       play.DataIsOver(static_cast<DataOutcome>(kind / 4 % 4));

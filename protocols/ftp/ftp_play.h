@@ -1,4 +1,4 @@
-// An FTP session for tests and the fuzz target: a SessionPlay with data channels, which
+// An FTP session for tests and the fuzz target: a DialogueDriver with data channels, which
 // exist only as text.
 #pragma once
 
@@ -6,19 +6,19 @@
 #include <utility>
 
 #include "protocols/contract/data_channel.h"
-#include "protocols/frames/testing/session_play.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/ftp/ftp.h"
 
 namespace starling {
 
-class FtpPlay final : public SessionPlay {
+class FtpPlay final : public DialogueDriver {
  public:
   explicit FtpPlay(const DialogueOptions& options, size_t piece = std::string::npos)
-      : SessionPlay(CreateFtp, options, piece), user_(FtpDataChannels(negotiator())) {}
+      : DialogueDriver(CreateFtp, options, piece), user_(FtpDataChannels(negotiator())) {}
 
   void EnterTls(const Endpoint* client = nullptr) {
     inside_ = true;
-    SessionPlay::EnterTls(client);
+    DialogueDriver::EnterTls(client);
   }
 
   // Has no effect before TLS, where no channel can exist.
@@ -35,7 +35,7 @@ class FtpPlay final : public SessionPlay {
 
  private:
   void AfterCall(const Step& step) override {
-    SessionPlay::AfterCall(step);
+    DialogueDriver::AfterCall(step);
     const DataRequest request = user_->TakeDataRequest();
     if (request.ask == DataAsk::kDrop) asked_ += "drop;";
     if (request.ask == DataAsk::kNone || request.ask == DataAsk::kDrop) return;

@@ -26,7 +26,7 @@ const char kOneArgument[] = "501 AUTH takes one argument\r\n";
 TEST(Ftp, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateFtp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "220 ftp.example.org FTP ready\r\n");
 }
 
@@ -142,9 +142,9 @@ TEST(Ftp, DamagedUpgrade) {
 TEST(Ftp, OfferThenClose) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateFtp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("FEAT\r\n");
-  driver.Event(EventKind::kClientEnd);
+  driver.Raise(EventKind::kClientEnd);
   EXPECT_TRUE(driver.Saw(Signal::kOfferThenClose));
 }
 
@@ -228,27 +228,12 @@ TEST(Ftp, TooManyCommands) {
            CreateFtp, options);
 }
 
-TEST(Ftp, EventsBeforeAndInsideTls) {
-  RunEvents(
-      {{EventKind::kLegFailed, EndReason::kBackendUnavailable,
-        "421 Server not available, try again later\r\n"},
-       {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline,
-        "421 Server not available, try again later\r\n"},
-       {EventKind::kDeadline, EndReason::kPreRelayDeadline, "421 No command received in time\r\n"},
-       {EventKind::kDrain, EndReason::kDrainDeadline,
-        "421 Server shutting down, closing control connection\r\n"},
-       {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       {EventKind::kBackendEnd, EndReason::kBackendProtocol,
-        "421 Server not available, try again later\r\n"}},
-      "AUTH TLS\r\n", CreateFtp, Options());
-}
-
 TEST(Ftp, BinaryJunkEndsBounded) {
   std::string junk;
   for (int i = 0; i < 4096; ++i) junk += static_cast<char>(i * 37 + 1);
   DialogueOptions options = Options();
   DialogueDriver driver(CreateFtp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(junk);
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
 }

@@ -13,22 +13,22 @@ namespace {
 // Plays what a client sends, and returns the outcome.
 FuzzOutcome Run(const DialogueOptions& options, std::string_view client, size_t piece) {
   DialogueDriver driver(CreateHttp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(client, piece);
   std::string to_backend;
   size_t left = 0;
   if (driver.verdict() == Verdict::kUpgrade) {
     left = driver.client_left().size();
-    driver.UpgradeAndConnect();
+    driver.EnterTls();
     // The backend's request must contain no octet of the client's.
     if (driver.TakeToBackend() != "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n") std::abort();
     if (driver.verdict() != Verdict::kRelay) std::abort();
   } else if (driver.verdict() == Verdict::kOpenLeg || driver.verdict() == Verdict::kHold) {
-    driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
+    driver.Raise(EventKind::kLegUp, /*inside_tls=*/false);
     if (driver.client_left() != client || options.policy == Policy::kRequire) std::abort();
     left = driver.client_left().size();
   }
-  if (!driver.over()) driver.Event(EventKind::kDeadline);
+  if (!driver.over()) driver.Raise(EventKind::kDeadline);
   return {driver.TakeToClient(), driver.verdict(), driver.reason(), driver.attacks(), left};
 }
 

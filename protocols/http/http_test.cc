@@ -53,7 +53,7 @@ std::string With(std::string fields) {
 TEST(Http, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateHttp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
@@ -208,14 +208,14 @@ TEST(Http, TheRequestIsMadeAnewOnTheFreshLeg) {
   DialogueOptions options;
   options.hostname = "gateway.example.org";
   DialogueDriver driver(CreateHttp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(With("X-Secret: carried"));
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
   EXPECT_EQ(driver.TakeToClient(), kGoAhead);
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client(kGet);
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+  driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.TakeToBackend(), "OPTIONS * HTTP/1.1\r\nHost: gateway.example.org\r\n\r\n");
   EXPECT_EQ(driver.TakeToClient(), "");
@@ -234,11 +234,11 @@ TEST(Http, TheHostIsOneOfThoseServed) {
                                                         {"[2001:db8::1]:631", "print.example.org"},
                                                         {"", "print.example.org"}}) {
     DialogueDriver driver(CreateHttp, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client("OPTIONS * HTTP/1.1\r\nHost: " + named +
                   "\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n");
     ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-    driver.UpgradeAndConnect();
+    driver.EnterTls();
     EXPECT_EQ(driver.TakeToBackend(), "OPTIONS * HTTP/1.1\r\nHost: " + served + "\r\n\r\n");
   }
 }
@@ -254,12 +254,11 @@ TEST(Http, OpportunisticPassesTheFirstRequestWhole) {
     for (const size_t piece : {std::string::npos, size_t{1}}) {
       const DialogueOptions options = Opportunistic(c.plaintext_auth);
       DialogueDriver driver(CreateHttp, options);
-      driver.Event(EventKind::kStart);
+      driver.Raise(EventKind::kStart);
       driver.Client(c.head, piece);
       EXPECT_EQ(driver.verdict(), Verdict::kOpenLeg);
       driver.Client(c.rest + "more", piece);
-      EXPECT_EQ(driver.verdict(), Verdict::kHold);
-      driver.Event(EventKind::kLegUp, /*inside_tls=*/false);
+      driver.Raise(EventKind::kLegUp, /*inside_tls=*/false);
       EXPECT_EQ(driver.verdict(), Verdict::kRelay);
       EXPECT_EQ(driver.client_left(), c.head + c.rest + "more");
       EXPECT_EQ(driver.TakeToClient() + driver.TakeToBackend(), "");
@@ -288,9 +287,9 @@ TEST(Http, OpportunisticPassesNoOtherUpgradeToTls) {
 TEST(Http, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreateHttp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("G");
-  driver.Backend("HTTP/1.1 200 OK\r\n\r\n");
+  driver.BackendWithoutLeg("HTTP/1.1 200 OK\r\n\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -299,15 +298,8 @@ TEST(Http, ABackendBeforeItsTime) {
 
 TEST(Http, EventsEndTheSessionInItsWords) {
   const std::string down = Status("503 Service Unavailable");
-  for (const EventCase& c : {
-           EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-           EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-           EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-           EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline,
-                     Status("408 Request Timeout")},
-           EventCase{EventKind::kDrain, EndReason::kDrainDeadline, down},
-           EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       }) {
+  const EndWords words{.down = down, .late = Status("408 Request Timeout"), .stop = down};
+  for (const EventCase& c : words.Cases()) {
     // What was sent, whether TLS begins, and whether an answer is due.
     struct Case {
       std::string sent;
@@ -318,11 +310,11 @@ TEST(Http, EventsEndTheSessionInItsWords) {
       SCOPED_TRACE(std::string(Label(c.reason)) + " after " + when.sent);
       const DialogueOptions options = Opportunistic();
       DialogueDriver driver(CreateHttp, options);
-      driver.Event(EventKind::kStart);
+      driver.Raise(EventKind::kStart);
       driver.Client(when.sent);
-      if (when.upgrades) driver.Event(EventKind::kUpgraded);
+      if (when.upgrades) driver.Raise(EventKind::kUpgraded);
       driver.TakeToClient();
-      driver.Event(c.kind, when.upgrades);
+      driver.Raise(c.kind, when.upgrades);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
       EXPECT_EQ(driver.TakeToClient(), when.answered ? c.said : "");

@@ -43,7 +43,7 @@ LegCase OnLeg(std::string name, std::string client, std::string backend, std::st
 TEST(ImapLeg, GreetingsSayWhetherLogInIsPossible) {
   for (bool allowed : {false, true}) {
     DialogueOptions options = Options(allowed);
-    SessionPlay play(CreateImap, options);
+    DialogueDriver play(CreateImap, options);
     play.Raise(EventKind::kStart);
     EXPECT_EQ(play.TakeToClient(), std::string("* OK [CAPABILITY IMAP4rev1 ID STARTTLS") +
                                        (allowed ? "" : " LOGINDISABLED") +
@@ -338,7 +338,7 @@ TEST(ImapLeg, LogInWhereAllowed) {
 TEST(ImapLeg, NotTaken) {
   DialogueOptions options = Options(true);
   for (size_t piece : {std::string::npos, size_t{1}}) {
-    SessionPlay play(CreateImap, options, piece);
+    DialogueDriver play(CreateImap, options, piece);
     play.Raise(EventKind::kStart);
     play.Client("a LOGIN u p\r\n");
     EXPECT_EQ(play.signals(), 1u << static_cast<unsigned>(Signal::kNotTaken));

@@ -25,7 +25,7 @@ const std::string kWentOn = "b OK NOOP completed\r\n";
 TEST(Imap, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateImap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(
       driver.TakeToClient(),
       "* OK [CAPABILITY IMAP4rev1 ID STARTTLS LOGINDISABLED] mail.example.org IMAP ready\r\n");
@@ -318,49 +318,6 @@ TEST(Imap, RepliesNeverOutgrowTheirRoom) {
   RunCases({{"many at once", {commands}, replies}}, CreateImap, options);
 }
 
-TEST(Imap, Preamble) {
-  const std::string broken = "* BYE Server broken, try again later\r\n";
-  RunPreambles(
-      {
-          {"swallowed", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] Dovecot ready.\r\n",
-           Verdict::kRelay},
-          {"and no more than that", "* ok\r\n* 1 EXISTS\r\n", Verdict::kRelay, EndReason::kNone, "",
-           "* 1 EXISTS\r\n"},
-          {"not whole", "* OK Dovecot"},
-          {"already authenticated",
-           "* PREAUTH hello\r\n",
-           Verdict::kClose,
-           EndReason::kBackendPreauth,
-           broken,
-           "",
-           {Attack::kPreauth}},
-          {"busy", "* BYE Too many users\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "* BYE Too many users\r\n"},
-          {"another protocol", "220 mx ESMTP\r\n", Verdict::kClose, EndReason::kBackendProtocol,
-           broken},
-          {"NUL", std::string("* OK \0\r\n", 8), Verdict::kClose, EndReason::kBackendProtocol,
-           broken},
-          {"endless", std::string(5000, '*'), Verdict::kClose, EndReason::kBackendProtocol, broken},
-      },
-      "a STARTTLS\r\n", CreateImap, Options());
-}
-
-TEST(Imap, EventsEndTheSessionInItsWords) {
-  const std::string down = "* BYE [UNAVAILABLE] Server not available, try again later\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "* BYE No command received in time\r\n"},
-          {EventKind::kDrain, EndReason::kDrainDeadline,
-           "* BYE [UNAVAILABLE] Server shutting down\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "a STARTTLS\r\n", CreateImap, Options());
-}
-
 TEST(Imap, OfferThenClose) {
   struct Case {
     std::string sent;
@@ -371,9 +328,9 @@ TEST(Imap, OfferThenClose) {
     SCOPED_TRACE(c.sent);
     DialogueOptions options = Options();
     DialogueDriver driver(CreateImap, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal);
     EXPECT_EQ(driver.reason(), EndReason::kClientLeftEarly);
   }
@@ -382,9 +339,9 @@ TEST(Imap, OfferThenClose) {
 TEST(Imap, NothingOfABackendPassesBeforeTls) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateImap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.TakeToClient();
-  driver.Backend("* PREAUTH\r\n* 1 FETCH\r\n");
+  driver.BackendWithoutLeg("* PREAUTH\r\n* 1 FETCH\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -394,10 +351,10 @@ TEST(Imap, NothingOfABackendPassesBeforeTls) {
 TEST(Imap, NothingIsAnsweredBetweenUpgradeAndLeg) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateImap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("a STARTTLS\r\n");
   driver.TakeToClient();
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client("a CAPABILITY\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
   EXPECT_EQ(driver.TakeToClient(), "");
@@ -407,9 +364,9 @@ TEST(Imap, NothingIsAnsweredBetweenUpgradeAndLeg) {
 TEST(Imap, HalfALineIsForgottenAtTheUpgrade) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateImap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client("a STARTTLS\r\nb LOGIN x {5+}\r\nab");
-  driver.UpgradeAndConnect();
+  driver.EnterTls();
   EXPECT_EQ(driver.client_left(), "");
   driver.Backend("* OK\r\n");
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);

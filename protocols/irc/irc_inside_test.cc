@@ -5,7 +5,7 @@
 #include <string>
 
 #include "protocols/contract/endpoint.h"
-#include "protocols/frames/testing/session_play.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/irc/irc.h"
 #include "protocols/irc/irc_options.h"
 
@@ -19,7 +19,7 @@ template <typename Test>
 void InPieces(const DialogueOptions& options, Test test) {
   for (const size_t piece : {std::string::npos, size_t{1}, size_t{7}}) {
     SCOPED_TRACE("in pieces of " + std::to_string(piece));
-    SessionPlay play(CreateIrc, options, piece);
+    DialogueDriver play(CreateIrc, options, piece);
     play.Raise(EventKind::kStart);
     test(play);
   }
@@ -27,7 +27,7 @@ void InPieces(const DialogueOptions& options, Test test) {
 
 // Goes on to the fresh leg inside TLS. Returns what the gateway itself has said to the
 // server.
-std::string EnterTls(SessionPlay& play, const std::string& before = "STARTTLS\r\n",
+std::string EnterTls(DialogueDriver& play, const std::string& before = "STARTTLS\r\n",
                      const Endpoint* client = nullptr) {
   play.Client(before);
   EXPECT_EQ(play.verdict(), Verdict::kUpgrade);
@@ -52,7 +52,7 @@ TEST(IrcInside, AnOpenCapLsIsSaidAgainAndNothingElse) {
            Case{"CAP REQ :tls\r\nNICK a\r\nUSER a 0 * :a\r\nPASS x\r\n", ""},
        }) {
     SCOPED_TRACE(c.before);
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       EXPECT_EQ(EnterTls(play, c.before + "STARTTLS\r\n"), c.said);
     });
   }
@@ -67,20 +67,20 @@ TEST(IrcInside, TheServerIsToldWhoTheClientIs) {
   Endpoint loopback{.family = Endpoint::Family::kV6, .port = 1, .ip = {}};
   loopback.ip[15] = 1;
   const std::string begin = "WEBIRC secret starling ";
-  InPieces(options, [&](SessionPlay& play) {
+  InPieces(options, [&](DialogueDriver& play) {
     EXPECT_EQ(EnterTls(play, "STARTTLS\r\n", &v4), begin + "192.0.2.1 192.0.2.1\r\n");
   });
-  InPieces(options, [&](SessionPlay& play) {
+  InPieces(options, [&](DialogueDriver& play) {
     EXPECT_EQ(EnterTls(play, "CAP LS 302\r\nSTARTTLS\r\n", &v6),
               begin + "2001:db8::1 2001:db8::1\r\nCAP LS 302\r\n");
   });
-  InPieces(options, [&](SessionPlay& play) {
+  InPieces(options, [&](DialogueDriver& play) {
     EXPECT_EQ(EnterTls(play, "STARTTLS\r\n", &loopback), begin + "0::1 0::1\r\n");
   });
   // The server would see the gateway's own address.
   const Endpoint unknown;
   for (const Endpoint* nobody : {static_cast<const Endpoint*>(nullptr), &unknown}) {
-    InPieces(options, [&](SessionPlay& play) {
+    InPieces(options, [&](DialogueDriver& play) {
       EXPECT_EQ(EnterTls(play, "STARTTLS\r\n", nobody), "");
       EXPECT_EQ(play.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(play.reason()), Label(EndReason::kBackendUnavailable));
@@ -101,7 +101,7 @@ TEST(IrcInside, BothSidesPassUntilTheClientIsRegistered) {
   const std::string notice = ":irc.example.org NOTICE * :001 is near\r\nPING :001\r\n";
   for (const std::string& welcome :
        {kWelcome, "@time=2026-01-01T00:00:00Z;x=y " + kWelcome, std::string("001 demo :Hi\r\n")}) {
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       EnterTls(play);
       play.Client("NICK demo\r\nUSER de");
       EXPECT_EQ(play.TakeToBackend(), "NICK demo\r\nUSER de");
@@ -119,7 +119,7 @@ TEST(IrcInside, BothSidesPassUntilTheClientIsRegistered) {
 
 TEST(IrcInside, MuchFromTheClientWaitsForRoom) {
   const std::string much(10'000, 'x');
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EnterTls(play);
     play.Client(much);
     EXPECT_EQ(play.TakeToBackend(), much);
@@ -128,7 +128,7 @@ TEST(IrcInside, MuchFromTheClientWaitsForRoom) {
 
 TEST(IrcInside, AServerThatWillNotHaveTheClientHasSaidWhy) {
   const std::string error = "ERROR :Closing link: (demo@192.0.2.1) [Access denied]\r\n";
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EnterTls(play);
     play.Backend(error);
     EXPECT_EQ(play.TakeToClient(), error);
@@ -144,7 +144,7 @@ TEST(IrcInside, AServerThatDoesNotTakeTheGatewaysWordForTheClient) {
   for (const char* password : {"", "wrong"}) {
     DialogueOptions options;
     SetWebircPassword(password, options);
-    InPieces(options, [&](SessionPlay& play) {
+    InPieces(options, [&](DialogueDriver& play) {
       EnterTls(play, "STARTTLS\r\n", &v4);
       play.Backend(refusal);
       EXPECT_EQ(play.over(), !IrcOptionsOf(options).webirc_password.empty());
@@ -161,7 +161,7 @@ TEST(IrcInside, AServerThatBreaksTheProtocol) {
        {std::string(3000, 'x'), std::string("* OK IMAP\r\n"),
         std::string("HTTP/1.1 400 Bad Request\r\n"), std::string(":x NOTICE * :\0\r\n", 16),
         std::string("a\rb\r\n")}) {
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       EnterTls(play);
       play.Backend(octets);
       EXPECT_EQ(play.TakeToClient(), "ERROR :Server broken, try again later\r\n");
@@ -175,7 +175,7 @@ TEST(IrcInside, LongLinesOfAServerPass) {
   const std::string lines = "@t=" + std::string(8000, 'x') +
                             " :x NOTICE * :hello\r\n:x NOTICE * :" + std::string(3000, 'y') +
                             "\r\n";
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EnterTls(play);
     play.Backend(lines);
     EXPECT_TRUE(play.TakeToClient() == lines);
@@ -190,7 +190,7 @@ TEST(IrcInside, LongLinesOfAServerPass) {
 TEST(IrcInside, ARegistrationThatTakesTooLong) {
   for (const EndReason reason : {EndReason::kPreRelayDeadline, EndReason::kPreRelaySilence,
                                  EndReason::kPreRelayTotal, EndReason::kPreRelayCrowded}) {
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       EXPECT_EQ(EnterTls(play), "");
       play.Client("NICK demo\r\n");
       EXPECT_TRUE(play.TakeUnderstood());
@@ -226,7 +226,7 @@ TEST(IrcInside, PatienceIsShortWithWhoWaitsForAWelcome) {
   };
   for (const auto& row : table) {
     SCOPED_TRACE(row.said);
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       play.Client(row.said);
       EXPECT_EQ(play.patience(), row.patience);
     });
@@ -237,7 +237,7 @@ TEST(IrcInside, WhoWaitsInVainIsToldWhatToDo) {
   for (const uint16_t port : {uint16_t{0}, uint16_t{6697}}) {
     DialogueOptions options;
     SetStsPort(port, options);
-    InPieces(options, [&](SessionPlay& play) {
+    InPieces(options, [&](DialogueDriver& play) {
       play.Client("NICK demo\r\nUSER demo 0 * :Demo\r\n");
       play.TakeToClient();
       play.Raise(EventKind::kPatienceOver);
@@ -254,7 +254,7 @@ TEST(IrcInside, WhoWaitsInVainIsToldWhatToDo) {
 // speaks.
 TEST(IrcInside, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
   const std::string user = "NICK demo\r\nUSER demo 0 * :Demo\r\n";
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EXPECT_EQ(EnterTls(play, user + "STARTTLS\r\n"), "");
     EXPECT_EQ(play.patience(), Patience::kShort);
     play.Backend(":irc.example.org NOTICE * :hello\r\n");
@@ -265,20 +265,20 @@ TEST(IrcInside, WhoDoesNotRepeatWhoItIsInsideTlsIsTold) {
     EXPECT_EQ(Label(play.reason()), Label(EndReason::kPreRelaySilence));
   });
   // In the middle of a server's line, the gateway ends that line first.
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EnterTls(play, user + "STARTTLS\r\n");
     play.Backend(":irc.example.org NOTICE * :" + std::string(8'000, 'x'));
     play.Raise(EventKind::kPatienceOver, true);
     EXPECT_TRUE(play.TakeToClient().ends_with(
         "xxx\r\nERROR :Closing link: send NICK and USER again inside TLS\r\n"));
   });
-  InPieces(DialogueOptions(), [&](SessionPlay& play) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
     EnterTls(play, user + "STARTTLS\r\n");
     play.Client("NICK demo\r\n");
     EXPECT_EQ(play.patience(), Patience::kUsual);
   });
   for (const std::string& before : {std::string(), "CAP LS 302\r\n" + user}) {
-    InPieces(DialogueOptions(), [&](SessionPlay& play) {
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
       EnterTls(play, before + "STARTTLS\r\n");
       EXPECT_EQ(play.patience(), Patience::kUsual);
     });

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "protocols/contract/endpoint.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 #include "protocols/frames/testing/dialogue_testing.h"
-#include "protocols/frames/testing/session_play.h"
 #include "protocols/irc/irc_options.h"
 
 namespace starling {
@@ -26,7 +26,7 @@ DialogueCase Closes(std::string name, std::string octets, std::string said, EndR
 TEST(Irc, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateIrc, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "");
 }
 
@@ -175,15 +175,15 @@ TEST(Irc, SignsOfADowngrade) {
       CreateIrc, DialogueOptions());
   DialogueOptions options;
   DialogueDriver in_one_segment(CreateIrc, options);
-  in_one_segment.Event(EventKind::kStart);
+  in_one_segment.Raise(EventKind::kStart);
   in_one_segment.Client("CAP LS 302\r\nNICK demo\r\n");
   EXPECT_FALSE(in_one_segment.Saw(Signal::kNotTaken));
   for (const char* last : {"CAP LS\r\n", "CAP END\r\n"}) {
     DialogueDriver leaves(CreateIrc, options);
-    leaves.Event(EventKind::kStart);
+    leaves.Raise(EventKind::kStart);
     leaves.Client("CAP LS\r\n");
     leaves.Client(last);
-    leaves.Event(EventKind::kClientEnd);
+    leaves.Raise(EventKind::kClientEnd);
     EXPECT_EQ(leaves.Saw(Signal::kOfferThenClose), std::string(last) == "CAP LS\r\n");
   }
 }
@@ -227,19 +227,6 @@ TEST(Irc, TooManyCommands) {
       {Closes("over it", "NICK a\r\n\r\nSTARTTLS\r\n",
               kNotYet + "ERROR :Too many commands without TLS\r\n", EndReason::kTooManyErrors)},
       CreateIrc, options);
-}
-
-TEST(Irc, EventsEndTheSessionInItsWords) {
-  const std::string closing = "ERROR :Closing link: ";
-  const std::string down = closing + "server not available, try again later\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDrain, EndReason::kDrainDeadline, closing + "server shutting down\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "STARTTLS\r\n", CreateIrc, DialogueOptions());
 }
 
 }  // namespace

@@ -132,7 +132,7 @@ TEST(Ldap, CriticalControls) {
 TEST(Ldap, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreateLdap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
@@ -362,14 +362,14 @@ TEST(Ldap, ManyAtOnce) {
 TEST(Ldap, NothingIsSaidOnTheFreshLeg) {
   DialogueOptions options;
   DialogueDriver driver(CreateLdap, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(kStartTls);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
   EXPECT_EQ(driver.TakeToClient(), kSuccess);
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client(kUnbind);
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+  driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), kUnbind);
   EXPECT_EQ(driver.TakeToClient(), "");
@@ -378,8 +378,8 @@ TEST(Ldap, NothingIsSaidOnTheFreshLeg) {
 TEST(Ldap, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreateLdap, options);
-  driver.Event(EventKind::kStart);
-  driver.Backend(kSuccess);
+  driver.Raise(EventKind::kStart);
+  driver.BackendWithoutLeg(kSuccess);
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -387,34 +387,10 @@ TEST(Ldap, ABackendBeforeItsTime) {
 }
 
 TEST(Ldap, EventsEndTheSessionInItsWords) {
-  const std::string down = Notice(52, "Server not available, try again later");
-  const std::string late = Notice(52, "No command received in time");
-  const std::string stop = Notice(52, "Server shutting down");
-  for (const EventCase& c : {
-           EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-           EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-           EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-           EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline, late},
-           EventCase{EventKind::kDrain, EndReason::kDrainDeadline, stop},
-           EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       }) {
-    // This is before the leg is up. Inside TLS, the relay begins with the leg.
-    for (const bool inside_tls : {false, true}) {
-      SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
-      DialogueOptions options;
-      DialogueDriver driver(CreateLdap, options);
-      driver.Event(EventKind::kStart);
-      if (inside_tls) {
-        driver.Client(kStartTls);
-        driver.Event(EventKind::kUpgraded);
-      }
-      driver.TakeToClient();
-      driver.Event(c.kind, inside_tls);
-      EXPECT_EQ(driver.verdict(), Verdict::kClose);
-      EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeToClient(), c.said);
-    }
-  }
+  RunEndWords({.down = Notice(52, "Server not available, try again later"),
+               .late = Notice(52, "No command received in time"),
+               .stop = Notice(52, "Server shutting down")},
+              kStartTls, CreateLdap, {}, /*leg=*/false);
 }
 
 TEST(Ldap, OfferThenClose) {
@@ -427,9 +403,9 @@ TEST(Ldap, OfferThenClose) {
                         Case{Message(kSearch) + Message(Hex("50 01 01")), false}}) {
     DialogueOptions options;
     DialogueDriver driver(CreateLdap, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal);
   }
 }

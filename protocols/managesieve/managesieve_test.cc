@@ -28,7 +28,7 @@ const std::string kWentOn = "OK \"NOOP completed.\"\r\n";
 TEST(ManageSieve, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateManageSieve, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), kList + "OK \"mail.example.org ManageSieve ready\"\r\n");
 }
 
@@ -214,41 +214,6 @@ TEST(ManageSieve, WhatIsNoCommand) {
       CreateManageSieve, Options());
 }
 
-TEST(ManageSieve, Preamble) {
-  const std::string greeting =
-      "\"IMPLEMENTATION\" \"Dovecot\"\r\n\"SASL\" \"PLAIN\"\r\nOK \"x\"\r\n";
-  RunPreambles(
-      {
-          {"passed on whole", greeting, Verdict::kRelay, EndReason::kNone, "", greeting},
-          {"nothing to be said yet", "\"IMPLEM"},
-          {"busy", "BYE \"busy\"\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "BYE \"busy\"\r\n"},
-          {"busy, by a literal", "BYE {4}\r\nbusy\r\n", Verdict::kRelay, EndReason::kNone, "",
-           "BYE {4}\r\nbusy\r\n"},
-          {"another protocol", "* OK IMAP\r\n", Verdict::kClose, EndReason::kBackendProtocol,
-           "BYE \"Server broken, try again later\"\r\n"},
-          {"a long line", "\"X\" \"" + std::string(5000, 'y'), Verdict::kRelay, EndReason::kNone,
-           "", "\"X\" \"" + std::string(5000, 'y')},
-      },
-      "STARTTLS\r\n", CreateManageSieve, Options());
-}
-
-TEST(ManageSieve, EventsEndTheSessionInItsWords) {
-  const std::string down = "BYE (TRYLATER) \"Server not available, try again later.\"\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "BYE \"No command received in time.\"\r\n"},
-          {EventKind::kDrain, EndReason::kDrainDeadline,
-           "BYE (TRYLATER) \"Server shutting down.\"\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "STARTTLS\r\n", CreateManageSieve, Options());
-}
-
 TEST(ManageSieve, OfferThenClose) {
   struct Case {
     std::string sent;
@@ -258,9 +223,9 @@ TEST(ManageSieve, OfferThenClose) {
     SCOPED_TRACE(c.sent);
     DialogueOptions options = Options();
     DialogueDriver driver(CreateManageSieve, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal);
   }
 }

@@ -31,7 +31,7 @@ const std::string kReads = Capabilities("READER");
 TEST(Nntp, Greeting) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreateNntp, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "200 news.example.org NNTP ready\r\n");
 }
 
@@ -66,7 +66,7 @@ TEST(Nntp, OffersWhatTheBackendIs) {
     SCOPED_TRACE(known);
     DialogueOptions options = Options();
     DialogueDriver driver(CreateNntp, options);
-    driver.Event(EventKind::kStart, false, known);
+    driver.Raise(EventKind::kStart, false, known);
     driver.TakeToClient();
     driver.Client("CAPABILITIES\r\n");
     EXPECT_EQ(driver.TakeToClient(), (known & kNntpReader) != 0 ? kReads : kSwitches);
@@ -230,58 +230,15 @@ TEST(Nntp, TooManyCommands) {
            CreateNntp, options);
 }
 
-const char kGone[] = "400 Server broken, try again later\r\n";
-
-TEST(Nntp, Preamble) {
-  RunPreambles(
-      {
-          {"swallowed", "200 news InterNetNews ready\r\n", Verdict::kRelay},
-          {"no posting", "201 news ready\r\n", Verdict::kRelay},
-          {"without text", "200\r\n", Verdict::kRelay},
-          {"and no more than that", "200 hello\r\n111 20261128101010\r\n", Verdict::kRelay,
-           EndReason::kNone, "", "111 20261128101010\r\n"},
-          {"not whole", "200 Inter"},
-          {"no permission", "502 You have no permission to talk\r\n", Verdict::kClose,
-           EndReason::kBackendRefused, "502 You have no permission to talk\r\n"},
-          {"busy", "400 load\r\n", Verdict::kClose, EndReason::kBackendRefused, "400 load\r\n"},
-          {"another protocol", "2000 x\r\n", Verdict::kClose, EndReason::kBackendProtocol, kGone},
-          {"endless", std::string(5000, '2'), Verdict::kClose, EndReason::kBackendProtocol, kGone},
-      },
-      "STARTTLS\r\n", CreateNntp, Options());
-}
-
-TEST(Nntp, ModeReaderIsSaidAgain) {
-  RunPreambles(
-      {
-          {"posting", "200 innd ready\r\n200 nnrpd ready\r\n", Verdict::kRelay},
-          {"no posting", "201 innd ready\r\n201 nnrpd ready\r\n", Verdict::kRelay},
-          {"and no more than that", "200 a\r\n200 b\r\n111 x\r\n", Verdict::kRelay,
-           EndReason::kNone, "", "111 x\r\n"},
-          {"not answered yet", "200 innd ready\r\n"},
-          {"refused", "200 innd ready\r\n502 Transit only\r\n", Verdict::kClose,
-           EndReason::kBackendRefused, "502 Transit only\r\n"},
-          {"no greeting", "400 full\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "400 full\r\n"},
-          {"endless",
-           "200 a\r\n" + std::string(5000, '2'),
-           Verdict::kClose,
-           EndReason::kBackendProtocol,
-           kGone,
-           "",
-           {Attack::kBackendInjection}},
-      },
-      "MODE READER\r\nSTARTTLS\r\n", CreateNntp, Options());
-}
-
 TEST(Nntp, OnlyModeReaderReachesTheFreshLeg) {
   for (bool mode_reader : {false, true}) {
     SCOPED_TRACE(mode_reader);
     DialogueOptions options = Options();
     DialogueDriver driver(CreateNntp, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(mode_reader ? "HELP\r\nmode READER\r\nGROUP a\r\nSTARTTLS\r\n"
                               : "HELP\r\nGROUP MODE READER\r\nSTARTTLS\r\n");
-    driver.UpgradeAndConnect();
+    driver.EnterTls();
     EXPECT_EQ(driver.TakeToBackend(), "");
     driver.Backend("200 a\r\n");
     EXPECT_EQ(driver.TakeToBackend(), mode_reader ? "MODE READER\r\n" : "");
@@ -291,21 +248,6 @@ TEST(Nntp, OnlyModeReaderReachesTheFreshLeg) {
     EXPECT_EQ(driver.TakeToBackend(), "");
     EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   }
-}
-
-TEST(Nntp, EventsEndTheSessionInItsWords) {
-  const std::string down = "400 Server not available, try again later\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "400 No command received in time\r\n"},
-          {EventKind::kDrain, EndReason::kDrainDeadline, "400 Server shutting down\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "STARTTLS\r\n", CreateNntp, Options());
 }
 
 TEST(Nntp, OfferThenClose) {
@@ -318,9 +260,9 @@ TEST(Nntp, OfferThenClose) {
     SCOPED_TRACE(c.sent);
     DialogueOptions options = Options();
     DialogueDriver driver(CreateNntp, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal);
   }
 }

@@ -23,7 +23,7 @@ const char kCapabilities[] = "+OK Capability list follows\r\nRESP-CODES\r\nSTLS\
 TEST(Pop3, GreetingHasNoStamp) {
   DialogueOptions options = Options();
   DialogueDriver driver(CreatePop3, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   std::string said = driver.TakeToClient();
   EXPECT_EQ(said, "+OK POP3 ready at mail.example.org\r\n");
   EXPECT_EQ(said.find('<'), std::string::npos);
@@ -191,42 +191,6 @@ TEST(Pop3, TooManyCommands) {
            CreatePop3, options);
 }
 
-TEST(Pop3, Preamble) {
-  RunPreambles(
-      {
-          {"swallowed", "+OK Dovecot ready.\r\n", Verdict::kRelay},
-          {"without text", "+OK\r\n", Verdict::kRelay},
-          {"and no more than that", "+OK hello\r\n+OK\r\n", Verdict::kRelay, EndReason::kNone, "",
-           "+OK\r\n"},
-          {"not whole", "+OK Dovecot"},
-          {"busy", "-ERR [SYS/TEMP] busy\r\n", Verdict::kClose, EndReason::kBackendRefused,
-           "-ERR [SYS/TEMP] busy\r\n"},
-          {"another protocol", "* OK IMAP\r\n", Verdict::kClose, EndReason::kBackendProtocol,
-           "-ERR Server broken, try again later\r\n"},
-          {"longest refusal, bare LF", "-ERR " + std::string(2041, 'x') + "\n", Verdict::kClose,
-           EndReason::kBackendRefused, "-ERR " + std::string(2041, 'x') + "\r\n"},
-          {"endless", std::string(5000, '+'), Verdict::kClose, EndReason::kBackendProtocol,
-           "-ERR Server broken, try again later\r\n"},
-      },
-      "STLS\r\n", CreatePop3, Options());
-}
-
-TEST(Pop3, EventsEndTheSessionInItsWords) {
-  const std::string down = "-ERR [SYS/TEMP] Server not available, try again later\r\n";
-  RunEvents(
-      {
-          {EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-          {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-          {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-          {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-           "-ERR No command received in time\r\n"},
-          {EventKind::kDrain, EndReason::kDrainDeadline,
-           "-ERR [SYS/TEMP] Server shutting down\r\n"},
-          {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-      },
-      "STLS\r\n", CreatePop3, Options());
-}
-
 TEST(Pop3, OfferThenClose) {
   struct Case {
     std::string sent;
@@ -236,9 +200,9 @@ TEST(Pop3, OfferThenClose) {
     SCOPED_TRACE(c.sent);
     DialogueOptions options = Options();
     DialogueDriver driver(CreatePop3, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal);
   }
 }

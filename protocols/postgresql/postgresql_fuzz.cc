@@ -25,20 +25,20 @@ struct Outcome {
 Outcome Run(std::string_view client, int servers, size_t piece) {
   const DialogueOptions options;
   DialogueDriver driver(CreatePostgresql, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(client, piece);
   if (driver.verdict() == Verdict::kUpgrade) {
-    driver.Event(EventKind::kUpgraded);
+    driver.Raise(EventKind::kUpgraded);
     driver.Client("x");
-    driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+    driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   } else if (driver.verdict() != Verdict::kContinue && !driver.over()) {
     for (int i = 0; i < servers; ++i) {
-      driver.Event(EventKind::kLegUp);
+      driver.Raise(EventKind::kLegUp);
       driver.Backend(client, piece);
     }
-    driver.Event(EventKind::kLegFailed);
+    driver.Raise(EventKind::kLegFailed);
   }
-  if (!driver.over()) driver.Event(EventKind::kDeadline);
+  if (!driver.over()) driver.Raise(EventKind::kDeadline);
   // A session that closes does not see octets that arrive later.
   const bool closed = driver.verdict() == Verdict::kClose;
   return {driver.TakeToClient(),

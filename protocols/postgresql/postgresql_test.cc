@@ -57,7 +57,7 @@ DialogueCase Closed(std::string name, std::string sent, std::string said, EndRea
 TEST(Postgresql, TheClientSpeaksFirst) {
   DialogueOptions options;
   DialogueDriver driver(CreatePostgresql, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
@@ -202,11 +202,11 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
   for (const size_t piece : {std::string::npos, size_t{1}}) {
     DialogueOptions options;
     DialogueDriver driver(CreatePostgresql, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(kCancelRequest, piece);
     ASSERT_EQ(driver.verdict(), Verdict::kOpenAllLegs);
     for (int server = 0; server < 3; ++server) {
-      driver.Event(EventKind::kLegUp);
+      driver.Raise(EventKind::kLegUp);
       EXPECT_EQ(driver.verdict(), Verdict::kHold);
       EXPECT_EQ(driver.TakeToBackend(), kCancelRequest);
       // A server that says anything has had its turn.
@@ -214,7 +214,7 @@ TEST(Postgresql, ARequestToCancelGoesToEveryServer) {
       EXPECT_EQ(driver.verdict(), Verdict::kCloseLeg);
       EXPECT_EQ(driver.backend_left(), "");
     }
-    driver.Event(EventKind::kLegFailed);
+    driver.Raise(EventKind::kLegFailed);
     EXPECT_EQ(driver.verdict(), Verdict::kClose);
     EXPECT_EQ(Label(driver.reason()), Label(EndReason::kBackendClosed));
     EXPECT_EQ(driver.attacks(), 0u);
@@ -229,9 +229,9 @@ TEST(Postgresql, NothingIsSaidToWhoCancels) {
         std::pair{EventKind::kDrain, EndReason::kDrainDeadline}}) {
     DialogueOptions options;
     DialogueDriver driver(CreatePostgresql, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(kCancelRequest);
-    driver.Event(kind);
+    driver.Raise(kind);
     EXPECT_EQ(driver.verdict(), Verdict::kClose);
     EXPECT_EQ(Label(driver.reason()), Label(reason));
     EXPECT_EQ(driver.TakeToClient(), "");
@@ -241,12 +241,12 @@ TEST(Postgresql, NothingIsSaidToWhoCancels) {
 TEST(Postgresql, NothingIsSaidOnTheFreshLeg) {
   DialogueOptions options;
   DialogueDriver driver(CreatePostgresql, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(kSslRequest);
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client(kStartUp);
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+  driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), kStartUp);
   EXPECT_EQ(driver.TakeToClient(), "S");
@@ -256,8 +256,8 @@ TEST(Postgresql, NothingIsSaidOnTheFreshLeg) {
 TEST(Postgresql, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreatePostgresql, options);
-  driver.Event(EventKind::kStart);
-  driver.Backend("R");
+  driver.Raise(EventKind::kStart);
+  driver.BackendWithoutLeg("R");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -265,35 +265,10 @@ TEST(Postgresql, ABackendBeforeItsTime) {
 }
 
 TEST(Postgresql, EventsEndTheSessionInItsWords) {
-  const std::string down = Error("57P03", "server not available, try again later");
-  const std::string late = Error("57P05", "no request received in time");
-  const std::string stop = Error("57P01", "terminating connection due to administrator command");
-  for (const EventCase& c : {
-           EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-           EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-           EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-           EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline, late},
-           EventCase{EventKind::kDrain, EndReason::kDrainDeadline, stop},
-           EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       }) {
-    // This is before the leg is up. Inside TLS, the relay begins with the leg.
-    for (const bool inside_tls : {false, true}) {
-      SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
-      DialogueOptions options;
-      DialogueDriver driver(CreatePostgresql, options);
-      driver.Event(EventKind::kStart);
-      if (inside_tls) {
-        driver.Client(kSslRequest);
-        driver.Event(EventKind::kUpgraded);
-      }
-      driver.TakeToClient();
-      driver.Event(c.kind, inside_tls);
-      EXPECT_EQ(driver.verdict(), Verdict::kClose);
-      EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeToClient(), c.said);
-      EXPECT_EQ(driver.signals(), 0u);
-    }
-  }
+  RunEndWords({.down = Error("57P03", "server not available, try again later"),
+               .late = Error("57P05", "no request received in time"),
+               .stop = Error("57P01", "terminating connection due to administrator command")},
+              kSslRequest, CreatePostgresql, {}, /*leg=*/false);
 }
 
 TEST(Postgresql, RefusalsOutsideOfADialogue) {

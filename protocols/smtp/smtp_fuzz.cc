@@ -42,7 +42,7 @@ void Play(SmtpPlay& play, std::string_view moves) {
         // none is read once all that an ended client waits for has come: then it
         // matters which octets come together.
         play.client_left().empty() && !client_ended ? play.Backend(octets)
-                                                    : play.BackendAtOnce(octets);
+                                                    : play.Backend(octets, octets.size());
         break;
       default:
         client_ended = client_ended || kind / 4 % 2 == 0;

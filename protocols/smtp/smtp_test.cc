@@ -315,58 +315,6 @@ TEST(Smtp, OpportunisticAnswersUntilRealWork) {
       Setting(Policy::kOpportunistic));
 }
 
-struct PreambleCase {
-  const char* name;
-  std::string backend;
-  Verdict verdict;
-  EndReason reason = EndReason::kNone;
-  std::string to_client = {};
-  std::string left = {};
-};
-
-TEST(Smtp, PreambleSwallowsTheGreeting) {
-  const std::string broken = "421 4.3.2 mx.example Service not available, try again later\r\n";
-  const PreambleCase cases[] = {
-      {"greeting", "220 postfix\r\n", Verdict::kRelay},
-      {"many lines", "220-one\r\n220-two\r\n220 three\r\n", Verdict::kRelay},
-      {"no text", "220\r\n", Verdict::kRelay},
-      {"half", "220 postfix\r", Verdict::kHold, EndReason::kNone, {}, "220 postfix\r"},
-      {"refusal", "554 no\r\n", Verdict::kClose, EndReason::kBackendRefused, "554 no\r\n"},
-      {"refusal of many lines", "421-a\r\n421 b\r\n", Verdict::kClose, EndReason::kBackendRefused,
-       "421-a\r\n421 b\r\n"},
-      {"teaser, then refusal", "220-wait\r\n521 no\r\n", Verdict::kClose,
-       EndReason::kBackendRefused, "521 no\r\n"},
-      {"no reply line", "SSH-2.0-x\r\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
-      {"bare lf", "220 x\n", Verdict::kRelay},
-      {"refusal with a bare lf", "554 no\n", Verdict::kClose, EndReason::kBackendRefused,
-       "554 no\r\n"},
-      {"bare cr", "220 x\ry\r\n", Verdict::kClose, EndReason::kBackendProtocol, broken},
-      {"long line", "220 " + std::string(1024, 'x') + "\r\n", Verdict::kRelay},
-  };
-  for (const PreambleCase& c : cases) {
-    for (size_t piece : {std::string::npos, size_t{1}, size_t{3}}) {
-      SCOPED_TRACE(c.name);
-      SmtpSetting setting = Setting(Policy::kRequire);
-      SmtpPlay play(setting.options, false, piece);
-      play.Raise(EventKind::kStart);
-      play.Client("EHLO x\r\nSTARTTLS\r\n");
-      play.EnterTls();
-      play.TakeToClient();
-      play.Client("EHLO inside\r\n");
-      EXPECT_EQ(play.verdict(), Verdict::kHold);
-      play.Backend(c.backend);
-      EXPECT_EQ(play.verdict(), c.verdict);
-      EXPECT_EQ(Label(play.reason()), Label(c.reason));
-      EXPECT_EQ(play.TakeToClient(), c.to_client);
-      EXPECT_EQ(play.TakeToBackend(), "");
-      EXPECT_EQ(play.client_left(), "EHLO inside\r\n");
-      if (c.verdict != Verdict::kClose) {
-        EXPECT_EQ(play.backend_left(), c.left);
-      }
-    }
-  }
-}
-
 TEST(Smtp, OctetsBehindTheGreetingAreTheRelays) {
   SmtpSetting setting = Setting(Policy::kRequire);
   SmtpPlay play(setting.options, false);
@@ -392,43 +340,6 @@ TEST(Smtp, AnEndlessGreetingEnds) {
   EXPECT_EQ(play.reason(), EndReason::kBackendTooLong);
   EXPECT_TRUE(play.TakeToClient().ends_with(
       "421 4.3.0 mx.example The mail server's greeting is longer than this gateway allows\r\n"));
-}
-
-TEST(Smtp, EventsThatEndIt) {
-  struct {
-    EventKind kind;
-    EndReason reason;
-    const char* said;
-  } const cases[] = {
-      {EventKind::kDeadline, EndReason::kPreRelayDeadline,
-       "421 4.4.2 mx.example No command received in time\r\n"},
-      {EventKind::kDrain, EndReason::kDrainDeadline,
-       "421 4.3.2 mx.example Service shutting down, try again later\r\n"},
-      {EventKind::kLegFailed, EndReason::kBackendUnavailable,
-       "421 4.3.2 mx.example Service not available, try again later\r\n"},
-      {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline,
-       "421 4.3.2 mx.example Service not available, try again later\r\n"},
-      {EventKind::kBackendEnd, EndReason::kBackendProtocol,
-       "421 4.3.2 mx.example Service not available, try again later\r\n"},
-      {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-  };
-  for (const auto& c : cases) {
-    for (bool inside_tls : {false, true}) {
-      SCOPED_TRACE(Label(c.reason));
-      SmtpSetting setting = Setting(Policy::kRequire);
-      SmtpPlay play(setting.options, false);
-      play.Raise(EventKind::kStart);
-      if (inside_tls) {
-        play.Client("STARTTLS\r\n");
-        play.EnterTls();
-      }
-      play.TakeToClient();
-      play.Raise(c.kind, inside_tls);
-      EXPECT_EQ(play.verdict(), Verdict::kClose);
-      EXPECT_EQ(play.reason(), c.reason);
-      EXPECT_EQ(play.TakeToClient(), c.said);
-    }
-  }
 }
 
 TEST(Smtp, RefusesInItsOwnWords) {

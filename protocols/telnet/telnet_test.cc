@@ -24,7 +24,7 @@ DialogueCase Closed(std::string name, std::string sent, std::string said, EndRea
 TEST(Telnet, TheDemandAndNothingElse) {
   DialogueOptions options;
   DialogueDriver driver(CreateTelnet, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), kDemand);
 }
 
@@ -144,14 +144,14 @@ TEST(Telnet, Storms) {
 TEST(Telnet, NothingIsSaidOnTheFreshLeg) {
   DialogueOptions options;
   DialogueDriver driver(CreateTelnet, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(kWill + kFollows);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
   driver.TakeToClient();
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client("inside");
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+  driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), "inside");
   EXPECT_EQ(driver.TakeToClient(), "");
@@ -160,46 +160,16 @@ TEST(Telnet, NothingIsSaidOnTheFreshLeg) {
 TEST(Telnet, ABackendBeforeItsTime) {
   DialogueOptions options;
   DialogueDriver driver(CreateTelnet, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.TakeToClient();
-  driver.Backend("login: ");
+  driver.BackendWithoutLeg("login: ");
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
   EXPECT_EQ(driver.TakeToClient(), "\r\nServer not available, try again later\r\n");
 }
 
-TEST(Telnet, EventsEndTheSessionInItsWords) {
-  const std::string down = "\r\nServer not available, try again later\r\n";
-  for (const EventCase& c : {
-           EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-           EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-           EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-           EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline,
-                     "\r\nNo command received in time\r\n"},
-           EventCase{EventKind::kDrain, EndReason::kDrainDeadline, "\r\nServer shutting down\r\n"},
-           EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       }) {
-    // This is before the leg is up. Inside TLS, the relay begins with the leg.
-    for (const bool inside_tls : {false, true}) {
-      SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
-      DialogueOptions options;
-      DialogueDriver driver(CreateTelnet, options);
-      driver.Event(EventKind::kStart);
-      if (inside_tls) {
-        driver.Client(kWill + kFollows);
-        driver.Event(EventKind::kUpgraded);
-      }
-      driver.TakeToClient();
-      driver.Event(c.kind, inside_tls);
-      EXPECT_EQ(driver.verdict(), Verdict::kClose);
-      EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeToClient(), c.said);
-    }
-  }
-}
-
-// A terminal that does not answer the demand shows its user nothing at all.
+// A terminal that does not answer what was demanded shows its user nothing at all.
 TEST(Telnet, PatienceIsShortWithWhoIgnoresTheDemand) {
   const std::string will_naws = "\xff\xfb\x1f";
   const struct {
@@ -216,12 +186,12 @@ TEST(Telnet, PatienceIsShortWithWhoIgnoresTheDemand) {
   for (const auto& row : table) {
     DialogueOptions options;
     DialogueDriver driver(CreateTelnet, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(row.said, 1);
     EXPECT_EQ(driver.patience(), row.patience) << row.said;
     driver.TakeToClient();
     if (row.patience == Patience::kUsual) continue;
-    driver.Event(EventKind::kPatienceOver);
+    driver.Raise(EventKind::kPatienceOver);
     EXPECT_EQ(driver.TakeToClient(), "\r\nTLS is required here (the option START_TLS)\r\n");
     EXPECT_EQ(Label(driver.reason()), Label(EndReason::kTlsRequired));
   }
@@ -231,9 +201,9 @@ TEST(Telnet, OfferThenClose) {
   for (const bool answered : {false, true}) {
     DialogueOptions options;
     DialogueDriver driver(CreateTelnet, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     if (answered) driver.Client(kWill);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), !answered);
   }
 }

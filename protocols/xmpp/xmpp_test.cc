@@ -57,7 +57,7 @@ DialogueCase Closed(std::string name, std::string sent, std::string said, EndRea
 TEST(Xmpp, TheClientSpeaksFirst) {
   const DialogueOptions options = Options();
   DialogueDriver driver(CreateXmppClient, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   EXPECT_EQ(driver.TakeToClient(), "");
   EXPECT_EQ(driver.verdict(), Verdict::kContinue);
 }
@@ -331,14 +331,14 @@ TEST(Xmpp, Bounds) {
 TEST(Xmpp, NothingIsSaidOnTheFreshLeg) {
   const DialogueOptions options = Options();
   DialogueDriver driver(CreateXmppClient, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(Header() + kStartTls);
   ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
   driver.TakeToClient();
-  driver.Event(EventKind::kUpgraded);
+  driver.Raise(EventKind::kUpgraded);
   driver.Client(Header());
   EXPECT_EQ(driver.verdict(), Verdict::kHold);
-  driver.Event(EventKind::kLegUp, /*inside_tls=*/true);
+  driver.Raise(EventKind::kLegUp, /*inside_tls=*/true);
   EXPECT_EQ(driver.verdict(), Verdict::kRelay);
   EXPECT_EQ(driver.client_left(), Header());
   EXPECT_EQ(driver.TakeToClient(), "");
@@ -347,8 +347,8 @@ TEST(Xmpp, NothingIsSaidOnTheFreshLeg) {
 TEST(Xmpp, ABackendBeforeItsTime) {
   const DialogueOptions options = Options();
   DialogueDriver driver(CreateXmppClient, options);
-  driver.Event(EventKind::kStart);
-  driver.Backend(kProceed);
+  driver.Raise(EventKind::kStart);
+  driver.BackendWithoutLeg(kProceed);
   EXPECT_EQ(driver.verdict(), Verdict::kClose);
   EXPECT_EQ(driver.reason(), EndReason::kBackendProtocol);
   EXPECT_TRUE(driver.Saw(Attack::kBackendInjection));
@@ -357,31 +357,24 @@ TEST(Xmpp, ABackendBeforeItsTime) {
 }
 
 TEST(Xmpp, EventsEndTheSessionInItsWords) {
-  const std::string down =
-      Error("remote-connection-failed", "Server not available, try again later");
-  const std::string late = Error("connection-timeout", "No command received in time");
-  const std::string stop = Error("system-shutdown", "Server shutting down");
+  const EndWords words{
+      .down = Error("remote-connection-failed", "Server not available, try again later"),
+      .late = Error("connection-timeout", "No command received in time"),
+      .stop = Error("system-shutdown", "Server shutting down")};
   enum class When { kSilent, kInStream, kInsideTls };
-  for (const EventCase& c : {
-           EventCase{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
-           EventCase{EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
-           EventCase{EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
-           EventCase{EventKind::kDeadline, EndReason::kPreRelayDeadline, late},
-           EventCase{EventKind::kDrain, EndReason::kDrainDeadline, stop},
-           EventCase{EventKind::kClientEnd, EndReason::kClientLeftEarly, ""},
-       }) {
+  for (const EventCase& c : words.Cases()) {
     for (const When when : {When::kSilent, When::kInStream, When::kInsideTls}) {
       SCOPED_TRACE(std::string(Label(c.reason)) + " " + std::to_string(static_cast<int>(when)));
       const DialogueOptions options = Options();
       DialogueDriver driver(CreateXmppClient, options);
-      driver.Event(EventKind::kStart);
+      driver.Raise(EventKind::kStart);
       if (when != When::kSilent) driver.Client(Header());
       if (when == When::kInsideTls) {
         driver.Client(kStartTls);
-        driver.Event(EventKind::kUpgraded);
+        driver.Raise(EventKind::kUpgraded);
       }
       driver.TakeToClient();
-      driver.Event(c.kind, when == When::kInsideTls);
+      driver.Raise(c.kind, when == When::kInsideTls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
       // The goodbye has its own stream, unless there is one already.
@@ -401,9 +394,9 @@ TEST(Xmpp, OfferThenClose) {
                         Case{Header() + kStartTls.substr(0, kStartTls.size() - 2) + ">", false}}) {
     const DialogueOptions options = Options();
     DialogueDriver driver(CreateXmppClient, options);
-    driver.Event(EventKind::kStart);
+    driver.Raise(EventKind::kStart);
     driver.Client(c.sent);
-    driver.Event(EventKind::kClientEnd);
+    driver.Raise(EventKind::kClientEnd);
     EXPECT_EQ(driver.Saw(Signal::kOfferThenClose), c.signal) << c.sent;
   }
 }

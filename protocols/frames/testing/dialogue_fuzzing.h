@@ -25,17 +25,17 @@ struct FuzzOutcome {
 inline FuzzOutcome RunFuzzInput(DialogueDriver::Create create, const DialogueOptions& options,
                                 std::string_view client, std::string_view backend, size_t piece) {
   DialogueDriver driver(create, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.Client(client, piece);
   size_t left = 0;
   if (driver.verdict() == Verdict::kUpgrade) {
     left = driver.client_left().size();
-    driver.UpgradeAndConnect();
+    driver.EnterTls();
     driver.Client("x");
     driver.Backend(backend, piece);
     if (driver.verdict() == Verdict::kRelay) left += driver.backend_left().size();
   }
-  if (!driver.over()) driver.Event(EventKind::kDeadline, /*inside_tls=*/false);
+  if (!driver.over()) driver.Raise(EventKind::kDeadline, /*inside_tls=*/false);
   return {driver.TakeToClient(), driver.verdict(), driver.reason(), driver.attacks(), left};
 }
 

@@ -29,7 +29,7 @@ inline void RunCase(const DialogueCase& c, DialogueDriver::Create create, Dialog
   SCOPED_TRACE(c.name + ", in pieces of " + std::to_string(piece));
   options.accept_bare_lf = c.accept_bare_lf;
   DialogueDriver driver(create, options);
-  driver.Event(EventKind::kStart);
+  driver.Raise(EventKind::kStart);
   driver.TakeToClient();
   for (const std::string& write : c.writes) driver.Client(write, piece);
   EXPECT_EQ(driver.TakeToClient(), c.said);
@@ -54,68 +54,47 @@ inline void RunCases(const std::vector<DialogueCase>& cases, DialogueDriver::Cre
   }
 }
 
-// The preamble after the upgrade, in the frame.
-struct PreambleCase {
-  std::string name;
-  std::string backend;  // its first octets on the fresh leg
-  Verdict verdict = Verdict::kContinue;
-  EndReason reason = EndReason::kNone;
-  std::string said = {};  // to the client
-  std::string left = {};  // of the backend's octets, with kRelay
-  std::vector<Attack> attacks = {};
-};
-
-inline void RunPreambles(const std::vector<PreambleCase>& cases, const std::string& upgrade,
-                         DialogueDriver::Create create, const DialogueOptions& options) {
-  for (const PreambleCase& c : cases) {
-    for (size_t piece : {std::string::npos, size_t{1}, size_t{5}}) {
-      SCOPED_TRACE(c.name + ", in pieces of " + std::to_string(piece));
-      DialogueDriver driver(create, options);
-      driver.Event(EventKind::kStart);
-      driver.Client(upgrade);
-      ASSERT_EQ(driver.verdict(), Verdict::kUpgrade);
-      driver.TakeToClient();
-      driver.UpgradeAndConnect();
-      driver.Client("octets inside TLS");
-      EXPECT_EQ(driver.verdict(), Verdict::kHold);
-      driver.Backend(c.backend, piece);
-      EXPECT_EQ(driver.verdict(), c.verdict);
-      EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeToClient(), c.said);
-      EXPECT_EQ(driver.client_left(), "octets inside TLS");
-      if (c.verdict == Verdict::kRelay) {
-        EXPECT_EQ(driver.backend_left(), c.left);
-      }
-      Step expected;
-      for (Attack a : c.attacks) expected.Note(a);
-      EXPECT_EQ(driver.attacks(), expected.attacks);
-    }
-  }
-}
-
-// Events that end a session, before and after the upgrade, with the words for the client.
+// An event that ends a session, with what is said.
 struct EventCase {
   EventKind kind;
   EndReason reason;
   std::string said;
 };
 
-inline void RunEvents(const std::vector<EventCase>& cases, const std::string& upgrade,
-                      DialogueDriver::Create create, const DialogueOptions& options) {
-  for (const EventCase& c : cases) {
-    for (bool inside_tls : {false, true}) {
+// What a protocol says when there is no server, at a deadline, and when the gateway drains.
+struct EndWords {
+  std::string down, late, stop;
+
+  std::vector<EventCase> Cases() const {
+    return {{EventKind::kLegFailed, EndReason::kBackendUnavailable, down},
+            {EventKind::kGreetingDeadline, EndReason::kGreetingDeadline, down},
+            {EventKind::kBackendEnd, EndReason::kBackendProtocol, down},
+            {EventKind::kDeadline, EndReason::kPreRelayDeadline, late},
+            {EventKind::kDrain, EndReason::kDrainDeadline, stop},
+            {EventKind::kClientEnd, EndReason::kClientLeftEarly, ""}};
+  }
+};
+
+// `leg`: inside TLS a leg is up. Without one where the relay begins with the leg.
+// `late_inside`: instead of `words.late` inside TLS, where it is another.
+inline void RunEndWords(const EndWords& words, const std::string& upgrade,
+                        DialogueDriver::Create create, const DialogueOptions& options, bool leg,
+                        const std::string& late_inside = {}) {
+  for (const EventCase& c : words.Cases()) {
+    for (const bool inside_tls : {false, true}) {
       SCOPED_TRACE(std::string(Label(c.reason)) + (inside_tls ? " inside TLS" : " before TLS"));
       DialogueDriver driver(create, options);
-      driver.Event(EventKind::kStart);
+      driver.Raise(EventKind::kStart);
       if (inside_tls) {
         driver.Client(upgrade);
-        driver.UpgradeAndConnect();
+        leg ? driver.EnterTls() : driver.Raise(EventKind::kUpgraded);
       }
       driver.TakeToClient();
-      driver.Event(c.kind, inside_tls);
+      driver.Raise(c.kind, inside_tls);
       EXPECT_EQ(driver.verdict(), Verdict::kClose);
       EXPECT_EQ(Label(driver.reason()), Label(c.reason));
-      EXPECT_EQ(driver.TakeToClient(), c.said);
+      const bool other = inside_tls && c.kind == EventKind::kDeadline && !late_inside.empty();
+      EXPECT_EQ(driver.TakeToClient(), other ? late_inside : c.said);
     }
   }
 }

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "protocols/frames/dialogue.h"
-#include "protocols/frames/testing/session_play.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 
 namespace starling {
 
@@ -23,9 +23,9 @@ struct LegOutcome {
   bool operator==(const LegOutcome&) const = default;
 };
 
-inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& options,
+inline LegOutcome PlayLeg(DialogueDriver::Create create, const DialogueOptions& options,
                           std::string_view moves, size_t piece, const Endpoint* client = nullptr) {
-  SessionPlay play(create, options, piece);
+  DialogueDriver play(create, options, piece);
   play.Raise(EventKind::kStart);
   bool inside_tls = false;
   while (moves.size() >= 2 && !play.over()) {
@@ -39,7 +39,7 @@ inline LegOutcome PlayLeg(SessionPlay::Create create, const DialogueOptions& opt
     } else {
       // A reply may come before its command has been passed on. That must not depend on how
       // the reply is cut.
-      play.BackendAtOnce(octets);
+      play.Backend(octets, octets.size());
     }
     if (!play.over() && play.opening()) play.Raise(EventKind::kLegUp);
     if (play.verdict() == Verdict::kUpgrade && kind / 2 % 2 == 0) {
@@ -78,7 +78,7 @@ inline void ForEachLine(std::string_view text, const std::function<void(std::str
 
 // `logs_in`: whether a line is a log-in, which must not reach the backend if the gateway
 // refuses log-in.
-inline int FuzzLeg(SessionPlay::Create create, const uint8_t* data, size_t size,
+inline int FuzzLeg(DialogueDriver::Create create, const uint8_t* data, size_t size,
                    bool (*logs_in)(std::string_view line)) {
   if (size == 0) return 0;
   DialogueOptions options;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocols/frames/testing/session_play.h"
+#include "protocols/frames/testing/dialogue_driver.h"
 
 namespace starling {
 
@@ -29,10 +29,10 @@ struct LegCase {
   std::string client_left = {};  // not consumed: with kRelay the first opaque octets
 };
 
-inline void RunLegCase(const LegCase& c, SessionPlay::Create create, const DialogueOptions& options,
-                       size_t piece) {
+inline void RunLegCase(const LegCase& c, DialogueDriver::Create create,
+                       const DialogueOptions& options, size_t piece) {
   SCOPED_TRACE(c.name + ", in pieces of " + std::to_string(piece));
-  SessionPlay play(create, options, piece);
+  DialogueDriver play(create, options, piece);
   play.Raise(EventKind::kStart);
   play.TakeToClient();
   for (const Move& move : c.moves) {
@@ -53,7 +53,7 @@ inline void RunLegCase(const LegCase& c, SessionPlay::Create create, const Dialo
   EXPECT_EQ(play.client_left(), c.client_left);
 }
 
-inline void RunLegCases(const std::vector<LegCase>& cases, SessionPlay::Create create,
+inline void RunLegCases(const std::vector<LegCase>& cases, DialogueDriver::Create create,
                         const DialogueOptions& options) {
   for (const LegCase& c : cases) {
     for (size_t piece : {std::string::npos, size_t{1}, size_t{3}}) {
@@ -63,10 +63,10 @@ inline void RunLegCases(const std::vector<LegCase>& cases, SessionPlay::Create c
 }
 
 // A leg is up, and then the upgrade comes. Nothing from the leg counts inside TLS.
-inline void RunLegUpgrade(SessionPlay::Create create, const DialogueOptions& options,
+inline void RunLegUpgrade(DialogueDriver::Create create, const DialogueOptions& options,
                           const std::vector<Move>& before, const std::string& upgrade,
                           const std::string& go_ahead) {
-  SessionPlay play(create, options);
+  DialogueDriver play(create, options);
   play.Raise(EventKind::kStart);
   for (const Move& move : before) {
     move.who == 'c' ? play.Client(move.octets) : play.Backend(move.octets);
