@@ -146,6 +146,7 @@ class DialogueDriver {
     understood_ |= step.understood;
     if (step.patience != Patience::kSame) patience_ = step.patience;
     if (step.verdict == Verdict::kOpenLeg) opening_ = true;
+    if (step.verdict == Verdict::kCloseLeg) leg_ = false;
     if (step.verdict == Verdict::kContinue) hold_ = false;
     if (step.verdict == Verdict::kHold || step.verdict == Verdict::kOpenLeg) hold_ = true;
     AfterCall(step);
@@ -172,6 +173,8 @@ class DialogueDriver {
       held += part;
       Run();
     } while (!octets.empty());
+    // The session closes the leg, and drops what is left of it.
+    if (verdict_ == Verdict::kCloseLeg) backend_.clear();
   }
 
   // The octets that one side has sent and the dialogue has not consumed, given to it. How many
