@@ -21,6 +21,7 @@
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/worker_config.h"
 #include "gateway/sync/mutex.h"
+#include "gateway/worker/new_socket.h"
 
 namespace starling {
 
@@ -34,15 +35,6 @@ struct WorkerOptions {
   std::unique_ptr<Ring> ring;            // owned
   int trim_fd = -1;                      // MemoryTrimmer::fd(); -1: nobody trims
   uint32_t accepts = 0;                  // RingOptions::accepts
-};
-
-// A listening socket for a worker to take over: one of the sockets of `listener` (an
-// index into the configuration's) bound to `address`. A caller that wants to steer it
-// later keeps a duplicate, and then it stays open until that is closed too.
-struct NewSocket {
-  uint32_t listener = 0;
-  int os_fd = -1;
-  SocketAddress address;
 };
 
 class Worker {
