@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -61,8 +62,8 @@ void Pin(std::thread& thread, uint32_t index) {
 
 struct Gateway::Impl : GatewayState {
   absl::Status MakeRings(std::vector<std::unique_ptr<Ring>>& rings);
-  absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
-                           const ConfigSnapshot& snapshot);
+  absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings, const ConfigSnapshot& snapshot,
+                           const std::shared_ptr<const DenyLists>& deny);
   void MakeLog();
   void MakeExporter();
   absl::Status MakeHttp();
@@ -99,7 +100,8 @@ absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings)
 }
 
 absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
-                                        const ConfigSnapshot& snapshot) {
+                                        const ConfigSnapshot& snapshot,
+                                        const std::shared_ptr<const DenyLists>& deny) {
   // The others are for those who were told to come.
   const uint32_t accepts = ring_options.accepts - DataListeners(*config);
   for (uint32_t i = 0; i < config->workers; ++i) {
@@ -111,7 +113,9 @@ absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings
                                                              .config = *std::move(made),
                                                              .ring = std::move(rings[i]),
                                                              .trim_fd = trimmer.fd(),
-                                                             .accepts = accepts}));
+                                                             .accepts = accepts,
+                                                             .sources = &source_table,
+                                                             .deny = deny}));
     for (const ListenGroup& group : groups) {
       // The ring takes this one; ours stays for the hand-over.
       const int fd = dup(group.fds[i]);
@@ -212,6 +216,8 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!assets.ok()) return absl::InvalidArgumentError(absl::StrJoin(assets.errors, "\n"));
   absl::StatusOr<ConfigSnapshot> snapshot = impl.MakeSnapshot(impl.config, assets);
   if (!snapshot.ok()) return snapshot.status();
+  const DenyFiles deny = LoadDenyFiles(*impl.config, snapshot->ids);
+  if (!deny.ok()) return absl::InvalidArgumentError(absl::StrJoin(deny.errors, "\n"));
   failure = StartFailure::kBind;
   status = impl.Bind();
   if (!status.ok()) return status;
@@ -227,7 +233,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!status.ok()) return status;
   impl.MakeLog();
   failure = StartFailure::kConfiguration;
-  status = impl.MakeWorkers(std::move(rings), *snapshot);
+  status = impl.MakeWorkers(std::move(rings), *snapshot, deny.lists);
   if (!status.ok()) return status;
   impl.Activate(*snapshot, std::move(assets));
   impl.exporter->SetStart(WallNow() / 1'000'000, impl.generation);
@@ -235,7 +241,8 @@ absl::Status Gateway::Start(StartFailure& failure) {
   status = impl.StartThreads();
   if (!status.ok()) return status;
   if (impl.http != nullptr) impl.http->Start();
-  impl.reload = std::make_unique<Reload>(impl);
+  impl.refusals_at = MonotonicNow() + std::chrono::seconds(60);
+  impl.reload = std::make_unique<Reload>(impl, deny);
   impl.Say(LogMessage::kReady, {{"version", kVersion},
                                 {"workers", absl::StrCat(impl.config->workers)},
                                 {"ring_features", impl.workers[0]->ring().features().ToString()}});
@@ -260,24 +267,30 @@ void Gateway::BeginDrain() {
   impl.drain = std::make_unique<Drain>(impl);
 }
 
-std::array<int, 2> Gateway::wake_fds() const {
-  return {impl_->trimmer.fd(), impl_->drain == nullptr ? impl_->reload->fd() : -1};
+std::array<int, 3> Gateway::wake_fds() const {
+  const bool reloads = impl_->drain == nullptr;
+  return {impl_->trimmer.fd(), reloads ? impl_->reload->fd() : -1,
+          reloads ? impl_->reload->deny_fd() : -1};
 }
 
 MonoTime Gateway::NextStep() const {
   const MonoTime now = MonotonicNow();
-  return impl_->drain != nullptr ? now + kDrainStep : impl_->reload->NextStep(now);
+  if (impl_->drain != nullptr) return now + kDrainStep;
+  return std::min(impl_->refusals_at, impl_->reload->NextStep(now));
 }
 
 bool Gateway::Step() {
   Impl& impl = *impl_;
+  const MonoTime now = MonotonicNow();
   impl.trimmer.TrimIfAsked();
   if (impl.drain != nullptr) {
     impl.drain->Step();
   } else {
-    impl.reload->Step(MonotonicNow());
+    impl.reload->Step(now);
   }
-  return impl.running.load(std::memory_order_acquire) == 0;
+  const bool over = impl.running.load(std::memory_order_acquire) == 0;
+  impl.ReportRefusals(now, over);
+  return over;
 }
 
 void Gateway::StopNow() {
@@ -289,6 +302,9 @@ FileCheck CheckFiles(const Config& config) {
   TlsAssets assets = LoadTlsAssets(config, store, MakeTicketKeys());
   Config with_secrets = config;
   ReadSecrets(with_secrets, assets.errors, assets.warnings);
+  const std::vector<ListenerId> ids(config.listeners.size());
+  DenyFiles deny = LoadDenyFiles(config, ids);
+  std::ranges::move(deny.errors, std::back_inserter(assets.errors));
   FileCheck check;
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);
@@ -299,7 +315,7 @@ FileCheck CheckFiles(const Config& config) {
   // What the TLS library itself finds wrong with a policy.
   ConfigSnapshot snapshot{.config = std::make_shared<const Config>(config),
                           .backends = std::make_shared<Backends>(config.backends),
-                          .ids = std::vector<ListenerId>(config.listeners.size()),
+                          .ids = ids,
                           .policies = assets.policies,
                           .policy_of = assets.policy_of,
                           .upstream = assets.upstream};

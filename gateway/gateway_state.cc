@@ -66,6 +66,31 @@ absl::StatusOr<ConfigSnapshot> GatewayState::MakeSnapshot(std::shared_ptr<const 
   return snapshot;
 }
 
+void GatewayState::Deny(const DenyFiles& files) {
+  deny_before = std::exchange(deny, files.lists);
+  for (const std::unique_ptr<Worker>& worker : workers) {
+    worker->Deny(files.lists, config->deny_established == DenyEstablished::kEnd);
+  }
+}
+
+void GatewayState::ReportRefusals(MonoTime now, bool last) {
+  constexpr std::chrono::seconds kEvery{60};
+  if (now < refusals_at && !last) return;
+  refusals_at = now + kEvery;
+  const RefusalTally::Report report = source_table.refusals.Take(kHeaviestNamed);
+  if (report.refused == 0) return;
+  const SourceWidths widths{.v4 = config->limits.source_ipv4_bits,
+                            .v6 = config->limits.source_ipv6_bits};
+  std::string heaviest;
+  for (const RefusalTally::Heavy& heavy : report.heaviest) {
+    absl::StrAppend(&heaviest, heaviest.empty() ? "" : ", ", ToString(heavy.source, widths), " (",
+                    heavy.refused, ")");
+  }
+  Say(LogMessage::kRefusals, {{"refused", absl::StrCat(report.refused)},
+                              {"left_out", absl::StrCat(report.left_out)},
+                              {"heaviest", heaviest}});
+}
+
 std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
   std::vector<Exporter::TicketKeys> sources;
   const auto add = [&](const std::string& source, TicketKeys& keys) {
@@ -93,6 +118,7 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
   backends = snapshot.backends;
   assets = std::move(loaded);
   config = snapshot.config;
+  listener_ids = snapshot.ids;
   generation = snapshot.generation;
   std::vector<std::string> listeners, protocols;
   std::vector<Exporter::Listener> exported;

@@ -10,13 +10,16 @@
 #include <vector>
 
 #include "gateway/config/config.h"
+#include "gateway/deny_files.h"
 #include "gateway/log/log.h"
 #include "gateway/log/messages.h"
 #include "gateway/memory_trimmer.h"
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/metrics/names.h"
+#include "gateway/sources/source_table.h"
 #include "gateway/sync/mutex.h"
+#include "gateway/tls/random.h"
 #include "gateway/tls_assets.h"
 #include "gateway/upstream/prober.h"
 #include "gateway/upstream/upstream.h"
@@ -35,6 +38,11 @@ struct GatewayState {
   // `config` with the next generation number. An error says which table of names is full.
   absl::StatusOr<ConfigSnapshot> MakeSnapshot(std::shared_ptr<const Config> config,
                                               const TlsAssets& assets);
+  // Who is turned away from now on.
+  void Deny(const DenyFiles& files);
+  // Says in the log who was refused since the last time, at most once a minute; at the end of
+  // the process, `last`, without waiting for the minute.
+  void ReportRefusals(MonoTime now, bool last = false);
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
   void Activate(const ConfigSnapshot& snapshot, TlsAssets assets);
@@ -62,6 +70,11 @@ struct GatewayState {
   std::vector<std::unique_ptr<Shard>> shards;
   std::shared_ptr<Exporter> exporter;
   std::unique_ptr<HttpServer> http;
+  SourceTable source_table{HashKey{RandomU64(), RandomU64()}};  // of all workers
+  // What workers looked at before is freed here, not in one of their turns.
+  std::shared_ptr<const DenyLists> deny, deny_before;
+  std::vector<ListenerId> listener_ids;  // of the configuration
+  MonoTime refusals_at{};                // when the next report is due
   std::vector<ListenGroup> groups;
   size_t most_sockets = 0;  // a worker's listening sockets at most
   std::vector<std::unique_ptr<Worker>> workers;

@@ -33,7 +33,10 @@ inline constexpr size_t kMaxServerNames = 2'048;
 
 inline constexpr size_t kMaxBinds = 64;                  // of one listener
 inline constexpr size_t kMaxCertificateEntries = 4'096;  // of one listener; a folder is one
-inline constexpr size_t kMaxProxyRanges = 256;           // of one listener; each accept compares
+inline constexpr size_t kMaxProxyRanges = 256;           // of one listener
+inline constexpr size_t kMaxSourceRows = 256;            // of the program, and of one listener
+inline constexpr size_t kMaxSourceNetworks = 256;        // of one row
+inline constexpr size_t kMaxDenyEntries = 256;           // networks and files, in the configuration
 inline constexpr size_t kMaxServedNames = 256;           // of one listener; each session compares
 
 // --- Files that the configuration names ---
@@ -43,6 +46,9 @@ inline constexpr size_t kMaxPemFile = size_t{1} << 20;
 // A response has one certificate of the responder at most, about 2 KiB.
 inline constexpr size_t kMaxOcspResponse = size_t{64} << 10;
 inline constexpr size_t kMaxSecretFile = 4096;
+// Two million networks of all files of one list, by at most 50 octets a line.
+inline constexpr size_t kMaxDenyFile = size_t{100} << 20;
+inline constexpr size_t kMaxDenied = 2'000'000;
 // Eight days of keys that change every three hours.
 inline constexpr size_t kMaxTicketKeys = 64;
 // Of one folder: looking at them takes a quarter of a second.
@@ -85,6 +91,15 @@ inline constexpr uint32_t kSpareAccepts = 32;
 // Sessions that a crowded table ends in one turn: each is told so and costs a little more
 // than one that relays.
 inline constexpr size_t kOvertimePerTurn = 64;
+
+// How often a source over its share is told why, before it is only closed: a client that can read
+// learns it from one answer.
+inline constexpr uint32_t kAnswersPerSecond = 5;
+inline constexpr uint32_t kAnswersBurst = 20;
+// In the line that says once a minute who was refused.
+inline constexpr size_t kHeaviestNamed = 5;
+// Sessions that one turn looks up in new deny lists.
+inline constexpr uint32_t kDenyLooksPerTurn = 512;
 
 // A session that still has something to do after so many rounds goes on in the next turn, behind
 // the other sessions: peers choose how many commands and lines come at once.

@@ -88,10 +88,11 @@ ExitCode Run(LoadResult loaded) {
   }
   int stops = 0;
   do {
-    const auto [trim, files] = gateway.wake_fds();
+    const auto [trim, files, denied] = gateway.wake_fds();
     pollfd polled[] = {{.fd = signals, .events = POLLIN, .revents = 0},
                        {.fd = trim, .events = POLLIN, .revents = 0},
-                       {.fd = files, .events = POLLIN, .revents = 0}};
+                       {.fd = files, .events = POLLIN, .revents = 0},
+                       {.fd = denied, .events = POLLIN, .revents = 0}};
     poll(polled, std::size(polled), MillisUntil(gateway.NextStep()));
     HandleSignals(signals, gateway, stops);
   } while (!gateway.Step());

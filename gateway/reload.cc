@@ -42,9 +42,27 @@ std::vector<std::string> LinesOf(const LoadResult& loaded) {
 
 }  // namespace
 
-Reload::Reload(GatewayState& state) : state_(state) {
+Reload::Reload(GatewayState& state, const DenyFiles& deny)
+    : state_(state),
+      deny_watch_({.load = [this] { return LoadDenyFiles(*state_.config, state_.listener_ids); },
+                   .use =
+                       [this](const DenyFiles& files) {
+                         state_.Deny(files);
+                         state_.Say(LogMessage::kDenyChanged,
+                                    {{"networks", absl::StrCat(files.networks)}});
+                       },
+                   .refuse =
+                       [this](const std::string& error) {
+                         state_.Say(LogMessage::kDenyRejected, {{"error", error}});
+                       }}) {
   users_[state.generation] = state.workers.size();
   WatchFiles();
+  WatchDenied(deny);
+}
+
+void Reload::WatchDenied(const DenyFiles& deny) {
+  deny_watch_.Watch(deny, std::chrono::milliseconds(state_.config->limits.file_check_ms),
+                    MonotonicNow());
 }
 
 // What was written while the files were being read is not told by the watcher: they
@@ -65,7 +83,7 @@ void Reload::AwaitDates(int64_t reload_at, MonoTime now) {
 
 MonoTime Reload::NextStep(MonoTime now) const {
   if (asked_ || pending_ || applying_ || listener_drain_) return now + kBusyStep;
-  MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_});
+  MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_, deny_watch_.next_step()});
   // Workers hand old configurations back one by one.
   if (users_.size() > 1) next = std::min<MonoTime>(next, now + kRetired);
   return next;
@@ -73,6 +91,7 @@ MonoTime Reload::NextStep(MonoTime now) const {
 
 void Reload::Step(MonoTime now) {
   FreeRetired();
+  deny_watch_.Step(now);
   if (pending_) {
     bool all = false;
     const absl::Status status = AwaitPlaces(now, all);
@@ -180,6 +199,7 @@ void Reload::Change(Trigger trigger, MonoTime begun, const std::shared_ptr<const
                            .give_up_at = begun + kPlacesPatience,
                            .snapshot = {},
                            .assets = std::move(assets),
+                           .deny = {},
                            .configs = {},
                            .fresh = {},
                            .warnings = std::move(warnings)});
@@ -199,6 +219,12 @@ absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& 
   absl::StatusOr<ConfigSnapshot> snapshot = state_.MakeSnapshot(config, pending.assets);
   if (!snapshot.ok()) return snapshot.status();
   pending.snapshot = *std::move(snapshot);
+  if (pending.trigger == Trigger::kSignal) {
+    pending.deny = LoadDenyFiles(*config, pending.snapshot.ids);
+    if (!pending.deny->ok()) {
+      return absl::InvalidArgumentError(absl::StrJoin(pending.deny->errors, "; "));
+    }
+  }
   for (size_t i = 0; i < state_.workers.size(); ++i) {
     absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(pending.snapshot);
     if (!made.ok()) return made.status();
@@ -252,6 +278,10 @@ void Reload::PutToUse() {
   Replace(*done.snapshot.config, std::move(done.fresh));
   state_.Activate(done.snapshot, std::move(done.assets));
   WatchFiles();
+  if (done.deny) {
+    state_.Deny(*done.deny);
+    WatchDenied(*done.deny);
+  }
   for (size_t i = 0; i < state_.workers.size(); ++i) {
     state_.workers[i]->Apply(std::move(done.configs[i]));
   }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "gateway/config/loader.h"
+#include "gateway/deny_files.h"
 #include "gateway/gateway_state.h"
 #include "gateway/listener_drain.h"
 #include "gateway/watch/file_watcher.h"
@@ -25,8 +26,8 @@ namespace starling {
 
 class Reload {
  public:
-  // `state` outlives it, and runs already.
-  explicit Reload(GatewayState& state);
+  // `state` outlives it, and runs already. `deny`: what it runs with.
+  Reload(GatewayState& state, const DenyFiles& deny);
 
   // The configuration file is to be read again: now, or when the reload that is
   // under way is over.
@@ -37,6 +38,7 @@ class Reload {
 
   // Readable when files may have changed; and until when to wait at most.
   int fd() const { return watcher_.fd(); }
+  int deny_fd() const { return deny_watch_.fd(); }  // the same of deny lists
   MonoTime NextStep(MonoTime now) const;
   void Step(MonoTime now);
 
@@ -52,6 +54,7 @@ class Reload {
     MonoTime give_up_at{};
     ConfigSnapshot snapshot;
     TlsAssets assets;
+    std::optional<DenyFiles> deny;                       // of another configuration
     std::vector<std::unique_ptr<WorkerConfig>> configs;  // by worker
     std::vector<ListenGroup> fresh;                      // of new addresses
     std::vector<std::string> warnings;
@@ -70,6 +73,7 @@ class Reload {
   absl::Status BindNew(const Config& config, std::vector<ListenGroup>& fresh) const;
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
   void WatchFiles();
+  void WatchDenied(const DenyFiles& deny);
   void AwaitDates(int64_t reload_at, MonoTime now);
   void LeaveOutStale(MonoTime now);
   void Finish(MonoTime now);
@@ -79,6 +83,7 @@ class Reload {
 
   GatewayState& state_;
   FileWatcher watcher_;
+  DenyWatch deny_watch_;
   bool asked_ = false;
   std::optional<Pending> pending_;
   bool applying_ = false;  // not all workers have applied the newest generation

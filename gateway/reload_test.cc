@@ -65,7 +65,7 @@ class ReloadTest : public testing::Test {
     LoadResult loaded = LoadConfigFile(Path("starling.yaml"), LoadEnvironment::OfSystem());
     EXPECT_TRUE(loaded.ok()) << loaded.ErrorText();
     StartState(std::make_shared<const Config>(std::move(loaded.config)));
-    reload_ = std::make_unique<Reload>(state_);
+    reload_ = std::make_unique<Reload>(state_, LoadDenyFiles(*state_.config, state_.listener_ids));
   }
   ~ReloadTest() override {
     reload_.reset();
@@ -95,7 +95,8 @@ class ReloadTest : public testing::Test {
           std::make_unique<Worker>(WorkerOptions{.shard = state_.shards[i].get(),
                                                  .config = WorkerConfig::Make(snapshot).value(),
                                                  .ring = std::move(ring),
-                                                 .accepts = 64}));
+                                                 .accepts = 64,
+                                                 .sources = &state_.source_table}));
       const ListenGroup& group = state_.groups[0];
       ASSERT_TRUE(
           state_.workers[i]->AddListener({group.listener, dup(group.fds[i]), group.address}).ok());

@@ -35,6 +35,10 @@ inline BackendConfig& ObjectOf(const OptionTarget& target, const BackendConfig*)
 inline CertificateEntry& ObjectOf(const OptionTarget& target, const CertificateEntry*) {
   return *target.certificate;
 }
+inline SourceRow& ObjectOf(const OptionTarget& target, const SourceRow*) { return *target.source; }
+inline SourceLimits& ObjectOf(const OptionTarget& target, const SourceLimits*) {
+  return target.source->limits;
+}
 inline TlsOptions& ObjectOf(const OptionTarget& target, const TlsOptions*) { return *target.tls; }
 inline ClientCertificateOptions& ObjectOf(const OptionTarget& target,
                                           const ClientCertificateOptions*) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "gateway/config/source_options.h"
 #include "gateway/io/socket_address.h"
 #include "gateway/limits.h"
 #include "gateway/log/log_format.h"
@@ -80,6 +81,27 @@ struct Cidr {
   bool operator==(const Cidr&) const = default;
 };
 
+// A row of `sources:`: what these networks mean.
+struct SourceRow {
+  std::vector<Cidr> from;
+  SourceRole role = SourceRole::kClient;
+  SourceLimits limits;  // means something with HasLimits(role) only
+
+  bool operator==(const SourceRow&) const = default;
+};
+constexpr bool HasLimits(SourceRole role) {
+  return role == SourceRole::kClient || role == SourceRole::kTrusted;
+}
+
+// Who is turned away.
+struct DenyOptions {
+  std::vector<Cidr> networks;
+  std::vector<std::string> files;  // of networks, one in each line
+
+  bool operator==(const DenyOptions&) const = default;
+};
+enum class DenyEstablished : uint8_t { kKeep, kEnd };
+
 // Limits that a listener may override. All others are process-wide (GlobalLimits).
 // Durations are in milliseconds. 0 switches a deadline off where its option says so.
 struct ListenerLimits {
@@ -126,6 +148,8 @@ struct GlobalLimits {
   uint32_t probe_interval_ms = 60'000;  // for a server that is up
   uint32_t probe_retry_ms = 2'000;      // for a server that is down
   uint32_t probe_timeout_ms = 5'000;
+  uint32_t source_ipv4_bits = 32;  // leading bits that tell two sources apart
+  uint32_t source_ipv6_bits = 64;
 
   bool operator==(const GlobalLimits&) const = default;
 };
@@ -175,7 +199,9 @@ struct ListenerConfig {
   TlsOptions tls_options;
   ListenerLimits limits;
   FtpOptions ftp;
-  std::vector<Cidr> proxy_from;  // `proxy_protocol: {from: [...]}`; empty: no header
+  std::vector<Cidr> proxy_from;    // `proxy_protocol: {from: [...]}`; empty: no header
+  std::vector<SourceRow> sources;  // beside those of the whole program, and before them
+  DenyOptions deny;                // the same
 };
 
 enum class LogSessions : uint8_t { kAll, kEnded, kNone };
@@ -189,9 +215,13 @@ struct Config {
   TlsOptions tls;
   std::vector<ListenerConfig> listeners;  // at most kMaxListeners
   std::vector<BackendConfig> backends;
+  std::vector<SourceRow> sources;
+  DenyOptions deny;
+  DenyEstablished deny_established = DenyEstablished::kKeep;
   SocketAddress metrics_bind;  // length 0: no metrics listener
   LogFormat log_format = LogFormat::kLogfmt;
   LogSessions log_sessions = LogSessions::kAll;
+  uint32_t log_refusals = 5;           // lines a second of each worker; 0: any number
   std::string ring_features = "auto";  // "auto", "none" or a list to allow
   GlobalLimits limits;
 };

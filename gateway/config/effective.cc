@@ -91,6 +91,11 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
       }
       AppendList(lines, option.child, target.tls->certificates, &OptionTarget::certificate, target);
       return lines;
+    case Section::kSource:
+      AppendList(lines, option.child,
+                 target.listener != nullptr ? target.listener->sources : target.config->sources,
+                 &OptionTarget::source, target);
+      return lines;
     case Section::kListener:
       AppendList(lines, option.child, target.config->listeners, &OptionTarget::listener, target);
       return lines;

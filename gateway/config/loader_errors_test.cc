@@ -226,6 +226,14 @@ TEST(LoaderErrors, Addresses) {
            "2:114: found \"x\" for "
            "from, " +
            range + " (not an IP address)"},
+      {"denied networks",
+       {.rest = "deny: [x, /a, 10.0.0.1/8]"},
+       "4:8: read \"x\" for deny, " + range +
+           " (not an IP address), or the path of a file that begins with /\n"
+           "4:15: read \"10.0.0.1/8\" for deny, " +
+           range +
+           " (bits are set behind the prefix; the range is 10.0.0.0/8), or the path of a file that "
+           "begins with /"},
   });
 }
 
@@ -275,6 +283,10 @@ TEST(LoaderErrors, WhatIsMissing) {
 
 TEST(LoaderErrors, RulesBetweenOptions) {
   Expect({
+      {"a limit for those that have none",
+       {.rest = "sources: [{from: 192.0.2.1, role: exempt, sessions: 1}]"},
+       "4:53: read a limit for sources that have none, expected no sessions, or role: client or "
+       "trusted"},
       {"the name of a listener twice",
        {.listeners = "listeners:\n"
                      "  - {name: in, protocol: tcp, bind: \"[::1]:9\", tls: implicit, backend: "

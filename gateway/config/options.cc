@@ -15,6 +15,7 @@ struct Defaults {
   ListenerConfig listener;
   BackendConfig backend;
   CertificateEntry certificate;
+  SourceRow source;
   ListenerLimits limits;
 };
 
@@ -67,6 +68,8 @@ std::string_view SectionName(Section section) {
       return "a listener";
     case Section::kListenerProxy:
       return "a listener's proxy_protocol";
+    case Section::kSource:
+      return "an entry of sources";
     case Section::kSmtp:
       return "a listener's smtp";
     case Section::kXmpp:
@@ -109,7 +112,7 @@ std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
     for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(),
-                            ListenerLimitRows(), LimitRows()}) {
+                            SourceRows(), ListenerLimitRows(), LimitRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;
@@ -197,6 +200,7 @@ std::string DefaultText(const Option& option) {
                                .listener = &defaults.listener,
                                .backend = &defaults.backend,
                                .certificate = &defaults.certificate,
+                               .source = &defaults.source,
                                .tls = &defaults.config.tls,
                                .limits = &defaults.limits};
   const std::optional<OptionValue> value = option.get(target);

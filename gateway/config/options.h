@@ -22,6 +22,7 @@ enum class Section : uint8_t {
   kClientCertificate,
   kListener,
   kListenerProxy,
+  kSource,
   kSmtp,  // from here to kIrc: of one protocol, or of xmpp's two
   kXmpp,
   kHttp,
@@ -75,6 +76,7 @@ struct OptionTarget {
   ListenerConfig* listener = nullptr;
   BackendConfig* backend = nullptr;
   CertificateEntry* certificate = nullptr;
+  SourceRow* source = nullptr;
   TlsOptions* tls = nullptr;         // the listener's, or the general one
   ListenerLimits* limits = nullptr;  // the same
 };

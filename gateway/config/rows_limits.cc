@@ -263,6 +263,26 @@ constexpr Option kRows[] = {
      .doc = "Timeout of a single health probe.",
      .set = SetNumber<&GlobalLimits::probe_timeout_ms>,
      .get = GetNumber<&GlobalLimits::probe_timeout_ms>},
+    {.section = Section::kLimits,
+     .key = "source_ipv4_bits",
+     .type = OptionType::kNumber,
+     .unit = "bits",
+     .min = 8,
+     .max = 32,
+     .doc = "For sources: clients whose IPv4 addresses agree in this many leading bits are one "
+            "source.",
+     .set = SetNumber<&GlobalLimits::source_ipv4_bits>,
+     .get = GetNumber<&GlobalLimits::source_ipv4_bits>},
+    {.section = Section::kLimits,
+     .key = "source_ipv6_bits",
+     .type = OptionType::kNumber,
+     .unit = "bits",
+     .min = 16,
+     .max = 128,
+     .doc = "The same for IPv6. Whoever has one address of a /64 has all of them; some providers "
+            "give each customer a /56 or a /48.",
+     .set = SetNumber<&GlobalLimits::source_ipv6_bits>,
+     .get = GetNumber<&GlobalLimits::source_ipv6_bits>},
 };
 
 }  // namespace

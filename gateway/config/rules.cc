@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/config/options.h"
+#include "gateway/config/source_defaults.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -96,6 +97,33 @@ void CheckSections(const ReadMarks& marks, const ListenerConfig& listener, Repor
     report.Error(child->at, "a listener with protocol " + std::string(listener.protocol->name) +
                                 " cannot have a section " + std::string(option->key) +
                                 "; remove it");
+  }
+}
+
+// What a row does not say depends on its role.
+void FillInSources(const Config& config, const std::vector<ReadMarks>& marks,
+                   std::vector<SourceRow>& rows, Report& report) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (const Option* option : OptionsOf(Section::kSource)) {
+      if (option->type != OptionType::kNumber) continue;
+      if (marks[i].Has(option->key)) {
+        if (HasLimits(rows[i].role)) continue;
+        report.Error(marks[i].MarkOf(option->key), "a limit for sources that have none",
+                     "no " + std::string(option->key) + ", or role: client or trusted");
+      }
+    }
+    SourceLimits& limits = rows[i].limits;
+    const SourceLimits given = limits;
+    limits = rows[i].role == SourceRole::kTrusted ? kNoSourceLimits : ClientLimits(config);
+    const auto take = [&](std::string_view key, uint32_t SourceLimits::* field) {
+      if (marks[i].Has(key)) limits.*field = given.*field;
+    };
+    take("sessions", &SourceLimits::sessions);
+    take("connections_per_second", &SourceLimits::connections_per_second);
+    take("connections_burst", &SourceLimits::connections_burst);
+    take("handshakes_per_second", &SourceLimits::handshakes_per_second);
+    take("handshakes_burst", &SourceLimits::handshakes_burst);
+    take("failures_per_minute", &SourceLimits::failures_per_minute);
   }
 }
 
@@ -257,7 +285,9 @@ void ApplyRules(Draft& draft, Report& report) {
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   FillInTls(draft, draft.marks.Child("tls"), config.tls);
   if (const ReadMarks* tls = draft.marks.Child("tls")) CheckTls(*tls, config.tls, report);
+  FillInSources(config, draft.marks.List("sources"), config.sources, report);
   for (size_t i = 0; i < config.listeners.size(); ++i) {
+    FillInSources(config, listeners[i].List("sources"), config.listeners[i].sources, report);
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
     CheckSections(listeners[i], config.listeners[i], report);

@@ -36,6 +36,11 @@ constexpr Example kExamples[] = {
   - {name: imaps, protocol: imap, bind: "0.0.0.0:993", tls: implicit, backend: dovecot}
   - {name: other, protocol: tcp, bind: "0.0.0.0:4433", tls: implicit, backend: other}
 )"},
+    {Section::kSource,
+     R"(  - {from: 198.51.100.7, role: trusted, sessions: 2000}
+  - {from: [192.0.2.10, 192.0.2.11], role: probe}
+  - {from: 192.0.2.16/30, role: balancer}
+)"},
     {Section::kBackend,
      R"(  - {name: postfix-plain, servers: "127.0.0.1:12202", proxy_protocol: v2}
   - {name: submission, servers: "127.0.0.1:12203", proxy_protocol: v2}
@@ -104,7 +109,7 @@ void AppendOption(std::string& out, const Option& option, const std::string& ind
 // Indents the elements of lists by four and begins them with a dash.
 void AppendSection(std::string& out, Section section, const std::string& indent, bool off) {
   const bool element = section == Section::kCertificate || section == Section::kListener ||
-                       section == Section::kBackend;
+                       section == Section::kBackend || section == Section::kSource;
   bool first = true;
   for (const Option* option : OptionsOf(section)) {
     if (section == Section::kTop) out += "\n";

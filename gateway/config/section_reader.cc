@@ -160,6 +160,9 @@ OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& p
   OptionTarget target = parent;
   if (option.child == Section::kCertificate) {
     target.certificate = &target.tls->certificates.emplace_back();
+  } else if (option.child == Section::kSource) {
+    auto& rows = parent.listener != nullptr ? parent.listener->sources : draft_.config.sources;
+    target.source = &rows.emplace_back();
   } else if (option.child == Section::kBackend) {
     target.backend = &draft_.config.backends.emplace_back();
   } else if (option.child == Section::kBackendTls && target.backend != nullptr) {

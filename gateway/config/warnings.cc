@@ -74,6 +74,21 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
   }
 }
 
+void WarnOfBalancers(const ReadMarks& marks, const std::vector<Cidr>& from, Report& report) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i].bits != 0) continue;
+    report.Warn(marks.MarkOf("from", i),
+                from[i].ToString() + " lets anybody pose as any client by a PROXY header");
+  }
+}
+
+void WarnOfSources(const std::vector<ReadMarks>& marks, const std::vector<SourceRow>& rows,
+                   Report& report) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].role == SourceRole::kBalancer) WarnOfBalancers(marks[i], rows[i].from, report);
+  }
+}
+
 void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
   const ProtocolRow& protocol = *listener.protocol;
   if (IsPublic(listener) && listener.dialogue.policy == Policy::kRequire) {
@@ -88,12 +103,10 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
                                              listener.bind[i].ToString() + " can " +
                                              std::string(protocol.server.anyone_can));
   }
-  const ReadMarks* proxy = marks.Child("proxy_protocol");
-  for (size_t i = 0; proxy != nullptr && i < listener.proxy_from.size(); ++i) {
-    if (listener.proxy_from[i].bits != 0) continue;
-    report.Warn(proxy->MarkOf("from", i), listener.proxy_from[i].ToString() +
-                                              " lets anybody pose as any client by a PROXY header");
+  if (const ReadMarks* proxy = marks.Child("proxy_protocol")) {
+    WarnOfBalancers(*proxy, listener.proxy_from, report);
   }
+  WarnOfSources(marks.List("sources"), listener.sources, report);
 }
 
 // What a port is usually for, such as "pop3 with tls: starttls". Empty if that is the
@@ -222,6 +235,7 @@ void CollectWarnings(const Draft& draft, Report& report) {
     WarnOfExposure(listeners[i], listener, report);
     WarnOfPorts(listeners[i], listener, report);
   }
+  WarnOfSources(draft.marks.List("sources"), config.sources, report);
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   for (size_t i = 0; i < config.backends.size(); ++i) {
     WarnOfBackend(backends[i], config.backends[i], used[i], report);

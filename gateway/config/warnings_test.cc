@@ -263,6 +263,9 @@ TEST(Warnings, OfNetworks) {
   EXPECT_EQ(Warnings({.listeners =
                           lmtp + "\"[::1]:24\", proxy_protocol: {from: [10.0.0.0/8, \"::/0\"]}}]"}),
             "2:121: ::/0 lets anybody pose as any client by a PROXY header");
+  EXPECT_EQ(Warnings({.rest = "sources: [{from: [10.0.0.0/8, \"::/0\"], role: balancer}]"}),
+            "4:31: ::/0 lets anybody pose as any client by a PROXY header");
+  EXPECT_EQ(Warnings({.rest = "sources: [{from: \"::/0\", role: exempt}]"}), "");
 }
 
 TEST(Warnings, OfTlvsThatNoHeaderCarries) {

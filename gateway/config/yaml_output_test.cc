@@ -9,6 +9,7 @@
 
 #include "gateway/config/loader_testing.h"
 #include "gateway/config/options.h"
+#include "gateway/config/source_defaults.h"
 #include "protocols/irc/irc_options.h"
 #include "protocols/registry.h"
 
@@ -42,7 +43,15 @@ limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience:
   output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20, data_listeners: 31,
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
   probe_retry: 26s, probe_timeout: 27s,
-  certificates: 30, ticket_key_period: 60s, file_check: 100ms}
+  certificates: 30, ticket_key_period: 60s, file_check: 100ms, source_ipv4_bits: 24,
+  source_ipv6_bits: 56}
+sources:
+  - {from: 192.0.2.0/24, sessions: 1, connections_per_second: 2, connections_burst: 3,
+     handshakes_per_second: 4, handshakes_burst: 5, failures_per_minute: 6}
+  - {from: [192.0.3.0/24, "2001:db8::/32"], role: trusted, sessions: 0}
+  - {from: 192.0.4.1, role: exempt}
+deny: [192.0.2.66, "2001:db8:bad::/48", /etc/deny]
+deny_established: end
 listeners:
   - name: mx
     protocol: smtp
@@ -57,6 +66,8 @@ listeners:
     smtp: {cbc_ciphers: true}
     proxy_protocol: {from: [192.0.2.0/24, "2001:db8::/32"]}
     limits: {handshake: 28s, idle: 0s}
+    sources: [{from: 192.0.2.0/25, role: balancer}]
+    deny: [/etc/deny-mx]
   - {name: imaps, protocol: imap, bind: "127.0.0.1:993", tls: implicit, backend: b,
      tls_options: {preset: intermediate, certificates: [{pem: e}], sni: lenient,
        client_certificate: {mode: optional}}}
@@ -76,7 +87,7 @@ backends:
   - {name: t, servers: "192.0.2.7:993", tls: {verify: none, ca: f, name: n.example,
      client_certificate: {cert: g, key: h}}}
 metrics: {bind: "127.0.0.1:9464"}
-log: {format: json, sessions: ended}
+log: {format: json, sessions: ended, refusals: 7}
 )";
 
 Config Loaded(const std::string& text) {
@@ -117,6 +128,8 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(a.webirc_password_file, b.webirc_password_file);
   EXPECT_EQ(a.limits, b.limits);
   EXPECT_EQ(a.proxy_from, b.proxy_from);
+  EXPECT_EQ(a.sources, b.sources);
+  EXPECT_EQ(a.deny, b.deny);
   EXPECT_EQ(a.ftp, b.ftp);
   EXPECT_EQ(a.tls_options, b.tls_options);
 }
@@ -149,7 +162,11 @@ void ExpectEqual(const Config& a, const Config& b) {
   EXPECT_EQ(a.metrics_bind.ToString(), b.metrics_bind.ToString());
   EXPECT_EQ(a.log_format, b.log_format);
   EXPECT_EQ(a.log_sessions, b.log_sessions);
+  EXPECT_EQ(a.log_refusals, b.log_refusals);
   EXPECT_EQ(a.ring_features, b.ring_features);
+  EXPECT_EQ(a.sources, b.sources);
+  EXPECT_EQ(a.deny, b.deny);
+  EXPECT_EQ(a.deny_established, b.deny_established);
   EXPECT_EQ(a.limits, b.limits);
 }
 
@@ -177,8 +194,18 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
-            (GlobalLimits{11, 34, 12,  13, 14, 15,  16,     17,     16,     64,     19,    31,
-                          20, 21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000}));
+            (GlobalLimits{11, 34,  12, 13, 14,  15,     16,     17,     16,     64,     19, 31, 20,
+                          21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000, 24, 56}));
+  ASSERT_EQ(config.sources.size(), 3u);
+  EXPECT_EQ(config.sources[0].limits, (SourceLimits{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(config.sources[0].role, SourceRole::kClient);
+  EXPECT_EQ(config.sources[1].from.size(), 2u);
+  EXPECT_EQ(config.sources[1].limits, kNoSourceLimits);
+  EXPECT_EQ(config.deny.networks.size(), 2u);
+  EXPECT_EQ(config.deny.files, std::vector<std::string>{"/etc/deny"});
+  EXPECT_EQ(config.deny_established, DenyEstablished::kEnd);
+  EXPECT_EQ(config.listeners[0].sources[0].role, SourceRole::kBalancer);
+  EXPECT_EQ(config.listeners[0].deny.files, std::vector<std::string>{"/etc/deny-mx"});
   EXPECT_EQ(config.listeners[1].limits,
             (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 4'000, 5'000,
                             6'000, 8'000, 700, 8, 900, 10}));

@@ -154,6 +154,10 @@ class Ring {
   // Arms one accept. Its result is the new descriptor's index.
   virtual void ArmAccept(Fd listener, Tag tag) = 0;
 
+  // Closes an accepted socket on which nothing was ever armed: nobody wants the client. Has no
+  // completion. Its index is free after the next submission.
+  virtual void Discard(Fd accepted) = 0;
+
   // Makes a socket, sets options, connects and sends `header`, all in one operation. `fd`
   // is the session's upstream index and must be free. `header` may be empty. `address`
   // and `header` must live until the completion. Result 0: connected, and the whole

@@ -94,6 +94,25 @@ TEST_P(RingConnections, SeveralArmedAcceptsTakeSeveralClients) {
   Track({SocketSide::kAccepted, fourth.result, 3, 1});
 }
 
+TEST_P(RingConnections, WhoIsDiscardedSeesTheEndAndLeavesNothing) {
+  StartRing();
+  SocketAddress address;
+  const Fd listener = Listen(Transport::kTcp, false, false, &address);
+  // Oftener than the table has entries.
+  for (uint32_t round = 1; round < 200; ++round) {
+    const Tag tag{Op::kAccept, 0, round};
+    ring_->ArmAccept(listener, tag);
+    const PeerId peer = harness_->Connect(address);
+    ASSERT_NE(peer, kNoPeer);
+    const Completion accept = Wait(tag);
+    ASSERT_GE(accept.result, 0) << round;
+    ring_->Discard(accept.result);
+    if (round % 50 == 0) ExpectNothing();
+    EXPECT_EQ(ring_->DescriptorsInUse(), 1u);
+    if (round % 50 == 0) EXPECT_TRUE(harness_->AtEnd(peer));
+  }
+}
+
 TEST_P(RingConnections, CancelledAcceptsEndAndTheBacklogIsKept) {
   StartRing();
   SocketAddress address;

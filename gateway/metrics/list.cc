@@ -27,4 +27,23 @@ ConnectFailure ConnectFailureOf(int error) {
   }
 }
 
+Refused RefusedOf(EndReason reason) {
+  switch (reason) {
+    case EndReason::kBufferLimit:
+      return Refused::kBufferLimit;
+    case EndReason::kSourceSessions:
+      return Refused::kSourceSessions;
+    case EndReason::kSourceConnections:
+      return Refused::kSourceConnections;
+    case EndReason::kSourceHandshakes:
+      return Refused::kSourceHandshakes;
+    case EndReason::kSourceFailures:
+      return Refused::kSourceFailures;
+    case EndReason::kDenied:
+      return Refused::kDenied;
+    default:
+      return Refused::kSessionLimit;
+  }
+}
+
 }  // namespace starling

@@ -23,8 +23,21 @@ inline constexpr std::string_view kSessionPhaseLabels[] = {"negotiate", "handsha
 inline constexpr std::string_view kDirectionLabels[] = {"downstream_in", "downstream_out",
                                                         "upstream_in", "upstream_out"};
 enum class Direction : uint8_t { kDownstreamIn, kDownstreamOut, kUpstreamIn, kUpstreamOut };
-inline constexpr std::string_view kRefusedLabels[] = {"session_limit", "buffer_limit"};
-enum class Refused : uint8_t { kSessionLimit, kBufferLimit };
+// Those that concern a client's source are reasons to end as well.
+inline constexpr std::string_view kRefusedLabels[] = {
+    "session_limit",     "buffer_limit",    "source_sessions", "source_connections",
+    "source_handshakes", "source_failures", "denied"};
+enum class Refused : uint8_t {
+  kSessionLimit,
+  kBufferLimit,
+  kSourceSessions,
+  kSourceConnections,
+  kSourceHandshakes,
+  kSourceFailures,
+  kDenied,
+};
+// `reason` is one of these.
+Refused RefusedOf(EndReason reason);
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
     "refused",        "timeout",    "backlog_full", "unreachable",
@@ -82,7 +95,9 @@ enum class MetricType : uint8_t { kCounter, kGauge };
   X(kAccepted, "starling_connections_accepted_total", kCounter, "", kNoLabel, "", kNoLabel, false, \
     "Connections that the gateway accepted from clients.")                                         \
   X(kRefused, "starling_connections_refused_total", kCounter, "reason", kRefusedLabels, "",        \
-    kNoLabel, false, "Connections that the gateway refused because of its limits.")                \
+    kNoLabel, false,                                                                               \
+    "Connections that the gateway refused because of its limits, those of a source, "              \
+    "or a deny list.")                                                                             \
   X(kSessions, "starling_sessions", kGauge, "phase", kSessionPhaseLabels, "", kNoLabel, false,     \
     "Current sessions by phase.")                                                                  \
   X(kEnded, "starling_sessions_ended_total", kCounter, "reason", kEndReasonLabels, "", kNoLabel,   \

@@ -17,6 +17,8 @@
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
 #include "gateway/session/worker_config.h"
+#include "gateway/sources/deny_lists.h"
+#include "gateway/sources/source_table.h"
 #include "gateway/tls/random.h"
 
 namespace starling {
@@ -52,7 +54,9 @@ struct WorkerContext : SideResources {
   const uint32_t index;
   Shard* shard = nullptr;
   LogRing* log = nullptr;
-  int trim_fd = -1;  // MemoryTrimmer::fd(); -1: nobody trims
+  SourceTable* sources = nullptr;
+  std::shared_ptr<const DenyLists> deny;  // null: nobody is denied
+  int trim_fd = -1;                       // MemoryTrimmer::fd(); -1: nobody trims
 
   SessionTable table;
   TimerWheel timers;
@@ -76,6 +80,7 @@ struct WorkerContext : SideResources {
   bool admits = false;               // the turn has come to those that want such an operation
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // slots of this turn that may need the private key
+  MonoTime refusal_lines_at{};       // when a refusal may have all its lines in the log again
   size_t most_sessions = 0;          // at once, since memory was given back
   RandomNumbers random;              // nobody can foretell them
   uint64_t run = 0;                  // unlike other workers' and runs', and no secret

@@ -1,6 +1,5 @@
 // How many data channels wait for each client: one client must not take the places of all
-// others. A client is its IPv4 address, or the /64 of its IPv6 address, since whoever has one
-// address of a /64 has all of them.
+// others. A client is its source (sources/source_key.h), with the default widths.
 //
 // One object a worker, one thread. Not for: the places themselves (data_channel.h).
 #pragma once
@@ -9,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gateway/sources/source_key.h"
 #include "protocols/contract/endpoint.h"
 
 namespace starling {
@@ -25,7 +25,7 @@ class DataShares {
 
  private:
   struct Share {
-    Endpoint client;
+    SourceKey client;
     uint32_t waiting = 0;
   };
   std::vector<Share> shares_;  // few: they are looked through

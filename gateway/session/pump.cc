@@ -9,6 +9,7 @@
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
+#include "gateway/session/source.h"
 #include "gateway/session/stages/stages.h"
 #include "gateway/session/transition.h"
 
@@ -67,6 +68,7 @@ void Release(WorkerContext& ctx, Session& session) {
   session.server.DropOutput(ctx);
   ctx.timers.Clear(session.slot);
   LeaveOvertime(ctx, session);
+  LeaveSource(ctx, session);
   session.listener->owner->Unref();
   ctx.table.Free(session);
 }
@@ -160,13 +162,13 @@ void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                  static_cast<size_t>(PhaseOf(StageId::kFree)));
 }
 
-bool FromProxy(const ListenerConfig& config, const Endpoint& peer) {
-  return std::any_of(config.proxy_from.begin(), config.proxy_from.end(),
-                     [&](const Cidr& cidr) { return cidr.Contains(peer); });
+bool IsBalancer(const Session& session) {
+  return session.listener->sources->At(session.source.rule).role == SourceRole::kBalancer;
 }
 
-StageId FirstStage(const ListenerConfig& config) {
-  if (!config.proxy_from.empty()) return StageId::kProxyHeader;
+StageId FirstStage(const Session& session) {
+  const ListenerConfig& config = *session.listener->config;
+  if (IsBalancer(session) || !config.proxy_from.empty()) return StageId::kProxyHeader;
   return config.tls == TlsMode::kStartTls ? StageId::kTalking : StageId::kHandshaking;
 }
 
@@ -175,10 +177,9 @@ StageId FirstStage(const ListenerConfig& config) {
 void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                   const Endpoint& local) {
   Begin(ctx, session, fd, peer, local);
-  const ListenerConfig& config = *session.listener->config;
-  const StageId first = FirstStage(config);
+  const StageId first = FirstStage(session);
   Apply(ctx, session, Enter(first));
-  if (first == StageId::kProxyHeader && !FromProxy(config, peer)) {
+  if (first == StageId::kProxyHeader && !IsBalancer(session)) {
     CountAttack(ctx, session, Attack::kUntrustedProxy);
     Apply(ctx, session, EndNow(EndReason::kProxyHeaderUntrusted));
   }

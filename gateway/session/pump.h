@@ -9,9 +9,9 @@
 
 namespace starling {
 
-// Begins a session on an accepted descriptor. The caller has taken the slot and
-// set its listener; this counts it as a user of the listener's WorkerConfig, and puts it
-// on the turn's list.
+// Begins a session on an accepted descriptor. The caller has taken the slot and set its
+// listener and what it holds of its source's share; this counts it as a user of the listener's
+// WorkerConfig, and puts it on the turn's list.
 void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                   const Endpoint& local);
 // The same for a connection that is only to be told that there is no room for it.

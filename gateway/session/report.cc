@@ -1,5 +1,7 @@
 #include "gateway/session/report.h"
 
+#include <algorithm>
+
 namespace starling {
 namespace {
 
@@ -7,10 +9,46 @@ int64_t MicrosSince(MonoTime now, MonoTime then) {
   return std::chrono::duration_cast<std::chrono::microseconds>(now - then).count();
 }
 
-bool Wanted(const WorkerContext& ctx, const Session& session, LogEvent event) {
-  const LogSessions wanted = session.listener->owner->config().log_sessions;
-  if (ctx.log == nullptr || wanted == LogSessions::kNone) return false;
-  return event == LogEvent::kEnded || wanted == LogSessions::kAll;
+// Of those who were refused, a few a second have a line.
+bool MayLogRefusal(WorkerContext& ctx, uint32_t lines_per_second) {
+  if (lines_per_second == 0) return true;
+  constexpr std::chrono::seconds kBurst{4};
+  const auto each = std::chrono::nanoseconds(1'000'000'000 / lines_per_second);
+  if (ctx.refusal_lines_at > ctx.now + kBurst - each) {
+    ctx.sources->refusals.NoteLeftOut();
+    return false;
+  }
+  ctx.refusal_lines_at = std::max(ctx.refusal_lines_at, ctx.now) + each;
+  return true;
+}
+
+bool WasRefused(const Session& session) {
+  switch (session.reason) {
+    case EndReason::kSessionLimit:
+    case EndReason::kHandshakeLimit:
+    case EndReason::kSourceSessions:
+    case EndReason::kSourceConnections:
+    case EndReason::kSourceHandshakes:
+    case EndReason::kSourceFailures:
+    case EndReason::kDenied:
+      return true;
+    default:
+      return session.refused;
+  }
+}
+
+// A check of whether the gateway answers, every few seconds.
+bool IsProbe(const Session& session) {
+  return session.listener->sources->At(session.source.rule).role == SourceRole::kProbe &&
+         session.last_server == UINT32_MAX;
+}
+
+bool Wanted(WorkerContext& ctx, const Session& session, LogEvent event) {
+  const Config& config = session.listener->owner->config();
+  const LogSessions wanted = config.log_sessions;
+  if (ctx.log == nullptr || wanted == LogSessions::kNone || IsProbe(session)) return false;
+  if (event == LogEvent::kEstablished) return wanted == LogSessions::kAll;
+  return !WasRefused(session) || MayLogRefusal(ctx, config.log_refusals);
 }
 
 // The highest version that the client offered, where it began TLS.

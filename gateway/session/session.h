@@ -19,6 +19,7 @@
 #include "gateway/io/ring.h"
 #include "gateway/session/side.h"
 #include "gateway/session/stage.h"
+#include "gateway/sources/cells.h"
 #include "gateway/upstream/upstream.h"
 #include "protocols/contract/call_check.h"
 #include "protocols/contract/data_channel.h"
@@ -157,6 +158,13 @@ struct Target {
   bool all_servers = false;  // kOpenAllLegs: one server after the other
 };
 
+// What it has of its source's share, by the rules of its listener.
+struct SourceHold {
+  SourceCells cells;
+  uint16_t rule = 0;     // in SourceRules
+  bool counted = false;  // it is one of the sessions of its source
+};
+
 struct WorkerListener;
 
 struct Session {
@@ -186,6 +194,7 @@ struct Session {
 
   uint64_t id = 0;
   Target target;
+  SourceHold source;
   uint32_t last_server = UINT32_MAX;  // ServerId of the last link that was up, for the log
   Endpoint link_address;              // our own address on the link
   Endpoint peer;                      // the true client

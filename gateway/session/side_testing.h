@@ -28,6 +28,7 @@ class FakeRing final : public Ring {
   }
   void CancelAccepts(Fd /*listener*/) override {}
   void RemoveListener(Fd /*listener*/) override {}
+  void Discard(Fd /*accepted*/) override {}
   void ArmAccept(Fd /*listener*/, Tag /*tag*/) override {}
   void OpenUpstream(Fd fd, const SocketAddress& /*address*/, std::span<const uint8_t> header,
                     bool /*want_local*/, Tag tag) override {

@@ -78,6 +78,7 @@ struct Handshaking {
   uint8_t space_left = 0;      // as in Upgrading
   bool holds_place = false;    // is one of `handshakes_in_flight`
   bool queued = false;         // is in the worker's admission queue
+  bool weighed = false;        // the client's source was charged for it
   bool flight_sent = false;    // the private key has been used
   bool hello_retried = false;  // the client was asked for another hello
 };

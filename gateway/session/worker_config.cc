@@ -36,11 +36,14 @@ absl::StatusOr<std::unique_ptr<WorkerConfig>> WorkerConfig::Make(const ConfigSna
     made->upstream_.back() = *std::move(upstream);
   }
   for (size_t i = 0; i < configs.size(); ++i) {
+    made->rules_.push_back(
+        std::make_unique<SourceRules>(*made->config_, configs[i], snapshot.ids[i] + 1));
     made->listeners_.push_back({.config = &configs[i],
                                 .owner = made.get(),
                                 .backends = made->backends_.get(),
                                 .id = snapshot.ids[i],
-                                .tls = made->contexts_[snapshot.policy_of[i]].get()});
+                                .tls = made->contexts_[snapshot.policy_of[i]].get(),
+                                .sources = made->rules_[i].get()});
   }
   return made;
 }

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "gateway/config/config.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/sources/rules.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/upstream_tls.h"
 #include "gateway/upstream/upstream.h"
@@ -32,6 +33,7 @@ struct WorkerListener {
   Backends* backends = nullptr;   // of the same configuration
   ListenerId id = 0;              // of its name, for the life of the process
   TlsContext* tls = nullptr;
+  const SourceRules* sources = nullptr;
   uint32_t cursor = 0;  // round robin over its backend's servers
   uint32_t plaintext_cursor = 0;
 };
@@ -73,6 +75,7 @@ class WorkerConfig {
   std::shared_ptr<const Config> config_;
   std::shared_ptr<Backends> backends_;
   std::vector<std::unique_ptr<TlsContext>> contexts_;
+  std::vector<std::unique_ptr<SourceRules>> rules_;     // by listener
   std::vector<std::unique_ptr<UpstreamTls>> upstream_;  // by backend
   std::vector<WorkerListener> listeners_;               // as in the configuration; addresses stay
   uint32_t users_ = 0;

@@ -49,7 +49,7 @@ absl::StatusOr<PemFile> ReadPemFile(const std::string& path) {
 }
 
 absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
-                                      std::string_view expected) {
+                                      std::string_view expected, bool may_be_empty) {
   const std::string wanted = absl::StrCat(", expected ", std::string(expected));
   // O_NONBLOCK: a FIFO without a writer would block an ordinary open for ever.
   const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -77,7 +77,7 @@ absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
   }
   if (size == result.text.size())
     return Unusable(path, "the file changed while the gateway read it; try again");
-  if (size == 0) return Unusable(path, "is empty" + wanted);
+  if (size == 0 && !may_be_empty) return Unusable(path, "is empty" + wanted);
   result.text.resize(size);
   return result;
 }

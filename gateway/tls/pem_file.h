@@ -32,6 +32,6 @@ absl::StatusOr<PemFile> ReadPemFile(const std::string& path);
 // The same for up to `max_size` octets. `expected` names the content in errors ("a PEM
 // file").
 absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
-                                      std::string_view expected);
+                                      std::string_view expected, bool may_be_empty = false);
 
 }  // namespace starling

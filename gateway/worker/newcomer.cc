@@ -3,36 +3,69 @@
 #include <cassert>
 
 #include "gateway/session/pump.h"
+#include "gateway/session/source.h"
 
 namespace starling {
 namespace {
 
-void Refuse(WorkerContext& ctx, const Newcomer& newcomer, Refused refused, Limit limit,
+// In `session`, a slot without a session.
+void Tell(WorkerContext& ctx, const Newcomer& newcomer, Session& session, const SourceHold& source,
+          EndReason reason) {
+  session.listener = newcomer.listener;
+  session.source = source;
+  session.source.counted = false;
+  BeginRefusal(ctx, session, newcomer.fd, newcomer.peer, newcomer.local, reason);
+}
+
+// There is no room for anybody.
+void Refuse(WorkerContext& ctx, const Newcomer& newcomer, SourceHold& source, Limit limit,
             EndReason reason) {
-  ctx.shard->Add(Family::kRefused, newcomer.listener->id, static_cast<size_t>(refused));
+  CountRefusal(ctx, *newcomer.listener, newcomer.peer, reason);
   ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
+  if (source.counted) ctx.sources->shares.Leave(source.cells);
   Session* session = ctx.table.TakeRefusal();
   if (session == nullptr) session = ctx.table.Take();
   // There are never more accepts armed than slots available.
   assert(session != nullptr);
-  session->listener = newcomer.listener;
-  BeginRefusal(ctx, *session, newcomer.fd, newcomer.peer, newcomer.local, reason);
+  Tell(ctx, newcomer, *session, source, reason);
+}
+
+// There is none for this source. It learns why while that is cheap, and never takes a slot that
+// another client could have.
+void TurnAway(WorkerContext& ctx, const Newcomer& newcomer, const SourceHold& source,
+              EndReason reason) {
+  CountRefusal(ctx, *newcomer.listener, newcomer.peer, reason);
+  const bool told = reason != EndReason::kDenied && MayAnswer(ctx, source);
+  Session* const session = told ? ctx.table.TakeRefusal() : nullptr;
+  if (session != nullptr) {
+    Tell(ctx, newcomer, *session, source, reason);
+    return;
+  }
+  ctx.ring->Discard(newcomer.fd);
+  ctx.sources->refusals.NoteLeftOut();
 }
 
 }  // namespace
 
 Session* Receive(WorkerContext& ctx, const Newcomer& newcomer) {
+  SourceHold source;
+  const EndReason over = EnterSource(ctx, *newcomer.listener, newcomer.peer, source);
+  if (over != EndReason::kNone) {
+    TurnAway(ctx, newcomer, source, over);
+    return nullptr;
+  }
   // Sessions that are there keep the last blocks.
   if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16) {
-    Refuse(ctx, newcomer, Refused::kBufferLimit, Limit::kOutputBuffers, EndReason::kBufferLimit);
+    Refuse(ctx, newcomer, source, Limit::kOutputBuffers, EndReason::kBufferLimit);
     return nullptr;
   }
   Session* const session = ctx.table.Take();
   if (session == nullptr) {
-    Refuse(ctx, newcomer, Refused::kSessionLimit, Limit::kSessions, EndReason::kSessionLimit);
+    Refuse(ctx, newcomer, source, Limit::kSessions, EndReason::kSessionLimit);
     return nullptr;
   }
   session->listener = newcomer.listener;
+  session->source = source;
   BeginSession(ctx, *session, newcomer.fd, newcomer.peer, newcomer.local);
   return session;
 }

@@ -41,6 +41,7 @@ class TableRing : public Ring {
     sockets_.erase(listener);
     ++closing_;  // until the next turn
   }
+  void Discard(Fd) override {}
   void ArmAccept(Fd listener, Tag) override { armed_.insert(listener); }
   void Turn(MonoTime, std::vector<Completion>&) override { closing_ = 0; }
   void Wake() override {}

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "gateway/limits.h"
 #include "gateway/session/pump.h"
+#include "gateway/session/source.h"
 #include "gateway/session/turn.h"
 #include "gateway/tls/random.h"
 #include "gateway/worker/listening_sockets.h"
@@ -20,16 +22,18 @@ enum Request : uint32_t {
   kReserve = 8,
   kApply = 16,
   kCloseRemoved = 32,
+  kDeny = 64,
 };
 
 }  // namespace
 
 struct Worker::Impl {
   Impl(const GlobalLimits& limits, uint32_t index, uint32_t accepts)
-      : ctx(limits, index), sockets(ctx, accepts) {}
+      : ctx(limits, index), sockets(ctx, accepts), deny_look(ctx.table.size()) {}
 
   void OnAccept(const Completion& completion);
   void HandleRequests(uint32_t requests);
+  void EndDenied();
   void Publish();
   MonoTime Deadline(bool wait) const;
 
@@ -40,6 +44,7 @@ struct Worker::Impl {
   ListeningSockets sockets;
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
+  uint32_t deny_look;  // the next slot to look up in new deny lists; the table's size: none
   bool stopping = false;
   EndReason ending = EndReason::kNone;  // why all sessions were ended
 };
@@ -54,6 +59,8 @@ Worker::Worker(WorkerOptions options)
   ctx.shard = options.shard;
   ctx.log = options.log;
   ctx.trim_fd = options.trim_fd;
+  ctx.sources = options.sources;
+  ctx.deny = std::move(options.deny);
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
   ctx.run = RandomU64();
@@ -111,6 +118,17 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   }
 }
 
+// Some of the sessions in each turn, until all were looked at.
+void Worker::Impl::EndDenied() {
+  const uint32_t end = std::min(ctx.table.size(), deny_look + kDenyLooksPerTurn);
+  for (; deny_look < end; ++deny_look) {
+    Session& session = ctx.table.At(deny_look);
+    if (!session.free() && IsDenied(ctx, *session.listener, session.peer)) {
+      EndByGateway(ctx, session, EndReason::kDenied, /*polite=*/false);
+    }
+  }
+}
+
 void Worker::Impl::Publish() {
   Shard& shard = *ctx.shard;
   shard.AddWorker(WorkerFamily::kCompletions, 0, static_cast<int64_t>(completions.size()));
@@ -124,7 +142,7 @@ void Worker::Impl::Publish() {
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
   if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || OvertimeIsDue(ctx) ||
-      sockets.close_pending()) {
+      sockets.close_pending() || deny_look < ctx.table.size()) {
     return MonoTime{};
   }
   return std::min(ctx.timers.Next(), sockets.retry_at());
@@ -150,7 +168,9 @@ bool Worker::Turn(bool wait) {
                                 : requests_.exchange(0, std::memory_order_acquire);
   if ((requests & kReserve) != 0) TakeReservation();
   if ((requests & kApply) != 0) TakeConfig();
+  if ((requests & kDeny) != 0) TakeDeny();
   impl.HandleRequests(requests);
+  impl.EndDenied();
   impl.expired.clear();
   ctx.timers.Expire(ctx.now, impl.expired);
   for (const uint32_t slot : impl.expired) {
@@ -191,6 +211,21 @@ void Worker::TakeConfig() {
   impl_->sockets.ServeHeld(*impl_->config);
   removed_sockets_.store(impl_->sockets.removed(), std::memory_order_release);
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
+}
+
+void Worker::TakeDeny() {
+  const MutexLock lock(mutex_);
+  impl_->ctx.deny = next_deny_;
+  if (end_denied_) impl_->deny_look = 0;
+}
+
+void Worker::Deny(std::shared_ptr<const DenyLists> deny, bool end_established) {
+  {
+    const MutexLock lock(mutex_);
+    next_deny_ = std::move(deny);
+    end_denied_ = end_established;
+  }
+  Ask(kDeny);
 }
 
 // After a reload: what the main thread waits for, sockets and configurations.

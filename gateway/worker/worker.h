@@ -20,6 +20,8 @@
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/worker_config.h"
+#include "gateway/sources/deny_lists.h"
+#include "gateway/sources/source_table.h"
 #include "gateway/sync/mutex.h"
 #include "gateway/worker/new_socket.h"
 
@@ -35,6 +37,8 @@ struct WorkerOptions {
   std::unique_ptr<Ring> ring;            // owned
   int trim_fd = -1;                      // MemoryTrimmer::fd(); -1: nobody trims
   uint32_t accepts = 0;                  // RingOptions::accepts
+  SourceTable* sources = nullptr;        // of the process
+  std::shared_ptr<const DenyLists> deny;
 };
 
 class Worker {
@@ -71,6 +75,9 @@ class Worker {
   }
   // Configurations that nobody uses any more, for the caller to free.
   std::vector<std::unique_ptr<WorkerConfig>> TakeRetired();
+  // From any thread: who is turned away from the next turn on. `end_established`: sessions of
+  // such clients end, too.
+  void Deny(std::shared_ptr<const DenyLists> deny, bool end_established);
   // Closes the sockets whose addresses the configuration has no more; done when
   // removed_sockets() is 0. It counts them from the update on.
   void CloseRemoved();
@@ -93,17 +100,20 @@ class Worker {
   void CloseUnreserved() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeReservation();
   void TakeConfig();
+  void TakeDeny();
   void Retire();
 
   std::unique_ptr<Impl> impl_;
   std::atomic<uint32_t> requests_{0};
   std::atomic<uint64_t> applied_generation_{0};
   std::atomic<uint32_t> removed_sockets_{0};
-  Mutex mutex_;  // for reloads only
+  Mutex mutex_;  // for reloads and deny lists only
   // Asked for, and not looked at yet; and what became of the last ones.
   std::optional<std::vector<NewSocket>> to_reserve_ ABSL_GUARDED_BY(mutex_);
   absl::Status reserved_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<WorkerConfig> next_config_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const DenyLists> next_deny_ ABSL_GUARDED_BY(mutex_);
+  bool end_denied_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<WorkerConfig>> retired_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint32_t> sessions_{0};
   std::atomic<bool> accepting_stopped_{false};

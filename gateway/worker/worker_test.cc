@@ -31,8 +31,11 @@ class WorkerTest : public testing::Test {
     credential_ = CredentialStore().LoadPem({"test.crt", "test.key"}, made.cert, made.key).value();
     auto ring = std::make_unique<TableRing>(3);
     ring_ = ring.get();
-    worker_ = std::make_unique<Worker>(WorkerOptions{
-        .shard = &shard_, .config = Make({"127.0.0.1:1"}), .ring = std::move(ring), .accepts = 64});
+    worker_ = std::make_unique<Worker>(WorkerOptions{.shard = &shard_,
+                                                     .config = Make({"127.0.0.1:1"}),
+                                                     .ring = std::move(ring),
+                                                     .accepts = 64,
+                                                     .sources = &sources_});
     EXPECT_TRUE(worker_->AddListener(Socket("127.0.0.1:1")).ok());
     EXPECT_TRUE(worker_->Start().ok());
     Turn();
@@ -65,6 +68,7 @@ class WorkerTest : public testing::Test {
 
   std::shared_ptr<const Credential> credential_;
   Shard shard_{1, 1};
+  SourceTable sources_{HashKey{1, 2}};
   uint64_t generation_ = 0;
   TableRing* ring_ = nullptr;
   std::unique_ptr<Worker> worker_;

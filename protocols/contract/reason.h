@@ -53,6 +53,11 @@ namespace starling {
   X(kBackendTooLong, "backend_too_long", "the backend's greeting exceeds the gateway's limit")     \
   X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")            \
   X(kSessionLimit, "session_limit", "the session table is full")                                   \
+  X(kSourceSessions, "source_sessions", "the client's source has as many sessions as it may")      \
+  X(kSourceConnections, "source_connections", "the client's source connects too often")            \
+  X(kSourceHandshakes, "source_handshakes", "the client's source begins too many handshakes")      \
+  X(kSourceFailures, "source_failures", "too much of what the client's source began has failed")   \
+  X(kDenied, "denied", "the client's address is on a deny list")                                   \
   X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                             \
   X(kBufferLimit, "buffer_limit", "no buffer could be had")                                        \
   X(kStopped, "stopped", "the gateway was told to stop at once")                                   \

@@ -47,6 +47,7 @@ GatewayFixture::GatewayFixture(World& world, const Config& config)
   options.config = MakeWorkerConfig();
   options.ring = std::move(Ring::Create(OptionsFor(config))).value();
   options.accepts = OptionsFor(config).accepts - DataListeners(config);
+  options.sources = &sources_;
   worker_ = std::make_unique<Worker>(std::move(options));
   for (uint32_t i = 0; i < config.listeners.size(); ++i) {
     const SocketAddress& address = config.listeners[i].bind.front();
@@ -141,6 +142,7 @@ void GatewayFixture::CheckNothingLeft() {
   must_be_zero(worker_->sessions(), "sessions are still there");
   must_be_zero(shard_.GetWorker(WorkerFamily::kBuffersOut), "buffers or blocks are still out");
   must_be_zero(shard_.GetWorker(WorkerFamily::kStale), "completions were stale");
+  must_be_zero(sources_.shares.AllSessions(), "sessions still count for their sources");
   must_be_zero(shard_.GetWorker(WorkerFamily::kLogLost), "log lines were lost");
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
     for (size_t phase = 0; phase < std::size(kSessionPhaseLabels); ++phase) {

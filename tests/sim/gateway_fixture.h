@@ -7,14 +7,23 @@
 #include <vector>
 
 #include "gateway/config/config.h"
+#include "gateway/config/source_defaults.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/sources/source_table.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/upstream/upstream.h"
 #include "gateway/worker/worker.h"
 #include "tests/sim/sim_world.h"
 
 namespace starling::sim {
+
+// Clients of a run come from a few addresses: none has a limit of its own, but all are counted.
+inline std::vector<SourceRow> NoShares() {
+  return {{.from = {*Cidr::Parse("0.0.0.0/0"), *Cidr::Parse("::/0")},
+           .role = SourceRole::kTrusted,
+           .limits = kNoSourceLimits}};
+}
 
 class GatewayFixture {
  public:
@@ -29,6 +38,7 @@ class GatewayFixture {
   // worker has not applied the last one.
   void Reload();
   Shard& shard() { return shard_; }
+  SourceTable& sources() { return sources_; }
   // Log records since the last call.
   std::vector<SessionRecord> TakeRecords();
 
@@ -58,6 +68,7 @@ class GatewayFixture {
   uint64_t generations_ = 0;
   uint64_t retired_ = 0;
   Shard shard_;
+  SourceTable sources_{HashKey{1, 2}};
   LogRing log_;
   std::unique_ptr<Worker> worker_;
 };

@@ -54,6 +54,7 @@ struct Case {
   uint32_t sessions = 16;
   bool servers_of_legs = false;          // the servers get plaintext mail sessions
   std::vector<std::string> script = {};  // the server's, see BackendSetup
+  std::vector<SourceRow> sources = {};   // empty: no client has a limit of its own
 };
 
 // One listener, one backend, one session.
@@ -101,6 +102,7 @@ class OneSession final : public Sessions {
     backend.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
     config_.listeners.push_back(listener);
     config_.limits.sessions = with.sessions;
+    config_.sources = with.sources.empty() ? NoShares() : with.sources;
     config_.limits.refusals = 4;
     config_.limits.armed_accepts = 1;
     config_.limits.output_buffers = 2 * with.sessions;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocols/registry.h"
+#include "tests/sim/gateway_fixture.h"
 #include "tests/sim/identities.h"
 
 namespace starling::sim {
@@ -286,6 +287,8 @@ Scenario MakeScenario(World& world) {
   scenario.character = DrawCharacter(rng);
   DrawFaults(world, scenario.character);
   DrawLimits(rng, scenario.character, scenario.config.limits);
+  scenario.config.sources = NoShares();
+  scenario.config.log_refusals = 0;
   scenario.config.hostname = "gateway.sim";
   for (const ListenerRow& row : kListeners) AddListener(world, scenario, row);
   return scenario;

@@ -93,6 +93,15 @@ void SimRing::RemoveListener(Fd listener) {
   if (entry.unseen == 0) entry = Entry{};
 }
 
+void SimRing::Discard(Fd accepted) {
+  Entry& entry = At(accepted);
+  if (entry.state != Entry::State::kOpen || entry.unseen != 0) {
+    world_.Fail("Discard of what is in use");
+  }
+  world_.Close(std::exchange(entry.socket, kNoSocket));
+  entry = Entry{};
+}
+
 // --- Requests ---
 
 SimRing::Request& SimRing::Ask(Kind kind, Fd fd, Tag tag) {

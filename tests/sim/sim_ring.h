@@ -29,6 +29,7 @@ class SimRing final : public Ring {
                                uint32_t* cursor) override;
   void CancelAccepts(Fd listener) override;
   void RemoveListener(Fd listener) override;
+  void Discard(Fd accepted) override;
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
                     bool want_local, Tag tag) override;

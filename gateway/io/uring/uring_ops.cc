@@ -74,6 +74,12 @@ void UringRing::RemoveListener(Fd listener) {
   RequestClose(listener, StepData(Step::kListenerClose, listener - options_.sessions));
 }
 
+void UringRing::Discard(Fd accepted) {
+  --in_use_;
+  Request(IORING_OP_CLOSE, 0, IOSQE_CQE_SKIP_SUCCESS, StepData(Step::kUnseen, 0))->file_index =
+      accepted + 1;
+}
+
 void UringRing::ArmAccept(Fd listener, Tag tag) {
   if (free_accepts_.empty()) {
     at_once_.push_back({.tag = tag, .result = -EBUSY});

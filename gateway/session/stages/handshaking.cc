@@ -2,12 +2,14 @@
 // the library. A data channel's second connection comes up beside it.
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "gateway/session/admission.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/skip_space.h"
+#include "gateway/session/source.h"
 #include "gateway/session/stages/stages.h"
 #include "protocols/frames/dialogue.h"
 
@@ -207,6 +209,10 @@ Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
   if (!started) {
     const Next next = FirstOctets(ctx, session, stage, in);
     if (next.kind != Next::Kind::kAgain) return next;
+  }
+  if (!std::exchange(stage.weighed, true) && !TakeHandshake(ctx, session)) {
+    SayAlert(ctx, session, kInternalError);
+    return EndPolitely(EndReason::kSourceHandshakes);
   }
   if (!stage.flight_sent) {
     const Next next = Enlist(ctx, session, stage);

@@ -4,9 +4,23 @@
 #include "protocols/proxy/proxy_header.h"
 
 #include "gateway/session/report.h"
+#include "gateway/session/say.h"
+#include "gateway/session/source.h"
 #include "gateway/session/stages/stages.h"
 
 namespace starling {
+namespace {
+
+// Only now is it known whose share the session is of. The balancer has none itself.
+Next MeetSource(WorkerContext& ctx, Session& session) {
+  const EndReason over = EnterSource(ctx, *session.listener, session.peer, session.source);
+  if (over == EndReason::kNone) return Stay();
+  CountRefusal(ctx, *session.listener, session.peer, over);
+  const bool told = over != EndReason::kDenied && MayAnswer(ctx, session.source);
+  return told ? Refuse(ctx, session, Refusal::kTooBusy, over) : EndNow(over);
+}
+
+}  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
   if (session.client.receive_failed()) return EndNow(EndReason::kClientReset);
@@ -24,6 +38,7 @@ Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
   if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
     session.peer = parse.source;
     session.local = parse.destination;
+    if (const Next next = MeetSource(ctx, session); next.decided()) return next;
   }
   const bool talks = session.listener->config->tls == TlsMode::kStartTls;
   return Enter(talks ? StageId::kTalking : StageId::kHandshaking);

@@ -1,0 +1,99 @@
+#include "gateway/session/source.h"
+
+#include <optional>
+#include <utility>
+
+namespace starling {
+namespace {
+
+EndReason ReasonOf(OverShare over) {
+  switch (over) {
+    case OverShare::kNothing:
+      return EndReason::kNone;
+    case OverShare::kSessions:
+      return EndReason::kSourceSessions;
+    case OverShare::kConnections:
+      return EndReason::kSourceConnections;
+    case OverShare::kHandshakes:
+      return EndReason::kSourceHandshakes;
+    case OverShare::kFailures:
+      return EndReason::kSourceFailures;
+  }
+  return EndReason::kNone;
+}
+
+// The client's fault, before it reached a server by TLS: what attacks and scans end by. A check
+// that connects and leaves is none of these.
+bool IsFailure(EndReason reason) {
+  switch (reason) {
+    case EndReason::kPlaintextInjection:
+    case EndReason::kTlsOnPlainPort:
+    case EndReason::kPlainOnTlsPort:
+    case EndReason::kCrossProtocol:
+    case EndReason::kLineTooLong:
+    case EndReason::kBadOctet:
+    case EndReason::kTooManyErrors:
+    case EndReason::kTlsRequired:
+    case EndReason::kHandshakeFailed:
+    case EndReason::kHandshakeDeadline:
+    case EndReason::kPreRelayDeadline:
+    case EndReason::kPreRelaySilence:
+    case EndReason::kPreRelayTotal:
+    case EndReason::kPreRelayCrowded:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool Lists(const WorkerContext& ctx, const WorkerListener& listener, const SourceRule& rule,
+           const Endpoint& client) {
+  return rule.counted() && ctx.deny != nullptr && ctx.deny->Has(listener.id, client);
+}
+
+}  // namespace
+
+EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
+                      SourceHold& hold) {
+  hold = {.rule = listener.sources->Find(client)};
+  const SourceRule& rule = listener.sources->At(hold.rule);
+  if (Lists(ctx, listener, rule, client)) return EndReason::kDenied;
+  const std::optional<SourceKey> source = SourceOf(client, listener.sources->widths());
+  if (!rule.counted() || !source) return EndReason::kNone;
+  hold.cells = ctx.sources->shares.CellsOf(*source, rule.scope);
+  const OverShare over = ctx.sources->shares.Enter(hold.cells, rule.limits, ctx.now);
+  hold.counted = over == OverShare::kNothing;
+  return ReasonOf(over);
+}
+
+void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
+                  EndReason reason) {
+  ctx.shard->Add(Family::kRefused, listener.id, static_cast<size_t>(RefusedOf(reason)));
+  ctx.sources->refusals.Note(SourceOf(client, listener.sources->widths()));
+}
+
+bool MayAnswer(WorkerContext& ctx, const SourceHold& hold) {
+  return ctx.sources->shares.TakeAnswer(hold.cells, ctx.now);
+}
+
+bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client) {
+  return Lists(ctx, listener, listener.sources->At(listener.sources->Find(client)), client);
+}
+
+bool TakeHandshake(WorkerContext& ctx, const Session& session) {
+  if (!session.source.counted) return true;
+  const SourceRule& rule = session.listener->sources->At(session.source.rule);
+  if (ctx.sources->shares.TakeHandshake(session.source.cells, rule.limits, ctx.now)) return true;
+  CountRefusal(ctx, *session.listener, session.peer, EndReason::kSourceHandshakes);
+  return false;
+}
+
+void LeaveSource(WorkerContext& ctx, Session& session) {
+  if (!std::exchange(session.source.counted, false)) return;
+  SourceShares& shares = ctx.sources->shares;
+  const SourceRule& rule = session.listener->sources->At(session.source.rule);
+  if (IsFailure(session.reason)) shares.NoteFailure(session.source.cells, rule.limits, ctx.now);
+  shares.Leave(session.source.cells);
+}
+
+}  // namespace starling

@@ -1,0 +1,31 @@
+// A session and its source: whether the source may have one more, what the session holds of the
+// source's share, and what it gives back.
+//
+// Not for: what each network means and what all sources have (sources/).
+#pragma once
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+// A client comes: by `client`, which is its true address, behind a load balancer too. kNone: it
+// is in, and `hold` says what it holds. Otherwise why it is not.
+EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
+                      SourceHold& hold);
+
+// A client that is denied or over its share, before anything of it is counted as a session.
+void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
+                  EndReason reason);
+// Whether one that is over its share is told so. Otherwise its connection is only closed.
+bool MayAnswer(WorkerContext& ctx, const SourceHold& hold);
+
+// Whether deny lists concern the client.
+bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client);
+
+// Whether the source may begin this handshake. Counted if not.
+bool TakeHandshake(WorkerContext& ctx, const Session& session);
+
+// The session is over, and its reason stands.
+void LeaveSource(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

@@ -1,0 +1,131 @@
+#include "gateway/sources/shares.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <new>
+
+#include "gateway/limits.h"
+
+namespace starling {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+uint64_t NanosOf(MonoTime time) { return static_cast<uint64_t>(time.time_since_epoch().count()); }
+
+// How far ahead of now the time of a cell may be for another token.
+uint64_t Ahead(const TokenBuckets::Rate& rate) {
+  return static_cast<uint64_t>(rate.each.count()) * (rate.burst - 1);
+}
+
+}  // namespace
+
+CellArray::CellArray() {
+  void* const made =
+      mmap(nullptr, kOctets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (made == MAP_FAILED) throw std::bad_alloc();
+  cells_ = static_cast<std::atomic<uint64_t>*>(made);
+}
+
+TokenBuckets::Rate TokenBuckets::Rate::PerSecond(uint32_t tokens, uint32_t burst) {
+  if (tokens == 0) return {};
+  return {.each = Nanos(1'000'000'000 / tokens), .burst = std::max(burst, 1u)};
+}
+
+TokenBuckets::Rate TokenBuckets::Rate::PerMinute(uint32_t tokens) {
+  if (tokens == 0) return {};
+  return {.each = Nanos(60'000'000'000 / tokens), .burst = tokens};
+}
+
+bool TokenBuckets::Empty(SourceCells cells, const Rate& rate, MonoTime now) const {
+  if (rate.each.count() == 0) return false;
+  const uint64_t lower =
+      std::min(cells_.At(cells.first).load(kRelaxed), cells_.At(cells.second).load(kRelaxed));
+  return lower > NanosOf(now) + Ahead(rate);
+}
+
+// The lower cell is moved on, and the other one only if it is behind that: a cell says what the
+// busiest of its sources has spent, not what all of them have together.
+void TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most) {
+  std::atomic<uint64_t>* lower = &cells_.At(cells.first);
+  std::atomic<uint64_t>* upper = &cells_.At(cells.second);
+  if (lower->load(kRelaxed) > upper->load(kRelaxed)) std::swap(lower, upper);
+  uint64_t was = lower->load(kRelaxed);
+  uint64_t next = 0;
+  do {
+    next = std::max(was, now) + static_cast<uint64_t>(rate.each.count());
+    if (next > most) return;
+  } while (!lower->compare_exchange_weak(was, next, kRelaxed, kRelaxed));
+  was = upper->load(kRelaxed);
+  while (was < next && !upper->compare_exchange_weak(was, next, kRelaxed, kRelaxed)) {
+  }
+}
+
+bool TokenBuckets::Take(SourceCells cells, const Rate& rate, MonoTime now) {
+  if (rate.each.count() == 0) return true;
+  if (Empty(cells, rate, now)) return false;
+  Spend(cells, rate, NanosOf(now), UINT64_MAX);
+  return true;
+}
+
+void TokenBuckets::Charge(SourceCells cells, const Rate& rate, MonoTime now) {
+  if (rate.each.count() == 0) return;
+  const uint64_t at = NanosOf(now);
+  Spend(cells, rate, at, at + 2 * static_cast<uint64_t>(rate.each.count()) * rate.burst);
+}
+
+uint64_t Counts::Get(SourceCells cells) const {
+  return std::min(cells_.At(cells.first).load(kRelaxed), cells_.At(cells.second).load(kRelaxed));
+}
+
+uint64_t Counts::Sum() const {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < kSourceCells; ++i)
+    sum += cells_.At(static_cast<uint16_t>(i)).load(kRelaxed);
+  return sum;
+}
+
+bool Counts::Take(SourceCells cells, uint32_t most) {
+  // A source that keeps trying must not raise what others see.
+  if (most != 0 && Get(cells) >= most) return false;
+  const uint64_t first = cells_.At(cells.first).fetch_add(1, kRelaxed);
+  const uint64_t second = cells_.At(cells.second).fetch_add(1, kRelaxed);
+  if (most == 0 || std::min(first, second) < most) return true;
+  Leave(cells);  // another worker was faster
+  return false;
+}
+
+void Counts::Leave(SourceCells cells) {
+  [[maybe_unused]] const uint64_t first = cells_.At(cells.first).fetch_sub(1, kRelaxed);
+  [[maybe_unused]] const uint64_t second = cells_.At(cells.second).fetch_sub(1, kRelaxed);
+  assert(first > 0 && second > 0);
+}
+
+OverShare SourceShares::Enter(SourceCells cells, const SourceLimits& limits, MonoTime now) {
+  if (failures_.Empty(cells, TokenBuckets::Rate::PerMinute(limits.failures_per_minute), now)) {
+    return OverShare::kFailures;
+  }
+  if (!sessions_.Take(cells, limits.sessions)) return OverShare::kSessions;
+  const auto rate =
+      TokenBuckets::Rate::PerSecond(limits.connections_per_second, limits.connections_burst);
+  if (connections_.Take(cells, rate, now)) return OverShare::kNothing;
+  sessions_.Leave(cells);
+  return OverShare::kConnections;
+}
+
+bool SourceShares::TakeHandshake(SourceCells cells, const SourceLimits& limits, MonoTime now) {
+  return handshakes_.Take(
+      cells, TokenBuckets::Rate::PerSecond(limits.handshakes_per_second, limits.handshakes_burst),
+      now);
+}
+
+void SourceShares::NoteFailure(SourceCells cells, const SourceLimits& limits, MonoTime now) {
+  failures_.Charge(cells, TokenBuckets::Rate::PerMinute(limits.failures_per_minute), now);
+}
+
+bool SourceShares::TakeAnswer(SourceCells cells, MonoTime now) {
+  return answers_.Take(cells, TokenBuckets::Rate::PerSecond(kAnswersPerSecond, kAnswersBurst), now);
+}
+
+}  // namespace starling

@@ -1,0 +1,98 @@
+// What each source has of the gateway, and whether it may have more: sessions at once, and
+// connections, handshakes and failures over time. One object for the process, for all workers.
+//
+// Nothing here reads a clock, allocates, or knows an address: the caller says when, and hands in
+// the cells of a source, which a session remembers. So a session gives back exactly what it took,
+// whatever a reload has changed in the meantime.
+//
+// Not for: which limits a source has (rules.h), or what becomes of a client that has too much.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "gateway/config/source_options.h"
+#include "gateway/io/clock.h"
+#include "gateway/sources/cells.h"
+#include "gateway/sources/keyed_hash.h"
+#include "gateway/sources/source_key.h"
+
+namespace starling {
+
+// Token buckets. A cell holds the time at which its bucket is full again.
+class TokenBuckets {
+ public:
+  using Nanos = std::chrono::nanoseconds;
+
+  struct Rate {
+    Nanos each{};  // until a token is back; 0: no limit
+    uint64_t burst = 1;
+
+    static Rate PerSecond(uint32_t tokens, uint32_t burst);
+    static Rate PerMinute(uint32_t tokens);  // of which all may come at once
+  };
+
+  // One token, if there is one.
+  bool Take(SourceCells cells, const Rate& rate, MonoTime now);
+  // One token, whether there is one or not. It never takes longer than twice the burst until
+  // the bucket is full again.
+  void Charge(SourceCells cells, const Rate& rate, MonoTime now);
+  bool Empty(SourceCells cells, const Rate& rate, MonoTime now) const;
+
+ private:
+  void Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most);
+
+  CellArray cells_;
+};
+
+// How many there are at once.
+class Counts {
+ public:
+  // One more, if there are fewer than `most`; 0: any number.
+  bool Take(SourceCells cells, uint32_t most);
+  void Leave(SourceCells cells);
+  uint64_t Get(SourceCells cells) const;
+  uint64_t Sum() const;  // of all cells, of which each source has two
+
+ private:
+  CellArray cells_;
+};
+
+// What a source has too much of.
+enum class OverShare : uint8_t { kNothing, kSessions, kConnections, kHandshakes, kFailures };
+
+class SourceShares {
+ public:
+  // `key` is random and stays secret.
+  explicit SourceShares(const HashKey& key) : key_(key) {}
+
+  // Sources of different scopes never count together.
+  SourceCells CellsOf(const SourceKey& source, uint32_t scope) const {
+    return SourceCells::Of(KeyedHash(key_, {source.high, source.low, scope}));
+  }
+
+  // A connection comes. With kNothing it is one of the source's sessions until Leave().
+  OverShare Enter(SourceCells cells, const SourceLimits& limits, MonoTime now);
+  void Leave(SourceCells cells) { sessions_.Leave(cells); }
+  // Whether a handshake may begin.
+  bool TakeHandshake(SourceCells cells, const SourceLimits& limits, MonoTime now);
+  // A handshake or a dialogue has failed.
+  void NoteFailure(SourceCells cells, const SourceLimits& limits, MonoTime now);
+  // A source over its share is told so a few times a second. Beyond that an answer would cost
+  // more than it is worth.
+  bool TakeAnswer(SourceCells cells, MonoTime now);
+
+  uint64_t Sessions(SourceCells cells) const { return sessions_.Get(cells); }
+  // Sessions of all sources; looks at every cell.
+  uint64_t AllSessions() const { return sessions_.Sum() / 2; }
+
+ private:
+  const HashKey key_;
+  Counts sessions_;
+  TokenBuckets connections_;
+  TokenBuckets handshakes_;
+  TokenBuckets failures_;
+  TokenBuckets answers_;
+};
+
+}  // namespace starling
