@@ -32,6 +32,7 @@ readonly TEST_PACKAGES=(
   cups-daemon cups-client cups-ipp-utils apache2-bin
   prosody ejabberd python3-slixmpp profanity-light
   prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard
+  fail2ban
   shfmt)
 # Debian allows only one installed FTP server. These are unpacked into .deps/servers, where
 # the tests run them. The packages above have their libraries.
