@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "gateway/config/source_defaults.h"
 #include "tests/sim/identities.h"
 
 namespace starling::sim {
@@ -25,6 +26,13 @@ RingOptions OptionsFor(const Config& config) {
   options.small_buffers = config.limits.small_buffers;
   options.large_buffers = config.limits.large_buffers;
   return options;
+}
+
+// Clients of a run come from a few addresses: none has a limit of its own, but all are counted.
+std::vector<SourceRow> NoShares() {
+  return {{.from = {*Cidr::Parse("0.0.0.0/0"), *Cidr::Parse("::/0")},
+           .role = SourceRole::kTrusted,
+           .limits = kNoSourceLimits}};
 }
 
 }  // namespace
@@ -62,7 +70,10 @@ GatewayFixture::~GatewayFixture() = default;
 std::unique_ptr<WorkerConfig> GatewayFixture::MakeWorkerConfig() {
   ConfigSnapshot snapshot;
   snapshot.generation = ++generations_;
-  snapshot.config = std::make_shared<const Config>(config_);
+  const auto config = std::make_shared<Config>(config_);
+  if (config->sources.empty()) config->sources = NoShares();
+  config->log_refusals = 0;  // each record counts
+  snapshot.config = config;
   snapshot.backends = backends_;
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {
     snapshot.ids.push_back(id);

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "gateway/config/config.h"
-#include "gateway/config/source_defaults.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/sources/source_table.h"
@@ -17,13 +16,6 @@
 #include "tests/sim/sim_world.h"
 
 namespace starling::sim {
-
-// Clients of a run come from a few addresses: none has a limit of its own, but all are counted.
-inline std::vector<SourceRow> NoShares() {
-  return {{.from = {*Cidr::Parse("0.0.0.0/0"), *Cidr::Parse("::/0")},
-           .role = SourceRole::kTrusted,
-           .limits = kNoSourceLimits}};
-}
 
 class GatewayFixture {
  public:

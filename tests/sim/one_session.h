@@ -102,7 +102,7 @@ class OneSession final : public Sessions {
     backend.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
     config_.listeners.push_back(listener);
     config_.limits.sessions = with.sessions;
-    config_.sources = with.sources.empty() ? NoShares() : with.sources;
+    config_.sources = with.sources;
     config_.limits.refusals = 4;
     config_.limits.armed_accepts = 1;
     config_.limits.output_buffers = 2 * with.sessions;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "protocols/registry.h"
-#include "tests/sim/gateway_fixture.h"
 #include "tests/sim/identities.h"
 
 namespace starling::sim {
@@ -287,8 +286,6 @@ Scenario MakeScenario(World& world) {
   scenario.character = DrawCharacter(rng);
   DrawFaults(world, scenario.character);
   DrawLimits(rng, scenario.character, scenario.config.limits);
-  scenario.config.sources = NoShares();
-  scenario.config.log_refusals = 0;
   scenario.config.hostname = "gateway.sim";
   for (const ListenerRow& row : kListeners) AddListener(world, scenario, row);
   return scenario;
