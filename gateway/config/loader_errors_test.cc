@@ -228,11 +228,11 @@ TEST(LoaderErrors, Addresses) {
            range + " (not an IP address)"},
       {"denied networks",
        {.rest = "deny: [x, /a, 10.0.0.1/8]"},
-       "4:8: read \"x\" for deny, " + range +
+       "4:8: found \"x\" for deny, " + range +
            " (not an IP address), or the path of a file that begins with /\n"
-           "4:15: read \"10.0.0.1/8\" for deny, " +
+           "4:15: found \"10.0.0.1/8\" for deny, " +
            range +
-           " (bits are set behind the prefix; the range is 10.0.0.0/8), or the path of a file that "
+           " (bits are set after the prefix; the range is 10.0.0.0/8), or the path of a file that "
            "begins with /"},
   });
 }
@@ -285,7 +285,7 @@ TEST(LoaderErrors, RulesBetweenOptions) {
   Expect({
       {"a limit for those that have none",
        {.rest = "sources: [{from: 192.0.2.1, role: exempt, sessions: 1}]"},
-       "4:53: read a limit for sources that have none, expected no sessions, or role: client or "
+       "4:53: found a limit for sources that have none, expected no sessions, or role: client or "
        "trusted"},
       {"the name of a listener twice",
        {.listeners = "listeners:\n"

@@ -37,7 +37,7 @@ TEST(DenyFile, AnErrorNamesTheLine) {
       {"192.0.2.1\nexample.org\n", "line 2: not an IP address"},
       {"192.0.2.1 192.0.2.2\n", "line 1: not an IP address"},
       {"\n\n192.0.2.0/33", "line 3: a prefix length has 0 to 32 bits"},
-      {"192.0.2.1/24\n", "line 1: bits are set behind the prefix; the range is 192.0.2.0/24"},
+      {"192.0.2.1/24\n", "line 1: bits are set after the prefix; the range is 192.0.2.0/24"},
   };
   for (const Row& row : rows) {
     std::vector<NetworkMap::Entry> networks;
