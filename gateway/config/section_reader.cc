@@ -108,8 +108,9 @@ void SectionReader::ReadSection(Section section, const YamlNode& node, const Opt
   for (const Option* option : OptionsOf(section)) {
     if (option->required && std::ranges::find(given, option->key) == given.end()) {
       const std::string missing(option->key);
-      report_.Error(node.mark, std::string(SectionName(section)) + " has no " + missing + "; add " +
-                                   missing + ": " + ExpectedText(*option));
+      std::string text(SectionName(section));
+      text.append(" has no ").append(missing).append("; add ").append(missing);
+      report_.Error(node.mark, text.append(": ").append(ExpectedText(*option)));
     }
   }
 }

@@ -148,8 +148,8 @@ class Reload(unittest.TestCase):
             taken = socket.create_server(("127.0.0.1", 0))
             self.addCleanup(taken.close)
             cases = {
-                "no YAML": (lambda t: t + "]", ["expected"]),
-                "an unknown option": (lambda t: t + "hostnam: x\n", ["hostnam", "nearest"]),
+                "no YAML": (lambda t: t + "]", ["invalid YAML"]),
+                "an unknown option": (lambda t: t + "hostnam: x\n", ["hostnam", "did you mean"]),
                 "a missing key": (lambda t: t.replace("ec.key", "absent.key"), ["absent.key"]),
                 "another certificate's key":
                     (lambda t: t.replace("ec.key", "rsa.key"), ["rsa.key"]),
