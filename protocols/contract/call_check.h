@@ -26,7 +26,7 @@ class CallCheck {
   // Before OnEvent.
   void Enter(const Event& event) {
     assert(!over_);
-    assert(event.kind != EventKind::kLegUp || !leg_);
+    // Of all legs, the next one is up when the one before has ended.
     leg_ = event.kind == EventKind::kLegUp || (leg_ && event.kind != EventKind::kLegFailed);
   }
   // Before OnData.
