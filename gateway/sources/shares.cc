@@ -47,7 +47,7 @@ bool TokenBuckets::Empty(SourceCells cells, const Rate& rate, MonoTime now) cons
 
 // The lower cell is moved on, and the other one only if it is behind that: a cell says what the
 // busiest of its sources has spent, not what all of them have together.
-void TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most) {
+bool TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most) {
   std::atomic<uint64_t>* lower = &cells_.At(cells.first);
   std::atomic<uint64_t>* upper = &cells_.At(cells.second);
   if (lower->load(kRelaxed) > upper->load(kRelaxed)) std::swap(lower, upper);
@@ -55,24 +55,24 @@ void TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint
   uint64_t next = 0;
   do {
     next = std::max(was, now) + static_cast<uint64_t>(rate.each.count());
-    if (next > most) return;
+    if (next > most) return false;
   } while (!lower->compare_exchange_weak(was, next, kRelaxed, kRelaxed));
   was = upper->load(kRelaxed);
   while (was < next && !upper->compare_exchange_weak(was, next, kRelaxed, kRelaxed)) {
   }
+  return true;
 }
 
 bool TokenBuckets::Take(SourceCells cells, const Rate& rate, MonoTime now) {
   if (rate.each.count() == 0) return true;
-  if (Empty(cells, rate, now)) return false;
-  Spend(cells, rate, NanosOf(now), UINT64_MAX);
-  return true;
+  const uint64_t at = NanosOf(now);
+  return Spend(cells, rate, at, at + static_cast<uint64_t>(rate.each.count()) * rate.burst);
 }
 
 void TokenBuckets::Charge(SourceCells cells, const Rate& rate, MonoTime now) {
   if (rate.each.count() == 0) return;
   const uint64_t at = NanosOf(now);
-  Spend(cells, rate, at, at + 2 * static_cast<uint64_t>(rate.each.count()) * rate.burst);
+  (void)Spend(cells, rate, at, at + 2 * static_cast<uint64_t>(rate.each.count()) * rate.burst);
 }
 
 uint64_t Counts::Get(SourceCells cells) const {
@@ -89,9 +89,13 @@ uint64_t Counts::Sum() const {
 bool Counts::Take(SourceCells cells, uint32_t most) {
   // A source that keeps trying must not raise what others see.
   if (most != 0 && Get(cells) >= most) return false;
-  const uint64_t first = cells_.At(cells.first).fetch_add(1, kRelaxed);
-  const uint64_t second = cells_.At(cells.second).fetch_add(1, kRelaxed);
-  if (most == 0 || std::min(first, second) < most) return true;
+  // Sequentially consistent: of two workers at least the later one sees what both have added.
+  cells_.At(cells.first).fetch_add(1);
+  cells_.At(cells.second).fetch_add(1);
+  if (most == 0 ||
+      std::min(cells_.At(cells.first).load(), cells_.At(cells.second).load()) <= most) {
+    return true;
+  }
   Leave(cells);  // another worker was faster
   return false;
 }

@@ -40,7 +40,8 @@ class TokenBuckets {
   bool Empty(SourceCells cells, const Rate& rate, MonoTime now) const;
 
  private:
-  void Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most);
+  // False: the lower cell would be beyond `most`.
+  bool Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most);
 
   CellArray cells_;
 };
