@@ -78,9 +78,9 @@ constexpr Option kRows[] = {
      .doc =
          "What networks mean, and how much of the gateway each source may have. A source is an "
          "IPv4 address or a /64 of IPv6 (limits.source_ipv4_bits and source_ipv6_bits); behind a "
-         "load balancer it is the address in the PROXY header. Of several networks with a client's "
-         "address the longest counts; of two equal ones the later. A client that none has is a "
-         "client with the default limits, except for 127.0.0.0/8 and ::1, which are trusted: "
+         "load balancer it is the address in the PROXY header. If several networks contain an "
+         "address, the one with the longest prefix counts; of two equal ones, the later. A client "
+         "in none of the networks has the default limits. But 127.0.0.0/8 and ::1 are trusted: "
          "webmail and tunnels on this machine bring many users from there. The gateway refuses "
          "what a source wants beyond its limits. It counts that in "
          "starling_connections_refused_total, and names the heaviest sources in the log once a "
@@ -149,9 +149,9 @@ constexpr Option kRows[] = {
      .doc = "client: the limits below. trusted: a webmail server, a partner's MX, an office behind "
             "one address: only the limits that are written here. exempt: no limits, and deny does "
             "not concern it. probe: the same, and its sessions that reach no server leave no line "
-            "in the log. balancer: its connections begin with a PROXY header, whose word is taken "
-            "for who the client is; a listener with proxy_protocol adds that all others are "
-            "refused.",
+            "in the log. balancer: its connections begin with a PROXY header, and the gateway "
+            "believes what that says about the client; a listener with proxy_protocol also "
+            "refuses all other sources.",
      .set = SetNumber<&SourceRow::role>,
      .get = GetNumber<&SourceRow::role>},
     {.section = Section::kSource,
@@ -174,10 +174,11 @@ constexpr Option kRows[] = {
      .unit = "new connections of one source a second, or 0 for any number",
      .min = 0,
      .max = kMost,
-     .doc = "200 mail clients that look for mail once a minute, over five connections, make 17 a "
-            "second. Postfix forwards over 20 connections at a time, and webmail without a "
-            "connection cache makes one or two a click. A monitoring host that checks 20 listeners "
-            "every second makes 20.",
+     .doc =
+         "200 mail clients that look for mail once a minute, over five connections, make 17 a "
+         "second. Postfix forwards over 20 connections at a time, and webmail without a "
+         "connection cache makes one or two per click. A monitoring host that checks 20 listeners "
+         "every second makes 20.",
      .sample = "100",
      .default_text = DefaultLimit<&SourceLimits::connections_per_second>,
      .set = SetNumber<&SourceLimits::connections_per_second>,
@@ -188,8 +189,8 @@ constexpr Option kRows[] = {
      .unit = "connections",
      .min = 1,
      .max = kMost,
-     .doc = "So many may come at once after a quiet time: all sessions of the 200 clients, when "
-            "their network is back.",
+     .doc = "How many may come at once after a quiet time. When the network of those 200 clients "
+            "is back, all their sessions come at once.",
      .sample = "1000",
      .default_text = DefaultBurst,
      .set = SetNumber<&SourceLimits::connections_burst>,
@@ -224,9 +225,10 @@ constexpr Option kRows[] = {
      .unit = "failures of one source a minute, or 0 for any number",
      .min = 0,
      .max = kMost,
-     .doc = "Handshakes that fail, and dialogues before TLS that end by a mistake or a deadline of "
-            "the client. A source that has more gets no new connection until they are a minute "
-            "old. 200 clients with a certificate authority that they do not know try twice a "
+     .doc = "Handshakes that fail, and dialogues before TLS that end because the client made a "
+            "mistake or took too long. A source that has more gets no new connection until enough "
+            "of the next minute has passed. 200 clients with a certificate authority that they do "
+            "not know try twice a "
             "minute each. A check that connects and leaves, as monitoring does, is no failure.",
      .sample = "600",
      .default_text = DefaultLimit<&SourceLimits::failures_per_minute>,

@@ -22,8 +22,8 @@ EndReason ReasonOf(OverShare over) {
   return EndReason::kNone;
 }
 
-// The client's fault, before it reached a server by TLS: what attacks and scans end by. A check
-// that connects and leaves is none of these.
+// The client's fault, before it reached a server by TLS: how attacks and scans end. A check that
+// connects and leaves does not count.
 bool IsFailure(EndReason reason) {
   switch (reason) {
     case EndReason::kPlaintextInjection:

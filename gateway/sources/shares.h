@@ -32,6 +32,8 @@ class TokenBuckets {
     static Rate PerMinute(uint32_t tokens);  // of which all may come at once
   };
 
+  // What a source has spent stays spent for as long as the rate of that time said, whatever rate
+  // a reload has brought since.
   // One token, if there is one.
   bool Take(SourceCells cells, const Rate& rate, MonoTime now);
   // One token, whether there is one or not. It never takes longer than twice the burst until

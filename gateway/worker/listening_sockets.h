@@ -25,8 +25,8 @@ class ListeningSockets {
   // RingOptions::accepts.
   ListeningSockets(WorkerContext& ctx, uint32_t most_armed) : ctx_(ctx), most_armed_(most_armed) {}
 
-  // Takes places in the ring for all of `wanted` or for none of them. Nobody is accepted
-  // there yet.
+  // Takes places in the ring for all of `wanted`; if it fails, it has taken no place. The sockets
+  // accept nobody yet.
   absl::Status Hold(const std::vector<NewSocket>& wanted);
   void GiveUpHeld();
   // What is held serves `config` from now on.

@@ -30,7 +30,7 @@ void Refuse(WorkerContext& ctx, const Newcomer& newcomer, SourceHold& source, Li
   Tell(ctx, newcomer, *session, source, reason);
 }
 
-// There is none for this source. It learns why while that is cheap, and never takes a slot that
+// This source gets no slot. It learns why while that is cheap, and never takes a slot that
 // another client could have.
 void TurnAway(WorkerContext& ctx, const Newcomer& newcomer, const SourceHold& source,
               EndReason reason) {

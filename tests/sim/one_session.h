@@ -57,6 +57,31 @@ struct Case {
   std::vector<SourceRow> sources = {};   // empty: no client has a limit of its own
 };
 
+// The default limits of a listener with this protocol.
+inline ListenerLimits DefaultsOf(const char* protocol) {
+  const ProtocolRow& row = *FindProtocol(protocol);
+  ListenerLimits limits;
+  limits.idle_ms = row.idle_seconds * 1'000;
+  limits.pre_relay_silence_ms = row.silence_seconds * 1'000;
+  limits.pre_relay_total_ms = row.before_relay_seconds * 1'000;
+  return limits;
+}
+
+// A silent client of STARTTLS, before a server that is well.
+inline Case StartTlsCase(const char* name, const char* protocol, const ListenerLimits& limits) {
+  Case with{name,
+            EndReason::kNone,
+            protocol,
+            TlsMode::kStartTls,
+            ClientKind::kSilent,
+            BackendKind::kNormal,
+            ServerKind::kUp,
+            nullptr,
+            0};
+  with.limits = &limits;
+  return with;
+}
+
 // One listener, one backend, one session.
 class OneSession final : public Sessions {
  public:

@@ -16,36 +16,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The default limits of a listener with this protocol.
-ListenerLimits DefaultsOf(const char* protocol) {
-  const ProtocolRow& row = *FindProtocol(protocol);
-  ListenerLimits limits;
-  limits.idle_ms = row.idle_seconds * 1'000;
-  limits.pre_relay_silence_ms = row.silence_seconds * 1'000;
-  limits.pre_relay_total_ms = row.before_relay_seconds * 1'000;
-  return limits;
-}
-
-Case Of(const char* protocol, const ListenerLimits& limits) {
-  Case with{"pre_relay",
-            EndReason::kNone,
-            protocol,
-            TlsMode::kStartTls,
-            ClientKind::kSilent,
-            BackendKind::kNormal,
-            ServerKind::kUp,
-            nullptr,
-            0};
-  with.limits = &limits;
-  return with;
-}
-
 constexpr std::string_view kUser = "NICK demo\r\nUSER demo 0 * :Demo\r\n";
 
 TEST(Patience, IsShortWithAClientThatWaitsForAWelcome) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("irc");
-    OneSession session(Of("irc", limits));
+    OneSession session(StartTlsCase("patience", "irc", limits));
     PlainClient client(session);
     client.Say(kUser);
     session.RunFor(milliseconds(9'990));
@@ -63,7 +39,7 @@ TEST(Patience, IsShortWithAClientThatWaitsForAWelcome) {
 TEST(Patience, BeginsAnewWithEachCommandAndNotWithEachOctet) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("irc");
-    OneSession session(Of("irc", limits));
+    OneSession session(StartTlsCase("patience", "irc", limits));
     PlainClient client(session);
     client.Say(kUser);
     session.RunFor(seconds(9));
@@ -82,7 +58,7 @@ TEST(Patience, BeginsAnewWithEachCommandAndNotWithEachOctet) {
 TEST(Patience, IsUsualWhileCapabilitiesAreNegotiated) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("irc");
-    OneSession session(Of("irc", limits));
+    OneSession session(StartTlsCase("patience", "irc", limits));
     PlainClient client(session);
     client.Say("CAP LS 302\r\n" + std::string(kUser));
     session.RunFor(seconds(59));
@@ -100,7 +76,7 @@ TEST(Patience, IsUsualWhileCapabilitiesAreNegotiated) {
 TEST(Patience, EndsWithTheUpgrade) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("irc");
-    OneSession session(Of("irc", limits));
+    OneSession session(StartTlsCase("patience", "irc", limits));
     PlainClient client(session);
     client.Say(kUser);
     session.RunFor(seconds(9));

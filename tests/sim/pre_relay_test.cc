@@ -23,30 +23,6 @@ using namespace std::string_literals;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The default limits of a listener with this protocol.
-ListenerLimits DefaultsOf(const char* protocol) {
-  const ProtocolRow& row = *FindProtocol(protocol);
-  ListenerLimits limits;
-  limits.idle_ms = row.idle_seconds * 1'000;
-  limits.pre_relay_silence_ms = row.silence_seconds * 1'000;
-  limits.pre_relay_total_ms = row.before_relay_seconds * 1'000;
-  return limits;
-}
-
-Case Of(const char* protocol, const ListenerLimits& limits) {
-  Case with{"pre_relay",
-            EndReason::kNone,
-            protocol,
-            TlsMode::kStartTls,
-            ClientKind::kSilent,
-            BackendKind::kNormal,
-            ServerKind::kUp,
-            nullptr,
-            0};
-  with.limits = &limits;
-  return with;
-}
-
 struct Tongue {
   const char* protocol;
   std::string command, noise;
@@ -90,7 +66,7 @@ void ExpectEnd(OneSession& session, milliseconds left, EndReason reason) {
 TEST_P(PreRelay, SilenceAfterACommandIsBounded) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf(GetParam().protocol);
-    OneSession session(Of(GetParam().protocol, limits));
+    OneSession session(StartTlsCase("pre_relay", GetParam().protocol, limits));
     PlainClient client(session);
     session.RunFor(seconds(50));
     client.Say(GetParam().command);
@@ -105,7 +81,7 @@ TEST_P(PreRelay, AllOfItIsBoundedHoweverManyCommandsCome) {
   if (protocol.starts_with("xmpp")) return;
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf(GetParam().protocol);
-    OneSession session(Of(GetParam().protocol, limits));
+    OneSession session(StartTlsCase("pre_relay", GetParam().protocol, limits));
     PlainClient client(session);
     session.RunFor(milliseconds(1));
     for (uint32_t passed = 0; passed < GetParam().total_s; passed += 50) {
@@ -122,7 +98,7 @@ TEST_P(PreRelay, AllOfItIsBoundedHoweverManyCommandsCome) {
 TEST_P(PreRelay, NoiseGivesNoTime) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf(GetParam().protocol);
-    OneSession session(Of(GetParam().protocol, limits));
+    OneSession session(StartTlsCase("pre_relay", GetParam().protocol, limits));
     PlainClient client(session);
     session.RunFor(milliseconds(1));
     for (int i = 0; i < 5; ++i) {
@@ -149,7 +125,7 @@ TEST(PreRelayWords, SayWhichTimeWasOver) {
     RunInThread([&row] {
       ListenerLimits limits = DefaultsOf("smtp");
       limits.*row.limit = 5'000;
-      OneSession session(Of("smtp", limits));
+      OneSession session(StartTlsCase("pre_relay", "smtp", limits));
       PlainClient client(session);
       client.Say(row.said);
       session.RunFor(seconds(1));
@@ -168,7 +144,7 @@ TEST(PreRelayWords, OfAServerThatCannotBeReachedSaySo) {
     ListenerLimits limits = DefaultsOf("imap");
     limits.pre_relay_ms = 4'000;
     limits.connect_ms = kFar;
-    Case with = Of("imap", limits);
+    Case with = StartTlsCase("pre_relay", "imap", limits);
     with.tls = TlsMode::kImplicit;
     with.servers = ServerKind::kBlackHole;
     OneSession session(with);
@@ -191,7 +167,7 @@ TEST(PreRelayWords, OfAServerOfALegThatCannotBeReachedSaySo) {
     limits.pre_relay_silence_ms = 2'000;
     limits.pre_relay_total_ms = 4'000;
     limits.connect_ms = kFar;
-    Case with = Of("smtp", limits);
+    Case with = StartTlsCase("pre_relay", "smtp", limits);
     with.dialogue.policy = Policy::kOpportunistic;
     with.servers = ServerKind::kBlackHole;
     OneSession session(with);
@@ -213,7 +189,7 @@ TEST(PreRelayAgain, InAHandshakeNotAsSilence) {
   RunInThread([] {
     ListenerLimits limits = DefaultsOf("smtp");
     limits.pre_relay_silence_ms = 2'000;
-    OneSession session(Of("smtp", limits));
+    OneSession session(StartTlsCase("pre_relay", "smtp", limits));
     PlainClient client(session);
     client.Say("STARTTLS\r\n");
     session.RunFor(seconds(14));
@@ -229,7 +205,7 @@ TEST(PreRelayAgain, InAHandshakeNotAsSilence) {
 TEST(PreRelayAgain, BehindWorkInPlaintext) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
-    Case with = Of("smtp", limits);
+    Case with = StartTlsCase("pre_relay", "smtp", limits);
     with.dialogue.policy = Policy::kOpportunistic;
     with.servers_of_legs = true;
     OneSession session(with);
@@ -275,7 +251,7 @@ TEST(Crowd, EndsThoseWhoHaveHadTheirMinute) {
   for (const int early : {1, 7, 199}) {
     RunInThread([early] {
       const ListenerLimits limits = DefaultsOf("smtp");
-      Case with = Of("smtp", limits);
+      Case with = StartTlsCase("pre_relay", "smtp", limits);
       with.sessions = early == 199 ? 400 : 16;
       const int half = static_cast<int>(with.sessions) / 2;
       OneSession session(with);
@@ -299,7 +275,7 @@ TEST(Crowd, EndsThoseWhoHaveHadTheirMinute) {
 TEST(Crowd, HasAMinute) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
-    OneSession session(Of("smtp", limits));
+    OneSession session(StartTlsCase("pre_relay", "smtp", limits));
     const auto clients = Clients(session, 8);
     session.RunFor(milliseconds(59'900));
     EXPECT_EQ(session.ended(), 0) << Label(session.reason());
@@ -314,7 +290,7 @@ TEST(Crowd, HasAMinute) {
 TEST(Crowd, LeavesOthersAlone) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
-    OneSession session(Of("smtp", limits));
+    OneSession session(StartTlsCase("pre_relay", "smtp", limits));
     const auto first = Clients(session, 7);
     session.RunFor(seconds(90));
     for (const auto& client : first) client->Say("QUIT\r\n");
@@ -331,7 +307,7 @@ TEST(Crowd, LeavesOthersAlone) {
 TEST(Crowd, ForgetsWhoHasBrokenOff) {
   RunInThread([] {
     const ListenerLimits limits = DefaultsOf("smtp");
-    OneSession session(Of("smtp", limits));
+    OneSession session(StartTlsCase("pre_relay", "smtp", limits));
     const auto first = Clients(session, 7);
     session.RunFor(seconds(90));
     for (size_t i = 0; i < first.size(); i += 2) first[i]->Reset();
