@@ -6,6 +6,9 @@ import socket
 # Below the kernel's range for outgoing connections, so that a port stays free until it is used.
 LOWEST, HIGHEST = 10000, 32000
 
+# Of this process. A port that nobody listens on yet may still be meant for somebody.
+_given = set()
+
 
 def is_free(port):
     """Whether nobody listens on the port of any IPv4 address."""
@@ -19,10 +22,13 @@ def is_free(port):
 
 
 def reserve_ports(names):
-    """A free port for each name, all different."""
-    ports = {}
-    while len(ports) < len(names):
+    """A free port for each name. No port is given twice in the life of the process."""
+    return {name: _reserve() for name in names}
+
+
+def _reserve():
+    while True:
         port = random.randrange(LOWEST, HIGHEST)
-        if port not in ports.values() and is_free(port):
-            ports[names[len(ports)]] = port
-    return ports
+        if port not in _given and is_free(port):
+            _given.add(port)
+            return port
