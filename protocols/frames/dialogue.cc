@@ -41,7 +41,8 @@ size_t WordEnd(std::string_view text, std::string_view blanks) {
 bool IsNumber(std::string_view text) { return !text.empty() && std::ranges::all_of(text, IsDigit); }
 
 bool SameIgnoringCase(const char* a, const char* b, size_t size) {
-  return std::equal(a, a + size, b, [](char x, char y) { return ToUpper(x) == ToUpper(y); });
+  return std::equal(a, a + size, b,
+                    [](char x, char y) { return x == y || ToUpper(x) == ToUpper(y); });
 }
 
 std::string_view TakeWord(std::string_view& rest) {
