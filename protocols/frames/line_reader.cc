@@ -7,26 +7,11 @@ namespace starling {
 
 namespace {
 
-// Where the first of each octet is that a line may not have inside, or `to`. `cr` and `nul` are
-// looked for before `lf` only.
-struct Marks {
-  size_t lf, cr, nul;
-};
+bool IsInside(uint8_t octet) { return octet != '\n' && octet != '\r' && octet != '\0'; }
 
 size_t Find(ByteView in, size_t from, size_t to, uint8_t octet) {
   const void* at = std::memchr(in.data() + from, octet, to - from);
   return at == nullptr ? to : static_cast<size_t>(static_cast<const uint8_t*>(at) - in.data());
-}
-
-Marks FindMarks(ByteView in, size_t from, size_t to) {
-  // An octet at a time, as some clients send a line, three calls cost more than all the rest.
-  if (to - from == 1) {
-    const uint8_t octet = in[from];
-    const size_t lf = octet == '\n' ? from : to;
-    return {lf, octet == '\r' ? from : lf, octet == '\0' ? from : lf};
-  }
-  const size_t lf = Find(in, from, to, '\n');
-  return {lf, Find(in, from, lf, '\r'), Find(in, from, lf, '\0')};
 }
 
 }  // namespace
@@ -36,8 +21,14 @@ LineReader::Line LineReader::Next(ByteView in) {
   // on whether it comes at once or in pieces.
   size_t end = std::min(in.size(), max_);
   size_t from = std::min(scanned_, end);
-  if (from == end && end < max_) return {};
-  const auto [lf, cr, nul] = FindMarks(in, from, end);
+  // An octet at a time, as some clients send a line, three searches cost more than all the rest.
+  if (end - from <= 1 && end < max_ && (from == end || IsInside(in[from]))) {
+    scanned_ = end;
+    return {};
+  }
+  const size_t lf = Find(in, from, end, '\n');
+  const size_t cr = Find(in, from, lf, '\r');
+  const size_t nul = Find(in, from, lf, '\0');
   // A CR with another octet after it is reported first, whatever follows.
   if (cr + 1 < lf) return Line{nul < cr ? Status::kNul : Status::kBareCr, {}, 0};
   if (nul != lf) return Line{Status::kNul, {}, 0};
