@@ -34,7 +34,7 @@ class TokenBuckets {
 
   // What a source has spent stays spent for as long as the rate of that time said, whatever rate
   // a reload has brought since.
-  // One token, if there is one.
+  // One token, if there is one. Two workers at the same moment may take the same token.
   bool Take(SourceCells cells, const Rate& rate, MonoTime now);
   // One token, whether there is one or not. It never takes longer than twice the burst until
   // the bucket is full again.
