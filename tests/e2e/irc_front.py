@@ -11,7 +11,6 @@ import ircservers
 import wire
 from wire import Wire
 
-CHANNEL = "#test"
 LISTENERS = {
     "inspircd": ("starttls", "inspircd"), "inspircds": ("implicit", "inspircd"),
     "ngircd": ("starttls", "ngircd"), "ngircds": ("implicit", "ngircd"),
@@ -128,7 +127,7 @@ class Client(Wire):
         self.send("WHOIS {0}\r\n".format(self.nick).encode())
         return self.until("311").split(" ")[5]
 
-    def watch(self):
-        """Into the channel, to see others come."""
-        self.send("JOIN {}\r\n".format(CHANNEL).encode()).until("366")
+    def watch(self, channel):
+        """Joins it, to see others come."""
+        self.send("JOIN {}\r\n".format(channel).encode()).until("366")
         return self

@@ -3,6 +3,7 @@ InspIRCd and ngIRCd. Each registers, joins a channel, and answers another client
 
 Not for: what the gateway says itself (test_irc.py)."""
 
+import concurrent.futures
 import contextlib
 import os
 import pty
@@ -14,8 +15,9 @@ import threading
 import time
 import unittest
 
-from irc_front import CHANNEL, LISTENERS, Front
+from irc_front import LISTENERS, Front
 
+CHANNEL = "#test"
 SECONDS = 30
 front = None
 
@@ -116,7 +118,7 @@ class Clients(unittest.TestCase):
         other.send("PRIVMSG {} :\1PING 1234\1\r\n".format(nick).encode())
         self.assertTrue(other.until("NOTICE").endswith(":\1PING 1234\1"))
 
-    def irssi(self, listener):
+    def irssi(self, listener, channel):
         """Its configuration makes it connect and join by itself. It has no queue of commands, which
         would hold its answers back for many seconds."""
         home = tempfile.mkdtemp(dir=front.env.dir)
@@ -126,28 +128,38 @@ class Clients(unittest.TestCase):
             f.write((
                 'servers = ({{ address = "localhost"; port = "{port}"; chatnet = "t"; {how}\n'
                 '  tls_verify = "yes"; tls_cafile = "{ca}"; autoconnect = "yes"; }});\n'
-                'chatnets = {{ t = {{ type = "IRC"; nick = "irssi"; username = "irssi"; }}; }};\n'
+                'chatnets = {{ t = {{ type = "IRC"; nick = "{nick}"; username = "irssi"; }}; }};\n'
                 'channels = ({{ name = "{channel}"; chatnet = "t"; autojoin = "yes"; }});\n'
                 'settings = {{ core = {{ real_name = "irssi"; resolve_prefer_ipv6 = "no"; }};\n'
                 '  "irc/core" = {{ cmd_queue_speed = "0"; }}; }};\n'
-                ).format(port=front.gateway.ports[listener], how=how, ca=front.env.ca, channel=CHANNEL))
+                ).format(port=front.gateway.ports[listener], how=how, ca=front.env.ca, nick=listener,
+                         channel=channel))
         return Terminal(["irssi", "--home=" + home])
 
+    def irssi_talks(self, listener):
+        """In a channel of its own, where another client sees it come, talk and leave."""
+        channel = "#" + listener
+        with front.client(listener, "127.0.0.30") as other:
+            other.enter_tls().register().watch(channel)
+            with self.irssi(listener, channel) as program:
+                try:
+                    self.assertIn(listener + "!", other.until("JOIN"))
+                except OSError as problem:
+                    self.fail("{}\n{!r}".format(problem, program.plain()[-1500:]))
+                self.answers(other, listener)
+                program.type("/msg {} said by irssi\r".format(channel))
+                self.assertTrue(other.until("PRIVMSG").endswith(":said by irssi"))
+                program.type("/quit\r")
+                self.assertEqual(program.wait(), 0)
+                other.until("QUIT")
+
     def test_irssi(self):
-        for listener in LISTENERS:
-            with self.subTest(listener), front.client(listener, "127.0.0.30") as other:
-                other.enter_tls().register().watch()
-                with self.irssi(listener) as program:
-                    try:
-                        self.assertIn("irssi!", other.until("JOIN"))
-                    except OSError as problem:
-                        self.fail("{}\n{!r}".format(problem, program.plain()[-1500:]))
-                    self.answers(other, "irssi")
-                    program.type("/msg {} said by irssi\r".format(CHANNEL))
-                    self.assertTrue(other.until("PRIVMSG").endswith(":said by irssi"))
-                    program.type("/quit\r")
-                    self.assertEqual(program.wait(), 0)
-                    other.until("QUIT")
+        """By all listeners at the same time, since irssi waits for seconds between two steps."""
+        with concurrent.futures.ThreadPoolExecutor(len(LISTENERS)) as pool:
+            talks = {name: pool.submit(self.irssi_talks, name) for name in LISTENERS}
+        for name, talk in talks.items():
+            with self.subTest(name):
+                talk.result()
 
     def weechat(self, listener):
         """Without a terminal. It knows implicit TLS only."""
@@ -164,7 +176,7 @@ class Clients(unittest.TestCase):
     def test_weechat(self):
         for listener in ("inspircds", "ngircds"):
             with self.subTest(listener), front.client(listener, "127.0.0.31") as other:
-                other.enter_tls().register().watch()
+                other.enter_tls().register().watch(CHANNEL)
                 with self.weechat(listener) as program:
                     try:
                         self.assertIn("weechat!", other.until("JOIN"))
