@@ -13,7 +13,8 @@ import unittest
 
 import fakes
 import harness
-from attack_rows import ROWS, Cell, Recorder
+from attack_cells import Cell, Recorder
+from attack_rows import ROWS
 from protocol_profiles import PROFILES, Absent, Read
 
 TOP = os.path.dirname(os.path.dirname(harness.HERE))
