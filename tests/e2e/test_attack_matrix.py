@@ -82,7 +82,7 @@ SHARED = (
      "tests/e2e/test_ftp_data.py", "test_resumption_demanded"),
     ("PostgreSQL's cancel: to each server, once", "tests/e2e/test_postgresql_attacks.py",
      "test_every_server_gets_it_once"),
-    ("PostgreSQL's cancel: with a wrong key", "tests/e2e/test_postgresql.py",
+    ("PostgreSQL's cancel: with a wrong key", "tests/e2e/test_postgresql_cancel.py",
      "test_a_wrong_key_cancels_nothing"),
     ("WEBIRC by a client, in plaintext", "tests/e2e/test_irc_attacks.py",
      "test_log_in_and_claims_in_plaintext"),
