@@ -1,5 +1,5 @@
-// Writes lines to a descriptor without ever waiting for whoever reads it: what
-// does not fit stays in a bounded buffer.
+// Writes lines to a descriptor without ever waiting for its reader. Lines that the
+// descriptor does not take stay in a bounded buffer.
 #pragma once
 
 #include <cstddef>

@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLastWords{1};
-// How long records come together before the next look. Nobody who reads a log notices.
+// How long records gather before the next look: too short for a reader of the log to notice.
 constexpr int kRestMs = 10;
 
 using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 readonly GO=1.25 NODE=20 JAVA=17 MAVEN=3.6 RUST=1.88 NPM=9
-# Fetched, as parts of the languages' registries, where what is there is older.
+# The script fetches these from the languages' registries if the machine has older ones.
 readonly NEWER_GO=v0.0.1-go1.27.3.linux-amd64 NEWER_NODE=22.23.5
 readonly NEWER_GO_SUM=h1:r0ub+FnqzZxoWm/dSUOI9DcIqYWn/mNYGFJcv7PyBzs=
 

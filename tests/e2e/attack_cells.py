@@ -118,7 +118,7 @@ class Cell:
         with self.untouched(kind), self.counted(answer.kind, answer.reason, kind), \
                 self.session(kind, opening) as client:
             client.send(octets)
-            with contextlib.suppress(OSError):  # who is refused may be gone already
+            with contextlib.suppress(OSError):  # the gateway may have closed already
                 client.socket.shutdown(socket.SHUT_WR)
             said = client.rest()
         self.compare(said, answer.said)

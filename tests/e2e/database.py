@@ -159,7 +159,7 @@ class Database:
     def stop(self):
         if self._child is not None:
             if self._child.poll() is None:
-                self._child.send_signal(signal.SIGQUIT)  # at once, whoever is connected
+                self._child.send_signal(signal.SIGQUIT)  # at once, even with clients connected
             try:
                 self._child.wait(20)
             except subprocess.TimeoutExpired:

@@ -130,7 +130,7 @@ class Backend:
 
 
 async def echo(reader, writer):
-    """Gives back what comes, until the end of data."""
+    """Sends back all that it receives, until the end of data."""
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()

@@ -37,7 +37,7 @@ service anvil {{
     mode = 0
   }}
 }}
-# Who comes with a certificate needs no password, and is who that says.
+# A client that shows a certificate needs no password. Its user name is the certificate's.
 auth_mechanisms = plain login external
 auth_ssl_username_from_cert = yes
 passdb {{

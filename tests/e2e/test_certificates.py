@@ -290,7 +290,7 @@ class Check(unittest.TestCase):
 
 class Secrets(unittest.TestCase):
     def test_others_cannot_look_into_the_process(self):
-        # Of a process that is not dumpable, /proc belongs to root, whoever runs it.
+        # Root owns the /proc of a process that is not dumpable, whichever user runs it.
         place = folder(self)
         os.chmod(place, 0o755)
         pair = root.issue().save(place, "own")

@@ -48,7 +48,7 @@ class Mistakes(Case):
             "backend: dovecot}", "backend: dovecot, polcy: require}", r"F:6:\d+: .*polcy.*policy"),
         "an unknown protocol": ("protocol: imap", "protocol: imapp", r"F:6:\d+: .*imapp.*imap"),
         "an unknown backend": ("backend: dovecot}", "backend: devecot}", r"F:6:\d+: .*devecot.*dovecot"),
-        "a port that is none": ("127.0.0.1:143", "127.0.0.1:99143", r"F:8:\d+: .*127\.0\.0\.1:99143"),
+        "a port out of range": ("127.0.0.1:143", "127.0.0.1:99143", r"F:8:\d+: .*127\.0\.0\.1:99143"),
         "a host name for an address": ("127.0.0.1:143", "localhost:143", r"F:8:\d+: .*localhost"),
         "a network address in plaintext": (
             "127.0.0.1:143", "192.0.2.1:143", r"F:8:\d+: .*allow_plaintext_network"),

@@ -139,7 +139,7 @@ class Bans(unittest.TestCase):
 
 
 class Filter(unittest.TestCase):
-    """Which lines of the gateway's log count, and for whom."""
+    """Which lines of the gateway's log count, and against which address."""
 
     LINE = ('time=2026-11-30T04:00:00.123Z level=info msg="session ended" session=0001000000000007 '
             'listener=imaps protocol=imap peer={} local=192.0.2.1:993 {}reason={}')

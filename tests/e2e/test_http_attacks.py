@@ -66,7 +66,7 @@ class WrongOctets(unittest.TestCase):
         "chunks of HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
         "two hosts": request("/", fields="Host: other.example\r\n"),
         "no host": b"GET / HTTP/1.1\r\n\r\n",
-        "a host that is none": request("/", host="a@b"),
+        "no valid host": request("/", host="a@b"),
         "a field without a name": post(": x\r\n"),
         "an unknown method": request("/", "FOO"),
         "an unknown version": b"GET / HTTP/1.9\r\nHost: x\r\n\r\n",

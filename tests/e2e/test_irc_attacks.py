@@ -1,5 +1,5 @@
 """Tests IRC's own attacks: log-ins and claims of another identity in plaintext and inside TLS, other
-protocols, an upgrade inside TLS, and operators whom a server trusts by their address.
+protocols, an upgrade inside TLS, and operators that a server trusts by their address.
 
 Not for: attacks on every protocol (test_attack_matrix.py)."""
 

@@ -115,7 +115,7 @@ def opened():
 class Probes(unittest.TestCase):
     @staticmethod
     def together(calls):
-        """What each call returns; they are made some at a time, since many wait in vain."""
+        """What each call returns. Several run at a time, since many of them wait for a time-out."""
         with futures.ThreadPoolExecutor(12) as pool:
             pending = {name: pool.submit(*call) for name, call in calls.items()}
             return {name: call.result() for name, call in pending.items()}

@@ -77,7 +77,7 @@ class Certbot(unittest.TestCase):
             os.chmod(key, before.st_mode & 0o777)
 
     def let_in(self):
-        """What is printed, but for what makes the user and the certificate."""
+        """The printed commands, except for those that make the user and the certificate."""
         commands = [line for line in self.printed.splitlines()
                     if not line.startswith(("useradd", "certbot"))]
         self.assertEqual(len(commands), 2)

@@ -218,7 +218,7 @@ class Clients(unittest.TestCase):
         self.each(command, "Verified TLS connection established", listeners=("smtps", "smtp"))
 
     def test_a_stranger_is_not_verified(self):
-        # Or what stands above would prove nothing.
+        # Otherwise the checks above would prove nothing.
         other = tm.write(os.path.join(env.dir, "other.pem"), tm.Authority("Another").cert)
         with fakes.Backend(imap) as i, fakes.Backend(smtp) as s, \
                 gateway({"imap": i, "smtp": s}, ["ec"]) as running:

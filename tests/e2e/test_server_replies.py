@@ -56,7 +56,7 @@ class Server:
         for begin, octets in self.replies.items():
             if line.upper().startswith(begin):
                 return octets
-        # Lines of a message, but for its end.
+        # Lines of a message, without its end.
         return b"" if self.protocol in ("smtp", "lmtp") else GREETING[self.protocol]
 
     async def checked(self, reader, writer):
@@ -227,7 +227,7 @@ class Mail(Replies):
                         client.ask("smtp", b"QUIT\r\n"))
                     self.passed(protocol, self.after_hello(protocol, quit), said + b"221 q\r\n",
                                 {**self.OK, b"MAIL": said})
-                    # In answer to the hello that the client knows nothing of.
+                    # The answer to a hello that the gateway sent without the client's knowledge.
                     verb = wire.HELLO[protocol][:4]
                     self.passed(protocol, self.after_hello(protocol, quit), said + b"221 q\r\n",
                                 {**self.OK, verb: said})

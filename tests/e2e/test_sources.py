@@ -118,7 +118,7 @@ class Sessions(unittest.TestCase):
             self.assertIn(b"", told)
             self.assertEqual(running.wait_for_metric(60, REFUSED, reason="source_sessions"), 60)
             self.assertEqual(greeted(port, QUIET)[:4], b"220 ")
-            # Who listens for TLS is told by an alert; and the session that is there goes on.
+            # A client that expects TLS gets an alert; and the session that is there goes on.
             self.assertFalse(handshakes(running.ports["imaps"], NOISY))
             self.assertTrue(first.ask("smtp", b"NOOP\r\n").startswith(b"250"))
 

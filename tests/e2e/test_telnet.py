@@ -211,7 +211,7 @@ class Attacks(unittest.TestCase):
                 assert_counted(self, running, kind, reason)
 
     def test_nobody_logs_in_in_plaintext(self):
-        """What is typed is answered by nothing, reaches nobody, and is not logged."""
+        """What a user types before TLS reaches neither a server nor the log."""
         with fakes.Backend(fakes.echo) as backend, \
                 telnet_gateway(backend.address, limits={"patience": "300ms"}) as running:
             with Wire(running.ports["in"]) as client:

@@ -168,7 +168,7 @@ def first_line(port, before, protocol, commands, line, sentinel):
 
 
 def kind(protocol, reply):
-    if protocol == "irc" and reply.startswith(b"ERROR "):  # what follows has the session's number
+    if protocol == "irc" and reply.startswith(b"ERROR "):  # the rest has the session's number
         return b"ERROR"
     return b" ".join(reply.split()[:WORDS[protocol]])
 

@@ -85,7 +85,7 @@ class Injection(unittest.TestCase):
         return said
 
     def test_all_in_one_segment(self):
-        """The header, the request and the injected: nothing of the offer is waited for."""
+        """A client sends the header, the request and injected octets without waiting for the offer."""
         with xmpp_gateway() as gateway, Wire(gateway.ports["in"]) as client:
             said = client.send(HEADER + START_TLS + INJECTED).rest()
             self.assertIn(said, (b"", said[:said.find(FEATURES)] + FEATURES))

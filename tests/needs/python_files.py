@@ -66,7 +66,7 @@ def defined(statement):
 
 
 def is_main(statement):
-    """`if __name__ == "__main__":`, which whoever imports the file does not run."""
+    """`if __name__ == "__main__":`, which does not run when another file imports this one."""
     return isinstance(statement, ast.If) and "__name__" in ast.dump(statement.test)
 
 

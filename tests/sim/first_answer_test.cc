@@ -1,4 +1,4 @@
-// Tests who sends next: the gateway answers or acknowledges the octets of a client or
+// Tests which side sends next: the gateway answers or acknowledges the octets of a client or
 // server at once wherever that peer may hold back more until then (Nagle's algorithm).
 // The simulated kernel acknowledges nothing by itself, so a peer that waits would wait
 // for ever.

@@ -17,7 +17,7 @@ failed=0
 # name | test that must notice | file | Perl that puts the mistake in. A mistake that takes
 # more than one change has a line for each.
 readonly MUTATIONS=(
-  # What came in plaintext survives into TLS.
+  # Octets received in plaintext survive into TLS.
   'missing_wipe|simulation_test|gateway/session/stages/upgrading.cc|s{return \K!session\.client\.Input\(ctx\)\.empty\(\) \|\|}{}'
   'missing_wipe|simulation_test|gateway/session/transition.cc|s{\n *session\.client\.DropInput\(ctx\);(?=\n *session\.dialogue->hold = true;)}{}'
   'missing_wipe|simulation_test|gateway/session/transition.cc|s{session\.client\.flushed\(\)\K &&\s+session\.client\.in\.empty\(\)}{}'
@@ -37,13 +37,13 @@ readonly MUTATIONS=(
   'forged_close_notify|simulation_test|gateway/session/stages/relaying.cc|s{PassOnEnd\(session\.ref\(\), \KClientWhole\(session\)}{true}'
   # A handshake that is over keeps its place among those in flight.
   'place_kept|simulation_test|gateway/session/admission.cc|s{--ctx\.handshakes_in_flight;}{}'
-  # The gateway reads what came last before what came first.
+  # The gateway reads the newest octets before the oldest.
   'overtaking_receive|simulation_test|gateway/session/side.cc|s{RawInput\(SideResources& resources\) \{\n *if \(!in\.empty\(\)\K}{ && chunk == kNoBuffer}'
   # The log forgets what the plaintext link carried when a fresh link follows it.
   'forgotten_octets|simulation_test|gateway/session/side.cc|s{fresh\.octets_in = octets_in;}{}'
   # A transfer that was cut short is said to be whole.
   'cut_transfer_done|ftp_simulation_test|gateway/session/data_channel.cc|s{IsWhole\(session\) \? DataOutcome::kWhole : DataOutcome::kCut}{IsWhole(session) ? DataOutcome::kWhole : DataOutcome::kWhole}'
-  # Whoever connects first has the data channel, not only its client.
+  # The first host that connects gets the data channel, even if it is not the client's.
   'stranger_joins|ftp_simulation_test|gateway/session/data_channel.cc|s{if \(!SameHost\(completion\.peer, data\.expected\)\) return;}{}'
   # The gateway closes with octets of the client unread, which resets the connection.
   'skipped_linger|deadline_test|gateway/session/stages/ending.cc|s{client\.has\(kOpShutdown\) \? Stay\(\) : \KEnter\(StageId::kLingering\)}{EndNow(session.reason)}'
