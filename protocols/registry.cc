@@ -3,6 +3,7 @@
 #include <array>
 
 #include "protocols/acap/acap.h"
+#include "protocols/frames/greeting.h"
 #include "protocols/ftp/ftp.h"
 #include "protocols/http/http.h"
 #include "protocols/imap/imap.h"
@@ -75,6 +76,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateSmtp,
      .refuse = RefuseSmtp,
      .create_probe = CreateSmtpProbe,
+     .read_greeting = ReadCodeGreeting,
      .server = {.log_in = ServerTraits::LogIn::kUnderRequire, .trusts_local_clients = true},
      .public_port =
          {25,
@@ -93,6 +95,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateLmtp,
      .refuse = RefuseSmtp,
      .create_probe = CreateLmtpProbe,
+     .read_greeting = ReadCodeGreeting,
      .server = {.anyone_can = "put mail into every mailbox"}},
     {.name = "imap",
      .starttls_port = 143,
@@ -106,6 +109,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateImap,
      .refuse = RefuseImap,
      .create_probe = nullptr,
+     .read_greeting = ReadImapGreeting,
      .server = {.log_in = ServerTraits::LogIn::kAlways}},
     {.name = "pop3",
      .starttls_port = 110,
@@ -119,6 +123,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreatePop3,
      .refuse = RefusePop3,
      .create_probe = nullptr,
+     .read_greeting = ReadPop3Greeting,
      .server = {.log_in = ServerTraits::LogIn::kAlways}},
     {.name = "managesieve",
      .starttls_port = 4190,
@@ -132,6 +137,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateManageSieve,
      .refuse = RefuseManageSieve,
      .create_probe = nullptr,
+     .read_greeting = ReadSieveGreeting,
      .server = {.log_in = ServerTraits::LogIn::kAlways}},
     {.name = "nntp",
      .starttls_port = 119,
@@ -145,6 +151,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateNntp,
      .refuse = RefuseNntp,
      .create_probe = CreateNntpProbe,
+     .read_greeting = ReadCodeGreeting,
      .probe_under_require = true},
     {.name = "xmpp-client",
      .starttls_port = 5222,
@@ -158,6 +165,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateXmppClient,
      .refuse = RefuseXmppClient,
      .create_probe = nullptr,
+     .first_words = SayXmppClientFirstWords,
      .storage_size = kXmppSize,
      .space_after_upgrade = kXmppMaxSpaceAfterUpgrade},
     {.name = "xmpp-server",
@@ -172,6 +180,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateXmppServer,
      .refuse = RefuseXmppServer,
      .create_probe = nullptr,
+     .first_words = SayXmppServerFirstWords,
      .storage_size = kXmppSize,
      .space_after_upgrade = kXmppMaxSpaceAfterUpgrade},
     {.name = "acap",
@@ -185,7 +194,8 @@ constexpr ProtocolRow kRows[] = {
      .idle_seconds = kAcapIdle,
      .create = CreateAcap,
      .refuse = RefuseAcap,
-     .create_probe = nullptr},
+     .create_probe = nullptr,
+     .read_greeting = ReadAcapGreeting},
     {.name = "irc",
      .starttls_port = 6667,
      .implicit_port = 6697,
@@ -214,6 +224,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateLdap,
      .refuse = RefuseLdap,
      .create_probe = nullptr,
+     .first_words = SayLdapFirstWords,
      .server = {.log_in = ServerTraits::LogIn::kAlways,
                 .by_unix_socket =
                     "slapd takes every client for the gateway's own user, who may log in by SASL "
@@ -230,6 +241,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateFtp,
      .refuse = RefuseFtp,
      .create_probe = nullptr,
+     .read_greeting = ReadCodeGreeting,
      .second_alpn = "ftp-data",
      .speaks_inside = true,
      .data_channels = FtpDataChannels},
@@ -245,6 +257,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreatePostgresql,
      .refuse = RefusePostgresql,
      .create_probe = nullptr,
+     .first_words = SayPostgresqlFirstWords,
      .direct_tls = true,
      .direct_tls_needs_alpn = true,
      .server = {.knows_no_proxy = "PostgreSQL",
@@ -262,6 +275,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateHttp,
      .refuse = RefuseHttp,
      .create_probe = nullptr,
+     .first_words = SayHttpFirstWords,
      .direct_tls = true,
      .server = {.by_local_address =
                     "CUPS takes every client for a local one, who may make printers without a "

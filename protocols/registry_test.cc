@@ -82,6 +82,31 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
   }
 }
 
+// Where the server speaks first, the gateway can tell a greeting from silence. A Telnet server may
+// wait for its client's options (RFC 854), so silence proves nothing there.
+TEST(Registry, AServerThatGreetsHasAReaderOfGreetings) {
+  for (const ProtocolRow& row : AllProtocols()) {
+    const bool greets = row.server_first && row.name != "telnet";
+    EXPECT_EQ(row.read_greeting != nullptr, greets) << row.name;
+  }
+}
+
+// A probe has something to say to a server that waits for it. IRC servers look clients up first
+// and may take their time; `tcp` is anything.
+TEST(Registry, AServerThatWaitsIsAskedSomething) {
+  DialogueOptions options;
+  for (const ProtocolRow& row : AllProtocols()) {
+    SCOPED_TRACE(row.name);
+    const bool asked = !row.server_first && row.name != "irc" && row.name != "tcp";
+    EXPECT_EQ(row.first_words != nullptr, asked);
+    if (!asked) continue;
+    std::vector<uint8_t> words(kMinOutputRoom);
+    Writer out(words);
+    row.first_words(options, out);
+    EXPECT_GT(out.size(), 0u);
+  }
+}
+
 // "| `smtp` | 25, 465 (and 587) | require, opportunistic |", up to the third column.
 std::string ReadmeRow(const ProtocolRow& row) {
   const auto port = [](uint16_t number) { return number == 0 ? "-" : std::to_string(number); };

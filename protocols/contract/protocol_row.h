@@ -29,6 +29,14 @@ struct ProbeResult {
   uint64_t capabilities = 0;
 };
 
+// What a server's first octets are, as long as nobody has consumed any of them.
+enum class GreetingStatus : uint8_t {
+  kNeedMore,  // a beginning of a greeting, or nothing
+  kWelcome,   // a complete greeting
+  kRefusal,   // a complete refusal: of all clients, or of this one
+  kOther,     // no greeting of this protocol, and none can become of it
+};
+
 // Asks a backend what it offers (SMTP: greeting, EHLO, QUIT). It is pure, like a
 // negotiator. The gateway's prober runs it, never a worker.
 class Probe {
@@ -92,6 +100,12 @@ struct ProtocolRow {
   // Makes a probe in `storage` of kNegotiatorSize octets. Null: the protocol needs no
   // probe.
   Probe* (*create_probe)(void* storage, const DialogueOptions& options);
+  // Reads a greeting of the server's that has begun. Null: a client may speak first. It is
+  // pure, and gets all octets from the first one on at each call.
+  GreetingStatus (*read_greeting)(ByteView in) = nullptr;
+  // Writes what a probe says to a server that waits for its client: words that the server
+  // answers somehow, and that change nothing. Null: the probe says nothing.
+  void (*first_words)(const DialogueOptions& options, Writer& out) = nullptr;
   // Probe under `require` too, since what the dialogue offers before TLS depends on the
   // backend.
   bool probe_under_require = false;

@@ -17,4 +17,7 @@ Negotiator* CreateHttp(void* storage, const DialogueOptions& options);
 // Writes a response without a body, of class 4xx or 5xx.
 void RefuseHttp(Refusal refusal, const DialogueOptions& options, Writer& out);
 
+// OPTIONS *, which the server answers and then closes.
+void SayHttpFirstWords(const DialogueOptions& options, Writer& out);
+
 }  // namespace starling

@@ -15,4 +15,7 @@ Negotiator* CreateLdap(void* storage, const DialogueOptions& options);
 // Writes a notice of disconnection (RFC 4511 4.4.1).
 void RefuseLdap(Refusal refusal, const DialogueOptions& options, Writer& out);
 
+// A search for the root entry, which every server answers (RFC 4512 5.1).
+void SayLdapFirstWords(const DialogueOptions& options, Writer& out);
+
 }  // namespace starling

@@ -22,4 +22,7 @@ Negotiator* CreatePostgresql(void* storage, const DialogueOptions& options);
 // Writes an ErrorResponse of severity FATAL.
 void RefusePostgresql(Refusal refusal, const DialogueOptions& options, Writer& out);
 
+// SSLRequest, which the server answers with one letter.
+void SayPostgresqlFirstWords(const DialogueOptions& options, Writer& out);
+
 }  // namespace starling

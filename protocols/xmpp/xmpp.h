@@ -22,4 +22,8 @@ Negotiator* CreateXmppServer(void* storage, const DialogueOptions& options);
 void RefuseXmppClient(Refusal refusal, const DialogueOptions& options, Writer& out);
 void RefuseXmppServer(Refusal refusal, const DialogueOptions& options, Writer& out);
 
+// The header of a stream, which the server answers.
+void SayXmppClientFirstWords(const DialogueOptions& options, Writer& out);
+void SayXmppServerFirstWords(const DialogueOptions& options, Writer& out);
+
 }  // namespace starling
