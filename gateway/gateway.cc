@@ -150,7 +150,8 @@ void Gateway::Impl::MakeExporter() {
 absl::Status Gateway::Impl::MakeHttp() {
   if (config->metrics_bind.length() == 0) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<HttpServer>> listening = HttpServer::Listen(
-      config->metrics_bind, MetricsHandler(exporter, [this] { return NotReady(); }));
+      config->metrics_bind,
+      MetricsHandler(exporter, [this](Readiness asked) { return NotReady(asked); }));
   if (!listening.ok()) return listening.status();
   http = *std::move(listening);
   return absl::OkStatus();

@@ -10,6 +10,34 @@ namespace starling {
 // What the loader lets pass has names in a fresh table; only reloads can fill it.
 static_assert(kMaxListenerNames >= kMaxListeners && kMaxServerNames >= kMaxServersInAll);
 
+namespace {
+
+// The prober is a thread of its own, as a worker is. Where memory is short, it probes without TLS
+// what it can: each worker has made the same, so the reload has failed before.
+std::vector<std::shared_ptr<UpstreamTls>> ProbersTls(const ConfigSnapshot& snapshot) {
+  std::vector<std::shared_ptr<UpstreamTls>> tls(snapshot.upstream.size());
+  for (uint32_t b = 0; b < tls.size(); ++b) {
+    if (!snapshot.upstream[b]) continue;
+    auto made = UpstreamTls::Create(*snapshot.upstream[b], snapshot.backends->ServersOf(b).size());
+    if (made.ok()) tls[b] = *std::move(made);
+  }
+  return tls;
+}
+
+LogMessage MessageOf(Prober::News news) {
+  switch (news) {
+    case Prober::News::kUp:
+      return LogMessage::kServerUp;
+    case Prober::News::kDown:
+      return LogMessage::kServerDown;
+    case Prober::News::kOutOfPorts:
+      break;
+  }
+  return LogMessage::kNoPortLeft;
+}
+
+}  // namespace
+
 uint64_t GatewayState::Accepted() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<Shard>& shard : shards) {
@@ -20,10 +48,14 @@ uint64_t GatewayState::Accepted() const {
   return sum;
 }
 
-std::string GatewayState::NotReady() const {
+std::string GatewayState::NotReady(Readiness asked) const {
   if (draining.load(std::memory_order_relaxed)) return "draining";
   if (started.load(std::memory_order_acquire) < workers.size()) return "starting";
+  if (asked == Readiness::kProcess) return "";
   const MutexLock lock(mutex);
+  if (asked == Readiness::kSomeBackend) {
+    return shown_backends->NoneAvailable() ? "every server of every backend is down" : "";
+  }
   const std::string down(shown_backends->FirstUnavailable());
   return down.empty() ? "" : absl::StrCat("every server of backend ", down, " is down");
 }
@@ -32,7 +64,7 @@ bool GatewayState::ServerUp(uint32_t series) const {
   const MutexLock lock(mutex);
   for (uint32_t id = 0; id < shown_backends->server_count(); ++id) {
     const Server& server = shown_backends->server(id);
-    if (server.series == series) return server.up.load(std::memory_order_relaxed);
+    if (server.series == series) return server.up();
   }
   return false;  // of an earlier configuration
 }
@@ -145,8 +177,9 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
     Say(LogMessage::kConfigWarning, {{"warning", warning}});
   }
   prober = std::make_unique<Prober>(
-      *config, *backends, [log = log.get(), of = config](const Server& server, bool up) {
-        log->Say(up ? LogMessage::kServerUp : LogMessage::kServerDown,
+      *config, ProbersTls(snapshot), *backends,
+      [log = log.get(), of = config](const Server& server, Prober::News news) {
+        log->Say(MessageOf(news),
                  {{"backend", of->backends[server.backend].name}, {"server", server.name}});
       });
   prober->Start();

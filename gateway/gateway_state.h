@@ -32,7 +32,7 @@ struct GatewayState {
   // Connections accepted so far, of all listeners there ever were.
   uint64_t Accepted() const;
   // "" when clients may come, otherwise why not. Any thread.
-  std::string NotReady() const;
+  std::string NotReady(Readiness asked) const;
   bool ServerUp(uint32_t series) const;                     // any thread
   std::vector<Exporter::TicketKeys> TicketSources() const;  // any thread
   // `config` with the next generation number. An error says which table of names is full.

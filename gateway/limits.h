@@ -105,6 +105,25 @@ inline constexpr uint32_t kDenyLooksPerTurn = 512;
 // the other sessions: peers choose how many commands and lines come at once.
 inline constexpr uint32_t kRoundsPerPump = 64;
 
+// --- Servers ---
+
+// Octets of a server's greeting that the gateway reads to see whether it is complete. A longer
+// one is passed on, or swallowed, as it comes: the server has shown that it is alive.
+inline constexpr size_t kMaxGreeting = 8 * 1'024;
+// One session tries a server that a probe found well again. If it is not done by then, another
+// session may.
+inline constexpr uint32_t kTrialMs = 10'000;
+// Of its weight, what a server that came up again begins with.
+inline constexpr double kLeastShare = 0.1;
+// A full Unix backlog is a matter of milliseconds: the servers are asked again after 5, 10, 20
+// ... 160 ms, until the connect deadline.
+inline constexpr uint32_t kBacklogRetryMs = 5;
+inline constexpr uint8_t kBacklogDoublings = 5;
+// How often a session in the queue of a backend looks for a place: other workers give places
+// back, too. Those that have waited longest look most often.
+inline constexpr uint32_t kPlaceRetryMs = 20;
+inline constexpr uint32_t kSoonPlaceRetryMs = 4;
+
 // --- The log and the prober ---
 
 // Octets of formatted lines that wait for a slow reader, and lines of the process itself

@@ -32,6 +32,9 @@ inline DialogueOptions& ObjectOf(const OptionTarget& target, const DialogueOptio
 inline BackendConfig& ObjectOf(const OptionTarget& target, const BackendConfig*) {
   return *target.backend;
 }
+inline ServerConfig& ObjectOf(const OptionTarget& target, const ServerConfig*) {
+  return *target.server;
+}
 inline CertificateEntry& ObjectOf(const OptionTarget& target, const CertificateEntry*) {
   return *target.certificate;
 }

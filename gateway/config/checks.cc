@@ -77,6 +77,14 @@ absl::StatusOr<SocketAddress> ParseServer(const std::string& text) {
   return address;
 }
 
+absl::StatusOr<Endpoint> ParseSource(const std::string& text) {
+  const absl::StatusOr<Cidr> address = Cidr::Parse(text);
+  const bool whole = address.ok() && text.find('/') == std::string::npos;
+  if (whole) return address->network;
+  return Expected("an IP address of this machine, as 127.0.0.2 or 192.0.2.1", address.status(),
+                  text);
+}
+
 absl::StatusOr<Cidr> ParseRange(const std::string& text) {
   absl::StatusOr<Cidr> range = Cidr::Parse(text);
   if (range.ok()) return range;

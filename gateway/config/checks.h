@@ -18,6 +18,7 @@ std::optional<Complaint> CheckPath(const std::string& text);
 // The message of an error says what the option expects.
 absl::StatusOr<SocketAddress> ParseBind(const std::string& text);    // TCP, port not 0
 absl::StatusOr<SocketAddress> ParseServer(const std::string& text);  // TCP or Unix
+absl::StatusOr<Endpoint> ParseSource(const std::string& text);       // an address, no port
 absl::StatusOr<Cidr> ParseRange(const std::string& text);            // of addresses
 
 }  // namespace starling

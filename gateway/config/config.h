@@ -110,13 +110,15 @@ struct ListenerLimits {
   uint32_t pre_relay_total_ms = 5 * 60'000;  // accept to relay or plaintext leg; by protocol
   uint32_t patience_ms = 10'000;             // with a client that waits in vain for an answer
   uint32_t proxy_header_ms = 5'000;
-  uint32_t handshake_ms = 15'000;   // from the first octet of TLS, including admission
-  uint32_t connect_ms = 5'000;      // all servers together
-  uint32_t greeting_ms = 30'000;    // backend's greeting on the fresh leg
-  uint32_t record_ms = 30'000;      // an incomplete TLS record
-  uint32_t idle_ms = 0;             // a silent relay; default by protocol
-  uint32_t half_close_ms = 60'000;  // one direction has ended, the other is silent
-  uint32_t linger_ms = 2'000;       // read and discard after a last word
+  uint32_t handshake_ms = 15'000;    // from the first octet of TLS, including admission
+  uint32_t connect_ms = 5'000;       // all servers together
+  uint32_t connect_try_ms = 1'500;   // one server, while another is left to try
+  uint32_t greeting_ms = 30'000;     // a server's greeting, all servers together
+  uint32_t greeting_try_ms = 5'000;  // one server's, while another is up
+  uint32_t record_ms = 30'000;       // an incomplete TLS record
+  uint32_t idle_ms = 0;              // a silent relay; default by protocol
+  uint32_t half_close_ms = 60'000;   // one direction has ended, the other is silent
+  uint32_t linger_ms = 2'000;        // read and discard after a last word
   uint32_t linger_bytes = 65'536;
   uint32_t max_line = 2'048;   // octets of a command before TLS
   uint32_t max_commands = 64;  // answered before TLS
@@ -144,9 +146,10 @@ struct GlobalLimits {
   uint32_t ticket_key_period_s = 8 * 3'600;  // a key encrypts that long, and decrypts twice as long
   uint32_t file_check_ms = 10'000;  // between two checks of files, if nothing reports changes
   uint32_t drain_delay_ms = 0;
-  uint32_t drain_ms = 300'000;          // how long sessions may go on
-  uint32_t probe_interval_ms = 60'000;  // for a server that is up
-  uint32_t probe_retry_ms = 2'000;      // for a server that is down
+  uint32_t drain_ms = 300'000;           // how long sessions may go on
+  uint32_t probe_interval_ms = 60'000;   // for a server that is up
+  uint32_t probe_retry_ms = 2'000;       // for a server that went down
+  uint32_t probe_retry_max_ms = 10'000;  // for a server that stays down
   uint32_t probe_timeout_ms = 5'000;
   uint32_t source_ipv4_bits = 32;  // leading bits that tell two sources apart
   uint32_t source_ipv6_bits = 64;
@@ -166,9 +169,29 @@ struct BackendTls {
   bool operator==(const BackendTls&) const = default;
 };
 
+enum class Balance : uint8_t { kRoundRobin, kLeastSessions, kSourceHash };
+
+// One server of a backend.
+struct ServerConfig {
+  ServerConfig() = default;
+  ServerConfig(SocketAddress where) : address(std::move(where)) {}  // NOLINT: all else as usual
+
+  SocketAddress address;
+  uint32_t weight = 1;        // its share, beside those of the others
+  uint32_t priority = 0;      // the lowest number that has a server up is used
+  bool drains = false;        // gets no new session
+  uint32_t max_sessions = 0;  // at once, of all workers; 0: no limit
+
+  bool operator==(const ServerConfig&) const = default;
+};
+
 struct BackendConfig {
   std::string name;
-  std::vector<SocketAddress> servers;
+  std::vector<ServerConfig> servers;
+  Balance balance = Balance::kRoundRobin;
+  uint32_t slow_start_ms = 10'000;  // until a server that came up again has its whole share
+  uint32_t queue = 128;             // sessions that wait for a place at a server, of all workers
+  std::vector<Endpoint> sources;    // our own addresses for connects, in turn; empty: any
   ProxyOut proxy = ProxyOut::kNone;
   ProxyTlvs tlvs;  // from the list `proxy_tlvs:`
   bool allow_plaintext_network = false;

@@ -54,6 +54,12 @@ void AppendList(Lines& lines, Section section, std::vector<Element>& elements,
                 Element* OptionTarget::* slot, OptionTarget target) {
   for (Element& element : elements) {
     target.*slot = &element;
+    if constexpr (std::is_same_v<Element, ServerConfig>) {
+      if (element == ServerConfig(element.address)) {
+        lines.push_back("  - " + Quoted(element.address.ToString()));
+        continue;
+      }
+    }
     if constexpr (std::is_same_v<Element, ListenerConfig>) {
       target.limits = &element.limits;
       target.tls = &element.tls_options;
@@ -101,6 +107,9 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
       return lines;
     case Section::kBackend:
       AppendList(lines, option.child, target.config->backends, &OptionTarget::backend, target);
+      return lines;
+    case Section::kServer:
+      AppendList(lines, option.child, target.backend->servers, &OptionTarget::server, target);
       return lines;
     default:
       if (!IsSet(option.child, target)) return lines;

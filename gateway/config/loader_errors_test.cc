@@ -52,7 +52,8 @@ TEST(LoaderErrors, KeysAndTypes) {
        "3:43: found \"c\", expected a map with the options of a backend"},
       {"a map in a list of texts",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", {a: b}]}]"},
-       "3:43: found a map for servers, expected text"},
+       "3:43: a server has no address; add address: an IP address and a port, or a Unix socket\n"
+       "3:44: \"a\" is not an option of a server; did you mean \"state\"?"},
       {"no flag",
        {.rest = "pin_workers: yes"},
        "4:14: found \"yes\" for pin_workers, expected true or false"},
@@ -141,6 +142,10 @@ TEST(LoaderErrors, Texts) {
       {"the same twice",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"unix:/c\", \"unix:/b\"]}]"},
        "3:54: \"unix:/b\" is in the list twice; remove one"},
+      {"an address twice, written differently",
+       {.backends = "backends: [{name: b, servers: [\"[::1]:7\", {address: \"[0::1]:7\", weight: "
+                    "2}]}]"},
+       "3:53: \"[::1]:7\" is in the list twice; remove one"},
   });
 }
 
@@ -166,7 +171,7 @@ TEST(LoaderErrors, Addresses) {
            bind},
       {"servers",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"127.0.0.1\"]}]"},
-       "3:43: found \"127.0.0.1\" for servers, " + server +
+       "3:43: found \"127.0.0.1\" for address, " + server +
            " (expected ADDRESS:PORT, [ADDRESS]:PORT, unix:/path or unix:@name)"},
       {"metrics", {.rest = "metrics: {bind: '@x'}"}, "4:17: found \"@x\" for bind, " + bind},
       {"PROXY sources",

@@ -55,7 +55,7 @@ TEST(Loader, Defaults) {
   const BackendConfig& backend = config.backends[0];
   EXPECT_EQ(backend.name, "b");
   ASSERT_EQ(backend.servers.size(), 1u);
-  EXPECT_EQ(backend.servers[0].ToString(), "unix:/b");
+  EXPECT_EQ(backend.servers[0].address.ToString(), "unix:/b");
   EXPECT_FALSE(backend.allow_plaintext_network);
   EXPECT_TRUE(backend.tlvs.alpn && backend.tlvs.authority && backend.tlvs.crc32c &&
               backend.tlvs.unique_id && backend.tlvs.ssl);
@@ -277,14 +277,14 @@ TEST(Loader, AnchorsAndAliasesShare) {
               .backends = "backends: [{name: b, servers: &s [\"unix:/b\"], proxy_protocol: v2}, "
                           "{name: c, servers: *s}]"});
   EXPECT_EQ(config.tls.certificates[0].key, "a.pem");
-  EXPECT_EQ(config.backends[1].servers[0].ToString(), "unix:/b");
+  EXPECT_EQ(config.backends[1].servers[0].address.ToString(), "unix:/b");
 }
 
 TEST(Loader, NetworkBackendsNeedLeave) {
   const TestFile file = {.backends =
                              "backends: [{name: b, servers: \"192.0.2.1:25\", "
                              "allow_plaintext_network: true}]"};
-  EXPECT_EQ(Loaded(file).backends[0].servers[0].ToString(), "192.0.2.1:25");
+  EXPECT_EQ(Loaded(file).backends[0].servers[0].address.ToString(), "192.0.2.1:25");
 }
 
 TEST(Loader, ReadsFiles) {

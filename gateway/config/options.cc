@@ -14,6 +14,7 @@ struct Defaults {
   Config config;
   ListenerConfig listener;
   BackendConfig backend;
+  ServerConfig server;
   CertificateEntry certificate;
   SourceRow source;
   ListenerLimits limits;
@@ -82,6 +83,8 @@ std::string_view SectionName(Section section) {
       return "a listener's irc";
     case Section::kBackend:
       return "a backend";
+    case Section::kServer:
+      return "a server";
     case Section::kBackendTls:
       return "a backend's tls";
     case Section::kBackendCertificate:
@@ -165,7 +168,8 @@ std::string ExpectedText(const Option& option) {
     case OptionType::kSection:
       return "a map of options";
     case OptionType::kSectionList:
-      return "a list of maps";
+      if (option.text_key.empty()) return "a list of maps";
+      return "a list of " + std::string(option.unit) + ", or one alone";
   }
   return "";
 }
@@ -199,6 +203,7 @@ std::string DefaultText(const Option& option) {
   const OptionTarget target = {.config = &defaults.config,
                                .listener = &defaults.listener,
                                .backend = &defaults.backend,
+                               .server = &defaults.server,
                                .certificate = &defaults.certificate,
                                .source = &defaults.source,
                                .tls = &defaults.config.tls,

@@ -29,6 +29,7 @@ enum class Section : uint8_t {
   kFtp,
   kIrc,
   kBackend,
+  kServer,
   kBackendTls,
   kBackendCertificate,
   kMetrics,
@@ -75,6 +76,7 @@ struct OptionTarget {
   Config* config = nullptr;
   ListenerConfig* listener = nullptr;
   BackendConfig* backend = nullptr;
+  ServerConfig* server = nullptr;
   CertificateEntry* certificate = nullptr;
   SourceRow* source = nullptr;
   TlsOptions* tls = nullptr;         // the listener's, or the general one
@@ -103,7 +105,10 @@ struct Option {
   bool in_listener = false;  // kLimits: a listener may override it
   Applies applies = Applies::kReload;
   Section child = Section::kTop;  // kSection, kSectionList
-  std::string_view doc;           // what it does and why its default is what it is
+  // kSectionList: an element may be a text instead of a map, which is this option of it. One
+  // text alone may stand for the list.
+  std::string_view text_key = {};
+  std::string_view doc;  // what it does and why its default is what it is
   // The value in the sample file; empty: the default. `off`: the sample file shows the
   // option as a comment.
   std::string_view sample = {};

@@ -11,6 +11,9 @@ constexpr std::string_view kVerify[] = {"none", "required"};
 std::string NoTls() { return "none: plaintext"; }
 std::string NoName() { return "none"; }
 std::string SystemCas() { return "the authorities that the system trusts"; }
+std::string AnySource() { return "the kernel's choice"; }
+constexpr std::string_view kBalances[] = {"round_robin", "least_sessions", "source_hash"};
+constexpr std::string_view kStates[] = {"active", "drain"};
 constexpr std::string_view kVersions[] = {"none", "v1", "v2"};
 
 struct Tlv {
@@ -44,6 +47,26 @@ std::optional<OptionValue> GetTlvs(const OptionTarget& target) {
   return value;
 }
 
+std::vector<Complaint> SetAddress(const OptionTarget& target, const OptionValue& value) {
+  const absl::StatusOr<SocketAddress> address = ParseServer(value.text);
+  if (!address.ok()) return {{.expected = std::string(address.status().message())}};
+  target.server->address = *address;
+  return {};
+}
+
+std::optional<OptionValue> GetAddress(const OptionTarget& target) {
+  OptionValue value;
+  value.text = target.server->address.ToString();
+  return value;
+}
+
+std::optional<OptionValue> GetSources(const OptionTarget& target) {
+  OptionValue value;
+  for (const Endpoint& source : target.backend->sources) value.list.push_back(IpToString(source));
+  if (value.list.empty()) return std::nullopt;
+  return value;
+}
+
 constexpr Option kRows[] = {
     {.section = Section::kBackend,
      .key = "name",
@@ -56,16 +79,109 @@ constexpr Option kRows[] = {
      .get = GetText<&BackendConfig::name>},
     {.section = Section::kBackend,
      .key = "servers",
-     .type = OptionType::kTextList,
+     .type = OptionType::kSectionList,
      .unit = "IP addresses and ports or Unix sockets",
      .min = 1,
      .max = kMaxServers,
      .required = true,
-     .doc = "Unix sockets, or addresses and ports. The gateway uses them in turn. If it cannot "
-            "reach one, it tries the next.",
-     .sample = "[\"unix:/var/spool/postfix/public/gw-mx\"]",
-     .set = SetList<&BackendConfig::servers, ParseServer>,
-     .get = GetList<&BackendConfig::servers>},
+     .child = Section::kServer,
+     .text_key = "address",
+     .doc = "Each is an address, or a map with an address. If one cannot be reached, closes before "
+            "its greeting or says nothing, the gateway tries the next. A refusal goes to the "
+            "client instead: it may concern that client alone."},
+    {.section = Section::kServer,
+     .key = "address",
+     .type = OptionType::kText,
+     .unit = "an IP address and a port, or a Unix socket",
+     .required = true,
+     .doc = "Where the server listens.",
+     .sample = "unix:/var/spool/postfix/public/gw-mx",
+     .set = SetAddress,
+     .get = GetAddress},
+    {.section = Section::kServer,
+     .key = "weight",
+     .type = OptionType::kNumber,
+     .unit = "",
+     .min = 1,
+     .max = 1'000,
+     .doc = "Its share of the sessions, beside the weights of the others.",
+     .set = SetNumber<&ServerConfig::weight>,
+     .get = GetNumber<&ServerConfig::weight>},
+    {.section = Section::kServer,
+     .key = "priority",
+     .type = OptionType::kNumber,
+     .unit = "",
+     .min = 0,
+     .max = 65'535,
+     .doc =
+         "Sessions go to the servers of the lowest number that has one up. A backup has a higher "
+         "number.",
+     .set = SetNumber<&ServerConfig::priority>,
+     .get = GetNumber<&ServerConfig::priority>},
+    {.section = Section::kServer,
+     .key = "state",
+     .type = OptionType::kChoice,
+     .choices = kStates,
+     .doc = "drain: it gets no new session, and those that it has go on. To take a server out of "
+            "service, set this, reload, and wait until starling_backend_sessions is 0.",
+     .set = SetNumber<&ServerConfig::drains>,
+     .get = GetNumber<&ServerConfig::drains>},
+    {.section = Section::kServer,
+     .key = "max_sessions",
+     .type = OptionType::kNumber,
+     .unit = "sessions of all workers",
+     .min = 0,
+     .max = 1'000'000,
+     .doc = "0: no limit. Where all servers have as many sessions as they may have, further ones "
+            "wait in the backend's queue. A server that forks for each session is better off "
+            "with a queue here than with more processes than it has memory for.",
+     .set = SetNumber<&ServerConfig::max_sessions>,
+     .get = GetNumber<&ServerConfig::max_sessions>},
+    {.section = Section::kBackend,
+     .key = "balance",
+     .type = OptionType::kChoice,
+     .choices = kBalances,
+     .doc = "round_robin: in turn, by weight. least_sessions: the server with the fewest sessions "
+            "for its weight; better where sessions last for hours. source_hash: a client's "
+            "address always goes to the same server, for those that keep an index or a cache of "
+            "a user; a server that leaves or comes moves its own share of the clients only.",
+     .set = SetNumber<&BackendConfig::balance>,
+     .get = GetNumber<&BackendConfig::balance>},
+    {.section = Section::kBackend,
+     .key = "slow_start",
+     .type = OptionType::kDuration,
+     .min = 0,
+     .max = 3'600'000,
+     .doc = "A server that comes up again has a tenth of its share at first, and all of it after "
+            "this time: its caches are cold. 0s: all at once.",
+     .set = SetNumber<&BackendConfig::slow_start_ms>,
+     .get = GetNumber<&BackendConfig::slow_start_ms>},
+    {.section = Section::kBackend,
+     .key = "queue",
+     .type = OptionType::kNumber,
+     .unit = "sessions of all workers",
+     .min = 0,
+     .max = 100'000,
+     .doc = "How many sessions may wait, each as long as the limit connect, until a server with "
+            "max_sessions has a place. Further ones are told that the service is not available.",
+     .set = SetNumber<&BackendConfig::queue>,
+     .get = GetNumber<&BackendConfig::queue>},
+    {.section = Section::kBackend,
+     .key = "source",
+     .type = OptionType::kTextList,
+     .unit = "IP addresses of this machine",
+     .min = 0,
+     .max = 64,
+     .doc = "From where the gateway connects, in turn; servers of the other address family and "
+            "Unix sockets are not concerned. One address has some 28,000 ports towards each "
+            "server, and so many sessions at once. The default is the kernel's choice, as a rule "
+            "127.0.0.1 towards loopback; servers that trust that one address do not know the "
+            "others.",
+     .sample = "[\"127.0.0.1\", \"127.0.0.2\"]",
+     .off = true,
+     .default_text = AnySource,
+     .set = SetList<&BackendConfig::sources, ParseSource>,
+     .get = GetSources},
     {.section = Section::kBackend,
      .key = "proxy_protocol",
      .type = OptionType::kChoice,

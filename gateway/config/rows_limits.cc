@@ -251,10 +251,21 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "Time between two health probes of a server that is down. It is short because no "
-            "session tries such a server.",
+     .doc = "The least time between two health probes of a server: after it went down, and when a "
+            "session finds that it closes, refuses or stays silent. So starling_backend_up is "
+            "wrong no longer than this and one probe.",
      .set = SetNumber<&GlobalLimits::probe_retry_ms>,
      .get = GetNumber<&GlobalLimits::probe_retry_ms>},
+    {.section = Section::kLimits,
+     .key = "probe_retry_max",
+     .type = OptionType::kDuration,
+     .min = 100,
+     .max = kHour,
+     .doc = "The time between two health probes doubles while a server stays down, up to this and "
+            "a quarter more or less, so that several gateways do not probe in step. No session "
+            "tries such a server, so it gets none for so long after it has come up again.",
+     .set = SetNumber<&GlobalLimits::probe_retry_max_ms>,
+     .get = GetNumber<&GlobalLimits::probe_retry_max_ms>},
     {.section = Section::kLimits,
      .key = "probe_timeout",
      .type = OptionType::kDuration,

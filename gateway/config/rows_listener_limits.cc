@@ -123,15 +123,39 @@ constexpr Option kRows[] = {
      .set = SetNumber<&ListenerLimits::connect_ms>,
      .get = GetNumber<&ListenerLimits::connect_ms>},
     {.section = Section::kLimits,
+     .key = "connect_try",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = kHour,
+     .in_listener = true,
+     .doc = "Time that one server has to accept the connection, and once more for its TLS, while "
+            "another server is left to try. A host that is off answers nothing, and clients do "
+            "not wait long. It is enough for one lost packet: the kernel repeats it after a "
+            "second.",
+     .set = SetNumber<&ListenerLimits::connect_try_ms>,
+     .get = GetNumber<&ListenerLimits::connect_try_ms>},
+    {.section = Section::kLimits,
      .key = "greeting",
      .type = OptionType::kDuration,
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Timeout of the backend's greeting on the connection that the gateway opens after TLS. "
-            "A busy Postfix may take long.",
+     .doc =
+         "Timeout of a server's greeting, where the protocol has one, all servers of the backend "
+         "together. A busy Postfix may take long.",
      .set = SetNumber<&ListenerLimits::greeting_ms>,
      .get = GetNumber<&ListenerLimits::greeting_ms>},
+    {.section = Section::kLimits,
+     .key = "greeting_try",
+     .type = OptionType::kDuration,
+     .min = kShort,
+     .max = kHour,
+     .in_listener = true,
+     .doc = "Timeout of one server's greeting while another server is up. The gateway then goes to "
+            "that one: it has passed nothing on. The server is probed, and no session uses it "
+            "once a probe has found it silent, too.",
+     .set = SetNumber<&ListenerLimits::greeting_try_ms>,
+     .get = GetNumber<&ListenerLimits::greeting_try_ms>},
     {.section = Section::kLimits,
      .key = "record",
      .type = OptionType::kDuration,

@@ -228,7 +228,8 @@ void CheckServerCount(const Draft& draft, Report& report) {
   for (size_t i = 0; i < draft.config.backends.size(); ++i) {
     const bool fits = servers <= kMaxServersInAll;
     servers += draft.config.backends[i].servers.size();
-    if (fits && servers > kMaxServersInAll) at = marks[i].MarkOf("servers");
+    const std::vector<ReadMarks>& own = marks[i].List("servers");
+    if (fits && servers > kMaxServersInAll && !own.empty()) at = own.front().at;
   }
   if (servers <= kMaxServersInAll) return;
   report.Error(at, "all backends together have " + std::to_string(servers) + " servers; at most " +
@@ -246,6 +247,18 @@ void CheckDrain(const Draft& draft, Report& report) {
                "still accepts clients; make it at least as long");
 }
 
+// A session tries each server once, and metrics have one series for each.
+void CheckServerOnce(const BackendConfig& backend, size_t index, const ReadMarks& marks,
+                     Report& report) {
+  const SocketAddress& address = backend.servers[index].address;
+  for (size_t i = 0; i < index; ++i) {
+    if (!(backend.servers[i].address == address)) continue;
+    report.Error(marks.MarkOf("address"),
+                 Quote(address.ToString()) + " is in the list twice; remove one");
+    return;
+  }
+}
+
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
   const ReadMarks* tls = marks.Child("tls");
   if (tls != nullptr && backend.tls.verify && !tls->Has("name")) {
@@ -253,12 +266,16 @@ void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& 
                  "tls has no name; add name: the host name in the servers' certificates (verify: "
                  "none would accept anybody as the server)");
   }
+  const std::vector<ReadMarks>& servers = marks.List("servers");
   for (size_t i = 0; i < backend.servers.size(); ++i) {
-    if (backend.servers[i].is_local() || backend.allow_plaintext_network || backend.tls.enabled) {
+    if (servers[i].damaged) continue;
+    CheckServerOnce(backend, i, servers[i], report);
+    const SocketAddress& server = backend.servers[i].address;
+    if (server.is_local() || backend.allow_plaintext_network || backend.tls.enabled) {
       continue;
     }
-    report.Error(marks.MarkOf("servers", i),
-                 Quote(backend.servers[i].ToString()) +
+    report.Error(servers[i].at,
+                 Quote(server.ToString()) +
                      " is neither a Unix socket nor on loopback, so the clients' data would cross "
                      "a network in plaintext; give the backend tls, or set "
                      "allow_plaintext_network: true if the network itself is safe");

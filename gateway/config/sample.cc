@@ -36,6 +36,8 @@ constexpr Example kExamples[] = {
   - {name: imaps, protocol: imap, bind: "0.0.0.0:993", tls: implicit, backend: dovecot}
   - {name: other, protocol: tcp, bind: "0.0.0.0:4433", tls: implicit, backend: other}
 )"},
+    {Section::kServer, R"(      - "127.0.0.1:12201"
+)"},
     {Section::kSource,
      R"(  - {from: 198.51.100.7, role: trusted, sessions: 2000}
   - {from: [192.0.2.10, 192.0.2.11], role: probe}
@@ -109,7 +111,8 @@ void AppendOption(std::string& out, const Option& option, const std::string& ind
 // Indents the elements of lists by four and begins them with a dash.
 void AppendSection(std::string& out, Section section, const std::string& indent, bool off) {
   const bool element = section == Section::kCertificate || section == Section::kListener ||
-                       section == Section::kBackend || section == Section::kSource;
+                       section == Section::kBackend || section == Section::kServer ||
+                       section == Section::kSource;
   bool first = true;
   for (const Option* option : OptionsOf(section)) {
     if (section == Section::kTop) out += "\n";

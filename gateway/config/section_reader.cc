@@ -40,6 +40,8 @@ class SectionReader {
                 ReadMarks& marks);
   void ReadChild(const Option& option, const YamlNode& node, const OptionTarget& target,
                  ReadMarks& marks);
+  void ReadTextElement(const Option& list, const YamlNode& node, const OptionTarget& target,
+                       ReadMarks& marks);
   OptionTarget TargetOf(const Option& option, const OptionTarget& parent);
 
   // If something is wrong, each of these reports it and returns nullopt.
@@ -138,23 +140,40 @@ void SectionReader::ReadOption(const Option& option, const YamlNode& node,
 
 void SectionReader::ReadList(const Option& option, const YamlNode& node, const OptionTarget& target,
                              ReadMarks& marks) {
-  if (node.kind != YamlNode::Kind::kList) {
+  std::vector<const YamlNode*> elements = node.children;
+  if (node.kind == YamlNode::Kind::kText && !option.text_key.empty()) {
+    elements = {&node};
+  } else if (node.kind != YamlNode::Kind::kList) {
     Refuse(option, node, ExpectedText(option));
     return;
   }
-  if (!CheckCount(option, node, node.children.size())) return;
+  if (!CheckCount(option, node, elements.size())) return;
   // A listener begins with the general ones.
   if (option.child == Section::kCertificate) target.tls->certificates.clear();
-  for (const YamlNode* element : node.children) {
+  for (const YamlNode* element : elements) {
     if (report_.full()) return;
     ReadChild(option, *element, target, marks);
   }
 }
 
+// An element that is a text has no options but this one.
+void SectionReader::ReadTextElement(const Option& list, const YamlNode& node,
+                                    const OptionTarget& target, ReadMarks& marks) {
+  marks.at = node.mark;
+  for (const Option* option : OptionsOf(list.child)) {
+    if (option->key == list.text_key) ReadOption(*option, node, target, marks);
+  }
+  marks.damaged = marks.values.empty();
+}
+
 void SectionReader::ReadChild(const Option& option, const YamlNode& node,
                               const OptionTarget& target, ReadMarks& marks) {
   ReadMarks& child = marks.children[option.key].emplace_back();
-  ReadSection(option.child, node, TargetOf(option, target), child);
+  if (node.kind == YamlNode::Kind::kText && !option.text_key.empty()) {
+    ReadTextElement(option, node, TargetOf(option, target), child);
+  } else {
+    ReadSection(option.child, node, TargetOf(option, target), child);
+  }
 }
 
 OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& parent) {
@@ -166,6 +185,8 @@ OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& p
     target.source = &rows.emplace_back();
   } else if (option.child == Section::kBackend) {
     target.backend = &draft_.config.backends.emplace_back();
+  } else if (option.child == Section::kServer) {
+    target.server = &target.backend->servers.emplace_back();
   } else if (option.child == Section::kBackendTls && target.backend != nullptr) {
     target.backend->tls.enabled = true;
   } else if (option.child == Section::kListener) {

@@ -144,9 +144,10 @@ void WarnOfPorts(const ReadMarks& marks, const ListenerConfig& listener, Report&
 void WarnOfPeerCredentials(const ReadMarks& marks, const ListenerConfig& listener,
                            const BackendConfig& backend, Report& report) {
   const std::string_view what = listener.protocol->server.by_unix_socket;
-  for (const SocketAddress& server : backend.servers) {
-    if (what.empty() || !server.is_unix()) continue;
-    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + " " + std::string(what));
+  for (const ServerConfig& server : backend.servers) {
+    if (what.empty() || !server.address.is_unix()) continue;
+    report.Warn(marks.MarkOf("backend"),
+                "at " + server.address.ToString() + " " + std::string(what));
   }
 }
 
@@ -164,7 +165,7 @@ void WarnOfData(const ReadMarks& marks, const ListenerConfig& listener,
                 "of the file, and the client sees no error");
   }
   const bool unix = std::ranges::any_of(
-      backend.servers, [](const SocketAddress& server) { return server.is_unix(); });
+      backend.servers, [](const ServerConfig& server) { return server.address.is_unix(); });
   if (backend.proxy == ProxyOut::kNone && !backend.tls.enabled && !unix) return;
   report.Warn(marks.MarkOf("backend"),
               "FTP's data connections need servers at TCP addresses, without a PROXY header and "
@@ -177,9 +178,10 @@ void WarnOfLocalClients(const ReadMarks& marks, const ListenerConfig& listener,
                         const BackendConfig& backend, Report& report) {
   const std::string_view what = listener.protocol->server.by_local_address;
   if (what.empty() || backend.proxy != ProxyOut::kNone) return;
-  for (const SocketAddress& server : backend.servers) {
-    if (!server.is_local()) continue;
-    report.Warn(marks.MarkOf("backend"), "at " + server.ToString() + " " + std::string(what));
+  for (const ServerConfig& server : backend.servers) {
+    if (!server.address.is_local()) continue;
+    report.Warn(marks.MarkOf("backend"),
+                "at " + server.address.ToString() + " " + std::string(what));
   }
 }
 
@@ -195,10 +197,11 @@ void WarnOfUnknownClients(const ReadMarks& marks, const ListenerConfig& listener
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
   for (size_t i = 0; i < backend.servers.size(); ++i) {
-    if (backend.servers[i].is_local() || backend.tls.enabled) continue;
-    report.Warn(marks.MarkOf("servers", i), "the gateway sends the clients' decrypted data to " +
-                                                backend.servers[i].ToString() +
-                                                " in plaintext over a network");
+    const SocketAddress& server = backend.servers[i].address;
+    if (server.is_local() || backend.tls.enabled) continue;
+    report.Warn(marks.List("servers")[i].at, "the gateway sends the clients' decrypted data to " +
+                                                 server.ToString() +
+                                                 " in plaintext over a network");
   }
   if (marks.Has("proxy_tlvs") && backend.proxy != ProxyOut::kV2) {
     report.Warn(marks.MarkOf("proxy_tlvs"), "proxy_tlvs has no effect without proxy_protocol: v2");

@@ -37,12 +37,12 @@ tls:
   alpn: strict
   ticket_keys: /etc/keys
   client_certificate: {mode: require, ca: /etc/ca, crl: /etc/crl, depth: 2}
-limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience: 33s, crowded: 34, proxy_header: 1s, handshake: 2s, connect: 3s, greeting: 4s, record: 5s,
+limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience: 33s, crowded: 34, proxy_header: 1s, handshake: 2s, connect: 3s, connect_try: 1s, greeting: 4s, greeting_try: 2s, record: 5s,
   idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
   output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20, data_listeners: 31,
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
-  probe_retry: 26s, probe_timeout: 27s,
+  probe_retry: 26s, probe_retry_max: 28s, probe_timeout: 27s,
   certificates: 30, ticket_key_period: 60s, file_check: 100ms, source_ipv4_bits: 24,
   source_ipv6_bits: 56}
 sources:
@@ -81,7 +81,9 @@ listeners:
   - {name: chat, protocol: irc, bind: "127.0.0.1:6667", tls: starttls, backend: b,
      irc: {sts_port: 6697, webirc_password_file: i}}
 backends:
-  - {name: b, servers: ["unix:/b", "unix:@b", "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn]}
+  - {name: b, servers: ["unix:/b", {address: "unix:@b", weight: 7, priority: 1, state: drain,
+     max_sessions: 9}, "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn],
+     balance: least_sessions, slow_start: 3s, queue: 11, source: ["::1", 127.0.0.2]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
      allow_plaintext_network: true}
   - {name: t, servers: "192.0.2.7:993", tls: {verify: none, ca: f, name: n.example,
@@ -148,8 +150,12 @@ void ExpectEqual(const Config& a, const Config& b) {
     EXPECT_EQ(a.backends[i].name, b.backends[i].name);
     ASSERT_EQ(a.backends[i].servers.size(), b.backends[i].servers.size());
     for (size_t j = 0; j < a.backends[i].servers.size(); ++j) {
-      EXPECT_EQ(a.backends[i].servers[j].ToString(), b.backends[i].servers[j].ToString());
+      EXPECT_EQ(a.backends[i].servers[j], b.backends[i].servers[j]);
     }
+    EXPECT_EQ(a.backends[i].balance, b.backends[i].balance);
+    EXPECT_EQ(a.backends[i].slow_start_ms, b.backends[i].slow_start_ms);
+    EXPECT_EQ(a.backends[i].queue, b.backends[i].queue);
+    EXPECT_EQ(a.backends[i].sources, b.backends[i].sources);
     EXPECT_EQ(a.backends[i].proxy, b.backends[i].proxy);
     EXPECT_EQ(a.backends[i].tlvs.alpn, b.backends[i].tlvs.alpn);
     EXPECT_EQ(a.backends[i].tlvs.authority, b.backends[i].tlvs.authority);
@@ -193,9 +199,10 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 // Each value of kEverything arrives in the field of its own row.
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
-  EXPECT_EQ(config.limits,
-            (GlobalLimits{11, 34,  12, 13, 14,  15,     16,     17,     16,     64,     19, 31, 20,
-                          21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 27'000, 24, 56}));
+  EXPECT_EQ(
+      config.limits,
+      (GlobalLimits{11, 34,  12, 13, 14,  15,     16,     17,     16,     64,     19,     31, 20,
+                    21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 28'000, 27'000, 24, 56}));
   ASSERT_EQ(config.sources.size(), 3u);
   EXPECT_EQ(config.sources[0].limits, (SourceLimits{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(config.sources[0].role, SourceRole::kClient);
@@ -207,8 +214,18 @@ TEST(OptionTable, RowsReachTheirFields) {
   EXPECT_EQ(config.listeners[0].sources[0].role, SourceRole::kBalancer);
   EXPECT_EQ(config.listeners[0].deny.files, std::vector<std::string>{"/etc/deny-mx"});
   EXPECT_EQ(config.listeners[1].limits,
-            (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 4'000, 5'000,
-                            6'000, 8'000, 700, 8, 900, 10}));
+            (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 1'000, 4'000,
+                            2'000, 5'000, 6'000, 8'000, 700, 8, 900, 10}));
+  const BackendConfig& backend = config.backends[0];
+  EXPECT_EQ(backend.balance, Balance::kLeastSessions);
+  EXPECT_EQ(backend.slow_start_ms, 3'000u);
+  EXPECT_EQ(backend.queue, 11u);
+  EXPECT_EQ(backend.sources.size(), 2u);
+  EXPECT_EQ(backend.servers[0], ServerConfig(backend.servers[0].address));
+  EXPECT_EQ(backend.servers[1].weight, 7u);
+  EXPECT_EQ(backend.servers[1].priority, 1u);
+  EXPECT_TRUE(backend.servers[1].drains);
+  EXPECT_EQ(backend.servers[1].max_sessions, 9u);
 }
 
 TEST(OptionTable, EveryRowIsWhole) {

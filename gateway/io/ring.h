@@ -163,8 +163,10 @@ class Ring {
   // and `header` must live until the completion. Result 0: connected, and the whole
   // header is sent. After a failure (-ECONNREFUSED, -EAGAIN on a full Unix backlog,
   // -ECANCELED ...) the descriptor is free again. It has no time limit; Cancel() ends it.
+  // The connection comes from the address in `source`, whose port is ignored, or where that has
+  // no family from one that the kernel chooses. -EADDRNOTAVAIL: no port is left for it.
   virtual void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                            bool want_local, Tag tag) = 0;
+                            const Endpoint& source, bool want_local, Tag tag) = 0;
 
   // The same without a header, from the address in `source`, whose port is ignored.
   // Closing such a connection before both sides have ended resets it, so that the peer

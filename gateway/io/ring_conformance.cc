@@ -125,7 +125,7 @@ RingConformance::Conn RingConformance::Opened(Transport transport, uint32_t slot
   SocketAddress address;
   const PeerId backend = harness_->ListenBackend(transport, 8, &address);
   Conn conn = ToOpen(slot);
-  ring_->OpenUpstream(conn.fd, address, {}, false, OpenTag(conn));
+  ring_->OpenUpstream(conn.fd, address, {}, {}, false, OpenTag(conn));
   EXPECT_EQ(Wait(OpenTag(conn)).result, 0);
   conn.peer = harness_->AcceptBackend(backend);
   EXPECT_NE(conn.peer, kNoPeer);

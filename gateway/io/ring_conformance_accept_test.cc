@@ -198,7 +198,7 @@ TEST_P(RingConnections, TheHeaderGoesFirstAndWhole) {
     const PeerId backend = harness_->ListenBackend(transport, 8, &address);
     Conn conn = ToOpen(5);
     const std::string header = Pattern(500);
-    ring_->OpenUpstream(conn.fd, address, Octets(header), true, OpenTag(conn));
+    ring_->OpenUpstream(conn.fd, address, Octets(header), {}, true, OpenTag(conn));
     const Completion open = Wait(OpenTag(conn));
     ASSERT_EQ(open.result, 0);
     if (transport == Transport::kTcp) {
@@ -225,7 +225,7 @@ TEST_P(RingConnections, ABrokenChainLeavesNothingBehind) {
   const SocketAddress refusing = harness_->RefusingAddress();
   for (int i = 0; i < 3; ++i) {
     const Conn conn = ToOpen(2);
-    ring_->OpenUpstream(conn.fd, refusing, Octets(header), true, OpenTag(conn));
+    ring_->OpenUpstream(conn.fd, refusing, Octets(header), {}, true, OpenTag(conn));
     EXPECT_EQ(Wait(OpenTag(conn)).result, -ECONNREFUSED);
     EXPECT_EQ(ring_->DescriptorsInUse(), 0u);
   }
@@ -234,7 +234,7 @@ TEST_P(RingConnections, ABrokenChainLeavesNothingBehind) {
   SocketAddress address;
   const PeerId backend = harness_->ListenBackend(Transport::kTcp, 8, &address);
   Conn conn = ToOpen(2);
-  ring_->OpenUpstream(conn.fd, address, Octets(header), false, OpenTag(conn));
+  ring_->OpenUpstream(conn.fd, address, Octets(header), {}, false, OpenTag(conn));
   ASSERT_EQ(Wait(OpenTag(conn)).result, 0);
   conn.peer = harness_->AcceptBackend(backend);
   Track(conn);
@@ -248,19 +248,19 @@ TEST_P(RingConnections, AFullUnixBacklogAnswersAtOnce) {
   const PeerId backend = harness_->ListenBackend(Transport::kUnix, 2, &address);
   for (uint32_t slot = 0; slot < 3; ++slot) {
     const Conn conn = ToOpen(slot);
-    ring_->OpenUpstream(conn.fd, address, {}, false, OpenTag(conn));
+    ring_->OpenUpstream(conn.fd, address, {}, {}, false, OpenTag(conn));
     ASSERT_EQ(Wait(OpenTag(conn)).result, 0);
     Track(conn);
   }
   const std::string header = "header";
   Conn late = ToOpen(3);
-  ring_->OpenUpstream(late.fd, address, Octets(header), false, OpenTag(late));
+  ring_->OpenUpstream(late.fd, address, Octets(header), {}, false, OpenTag(late));
   EXPECT_EQ(Wait(OpenTag(late)).result, -EAGAIN);
   EXPECT_EQ(ring_->DescriptorsInUse(), 3u);
   // Once the backlog has room, the same index connects, and receives on it wait.
   EXPECT_NE(harness_->AcceptBackend(backend), kNoPeer);
   late = ToOpen(3);
-  ring_->OpenUpstream(late.fd, address, Octets(header), false, OpenTag(late));
+  ring_->OpenUpstream(late.fd, address, Octets(header), {}, false, OpenTag(late));
   ASSERT_EQ(Wait(OpenTag(late)).result, 0);
   Track(late);
   harness_->AcceptBackend(backend);
@@ -275,6 +275,23 @@ TEST_P(RingConnections, AFullUnixBacklogAnswersAtOnce) {
   ring_->ReturnBuffer(recv.buffer);
 }
 
+TEST_P(RingConnections, ConnectsFromTheAddressThatIsAskedFor) {
+  StartRing();
+  SocketAddress address;
+  harness_->ListenBackend(Transport::kTcp, 8, &address);
+  Endpoint source;
+  source.family = Endpoint::Family::kV4;
+  source.ip = {127, 0, 0, 7};
+  const std::string header = "header";
+  const Conn conn = ToOpen(0);
+  ring_->OpenUpstream(conn.fd, address, Octets(header), source, true, OpenTag(conn));
+  const Completion opened = Wait(OpenTag(conn));
+  ASSERT_EQ(opened.result, 0);
+  Track(conn);
+  EXPECT_EQ(IpToString(opened.local), "127.0.0.7");
+  EXPECT_NE(opened.local.port, 0);
+}
+
 // A backend that neither answers nor refuses; the tests cancel in the same batch and in a
 // later one.
 class RingStalledConnect : public RingConformance {
@@ -283,7 +300,7 @@ class RingStalledConnect : public RingConformance {
     StartRing();
     harness_->ListenBackend(Transport::kTcp, 0, &address_);
     const Conn first = ToOpen(0);
-    ring_->OpenUpstream(first.fd, address_, {}, false, OpenTag(first));
+    ring_->OpenUpstream(first.fd, address_, {}, {}, false, OpenTag(first));
     ASSERT_EQ(Wait(OpenTag(first)).result, 0);
     Track(first);
   }
@@ -295,7 +312,7 @@ TEST_P(RingStalledConnect, CancelEndsIt) {
   const std::string header = "header";
   for (bool later : {false, true}) {
     const Conn conn = ToOpen(1);
-    ring_->OpenUpstream(conn.fd, address_, Octets(header), true, OpenTag(conn));
+    ring_->OpenUpstream(conn.fd, address_, Octets(header), {}, true, OpenTag(conn));
     if (later) ExpectNothing();
     ring_->Cancel(conn.fd, conn.cancel());
     EXPECT_EQ(Wait(OpenTag(conn)).result, -ECANCELED);
@@ -310,7 +327,7 @@ TEST_P(RingStalledConnect, CloseEndsIt) {
   const std::string header = "header";
   for (bool later : {false, true}) {
     const Conn conn = ToOpen(1);
-    ring_->OpenUpstream(conn.fd, address_, Octets(header), true, OpenTag(conn));
+    ring_->OpenUpstream(conn.fd, address_, Octets(header), {}, true, OpenTag(conn));
     if (later) ExpectNothing();
     ring_->CancelAndClose(conn.fd, conn.close());
     EXPECT_EQ(Wait(OpenTag(conn)).result, -ECANCELED);
@@ -326,7 +343,7 @@ TEST_P(RingConnections, AHeaderThatDoesNotFitCanBeCancelled) {
   harness_->ListenBackend(Transport::kTcp, 8, &address);
   const std::string header = Pattern(16 << 20);
   const Conn conn = ToOpen(0);
-  ring_->OpenUpstream(conn.fd, address, Octets(header), false, OpenTag(conn));
+  ring_->OpenUpstream(conn.fd, address, Octets(header), {}, false, OpenTag(conn));
   ExpectNothing();
   ring_->Cancel(conn.fd, conn.cancel());
   EXPECT_EQ(Wait(OpenTag(conn)).result, -ECANCELED);

@@ -42,6 +42,10 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kDenyChanged, kInfo, "deny lists changed", "networks", "A file of `deny` has changed.")     \
   X(kDenyRejected, kError, "deny lists rejected; keeping the current ones", "error",            \
     "A changed file of `deny` is still wrong after three seconds. One line for each error.")    \
+  X(kNoPortLeft, kWarning, "no local port left towards the server", "backend server",           \
+    "Sessions could not connect: all ports towards this address are in use, or an address in "  \
+    "`source` is not this machine's. Name more addresses there, or more servers. Once a "       \
+    "minute at most.")                                                                          \
   X(kDraining, kInfo, "draining", "delay_ms deadline_ms", "TERM or INT: the gateway will end.") \
   X(kAddressClosing, kInfo, "closing address", "address successor",                             \
     "A drain, or a reload that removed the address. The successor is the process that accepts " \

@@ -305,10 +305,21 @@ void Exporter::CollectReloads(Families& families) const {
   families.push_back(std::move(reloads));
 }
 
+namespace {
+
+std::optional<Readiness> ReadinessOf(std::string_view query) {
+  if (query.empty()) return Readiness::kProcess;
+  if (query == "backends=any") return Readiness::kEveryBackend;
+  if (query == "backends=all") return Readiness::kSomeBackend;
+  return std::nullopt;
+}
+
+}  // namespace
+
 HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,
-                           std::function<std::string()> not_ready) {
-  return [collectable = std::move(collectable),
-          not_ready = std::move(not_ready)](std::string_view path) -> std::optional<HttpResponse> {
+                           std::function<std::string(Readiness asked)> not_ready) {
+  return [collectable = std::move(collectable), not_ready = std::move(not_ready)](
+             std::string_view path, std::string_view query) -> std::optional<HttpResponse> {
     if (path == "/metrics") {
       return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
                           prometheus::TextSerializer().Serialize(collectable->Collect())};
@@ -319,7 +330,13 @@ HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collec
       return response;
     }
     if (path != "/readyz") return std::nullopt;
-    const std::string why = not_ready();
+    const std::optional<Readiness> asked = ReadinessOf(query);
+    if (!asked) {
+      response.status = 400;
+      response.body = "/readyz, /readyz?backends=any or /readyz?backends=all\n";
+      return response;
+    }
+    const std::string why = not_ready(*asked);
     response.status = why.empty() ? 200 : 503;
     response.body = why.empty() ? "ok\n" : why + "\n";
     return response;

@@ -99,10 +99,17 @@ class Exporter : public prometheus::Collectable {
   size_t generations_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
+// What a question to /readyz is about.
+enum class Readiness : uint8_t {
+  kProcess,       // this process takes connections
+  kEveryBackend,  // ?backends=any: not ready if any backend has no server up
+  kSomeBackend,   // ?backends=all: not ready if no backend has one
+};
+
 // Serves /metrics (text format 0.0.4), /healthz (200 while the process lives) and /readyz
 // (200 while `not_ready` returns an empty string, otherwise 503 with that string). The
 // server calls `not_ready` in its own thread.
 HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,
-                           std::function<std::string()> not_ready);
+                           std::function<std::string(Readiness asked)> not_ready);
 
 }  // namespace starling

@@ -29,7 +29,7 @@ class ExporterTest : public testing::Test {
   }
 
   std::string Scrape() const {
-    return MetricsHandler(exporter_, [] { return ""; })("/metrics")->body;
+    return MetricsHandler(exporter_, [](Readiness) { return ""; })("/metrics", "")->body;
   }
   // Whether the text contains exactly this line.
   testing::AssertionResult Has(const std::string& line) const {
@@ -199,17 +199,35 @@ TEST_F(ExporterTest, ProcessFamilies) {
 
 TEST_F(ExporterTest, HealthAndReadiness) {
   std::string why;
-  const HttpHandler handler = MetricsHandler(exporter_, [&] { return why; });
-  EXPECT_EQ(handler("/healthz")->status, 200);
-  EXPECT_EQ(handler("/healthz")->body, "ok\n");
-  EXPECT_EQ(handler("/readyz")->status, 200);
+  const HttpHandler handler = MetricsHandler(exporter_, [&](Readiness) { return why; });
+  EXPECT_EQ(handler("/healthz", "")->status, 200);
+  EXPECT_EQ(handler("/healthz", "")->body, "ok\n");
+  EXPECT_EQ(handler("/readyz", "")->status, 200);
   why = "draining";
-  EXPECT_EQ(handler("/readyz")->status, 503);
-  EXPECT_EQ(handler("/readyz")->body, "draining\n");
-  EXPECT_EQ(handler("/healthz")->status, 200);
-  EXPECT_EQ(handler("/metrics")->content_type, "text/plain; version=0.0.4; charset=utf-8");
-  EXPECT_FALSE(handler("/").has_value());
-  EXPECT_FALSE(handler("/metrics/").has_value());
+  EXPECT_EQ(handler("/readyz", "")->status, 503);
+  EXPECT_EQ(handler("/readyz", "")->body, "draining\n");
+  EXPECT_EQ(handler("/healthz", "")->status, 200);
+  EXPECT_EQ(handler("/metrics", "")->content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_FALSE(handler("/", "").has_value());
+  EXPECT_FALSE(handler("/metrics/", "").has_value());
+}
+
+TEST_F(ExporterTest, ReadinessOfBackendsIsAskedFor) {
+  std::optional<Readiness> asked;
+  const HttpHandler handler = MetricsHandler(exporter_, [&](Readiness about) {
+    asked = about;
+    return std::string(about == Readiness::kProcess ? "" : "down");
+  });
+  EXPECT_EQ(handler("/readyz", "")->status, 200);
+  EXPECT_EQ(asked, Readiness::kProcess);
+  EXPECT_EQ(handler("/readyz", "backends=any")->status, 503);
+  EXPECT_EQ(asked, Readiness::kEveryBackend);
+  EXPECT_EQ(handler("/readyz", "backends=all")->status, 503);
+  EXPECT_EQ(asked, Readiness::kSomeBackend);
+  asked.reset();
+  EXPECT_EQ(handler("/readyz", "backends=some")->status, 400);
+  EXPECT_EQ(handler("/readyz", "backend=any")->status, 400);
+  EXPECT_FALSE(asked.has_value());
 }
 
 }  // namespace

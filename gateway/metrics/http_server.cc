@@ -70,14 +70,14 @@ HttpResponse Plain(int status) {
   return response;
 }
 
-// The path of a request's target: origin-form or absolute-form (RFC 9112
-// section 3.2), without the query.
-std::string_view PathOf(std::string_view target) {
+// Path and query of a request's target: origin-form or absolute-form (RFC 9112 section 3.2).
+std::pair<std::string_view, std::string_view> PathAndQuery(std::string_view target) {
   constexpr std::string_view kScheme = "http://";
   if (target.starts_with(kScheme)) {
     target.remove_prefix(std::min(target.size(), target.find('/', kScheme.size())));
   }
-  return target.substr(0, target.find('?'));
+  const size_t end = std::min(target.find('?'), target.size());
+  return {target.substr(0, end), target.substr(std::min(end + 1, target.size()))};
 }
 
 // Answers a request whose headers are complete.
@@ -97,7 +97,8 @@ std::string Answer(std::string_view request, const HttpHandler& handler) {
   if (!version.starts_with("HTTP/1.")) return Render(Plain(505), true);
   const bool head = method == "HEAD";
   if (!head && method != "GET") return Render(Plain(405), true);
-  const std::optional<HttpResponse> response = handler(PathOf(target));
+  const auto [path, query] = PathAndQuery(target);
+  const std::optional<HttpResponse> response = handler(path, query);
   return Render(response ? *response : Plain(404), !head);
 }
 

@@ -29,8 +29,10 @@ struct HttpResponse {
   std::string body;
 };
 
-// The server calls this in its thread with the path without the query. nullopt gives 404.
-using HttpHandler = std::function<std::optional<HttpResponse>(std::string_view path)>;
+// The server calls this in its thread. The query is what stands behind the path's "?". nullopt
+// gives 404.
+using HttpHandler =
+    std::function<std::optional<HttpResponse>(std::string_view path, std::string_view query)>;
 
 class HttpServer {
  public:

@@ -45,7 +45,7 @@ class HttpServerTest : public testing::Test {
   void Serve(HttpServer::Limits limits = {}, const char* bind = "127.0.0.1:0") {
     auto server = HttpServer::Listen(
         SocketAddress::Parse(bind).value(),
-        [this](std::string_view path) -> std::optional<HttpResponse> {
+        [this](std::string_view path, std::string_view) -> std::optional<HttpResponse> {
           HttpResponse response;
           if (path == "/big") response.body = big_;
           if (path == "/sad") response.status = 503;
@@ -177,8 +177,9 @@ TEST_F(HttpServerTest, ClientThatLeavesDoesNotMatter) {
 }
 
 TEST_F(HttpServerTest, Ipv6) {
-  const auto server = HttpServer::Listen(SocketAddress::Parse("[::1]:0").value(),
-                                         [](std::string_view) { return std::nullopt; });
+  const auto server =
+      HttpServer::Listen(SocketAddress::Parse("[::1]:0").value(),
+                         [](std::string_view, std::string_view) { return std::nullopt; });
   if (!server.ok()) GTEST_SKIP() << server.status();
   (*server)->Start();
   Client client((*server)->address());
@@ -187,15 +188,16 @@ TEST_F(HttpServerTest, Ipv6) {
 }
 
 TEST_F(HttpServerTest, BindErrorNamesTheAddress) {
-  const auto server = HttpServer::Listen(SocketAddress::Parse("192.0.2.1:9464").value(),
-                                         [](std::string_view) { return std::nullopt; });
+  const auto server =
+      HttpServer::Listen(SocketAddress::Parse("192.0.2.1:9464").value(),
+                         [](std::string_view, std::string_view) { return std::nullopt; });
   ASSERT_FALSE(server.ok());
   EXPECT_NE(server.status().message().find("192.0.2.1:9464"), std::string::npos) << server.status();
 }
 
 TEST_F(HttpServerTest, DestroyedWithoutStartAndWithClients) {
   auto idle = HttpServer::Listen(SocketAddress::Parse("127.0.0.1:0").value(),
-                                 [](std::string_view) { return std::nullopt; });
+                                 [](std::string_view, std::string_view) { return std::nullopt; });
   ASSERT_TRUE(idle.ok());
   idle->reset();
   Serve();

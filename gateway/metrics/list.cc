@@ -22,6 +22,8 @@ ConnectFailure ConnectFailureOf(int error) {
     case EACCES:
     case EPERM:
       return ConnectFailure::kPermission;
+    case EADDRNOTAVAIL:
+      return ConnectFailure::kNoPort;
     default:
       return ConnectFailure::kOther;
   }

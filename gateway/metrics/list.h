@@ -40,8 +40,8 @@ enum class Refused : uint8_t {
 Refused RefusedOf(EndReason reason);
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
-    "refused",        "timeout",    "backlog_full", "unreachable",
-    "no_such_socket", "permission", "other",        "tls"};
+    "refused",    "timeout", "backlog_full", "unreachable", "no_such_socket",
+    "permission", "other",   "tls",          "no_port"};
 enum class ConnectFailure : uint8_t {
   kRefused,
   kTimeout,
@@ -51,7 +51,12 @@ enum class ConnectFailure : uint8_t {
   kPermission,
   kOther,
   kTls,
+  kNoPort,  // all local ports towards the server are in use
 };
+// How the gateway left a server before its greeting, or what it said in place of one.
+inline constexpr std::string_view kGreetingFailureLabels[] = {"closed", "reset", "silent",
+                                                              "refusal", "nonsense"};
+enum class GreetingFailure : uint8_t { kClosed, kReset, kSilent, kRefusal, kNonsense };
 // `error` is a positive errno.
 ConnectFailure ConnectFailureOf(int error);
 inline constexpr std::string_view kLimitLabels[] = {"sessions",
@@ -64,7 +69,9 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "log_records",
                                                     "descriptors",
                                                     "data_listeners",
-                                                    "steps_per_pump"};
+                                                    "steps_per_pump",
+                                                    "server_sessions",
+                                                    "backend_queue"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -76,7 +83,9 @@ enum class Limit : uint8_t {
   kLogRecords,
   kDescriptors,  // an accept failed because descriptors or memory ran out
   kDataListeners,
-  kRounds,  // of steps in one pump
+  kRounds,          // of steps in one pump
+  kServerSessions,  // a session waits for a place at a server
+  kBackendQueue,    // too many sessions wait for one
 };
 inline constexpr std::string_view kNoLabel[] = {""};
 inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};
@@ -142,6 +151,9 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     "Open connections to the server for sessions.")                                           \
   X(kConnectFailures, "starling_backend_connect_failures_total", kCounter, "reason",          \
     kConnectFailureLabels, "Failed connection attempts to the server, by reason.")            \
+  X(kGreetingFailures, "starling_backend_greeting_failures_total", kCounter, "reason",        \
+    kGreetingFailureLabels,                                                                   \
+    "Connections on which the server did not greet as its protocol wants, by reason.")        \
   X(kBackendTlsHandshakes, "starling_backend_tls_handshakes_total", kCounter, "resumed",      \
     kResumedLabels, "Completed TLS handshakes with the server.")                              \
   X(kBackendTlsFailures, "starling_backend_tls_handshake_failures_total", kCounter, "reason", \
@@ -162,6 +174,8 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     "Time that the worker spent working rather than waiting.")                                  \
   X(kTurns, "starling_worker_turns_total", kCounter, "", kNoLabel, true, 1,                     \
     "Turns of the event loop.")                                                                 \
+  X(kQueued, "starling_backend_queue_sessions", kGauge, "", kNoLabel, false, 1,                 \
+    "Sessions that wait because all servers of their backend have max_sessions.")               \
   X(kLimitReached, "starling_limit_reached_total", kCounter, "limit", kLimitLabels, false, 1,   \
     "How often the gateway reached a limit, by limit.")                                         \
   X(kLogLost, "starling_log_lines_lost_total", kCounter, "", kNoLabel, false, 1,                \

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/session/link.h"
+
 namespace starling {
 namespace {
 
@@ -46,17 +48,12 @@ void AddPatience(const Session& session, Dues& dues) {
 }
 
 void AddLink(const Session& session, Dues& dues) {
-  MonoTime since = kNever;
-  if (const auto* const connecting = std::get_if<Connecting>(&session.link)) {
-    // While the connect is being cancelled the limit has been met already.
-    if (!session.server.has(kOpCancel)) since = connecting->since;
-  } else if (const auto* const backoff = std::get_if<Backoff>(&session.link)) {
-    since = backoff->since;
+  if (const auto* const backoff = std::get_if<Backoff>(&session.link)) {
     dues.Add(backoff->retry_at, DueKind::kBackoff);
-  } else if (const auto* const handshake = std::get_if<TlsHandshake>(&session.link)) {
-    since = handshake->since;
   }
-  if (since != kNever) dues.Add(After(since, LimitsOf(session).connect_ms), DueKind::kConnect);
+  // While the connect is being cancelled the limit has been met already.
+  if (session.server.has(kOpCancel)) return;
+  dues.Add(TryEnds(session), DueKind::kConnect);
 }
 
 void AddIdle(const Session& session, Dues& dues) {

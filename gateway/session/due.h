@@ -55,7 +55,7 @@ const ListenerLimits& LimitsOf(const Session& session);
 void AddPreRelay(const WorkerContext& ctx, const Session& session, bool awaits_command, Dues& dues);
 // The client has most likely said all that it will say.
 void AddPatience(const Session& session, Dues& dues);
-// Connecting, waiting for a retry, TLS with a server.
+// Connecting, waiting for a retry, TLS with a server, its greeting.
 void AddLink(const Session& session, Dues& dues);
 // Nothing was exchanged for too long.
 void AddIdle(const Session& session, Dues& dues);

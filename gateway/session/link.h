@@ -1,5 +1,6 @@
 // The side that the gateway opens: chooses a server, connects with the PROXY header first,
-// begins TLS where it is configured, tries the next server, gives up; and closes it again.
+// begins TLS where it is configured, waits for the greeting where the server speaks first,
+// tries the next server, gives up; and closes it again.
 //
 // Each function changes the session's Link and returns news. What the news mean to the
 // client is decided by the stage.
@@ -34,6 +35,13 @@ void StartDataLink(WorkerContext& ctx, Session& session);
 // One step of whatever the link is at.
 LinkResult AdvanceLink(WorkerContext& ctx, Session& session);
 
+// When the try at the present server is over, or the wait for one. kNever: nothing is tried.
+MonoTime TryEnds(const Session& session);
+
+// The server of the link that is up ended before it said a word. Perhaps it does so with every
+// client: a probe finds out.
+void SuspectServer(const Session& session);
+
 // Whatever the link is at: it is closing afterwards, or gone.
 void CloseLink(WorkerContext& ctx, Session& session);
 // Cancels what is armed on a side and closes it. A connect that is under way is cancelled
@@ -45,7 +53,8 @@ void CloseSide(WorkerContext& ctx, Session& session, Side& side);
 // stays open. Call this again, like CloseSide.
 void CloseServerSide(WorkerContext& ctx, Session& session);
 
-// The connect limit has passed: the connect is cancelled, or a wait for a retry ended.
+// TryEnds has passed: a connect is cancelled, or a wait for a retry ended. AdvanceLink does the
+// rest.
 void HurryLink(WorkerContext& ctx, Session& session);
 
 }  // namespace starling

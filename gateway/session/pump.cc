@@ -123,7 +123,7 @@ void ArmSends(WorkerContext& ctx, Session& session) {
     session.client.Send(ctx, session.ref());
   }
   const LinkId link = IdOf(session.link);
-  if (link == LinkId::kUp || link == LinkId::kTlsHandshake) session.server.Send(ctx, session.ref());
+  if (link == LinkId::kUp || IsHeard(link)) session.server.Send(ctx, session.ref());
 }
 
 void ArmAcknowledges(WorkerContext& ctx, Session& session) {

@@ -151,12 +151,17 @@ struct Order {
 
 // Which server the link goes to, over all its tries.
 struct Target {
-  uint64_t tried = 0;    // servers, one bit each
-  uint32_t backend = 0;  // index into Config::backends
-  int32_t server = -1;   // index in its backend; -1: no server is chosen
+  uint64_t tried = 0;        // servers, one bit each
+  uint32_t backend = 0;      // index into Config::backends
+  int32_t server = -1;       // index in its backend, where the session has a place; -1: none
+  uint32_t greeting_ms = 0;  // what servers that were left have used up of the greeting limit
   uint8_t backlog_retries = 0;
-  bool all_servers = false;  // kOpenAllLegs: one server after the other
+  bool all_servers : 1 = false;  // kOpenAllLegs: one server after the other
+  bool counted : 1 = false;      // in the gauge of the server's sessions
+  bool waits : 1 = false;        // in the backend's queue
+  bool silent : 1 = false;       // the latest server failed because no greeting came
 };
+static_assert(sizeof(Target) == 24);
 
 // What it has of its source's share, by the rules of its listener.
 struct SourceHold {

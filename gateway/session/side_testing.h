@@ -31,7 +31,7 @@ class FakeRing final : public Ring {
   void Discard(Fd /*accepted*/) override {}
   void ArmAccept(Fd /*listener*/, Tag /*tag*/) override {}
   void OpenUpstream(Fd fd, const SocketAddress& /*address*/, std::span<const uint8_t> header,
-                    bool /*want_local*/, Tag tag) override {
+                    const Endpoint& /*source*/, bool /*want_local*/, Tag tag) override {
     Ask(fd, tag, header);
   }
   void OpenData(Fd fd, const SocketAddress& /*address*/, const Endpoint& /*source*/,

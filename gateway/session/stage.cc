@@ -11,8 +11,8 @@ constexpr unsigned Bit(LinkId link) { return 1u << static_cast<unsigned>(link); 
 constexpr unsigned kNone = Bit(LinkId::kNone);
 constexpr unsigned kUp = Bit(LinkId::kUp);
 constexpr unsigned kClosing = Bit(LinkId::kClosing);
-constexpr unsigned kOpens =
-    Bit(LinkId::kConnecting) | Bit(LinkId::kBackoff) | Bit(LinkId::kTlsHandshake) | kClosing;
+constexpr unsigned kOpens = Bit(LinkId::kConnecting) | Bit(LinkId::kBackoff) |
+                            Bit(LinkId::kTlsHandshake) | Bit(LinkId::kGreeting) | kClosing;
 
 struct Row {
   std::string_view name;
@@ -41,7 +41,7 @@ constexpr std::array<Row, kStages> kRows = {{
 }};
 
 constexpr std::array<std::string_view, kLinks> kLinkNames = {
-    "none", "connecting", "backoff", "tls_handshake", "up", "closing"};
+    "none", "connecting", "backoff", "tls_handshake", "greeting", "up", "closing"};
 
 const Row& RowOf(StageId stage) { return kRows[static_cast<size_t>(stage)]; }
 

@@ -117,16 +117,26 @@ static_assert(sizeof(Stage) <= 32, "a table has thousands of them");
 static_assert(std::is_trivially_copyable_v<Stage>);
 
 // The side that the gateway opens: in the order of the alternatives of Link.
-enum class LinkId : uint8_t { kNone, kConnecting, kBackoff, kTlsHandshake, kUp, kClosing, kCount };
+enum class LinkId : uint8_t {
+  kNone,
+  kConnecting,
+  kBackoff,
+  kTlsHandshake,
+  kGreeting,
+  kUp,
+  kClosing,
+  kCount,
+};
 inline constexpr size_t kLinks = static_cast<size_t>(LinkId::kCount);
 
 struct NoLink {};
 
 struct Connecting {
-  MonoTime since = kNever;  // of all tries together: the connect limit counts from it
+  MonoTime since = kNever;   // of all tries together: the connect limit counts from it
+  MonoTime try_at = kNever;  // of this one
 };
 
-// No server can be tried before `retry_at`.
+// No server can be tried before `retry_at`: their backlogs are full, or all their places taken.
 struct Backoff {
   MonoTime since = kNever;
   MonoTime retry_at = kNever;
@@ -134,7 +144,15 @@ struct Backoff {
 
 // Connected; TLS with the server has begun.
 struct TlsHandshake {
+  MonoTime since = kNever;   // as of Connecting
+  MonoTime try_at = kNever;  // when it was connected
+};
+
+// The server speaks first, and its greeting is not complete. Nothing of either side has been
+// passed on, so another server can still take its place.
+struct ReadsGreeting {
   MonoTime since = kNever;
+  uint32_t connect_ms = 0;  // what of the connect limit has been used up
 };
 
 struct Up {
@@ -143,15 +161,21 @@ struct Up {
 
 struct ClosingLink {
   MonoTime since = kNever;  // of the tries, where the next server follows
-  bool tries_next = false;  // TLS with this server failed: the next one follows
+  bool tries_next = false;  // this server failed: the next one follows
 };
 
-using Link = std::variant<NoLink, Connecting, Backoff, TlsHandshake, Up, ClosingLink>;
+using Link =
+    std::variant<NoLink, Connecting, Backoff, TlsHandshake, ReadsGreeting, Up, ClosingLink>;
 static_assert(std::variant_size_v<Link> == kLinks);
 static_assert(sizeof(Link) <= 24);
 
 inline StageId IdOf(const Stage& stage) { return static_cast<StageId>(stage.index()); }
 inline LinkId IdOf(const Link& link) { return static_cast<LinkId>(link.index()); }
+
+// The link is not up yet, and the server has something to say.
+inline bool IsHeard(LinkId link) {
+  return link == LinkId::kTlsHandshake || link == LinkId::kGreeting;
+}
 
 std::string_view NameOf(StageId stage);
 std::string_view NameOf(LinkId link);

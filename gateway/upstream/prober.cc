@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -17,13 +18,19 @@ namespace {
 
 using Clock = Probing::Clock;
 
+// Beyond any useful `retry_max_ms`, and shifts stay defined.
+constexpr uint32_t kMostDoublings = 16;
+constexpr std::chrono::minutes kPortsReport{1};
+
 // The prober's own state of a server.
 struct ProbedServer {
   Server* server = nullptr;
-  bool reported_up = true;    // the latest state that ReportChange reported
-  bool judged = false;        // the running probe's result is stored
-  Clock::time_point started;  // the latest probe; the epoch before the first
-  Clock::time_point due;      // the next probe
+  bool reported_up = true;           // the latest state that ReportChange reported
+  uint32_t failures = 0;             // probes in a row that found it down
+  Clock::time_point ports_reported;  // the epoch before the first
+  bool judged = false;               // the running probe's result is stored
+  Clock::time_point started;         // the latest probe; the epoch before the first
+  Clock::time_point due;             // the next probe
   std::unique_ptr<Probing> probing;
 };
 
@@ -49,8 +56,7 @@ std::vector<ProbePlan> PlanProbes(const Config& config) {
     }
   }
   for (size_t i = 0; i < plans.size(); ++i) {
-    // The prober does not speak TLS, so it only connects to servers with TLS.
-    if (mixed[i] || config.backends[i].tls.enabled) plans[i] = ProbePlan();
+    if (mixed[i]) plans[i] = ProbePlan();
   }
   return plans;
 }
@@ -62,12 +68,18 @@ struct Prober::Impl {
   void Run();
   void Begin(ProbedServer& target, Clock::time_point now);
   void Conclude(ProbedServer& target, Clock::time_point now);
+  std::chrono::milliseconds WaitAfter(const ProbedServer& target, bool up);
+  void Hear(ProbedServer& target, Clock::time_point now);
   void ReportChange(ProbedServer& target, Clock::time_point now);
+  ServerId IdOf(const ProbedServer& target) const {
+    return static_cast<ServerId>(target.server - &backends.server(0));
+  }
   // Starts the due probes. Returns when there is something to do next.
   Clock::time_point StartDue(Clock::time_point now);
 
   Backends& backends;
   const Options options;
+  std::minstd_rand random{std::random_device()()};  // so that gateways do not probe in step
   const int stop_fd;
   std::vector<ProbedServer> probed_servers;
   size_t running = 0;
@@ -81,7 +93,7 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
       probed_servers(backends.server_count()) {
   for (ServerId id = 0; id < probed_servers.size(); ++id) {
     probed_servers[id].server = &backends.server(id);
-    probed_servers[id].reported_up = probed_servers[id].server->up.load(std::memory_order_relaxed);
+    probed_servers[id].reported_up = probed_servers[id].server->up();
   }
 }
 
@@ -97,9 +109,13 @@ void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
   const uint32_t backend = target.server->backend;
   target.started = now;
   target.judged = false;
-  target.probing =
-      std::make_unique<Probing>(*target.server, backends.config(backend), options.plans[backend],
-                                now, now + std::chrono::milliseconds(options.timeout_ms));
+  // What sessions find from now on wants another probe.
+  target.server->suspected.store(false, std::memory_order_relaxed);
+  UpstreamTls* const tls = backend < options.tls.size() ? options.tls[backend].get() : nullptr;
+  const auto index = static_cast<uint32_t>(target.server - backends.ServersOf(backend).data());
+  target.probing = std::make_unique<Probing>(
+      Probing::Target{*target.server, backends.config(backend), options.plans[backend], tls, index},
+      now, now + std::chrono::milliseconds(options.timeout_ms));
   ++running;
 }
 
@@ -108,30 +124,55 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
   // Only once, because a worker may report something newer while the probe says goodbye.
   if (probing.up() && !target.judged) {
     target.judged = true;
-    target.server->up.store(*probing.up(), std::memory_order_relaxed);
+    backends.NoteProbe(IdOf(target), *probing.up());
     if (probing.capabilities()) {
       target.server->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
     }
   }
   if (!probing.over()) return;
   // Reads the current state: since the result, a worker may have found the server down.
-  const bool up = target.server->up.load(std::memory_order_relaxed);
-  target.due = now + std::chrono::milliseconds(up ? options.interval_ms : options.retry_ms);
+  const bool up = target.server->up();
+  target.failures = up ? 0 : target.failures + 1;
+  target.due = now + WaitAfter(target, up);
   target.probing.reset();
   --running;
 }
 
-// Reports a change that a probe or a worker has made. The prober soon probes a server
-// that a worker found down, but not more often than other servers that are down.
-void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
-  const bool up = target.server->up.load(std::memory_order_relaxed);
-  if (up == target.reported_up) return;
-  target.reported_up = up;
-  if (!up) {
+// A server that stays down is asked half as often each time, up to a limit.
+std::chrono::milliseconds Prober::Impl::WaitAfter(const ProbedServer& target, bool up) {
+  if (up) return std::chrono::milliseconds(options.interval_ms);
+  const uint32_t doublings = std::min<uint32_t>(target.failures - 1, kMostDoublings);
+  const uint64_t ms = std::min<uint64_t>(uint64_t{options.retry_ms} << doublings,
+                                         std::max(options.retry_ms, options.retry_max_ms));
+  if (options.jitter) return std::chrono::milliseconds(options.jitter(static_cast<uint32_t>(ms)));
+  return std::chrono::milliseconds(
+      std::uniform_int_distribution<uint64_t>(ms - ms / 4, ms + ms / 4)(random));
+}
+
+// What sessions have found. A server that one of them suspects, or found down, is probed at
+// once, but no more often than every `retry_ms`.
+void Prober::Impl::Hear(ProbedServer& target, Clock::time_point now) {
+  Server& server = *target.server;
+  if (server.suspected.load(std::memory_order_relaxed) && target.probing == nullptr) {
     const auto retry = std::chrono::milliseconds(options.retry_ms);
     target.due = std::min(target.due, std::max(now, target.started + retry));
   }
-  if (options.on_change) options.on_change(*target.server, up);
+  if (now < target.ports_reported + kPortsReport) return;
+  if (!server.out_of_ports.exchange(false, std::memory_order_relaxed)) return;
+  target.ports_reported = now;
+  if (options.on_news) options.on_news(server, News::kOutOfPorts);
+}
+
+// Reports a change that a probe or a worker has made.
+void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
+  const bool up = target.server->up();
+  if (up == target.reported_up) return;
+  target.reported_up = up;
+  if (!up && target.failures == 0) {
+    const auto retry = std::chrono::milliseconds(options.retry_ms);
+    target.due = std::min(target.due, std::max(now, target.started + retry));
+  }
+  if (options.on_news) options.on_news(*target.server, up ? News::kUp : News::kDown);
 }
 
 Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
@@ -142,6 +183,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
     }
     // A connect may have failed at once; then the probe is over before poll.
     if (target.probing != nullptr) Conclude(target, now);
+    Hear(target, now);
     ReportChange(target, now);
     if (target.probing != nullptr) {
       next = std::min(next, target.probing->wake_at());
@@ -188,12 +230,15 @@ void Prober::Impl::Run() {
 Prober::Prober(Backends& backends, Options options)
     : impl_(std::make_unique<Impl>(backends, std::move(options))) {}
 
-Prober::Prober(const Config& config, Backends& backends, OnChange on_change)
+Prober::Prober(const Config& config, std::vector<std::shared_ptr<UpstreamTls>> tls,
+               Backends& backends, OnNews on_news)
     : Prober(backends, Options{.plans = PlanProbes(config),
+                               .tls = std::move(tls),
                                .interval_ms = config.limits.probe_interval_ms,
                                .retry_ms = config.limits.probe_retry_ms,
+                               .retry_max_ms = config.limits.probe_retry_max_ms,
                                .timeout_ms = config.limits.probe_timeout_ms,
-                               .on_change = std::move(on_change)}) {}
+                               .on_news = std::move(on_news)}) {}
 
 Prober::~Prober() = default;
 

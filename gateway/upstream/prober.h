@@ -1,9 +1,9 @@
 // Finds out which servers are up and what they offer. One thread connects to each server
-// periodically as a session would (PROXY header first), reads the greeting or asks for
-// the capabilities, and says goodbye.
+// periodically as a session would (PROXY header first, then TLS where the backend has it),
+// reads the greeting or asks a question, and says goodbye. A server that stays down is probed
+// more and more rarely, at times that differ between gateways.
 //
-// Not for: connections of sessions, which report to Backends::MarkDown, or capabilities
-// inside TLS.
+// Not for: connections of sessions, which report to Backends::MarkDown and Suspect.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gateway/config/config.h"
+#include "gateway/tls/upstream_tls.h"
 #include "gateway/upstream/upstream.h"
 #include "protocols/contract/protocol_row.h"
 
@@ -19,37 +20,46 @@ namespace starling {
 
 // How to probe the servers of one backend.
 struct ProbePlan {
-  // The protocol to speak. If null, or if its server does not speak first, connecting
-  // suffices.
+  // The protocol to speak. If null, a server is up that accepts a connection and keeps it.
   const ProtocolRow* protocol = nullptr;
   bool ask = false;         // ask for capabilities with the protocol's probe
-  DialogueOptions options;  // for that probe, such as the name in EHLO
+  DialogueOptions options;  // for what the probe says, such as the name in EHLO
 };
 
 // The plan for each backend, by what its listeners need. The prober asks the backends of
-// an opportunistic listener for capabilities if the protocol has a probe. It only
-// connects to a backend that serves several protocols.
+// an opportunistic listener for capabilities if the protocol has a probe. To a backend that
+// serves several protocols it says nothing.
 std::vector<ProbePlan> PlanProbes(const Config& config);
 
 class Prober {
  public:
-  // The prober calls this in its thread when a server goes up or down. Servers count as
-  // up at the start.
-  using OnChange = std::function<void(const Server& server, bool up)>;
+  // What the prober tells the log, in its own thread.
+  enum class News : uint8_t {
+    kUp,  // servers count as up at the start
+    kDown,
+    kOutOfPorts,  // sessions found no port to connect from; once a minute at most
+  };
+  using OnNews = std::function<void(const Server& server, News news)>;
 
   struct Options {
-    std::vector<ProbePlan> plans;   // by backend
-    uint32_t interval_ms = 60'000;  // between probes of a server that is up
-    uint32_t retry_ms = 2'000;      // between probes of a server that is down
-    uint32_t timeout_ms = 5'000;    // for one probe
-    size_t parallel = 64;           // largest number of simultaneous probes
-    OnChange on_change;             // may be empty
+    std::vector<ProbePlan> plans;                   // by backend
+    std::vector<std::shared_ptr<UpstreamTls>> tls;  // by backend; null: plaintext
+    uint32_t interval_ms = 60'000;                  // between probes of a server that is up
+    uint32_t retry_ms = 2'000;                      // the least time between probes of a server
+    uint32_t retry_max_ms = 10'000;                 // the most, of a server that stays down
+    uint32_t timeout_ms = 5'000;                    // for one probe
+    size_t parallel = 64;                           // largest number of simultaneous probes
+    OnNews on_news;                                 // may be empty
+    // The time to the next probe, for tests; empty: the one above, and a quarter more or less.
+    std::function<uint32_t(uint32_t ms)> jitter;
   };
 
   // `backends` must outlive the prober.
   Prober(Backends& backends, Options options);
-  // With the plans and limits of `config`, which need not outlive the constructor.
-  Prober(const Config& config, Backends& backends, OnChange on_change);
+  // With the plans and limits of `config`, which need not outlive the constructor. `tls` has
+  // one element a backend.
+  Prober(const Config& config, std::vector<std::shared_ptr<UpstreamTls>> tls, Backends& backends,
+         OnNews on_news);
   // Stops the thread at once and cuts running probes.
   ~Prober();
   Prober(const Prober&) = delete;

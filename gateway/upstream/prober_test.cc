@@ -21,11 +21,11 @@ class ProberTest : public testing::Test {
   void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone) {
     BackendConfig config;
     config.name = "b";
-    config.servers = std::move(servers);
+    config.servers.assign(servers.begin(), servers.end());
     config.proxy = proxy;
     backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
     options_.plans = {std::move(plan)};
-    options_.on_change = changes_.callback();
+    options_.on_news = changes_.callback();
     prober_ = std::make_unique<Prober>(*backends_, options_);
     prober_->Start();
   }
@@ -49,19 +49,20 @@ TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
   Begin({server.address()}, {&kGreets, true, {}});
   Until([&] { return backends_->Capabilities(0) == 7; });
   Until([&] { return polite == 1; });
-  EXPECT_TRUE(backends_->server(0).up);
+  EXPECT_TRUE(backends_->server(0).up());
   EXPECT_EQ(changes_.count(), 0u);  // servers count as up at the start
 }
 
 TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
   std::atomic<int> polite{0};
   FakeServer server(UniqueName(), [&](int fd) {
-    Write(fd, "* OK");
+    Write(fd, "H");
+    Write(fd, "I\n");
     if (ReadAll(fd).empty()) ++polite;
   });
   Begin({server.address()}, {&kGreets, false, {}});
   Until([&] { return polite == 1; });
-  EXPECT_TRUE(backends_->server(0).up);
+  EXPECT_TRUE(backends_->server(0).up());
 }
 
 TEST_F(ProberTest, ConnectingIsEnoughWhereNobodyGreets) {
@@ -73,7 +74,7 @@ TEST_F(ProberTest, ConnectingIsEnoughWhereNobodyGreets) {
     });
     Begin({server.address()}, plan);
     Until([&] { return polite == 1; });
-    EXPECT_TRUE(backends_->server(0).up);
+    EXPECT_TRUE(backends_->server(0).up());
     prober_.reset();
   }
 }
@@ -108,7 +109,7 @@ TEST_F(ProberTest, NobodyListens) {
   }
   Begin({gone, SocketAddress::Parse("unix:/nonexistent/socket").value()}, {&kGreets, false, {}});
   changes_.WaitFor("unix:/nonexistent/socket down");
-  Until([&] { return !backends_->server(0).up; });
+  Until([&] { return !backends_->server(0).up(); });
   EXPECT_EQ(backends_->FirstUnavailable(), "b");
 }
 
@@ -142,24 +143,31 @@ TEST_P(ProberDownTest, DownAndUpAgain) {
   if (GetParam().ask) Until([&] { return backends_->Capabilities(0) == 3; });
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ProberDownTest,
-                         testing::Values(Mute{"SaysNothing", [](int fd) { ReadAll(fd); }, false},
-                                         Mute{"ClosesAtOnce", [](int) {}, false},
-                                         Mute{"ClosesInsteadOfAnswering",
-                                              [](int fd) { Write(fd, "HI\n"); }, true},
-                                         Mute{"SaysNonsense",
-                                              [](int fd) {
-                                                Write(fd, "NO\n");
-                                                ReadAll(fd);
-                                              },
-                                              true},
-                                         Mute{"NeverEndsItsLine",
-                                              [](int fd) {
-                                                Write(fd, std::string(100'000, 'x'));
-                                                ReadAll(fd);
-                                              },
-                                              true}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    All, ProberDownTest,
+    testing::Values(Mute{"SaysNothing", [](int fd) { ReadAll(fd); }, false},
+                    Mute{"ClosesAtOnce", [](int) {}, false},
+                    Mute{"ClosesInsteadOfAnswering", [](int fd) { Write(fd, "HI\n"); }, true},
+                    Mute{"Refuses",
+                         [](int fd) {
+                           Write(fd, "NO\n");
+                           ReadAll(fd);
+                         },
+                         false},
+                    Mute{"GreetsByHalf", [](int fd) { Write(fd, "H"); }, false},
+                    Mute{"SaysNonsense",
+                         [](int fd) {
+                           Write(fd, "NO\n");
+                           ReadAll(fd);
+                         },
+                         true},
+                    Mute{"NeverEndsItsLine",
+                         [](int fd) {
+                           Write(fd, std::string(100'000, 'x'));
+                           ReadAll(fd);
+                         },
+                         true}),
+    [](const auto& info) { return info.param.name; });
 
 TEST_F(ProberTest, KeepsWhatItKnewOfAServerThatWentDown) {
   std::atomic<bool> well{true};
@@ -197,7 +205,7 @@ TEST_F(ProberTest, WorkerSaysDown) {
   backends_->MarkDown(0);
   changes_.WaitFor(NameOf(server) + " down");
   Until([&] { return asked == 2; });
-  Until([&] { return backends_->server(0).up.load(); });
+  Until([&] { return backends_->server(0).up(); });
 }
 
 // A Unix socket with a full backlog neither counts as down nor blocks the prober.
@@ -227,8 +235,97 @@ TEST_F(ProberTest, BoundedParallelism) {
   Begin({deaf.address(), deaf.address(), deaf.address(), deaf.address(), well.address()},
         {&kGreets, false, {}});
   Until([&] { return served == 1; });
-  EXPECT_TRUE(backends_->server(4).up);
-  for (ServerId id = 0; id < 4; ++id) Until([&] { return !backends_->server(id).up; });
+  EXPECT_TRUE(backends_->server(4).up());
+  for (ServerId id = 0; id < 4; ++id) Until([&] { return !backends_->server(id).up(); });
+}
+
+// A server that waits for its client is asked something, and any answer will do.
+TEST_F(ProberTest, SpeaksFirstWhereTheClientDoes) {
+  std::atomic<bool> well{false};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    if (!well || ReadLine(fd) != "WHO") return;
+    Write(fd, "?");
+    ReadAll(fd);
+  });
+  options_.retry_ms = 1;
+  Begin({server.address()}, {&kAsked, false, {}});
+  changes_.WaitFor(NameOf(server) + " down");
+  well = true;
+  changes_.WaitFor(NameOf(server) + " up");
+}
+
+// Accepting is not enough, even where nothing can be asked.
+TEST_F(ProberTest, AServerThatClosesAtOnceIsDown) {
+  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{&kSilent, false, {}}}) {
+    FakeServer server("127.0.0.1:0", [](int) {});
+    Begin({server.address()}, plan);
+    changes_.WaitFor(NameOf(server) + " down");
+    prober_.reset();
+  }
+}
+
+// What a session suspects is probed long before the interval, but not judged by the session.
+TEST_F(ProberTest, AProbeJudgesASuspect) {
+  std::atomic<int> greeted{0};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    ++greeted;
+    Write(fd, "HI\n");
+    ReadAll(fd);
+  });
+  options_.interval_ms = 3'600'000;
+  options_.retry_ms = 1;
+  Begin({server.address()}, {&kGreets, false, {}});
+  Until([&] { return greeted == 1; });
+  backends_->Suspect(0);
+  Until([&] { return greeted == 2; });
+  EXPECT_TRUE(backends_->server(0).up());
+  EXPECT_EQ(changes_.count(), 0u);
+}
+
+// However many sessions a client gets refused: one probe in `retry_ms`.
+TEST_F(ProberTest, SuspicionsDoNotMakeMoreProbes) {
+  std::atomic<int> greeted{0};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    ++greeted;
+    Write(fd, "HI\n");
+    ReadAll(fd);
+  });
+  options_.interval_ms = options_.retry_ms = 3'600'000;
+  Begin({server.address()}, {&kGreets, false, {}});
+  Until([&] { return greeted == 1; });
+  for (int i = 0; i < 1'000; ++i) backends_->Suspect(0);
+  FakeServer other("127.0.0.1:0", nullptr);  // time for the prober
+  prober_.reset();
+  EXPECT_EQ(greeted, 1);
+}
+
+// Each wait is twice the one before, up to the limit, and at random beside it.
+TEST_F(ProberTest, BacksOff) {
+  std::vector<uint32_t> waits;
+  std::atomic<size_t> count{0};
+  FakeServer server("127.0.0.1:0", [](int) {});
+  options_.retry_ms = 100;
+  options_.retry_max_ms = 1'000;
+  options_.jitter = [&](uint32_t ms) {
+    waits.push_back(ms);
+    ++count;
+    return 0;
+  };
+  Begin({server.address()}, {&kGreets, false, {}});
+  Until([&] { return count >= 6; });
+  prober_.reset();
+  waits.resize(6);
+  EXPECT_EQ(waits, (std::vector<uint32_t>{100, 200, 400, 800, 1'000, 1'000}));
+}
+
+TEST_F(ProberTest, TellsOfPortsThatRanOut) {
+  FakeServer server("127.0.0.1:0", [](int fd) {
+    Write(fd, "HI\n");
+    ReadAll(fd);
+  });
+  Begin({server.address()}, {&kGreets, false, {}});
+  backends_->NoteOutOfPorts(0);
+  changes_.WaitFor(NameOf(server) + " out of ports");
 }
 
 TEST_F(ProberTest, EndsAmidAProbe) {

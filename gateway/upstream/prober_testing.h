@@ -47,11 +47,21 @@ class TestProbe final : public Probe {
   bool greeted_ = false;
 };
 
+// "HI" welcomes, "NO" refuses, and nothing else greets.
+inline GreetingStatus ReadTestGreeting(ByteView in) {
+  const std::string_view text = AsText(in);
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos) return GreetingStatus::kNeedMore;
+  if (text.substr(0, end) == "HI") return GreetingStatus::kWelcome;
+  return text.substr(0, end) == "NO" ? GreetingStatus::kRefusal : GreetingStatus::kOther;
+}
+
 inline ProtocolRow Row(bool server_first) {
   ProtocolRow row{};
   row.name = "test";
   row.opportunistic = true;
   row.server_first = server_first;
+  if (server_first) row.read_greeting = ReadTestGreeting;
   row.create_probe = [](void* storage, const DialogueOptions&) -> Probe* {
     return new (storage) TestProbe;
   };
@@ -67,6 +77,11 @@ inline ProtocolRow AlwaysAsked() {
 inline const ProtocolRow kGreets = Row(true);
 inline const ProtocolRow kAlwaysAsked = AlwaysAsked();
 inline const ProtocolRow kSilent = Row(false);
+inline const ProtocolRow kAsked = [] {
+  ProtocolRow row = Row(false);
+  row.first_words = [](const DialogueOptions&, Writer& out) { EXPECT_TRUE(out.Append("WHO\n")); };
+  return row;
+}();
 
 // Serves one connection after another with `script` until it is destroyed.
 class FakeServer {
@@ -139,10 +154,11 @@ inline void Until(const std::function<bool()>& condition) {
 // Records the prober's reports, and waits for them.
 class Changes {
  public:
-  Prober::OnChange callback() {
-    return [this](const Server& server, bool up) {
+  Prober::OnNews callback() {
+    return [this](const Server& server, Prober::News news) {
+      constexpr const char* kWords[] = {" up", " down", " out of ports"};
       const MutexLock lock(mutex_);
-      seen_.push_back(server.name + (up ? " up" : " down"));
+      seen_.push_back(server.name + kWords[static_cast<size_t>(news)]);
     };
   }
   void WaitFor(const std::string& what) {

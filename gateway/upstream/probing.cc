@@ -14,16 +14,18 @@ namespace {
 
 // A Unix socket does not signal when its full backlog has room again.
 constexpr std::chrono::milliseconds kBacklogRetry{50};
+// A server that has nothing to say is up if it keeps a connection so long.
+constexpr std::chrono::milliseconds kSettle{200};
 // How long to wait for the server's end of data after the goodbye.
 constexpr std::chrono::seconds kLeave{1};
 
 }  // namespace
 
-Probing::Probing(const Server& server, const BackendConfig& backend, const ProbePlan& plan,
-                 Clock::time_point now, Clock::time_point deadline)
-    : server_(server), backend_(backend), plan_(plan), deadline_(deadline) {
+Probing::Probing(const Target& target, Clock::time_point now, Clock::time_point deadline)
+    : target_(target), deadline_(deadline) {
+  const ProbePlan& plan = target.plan;
   if (plan.ask) probe_ = plan.protocol->create_probe(storage_.data(), plan.options);
-  fd_ = socket(server.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  fd_ = socket(target.server.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ >= 0) {
     Connect(now);
   } else {
@@ -41,15 +43,15 @@ short Probing::events() const {
   return static_cast<short>(POLLIN | (out_.empty() ? 0 : POLLOUT));
 }
 
-Probing::Clock::time_point Probing::wake_at() const { return std::min(deadline_, retry_at_); }
+Probing::Clock::time_point Probing::wake_at() const {
+  return std::min({deadline_, retry_at_, settled_at_});
+}
 
 void Probing::Turn(short revents, Clock::time_point now) {
-  if (now >= deadline_) {
-    Dead();
-    return;
-  }
   if (phase_ == Phase::kConnecting) {
-    if (now >= retry_at_) {
+    if (now >= deadline_) {
+      Dead();
+    } else if (now >= retry_at_) {
       Connect(now);
     } else if (retry_at_ == Clock::time_point::max() && revents != 0) {
       int error = 0;
@@ -63,13 +65,16 @@ void Probing::Turn(short revents, Clock::time_point now) {
     }
     return;
   }
-  if ((revents & POLLOUT) != 0) Flush(now);
+  if ((revents & POLLOUT) != 0) Flush();
   if (phase_ != Phase::kOver && (revents & (POLLIN | POLLHUP | POLLERR)) != 0) Receive(now);
+  if (phase_ == Phase::kTalking && now >= settled_at_) Alive(now);
+  if (phase_ != Phase::kOver && now >= deadline_) Dead();
 }
 
 void Probing::Connect(Clock::time_point now) {
   retry_at_ = Clock::time_point::max();
-  if (connect(fd_, server_.address.get(), server_.address.length()) == 0) {
+  const SocketAddress& address = target_.server.address;
+  if (connect(fd_, address.get(), address.length()) == 0) {
     Connected(now);
   } else if (errno == EAGAIN) {
     retry_at_ = now + kBacklogRetry;
@@ -79,27 +84,60 @@ void Probing::Connect(Clock::time_point now) {
 }
 
 void Probing::Connected(Clock::time_point now) {
-  phase_ = Phase::kTalking;
   std::array<uint8_t, kMaxProxyV2Out> header;
   Writer writer(header);
   // Without a source, the header says LOCAL or UNKNOWN, because no client is behind it.
+  const BackendConfig& backend = target_.backend;
   bool written = true;
-  if (backend_.proxy == ProxyOut::kV1) written = WriteProxyV1(ProxyInfo{}, writer);
-  if (backend_.proxy == ProxyOut::kV2) written = WriteProxyV2(ProxyInfo{}, backend_.tlvs, writer);
+  if (backend.proxy == ProxyOut::kV1) written = WriteProxyV1(ProxyInfo{}, writer);
+  if (backend.proxy == ProxyOut::kV2) written = WriteProxyV2(ProxyInfo{}, backend.tlvs, writer);
   if (written) out_.assign(writer.written().begin(), writer.written().end());
-  Flush(now);
+  if (target_.tls == nullptr) {
+    BeginTalk(now);
+  } else {
+    phase_ = Phase::kSecuring;
+    if (tls_.emplace().Begin(*target_.tls, target_.index, out_) == ProbeTls::Status::kFailed) {
+      Dead();
+      return;
+    }
+  }
+  Flush();
 }
 
-void Probing::Flush(Clock::time_point now) {
+// Octets can pass. Where the client speaks first, the probe does.
+void Probing::BeginTalk(Clock::time_point now) {
+  phase_ = Phase::kTalking;
+  const ProtocolRow* const protocol = target_.plan.protocol;
+  if (protocol != nullptr && protocol->read_greeting != nullptr) return;
+  if (protocol != nullptr && protocol->first_words != nullptr) {
+    std::array<uint8_t, kMinOutputRoom> words;
+    Writer writer(words);
+    protocol->first_words(target_.plan.options, writer);
+    Say(writer.written());
+    return;
+  }
+  settled_at_ = std::min(now + kSettle, deadline_);
+}
+
+void Probing::Say(std::span<const uint8_t> octets) {
+  if (octets.empty()) return;
+  if (!tls_) {
+    out_.insert(out_.end(), octets.begin(), octets.end());
+  } else if (tls_->Say(octets, out_) == ProbeTls::Status::kFailed) {
+    Dead();
+  }
+}
+
+void Probing::Flush() {
   while (!out_.empty()) {
     const ssize_t n = send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
     if (n < 0) {
-      if (errno != EAGAIN && errno != EINTR) Dead();
+      // What the server said before it closed is read first.
+      if (errno != EAGAIN && errno != EINTR) out_.clear();
       return;
     }
     out_.erase(out_.begin(), out_.begin() + n);
   }
-  if (phase_ == Phase::kTalking && probe_ == nullptr && !greets()) Alive(now);
   if (phase_ == Phase::kLeaving && shutdown(fd_, SHUT_WR) != 0) phase_ = Phase::kOver;
 }
 
@@ -112,37 +150,64 @@ void Probing::Receive(Clock::time_point now) {
     return;
   }
   if (phase_ == Phase::kLeaving) return;  // ignores the server's goodbye
-  if (probe_ == nullptr) {
-    Alive(now);
-    Flush(now);
-    return;
+  if (!Take({chunk.data(), static_cast<size_t>(n)}, now)) return;
+  if (!in_.empty()) Understand(now);
+  if (phase_ != Phase::kOver) Flush();
+}
+
+bool Probing::Take(std::span<const uint8_t> octets, Clock::time_point now) {
+  if (!tls_) {
+    in_.insert(in_.end(), octets.begin(), octets.end());
+    return true;
   }
-  in_.insert(in_.end(), chunk.begin(), chunk.begin() + n);
-  Understand(now);
+  const ProbeTls::Status status = tls_->Receive(octets, out_, in_);
+  if (phase_ == Phase::kSecuring && tls_->up()) BeginTalk(now);
+  if (status == ProbeTls::Status::kGoesOn) return phase_ != Phase::kOver;
+  Flush();  // an alert
+  if (status == ProbeTls::Status::kClosed && !in_.empty()) Understand(now);
+  if (phase_ != Phase::kLeaving) Dead();
+  return false;
 }
 
 void Probing::Understand(Clock::time_point now) {
+  if (probe_ != nullptr) {
+    AskOn(now);
+    return;
+  }
+  const ProtocolRow* const protocol = target_.plan.protocol;
+  if (protocol == nullptr || protocol->read_greeting == nullptr || in_.size() >= kMaxGreeting) {
+    Alive(now);  // whatever it says
+    return;
+  }
+  const GreetingStatus status = protocol->read_greeting(in_);
+  if (status == GreetingStatus::kWelcome) Alive(now);
+  if (status == GreetingStatus::kRefusal || status == GreetingStatus::kOther) Dead();
+}
+
+void Probing::AskOn(Clock::time_point now) {
   std::array<uint8_t, kMinOutputRoom> to_nobody;
   std::array<uint8_t, kMinOutputRoom> to_backend;
   Output output{Writer(to_nobody), Writer(to_backend)};
   const ProbeResult result = probe_->OnBackend(in_, output);
   in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(result.consumed));
-  out_.insert(out_.end(), output.backend.written().begin(), output.backend.written().end());
+  Say(output.backend.written());
   if (result.status == ProbeResult::Status::kBad || in_.size() > kMaxProbeInput) {
     Dead();
     return;
   }
-  if (result.status == ProbeResult::Status::kDone) {
-    capabilities_ = result.capabilities;
-    Alive(now);
-  }
-  Flush(now);
+  if (result.status != ProbeResult::Status::kDone) return;
+  capabilities_ = result.capabilities;
+  Alive(now);
 }
 
 void Probing::Alive(Clock::time_point now) {
+  if (phase_ == Phase::kOver) return;
   up_ = true;
   phase_ = Phase::kLeaving;
+  settled_at_ = Clock::time_point::max();
   deadline_ = std::min(deadline_, now + kLeave);
+  if (tls_) tls_->SayGoodbye(out_);
+  Flush();
 }
 
 void Probing::Dead() {

@@ -4,30 +4,84 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
+#include "gateway/limits.h"
+#include "gateway/upstream/balance.h"
+
 namespace starling {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr std::chrono::milliseconds kTrialTime{kTrialMs};
+
+bool TakePlace(const Server& server) {
+  std::atomic<uint32_t>& sessions = *server.sessions;
+  if (server.max_sessions == 0) {
+    sessions.fetch_add(1, kRelaxed);
+    return true;
+  }
+  uint32_t taken = sessions.load(kRelaxed);
+  while (taken < server.max_sessions) {
+    if (sessions.compare_exchange_weak(taken, taken + 1, kRelaxed)) return true;
+  }
+  return false;
+}
+
+bool HasPlace(const Server& server) {
+  return server.max_sessions == 0 || server.sessions->load(kRelaxed) < server.max_sessions;
+}
+
+bool InTrial(const Server& server) { return server.health.load(kRelaxed) == Health::kTrial; }
+
+// For one session at a time. One that takes too long no longer counts.
+bool TakeTrial(Server& server, MonoTime now) {
+  MonoTime until = server.trial_until.load(kRelaxed);
+  return until <= now &&
+         server.trial_until.compare_exchange_strong(until, now + kTrialTime, kRelaxed);
+}
+
+// It may get sessions as one that is up.
+bool TakesSessions(const Server& server, MonoTime now) {
+  const Health health = server.health.load(kRelaxed);
+  return health == Health::kUp ||
+         (health == Health::kTrial && server.trial_until.load(kRelaxed) <= now);
+}
+
+bool IsTried(uint64_t tried, size_t index) { return (tried >> index & 1) != 0; }
+
+}  // namespace
 
 Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series)
-    : wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  for (const BackendConfig& config : configs) {
-    Backend backend;
-    backend.config = std::make_unique<const BackendConfig>(config);
+    : backend_count_(configs.size()),
+      backends_(std::make_unique<Backend[]>(configs.size())),
+      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  for (uint32_t b = 0; b < backend_count_; ++b) {
+    Backend& backend = backends_[b];
+    backend.config = std::make_unique<const BackendConfig>(configs[b]);
     backend.first = static_cast<uint32_t>(server_count_);
-    backend.count = static_cast<uint32_t>(std::min(config.servers.size(), kMaxServers));
+    backend.count = static_cast<uint32_t>(std::min(configs[b].servers.size(), kMaxServers));
     server_count_ += backend.count;
-    backends_.push_back(std::move(backend));
   }
   servers_ = std::make_unique<Server[]>(server_count_);
-  for (uint32_t b = 0; b < backends_.size(); ++b) {
-    for (uint32_t i = 0; i < backends_[b].count; ++i) {
-      Server& server = servers_[backends_[b].first + i];
-      server.address = backends_[b].config->servers[i];
+  for (uint32_t b = 0; b < backend_count_; ++b) {
+    Backend& backend = backends_[b];
+    for (uint32_t i = 0; i < backend.count; ++i) {
+      const ServerConfig& config = backend.config->servers[i];
+      Server& server = servers_[backend.first + i];
+      server.address = config.address;
       server.backend = b;
       server.name = server.address.ToString();
-      server.series =
-          series ? series(backends_[b].config->name, server.name) : backends_[b].first + i;
+      server.series = series ? series(backend.config->name, server.name) : backend.first + i;
+      server.key = HashOf(server.name);
+      server.weight = config.weight;
+      server.priority = config.priority;
+      server.max_sessions = config.max_sessions;
+      server.drains = config.drains;
+      server.sessions = std::make_shared<std::atomic<uint32_t>>(0);
+      backend.limited = backend.limited || config.max_sessions != 0;
     }
   }
 }
@@ -45,56 +99,174 @@ void Backends::Inherit(const Backends& before) {
                   &server);
   }
   for (ServerId id = 0; id < server_count_; ++id) {
-    const auto found = known.find({config(servers_[id].backend).name, servers_[id].name});
+    Server& server = servers_[id];
+    const auto found = known.find({config(server.backend).name, server.name});
     if (found == known.end()) continue;
-    servers_[id].up.store(found->second->up.load(std::memory_order_relaxed));
-    servers_[id].capabilities.store(found->second->capabilities.load(std::memory_order_relaxed));
+    server.health.store(found->second->health.load(kRelaxed));
+    server.came_up.store(found->second->came_up.load(kRelaxed));
+    server.capabilities.store(found->second->capabilities.load(kRelaxed));
+    server.sessions = found->second->sessions;
   }
 }
 
-int Backends::Pick(uint32_t backend, uint32_t& cursor, uint64_t tried) const {
-  const std::span<const Server> servers = ServersOf(backend);
-  int down = -1;
-  uint32_t index = servers.empty() ? 0 : cursor % static_cast<uint32_t>(servers.size());
-  for (size_t i = 0; i < servers.size(); ++i) {
-    if ((tried >> index & 1) == 0) {
-      if (servers[index].up.load(std::memory_order_relaxed)) {
-        cursor = index + 1;
-        return static_cast<int>(index);
-      }
-      if (down < 0) down = static_cast<int>(index);
-    }
-    index = index + 1 < servers.size() ? index + 1 : 0;
-  }
-  if (down >= 0) cursor = static_cast<uint32_t>(down) + 1;
-  return down;
+// --- The choice of a server ---
+
+// Servers that may be chosen now, of one priority.
+struct Backends::Tier {
+  std::array<Candidate, kMaxServers> candidates;
+  size_t count = 0;
+  bool full = false;  // others would be among them, if they had a place
+};
+
+// A server that has just come up gets little at first: its caches are cold, and whatever
+// took it down may do so again.
+double Backends::WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const {
+  const MonoTime came_up = server.came_up.load(kRelaxed);
+  if (slow_start_ms == 0 || came_up == MonoTime::min()) return server.weight;
+  const std::chrono::duration<double, std::milli> age = now - came_up;
+  return server.weight * std::clamp(age.count() / slow_start_ms, kLeastShare, 1.0);
 }
+
+Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up) const {
+  Tier tier;
+  const std::span<const Server> servers = ServersOf(backend);
+  const auto may_be = [&](size_t i) {
+    return !IsTried(request.tried, i) && !servers[i].drains &&
+           TakesSessions(servers[i], request.now) == up;
+  };
+  uint32_t priority = UINT32_MAX;
+  for (size_t i = 0; i < servers.size(); ++i) {
+    if (may_be(i)) priority = std::min(priority, servers[i].priority);
+  }
+  const uint32_t slow_start_ms = config(backend).slow_start_ms;
+  for (size_t i = 0; i < servers.size(); ++i) {
+    const Server& server = servers[i];
+    if (server.priority != priority || !may_be(i)) continue;
+    if (!HasPlace(server)) {
+      tier.full = true;
+      continue;
+    }
+    tier.candidates[tier.count++] = {.index = static_cast<int>(i),
+                                     .weight = WeightOf(server, slow_start_ms, request.now),
+                                     .sessions = server.sessions->load(kRelaxed),
+                                     .key = server.key};
+  }
+  return tier;
+}
+
+Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
+  const Backend& of = backends_[backend];
+  const bool others_wait = of.limited && of.waiting.load(kRelaxed) > 0 && !request.waited;
+  for (const bool up : {true, false}) {
+    // Another worker may take a place or a trial meanwhile.
+    for (uint32_t round = 0; round <= of.count; ++round) {
+      const Tier tier = Best(backend, request, up);
+      if (tier.count == 0 && !tier.full) break;
+      if (tier.count == 0 || others_wait) return {.full = true};
+      const int chosen = Choose(of.config->balance, {tier.candidates.data(), tier.count}, of.count,
+                                *request.cursor, request.source);
+      Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];
+      if (up && InTrial(server) && !TakeTrial(server, request.now)) continue;
+      if (TakePlace(server)) return {.server = chosen};
+    }
+  }
+  return {};
+}
+
+bool Backends::HasUntried(uint32_t backend, uint64_t tried) const {
+  const std::span<const Server> servers = ServersOf(backend);
+  for (size_t i = 0; i < servers.size(); ++i) {
+    if (!IsTried(tried, i) && !servers[i].drains) return true;
+  }
+  return false;
+}
+
+bool Backends::HasUntriedUp(uint32_t backend, uint64_t tried) const {
+  const std::span<const Server> servers = ServersOf(backend);
+  for (size_t i = 0; i < servers.size(); ++i) {
+    if (!IsTried(tried, i) && !servers[i].drains && servers[i].up()) return true;
+  }
+  return false;
+}
+
+bool Backends::JoinQueue(uint32_t backend) {
+  std::atomic<uint32_t>& waiting = backends_[backend].waiting;
+  uint32_t before = waiting.load(kRelaxed);
+  while (before < config(backend).queue) {
+    if (waiting.compare_exchange_weak(before, before + 1, kRelaxed)) return true;
+  }
+  return false;
+}
+
+// --- Health ---
+
+void Backends::Wake() const { eventfd_write(wake_fd_, 1); }
 
 void Backends::MarkDown(ServerId id) {
-  if (servers_[id].up.exchange(false, std::memory_order_relaxed)) eventfd_write(wake_fd_, 1);
+  if (servers_[id].health.exchange(Health::kDown, kRelaxed) != Health::kDown) Wake();
+}
+
+void Backends::MarkUp(ServerId id, MonoTime now) {
+  Server& server = servers_[id];
+  // It is nearly always up already. Not writing spares the cache line that all workers read.
+  if (server.health.load(kRelaxed) == Health::kUp) return;
+  server.came_up.store(now, kRelaxed);
+  if (server.health.exchange(Health::kUp, kRelaxed) == Health::kDown) Wake();
+}
+
+void Backends::ConfirmTrial(ServerId id, MonoTime now) {
+  if (InTrial(servers_[id])) MarkUp(id, now);
+}
+
+void Backends::NoteProbe(ServerId id, bool up) {
+  Server& server = servers_[id];
+  if (!up) {
+    server.health.store(Health::kDown, kRelaxed);
+  } else if (server.health.load(kRelaxed) == Health::kDown) {
+    server.trial_until.store(MonoTime::min(), kRelaxed);
+    server.health.store(Health::kTrial, kRelaxed);
+  }
+}
+
+void Backends::Suspect(ServerId id) {
+  Server& server = servers_[id];
+  Health trial = Health::kTrial;
+  const bool failed = server.health.compare_exchange_strong(trial, Health::kDown, kRelaxed);
+  if (!server.suspected.exchange(true, kRelaxed) || failed) Wake();
+}
+
+void Backends::NoteOutOfPorts(ServerId id) {
+  if (!servers_[id].out_of_ports.exchange(true, kRelaxed)) Wake();
 }
 
 uint64_t Backends::Capabilities(uint32_t backend) const {
   uint64_t of_down = 0;
   for (const Server& server : ServersOf(backend)) {
-    const uint64_t capabilities = server.capabilities.load(std::memory_order_relaxed);
+    const uint64_t capabilities = server.capabilities.load(kRelaxed);
     if (capabilities == 0) continue;
-    if (server.up.load(std::memory_order_relaxed)) return capabilities;
+    if (server.up()) return capabilities;
     if (of_down == 0) of_down = capabilities;
   }
   return of_down;
 }
 
+bool Backends::IsAvailable(uint32_t backend) const {
+  return std::ranges::any_of(ServersOf(backend),
+                             [](const Server& server) { return server.up() && !server.drains; });
+}
+
 std::string_view Backends::FirstUnavailable() const {
-  for (uint32_t b = 0; b < backends_.size(); ++b) {
-    const std::span<const Server> servers = ServersOf(b);
-    if (std::none_of(servers.begin(), servers.end(), [](const Server& server) {
-          return server.up.load(std::memory_order_relaxed);
-        })) {
-      return backends_[b].config->name;
-    }
+  for (uint32_t b = 0; b < backend_count_; ++b) {
+    if (!IsAvailable(b)) return backends_[b].config->name;
   }
   return {};
+}
+
+bool Backends::NoneAvailable() const {
+  for (uint32_t b = 0; b < backend_count_; ++b) {
+    if (IsAvailable(b)) return false;
+  }
+  return true;
 }
 
 }  // namespace starling

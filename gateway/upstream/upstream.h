@@ -1,9 +1,9 @@
-// The backends and their servers: addresses, health, capabilities, and the choice of a
-// server for a session. Each configuration has one Backends, which the workers and the
+// The backends and their servers: addresses, health, places, capabilities, and the choice of
+// a server for a session. Each configuration has one Backends, which the workers and the
 // prober share.
 //
-// Not for: connecting (io/), deadlines and the PROXY header of a session (session/), or
-// probing servers (prober.h).
+// Not for: connecting (io/), deadlines and the PROXY header of a session (session/), probing
+// servers (prober.h), or which of the servers that may be chosen is (balance.h).
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "gateway/config/config.h"
+#include "gateway/io/clock.h"
 #include "gateway/io/socket_address.h"
 
 namespace starling {
@@ -26,15 +27,35 @@ using ServerId = uint32_t;
 // A session keeps the servers that it has tried in a 64-bit mask.
 static_assert(kMaxServers <= 64);
 
-// One server. Address, backend, name and series never change. The prober and the workers
-// write the atomics; every thread may read them.
+enum class Health : uint8_t {
+  kUp,
+  kTrial,  // a probe succeeded; one session tries the server before the others
+  kDown,
+};
+
+// One server. Address, backend, name, series and options never change. The prober and the
+// workers write the atomics; every thread may read them.
 struct Server {
   SocketAddress address;
   uint32_t backend = 0;
-  std::string name;                       // the address as the configuration writes it
-  uint32_t series = 0;                    // its id in metrics and log
-  std::atomic<bool> up{true};             // also true before the first result
+  std::string name;     // the address as the configuration writes it
+  uint32_t series = 0;  // its id in metrics and log
+  uint64_t key = 0;     // of the name, for source_hash
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  uint32_t max_sessions = 0;  // 0: no limit
+  bool drains = false;
+  std::atomic<Health> health{Health::kUp};  // up before the first result
+  std::atomic<bool> suspected{false};       // a session asks for a probe
+  std::atomic<bool> out_of_ports{false};    // a session found no port to connect from
+  std::atomic<MonoTime> came_up{MonoTime::min()};
+  std::atomic<MonoTime> trial_until{MonoTime::min()};  // a session has the trial until then
   std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
+  // Sessions that have a place at the server. Configurations share it: those of an earlier
+  // one count as well.
+  std::shared_ptr<std::atomic<uint32_t>> sessions;
+
+  bool up() const { return health.load(std::memory_order_relaxed) != Health::kDown; }
 };
 
 class Backends {
@@ -49,10 +70,11 @@ class Backends {
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
 
-  // Copies health and capabilities of the servers that `before` has too.
+  // Copies health and capabilities of the servers that `before` has too, and shares their
+  // counts of sessions.
   void Inherit(const Backends& before);
 
-  size_t size() const { return backends_.size(); }
+  size_t size() const { return backend_count_; }
   const BackendConfig& config(uint32_t backend) const { return *backends_[backend].config; }
 
   size_t server_count() const { return server_count_; }
@@ -68,31 +90,62 @@ class Backends {
     return {&servers_[backends_[backend].first], backends_[backend].count};
   }
 
-  // The index of the next server of `backend` in round robin, or -1 if `tried` has all of
-  // them. `cursor` belongs to the caller, may begin with any value, and advances. `tried`
-  // is a mask of indices that the caller keeps for the session. Pick chooses a server
-  // that is down only if no other is left.
-  int Pick(uint32_t backend, uint32_t& cursor, uint64_t tried) const;
+  // --- The choice of a server ---
 
-  // Workers report here what they find by connecting. MarkDown wakes the prober if the
-  // server was up before. Any thread.
-  void MarkDown(ServerId id);
-  void MarkUp(ServerId id) {
-    std::atomic<bool>& up = servers_[id].up;
-    // It is nearly always true already. Not writing spares the cache line that all
-    // workers read.
-    if (!up.load(std::memory_order_relaxed)) up.store(true, std::memory_order_relaxed);
+  struct Request {
+    uint32_t* cursor = nullptr;  // the caller's, see Choose
+    uint64_t tried = 0;          // mask of indices that are out of the question
+    uint64_t source = 0;         // SourceKey of the client
+    MonoTime now;
+    bool waited = false;  // in the queue: before those that come now
+  };
+  struct Picked {
+    int server = -1;    // an index in its backend; its place is the session's
+    bool full = false;  // no place now: wait in the queue
+  };
+  // Among the servers that are up, those of the lowest priority number share the sessions.
+  // A server that is down is chosen only if no other is left. Leave() gives the place back.
+  Picked Pick(uint32_t backend, const Request& request);
+  void Leave(ServerId id) { servers_[id].sessions->fetch_sub(1, std::memory_order_relaxed); }
+
+  // Whether a server that is not in `tried` is left, or one of them that is up.
+  bool HasUntried(uint32_t backend, uint64_t tried) const;
+  bool HasUntriedUp(uint32_t backend, uint64_t tried) const;
+
+  // The queue for places. False: it is full.
+  bool JoinQueue(uint32_t backend);
+  void LeaveQueue(uint32_t backend) {
+    backends_[backend].waiting.fetch_sub(1, std::memory_order_relaxed);
   }
+
+  // --- Health. Any thread. ---
+
+  // A session could not connect. Wakes the prober if the server was up before.
+  void MarkDown(ServerId id);
+  // A complete greeting came: the server is up, whatever was known before.
+  void MarkUp(ServerId id, MonoTime now);
+  // A session could connect to a server that does not greet. That ends a trial, and proves
+  // nothing else.
+  void ConfirmTrial(ServerId id, MonoTime now);
+  // A probe's result. A server that was down gets a trial first.
+  void NoteProbe(ServerId id, bool up);
+  // The server did not behave as one that is up: it closed before its greeting, or refused.
+  // Perhaps that concerned this client alone, so a probe judges. It ends a trial.
+  void Suspect(ServerId id);
+  // No port was left to connect to the server from. For the log.
+  void NoteOutOfPorts(ServerId id);
 
   // The latest capabilities of a server of `backend`, preferably of one that is up; 0
   // before any probe has found them.
   uint64_t Capabilities(uint32_t backend) const;
 
-  // The name of the first backend whose servers are all down; empty if every backend has
-  // one that is up.
+  // The name of the first backend that has no server up; empty if every backend has one.
+  // Servers that drain do not count: they take no new session.
   std::string_view FirstUnavailable() const;
+  // No backend has a server up.
+  bool NoneAvailable() const;
 
-  // Readable after MarkDown has changed a state. For the prober.
+  // Readable after one of the calls above has found something for the prober.
   int wake_fd() const { return wake_fd_; }
 
  private:
@@ -100,9 +153,18 @@ class Backends {
     std::unique_ptr<const BackendConfig> config;
     uint32_t first = 0;
     uint32_t count = 0;
+    bool limited = false;  // one of its servers has max_sessions
+    std::atomic<uint32_t> waiting{0};
   };
+  struct Tier;
 
-  std::vector<Backend> backends_;
+  Tier Best(uint32_t backend, const Request& request, bool up) const;
+  double WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const;
+  bool IsAvailable(uint32_t backend) const;
+  void Wake() const;
+
+  size_t backend_count_ = 0;
+  std::unique_ptr<Backend[]> backends_;
   size_t server_count_ = 0;
   std::unique_ptr<Server[]> servers_;
   int wake_fd_ = -1;

@@ -1,7 +1,10 @@
 #include "gateway/upstream/upstream.h"
 
 #include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -14,20 +17,37 @@ BackendConfig Servers(const char* name, size_t count) {
   BackendConfig config;
   config.name = name;
   for (size_t i = 0; i < count; ++i) {
-    config.servers.push_back(SocketAddress::Parse("127.0.0.1:" + std::to_string(1000 + i)).value());
+    config.servers.emplace_back(
+        SocketAddress::Parse("127.0.0.1:" + std::to_string(1000 + i)).value());
   }
   return config;
 }
 
+constexpr MonoTime kStart{std::chrono::hours(1)};
+
+int Pick(Backends& backends, uint32_t backend, uint32_t& cursor, uint64_t tried = 0,
+         MonoTime now = kStart) {
+  return backends.Pick(backend, {.cursor = &cursor, .tried = tried, .now = now}).server;
+}
+
 // The order in which a session tries the servers.
-std::vector<int> Order(const Backends& backends, uint32_t backend, uint32_t cursor) {
+std::vector<int> Order(Backends& backends, uint32_t backend, uint32_t cursor) {
   std::vector<int> order;
   uint64_t tried = 0;
-  for (int index; (index = backends.Pick(backend, cursor, tried)) >= 0;) {
+  for (int index; (index = Pick(backends, backend, cursor, tried)) >= 0;) {
     order.push_back(index);
     tried |= uint64_t{1} << index;
+    backends.Leave(backends.IdOf(backend, index));
   }
   return order;
+}
+
+bool Woken(const Backends& backends) {
+  pollfd fd{backends.wake_fd(), POLLIN, 0};
+  if (poll(&fd, 1, 0) != 1) return false;
+  uint64_t count;
+  EXPECT_EQ(read(backends.wake_fd(), &count, sizeof count), 8);
+  return true;
 }
 
 TEST(Backends, IdsAndNames) {
@@ -43,16 +63,13 @@ TEST(Backends, IdsAndNames) {
 }
 
 TEST(Backends, PickGoesRound) {
-  const Backends backends({Servers("a", 1), Servers("b", 3)});
+  Backends backends({Servers("a", 1), Servers("b", 3)});
   uint32_t cursor = 0;
-  for (const int want : {0, 1, 2, 0, 1, 2, 0}) EXPECT_EQ(backends.Pick(1, cursor, 0), want);
-  cursor = UINT32_MAX;  // any value will do
-  const int first = backends.Pick(1, cursor, 0);
-  EXPECT_EQ(backends.Pick(1, cursor, 0), (first + 1) % 3);
+  for (const int want : {0, 1, 2, 0, 1, 2, 0}) EXPECT_EQ(Pick(backends, 1, cursor), want);
 }
 
 TEST(Backends, EachServerOnceASession) {
-  const Backends backends({Servers("a", 3)});
+  Backends backends({Servers("a", 3)});
   EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{0, 1, 2}));
   EXPECT_EQ(Order(backends, 0, 2), (std::vector<int>{2, 0, 1}));
 }
@@ -65,13 +82,14 @@ TEST(Backends, ServersThatAreDownComeLast) {
   EXPECT_EQ(Order(backends, 0, 3), (std::vector<int>{3, 1, 2, 0}));
   // The servers that are up share the load evenly.
   uint32_t cursor = 0;
-  for (const int want : {1, 3, 1, 3}) EXPECT_EQ(backends.Pick(0, cursor, 0), want);
-  backends.MarkUp(0);
-  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{0, 1, 3, 2}));
+  for (const int want : {1, 3, 1, 3}) EXPECT_EQ(Pick(backends, 0, cursor), want);
+  backends.MarkUp(0, kStart);
+  // A second later it has its share again, but not all of it at once.
+  EXPECT_EQ(Order(backends, 0, 0).back(), 2);
 }
 
 TEST(Backends, SixtyFourServersAndNoMore) {
-  const Backends backends({Servers("a", 70), Servers("b", 1), Servers("none", 0)});
+  Backends backends({Servers("a", 70), Servers("b", 1), Servers("none", 0)});
   EXPECT_EQ(Order(backends, 0, 0).size(), 64u);
   EXPECT_EQ(Order(backends, 0, 63).front(), 63);
   EXPECT_EQ(backends.IdOf(1, 0), 64u);
@@ -80,17 +98,168 @@ TEST(Backends, SixtyFourServersAndNoMore) {
 
 TEST(Backends, MarkDownWakesTheProberOnce) {
   Backends backends({Servers("a", 2)});
-  const auto woken = [&] {
-    pollfd fd{backends.wake_fd(), POLLIN, 0};
-    return poll(&fd, 1, 0) == 1;
-  };
-  EXPECT_FALSE(woken());
+  EXPECT_FALSE(Woken(backends));
   backends.MarkDown(1);
-  EXPECT_TRUE(woken());
-  uint64_t count;
-  ASSERT_EQ(read(backends.wake_fd(), &count, sizeof count), 8);
+  EXPECT_TRUE(Woken(backends));
   backends.MarkDown(1);
-  EXPECT_FALSE(woken());
+  EXPECT_FALSE(Woken(backends));
+}
+
+// A session that suspects a server does not judge it.
+TEST(Backends, SuspectWakesTheProberOnce) {
+  Backends backends({Servers("a", 2)});
+  backends.Suspect(1);
+  EXPECT_TRUE(Woken(backends));
+  EXPECT_TRUE(backends.server(1).up());
+  EXPECT_TRUE(backends.server(1).suspected);
+  backends.Suspect(1);
+  EXPECT_FALSE(Woken(backends));
+}
+
+// A server that a probe found well again gets one session, and the others when that is well.
+TEST(Backends, OneTrialBeforeTheRest) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(1);
+  backends.NoteProbe(1, true);
+  EXPECT_TRUE(backends.server(1).up()) << "for metrics and /readyz it is up";
+  uint32_t cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Pick(backends, 0, cursor), 0);
+  backends.MarkUp(1, kStart);
+  std::vector<int> chosen(2);
+  for (int i = 0; i < 100; ++i) ++chosen[static_cast<size_t>(Pick(backends, 0, cursor))];
+  EXPECT_GT(chosen[1], 0);
+}
+
+TEST(Backends, AFailedTrialPutsTheServerDown) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(1);
+  backends.NoteProbe(1, true);
+  uint32_t cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1);
+  backends.Suspect(1);
+  EXPECT_FALSE(backends.server(1).up());
+}
+
+// The session that had the trial may vanish.
+TEST(Backends, ATrialDoesNotLastForEver) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(1);
+  backends.NoteProbe(1, true);
+  uint32_t cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1);
+  cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor, 0, kStart + std::chrono::milliseconds(9'999)), 0);
+  cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor, 0, kStart + std::chrono::milliseconds(10'000)), 1);
+}
+
+TEST(Backends, AConnectEndsATrialAndProvesNothingElse) {
+  Backends backends({Servers("a", 1)});
+  backends.MarkDown(0);
+  backends.ConfirmTrial(0, kStart);
+  EXPECT_FALSE(backends.server(0).up());
+  backends.NoteProbe(0, true);
+  backends.ConfirmTrial(0, kStart);
+  EXPECT_EQ(backends.server(0).health.load(), Health::kUp);
+}
+
+// Of 1,000 sessions, those that the second of two servers gets `age` after it came up.
+int ShareAfter(std::chrono::milliseconds age) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(1);
+  backends.MarkUp(1, kStart);
+  uint32_t cursor = 0;
+  int second = 0;
+  for (int i = 0; i < 1'000; ++i) second += Pick(backends, 0, cursor, 0, kStart + age);
+  return second;
+}
+
+TEST(Backends, SlowStart) {
+  using std::chrono::milliseconds;
+  EXPECT_NEAR(ShareAfter(milliseconds(0)), 91, 5);  // a tenth beside a whole
+  EXPECT_NEAR(ShareAfter(milliseconds(5'000)), 333, 5);
+  EXPECT_NEAR(ShareAfter(milliseconds(10'000)), 500, 1);
+}
+
+TEST(Backends, ThePriorityWithAServerUp) {
+  BackendConfig config = Servers("a", 4);
+  config.servers[0].priority = config.servers[2].priority = 7;
+  Backends backends({config});
+  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{1, 3, 0, 2}));
+  backends.MarkDown(1);
+  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{3, 0, 2, 1}));
+  backends.MarkDown(3);
+  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{0, 2, 3, 1}));
+}
+
+TEST(Backends, AServerThatDrainsGetsNoSession) {
+  BackendConfig config = Servers("a", 2);
+  config.servers[0].drains = true;
+  Backends backends({config});
+  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{1}));
+  backends.MarkDown(1);
+  EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{1})) << "not even if no other is left";
+  EXPECT_EQ(backends.FirstUnavailable(), "a");
+  EXPECT_FALSE(backends.HasUntried(0, 2));
+}
+
+TEST(Backends, PlacesAreLimited) {
+  BackendConfig config = Servers("a", 2);
+  config.servers[0].max_sessions = 1;
+  config.servers[1].max_sessions = 2;
+  Backends backends({config});
+  uint32_t cursor = 0;
+  std::vector<int> chosen;
+  for (int i = 0; i < 3; ++i) chosen.push_back(Pick(backends, 0, cursor));
+  std::ranges::sort(chosen);
+  EXPECT_EQ(chosen, (std::vector<int>{0, 1, 1}));
+  EXPECT_TRUE(backends.Pick(0, {.cursor = &cursor, .now = kStart}).full);
+  backends.Leave(0);
+  EXPECT_EQ(Pick(backends, 0, cursor), 0);
+}
+
+// Those that wait have the places that become free.
+TEST(Backends, TheQueueComesFirst) {
+  BackendConfig config = Servers("a", 1);
+  config.servers[0].max_sessions = 1;
+  config.queue = 1;
+  Backends backends({config});
+  uint32_t cursor = 0;
+  EXPECT_EQ(Pick(backends, 0, cursor), 0);
+  EXPECT_TRUE(backends.JoinQueue(0));
+  EXPECT_FALSE(backends.JoinQueue(0)) << "the queue is full";
+  backends.Leave(0);
+  EXPECT_TRUE(backends.Pick(0, {.cursor = &cursor, .now = kStart}).full);
+  EXPECT_EQ(backends.Pick(0, {.cursor = &cursor, .now = kStart, .waited = true}).server, 0);
+  backends.LeaveQueue(0);
+  EXPECT_TRUE(backends.JoinQueue(0));
+}
+
+// A reload does not forget the sessions of the configuration before.
+TEST(Backends, InheritsHealthAndPlaces) {
+  BackendConfig config = Servers("a", 2);
+  config.servers[0].max_sessions = 1;
+  Backends before({config});
+  uint32_t cursor = 0;
+  EXPECT_EQ(Pick(before, 0, cursor), 0);
+  before.MarkDown(1);
+  Backends after({config});
+  after.Inherit(before);
+  EXPECT_FALSE(after.server(1).up());
+  EXPECT_TRUE(after.Pick(0, {.cursor = &cursor, .now = kStart}).full);
+  before.Leave(0);
+  EXPECT_EQ(Pick(after, 0, cursor), 0);
+}
+
+TEST(Backends, WhatIsLeftToTry) {
+  Backends backends({Servers("a", 2)});
+  EXPECT_TRUE(backends.HasUntried(0, 1));
+  EXPECT_FALSE(backends.HasUntried(0, 3));
+  EXPECT_TRUE(backends.HasUntriedUp(0, 1));
+  backends.MarkDown(1);
+  EXPECT_TRUE(backends.HasUntried(0, 1));
+  EXPECT_FALSE(backends.HasUntriedUp(0, 1));
 }
 
 TEST(Backends, CapabilitiesOfALiveServerFirst) {
@@ -112,7 +281,13 @@ TEST(Backends, FirstUnavailable) {
   EXPECT_EQ(backends.FirstUnavailable(), "");
   backends.MarkDown(3);
   EXPECT_EQ(backends.FirstUnavailable(), "b");
-  backends.MarkUp(2);
+  EXPECT_FALSE(backends.NoneAvailable());
+  backends.MarkDown(0);
+  backends.MarkDown(1);
+  EXPECT_TRUE(backends.NoneAvailable());
+  backends.MarkUp(0, kStart);
+  EXPECT_FALSE(backends.NoneAvailable());
+  backends.MarkUp(2, kStart);
   EXPECT_EQ(backends.FirstUnavailable(), "");
 }
 

@@ -53,7 +53,8 @@ class TableRing : public Ring {
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override { return {}; }
   const RingFeatures& features() const override { return features_; }
 
-  void OpenUpstream(Fd, const SocketAddress&, std::span<const uint8_t>, bool, Tag) override {}
+  void OpenUpstream(Fd, const SocketAddress&, std::span<const uint8_t>, const Endpoint&, bool,
+                    Tag) override {}
   void OpenData(Fd, const SocketAddress&, const Endpoint&, Tag) override {}
   void Recv(Fd, BufferGroup, uint32_t, Tag) override {}
   void Peek(Fd, Tag) override {}

@@ -24,6 +24,7 @@ std::vector<EndReason> WithServers(const SessionPlan& plan) {
 }
 
 std::vector<EndReason> OfStream(const SessionPlan& plan) {
+  const bool greets = plan.listener->config->protocol->server_first;
   const EndReason orderly =
       plan.client_ends_first ? EndReason::kClientClosed : EndReason::kBackendClosed;
   switch (plan.backend) {
@@ -42,7 +43,8 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kTruncateMid:
       return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kBackendTruncated};
     case BackendKind::kTlsStall:
-      return {EndReason::kConnectDeadline};
+      // The other server may be a stranger, which ends the tries before the time does.
+      return {EndReason::kConnectDeadline, EndReason::kBackendUnavailable};
     case BackendKind::kTlsGarbage:
       return {EndReason::kBackendUnavailable};
     case BackendKind::kRefuse:
@@ -52,11 +54,15 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kGarbage:
       return {EndReason::kBackendProtocol};
     case BackendKind::kSilent:
-      if (!plan.implicit()) return {EndReason::kGreetingDeadline};
+      // The other server may be down, or a stranger.
+      if (greets) return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable};
       return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kIdleDeadline};
     case BackendKind::kCloseMute:
-      if (!plan.implicit()) return {EndReason::kBackendProtocol};
+      if (greets) return {EndReason::kBackendUnavailable};
       return {EndReason::kBackendClosed, EndReason::kClientClosed};
+    case BackendKind::kSickFirst:
+      // The other server may be down.
+      return {orderly, EndReason::kBackendUnavailable, EndReason::kGreetingDeadline};
     case BackendKind::kNeverEnds:
       return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kIdleDeadline};
     case BackendKind::kCount:

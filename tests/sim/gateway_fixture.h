@@ -31,6 +31,7 @@ class GatewayFixture {
   void Reload();
   Shard& shard() { return shard_; }
   SourceTable& sources() { return sources_; }
+  Backends& backends() { return *backends_; }
   // Log records since the last call.
   std::vector<SessionRecord> TakeRecords();
 

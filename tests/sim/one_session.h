@@ -30,6 +30,9 @@ namespace starling::sim {
 inline constexpr std::chrono::milliseconds kSlack{40};
 // A limit far away, for those that a test does not cover.
 inline constexpr uint32_t kFar = 1'000'000;
+// Those of one try matter only where there is another server.
+inline constexpr uint32_t kConnectTry = 1'500;
+inline constexpr uint32_t kGreetingTry = 5'000;
 
 struct Case {
   const char* name;
@@ -49,7 +52,9 @@ struct Case {
   uint32_t linger_ms = kFar;
   bool client_ends_first = true;
   uint64_t seed = 7;
+  uint32_t id = 1;
   bool black_hole_beside = false;          // adds an unreachable server
+  bool server_beside = false;              // adds one that does the same
   const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
   uint32_t sessions = 16;
   bool servers_of_legs = false;          // the servers get plaintext mail sessions
@@ -100,7 +105,9 @@ class OneSession final : public Sessions {
                        .proxy_header_ms = kFar,
                        .handshake_ms = kFar,
                        .connect_ms = with.connect_ms,
+                       .connect_try_ms = kConnectTry,
                        .greeting_ms = kFar,
+                       .greeting_try_ms = kGreetingTry,
                        .record_ms = kFar,
                        .idle_ms = kFar,
                        .half_close_ms = kFar,
@@ -119,12 +126,15 @@ class OneSession final : public Sessions {
     servers.servers = {backend.address};
     if (with.black_hole_beside) {
       servers.servers.push_back(world_.FreshAddress(false));
-      world_.MakeBlackHole(servers.servers.back());
+      world_.MakeBlackHole(servers.servers.back().address);
     }
+    BackendSetup beside = backend;
+    beside.address = world_.FreshAddress(false);
+    if (with.server_beside) servers.servers.push_back(beside.address);
     servers.proxy = ProxyOut::kV2;
     servers.tls.enabled = with.tls_out;
     if (with.tls_out) servers.tls.name = kServerName;
-    backend.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
+    backend.tls = beside.tls = with.tls_out ? ServerTls::kBelieved : ServerTls::kNone;
     config_.listeners.push_back(listener);
     config_.limits.sessions = with.sessions;
     config_.sources = with.sources;
@@ -139,7 +149,7 @@ class OneSession final : public Sessions {
     setup_.servers = with.servers;
     setup_.proxy_in = proxied;
     setup_.tls_out = with.tls_out;
-    plan_.id = 1;
+    plan_.id = with.id;
     plan_.listener = &setup_;
     plan_.client = with.client;
     plan_.backend = with.backend;
@@ -152,6 +162,7 @@ class OneSession final : public Sessions {
     } else {
       backend_ = std::make_unique<SimBackend>(world_, *this, backend);
     }
+    if (with.server_beside) beside_ = std::make_unique<SimBackend>(world_, *this, beside);
   }
 
   void StartClient() {
@@ -201,6 +212,7 @@ class OneSession final : public Sessions {
   std::shared_ptr<TestSession> ticket_;
   std::unique_ptr<GatewayFixture> gateway_;
   std::unique_ptr<SimBackend> backend_;
+  std::unique_ptr<SimBackend> beside_;
   std::unique_ptr<SimClient> client_;
   int ended_ = 0;
   EndReason reason_ = EndReason::kNone;

@@ -72,6 +72,7 @@ enum class BackendKind : uint8_t {
   kCloseMid,   // ends its stream early and closes
   kResetMid,   // resets amid its stream
   kNeverEnds,  // streams, and does not answer the client's end with its own
+  kSickFirst,  // the first server fails before its greeting is complete, the next is well
   // Only with TLS to the backend:
   kTruncateMid,  // ends its stream early, by the end of TCP alone
   kTlsStall,     // takes the hello and does not answer
@@ -79,8 +80,8 @@ enum class BackendKind : uint8_t {
   kCount,
 };
 inline constexpr const char* kBackendNames[] = {
-    "kNormal",   "kRefuse",   "kPreauth",   "kGarbage",     "kSilent",   "kCloseMute",
-    "kCloseMid", "kResetMid", "kNeverEnds", "kTruncateMid", "kTlsStall", "kTlsGarbage"};
+    "kNormal",   "kRefuse",    "kPreauth",   "kGarbage",     "kSilent",   "kCloseMute", "kCloseMid",
+    "kResetMid", "kNeverEnds", "kSickFirst", "kTruncateMid", "kTlsStall", "kTlsGarbage"};
 
 // Special properties of the servers behind a listener.
 enum class ServerKind : uint8_t { kUp, kDown, kBlackHole, kNeverAccepts };

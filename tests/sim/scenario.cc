@@ -226,6 +226,7 @@ BackendKind DrawBackend(Rng& rng, const SessionPlan& plan) {
     const auto kind =
         static_cast<BackendKind>(rng.Below(static_cast<uint64_t>(BackendKind::kCount)));
     if (kind == BackendKind::kPreauth && !preauth) continue;
+    if (kind == BackendKind::kSickFirst && !plan.listener->config->protocol->server_first) continue;
     if (kind >= BackendKind::kTruncateMid && !plan.listener->tls_out) continue;
     const bool greeting = kind == BackendKind::kRefuse || kind == BackendKind::kGarbage;
     if (!greeting || !plan.implicit()) return kind;

@@ -110,11 +110,33 @@ class StreamLeg final : public BackendLeg {
   }
 
   bool Begin() {
-    if (plan_->fresh_legs++ > 0) world_.Fail(plan_->Name() + " opened a second leg inside TLS");
+    const bool second = plan_->fresh_legs++ > 0;
+    // It may leave a server that broke before it has greeted, and only before.
+    if (second && plan_->backend_got > 0) {
+      world_.Fail(plan_->Name() + " opened a second leg after octets went to the first");
+    }
+    sick_ = kind() == BackendKind::kSickFirst && !second;
     if (setup_.tls == ServerTls::kStranger) world_.Fail(plan_->Name() + " believed a stranger");
     stage_ = Stage::kGreeting;
     GreetSoon();
     return true;
+  }
+
+  // How the first of two servers fails depends on the session.
+  void FailToGreet() {
+    const std::string greeting(Greeting(setup_.protocol));
+    switch (plan_->id % 4) {
+      case 0:
+        return wire_.ShutdownWhenFlushed();
+      case 1:
+        stage_ = Stage::kDone;
+        return wire_.Reset();
+      case 2:
+        wire_.Send(greeting.substr(0, greeting.size() / 2));
+        return wire_.ShutdownWhenFlushed();
+      default:
+        return;  // it says nothing
+    }
   }
 
   // The input of a server that breaks TLS is not a stream.
@@ -128,6 +150,7 @@ class StreamLeg final : public BackendLeg {
     if (stage_ != Stage::kGreeting || !wire_.open()) return;
     stage_ = Stage::kMute;
     if (!setup_.script.empty()) return Recite(0);
+    if (sick_) return FailToGreet();
     switch (kind()) {
       case BackendKind::kRefuse:
         wire_.Send(Refusal(setup_.protocol));
@@ -167,6 +190,11 @@ class StreamLeg final : public BackendLeg {
   // The client's stream: only its own octets may come, in order.
   bool Check() {
     if (Unheard()) wire_.in.clear();
+    const bool unwelcome =
+        sick_ || kind() == BackendKind::kSilent || kind() == BackendKind::kCloseMute;
+    if (unwelcome && !wire_.in.empty() && !Greeting(setup_.protocol).empty()) {
+      world_.Fail("octets of " + plan_->Name() + " went to a server that had not greeted");
+    }
     if (!wire_.in.empty()) {
       if (!checker_.Feed(wire_.in)) {
         world_.Fail("a backend got a foreign octet at " + std::to_string(checker_.position()) +
@@ -178,7 +206,7 @@ class StreamLeg final : public BackendLeg {
       wire_.in.clear();
       if (checker_.known() && !Identify()) return false;
     }
-    if (plan_ != nullptr) {
+    if (plan_ != nullptr && !sick_) {
       plan_->backend_got = checker_.position();
       if (wire_.ended() && !wire_.failed()) plan_->backend_saw_end = true;
     }
@@ -254,6 +282,7 @@ class StreamLeg final : public BackendLeg {
   StreamChecker checker_;
   SessionPlan* plan_ = nullptr;
   Stage stage_;
+  bool sick_ = false;
   uint64_t sent_ = 0;
 };
 

@@ -132,7 +132,7 @@ void SimRing::ArmAccept(Fd listener, Tag tag) {
 }
 
 void SimRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                           bool want_local, Tag tag) {
+                           const Endpoint& source, bool want_local, Tag tag) {
   if (fd < 0 || fd >= static_cast<Fd>(options_.sessions) || At(fd).state != Entry::State::kFree) {
     return world_.Fail("OpenUpstream into index " + std::to_string(fd) + ", which is not free");
   }
@@ -141,12 +141,13 @@ void SimRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const 
   request.address = &address;
   request.data = header;
   request.data_hash = HashOf(header);
+  request.source = source;
   request.want_local = want_local;
 }
 
 void SimRing::OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) {
-  OpenUpstream(fd, address, {}, false, tag);
-  if (!requests_.empty()) requests_.back().source = &source;
+  OpenUpstream(fd, address, {}, source, false, tag);
+  if (!requests_.empty()) requests_.back().data_channel = true;
 }
 
 void SimRing::Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) {

@@ -32,7 +32,7 @@ class SimRing final : public Ring {
   void Discard(Fd accepted) override;
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                    bool want_local, Tag tag) override;
+                    const Endpoint& source, bool want_local, Tag tag) override;
   void OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) override;
   void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
   void Peek(Fd fd, Tag tag) override;
@@ -78,7 +78,8 @@ class SimRing final : public Ring {
     uint32_t max = 0;
     std::span<const uint8_t> data;
     const SocketAddress* address = nullptr;
-    const Endpoint* source = nullptr;  // of a data channel
+    Endpoint source;  // kNone: any
+    bool data_channel = false;
     uint64_t data_hash = 0;
     size_t sent = 0;  // octets of `data` so far
     bool want_local = false;

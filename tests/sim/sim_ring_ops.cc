@@ -110,12 +110,12 @@ void SimRing::TryOpen(Request& request) {
     Endpoint from;
     from.family = Endpoint::Family::kV4;
     from.ip = {127, 0, 0, 1};
-    if (request.source != nullptr) from = *request.source;
+    if (request.source.family != Endpoint::Family::kNone) from = request.source;
     from.port = next_port_;
     const int result = world_.Connect(*request.address, from, &entry.socket);
     if (result == -EINPROGRESS) return;
     if (result != 0) return Finish(request, result, true);
-    if (request.source != nullptr) world_.ResetAtClose(entry.socket);
+    if (request.data_channel) world_.ResetAtClose(entry.socket);
     ++next_port_;
   }
   MaybeBreak(entry.socket);

@@ -41,7 +41,7 @@ class UringRing final : public Ring {
   void Discard(Fd accepted) override;
   void ArmAccept(Fd listener, Tag tag) override;
   void OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                    bool want_local, Tag tag) override;
+                    const Endpoint& source, bool want_local, Tag tag) override;
   void OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) override;
   void Recv(Fd fd, BufferGroup group, uint32_t max, Tag tag) override;
   void Peek(Fd fd, Tag tag) override;
@@ -131,9 +131,12 @@ class UringRing final : public Ring {
   void Reserve(uint32_t requests);
   io_uring_sqe* Request(uint8_t operation, Fd fd, uint8_t flags, uint64_t user_data);
   void Arm(Armed kind, Tag tag);
-  bool WantsOrdinarySocket(const SocketAddress& address, bool want_local) const;
+  bool WantsOrdinarySocket(const SocketAddress& address, const Endpoint& source,
+                           bool want_local) const;
   bool MakeOrdinarySocket(const SocketAddress& address, Opening* opening);
   bool MakeDataSocket(const SocketAddress& address, const Endpoint& source, Opening* opening);
+  // An error is in errno, and the socket closed.
+  bool BindTo(const Endpoint& source, Opening* opening);
   Opening& BeginOpening(Fd fd, Tag tag);
   void RequestOpening(Fd fd, const SocketAddress& address, std::span<const uint8_t> header);
   void RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data);

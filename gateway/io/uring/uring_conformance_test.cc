@@ -195,7 +195,7 @@ Counts SubmittedWith(const RingFeatures& features) {
   EXPECT_EQ(ToString(WaitFor(ring, Op::kAccept).local), address.ToString());
   SocketAddress backend;
   const PeerId backend_listener = harness.ListenBackend(Transport::kTcp, 8, &backend);
-  ring.OpenUpstream(0, backend, {}, true, {Op::kOpen, 0, 1, SocketSide::kOpened});
+  ring.OpenUpstream(0, backend, {}, {}, true, {Op::kOpen, 0, 1, SocketSide::kOpened});
   const Completion open = WaitFor(ring, Op::kOpen);
   EXPECT_EQ(open.result, 0);
   sockaddr_storage peer{};

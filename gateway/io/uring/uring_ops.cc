@@ -107,11 +107,13 @@ void UringRing::ArmAccept(Fd listener, Tag tag) {
   }
 }
 
-// Older kernels cannot set TCP_NODELAY on sockets in the table or report their local
-// address.
-bool UringRing::WantsOrdinarySocket(const SocketAddress& address, bool want_local) const {
+// Sockets in the table cannot be bound. Older kernels cannot set TCP_NODELAY on them or report
+// their local address either.
+bool UringRing::WantsOrdinarySocket(const SocketAddress& address, const Endpoint& source,
+                                    bool want_local) const {
   return !address.is_unix() &&
-         (!features_.socket_options || (want_local && !features_.fixed_fd_install));
+         (source.family != Endpoint::Family::kNone || !features_.socket_options ||
+          (want_local && !features_.fixed_fd_install));
 }
 
 bool UringRing::MakeOrdinarySocket(const SocketAddress& address, Opening* opening) {
@@ -126,6 +128,10 @@ bool UringRing::MakeDataSocket(const SocketAddress& address, const Endpoint& sou
   if (!MakeOrdinarySocket(address, opening)) return false;
   const linger reset{.l_onoff = 1, .l_linger = 0};
   setsockopt(opening->os_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  return BindTo(source, opening);
+}
+
+bool UringRing::BindTo(const Endpoint& source, Opening* opening) {
   // Without this option, the bind would reserve a port for this connection alone.
   setsockopt(opening->os_fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &kOn, sizeof(kOn));
   Endpoint from = source;
@@ -149,18 +155,20 @@ UringRing::Opening& UringRing::BeginOpening(Fd fd, Tag tag) {
 }
 
 void UringRing::OpenUpstream(Fd fd, const SocketAddress& address, std::span<const uint8_t> header,
-                             bool want_local, Tag tag) {
+                             const Endpoint& source, bool want_local, Tag tag) {
   Opening& opening = BeginOpening(fd, tag);
   opening.want_local = want_local && !address.is_unix();
-  if (WantsOrdinarySocket(address, opening.want_local) && !MakeOrdinarySocket(address, &opening)) {
-    at_once_.push_back({.tag = tag, .result = -errno});
-    return;
+  if (WantsOrdinarySocket(address, source, opening.want_local)) {
+    const bool bound = source.family != Endpoint::Family::kNone;
+    if (!MakeOrdinarySocket(address, &opening) || (bound && !BindTo(source, &opening))) {
+      at_once_.push_back({.tag = tag, .result = -errno});
+      return;
+    }
   }
   RequestOpening(fd, address, header);
 }
 
-// Makes an ordinary socket, because sockets in the table cannot be bound or get these
-// options.
+// Makes an ordinary socket, because sockets in the table cannot get these options.
 void UringRing::OpenData(Fd fd, const SocketAddress& address, const Endpoint& source, Tag tag) {
   Opening& opening = BeginOpening(fd, tag);
   if (!MakeDataSocket(address, source, &opening)) {

@@ -62,7 +62,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Opening& /*stage*/, const Due
 }
 
 Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Opening& /*stage*/) {
-  return {.server = IdOf(session.link) == LinkId::kTlsHandshake};
+  return {.server = IsHeard(IdOf(session.link)) && session.server.may_bring_more()};
 }
 
 }  // namespace starling

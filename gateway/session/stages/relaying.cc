@@ -3,6 +3,7 @@
 // Not for: how octets move (half_pipe.cc).
 #include "gateway/session/data_channel.h"
 #include "gateway/session/half_pipe.h"
+#include "gateway/session/link.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/stages/stages.h"
@@ -109,6 +110,7 @@ Next StepToClient(WorkerContext& ctx, Session& session) {
   // After a break the client must not take what it has for the whole: it gets the TCP end
   // alone, without close_notify.
   const bool whole = !ServerBroke(session);
+  if (session.reason == EndReason::kNone && session.server.octets_in == 0) SuspectServer(session);
   NoteReason(session, whole ? EndReason::kBackendClosed : ServerBreak(session));
   const bool by_close = session.client.input_over() && !IsData(session);
   pipe.PassOnEnd(session.ref(), whole, by_close);

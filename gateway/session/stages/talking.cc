@@ -36,7 +36,7 @@ Next LinkIsUp(WorkerContext& ctx, Session& session) {
 }
 
 Next LinkFailed(WorkerContext& ctx, Session& session, EndReason reason) {
-  if (reason == EndReason::kConnectDeadline) NoteReason(session, reason);
+  if (reason != EndReason::kBackendUnavailable) NoteReason(session, reason);
   const Next next = Tell(ctx, session, {.kind = EventKind::kLegFailed});
   // Nothing else would ever come.
   return next.leaves() ? next : EndPolitely(reason);
@@ -165,7 +165,7 @@ Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& /*stage
   wanted.client = !session.dialogue->hold && (client.flushed() || client.octets_out == 0) &&
                   (!server || session.server.flushed());
   wanted.server = (server && client.flushed() && session.server.may_bring_more()) ||
-                  IdOf(session.link) == LinkId::kTlsHandshake;
+                  (IsHeard(IdOf(session.link)) && session.server.may_bring_more());
   return wanted;
 }
 

@@ -1,0 +1,361 @@
+#include "gateway/session/link_tries.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "gateway/limits.h"
+#include "gateway/session/due.h"
+#include "gateway/session/proxy_out.h"
+#include "gateway/session/report.h"
+#include "gateway/upstream/balance.h"
+
+namespace starling {
+namespace {
+
+constexpr LinkResult kNothing = {};
+constexpr LinkResult kLookAgain = {.news = LinkNews::kMoved};
+constexpr LinkResult kNoMemory = {.news = LinkNews::kNoMemory};
+
+// Only a deadline cancels a connect.
+ConnectFailure Classify(int error) {
+  return ConnectFailureOf(error == ECANCELED ? ETIMEDOUT : error);
+}
+
+Backends& BackendsOf(const Session& session) { return *session.listener->backends; }
+
+ServerId ChosenId(const Session& session) {
+  return BackendsOf(session).IdOf(session.target.backend, session.target.server);
+}
+
+const Server& ChosenServer(const Session& session) {
+  return BackendsOf(session).server(ChosenId(session));
+}
+
+uint64_t ChosenBit(const Session& session) {
+  return session.target.server < 0 ? 0 : 1ull << session.target.server;
+}
+
+void MarkTried(Session& session) { session.target.tried |= ChosenBit(session); }
+
+uint32_t MillisBetween(MonoTime from, MonoTime to) {
+  return static_cast<uint32_t>(
+      std::max<int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(to - from).count()));
+}
+
+void CountConnectFailure(WorkerContext& ctx, const Session& session, ConnectFailure failure) {
+  ctx.shard->AddServer(ServerFamily::kConnectFailures, ChosenServer(session).series,
+                       static_cast<size_t>(failure));
+}
+
+void CountGreetingFailure(WorkerContext& ctx, const Session& session, GreetingFailure failure) {
+  ctx.shard->AddServer(ServerFamily::kGreetingFailures, ChosenServer(session).series,
+                       static_cast<size_t>(failure));
+}
+
+LinkResult Failed(WorkerContext& ctx, Session& session, EndReason reason) {
+  LeaveServer(ctx, session);
+  LeaveQueue(ctx, session);
+  session.link = NoLink{};
+  return {.news = LinkNews::kFailed, .reason = reason};
+}
+
+// --- The choice ---
+
+// From where the gateway connects; kNone: the kernel chooses. Sessions take the addresses of the
+// server's family in turn.
+Endpoint SourceOf(const Session& session, const BackendConfig& backend, const Server& server) {
+  const Endpoint::Family family = server.address.endpoint().family;
+  const auto fits = [&](const Endpoint& source) { return source.family == family; };
+  const auto count = static_cast<uint64_t>(std::ranges::count_if(backend.sources, fits));
+  if (count == 0) return {};
+  uint64_t skip = session.id % count;
+  for (const Endpoint& source : backend.sources) {
+    if (fits(source) && skip-- == 0) return source;
+  }
+  return {};
+}
+
+// One try at the server chosen; its completion goes on from here.
+LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
+  const BackendConfig& backend = BackendsOf(session).config(session.target.backend);
+  if (!WriteProxyHeader(ctx, session, backend)) {
+    LeaveServer(ctx, session);
+    session.link = NoLink{};
+    return kNoMemory;
+  }
+  const Server& server = ChosenServer(session);
+  session.link = Connecting{.since = since, .try_at = ctx.now};
+  session.server.tcp = !server.address.is_unix();
+  session.server.Opening(static_cast<Fd>(session.slot));
+  // The log shows our own port, so that a session can be found in the log of a server that
+  // does not know its clients; asking for it costs three system calls.
+  const bool want_local = !server.address.is_unix() && backend.proxy == ProxyOut::kNone;
+  ctx.ring->OpenUpstream(session.server.fd, server.address, session.server.out.view(),
+                         SourceOf(session, backend, server), want_local,
+                         session.server.TagOf(Op::kOpen, session.ref()));
+  return kNothing;
+}
+
+// Every server that is up has as many sessions as it may have.
+LinkResult WaitForPlace(WorkerContext& ctx, Session& session, MonoTime since) {
+  Target& target = session.target;
+  if (!target.waits) {
+    CountLimit(ctx, Limit::kServerSessions);
+    if (!BackendsOf(session).JoinQueue(target.backend)) {
+      CountLimit(ctx, Limit::kBackendQueue);
+      return Failed(ctx, session, EndReason::kBackendUnavailable);
+    }
+    target.waits = true;
+    ctx.shard->AddWorker(WorkerFamily::kQueued, 0, 1);
+  }
+  const bool long_since = MillisBetween(since, ctx.now) > LimitsOf(session).connect_ms / 2;
+  const uint32_t retry_ms = long_since ? kSoonPlaceRetryMs : kPlaceRetryMs;
+  session.link = Backoff{.since = since, .retry_at = After(ctx.now, retry_ms)};
+  return kNothing;
+}
+
+LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
+  Target& target = session.target;
+  uint32_t& cursor =
+      session.tls_up() ? session.listener->cursor : session.listener->plaintext_cursor;
+  const Backends::Picked picked =
+      BackendsOf(session).Pick(target.backend, {.cursor = &cursor,
+                                                .tried = target.tried,
+                                                .source = SourceKey(session.peer),
+                                                .now = ctx.now,
+                                                .waited = target.waits});
+  if (picked.full) return WaitForPlace(ctx, session, since);
+  LeaveQueue(ctx, session);
+  target.server = picked.server;
+  if (picked.server >= 0) return Connect(ctx, session, since);
+  return Failed(ctx, session,
+                target.silent ? EndReason::kGreetingDeadline : EndReason::kBackendUnavailable);
+}
+
+// --- Connecting ---
+
+// The gateway itself may be short of descriptors or ports, or the session short of time.
+bool IsServersFault(const WorkerContext& ctx, const Session& session, const Connecting& connecting,
+                    ConnectFailure failure) {
+  if (failure == ConnectFailure::kOther || failure == ConnectFailure::kNoPort) return false;
+  if (failure != ConnectFailure::kTimeout) return true;
+  const ListenerLimits& limits = LimitsOf(session);
+  return ctx.now >= After(connecting.try_at, std::min(limits.connect_try_ms, limits.connect_ms));
+}
+
+// A full backlog of a Unix socket: the other servers are asked first, and then all again.
+LinkResult BacklogFull(WorkerContext& ctx, Session& session, MonoTime since) {
+  Target& target = session.target;
+  if (target.backlog_retries == 0) CountConnectFailure(ctx, session, ConnectFailure::kBacklogFull);
+  BackendsOf(session).Suspect(ChosenId(session));
+  MarkTried(session);
+  LeaveServer(ctx, session);
+  if (BackendsOf(session).HasUntried(target.backend, target.tried)) {
+    return TryNext(ctx, session, since);
+  }
+  target.tried = 0;
+  session.link = Backoff{.since = since,
+                         .retry_at = After(ctx.now, kBacklogRetryMs << target.backlog_retries)};
+  if (target.backlog_retries < kBacklogDoublings) ++target.backlog_retries;
+  return kNothing;
+}
+
+LinkResult OpenFailed(WorkerContext& ctx, Session& session, const Connecting& connecting,
+                      int error) {
+  Backends& backends = BackendsOf(session);
+  const ConnectFailure failure = Classify(error);
+  if (failure == ConnectFailure::kBacklogFull) return BacklogFull(ctx, session, connecting.since);
+  // Servers that failed are asked again between those whose backlog is full.
+  if (session.target.backlog_retries == 0) CountConnectFailure(ctx, session, failure);
+  if (failure == ConnectFailure::kNoPort) backends.NoteOutOfPorts(ChosenId(session));
+  if (IsServersFault(ctx, session, connecting, failure)) backends.MarkDown(ChosenId(session));
+  session.target.silent = false;
+  MarkTried(session);
+  LeaveServer(ctx, session);
+  return TryNext(ctx, session, connecting.since);
+}
+
+LinkResult LinkIsUp(WorkerContext& ctx, Session& session) {
+  session.link = Up{.since = ctx.now};
+  session.active_at = ctx.now;
+  if (session.data != nullptr) return {.news = LinkNews::kUp};
+  MarkTried(session);
+  session.last_server = ChosenServer(session).series;
+  session.target.counted = true;
+  ctx.shard->AddServer(ServerFamily::kBackendSessions, session.last_server);
+  return {.news = LinkNews::kUp};
+}
+
+// Octets can pass. Where the server greets, the gateway waits for that first.
+LinkResult CanTalk(WorkerContext& ctx, Session& session, MonoTime since) {
+  if (session.listener->config->protocol->read_greeting == nullptr) {
+    BackendsOf(session).ConfirmTrial(ChosenId(session), ctx.now);
+    return LinkIsUp(ctx, session);
+  }
+  session.link = ReadsGreeting{.since = ctx.now, .connect_ms = MillisBetween(since, ctx.now)};
+  return kLookAgain;
+}
+
+// The socket is there; a server that is to be reached by TLS is up when that is.
+LinkResult Connected(WorkerContext& ctx, Session& session, MonoTime since) {
+  if (!BackendsOf(session).config(session.target.backend).tls.enabled) {
+    return CanTalk(ctx, session, since);
+  }
+  UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.target.backend);
+  session.server.tls = NewSideTls();
+  session.link = TlsHandshake{.since = since, .try_at = ctx.now};
+  const auto server = static_cast<uint32_t>(session.target.server);
+  return session.server.tls->session.Connect(*upstream, server) ? kLookAgain : kNoMemory;
+}
+
+// --- Failures of a server that has accepted ---
+
+// Closes the connection; the next server is tried then. The server is not marked down, since
+// it answers: a probe finds out whether it does so as it should.
+LinkResult LeaveForNext(WorkerContext& ctx, Session& session, MonoTime since) {
+  BackendsOf(session).Suspect(ChosenId(session));
+  session.link = ClosingLink{.since = since, .tries_next = true};
+  session.server.DropInput(ctx);
+  session.server.Close(ctx, session.ref());
+  return kLookAgain;
+}
+
+LinkResult TlsFailed(WorkerContext& ctx, Session& session, MonoTime since, TlsFailure failure) {
+  session.upstream_tls = {.failure = failure};
+  session.target.silent = false;
+  ctx.shard->AddServer(ServerFamily::kBackendTlsFailures, ChosenServer(session).series,
+                       static_cast<size_t>(failure));
+  CountConnectFailure(ctx, session, ConnectFailure::kTls);
+  // The session that was to be resumed may be the cause: the certificate in it expires,
+  // though the server has a new one. Then the same server may be tried again without it.
+  if (!session.server.tls->session.ForgetOffer()) MarkTried(session);
+  return LeaveForNext(ctx, session, since);
+}
+
+LinkResult GreetingFailed(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting,
+                          GreetingFailure failure) {
+  CountGreetingFailure(ctx, session, failure);
+  Target& target = session.target;
+  target.silent = failure == GreetingFailure::kSilent;
+  target.greeting_ms += MillisBetween(greeting.since, ctx.now);
+  MarkTried(session);
+  return LeaveForNext(ctx, session, ctx.now - std::chrono::milliseconds(greeting.connect_ms));
+}
+
+// A refusal may concern this client alone, and another server must not let it in: it is
+// passed on, and a probe judges.
+void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) {
+  if (status == GreetingStatus::kWelcome) {
+    BackendsOf(session).MarkUp(ChosenId(session), ctx.now);
+    return;
+  }
+  CountGreetingFailure(
+      ctx, session,
+      status == GreetingStatus::kRefusal ? GreetingFailure::kRefusal : GreetingFailure::kNonsense);
+  BackendsOf(session).Suspect(ChosenId(session));
+}
+
+}  // namespace
+
+LinkResult TryNext(WorkerContext& ctx, Session& session, MonoTime since) {
+  const ListenerLimits& limits = LimitsOf(session);
+  if (session.target.greeting_ms >= limits.greeting_ms) {
+    return Failed(ctx, session, EndReason::kGreetingDeadline);
+  }
+  if (ctx.now < After(since, limits.connect_ms)) return ConnectNext(ctx, session, since);
+  if (!session.target.all_servers) return Failed(ctx, session, EndReason::kConnectDeadline);
+  StartNextLink(ctx, session);  // each of many servers has the whole time
+  return kLookAgain;
+}
+
+LinkResult StepBackoff(WorkerContext& ctx, Session& session, const Backoff& backoff) {
+  return ctx.now < backoff.retry_at ? kNothing : TryNext(ctx, session, backoff.since);
+}
+
+LinkResult StepConnecting(WorkerContext& ctx, Session& session, const Connecting& connecting) {
+  Side& side = session.opened();
+  // A cancel that came too late for the connect must not meet what is armed next.
+  if (side.has(kOpOpen | kOpCancel)) return kNothing;
+  const int error = side.TakeOpenError();
+  if (session.data != nullptr) {
+    return error == 0 ? LinkIsUp(ctx, session)
+                      : Failed(ctx, session, EndReason::kBackendUnavailable);
+  }
+  if (error == 0) return Connected(ctx, session, connecting.since);
+  return OpenFailed(ctx, session, connecting, error);
+}
+
+LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& handshake) {
+  const MonoTime since = handshake.since;
+  Side& server = session.server;
+  if (ctx.now >= TryEnds(session)) return TlsFailed(ctx, session, since, TlsFailure::kTimeout);
+  if (server.failed()) {
+    return TlsFailed(ctx, session, since, TlsFailure::kReset);
+  }
+  const Side::HandshakeStep step = server.Handshake(ctx);
+  switch (step.result) {
+    case TlsResult::kOk: {
+      const TlsFacts facts = server.tls->session.Facts();
+      session.upstream_tls = {
+          .up = true, .resumed = facts.resumed, .version = facts.version, .cipher = facts.cipher};
+      ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, ChosenServer(session).series,
+                           facts.resumed ? 1 : 0);
+      return CanTalk(ctx, session, since);
+    }
+    case TlsResult::kNeedInput:
+      if (step.consumed) return kLookAgain;
+      if (server.inflow != Inflow::kEnded) return kNothing;
+      return TlsFailed(ctx, session, since, TlsFailure::kClosed);
+    case TlsResult::kNeedRoom:
+      return kNothing;
+    case TlsResult::kClosed:
+    case TlsResult::kFailed:
+      break;
+  }
+  return TlsFailed(ctx, session, since, server.tls->session.failure());
+}
+
+// Looks at what the server says, and leaves it where it is.
+LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting) {
+  Side& server = session.server;
+  const ByteView said = server.Input(ctx);
+  const auto read = session.listener->config->protocol->read_greeting;
+  GreetingStatus status = said.empty() ? GreetingStatus::kNeedMore : read(said);
+  if (said.size() >= kMaxGreeting && status == GreetingStatus::kNeedMore) {
+    status = GreetingStatus::kWelcome;
+  }
+  if (status != GreetingStatus::kNeedMore) {
+    JudgeGreeting(ctx, session, status);
+    return LinkIsUp(ctx, session);
+  }
+  if (ctx.out_of_blocks) return kNothing;  // the rest of what it says may wait
+  if (server.was_reset()) return GreetingFailed(ctx, session, greeting, GreetingFailure::kReset);
+  if (server.inflow == Inflow::kEnded || server.tls_over()) {
+    return GreetingFailed(ctx, session, greeting, GreetingFailure::kClosed);
+  }
+  if (ctx.now >= TryEnds(session)) {
+    return GreetingFailed(ctx, session, greeting, GreetingFailure::kSilent);
+  }
+  return kNothing;
+}
+
+void LeaveServer(WorkerContext& ctx, Session& session) {
+  Target& target = session.target;
+  if (target.server < 0) return;
+  if (target.counted) {
+    ctx.shard->AddServer(ServerFamily::kBackendSessions, ChosenServer(session).series, 0, -1);
+    target.counted = false;
+  }
+  BackendsOf(session).Leave(ChosenId(session));
+  target.server = -1;
+}
+
+void LeaveQueue(WorkerContext& ctx, Session& session) {
+  if (!session.target.waits) return;
+  session.target.waits = false;
+  BackendsOf(session).LeaveQueue(session.target.backend);
+  ctx.shard->AddWorker(WorkerFamily::kQueued, 0, -1);
+}
+
+}  // namespace starling

@@ -1,0 +1,34 @@
+// Which of several servers gets the next session. Pure: the caller says who may be chosen,
+// with which weight and how many sessions it has.
+//
+// Not for: health, places and priorities (upstream.h).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "gateway/config/config.h"
+
+namespace starling {
+
+// One server that may be chosen. Candidates are in the order of their indices.
+struct Candidate {
+  int index = 0;
+  double weight = 1;      // its share, beside the others' weights; more than 0
+  uint32_t sessions = 0;  // that it has
+  uint64_t key = 0;       // HashOf its name
+};
+
+// The index of one of the candidates, of which there is at least one; all are below `servers`.
+// `cursor` belongs to the caller, may begin with any value, and advances. `source` is SourceKey
+// of the client.
+int Choose(Balance balance, std::span<const Candidate> candidates, uint32_t servers,
+           uint32_t& cursor, uint64_t source);
+
+uint64_t HashOf(std::string_view text);
+// The client's IPv4 address, or the first 64 bits of its IPv6 address, which one host has
+// alone. 0: it has none, and Choose goes round.
+uint64_t SourceKey(const Endpoint& client);
+
+}  // namespace starling
