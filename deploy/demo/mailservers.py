@@ -91,7 +91,7 @@ class MailServers:
         self._parent = parent
         self._more = {"dovecot.conf.in": dovecot, "master.cf.in": master}
         self._more_ports = tuple(more)
-        self._children = []
+        self._children = {}
         self.dir = None
         self.ports = {}
 
@@ -109,9 +109,8 @@ class MailServers:
             os.chmod(self.dir, 0o755)
             self.ports = reserve_ports([*PROXIED, *LOCAL, *self._more_ports])
             self._write()
-            self._start([DOVECOT, "-F", "-c", self.dir + "/dovecot/dovecot.conf"], "dovecot")
-            config = self.dir + "/postfix/etc"
-            self._start([POSTFIX_MASTER, "-c", config, "-d"], "postfix", MAIL_CONFIG=config)
+            self._start("dovecot")
+            self._start("postfix")
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -139,23 +138,38 @@ class MailServers:
                 return False
             time.sleep(0.02)
 
+    def signal(self, name, number):
+        """Sends a signal to "dovecot" or "postfix": to the master and all its children, which are
+        in its process group."""
+        try:
+            os.killpg(self._children[name].pid, number)
+        except ProcessLookupError:
+            pass
+
+    def kill(self, name):
+        """Ends one of the two without a goodbye."""
+        self.signal(name, signal.SIGKILL)
+        self._children.pop(name).wait()
+
+    def revive(self, name):
+        """Starts one that was killed, on its ports of before."""
+        self._start(name)
+        self._wait_until_ready()
+
     def stop(self):
         """Stops both by their process ids and removes the folder."""
-        for child in reversed(self._children):
+        for name, child in reversed(self._children.items()):
+            self.signal(name, signal.SIGCONT)
             if child.poll() is None:
                 child.terminate()
-        for child in self._children:
+        for name, child in self._children.items():
             try:
                 child.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-            # Also kills the master's children, which are in its process group.
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self._children = []
+            self.signal(name, signal.SIGKILL)
+        self._children = {}
         if self.dir:
             shutil.rmtree(self.dir, ignore_errors=True)
             self.dir = None
@@ -205,18 +219,23 @@ class MailServers:
         os.chown(path, uid, gid)
         os.chmod(path, mode)
 
-    def _start(self, command, name, **environment):
-        with open("{}/{}.out".format(self.dir, name), "wb") as out:
-            self._children.append(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,
-                    preexec_fn=_end_with_parent,
-                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
-                )
+    def _start(self, name):
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        if name == "dovecot":
+            command = [DOVECOT, "-F", "-c", self.dir + "/dovecot/dovecot.conf"]
+        else:
+            config = self.dir + "/postfix/etc"
+            command = [POSTFIX_MASTER, "-c", config, "-d"]
+            environment["MAIL_CONFIG"] = config
+        with open("{}/{}.out".format(self.dir, name), "ab") as out:
+            self._children[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+                env=environment,
             )
 
     def _wait_until_ready(self):
@@ -232,7 +251,7 @@ class MailServers:
                 continue
             except OSError:
                 pass
-            dead = [c for c in self._children if c.poll() is not None]
+            dead = [c for c in self._children.values() if c.poll() is not None]
             if dead or time.monotonic() > end:
                 raise NotReady("{} is not ready ({})\n{}".format(
                     name, "a server has ended" if dead else "timeout", self._complaints()))

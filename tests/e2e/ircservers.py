@@ -120,6 +120,19 @@ class Server:
         with open(self.dir + "/output", encoding="utf-8", errors="replace") as f:
             return f.read()
 
+    def wait_until_left(self, connections, seconds=15):
+        """Waits until so many connections have come, that of the test's own start included, and
+        none is left."""
+        end = time.monotonic() + seconds
+        while True:
+            log = self.log()
+            came, left = log.count("Accepted connection"), log.count("closed (in:")
+            if came == left >= connections:
+                return
+            if time.monotonic() > end:
+                raise AssertionError("{} came, {} left\n{}".format(came, left, log))
+            time.sleep(0.02)
+
     def stop(self):
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)

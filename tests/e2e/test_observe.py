@@ -112,7 +112,8 @@ class Metrics(unittest.TestCase):
                 client.upgrade("smtp")
                 client.rest()
             self.assertEqual(gateway.wait_for_metric(0, "starling_backend_up", backend="one"), 0)
-            self.assertEqual(gateway.get("/readyz")[0], 503)
+            self.assertEqual(gateway.get("/readyz?backends=any")[0], 503)
+            self.assertEqual(gateway.get("/readyz")[0], 200)
             self.assertEqual(gateway.get("/healthz")[0], 200)
 
 

@@ -133,6 +133,24 @@ class Server:
             self.ends.append("RESET")
 
 
+    async def check(self, reader, writer):
+        """What the gateway's probes get: TLS, and nothing is noted."""
+        tls = Tls(reader, writer, self.context)
+        try:
+            await tls.handshake()
+            while await tls.read():
+                pass
+        except (ssl.SSLError, ConnectionError):
+            pass
+
+
+class Far(fakes.Backend):
+    """A backend of a Server; `checked`: another one, which the gateway's probes get."""
+
+    def __init__(self, server, checked=None):
+        super().__init__(server, checked=(checked or server).check)
+
+
 async def echo(tls):
     while data := await tls.read():
         await tls.write(data)
@@ -155,7 +173,7 @@ class Believed(unittest.TestCase):
     def test_octets_arrive_whole_both_ways(self):
         server = Server(echo)
         octets = os.urandom(3_000_000)
-        with fakes.Backend(server) as far, gateway(backend(far)) as running:
+        with Far(server) as far, gateway(backend(far)) as running:
             with Wire(running.ports["tcp"]).start_tls() as client:
                 got = hashlib.sha256()
                 for at in range(0, len(octets), 100_000):
@@ -173,7 +191,7 @@ class Believed(unittest.TestCase):
     def test_sessions_are_resumed_with_either_version(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             server = Server(echo, minimum_version=version, maximum_version=version)
-            with self.subTest(version), fakes.Backend(server) as far, \
+            with self.subTest(version), Far(server) as far, \
                     gateway(backend(far), workers=1) as running:
                 for _ in range(5):
                     with Wire(running.ports["tcp"]).start_tls() as client:
@@ -190,7 +208,7 @@ class Believed(unittest.TestCase):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             server = Server(echo, minimum_version=version, maximum_version=version,
                             sni_callback=refuse)
-            with self.subTest(version), fakes.Backend(server) as far, \
+            with self.subTest(version), Far(server) as far, \
                     gateway(backend(far), workers=1) as running:
                 for _ in range(3):
                     with Wire(running.ports["tcp"]).start_tls() as client:
@@ -203,7 +221,7 @@ class Believed(unittest.TestCase):
     def test_the_gateway_shows_its_certificate(self):
         server = Server(echo, verify_mode=ssl.CERT_REQUIRED)
         server.context.load_verify_locations(cadata=material.clients.cert)
-        with fakes.Backend(server) as far:
+        with Far(server) as far:
             with gateway(backend(far, client_certificate=material.files["gateway"])) as running, \
                     Wire(running.ports["tcp"]).start_tls() as client:
                 self.assertEqual(client.send(b"ping").exactly(4), b"ping")
@@ -224,7 +242,7 @@ class Believed(unittest.TestCase):
         shutil.copy(material.ca, ca)
         server = Server(echo, verify_mode=ssl.CERT_REQUIRED)
         server.context.load_verify_locations(cadata=material.clients.cert)
-        with fakes.Backend(server) as far, \
+        with Far(server) as far, \
                 gateway(backend(far, ca=ca, client_certificate=own)) as running:
             def reloaded(count):
                 self.assertEqual(running.wait_for_metric(
@@ -283,7 +301,7 @@ class NotBelieved(unittest.TestCase):
                  "expired": "server_certificate_invalid"}
         for who, reason in cases.items():
             server = Server(echo, who)
-            with self.subTest(who), fakes.Backend(server) as far, \
+            with self.subTest(who), Far(server) as far, \
                     gateway(backend(far)) as running:
                 with Wire(running.ports["imap"]) as client:
                     client.upgrade("imap")
@@ -298,7 +316,7 @@ class NotBelieved(unittest.TestCase):
 
     def test_the_next_server_is_tried(self):
         good, bad = Server(echo), Server(echo, "stranger")
-        with fakes.Backend(bad) as first, fakes.Backend(good) as second, \
+        with Far(bad, checked=good) as first, Far(good) as second, \
                 gateway(backend(first, second)) as running:
             for _ in range(4):
                 with Wire(running.ports["tcp"]).start_tls() as client:
@@ -308,7 +326,7 @@ class NotBelieved(unittest.TestCase):
 
     def test_no_verification_takes_anybody(self):
         server = Server(echo, "stranger")
-        with fakes.Backend(server) as far:
+        with Far(server) as far:
             row = {**backend(far), "tls": {"verify": "none"}}
             with gateway(row) as running, Wire(running.ports["tcp"]).start_tls() as client:
                 self.assertEqual(client.send(b"ping").exactly(4), b"ping")
@@ -402,13 +420,13 @@ class CutOff(unittest.TestCase):
                 with Wire(running.ports["imap"]) as client:
                     client.upgrade("imap")
                     self.assertIn(b"* BYE ", client.rest())
-                self.assertIsNotNone(running.wait_for_line(ENDED, "reason=backend_truncated"))
+                self.assertIsNotNone(running.wait_for_line(ENDED, "reason=backend_unavailable"))
 
     def test_a_server_that_ends_without_saying_so(self):
         async def half(tls):
             await tls.write(b"half of what")
         server = Server(half)
-        with fakes.Backend(server) as far, gateway(backend(far)) as running:
+        with Far(server) as far, gateway(backend(far)) as running:
             with Wire(running.ports["tcp"]) as client:
                 client.socket = strict(context()).wrap_socket(
                     client.socket, server_hostname="x.example", suppress_ragged_eofs=False)
@@ -419,7 +437,7 @@ class CutOff(unittest.TestCase):
 
     def test_a_client_that_ends_without_saying_so(self):
         server = Server(echo)
-        with fakes.Backend(server) as far, gateway(backend(far)) as running:
+        with Far(server) as far, gateway(backend(far)) as running:
             client = Wire(running.ports["tcp"]).start_tls()
             self.assertEqual(client.send(b"ping").exactly(4), b"ping")
             client.close()

@@ -1,0 +1,220 @@
+"""One of two servers falls ill under load: clients must not notice, as long as another server is
+well. And what operators see of it."""
+
+import unittest
+
+import fakes
+import harness
+from sick_servers import BlackHole, GREETINGS, Load, Patient, REFUSALS, greeted
+from wire import Wire
+
+env = None
+
+
+def setUpModule():
+    global env
+    env = harness.Environment(servers=False)
+
+
+def balanced(protocol, implicit, *servers, **more):
+    """A gateway before several servers; the prober is quick, so that a test need not wait."""
+    limits = {"probe_retry": "200ms", "probe_retry_max": "200ms", "probe_timeout": "1s",
+              "connect_try": "300ms", "greeting_try": "500ms", **more.pop("limits", {})}
+    listener = {"protocol": protocol, "tls": "implicit" if implicit else "starttls",
+                "backend": "some"}
+    if not implicit:
+        listener["policy"] = "require"
+    return env.gateway({"in": listener},
+                       {"some": {"servers": list(servers), "proxy_protocol": "v2", "slow_start": "0s",
+                                 **more.pop("backend", {})}}, limits=limits, **more)
+
+
+async def half_a_greeting(reader, writer):
+    writer.write(b"* O")
+    await writer.drain()
+
+
+async def half_and_silence(reader, writer):
+    writer.write(b"* O")
+    await writer.drain()
+    await fakes.silent(reader, writer)
+
+
+class OneOfTwo(unittest.TestCase):
+    def case(self, protocol, implicit, behaviour):
+        with Patient(GREETINGS[protocol]) as sick, Patient(GREETINGS[protocol]) as well, \
+                balanced(protocol, implicit, sick.address, well.address) as gateway:
+            gateway.wait_for_metric(2, "starling_backend_up")
+            with Load(lambda _: greeted(gateway.ports["in"], protocol, implicit)) as load:
+                load.wait_for(10)
+                sick.fall_ill(behaviour)
+                gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
+                before = sick.sessions()
+                load.wait_for(10)
+                self.assertLessEqual(sick.sessions(), before + 4, "sessions still go there")
+                sick.recover()
+                gateway.wait_for_metric(1, "starling_backend_up", server=sick.address)
+                before = sick.sessions()
+                load.wait_for(40)
+                self.assertGreater(sick.sessions(), before, "it has its share again")
+            self.assertEqual(load.failures, [], load.figures())
+            gateway.assert_idle(self)
+
+    def test_closes_resets_or_is_silent(self):
+        for protocol in ("imap", "smtp"):
+            for implicit in (True, False):
+                for how in (fakes.close, fakes.reset, fakes.silent):
+                    with self.subTest(protocol, implicit=implicit, how=how.__name__):
+                        self.case(protocol, implicit, how)
+
+    def test_breaks_off_in_its_greeting(self):
+        for implicit in (True, False):
+            for how in (half_a_greeting, half_and_silence):
+                with self.subTest(how=how.__name__, implicit=implicit):
+                    self.case("imap", implicit, how)
+
+    def test_every_protocol_that_greets(self):
+        for protocol in GREETINGS:
+            if protocol not in ("ftp", "acap", "imap", "smtp"):
+                with self.subTest(protocol):
+                    self.case(protocol, protocol in ("pop3", "nntp"), fakes.close)
+
+    def test_drops_every_syn(self):
+        for implicit in (True, False):
+            with self.subTest(implicit=implicit), Patient(GREETINGS["imap"]) as one, \
+                    BlackHole(one.address) as sick, Patient(GREETINGS["imap"]) as well, \
+                    balanced("imap", implicit, sick.address, well.address) as gateway:
+                gateway.wait_for_metric(2, "starling_backend_up")
+                with Load(lambda _: greeted(gateway.ports["in"], "imap", implicit)) as load:
+                    load.wait_for(10)
+                    sick.close_up()
+                    load.wait_for(20)
+                self.assertEqual(load.failures, [], load.figures())
+                metrics = gateway.metrics()
+                self.assertEqual(metrics.sum("starling_backend_up", server=sick.address), 0)
+                self.assertGreater(metrics.sum("starling_backend_connect_failures_total",
+                                               server=sick.address, reason="timeout"), 0)
+
+    def test_a_plaintext_leg_too(self):
+        """Mail in plaintext: the leg's greeting is swallowed, so another server can take its
+        place until it is complete."""
+        def mail(_):
+            with connect(gateway) as client:
+                client.greeting("smtp")
+                client.ask("smtp", b"EHLO x\r\n", multiline=True)
+                said = client.ask("smtp", b"MAIL FROM:<a@example.net>\r\n")
+                if not said.startswith(b"250"):
+                    raise AssertionError(said)
+
+        for how in (fakes.close, fakes.reset, fakes.silent):
+            with self.subTest(how=how.__name__), fakes.Backend(mx) as well, \
+                    Changing(mx) as sick, env.gateway(
+                        {"in": {"protocol": "smtp", "tls": "starttls", "policy": "opportunistic",
+                                "backend": "some"}},
+                        {"some": {"servers": [sick.address, well.address], "proxy_protocol": "v2"}},
+                        limits={"probe_interval": "1h", "greeting_try": "500ms"}) as gateway:
+                gateway.wait_for_metric(2, "starling_backend_up")
+                with Load(mail) as load:
+                    load.wait_for(10)
+                    sick.fall_ill(how)
+                    load.wait_for(20)
+                self.assertEqual(load.failures, [], load.figures())
+                gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
+
+
+def connect(gateway):
+    return Wire(gateway.ports["in"], timeout=40)
+
+
+async def mx(reader, writer):
+    """As much of a mail server as the gateway and its probe need."""
+    writer.write(b"220 mx ESMTP\r\n")
+    while line := await reader.readline():
+        if line.startswith(b"QUIT"):
+            writer.write(b"221 bye\r\n")
+            return
+        writer.write(b"250 ok\r\n")
+
+
+class Changing(Patient):
+    def __init__(self, behaviour):
+        super().__init__(b"")
+        self._behaviour = self._well = behaviour
+
+
+class Refusals(unittest.TestCase):
+    def test_go_to_the_client_unchanged(self):
+        """Another server must not let in whom this one refuses. A probe judges the server."""
+        for protocol, refusal in REFUSALS.items():
+            for implicit in (True, False):
+                with self.subTest(protocol, implicit=implicit), \
+                        fakes.Backend(fakes.says(refusal, fakes.close),
+                                      checked=fakes.says(GREETINGS[protocol])) as strict, \
+                        balanced(protocol, implicit, strict.address,
+                                 backend={"balance": "source_hash"},
+                                 limits={"probe_interval": "1h"}) as gateway:
+                    gateway.wait_for_metric(1, "starling_backend_up")
+                    for _ in range(5):
+                        with connect(gateway) as client:
+                            if not implicit:
+                                client.greeting(protocol)
+                                client.ask(protocol, {"imap": b"a STARTTLS\r\n", "pop3": b"STLS\r\n",
+                                                      "smtp": b"STARTTLS\r\n"}[protocol])
+                            self.assertEqual(client.start_tls().rest(), refusal)
+                    metrics = gateway.metrics()
+                    self.assertEqual(metrics.sum("starling_backend_greeting_failures_total",
+                                                 reason="refusal"), 5)
+                    self.assertEqual(metrics.sum("starling_backend_up"), 1,
+                                     "clients alone mark no server down")
+
+
+class TheOnlyServer(unittest.TestCase):
+    def test_accepts_and_closes(self):
+        """It is down, whatever the sessions that are left no other server try."""
+        for protocol, implicit in (("imap", True), ("imap", False), ("tcp", True), ("ldap", True),
+                                   ("irc", True)):
+            with self.subTest(protocol, implicit=implicit), fakes.Backend(fakes.close) as sick, \
+                    balanced(protocol, implicit, sick.address) as gateway:
+                def attempt(_):
+                    with connect(gateway) as client:
+                        if not implicit:
+                            client.greeting(protocol)
+                            client.ask(protocol, b"s STARTTLS\r\n")
+                        client.start_tls().rest()
+
+                gateway.wait_for_metric(0, "starling_backend_up")
+                seen = []
+                with Load(attempt) as load:
+                    while len(load.times) < 40:
+                        seen.append(gateway.metrics().sum("starling_backend_up"))
+                self.assertEqual(set(seen), {0.0})
+                self.assertEqual(gateway.get("/readyz")[0], 200, "this process takes connections")
+                self.assertEqual(gateway.get("/readyz?backends=any")[0], 503)
+                self.assertEqual(gateway.get("/readyz?backends=all")[0], 503)
+
+    def test_is_silent_on_an_implicit_port(self):
+        """The session ends when the limit of greetings says so, with words of the protocol."""
+        for protocol, begin in (("imap", b"* BYE"), ("smtp", b"4"), ("pop3", b"-ERR"),
+                                ("nntp", b"400"), ("ftp", b"4")):
+            with self.subTest(protocol), fakes.Backend(fakes.silent) as sick, \
+                    balanced(protocol, True, sick.address, limits={"greeting": "1s"}) as gateway, \
+                    connect(gateway) as client:
+                said = client.start_tls().rest()
+                self.assertTrue(said.startswith(begin), said)
+                self.assertEqual(gateway.wait_for_metric(
+                    1, "starling_sessions_ended_total", reason="greeting_deadline"), 1)
+
+
+class Readiness(unittest.TestCase):
+    def test_of_backends_is_asked_for(self):
+        with Patient(GREETINGS["imap"]) as well, env.gateway(
+                {"in": {"protocol": "imap", "tls": "implicit", "backend": "one"},
+                 "out": {"protocol": "imap", "tls": "implicit", "backend": "two"}},
+                {"one": well.address, "two": harness.DOWN}) as gateway:
+            gateway.wait_for_metric(0, "starling_backend_up", backend="two")
+            gateway.wait_for_metric(1, "starling_backend_up", backend="one")
+            self.assertEqual(gateway.get("/readyz"), (200, "ok\n"))
+            self.assertEqual(gateway.get("/readyz?backends=any"),
+                             (503, "every server of backend two is down\n"))
+            self.assertEqual(gateway.get("/readyz?backends=all")[0], 200)
+            self.assertEqual(gateway.get("/readyz?backends=none")[0], 400)
