@@ -1,3 +1,4 @@
+#include <cassert>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -109,6 +110,7 @@ Lines PrintChild(const Option& option, const OptionTarget& target) {
       AppendList(lines, option.child, target.config->backends, &OptionTarget::backend, target);
       return lines;
     case Section::kServer:
+      assert(target.backend != nullptr);
       AppendList(lines, option.child, target.backend->servers, &OptionTarget::server, target);
       return lines;
     default:

@@ -1,6 +1,7 @@
 #include "gateway/config/section_reader.h"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <string>
 #include <vector>
@@ -186,6 +187,7 @@ OptionTarget SectionReader::TargetOf(const Option& option, const OptionTarget& p
   } else if (option.child == Section::kBackend) {
     target.backend = &draft_.config.backends.emplace_back();
   } else if (option.child == Section::kServer) {
+    assert(target.backend != nullptr);
     target.server = &target.backend->servers.emplace_back();
   } else if (option.child == Section::kBackendTls && target.backend != nullptr) {
     target.backend->tls.enabled = true;

@@ -1,6 +1,5 @@
 #include "gateway/session/link.h"
 
-#include <algorithm>
 #include <cassert>
 
 #include "gateway/session/due.h"
@@ -8,11 +7,6 @@
 
 namespace starling {
 namespace {
-
-// While another server is left, one try has less than all the time.
-MonoTime Earlier(MonoTime whole, MonoTime one, bool another) {
-  return another ? std::min(whole, one) : whole;
-}
 
 LinkResult StepClosing(WorkerContext& ctx, Session& session, const ClosingLink& closing) {
   Side& side = session.opened();
@@ -28,42 +22,6 @@ LinkResult StepClosing(WorkerContext& ctx, Session& session, const ClosingLink& 
 
 }  // namespace
 
-MonoTime TryEnds(const Session& session) {
-  const ListenerLimits& limits = LimitsOf(session);
-  const Target& target = session.target;
-  const Backends& backends = *session.listener->backends;
-  const uint64_t tried = target.tried | (target.server < 0 ? 0 : 1ull << target.server);
-  const auto connects_until = [&](MonoTime since, MonoTime try_at) {
-    // Of all servers that are called, each has the whole time.
-    const bool another = !target.all_servers && backends.HasUntried(target.backend, tried);
-    return Earlier(After(since, limits.connect_ms), After(try_at, limits.connect_try_ms), another);
-  };
-  switch (IdOf(session.link)) {
-    case LinkId::kConnecting: {
-      const auto& connecting = std::get<Connecting>(session.link);
-      return connects_until(connecting.since, connecting.try_at);
-    }
-    case LinkId::kTlsHandshake: {
-      const auto& handshake = std::get<TlsHandshake>(session.link);
-      return connects_until(handshake.since, handshake.try_at);
-    }
-    case LinkId::kBackoff:
-      return After(std::get<Backoff>(session.link).since, limits.connect_ms);
-    case LinkId::kGreeting: {
-      const MonoTime since = std::get<ReadsGreeting>(session.link).since;
-      const uint32_t left = limits.greeting_ms - std::min(limits.greeting_ms, target.greeting_ms);
-      return Earlier(After(since, left), After(since, limits.greeting_try_ms),
-                     backends.HasUntriedUp(target.backend, tried));
-    }
-    case LinkId::kNone:
-    case LinkId::kUp:
-    case LinkId::kClosing:
-    case LinkId::kCount:
-      break;
-  }
-  return kNever;
-}
-
 void SuspectServer(const Session& session) {
   if (session.target.server < 0) return;
   Backends& backends = *session.listener->backends;
@@ -77,11 +35,6 @@ void StartLink(WorkerContext& ctx, Session& session, uint32_t backend) {
   session.target.greeting_ms = 0;
   session.target.silent = false;
   StartNextLink(ctx, session);
-}
-
-void StartNextLink(WorkerContext& ctx, Session& session) {
-  session.target.backlog_retries = 0;
-  session.link = Backoff{.since = ctx.now, .retry_at = ctx.now};
 }
 
 void StartDataLink(WorkerContext& ctx, Session& session) {

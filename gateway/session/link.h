@@ -27,16 +27,11 @@ struct LinkResult {
 
 // Begins with the first server of `backend`; AdvanceLink does the rest. There is no link yet.
 void StartLink(WorkerContext& ctx, Session& session, uint32_t backend);
-// Begins with the next server that has not been tried.
-void StartNextLink(WorkerContext& ctx, Session& session);
 // For a data channel: the side that is not accepted, to a target of its own.
 void StartDataLink(WorkerContext& ctx, Session& session);
 
 // One step of whatever the link is at.
 LinkResult AdvanceLink(WorkerContext& ctx, Session& session);
-
-// When the try at the present server is over, or the wait for one. kNever: nothing is tried.
-MonoTime TryEnds(const Session& session);
 
 // The server of the link that is up ended before it said a word. Perhaps it does so with every
 // client: a probe finds out.

@@ -258,6 +258,11 @@ void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) 
 
 }  // namespace
 
+void StartNextLink(WorkerContext& ctx, Session& session) {
+  session.target.backlog_retries = 0;
+  session.link = Backoff{.since = ctx.now, .retry_at = ctx.now};
+}
+
 LinkResult TryNext(WorkerContext& ctx, Session& session, MonoTime since) {
   const ListenerLimits& limits = LimitsOf(session);
   if (session.target.greeting_ms >= limits.greeting_ms) {

@@ -8,6 +8,8 @@
 
 namespace starling {
 
+// Begins with the next server that has not been tried.
+void StartNextLink(WorkerContext& ctx, Session& session);
 // Goes on with the next server, as long as there is time. `since`: as of Connecting.
 LinkResult TryNext(WorkerContext& ctx, Session& session, MonoTime since);
 

@@ -31,14 +31,21 @@ def http_gateway(server=harness.DOWN, tls="starttls", policy=None, **more):
     return env.gateway({"in": listener}, {"one": server}, **more)
 
 
+PROBE = b"OPTIONS * HTTP/1.1\r\n"
+
+
 class Recorder:
-    """A backend that keeps what it got after the PROXY header, and gives one answer."""
+    """A backend that keeps what it got after the PROXY header, and gives one answer. It answers
+    the gateway's probes too, and does not keep what they say."""
 
     def __init__(self):
         self.octets = b""
 
     async def __call__(self, reader, writer):
         while data := await reader.read(65536):
+            if data.startswith(PROBE):
+                writer.write(ANSWER)
+                continue
             if not self.octets:
                 writer.write(ANSWER)
             self.octets += data

@@ -1,6 +1,6 @@
 // The negotiator speaks in plaintext: as the server, or between the client and a plaintext
 // server to which the gateway has opened a link.
-#include "gateway/session/link.h"
+#include "gateway/session/link_tries.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
