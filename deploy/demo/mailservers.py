@@ -147,9 +147,21 @@ class MailServers:
             pass
 
     def kill(self, name):
-        """Ends one of the two without a goodbye."""
+        """Ends one of the two without a goodbye. Afterwards nobody listens on its ports: the
+        kernel takes a moment to end all its processes."""
         self.signal(name, signal.SIGKILL)
         self._children.pop(name).wait()
+        probes = ("mx", "mx_plain", "submission") if name == "postfix" else ("imap", "pop3")
+        for probe in probes:
+            while self._listens(probe):
+                time.sleep(0.01)
+
+    def _listens(self, port):
+        try:
+            socket.create_connection(("127.0.0.1", self.ports[port]), timeout=5).close()
+            return True
+        except ConnectionError:
+            return False
 
     def revive(self, name):
         """Starts one that was killed, on its ports of before."""

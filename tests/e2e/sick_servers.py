@@ -133,8 +133,7 @@ class Load:
 
     def __init__(self, call, threads=4):
         self.times = []
-        self.failures = []
-        self.forgiven = 0
+        self._failed = []  # (when it began, what failed)
         self._forgiven_until = 0
         self._call = call
         self._stop = threading.Event()
@@ -152,11 +151,17 @@ class Load:
                 failure = "after {:.1f} s: {!r}".format(time.monotonic() - began, problem)
             with self._changed:
                 self.times.append(time.monotonic() - began)
-                if failure and began < self._forgiven_until:
-                    self.forgiven += 1
-                elif failure:
-                    self.failures.append(failure)
+                if failure:
+                    self._failed.append((began, failure))
                 self._changed.notify_all()
+
+    @property
+    def failures(self):
+        return [text for began, text in self._failed if began >= self._forgiven_until]
+
+    @property
+    def forgiven(self):
+        return len(self._failed) - len(self.failures)
 
     def forgive(self):
         with self._changed:
