@@ -15,19 +15,6 @@ from wire import Wire
 ONE_LINE = re.compile(rb"\A[^\r\n]*\r\n\Z")
 
 
-class Recorder:
-    """A server that greets and keeps what it gets."""
-
-    def __init__(self, greeting):
-        self.greeting = greeting
-        self.octets = b""
-
-    async def __call__(self, reader, writer):
-        writer.write(self.greeting)
-        while data := await reader.read(65536):
-            self.octets += data
-
-
 class Cell:
     """One attack on one protocol. What a row's function returns is printed in the table."""
 

@@ -2,6 +2,7 @@
 close in the middle. Each has a thread with an event loop."""
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -57,13 +58,16 @@ async def read_proxy(reader):
 class Backend:
     """A context manager. `handler(reader, writer)` is a coroutine function; the
     connection is closed when it returns. `proxied` has the headers of clients'
-    sessions; the gateway's own checks say LOCAL, and get `checked` if there is one."""
+    sessions. The headers of the gateway's own probes say LOCAL; probes get `checked`, or the
+    handler's method `checked`, if there is one. Without headers (`proxy`) all get the handler's
+    method `unproxied`, if there is one."""
 
     def __init__(self, handler, proxy=True, backlog=4096, unix=None, checked=None):
         self.port = None
         self.proxied = []
         self._handler = handler
-        self._checked = checked or handler
+        self._checked = checked or getattr(handler, "checked", handler)
+        self._unproxied = getattr(handler, "unproxied", handler)
         self._proxy = proxy
         self._backlog = backlog
         self._unix = unix
@@ -121,12 +125,75 @@ class Backend:
                     handler = self._checked
                 else:
                     self.proxied.append(header)
+            else:
+                handler = self._unproxied
             await handler(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
             writer.close()
+
+
+# What a probe says where the server waits for its client, and what a server that is well answers.
+PROBES = (
+    (rb"OPTIONS \* HTTP/1\.1\r\nHost: \S+\r\nConnection: close\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    (rb"\0\0\0\x08\x04\xd2\x16\x2f", b"N"),
+    (rb"<\?xml version='1.0'\?><stream:stream xmlns='jabber:\w+' [^>]*>",
+     b"<?xml version='1.0'?><stream:stream>"),
+    (rb"\x30\x2a\x02\x01\x01\x63.{38}", b"\x30\x0c\x02\x01\x01\x65\x07\x0a\x01\0\x04\0\x04\0"),
+)
+
+
+def answer_to_probe(octets):
+    """What a server that is well says to a probe that says `octets`; None: it is no probe."""
+    return next((said for probe, said in PROBES if re.fullmatch(probe, octets, re.DOTALL)), None)
+
+
+class Recorder:
+    """A handler that keeps what clients say. It says `greeting` at once, `answer` to the first octets
+    of each connection, and closes when it has got `ends` octets. It answers probes and does not keep
+    them."""
+
+    def __init__(self, greeting=b"", answer=b"", ends=None):
+        self.greeting = greeting
+        self.octets = b""  # of all connections, as they came
+        self.got = []      # of each connection
+        self._answer = answer
+        self._ends = ends
+
+    async def __call__(self, reader, writer):
+        writer.write(self.greeting)
+        await self._keep(await reader.read(65536), reader, writer)
+
+    async def unproxied(self, reader, writer):
+        """Knows probes by what they say."""
+        writer.write(self.greeting)
+        first = await reader.read(65536)
+        if (answer := answer_to_probe(first)) is None:
+            await self._keep(first, reader, writer)
+        else:
+            await says(answer)(reader, writer)
+
+    async def checked(self, reader, writer):
+        """For a probe, as its PROXY header says."""
+        writer.write(self.greeting)
+        while data := await reader.read(65536):
+            writer.write(answer_to_probe(data) or b"")
+
+    async def _keep(self, data, reader, writer):
+        if not data:
+            return
+        mine = len(self.got)
+        self.got.append(b"")
+        writer.write(self._answer)
+        while data:
+            self.octets += data
+            self.got[mine] += data
+            if self._ends is not None and len(self.got[mine]) >= self._ends:
+                return
+            data = await reader.read(65536)
 
 
 async def echo(reader, writer):

@@ -13,7 +13,7 @@ import unittest
 
 import fakes
 import harness
-from attack_cells import Cell, Recorder
+from attack_cells import Cell
 from attack_rows import ROWS
 from protocol_profiles import PROFILES, Absent, Read
 
@@ -142,7 +142,7 @@ class Matrix(unittest.TestCase):
     def cell(self, protocol):
         """What a row needs of a protocol: its gateway, and the server behind it."""
         profile = PROFILES[protocol]
-        recorder = Recorder(profile.backend)
+        recorder = fakes.Recorder(profile.backend)
         listeners = {
             "in": {"tls": "starttls", "policy": "require"},
             "slow": {"tls": "starttls", "policy": "require",

@@ -31,26 +31,6 @@ def http_gateway(server=harness.DOWN, tls="starttls", policy=None, **more):
     return env.gateway({"in": listener}, {"one": server}, **more)
 
 
-PROBE = b"OPTIONS * HTTP/1.1\r\n"
-
-
-class Recorder:
-    """A backend that keeps what it got after the PROXY header, and gives one answer. It answers
-    the gateway's probes too, and does not keep what they say."""
-
-    def __init__(self):
-        self.octets = b""
-
-    async def __call__(self, reader, writer):
-        while data := await reader.read(65536):
-            if data.startswith(PROBE):
-                writer.write(ANSWER)
-                continue
-            if not self.octets:
-                writer.write(ANSWER)
-            self.octets += data
-
-
 def post(fields):
     return request("/", "POST", fields)
 
@@ -84,7 +64,7 @@ class WrongOctets(unittest.TestCase):
     }
     def test_each(self):
         for policy in ("require", "opportunistic"):
-            recorder = Recorder()
+            recorder = fakes.Recorder(answer=ANSWER)
             with fakes.Backend(recorder) as backend, \
                     http_gateway(backend.address, policy=policy) as gateway:
                 for what, (octets, kind, wanted) in self.ROWS.items():
@@ -122,7 +102,7 @@ class WrongOctets(unittest.TestCase):
                 self.assertEqual(gateway.wait_for_metric(value, name, **labels), value, labels)
 
     def test_log_in_where_it_is_allowed(self):
-        recorder = Recorder()
+        recorder = fakes.Recorder(answer=ANSWER)
         octets = request("/", fields="Authorization: Basic eDp5\r\n")
         listener = {"protocol": "http", "tls": "starttls", "backend": "one",
                     "policy": "opportunistic", "plaintext_auth": "allow"}

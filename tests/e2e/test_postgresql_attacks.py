@@ -40,27 +40,6 @@ def gateway_before(*servers, tls="starttls", **more):
                        {"one": keys}, **more)
 
 
-class Recorder:
-    """A backend that keeps what it got, of each connection, and answers nothing; `ends`:
-    it closes when it has got so much."""
-
-    def __init__(self, ends=None):
-        self.got = []
-        self._ends = ends
-
-    async def __call__(self, reader, writer):
-        data = b""
-        while self._ends is None or len(data) < self._ends:
-            more = await reader.read(65536)
-            if not more:
-                break
-            if not data:
-                self.got.append(b"")
-                mine = len(self.got) - 1
-            data += more
-            self.got[mine] = data
-
-
 def fake(handler):
     return fakes.Backend(handler, proxy=False)
 
@@ -69,7 +48,7 @@ class Injection(unittest.TestCase):
     """CVE-2021-23214, as a server had it."""
 
     def test_a_request_to_cancel_behind_it(self):
-        recorder = Recorder()
+        recorder = fakes.Recorder()
         with fake(recorder) as backend, gateway_before(backend.address) as gateway:
             with Wire(gateway.ports["in"]) as client:
                 self.assertEqual(client.send(SSL_REQUEST + CANCEL_REQUEST).rest(), b"")
@@ -81,7 +60,7 @@ class Injection(unittest.TestCase):
             self.assertEqual(recorder.got, [])
 
     def test_split_request_after_a_declined_one_is_fine(self):
-        recorder = Recorder()
+        recorder = fakes.Recorder()
         with fake(recorder) as backend, gateway_before(backend.address) as gateway:
             with Wire(gateway.ports["in"]) as client:
                 self.assertEqual(client.send(request(GSSENC)).exactly(1), b"N")
@@ -154,7 +133,7 @@ class Cancel(unittest.TestCase):
         self.assertEqual(gateway.wait_for_metric(before + 1, name, reason=reason), before + 1)
 
     def test_every_server_gets_it_once(self):
-        recorders = [Recorder(ends=16) for _ in range(5)]
+        recorders = [fakes.Recorder(ends=16) for _ in range(5)]
         with fake(recorders[0]) as a, fake(recorders[1]) as b, fake(recorders[2]) as c, \
                 fake(recorders[3]) as d, fake(recorders[4]) as e:
             servers = [backend.address for backend in (a, b, c, d, e)]
@@ -167,7 +146,7 @@ class Cancel(unittest.TestCase):
 
     def test_servers_that_misbehave(self):
         """One is down, one says something, one resets, one never closes."""
-        recorders = [Recorder(ends=16), Recorder()]
+        recorders = [fakes.Recorder(ends=16), fakes.Recorder()]
         with fake(recorders[0]) as good, fake(recorders[1]) as hung, \
                 fake(fakes.says(b"E" * 9000, then=fakes.close)) as talks, fake(fakes.reset) as resets:
             servers = [harness.DOWN, hung.address, talks.address, resets.address, good.address]
@@ -182,7 +161,7 @@ class Cancel(unittest.TestCase):
             gateway.assert_idle(self)
 
     def test_the_session_has_its_deadline(self):
-        hung = Recorder()
+        hung = fakes.Recorder()
         with fake(hung) as backend:
             with gateway_before(backend.address, limits={
                     "pre_relay": "400ms", "pre_relay_total": "500ms"}) as gateway:
@@ -192,7 +171,7 @@ class Cancel(unittest.TestCase):
 
     def test_client_that_does_not_wait(self):
         """Some close at once."""
-        recorders = [Recorder(ends=16), Recorder(ends=16)]
+        recorders = [fakes.Recorder(ends=16), fakes.Recorder(ends=16)]
         with fake(recorders[0]) as a, fake(recorders[1]) as b:
             with gateway_before(a.address, b.address) as gateway:
                 with Wire(gateway.ports["in"]) as client:
@@ -215,7 +194,7 @@ class Cancel(unittest.TestCase):
             reached.set()
             await reader.read(1)
 
-        good = Recorder(ends=16)
+        good = fakes.Recorder(ends=16)
         with fake(talks) as a, fake(hangs) as b, fake(good) as c:
             servers = [a.address, b.address, c.address]
             with gateway_before(*servers, limits={"connect": "1s"}) as gateway:
@@ -230,14 +209,14 @@ class Cancel(unittest.TestCase):
                 gateway.assert_idle(self)
 
     def test_more_octets_are_not_passed_on(self):
-        recorder = Recorder(ends=16)
+        recorder = fakes.Recorder(ends=16)
         with fake(recorder) as backend, gateway_before(backend.address) as gateway:
             with Wire(gateway.ports["in"]) as client:
                 self.assertEqual(client.send(CANCEL_REQUEST + INJECTED).rest(), b"")
             self.assertEqual(recorder.got, [CANCEL_REQUEST])
 
     def test_drain(self):
-        hung = Recorder()
+        hung = fakes.Recorder()
         with fake(hung) as backend, gateway_before(backend.address) as gateway:
             with Wire(gateway.ports["in"]) as client:
                 client.send(CANCEL_REQUEST)

@@ -12,6 +12,7 @@ import tls_material as tm
 from wire import Wire, context
 
 env = None
+GREETING = b"* OK one\r\n"
 HANDSHAKES = "starling_tls_handshakes_total"
 
 
@@ -29,12 +30,14 @@ def settings(version):
     return context(minimum_version=versions[version], maximum_version=versions[version])
 
 
-def visit(port, tls, session=None):
-    """One connection; (whether it resumed, the session to go on with)."""
+def visit(port, tls, session=None, greeting=b""):
+    """One connection to an echo behind `greeting`; (whether it resumed, the session to go on
+    with)."""
     with Wire(port) as client:
         client.socket = tls.wrap_socket(client.socket, server_hostname="mail.example.org",
                                         session=session)
-        assert client.send(b"ping").exactly(4) == b"ping"
+        said = client.send(b"ping").exactly(len(greeting) + 4)
+        assert said == greeting + b"ping", said
         return client.socket.session_reused, client.socket.session
 
 
@@ -117,10 +120,11 @@ class Resumption(unittest.TestCase):
                 "client_certificate": {"mode": "optional", "ca": ca}}},
             "require": {**common, "tls_options": {
                 "client_certificate": {"mode": "require", "ca": ca}}},
-            "mail": {**common, "protocol": "imap"},
+            "mail": {**common, "protocol": "imap", "backend": "mail"},
         }
-        with fakes.Backend(fakes.echo) as backend, env.gateway(
-                listeners, {"echo": backend.address}) as gateway:
+        with fakes.Backend(fakes.echo) as backend, \
+                fakes.Backend(fakes.says(GREETING, fakes.echo)) as mail, env.gateway(
+                    listeners, {"echo": backend.address, "mail": mail.address}) as gateway:
             for version in ("TLSv1.2", "TLSv1.3"):
                 tls = settings(version)
                 _, session = visit(gateway.ports["plain"], tls)
@@ -129,7 +133,8 @@ class Resumption(unittest.TestCase):
                     if (name, version) == ("modern", "TLSv1.2"):
                         continue
                     with self.subTest(name, version=version):
-                        self.assertFalse(visit(gateway.ports[name], tls, session)[0])
+                        greeting = GREETING if name == "mail" else b""
+                        self.assertFalse(visit(gateway.ports[name], tls, session, greeting)[0])
                 for giver in ("plain", "optional"):
                     _, session = visit(gateway.ports[giver], tls)
                     with self.subTest("require", version=version, giver=giver), \

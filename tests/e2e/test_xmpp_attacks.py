@@ -35,17 +35,6 @@ def xmpp_gateway(server=harness.DOWN, tls="starttls", protocol="xmpp-client", **
         {"one": server}, **more)
 
 
-class Recorder:
-    """A backend that keeps what it got after the PROXY header, and answers nothing."""
-
-    def __init__(self):
-        self.octets = b""
-
-    async def __call__(self, reader, writer):
-        while data := await reader.read(65536):
-            self.octets += data
-
-
 def offered(client, octets=HEADER):
     """Sends a header and takes the offer."""
     client.send(octets)
@@ -59,7 +48,7 @@ def injection(test):
     @functools.wraps(test)
     def run(self):
         for protocol in ("xmpp-client", "xmpp-server"):
-            recorder = Recorder()
+            recorder = fakes.Recorder()
             with self.subTest(protocol), fakes.Backend(recorder) as backend, \
                     xmpp_gateway(backend.address, protocol=protocol) as gateway:
                 with Wire(gateway.ports["in"]) as client:
@@ -95,7 +84,7 @@ class Injection(unittest.TestCase):
     def test_white_space_is_dropped(self):
         """As go-xmpp and scanners send it: with the request, at once, after the reply, with
         the hello, and split among them. None of it reaches the server."""
-        recorder = Recorder()
+        recorder = fakes.Recorder()
         blanks = b"\n \r\t" * 4
         with fakes.Backend(recorder, proxy=False) as backend, xmpp_gateway(
                 {"servers": [backend.address], "proxy_protocol": "none"}) as gateway:
