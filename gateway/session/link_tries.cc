@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include "gateway/limits.h"
 #include "gateway/session/due.h"
 #include "gateway/session/proxy_out.h"
 #include "gateway/session/report.h"
+#include "gateway/sources/source_key.h"
 #include "gateway/upstream/balance.h"
 
 namespace starling {
@@ -64,7 +66,8 @@ LinkResult Failed(WorkerContext& ctx, Session& session, EndReason reason) {
 
 // From where the gateway connects; kNone: the kernel chooses. Sessions take the addresses of the
 // server's family in turn.
-Endpoint SourceOf(const Session& session, const BackendConfig& backend, const Server& server) {
+Endpoint LocalAddressFor(const Session& session, const BackendConfig& backend,
+                         const Server& server) {
   const Endpoint::Family family = server.address.endpoint().family;
   const auto fits = [&](const Endpoint& source) { return source.family == family; };
   const auto count = static_cast<uint64_t>(std::ranges::count_if(backend.sources, fits));
@@ -74,6 +77,12 @@ Endpoint SourceOf(const Session& session, const BackendConfig& backend, const Se
     if (fits(source) && skip-- == 0) return source;
   }
   return {};
+}
+
+// Clients that share limits share a server, too: those of one IPv4 address, or of a /64 of IPv6.
+uint64_t HashOfClient(const Session& session) {
+  const std::optional<SourceKey> source = SourceOf(session.peer, SourceWidths{});
+  return source ? HashOf(source->high, source->low) : 0;
 }
 
 // One try at the server chosen; its completion goes on from here.
@@ -92,7 +101,7 @@ LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
   // does not know its clients; asking for it costs three system calls.
   const bool want_local = !server.address.is_unix() && backend.proxy == ProxyOut::kNone;
   ctx.ring->OpenUpstream(session.server.fd, server.address, session.server.out.view(),
-                         SourceOf(session, backend, server), want_local,
+                         LocalAddressFor(session, backend, server), want_local,
                          session.server.TagOf(Op::kOpen, session.ref()));
   return kNothing;
 }
@@ -122,7 +131,7 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   const Backends::Picked picked =
       BackendsOf(session).Pick(target.backend, {.cursor = &cursor,
                                                 .tried = target.tried,
-                                                .source = SourceKey(session.peer),
+                                                .source = HashOfClient(session),
                                                 .now = ctx.now,
                                                 .waited = target.waits});
   if (picked.full) return WaitForPlace(ctx, session, since);

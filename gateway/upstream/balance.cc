@@ -19,6 +19,8 @@ uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+uint64_t NotZero(uint64_t hash) { return hash == 0 ? 1 : hash; }
+
 // How long it takes until the candidate has its turn, where all `servers` have one.
 uint32_t Distance(const Candidate& candidate, uint32_t cursor, uint32_t servers) {
   const uint32_t at = cursor % servers;
@@ -89,13 +91,9 @@ int Choose(Balance balance, std::span<const Candidate> candidates, uint32_t serv
 uint64_t HashOf(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
-  return Mix(hash);
+  return NotZero(Mix(hash));
 }
 
-uint64_t SourceKey(const Endpoint& client) {
-  if (client.family == Endpoint::Family::kNone) return 0;
-  const size_t octets = client.family == Endpoint::Family::kV4 ? 4 : 8;
-  return HashOf({reinterpret_cast<const char*>(client.ip.data()), octets});
-}
+uint64_t HashOf(uint64_t high, uint64_t low) { return NotZero(Mix(high ^ Mix(low))); }
 
 }  // namespace starling

@@ -21,14 +21,13 @@ struct Candidate {
 };
 
 // The index of one of the candidates, of which there is at least one; all are below `servers`.
-// `cursor` belongs to the caller, may begin with any value, and advances. `source` is SourceKey
-// of the client.
+// `cursor` belongs to the caller, may begin with any value, and advances. `source` is a hash of
+// the client's address; 0: it has none, and Choose goes round.
 int Choose(Balance balance, std::span<const Candidate> candidates, uint32_t servers,
            uint32_t& cursor, uint64_t source);
 
+// Never 0, and the same in each process: several gateways choose alike.
 uint64_t HashOf(std::string_view text);
-// The client's IPv4 address, or the first 64 bits of its IPv6 address, which one host has
-// alone. 0: it has none, and Choose goes round.
-uint64_t SourceKey(const Endpoint& client);
+uint64_t HashOf(uint64_t high, uint64_t low);
 
 }  // namespace starling

@@ -20,19 +20,12 @@ std::vector<Candidate> Make(const std::vector<double>& weights) {
   return candidates;
 }
 
-Endpoint V4(uint32_t number) {
-  Endpoint endpoint;
-  endpoint.family = Endpoint::Family::kV4;
-  for (int i = 0; i < 4; ++i) endpoint.ip[i] = static_cast<uint8_t>(number >> (24 - 8 * i));
-  return endpoint;
-}
-
 // By index: how many of `count` sessions each gets.
 std::map<int, int> Shares(Balance balance, const std::vector<Candidate>& candidates, int count) {
   std::map<int, int> shares;
   uint32_t cursor = 0;
   for (int i = 0; i < count; ++i) {
-    const uint64_t source = SourceKey(V4(0x0a000000u + static_cast<uint32_t>(i)));
+    const uint64_t source = HashOf(0, 0x0a000000u + static_cast<uint32_t>(i));
     ++shares[Choose(balance, candidates, static_cast<uint32_t>(candidates.size()), cursor, source)];
   }
   return shares;
@@ -87,7 +80,7 @@ TEST(Balance, SourceHashIsTheSameEachTime) {
   const std::vector<Candidate> candidates = Make({1, 1, 1});
   uint32_t cursor = 0;
   for (uint32_t i = 0; i < 100; ++i) {
-    const uint64_t source = SourceKey(V4(i));
+    const uint64_t source = HashOf(0, i);
     const int chosen = Choose(Balance::kSourceHash, candidates, 3, cursor, source);
     EXPECT_EQ(Choose(Balance::kSourceHash, candidates, 3, cursor, source), chosen);
   }
@@ -109,7 +102,7 @@ TEST(Balance, SourceHashMovesOnlyItsShare) {
   uint32_t cursor = 0;
   int moved = 0;
   for (uint32_t i = 0; i < 10'000; ++i) {
-    const uint64_t source = SourceKey(V4(i));
+    const uint64_t source = HashOf(0, i);
     const int before = Choose(Balance::kSourceHash, all, 4, cursor, source);
     const int after = Choose(Balance::kSourceHash, three, 4, cursor, source);
     if (before == 1) {
@@ -122,20 +115,10 @@ TEST(Balance, SourceHashMovesOnlyItsShare) {
   EXPECT_NEAR(moved, 2'500, 200);
 }
 
-TEST(Balance, SourcesAreHosts) {
-  EXPECT_EQ(SourceKey(Endpoint()), 0u);
-  EXPECT_NE(SourceKey(V4(1)), SourceKey(V4(2)));
-  Endpoint other_port = V4(1);
-  other_port.port = 99;
-  EXPECT_EQ(SourceKey(V4(1)), SourceKey(other_port));
-  Endpoint host;
-  host.family = Endpoint::Family::kV6;
-  host.ip[0] = 0x20;
-  Endpoint same = host;
-  same.ip[15] = 7;
-  EXPECT_EQ(SourceKey(host), SourceKey(same)) << "a host may use all of a /64";
-  same.ip[7] = 7;
-  EXPECT_NE(SourceKey(host), SourceKey(same));
+// 0 stands for a client without an address.
+TEST(Balance, NothingHashesToZero) {
+  EXPECT_NE(HashOf(0, 0), 0u);
+  EXPECT_NE(HashOf(0, 1), HashOf(1, 0));
 }
 
 // A client without an address, on a Unix socket, has no server of its own.

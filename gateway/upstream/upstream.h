@@ -95,7 +95,7 @@ class Backends {
   struct Request {
     uint32_t* cursor = nullptr;  // the caller's, see Choose
     uint64_t tried = 0;          // mask of indices that are out of the question
-    uint64_t source = 0;         // SourceKey of the client
+    uint64_t source = 0;         // as of Choose
     MonoTime now;
     bool waited = false;  // in the queue: before those that come now
   };

@@ -8,6 +8,7 @@ import unittest
 
 import fakes
 import harness
+import proxy_v2
 from wire import Wire
 
 env = None
@@ -65,6 +66,19 @@ class Servers(contextlib.ExitStack):
         return shares
 
 
+class BehindALoadBalancer(Servers):
+    @staticmethod
+    def listener():
+        return {**Servers.listener(), "proxy_protocol": {"from": ["127.0.0.1/32"]}}
+
+    def home(self, source):
+        """The server that a client gets whose address the load balancer writes so."""
+        destination = "::1" if ":" in source else "192.0.2.1"
+        with Wire(self.gateway.ports["in"]) as client:
+            client.send(proxy_v2.header((source, 4711), (destination, 25), tls=False))
+            return client.start_tls().line()
+
+
 class Balancing(unittest.TestCase):
     def test_round_robin_by_weight(self):
         with Servers(3, [{"weight": 1}, {"weight": 2}, {"weight": 3}]) as servers:
@@ -102,6 +116,17 @@ class Balancing(unittest.TestCase):
                     self.assertNotEqual(now, "s1")
                 else:
                     self.assertEqual(now, homes[source])
+
+    def test_source_hash_of_ipv4_in_either_form(self):
+        """A load balancer may write an IPv4 address as an IPv6 address."""
+        with BehindALoadBalancer(3, balance="source_hash") as servers:
+            plain = ["198.51.100.{}".format(i) for i in range(1, 21)]
+            homes = [servers.home(source) for source in plain]
+            self.assertEqual(set(homes), {b"s0\n", b"s1\n", b"s2\n"})
+            self.assertEqual([servers.home("::ffff:" + source) for source in plain], homes)
+            # Whoever has one address of a /64 has all of them.
+            ipv6 = [servers.home("2001:db8::{:x}".format(i)) for i in range(1, 21)]
+            self.assertEqual(len(set(ipv6)), 1)
 
     def test_priority(self):
         with Servers(3, [{"priority": 5}, {}, {"priority": 5}]) as servers:
