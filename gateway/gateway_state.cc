@@ -136,7 +136,7 @@ std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
 }
 
 void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
-  prober.reset();  // of the backends before
+  prober.reset();  // two would probe the servers that both configurations have
   for (const TlsAssets::TicketSource& source : loaded.tickets) {
     const auto before =
         std::ranges::find(assets.tickets, source.file, &TlsAssets::TicketSource::file);

@@ -36,31 +36,6 @@ struct ProbedServer {
 
 }  // namespace
 
-std::vector<ProbePlan> PlanProbes(const Config& config) {
-  std::vector<ProbePlan> plans(config.backends.size());
-  std::vector<bool> mixed(plans.size());
-  for (const ListenerConfig& listener : config.listeners) {
-    const bool asks = listener.tls == TlsMode::kStartTls &&
-                      (listener.dialogue.policy == Policy::kOpportunistic ||
-                       listener.protocol->probe_under_require) &&
-                      listener.protocol->create_probe != nullptr;
-    for (const int64_t backend : {static_cast<int64_t>(listener.backend),
-                                  static_cast<int64_t>(listener.plaintext_backend)}) {
-      if (backend < 0) continue;
-      const size_t index = static_cast<size_t>(backend);
-      ProbePlan& plan = plans[index];
-      if (plan.protocol != nullptr && plan.protocol != listener.protocol) mixed[index] = true;
-      if (plan.protocol == nullptr || (asks && !plan.ask)) {
-        plan = {listener.protocol, asks, listener.dialogue};
-      }
-    }
-  }
-  for (size_t i = 0; i < plans.size(); ++i) {
-    if (mixed[i]) plans[i] = ProbePlan();
-  }
-  return plans;
-}
-
 struct Prober::Impl {
   Impl(Backends& backends_in, Options options_in);
   ~Impl();
@@ -74,7 +49,8 @@ struct Prober::Impl {
   ServerId IdOf(const ProbedServer& target) const {
     return static_cast<ServerId>(target.server - &backends.server(0));
   }
-  // Starts the due probes. Returns when there is something to do next.
+  ProbedServer* LongestDue(Clock::time_point now);
+  // Ends and starts probes. Returns when there is something to do next.
   Clock::time_point StartDue(Clock::time_point now);
 
   Backends& backends;
@@ -110,7 +86,7 @@ void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
   target.started = now;
   target.judged = false;
   // What sessions find from now on wants another probe.
-  target.server->suspected.store(false, std::memory_order_relaxed);
+  target.server->state->suspected.store(false, std::memory_order_relaxed);
   UpstreamTls* const tls = backend < options.tls.size() ? options.tls[backend].get() : nullptr;
   const auto index = static_cast<uint32_t>(target.server - backends.ServersOf(backend).data());
   target.probing = std::make_unique<Probing>(
@@ -126,7 +102,7 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
     target.judged = true;
     backends.NoteProbe(IdOf(target), *probing.up());
     if (probing.capabilities()) {
-      target.server->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
+      target.server->state->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
     }
   }
   if (!probing.over()) return;
@@ -153,12 +129,12 @@ std::chrono::milliseconds Prober::Impl::WaitAfter(const ProbedServer& target, bo
 // once, but no more often than every `retry_ms`.
 void Prober::Impl::Hear(ProbedServer& target, Clock::time_point now) {
   Server& server = *target.server;
-  if (server.suspected.load(std::memory_order_relaxed) && target.probing == nullptr) {
+  if (server.state->suspected.load(std::memory_order_relaxed) && target.probing == nullptr) {
     const auto retry = std::chrono::milliseconds(options.retry_ms);
     target.due = std::min(target.due, std::max(now, target.started + retry));
   }
   if (now < target.ports_reported + kPortsReport) return;
-  if (!server.out_of_ports.exchange(false, std::memory_order_relaxed)) return;
+  if (!server.state->out_of_ports.exchange(false, std::memory_order_relaxed)) return;
   target.ports_reported = now;
   if (options.on_news) options.on_news(server, News::kOutOfPorts);
 }
@@ -175,18 +151,33 @@ void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
   if (options.on_news) options.on_news(*target.server, up ? News::kUp : News::kDown);
 }
 
-Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
-  Clock::time_point next = Clock::time_point::max();
+// The server that has waited longest for its probe; null: none waits.
+ProbedServer* Prober::Impl::LongestDue(Clock::time_point now) {
+  ProbedServer* longest = nullptr;
   for (ProbedServer& target : probed_servers) {
-    if (target.probing == nullptr && target.due <= now && running < options.parallel) {
-      Begin(target, now);
-    }
-    // A connect may have failed at once; then the probe is over before poll.
+    if (target.probing != nullptr || target.due > now) continue;
+    if (longest == nullptr || target.due < longest->due) longest = &target;
+  }
+  return longest;
+}
+
+Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
+  // A probe that is over makes room for one that waits.
+  for (ProbedServer& target : probed_servers) {
     if (target.probing != nullptr) Conclude(target, now);
     Hear(target, now);
     ReportChange(target, now);
+  }
+  while (running < options.parallel) {
+    ProbedServer* const target = LongestDue(now);
+    if (target == nullptr) break;
+    Begin(*target, now);
+  }
+  Clock::time_point next = Clock::time_point::max();
+  for (const ProbedServer& target : probed_servers) {
     if (target.probing != nullptr) {
-      next = std::min(next, target.probing->wake_at());
+      // A connect may have failed at once.
+      next = std::min(next, target.probing->over() ? now : target.probing->wake_at());
     } else if (running < options.parallel) {
       next = std::min(next, target.due);
     }
@@ -203,7 +194,7 @@ void Prober::Impl::Run() {
     polled.assign({{stop_fd, POLLIN, 0}, {backends.wake_fd(), POLLIN, 0}});
     asked.clear();
     for (ProbedServer& target : probed_servers) {
-      if (target.probing == nullptr) continue;
+      if (target.probing == nullptr || target.probing->over()) continue;
       polled.push_back({target.probing->fd(), target.probing->events(), 0});
       asked.push_back(&target);
     }

@@ -24,11 +24,15 @@ struct ProbePlan {
   const ProtocolRow* protocol = nullptr;
   bool ask = false;         // ask for capabilities with the protocol's probe
   DialogueOptions options;  // for what the probe says, such as the name in EHLO
+  // Without a protocol: a server that says nothing is not up.
+  bool must_speak = false;
 };
 
 // The plan for each backend, by what its listeners need. The prober asks the backends of
-// an opportunistic listener for capabilities if the protocol has a probe. To a backend that
-// serves several protocols it says nothing.
+// an opportunistic listener for capabilities if the protocol has a probe. If a backend serves
+// several protocols, the one by which a probe finds out most is spoken: a server must greet if
+// any of them needs that. If several protocols find out as much as each other, the probe speaks
+// none of them.
 std::vector<ProbePlan> PlanProbes(const Config& config);
 
 class Prober {

@@ -46,7 +46,7 @@ TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
     Write(fd, "PS 7\n");
     if (ReadAll(fd) == "BYE\n") ++polite;
   });
-  Begin({server.address()}, {&kGreets, true, {}});
+  Begin({server.address()}, {.protocol = &kGreets, .ask = true});
   Until([&] { return backends_->Capabilities(0) == 7; });
   Until([&] { return polite == 1; });
   EXPECT_TRUE(backends_->server(0).up());
@@ -60,14 +60,14 @@ TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
     Write(fd, "I\n");
     if (ReadAll(fd).empty()) ++polite;
   });
-  Begin({server.address()}, {&kGreets, false, {}});
+  Begin({server.address()}, {.protocol = &kGreets});
   Until([&] { return polite == 1; });
   EXPECT_TRUE(backends_->server(0).up());
 }
 
 TEST_F(ProberTest, ConnectingIsEnoughWhereNobodyGreets) {
   std::atomic<int> polite{0};
-  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{&kSilent, false, {}}}) {
+  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{.protocol = &kSilent}}) {
     polite = 0;
     FakeServer server("127.0.0.1:0", [&](int fd) {
       if (ReadAll(fd).empty()) ++polite;
@@ -89,7 +89,7 @@ TEST_F(ProberTest, ProxyHeaderComesFirst) {
       got = ReadAll(fd);
       done = true;
     });
-    Begin({server.address()}, {&kGreets, false, {}}, proxy);
+    Begin({server.address()}, {.protocol = &kGreets}, proxy);
     Until([&] { return done.load(); });
     const ProxyParse parse = ParseProxy(AsBytes(got));
     EXPECT_EQ(parse.status, ProxyParse::Status::kDone) << parse.error;
@@ -107,7 +107,7 @@ TEST_F(ProberTest, NobodyListens) {
     FakeServer server("127.0.0.1:0", nullptr);
     gone = server.address();
   }
-  Begin({gone, SocketAddress::Parse("unix:/nonexistent/socket").value()}, {&kGreets, false, {}});
+  Begin({gone, SocketAddress::Parse("unix:/nonexistent/socket").value()}, {.protocol = &kGreets});
   changes_.WaitFor("unix:/nonexistent/socket down");
   Until([&] { return !backends_->server(0).up(); });
   EXPECT_EQ(backends_->FirstUnavailable(), "b");
@@ -135,7 +135,7 @@ TEST_P(ProberDownTest, DownAndUpAgain) {
   });
   options_.timeout_ms = 40;
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kGreets, GetParam().ask, {}});
+  Begin({server.address()}, {.protocol = &kGreets, .ask = GetParam().ask});
   changes_.WaitFor(NameOf(server) + " down");
   EXPECT_EQ(backends_->Capabilities(0), 0u);
   well = true;
@@ -179,7 +179,7 @@ TEST_F(ProberTest, KeepsWhatItKnewOfAServerThatWentDown) {
   });
   options_.interval_ms = 1;
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kGreets, true, {}});
+  Begin({server.address()}, {.protocol = &kGreets, .ask = true});
   Until([&] { return backends_->Capabilities(0) == 3; });
   well = false;
   changes_.WaitFor(NameOf(server) + " down");
@@ -199,7 +199,7 @@ TEST_F(ProberTest, WorkerSaysDown) {
   });
   options_.interval_ms = 3'600'000;
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kGreets, true, {}});
+  Begin({server.address()}, {.protocol = &kGreets, .ask = true});
   // The first probe's result is stored, but the probe may not be over yet.
   Until([&] { return backends_->Capabilities(0) == 3; });
   backends_->MarkDown(0);
@@ -230,13 +230,32 @@ TEST_F(ProberTest, BoundedParallelism) {
     ++served;
   });
   options_.parallel = 2;
-  options_.timeout_ms = 40;
+  options_.timeout_ms = 400;
   options_.retry_ms = 3'600'000;
   Begin({deaf.address(), deaf.address(), deaf.address(), deaf.address(), well.address()},
-        {&kGreets, false, {}});
+        {.protocol = &kGreets});
   Until([&] { return served == 1; });
   EXPECT_TRUE(backends_->server(4).up());
   for (ServerId id = 0; id < 4; ++id) Until([&] { return !backends_->server(id).up(); });
+}
+
+// A server whose probe is due while too many run has it as soon as one of them is over.
+TEST_F(ProberTest, APlaceThatBecomesFreeIsUsed) {
+  std::atomic<int> probed{0};
+  std::atomic<bool> held{false}, leave{false};
+  FakeServer sick("127.0.0.1:0", [&](int) { ++probed; });
+  FakeServer slow("127.0.0.1:0", [&](int) {
+    held = true;
+    Until([&] { return leave.load(); });
+  });
+  options_.parallel = 1;
+  options_.interval_ms = options_.timeout_ms = options_.retry_max_ms = 3'600'000;
+  options_.jitter = [&](uint32_t) { return held ? 3'600'000u : 0u; };
+  Begin({sick.address(), slow.address()}, {.protocol = &kGreets});
+  Until([&] { return held.load(); });
+  const int before = probed;
+  leave = true;
+  Until([&] { return probed > before; });
 }
 
 // A server that waits for its client is asked something, and any answer will do.
@@ -248,7 +267,22 @@ TEST_F(ProberTest, SpeaksFirstWhereTheClientDoes) {
     ReadAll(fd);
   });
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kAsked, false, {}});
+  Begin({server.address()}, {.protocol = &kAsked});
+  changes_.WaitFor(NameOf(server) + " down");
+  well = true;
+  changes_.WaitFor(NameOf(server) + " up");
+}
+
+// Several protocols that greet: any words will do, and silence will not.
+TEST_F(ProberTest, AServerThatMustSpeakAndDoesNotIsDown) {
+  std::atomic<bool> well{false};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    if (well) Write(fd, "?");
+    ReadAll(fd);
+  });
+  options_.timeout_ms = 300;  // longer than a server must keep quiet that may
+  options_.retry_ms = options_.retry_max_ms = 1;
+  Begin({server.address()}, {.must_speak = true});
   changes_.WaitFor(NameOf(server) + " down");
   well = true;
   changes_.WaitFor(NameOf(server) + " up");
@@ -256,7 +290,7 @@ TEST_F(ProberTest, SpeaksFirstWhereTheClientDoes) {
 
 // Accepting is not enough, even where nothing can be asked.
 TEST_F(ProberTest, AServerThatClosesAtOnceIsDown) {
-  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{&kSilent, false, {}}}) {
+  for (const ProbePlan& plan : {ProbePlan{}, ProbePlan{.protocol = &kSilent}}) {
     FakeServer server("127.0.0.1:0", [](int) {});
     Begin({server.address()}, plan);
     changes_.WaitFor(NameOf(server) + " down");
@@ -274,7 +308,7 @@ TEST_F(ProberTest, AProbeJudgesASuspect) {
   });
   options_.interval_ms = 3'600'000;
   options_.retry_ms = 1;
-  Begin({server.address()}, {&kGreets, false, {}});
+  Begin({server.address()}, {.protocol = &kGreets});
   Until([&] { return greeted == 1; });
   backends_->Suspect(0);
   Until([&] { return greeted == 2; });
@@ -291,7 +325,7 @@ TEST_F(ProberTest, SuspicionsDoNotMakeMoreProbes) {
     ReadAll(fd);
   });
   options_.interval_ms = options_.retry_ms = 3'600'000;
-  Begin({server.address()}, {&kGreets, false, {}});
+  Begin({server.address()}, {.protocol = &kGreets});
   Until([&] { return greeted == 1; });
   for (int i = 0; i < 1'000; ++i) backends_->Suspect(0);
   FakeServer other("127.0.0.1:0", nullptr);  // time for the prober
@@ -311,7 +345,7 @@ TEST_F(ProberTest, BacksOff) {
     ++count;
     return 0;
   };
-  Begin({server.address()}, {&kGreets, false, {}});
+  Begin({server.address()}, {.protocol = &kGreets});
   Until([&] { return count >= 6; });
   prober_.reset();
   waits.resize(6);
@@ -323,7 +357,7 @@ TEST_F(ProberTest, TellsOfPortsThatRanOut) {
     Write(fd, "HI\n");
     ReadAll(fd);
   });
-  Begin({server.address()}, {&kGreets, false, {}});
+  Begin({server.address()}, {.protocol = &kGreets});
   backends_->NoteOutOfPorts(0);
   changes_.WaitFor(NameOf(server) + " out of ports");
 }
@@ -331,45 +365,8 @@ TEST_F(ProberTest, TellsOfPortsThatRanOut) {
 TEST_F(ProberTest, EndsAmidAProbe) {
   FakeServer deaf("127.0.0.1:0", nullptr);
   options_.timeout_ms = 3'600'000;
-  Begin({deaf.address()}, {&kGreets, false, {}});
+  Begin({deaf.address()}, {.protocol = &kGreets});
   prober_.reset();
-}
-
-TEST(PlanProbes, ByWhatTheListenersNeed) {
-  Config config;
-  config.backends.resize(8);
-  const auto add = [&](const ProtocolRow* row, TlsMode tls, Policy policy, uint32_t backend,
-                       int32_t plaintext, const char* hostname) {
-    ListenerConfig listener;
-    listener.protocol = row;
-    listener.tls = tls;
-    listener.dialogue.policy = policy;
-    listener.dialogue.hostname = hostname;
-    listener.backend = backend;
-    listener.plaintext_backend = plaintext;
-    config.listeners.push_back(listener);
-  };
-  add(&kGreets, TlsMode::kImplicit, Policy::kRequire, 0, -1, "first");
-  add(&kGreets, TlsMode::kStartTls, Policy::kOpportunistic, 0, 1, "second");
-  add(&kGreets, TlsMode::kStartTls, Policy::kRequire, 2, -1, "third");
-  add(&kGreets, TlsMode::kStartTls, Policy::kOpportunistic, 3, -1, "fourth");
-  add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 3, -1, "fifth");
-  add(&kSilent, TlsMode::kImplicit, Policy::kRequire, 4, -1, "sixth");
-  add(&kAlwaysAsked, TlsMode::kStartTls, Policy::kRequire, 6, -1, "seventh");
-  add(&kAlwaysAsked, TlsMode::kImplicit, Policy::kRequire, 7, -1, "eighth");
-  const std::vector<ProbePlan> plans = PlanProbes(config);
-  ASSERT_EQ(plans.size(), 8u);
-  EXPECT_TRUE(plans[0].ask);
-  EXPECT_EQ(plans[0].options.hostname, "second");
-  EXPECT_TRUE(plans[1].ask);
-  EXPECT_FALSE(plans[2].ask);
-  EXPECT_EQ(plans[2].protocol, &kGreets);
-  EXPECT_EQ(plans[3].protocol, nullptr);
-  EXPECT_FALSE(plans[3].ask);
-  EXPECT_EQ(plans[4].protocol, &kSilent);
-  EXPECT_EQ(plans[5].protocol, nullptr);
-  EXPECT_TRUE(plans[6].ask);
-  EXPECT_FALSE(plans[7].ask);
 }
 
 }  // namespace

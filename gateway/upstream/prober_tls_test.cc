@@ -109,7 +109,7 @@ TEST_F(ProberTlsTest, AsksInsideAndLeavesPolitely) {
     talk.Say("CAPS 7\n");
     if (talk.ReadLine() == "BYE" && talk.EndsWhole()) ++polite;
   });
-  Begin(server, {&kGreets, true, {}});
+  Begin(server, {.protocol = &kGreets, .ask = true});
   Until([&] { return backends_->Capabilities(0) == 7; });
   Until([&] { return polite == 1; });
   EXPECT_TRUE(backends_->server(0).up());
@@ -127,11 +127,11 @@ TEST_F(ProberTlsTest, AServerThatGreetsNobodyInsideIsDown) {
     ReadAll(fd);
   });
   for (; fault < 3; ++fault) {
-    Begin(server, {&kGreets, false, {}});
+    Begin(server, {.protocol = &kGreets});
     changes_.WaitFor(server.address().ToString() + " down");
     prober_.reset();
   }
-  Begin(server, {&kGreets, false, {}});
+  Begin(server, {.protocol = &kGreets});
   backends_->MarkDown(0);
   changes_.WaitFor(server.address().ToString() + " up");
 }

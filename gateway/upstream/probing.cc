@@ -108,6 +108,7 @@ void Probing::Connected(Clock::time_point now) {
 void Probing::BeginTalk(Clock::time_point now) {
   phase_ = Phase::kTalking;
   const ProtocolRow* const protocol = target_.plan.protocol;
+  if (target_.plan.must_speak) return;
   if (protocol != nullptr && protocol->read_greeting != nullptr) return;
   if (protocol != nullptr && protocol->first_words != nullptr) {
     std::array<uint8_t, kMinOutputRoom> words;

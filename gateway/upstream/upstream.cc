@@ -18,7 +18,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::chrono::milliseconds kTrialTime{kTrialMs};
 
 bool TakePlace(const Server& server) {
-  std::atomic<uint32_t>& sessions = *server.sessions;
+  std::atomic<uint32_t>& sessions = server.state->sessions;
   if (server.max_sessions == 0) {
     sessions.fetch_add(1, kRelaxed);
     return true;
@@ -31,23 +31,23 @@ bool TakePlace(const Server& server) {
 }
 
 bool HasPlace(const Server& server) {
-  return server.max_sessions == 0 || server.sessions->load(kRelaxed) < server.max_sessions;
+  return server.max_sessions == 0 || server.state->sessions.load(kRelaxed) < server.max_sessions;
 }
 
-bool InTrial(const Server& server) { return server.health.load(kRelaxed) == Health::kTrial; }
+bool InTrial(const Server& server) { return server.state->health.load(kRelaxed) == Health::kTrial; }
 
 // For one session at a time. One that takes too long no longer counts.
 bool TakeTrial(Server& server, MonoTime now) {
-  MonoTime until = server.trial_until.load(kRelaxed);
+  MonoTime until = server.state->trial_until.load(kRelaxed);
   return until <= now &&
-         server.trial_until.compare_exchange_strong(until, now + kTrialTime, kRelaxed);
+         server.state->trial_until.compare_exchange_strong(until, now + kTrialTime, kRelaxed);
 }
 
 // It may get sessions as one that is up.
 bool TakesSessions(const Server& server, MonoTime now) {
-  const Health health = server.health.load(kRelaxed);
+  const Health health = server.state->health.load(kRelaxed);
   return health == Health::kUp ||
-         (health == Health::kTrial && server.trial_until.load(kRelaxed) <= now);
+         (health == Health::kTrial && server.state->trial_until.load(kRelaxed) <= now);
 }
 
 bool IsTried(uint64_t tried, size_t index) { return (tried >> index & 1) != 0; }
@@ -57,7 +57,7 @@ bool IsTried(uint64_t tried, size_t index) { return (tried >> index & 1) != 0; }
 Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series)
     : backend_count_(configs.size()),
       backends_(std::make_unique<Backend[]>(configs.size())),
-      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+      wakeup_(std::make_shared<const Wakeup>()) {
   for (uint32_t b = 0; b < backend_count_; ++b) {
     Backend& backend = backends_[b];
     backend.config = std::make_unique<const BackendConfig>(configs[b]);
@@ -80,14 +80,16 @@ Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& se
       server.priority = config.priority;
       server.max_sessions = config.max_sessions;
       server.drains = config.drains;
-      server.sessions = std::make_shared<std::atomic<uint32_t>>(0);
+      server.state = std::make_shared<ServerState>();
       backend.limited = backend.limited || config.max_sessions != 0;
     }
   }
 }
 
-Backends::~Backends() {
-  if (wake_fd_ >= 0) close(wake_fd_);
+Backends::Wakeup::Wakeup() : fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+Backends::Wakeup::~Wakeup() {
+  if (fd >= 0) close(fd);
 }
 
 void Backends::Inherit(const Backends& before) {
@@ -101,12 +103,9 @@ void Backends::Inherit(const Backends& before) {
   for (ServerId id = 0; id < server_count_; ++id) {
     Server& server = servers_[id];
     const auto found = known.find({config(server.backend).name, server.name});
-    if (found == known.end()) continue;
-    server.health.store(found->second->health.load(kRelaxed));
-    server.came_up.store(found->second->came_up.load(kRelaxed));
-    server.capabilities.store(found->second->capabilities.load(kRelaxed));
-    server.sessions = found->second->sessions;
+    if (found != known.end()) server.state = found->second->state;
   }
+  wakeup_ = before.wakeup_;
 }
 
 // --- The choice of a server ---
@@ -121,7 +120,7 @@ struct Backends::Tier {
 // A server that has just come up gets little at first: its caches are cold, and whatever
 // took it down may do so again.
 double Backends::WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const {
-  const MonoTime came_up = server.came_up.load(kRelaxed);
+  const MonoTime came_up = server.state->came_up.load(kRelaxed);
   if (slow_start_ms == 0 || came_up == MonoTime::min()) return server.weight;
   const std::chrono::duration<double, std::milli> age = now - came_up;
   return server.weight * std::clamp(age.count() / slow_start_ms, kLeastShare, 1.0);
@@ -148,7 +147,7 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
     }
     tier.candidates[tier.count++] = {.index = static_cast<int>(i),
                                      .weight = WeightOf(server, slow_start_ms, request.now),
-                                     .sessions = server.sessions->load(kRelaxed),
+                                     .sessions = server.state->sessions.load(kRelaxed),
                                      .key = server.key};
   }
   return tier;
@@ -200,18 +199,18 @@ bool Backends::JoinQueue(uint32_t backend) {
 
 // --- Health ---
 
-void Backends::Wake() const { eventfd_write(wake_fd_, 1); }
+void Backends::Wake() const { eventfd_write(wakeup_->fd, 1); }
 
 void Backends::MarkDown(ServerId id) {
-  if (servers_[id].health.exchange(Health::kDown, kRelaxed) != Health::kDown) Wake();
+  if (servers_[id].state->health.exchange(Health::kDown, kRelaxed) != Health::kDown) Wake();
 }
 
 void Backends::MarkUp(ServerId id, MonoTime now) {
   Server& server = servers_[id];
   // It is nearly always up already. Not writing spares the cache line that all workers read.
-  if (server.health.load(kRelaxed) == Health::kUp) return;
-  server.came_up.store(now, kRelaxed);
-  if (server.health.exchange(Health::kUp, kRelaxed) == Health::kDown) Wake();
+  if (server.state->health.load(kRelaxed) == Health::kUp) return;
+  server.state->came_up.store(now, kRelaxed);
+  if (server.state->health.exchange(Health::kUp, kRelaxed) == Health::kDown) Wake();
 }
 
 void Backends::ConfirmTrial(ServerId id, MonoTime now) {
@@ -221,28 +220,28 @@ void Backends::ConfirmTrial(ServerId id, MonoTime now) {
 void Backends::NoteProbe(ServerId id, bool up) {
   Server& server = servers_[id];
   if (!up) {
-    server.health.store(Health::kDown, kRelaxed);
-  } else if (server.health.load(kRelaxed) == Health::kDown) {
-    server.trial_until.store(MonoTime::min(), kRelaxed);
-    server.health.store(Health::kTrial, kRelaxed);
+    server.state->health.store(Health::kDown, kRelaxed);
+  } else if (server.state->health.load(kRelaxed) == Health::kDown) {
+    server.state->trial_until.store(MonoTime::min(), kRelaxed);
+    server.state->health.store(Health::kTrial, kRelaxed);
   }
 }
 
 void Backends::Suspect(ServerId id) {
   Server& server = servers_[id];
   Health trial = Health::kTrial;
-  const bool failed = server.health.compare_exchange_strong(trial, Health::kDown, kRelaxed);
-  if (!server.suspected.exchange(true, kRelaxed) || failed) Wake();
+  const bool failed = server.state->health.compare_exchange_strong(trial, Health::kDown, kRelaxed);
+  if (!server.state->suspected.exchange(true, kRelaxed) || failed) Wake();
 }
 
 void Backends::NoteOutOfPorts(ServerId id) {
-  if (!servers_[id].out_of_ports.exchange(true, kRelaxed)) Wake();
+  if (!servers_[id].state->out_of_ports.exchange(true, kRelaxed)) Wake();
 }
 
 uint64_t Backends::Capabilities(uint32_t backend) const {
   uint64_t of_down = 0;
   for (const Server& server : ServersOf(backend)) {
-    const uint64_t capabilities = server.capabilities.load(kRelaxed);
+    const uint64_t capabilities = server.state->capabilities.load(kRelaxed);
     if (capabilities == 0) continue;
     if (server.up()) return capabilities;
     if (of_down == 0) of_down = capabilities;

@@ -33,8 +33,21 @@ enum class Health : uint8_t {
   kDown,
 };
 
-// One server. Address, backend, name, series and options never change. The prober and the
-// workers write the atomics; every thread may read them.
+// What is known of a server. The prober and the workers write it; every thread may read it.
+// Configurations that have the server share it: sessions that began before a reload learn what
+// the prober finds out afterwards, and count as well.
+struct ServerState {
+  std::atomic<Health> health{Health::kUp};  // up before the first result
+  std::atomic<bool> suspected{false};       // a session asks for a probe
+  std::atomic<bool> out_of_ports{false};    // a session found no port to connect from
+  std::atomic<MonoTime> came_up{MonoTime::min()};
+  std::atomic<MonoTime> trial_until{MonoTime::min()};  // a session has the trial until then
+  std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
+  // Sessions that have a place at the server. They change far more often than the rest.
+  alignas(64) std::atomic<uint32_t> sessions{0};
+};
+
+// One server. Only its state ever changes.
 struct Server {
   SocketAddress address;
   uint32_t backend = 0;
@@ -45,17 +58,9 @@ struct Server {
   uint32_t priority = 0;
   uint32_t max_sessions = 0;  // 0: no limit
   bool drains = false;
-  std::atomic<Health> health{Health::kUp};  // up before the first result
-  std::atomic<bool> suspected{false};       // a session asks for a probe
-  std::atomic<bool> out_of_ports{false};    // a session found no port to connect from
-  std::atomic<MonoTime> came_up{MonoTime::min()};
-  std::atomic<MonoTime> trial_until{MonoTime::min()};  // a session has the trial until then
-  std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
-  // Sessions that have a place at the server. Configurations share it: those of an earlier
-  // one count as well.
-  std::shared_ptr<std::atomic<uint32_t>> sessions;
+  std::shared_ptr<ServerState> state;
 
-  bool up() const { return health.load(std::memory_order_relaxed) != Health::kDown; }
+  bool up() const { return state->health.load(std::memory_order_relaxed) != Health::kDown; }
 };
 
 class Backends {
@@ -66,12 +71,12 @@ class Backends {
   // further ones are ignored.
   using SeriesOf = std::function<uint32_t(const std::string& backend, const std::string& server)>;
   explicit Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series = nullptr);
-  ~Backends();
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
 
-  // Copies health and capabilities of the servers that `before` has too, and shares their
-  // counts of sessions.
+  // Shares the state of the servers that `before` has too, and its wake_fd(): so the prober of
+  // these backends hears what sessions of the earlier configuration find. Call this before
+  // anybody else uses the object.
   void Inherit(const Backends& before);
 
   size_t size() const { return backend_count_; }
@@ -104,9 +109,11 @@ class Backends {
     bool full = false;  // no place now: wait in the queue
   };
   // Among the servers that are up, those of the lowest priority number share the sessions.
-  // A server that is down is chosen only if no other is left. Leave() gives the place back.
+  // A server that is down, or that another session tries now, is chosen only if no other is
+  // left: sessions do not wait for a trial, since without one they would try the server that is
+  // down. Leave() gives the place back.
   Picked Pick(uint32_t backend, const Request& request);
-  void Leave(ServerId id) { servers_[id].sessions->fetch_sub(1, std::memory_order_relaxed); }
+  void Leave(ServerId id) { servers_[id].state->sessions.fetch_sub(1, std::memory_order_relaxed); }
 
   // Whether a server that is not in `tried` is left, or one of them that is up.
   bool HasUntried(uint32_t backend, uint64_t tried) const;
@@ -146,7 +153,7 @@ class Backends {
   bool NoneAvailable() const;
 
   // Readable after one of the calls above has found something for the prober.
-  int wake_fd() const { return wake_fd_; }
+  int wake_fd() const { return wakeup_->fd; }
 
  private:
   struct Backend {
@@ -157,6 +164,11 @@ class Backends {
     std::atomic<uint32_t> waiting{0};
   };
   struct Tier;
+  struct Wakeup {
+    Wakeup();
+    ~Wakeup();
+    const int fd;
+  };
 
   Tier Best(uint32_t backend, const Request& request, bool up) const;
   double WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const;
@@ -167,7 +179,7 @@ class Backends {
   std::unique_ptr<Backend[]> backends_;
   size_t server_count_ = 0;
   std::unique_ptr<Server[]> servers_;
-  int wake_fd_ = -1;
+  std::shared_ptr<const Wakeup> wakeup_;
 };
 
 }  // namespace starling

@@ -111,7 +111,7 @@ TEST(Backends, SuspectWakesTheProberOnce) {
   backends.Suspect(1);
   EXPECT_TRUE(Woken(backends));
   EXPECT_TRUE(backends.server(1).up());
-  EXPECT_TRUE(backends.server(1).suspected);
+  EXPECT_TRUE(backends.server(1).state->suspected);
   backends.Suspect(1);
   EXPECT_FALSE(Woken(backends));
 }
@@ -141,6 +141,18 @@ TEST(Backends, AFailedTrialPutsTheServerDown) {
   EXPECT_FALSE(backends.server(1).up());
 }
 
+// Without a trial, sessions would try the server that is down.
+TEST(Backends, NobodyWaitsForTheTrialOfTheOnlyServerLeft) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(0);
+  backends.MarkDown(1);
+  backends.NoteProbe(1, true);
+  uint32_t cursor = 0;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1) << "the trial";
+  EXPECT_GE(Pick(backends, 0, cursor), 0);
+  EXPECT_EQ(Order(backends, 0, 0).size(), 2u);
+}
+
 // The session that had the trial may vanish.
 TEST(Backends, ATrialDoesNotLastForEver) {
   Backends backends({Servers("a", 2)});
@@ -161,7 +173,7 @@ TEST(Backends, AConnectEndsATrialAndProvesNothingElse) {
   EXPECT_FALSE(backends.server(0).up());
   backends.NoteProbe(0, true);
   backends.ConfirmTrial(0, kStart);
-  EXPECT_EQ(backends.server(0).health.load(), Health::kUp);
+  EXPECT_EQ(backends.server(0).state->health.load(), Health::kUp);
 }
 
 // Of 1,000 sessions, those that the second of two servers gets `age` after it came up.
@@ -252,6 +264,20 @@ TEST(Backends, InheritsHealthAndPlaces) {
   EXPECT_EQ(Pick(after, 0, cursor), 0);
 }
 
+// Sessions of the configuration before live on. They hear what the prober finds out now, and the
+// prober hears them.
+TEST(Backends, SharesWhatIsKnownWithTheConfigurationBefore) {
+  Backends before({Servers("a", 3)});
+  Backends after({Servers("a", 2)});
+  after.Inherit(before);
+  before.Suspect(1);
+  EXPECT_TRUE(Woken(after));
+  EXPECT_TRUE(after.server(1).state->suspected);
+  after.NoteProbe(1, false);
+  EXPECT_FALSE(before.server(1).up());
+  EXPECT_TRUE(before.server(2).up());
+}
+
 TEST(Backends, WhatIsLeftToTry) {
   Backends backends({Servers("a", 2)});
   EXPECT_TRUE(backends.HasUntried(0, 1));
@@ -265,9 +291,9 @@ TEST(Backends, WhatIsLeftToTry) {
 TEST(Backends, CapabilitiesOfALiveServerFirst) {
   Backends backends({Servers("a", 3)});
   EXPECT_EQ(backends.Capabilities(0), 0u);
-  backends.server(1).capabilities = 5;
+  backends.server(1).state->capabilities = 5;
   EXPECT_EQ(backends.Capabilities(0), 5u);
-  backends.server(2).capabilities = 6;
+  backends.server(2).state->capabilities = 6;
   backends.MarkDown(1);
   EXPECT_EQ(backends.Capabilities(0), 6u);
   backends.MarkDown(2);

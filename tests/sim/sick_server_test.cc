@@ -184,8 +184,8 @@ TEST(SickServer, ARefusalIsPassedOnAndSuspected) {
       EXPECT_EQ(session.plan().fresh_legs, 1u) << "no other server lets the client in";
       Backends& backends = session.gateway().backends();
       EXPECT_TRUE(backends.server(0).up());
-      EXPECT_TRUE(backends.server(0).suspected);
-      EXPECT_FALSE(backends.server(1).suspected);
+      EXPECT_TRUE(backends.server(0).state->suspected);
+      EXPECT_FALSE(backends.server(1).state->suspected);
       session.Finish();
     });
   }
