@@ -25,7 +25,7 @@ void EndServersData(WorkerContext& ctx, Session& session) {
 }
 
 Next TellServerGone(WorkerContext& ctx, Session& session) {
-  if (session.server.octets_in == 0) SuspectServer(session);
+  if (!session.server.spoken()) SuspectServer(session);
   session.dialogue->server_talk = Dialogue::ServerTalk::kEndTold;
   const Next next =
       Tell(ctx, session, {.kind = EventKind::kBackendEnd, .inside_tls = session.tls_up()});

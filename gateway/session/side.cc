@@ -224,6 +224,7 @@ void Side::Received(const Completion& completion) {
     chunk_begin = 0;
     chunk_end = static_cast<uint16_t>(n);
     octets_in += static_cast<uint32_t>(n);
+    heard = true;
     if (completion.more || n >= static_cast<int32_t>(kSmallReceive)) {
       large = kLargeReceives;
     } else if (large > 0) {

@@ -149,9 +149,10 @@ struct Side {
   Outflow outflow = Outflow::kOpen;
   int16_t recv_error = 0;  // positive errno
   int16_t send_error = 0;
-  uint8_t large = 0;     // so many of the next receives use large buffers
-  bool starved = false;  // a receive found no buffer; again next turn
-  bool tcp = false;      // not a Unix socket
+  uint8_t large = 0;         // so many of the next receives use large buffers
+  bool starved : 1 = false;  // a receive found no buffer; again next turn
+  bool tcp : 1 = false;      // not a Unix socket
+  bool heard : 1 = false;    // the peer has sent an octet on this connection
   Acknowledge acknowledge = Acknowledge::kNo;
   BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
   uint16_t chunk_begin = 0;    // what of it has not been consumed
@@ -170,6 +171,8 @@ struct Side {
   bool secure() const { return tls != nullptr && tls->up; }
   // The peer has said that it is done: by close_notify inside TLS, by the end of data outside.
   bool ended() const;
+  // The peer has said something on this connection: inside TLS, where there is any.
+  bool spoken() const { return tls != nullptr ? tls->spoken : heard; }
   // TLS was truncated or failed, and all that came before has been read.
   bool cut_off() const;
   bool tls_failed() const { return tls != nullptr && tls->inflow == TlsInflow::kFailed; }

@@ -191,6 +191,33 @@ TEST(SickServer, ARefusalIsPassedOnAndSuspected) {
   }
 }
 
+// Where the client may speak first, nothing is known of a server before its first word. The octets
+// of a handshake are none, nor those of a server that was tried before.
+TEST(SickServer, AnEndBeforeAWordIsSuspected) {
+  for (const char* protocol : {"ldap", "tcp", "irc"}) {
+    for (const bool tls_out : {false, true}) {
+      for (const BackendKind kind : {BackendKind::kCloseMute, BackendKind::kCloseMid}) {
+        RunInThread([&] {
+          SCOPED_TRACE(std::string(protocol) + (tls_out ? " by TLS " : " ") +
+                       kBackendNames[static_cast<size_t>(kind)]);
+          Case with = With(protocol, TlsMode::kImplicit, kCloses, tls_out);
+          with.backend = kind;
+          with.client = ClientKind::kIdle;
+          with.client_ends_first = with.server_beside = false;
+          OneSession session(with);
+          session.StartClient();
+          session.RunFor(milliseconds(3'000));
+          EXPECT_EQ(session.ended(), 1);
+          const ServerState& state = *session.gateway().backends().server(0).state;
+          EXPECT_EQ(state.suspected, kind == BackendKind::kCloseMute);
+          EXPECT_EQ(state.health.load(), Health::kUp);
+          session.Finish();
+        });
+      }
+    }
+  }
+}
+
 // A connect proves nothing: only the greeting marks a server up.
 TEST(SickServer, OnlyAGreetingMarksUp) {
   for (const BackendKind kind : {BackendKind::kNormal, BackendKind::kCloseMute}) {

@@ -110,7 +110,7 @@ Next StepToClient(WorkerContext& ctx, Session& session) {
   // After a break the client must not take what it has for the whole: it gets the TCP end
   // alone, without close_notify.
   const bool whole = !ServerBroke(session);
-  if (session.reason == EndReason::kNone && session.server.octets_in == 0) SuspectServer(session);
+  if (session.reason == EndReason::kNone && !session.server.spoken()) SuspectServer(session);
   NoteReason(session, whole ? EndReason::kBackendClosed : ServerBreak(session));
   const bool by_close = session.client.input_over() && !IsData(session);
   pipe.PassOnEnd(session.ref(), whole, by_close);
