@@ -43,9 +43,9 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kDenyRejected, kError, "deny lists rejected; keeping the current ones", "error",            \
     "A changed file of `deny` is still wrong after three seconds. One line for each error.")    \
   X(kNoPortLeft, kWarning, "no local port left towards the server", "backend server",           \
-    "Sessions could not connect: all ports towards this address are in use, or an address in "  \
-    "`source` is not this machine's. Name more addresses there, or more servers. Once a "       \
-    "minute at most.")                                                                          \
+    "Sessions could not connect to the server: every local port towards its address is in "     \
+    "use, or an address in the backend's `source` is not one of this machine's. Add addresses " \
+    "to `source`, or servers. Once a minute at most.")                                          \
   X(kDraining, kInfo, "draining", "delay_ms deadline_ms", "TERM or INT: the gateway will end.") \
   X(kAddressClosing, kInfo, "closing address", "address successor",                             \
     "A drain, or a reload that removed the address. The successor is the process that accepts " \
