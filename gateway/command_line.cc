@@ -163,8 +163,9 @@ Without -t, -T, --sample, -V or -h, run the gateway in the foreground.
   -V, --version       print the version, the commit and how it was built
   -h, --help          print this text
 
-Signals: TERM or INT drains the gateway and ends it; a second one ends it at once.
-HUP reloads the configuration.
+Signals: TERM, INT or QUIT drains the gateway and ends it. A TERM or INT during the drain
+ends it at once. HUP reloads the configuration. USR1 has no effect but a line in the log,
+which goes to standard output; the gateway ignores USR2, ALRM and the like.
 
 Exit codes:
   0  success: the gateway was asked to end, or the check found no error

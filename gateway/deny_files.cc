@@ -52,6 +52,8 @@ class Loader {
       if (first) files_.errors.emplace_back(file.status().message());
       return;
     }
+    std::string warning = first ? WritableWarning(path, *file) : "";
+    if (!warning.empty()) files_.warnings.push_back(std::move(warning));
     files_.fingerprint =
         files_.fingerprint * 31 + std::hash<std::string_view>()(std::string_view(file->text));
     const absl::Status parsed = ParseDenyFile(file->text, networks);

@@ -24,10 +24,11 @@ namespace starling {
 
 struct DenyFiles {
   std::shared_ptr<const DenyLists> lists;
-  size_t networks = 0;              // of all lists
-  uint64_t fingerprint = 0;         // of what the files contain
-  std::vector<std::string> errors;  // each begins with a path
-  std::vector<std::string> paths;   // of the files
+  size_t networks = 0;                // of all lists
+  uint64_t fingerprint = 0;           // of what the files contain
+  std::vector<std::string> errors;    // each begins with a path
+  std::vector<std::string> warnings;  // the same
+  std::vector<std::string> paths;     // of the files
 
   bool ok() const { return errors.empty(); }
 };

@@ -219,6 +219,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!snapshot.ok()) return snapshot.status();
   const DenyFiles deny = LoadDenyFiles(*impl.config, snapshot->ids);
   if (!deny.ok()) return absl::InvalidArgumentError(absl::StrJoin(deny.errors, "\n"));
+  std::ranges::copy(deny.warnings, std::back_inserter(assets.warnings));
   failure = StartFailure::kBind;
   status = impl.Bind();
   if (!status.ok()) return status;
@@ -259,6 +260,8 @@ void Gateway::AskReload() {
     impl.Say(LogMessage::kReloadIgnored);
   }
 }
+
+void Gateway::SayNothingToReopen() { impl_->Say(LogMessage::kNothingToReopen); }
 
 void Gateway::BeginDrain() {
   Impl& impl = *impl_;
@@ -306,6 +309,7 @@ FileCheck CheckFiles(const Config& config) {
   const std::vector<ListenerId> ids(config.listeners.size());
   DenyFiles deny = LoadDenyFiles(config, ids);
   std::ranges::move(deny.errors, std::back_inserter(assets.errors));
+  std::ranges::move(deny.warnings, std::back_inserter(assets.warnings));
   FileCheck check;
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);

@@ -39,6 +39,8 @@ class Gateway {
 
   // The configuration file is to be read again.
   void AskReload();
+  // Tells whoever has rotated a log that the gateway has no file to reopen.
+  void SayNothingToReopen();
   // Not ready from now on; still accepting for as long as `drain_delay` says.
   void BeginDrain();
   // No last words.

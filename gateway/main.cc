@@ -1,11 +1,11 @@
 // The program: command line, signals and exit codes; nothing else knows of them.
 #include <poll.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <iterator>
 #include <memory>
@@ -43,13 +43,24 @@ ExitCode CodeOf(StartFailure failure) {
   return ExitCode::kOther;
 }
 
+// Signals that mean nothing to the gateway and would end it. Other servers reopen a log or
+// upgrade themselves by some of them, so scripts send them; and the kernel sends PIPE and XFSZ to
+// a process that writes where it cannot: the write's error says the same. Signals of errors keep
+// their effect (SEGV, ABRT and the like).
+void IgnoreSignals() {
+  for (const int signal : {SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ,
+                           SIGXCPU, SIGPIPE}) {
+    std::signal(signal, SIG_IGN);
+  }
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) std::signal(signal, SIG_IGN);
+}
+
 // Signals are read by the main thread alone; threads made later inherit the mask.
 int BlockSignals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) sigaddset(&set, signal);
   sigprocmask(SIG_BLOCK, &set, nullptr);
-  sigdelset(&set, SIGPIPE);
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -59,21 +70,25 @@ int MillisUntil(MonoTime time) {
   return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), kAtMost).count());
 }
 
-// The first TERM or INT begins the drain, a second one ends it at once.
-void HandleSignals(int fd, Gateway& gateway, int& stops) {
+// QUIT, TERM and INT begin the drain; a TERM or INT that comes during the drain ends it at once.
+void HandleSignals(int fd, Gateway& gateway, bool& draining) {
   signalfd_siginfo info;
   while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGHUP) {
       gateway.AskReload();
-    } else if (++stops == 1) {
+    } else if (info.ssi_signo == SIGUSR1) {
+      gateway.SayNothingToReopen();
+    } else if (!draining) {
+      draining = true;
       gateway.BeginDrain();
-    } else {
+    } else if (info.ssi_signo != SIGQUIT) {
       gateway.StopNow();
     }
   }
 }
 
 ExitCode Run(LoadResult loaded) {
+  IgnoreSignals();
   const int signals = BlockSignals();
   if (signals < 0) {
     Print(stderr, "starling: cannot create a signalfd\n");
@@ -86,7 +101,7 @@ ExitCode Run(LoadResult loaded) {
     Print(stderr, "starling: " + std::string(status.message()) + "\n");
     return CodeOf(failure);
   }
-  int stops = 0;
+  bool draining = false;
   do {
     const auto [trim, files, denied] = gateway.wake_fds();
     pollfd polled[] = {{.fd = signals, .events = POLLIN, .revents = 0},
@@ -94,7 +109,7 @@ ExitCode Run(LoadResult loaded) {
                        {.fd = files, .events = POLLIN, .revents = 0},
                        {.fd = denied, .events = POLLIN, .revents = 0}};
     poll(polled, std::size(polled), MillisUntil(gateway.NextStep()));
-    HandleSignals(signals, gateway, stops);
+    HandleSignals(signals, gateway, draining);
   } while (!gateway.Step());
   close(signals);
   return ExitCode::kOk;

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -224,6 +225,7 @@ absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& 
     if (!pending.deny->ok()) {
       return absl::InvalidArgumentError(absl::StrJoin(pending.deny->errors, "; "));
     }
+    std::ranges::copy(pending.deny->warnings, std::back_inserter(pending.warnings));
   }
   for (size_t i = 0; i < state_.workers.size(); ++i) {
     absl::StatusOr<std::unique_ptr<WorkerConfig>> made = WorkerConfig::Make(pending.snapshot);

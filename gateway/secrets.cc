@@ -21,6 +21,11 @@ void ReadWebirc(ListenerConfig& listener, std::vector<std::string>& errors,
     errors.emplace_back(file.status().message());
     return;
   }
+  const absl::Status secret = CheckSecret(path, *file, "the password");
+  if (!secret.ok()) {
+    errors.emplace_back(secret.message());
+    return;
+  }
   const absl::string_view password = absl::StripTrailingAsciiWhitespace(file->text);
   if (!IsWebircPassword({password.data(), password.size()})) {
     errors.push_back(absl::StrCat(path,

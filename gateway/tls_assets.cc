@@ -87,14 +87,18 @@ class AssetLoader {
       assets_.reload_at = set.reload_at;
     }
     for (const auto& credential : set.credentials) {
-      if (!all_.insert(credential.get()).second) continue;
-      assets_.credentials.push_back(credential);
-      const std::vector<std::string>& warnings = Info(*credential).warnings;
-      assets_.warnings.insert(assets_.warnings.end(), warnings.begin(), warnings.end());
+      AddCredential(credential);
     }
     Index index = MakeCredentialIndex(std::move(set.credentials));
     indices_.emplace_back(&entries, index);
     return index;
+  }
+
+  void AddCredential(const std::shared_ptr<const Credential>& credential) {
+    if (!all_.insert(credential.get()).second) return;
+    assets_.credentials.push_back(credential);
+    const std::vector<std::string>& warnings = Info(*credential).warnings;
+    assets_.warnings.insert(assets_.warnings.end(), warnings.begin(), warnings.end());
   }
 
   void AddBackend(const BackendTls& options) {
@@ -110,7 +114,7 @@ class AssetLoader {
     absl::StatusOr<std::shared_ptr<const Credential>> loaded = store_.Load(source);
     if (loaded.ok()) {
       policy->certificate = *loaded;
-      if (all_.insert(loaded->get()).second) assets_.credentials.push_back(*loaded);
+      AddCredential(*loaded);
     } else {
       Error(std::string(loaded.status().message()));
     }

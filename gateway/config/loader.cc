@@ -29,15 +29,27 @@ std::string Lines(const std::vector<Problem>& problems, std::string_view file,
   return lines;
 }
 
+std::string TooLarge(const std::string& size) {
+  return "the file has " + size + " octets; at most " + std::to_string(kMaxYamlSize) +
+         " are allowed";
+}
+
 // Returns the error, or an empty text. An ordinary open() of a FIFO would block, and at a
 // reload the main thread would block with it.
-std::string ReadText(const std::string& file, std::string& text) {
+std::string ReadText(const std::string& file, std::string& text, bool& world_writable) {
   const int fd = open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   struct stat status = {};
   if (fd < 0) return CannotRead(strerror(errno));
   if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
     close(fd);
     return CannotRead("it is a FIFO, which a reload could not read again");
+  }
+  // Anybody may write to a device such as /dev/null.
+  const bool regular = S_ISREG(status.st_mode);
+  world_writable = regular && (status.st_mode & S_IWOTH) != 0;
+  if (regular && status.st_size > static_cast<off_t>(kMaxYamlSize)) {
+    close(fd);
+    return TooLarge(std::to_string(status.st_size));
   }
   // One octet above the limit is enough to reject the file without reading the rest.
   text.resize(kMaxYamlSize + 1);
@@ -49,7 +61,8 @@ std::string ReadText(const std::string& file, std::string& text) {
   const int error = got < 0 ? errno : 0;
   close(fd);
   text.resize(size);
-  return error == 0 ? "" : CannotRead(strerror(error));
+  if (error != 0) return CannotRead(strerror(error));
+  return size > kMaxYamlSize ? TooLarge("more than " + std::to_string(kMaxYamlSize)) : "";
 }
 
 }  // namespace
@@ -97,9 +110,17 @@ LoadResult LoadConfig(std::string_view text, std::string_view file,
 
 LoadResult LoadConfigFile(const std::string& file, const LoadEnvironment& environment) {
   std::string text;
-  const std::string failure = ReadText(file, text);
-  if (failure.empty()) return LoadConfig(text, file, environment);
+  bool world_writable = false;
+  const std::string failure = ReadText(file, text, world_writable);
   LoadResult result;
+  if (failure.empty()) {
+    result = LoadConfig(text, file, environment);
+    if (!result.ok() || !world_writable) return result;
+    result.warnings.insert(
+        result.warnings.begin(),
+        {{}, "every user can write this file; take that right away (chmod o-w)"});
+    return result;
+  }
   result.file = file;
   result.errors.push_back({{}, failure});
   return result;

@@ -37,7 +37,8 @@ struct LoadResult {
 
 LoadResult LoadConfig(std::string_view text, std::string_view file,
                       const LoadEnvironment& environment);
-// A file that cannot be read is an error at its line 1.
+// A file that cannot be read is an error at its line 1, and one that every user can write is
+// warned of there.
 LoadResult LoadConfigFile(const std::string& file, const LoadEnvironment& environment);
 
 }  // namespace starling

@@ -81,6 +81,14 @@ TEST(LoaderErrors, NumbersDurationsAndSizes) {
        {.rest = "limits: {sessions: 99999999999999999999}"},
        "4:20: found \"99999999999999999999\" for sessions, expected a number (1 to 1000000 "
        "sessions per worker)"},
+      {"a leading zero",
+       {.rest = "limits: {sessions: 0777}"},
+       "4:20: found \"0777\" for sessions, expected a number (1 to 1000000 sessions per worker); "
+       "leave out the leading zero"},
+      {"a duration with a leading zero",
+       {.rest = "limits: {drain: 010s}"},
+       "4:17: found \"010s\" for drain, expected a duration with its unit, such as 500ms, 30s, 5m "
+       "or 1h (0s to 24h); leave out the leading zero"},
       {"negative",
        {.rest = "limits: {sessions: -1}"},
        "4:20: found \"-1\" for sessions, expected a number (1 to 1000000 sessions per worker)"},

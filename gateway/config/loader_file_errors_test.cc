@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,43 @@ TEST(LoaderFileErrors, FilesThatCannotBeRead) {
   const std::string said = LoadConfigFile(fifo, {}).ErrorText();
   unlink(fifo.c_str());
   EXPECT_NE(said.find("FIFO"), std::string::npos) << said;
+}
+
+TEST(LoaderFileErrors, TheSizeOfAFileIsTold) {
+  const std::string file = testing::TempDir() + "large.yaml";
+  std::ofstream(file) << "#";
+  for (const auto& [size, told] : {std::pair<off_t, std::string>{1 << 20, ""},
+                                   {(1 << 20) + 1, "1048577"},
+                                   {off_t{5} << 30, "5368709120"}}) {
+    ASSERT_EQ(truncate(file.c_str(), size), 0);
+    const std::string said = LoadConfigFile(file, {}).ErrorText();
+    const std::string sentence = "the file has " + told + " octets; at most 1048576 are allowed\n";
+    EXPECT_EQ(said.ends_with(sentence), !told.empty()) << said;
+  }
+  unlink(file.c_str());
+  // It has no size of its own, and no end.
+  const std::string said = LoadConfigFile("/dev/zero", {}).ErrorText();
+  EXPECT_NE(said.find("the file has more than 1048576 octets"), std::string::npos) << said;
+}
+
+TEST(LoaderFileErrors, AWarningThatEveryUserCanWriteTheFile) {
+  const std::string file = testing::TempDir() + "rights.yaml";
+  const std::string link = testing::TempDir() + "link.yaml";
+  std::ofstream(file) << TestFile{}.Text();
+  unlink(link.c_str());
+  ASSERT_EQ(symlink(file.c_str(), link.c_str()), 0);
+  for (const auto& [mode, warned] :
+       {std::pair<mode_t, bool>{0644, false}, {0664, false}, {0646, true}, {0602, true}}) {
+    ASSERT_EQ(chmod(file.c_str(), mode), 0);
+    for (const std::string& name : {file, link}) {
+      const LoadResult result = LoadConfigFile(name, {});
+      EXPECT_TRUE(result.ok()) << result.ErrorText();
+      const std::string warning = name + ":1:1: warning: every user can write this file";
+      EXPECT_EQ(result.WarningText().starts_with(warning), warned) << result.WarningText();
+    }
+  }
+  unlink(link.c_str());
+  unlink(file.c_str());
 }
 
 // A key where its file's name belongs, or the key's file in place of the configuration.

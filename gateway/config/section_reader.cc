@@ -252,7 +252,9 @@ std::optional<OptionValue> SectionReader::ReadNumber(const Option& option, const
   if (option.type == OptionType::kDuration) form = kDurationForm;
   if (option.type == OptionType::kSize) form = kSizeForm;
   if (!number) {
-    Refuse(option, node, std::string(form) + " (" + ExpectedText(option) + ")");
+    const bool zero = node.kind == YamlNode::Kind::kText && HasLeadingZero(node.text);
+    Refuse(option, node, std::string(form) + " (" + ExpectedText(option) + ")",
+           zero ? "leave out the leading zero" : "");
     return std::nullopt;
   }
   value.number = *number / option.scale;

@@ -64,7 +64,12 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (text.empty() || error != std::errc() || stop != end) return std::nullopt;
+  if (HasLeadingZero(text)) return std::nullopt;
   return number;
+}
+
+bool HasLeadingZero(std::string_view text) {
+  return text.size() > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9';
 }
 
 std::optional<uint64_t> ParseDuration(std::string_view text) {

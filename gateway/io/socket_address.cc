@@ -43,7 +43,9 @@ absl::Status ParseUnix(std::string_view text, std::string_view name, sockaddr_un
 bool ParsePort(std::string_view text, uint16_t* port) {
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, *port);
-  return error == std::errc() && rest == end && !text.empty();
+  // Some programs read a leading zero as octal.
+  const bool zero = text.size() > 1 && text[0] == '0';
+  return error == std::errc() && rest == end && !text.empty() && !zero;
 }
 
 bool IsMappedV4(const in6_addr& ip) { return IN6_IS_ADDR_V4MAPPED(&ip); }

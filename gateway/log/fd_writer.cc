@@ -51,6 +51,7 @@ bool FdWriter::Write() {
     const long n = WriteOnce(std::string_view(buffer_).substr(sent_));
     if (n > 0) {
       sent_ += static_cast<size_t>(n);
+      last_ = buffer_[sent_ - 1];
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else if (n < 0 && errno == EAGAIN) {
@@ -69,8 +70,11 @@ bool FdWriter::Write() {
 void FdWriter::Drop() {
   lost_ += static_cast<uint64_t>(
       std::count(buffer_.begin() + static_cast<ptrdiff_t>(sent_), buffer_.end(), '\n'));
+  // Only the end of a line that was cut off.
+  if (sent_ < buffer_.size() && buffer_[sent_] == '\n') --lost_;
   buffer_.clear();
   sent_ = 0;
+  torn_ = last_ != '\n';
 }
 
 }  // namespace starling

@@ -27,12 +27,16 @@ class FdWriter {
 
   // Appends to what is to be written: whole lines with their ends, before the next Write().
   // Write until !full() before more.
-  void Append(std::string_view lines) { buffer_ += lines; }
+  void Append(std::string_view lines) {
+    if (torn_) buffer_ += '\n';
+    torn_ = false;
+    buffer_ += lines;
+  }
   bool full() const { return buffer_.size() - sent_ >= kMaxLogBuffer; }
   bool empty() const { return sent_ == buffer_.size(); }
 
   // Writes as much as is taken at once. False: not all; wait for fd() to be
-  // writable. What an error refuses (EPIPE, ENOSPC) is dropped.
+  // writable. What an error refuses (EPIPE, ENOSPC, EFBIG) is dropped.
   bool Write();
   int fd() const { return fd_; }
 
@@ -51,6 +55,8 @@ class FdWriter {
   bool owned_ = false;
   std::string buffer_;
   size_t sent_ = 0;
+  char last_ = '\n';   // of the octets written
+  bool torn_ = false;  // an error cut a line off: the next one begins a line of its own
   uint64_t lost_ = 0;
 };
 

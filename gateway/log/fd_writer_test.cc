@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -106,6 +107,34 @@ TEST(FdWriter, RegularFileKeepsItsPosition) {
   char text[64];
   EXPECT_EQ(std::string(text, static_cast<size_t>(pread(fd, text, sizeof text, 0))),
             "before\nafter\n");
+  close(fd);
+}
+
+// A file at its limit, or on a full disk, takes a part of a line. Once there is room again, the
+// next line does not become the end of that one.
+TEST(FdWriter, ALineThatIsCutOffHasALineOfItsOwn) {
+  signal(SIGXFSZ, SIG_IGN);
+  char path[] = "/tmp/fd_writer_test.XXXXXX";
+  const int fd = mkstemp(path);
+  ASSERT_GE(fd, 0);
+  unlink(path);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{.rlim_cur = 10, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  FdWriter writer(fd);
+  writer.Append("first\nsecond\nthird\n");
+  EXPECT_TRUE(writer.Write());
+  EXPECT_EQ(writer.lost(), 2u);
+  writer.Append("fourth\n");
+  EXPECT_TRUE(writer.Write());
+  EXPECT_EQ(writer.lost(), 3u);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  writer.Append("fifth\n");
+  EXPECT_TRUE(writer.Write());
+  char text[64];
+  EXPECT_EQ(std::string(text, static_cast<size_t>(pread(fd, text, sizeof text, 0))),
+            "first\nseco\nfifth\n");
   close(fd);
 }
 

@@ -26,7 +26,9 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kReloadRejected, kError, "reload rejected; keeping the current configuration", "error",     \
     "HUP: something is wrong with the new configuration. One line for each error.")             \
   X(kReloadIgnored, kWarning, "reload ignored while draining", "",                              \
-    "HUP after TERM: the gateway is about to end.")                                             \
+    "HUP during a drain: the gateway is about to end.")                                         \
+  X(kNothingToReopen, kInfo, "nothing to reopen: the log goes to standard output", "",          \
+    "USR1. Whatever stores the log rotates it.")                                                \
   X(kFilesReloaded, kInfo, "changed files reloaded", "generation certificates duration_ms",     \
     "Certificates, keys or other files changed; new sessions use them.")                        \
   X(kFilesRejected, kError, "changed files rejected; keeping the current ones", "error",        \
@@ -46,7 +48,8 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
     "Sessions could not connect to the server: every local port towards its address is in "     \
     "use, or an address in the backend's `source` is not one of this machine's. Add addresses " \
     "to `source`, or servers. Once a minute at most.")                                          \
-  X(kDraining, kInfo, "draining", "delay_ms deadline_ms", "TERM or INT: the gateway will end.") \
+  X(kDraining, kInfo, "draining", "delay_ms deadline_ms",                                       \
+    "TERM, INT or QUIT: the gateway will end.")                                                 \
   X(kAddressClosing, kInfo, "closing address", "address successor",                             \
     "A drain, or a reload that removed the address. The successor is the process that accepts " \
     "its clients from now on.")                                                                 \

@@ -97,7 +97,7 @@ TEST_F(FilesTest, HostilePairs) {
       {{"/dev/zero", key}, "/dev/zero", "not a regular file"},
       {{Put("empty.crt", ""), key}, "empty.crt", "is empty"},
       {{cert, Put("empty.key", "")}, "empty.key", "is empty"},
-      {{Put("big.crt", std::string((1 << 20) + 1, 'x')), key}, "big.crt", "1024 KiB"},
+      {{Put("big.crt", std::string((1 << 20) + 1, 'x')), key}, "big.crt", "has 1048577 octets"},
       {{Put("text.crt", "hello\n"), key}, "text.crt", "no PEM certificate"},
       {{cert, Put("text.key", "hello\n")}, "text.key", "no PEM private key"},
       {{key, cert}, "good.key", "no PEM certificate"},
@@ -179,6 +179,29 @@ TEST_F(FilesTest, WorldReadableKey) {
   loaded = store_.Load({.pem = Put("a.pem", made.key + made.cert, 0644)});
   ASSERT_TRUE(loaded.ok());
   EXPECT_TRUE(Holds(Info(**loaded).warnings, Path("a.pem") + ": every user can read"));
+}
+
+// Whoever writes the key's file chooses the key. The rights of a link's target count, and rights
+// of the group do not.
+TEST_F(FilesTest, WorldWritableFiles) {
+  const TestCertificate made = MakeTestCertificate();
+  CertificateSource files = Put(made, 0602);
+  ExpectError(files, files.key, "every user can write this private key");
+  ExpectError({.pem = Put("a.pem", made.key + made.cert, 0666)}, "a.pem",
+              "every user can write this private key");
+
+  ASSERT_EQ(rename(files.key.c_str(), Path("real.key").c_str()), 0);
+  ASSERT_EQ(symlink("real.key", files.key.c_str()), 0);
+  ExpectError(files, files.key, "every user can write this private key");
+  ASSERT_EQ(chmod(Path("real.key").c_str(), 0660), 0);
+  auto loaded = store_.Load(files);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(Info(**loaded).warnings.empty()) << Info(**loaded).warnings.front();
+
+  ASSERT_EQ(chmod(files.cert.c_str(), 0646), 0);
+  loaded = store_.Load(files);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(Holds(Info(**loaded).warnings, files.cert + ": every user can write this file"));
 }
 
 // Assigning to a read file wipes its old text, as destroying it does: both use the

@@ -149,7 +149,8 @@ TEST_F(FolderTest, BadFilesOfGoodNamesAreErrors) {
       {"tls.crt", good.cert, "tls.key", MakeTestKey(TestKey::kEcP256), "tls.key",
        "does not belong to a certificate"},
       {"a.pem", "", "", "", "a.pem", "is empty"},
-      {"a.pem", std::string((1 << 20) + 1, 'x'), "", "", "a.pem", "larger than 1024 KiB"},
+      {"a.pem", std::string((1 << 20) + 1, 'x'), "", "", "a.pem",
+       "has 1048577 octets; at most 1048576 are allowed"},
       {"a.pem", good.cert + good.key.substr(0, 90), "", "", "a.pem", "damaged"},
   };
   for (const auto& row : rows) {

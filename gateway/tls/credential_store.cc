@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -59,6 +60,12 @@ struct Content {
   std::string_view cert, key;
   std::string ocsp;  // empty: no response
   bool key_world_readable = false;
+  std::vector<std::string> warnings;  // about the other files' rights
+
+  void WarnIfWritable(const std::string& path, const PemFile& file) {
+    std::string warning = WritableWarning(path, file);
+    if (!warning.empty()) warnings.push_back(std::move(warning));
+  }
 };
 
 std::vector<std::string> OcspPaths(const CertificateSource& source) {
@@ -79,6 +86,7 @@ absl::Status ReadOcsp(const CertificateSource& source, Content& content) {
     auto file = ReadSmallFile(path, kMaxOcspResponse, "an OCSP response");
     if (source.ocsp.empty() && absl::IsNotFound(file.status())) continue;
     if (!file.ok()) return file.status();
+    content.WarnIfWritable(path, *file);
     content.ocsp_file = path;
     content.ocsp = std::move(file->text);
     return absl::OkStatus();
@@ -193,6 +201,7 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(Co
     fresh->info.warnings.push_back(
         absl::StrCat(content.key_file, ": every user can read this private key"));
   }
+  std::ranges::copy(content.warnings, std::back_inserter(fresh->info.warnings));
   fresh->reload_at = Sooner(Sooner(0, fresh->info.not_before, now), fresh->info.not_after + 1, now);
   if (auto status = JudgeOcsp(now, content, *fresh); !status.ok()) return status;
   if (!content.ocsp.empty()) {
@@ -227,14 +236,18 @@ absl::StatusOr<std::shared_ptr<const Credential>> CredentialStore::Impl::Load(
   const auto cert = ReadPemFile(content.cert_file);
   if (!cert.ok()) return cert.status();
   content.cert = content.key = cert->text;
-  content.key_world_readable = cert->world_readable;
   absl::StatusOr<PemFile> key = absl::UnknownError("not read");
   if (!bundle) {
     key = ReadPemFile(content.key_file);
     if (!key.ok()) return key.status();
     content.key = key->text;
-    content.key_world_readable = key->world_readable;
+    content.WarnIfWritable(content.cert_file, *cert);
   }
+  const PemFile& secret = bundle ? *cert : *key;
+  if (auto status = CheckSecret(content.key_file, secret, "this private key"); !status.ok()) {
+    return status;
+  }
+  content.key_world_readable = secret.world_readable;
   if (auto status = ReadOcsp(source, content); !status.ok()) return status;
   return Load(content);
 }

@@ -167,7 +167,7 @@ TEST_F(OcspTest, BadFilesAreErrors) {
   } rows[] = {
       {"junk", "not an OCSP response"},
       {Make({.wrong_serial = true}), "another certificate"},
-      {std::string((64 << 10) + 1, 'x'), "larger than 64 KiB"},
+      {std::string((64 << 10) + 1, 'x'), "has 65537 octets; at most 65536 are allowed"},
   };
   for (const auto& row : rows) {
     for (const bool beside : {false, true}) {

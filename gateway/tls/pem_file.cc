@@ -59,11 +59,13 @@ absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
   if (S_ISDIR(status.st_mode)) return Unusable(path, "is a directory" + wanted);
   if (!S_ISREG(status.st_mode)) return Unusable(path, "is not a regular file");
   if (status.st_size > static_cast<off_t>(max_size)) {
-    return Unusable(path, absl::StrCat("is larger than ", max_size / 1024, " KiB", wanted));
+    return Unusable(path, absl::StrCat("has ", status.st_size, " octets; at most ", max_size,
+                                       " are allowed", wanted));
   }
 
   PemFile result;
   result.world_readable = (status.st_mode & S_IROTH) != 0;
+  result.world_writable = (status.st_mode & S_IWOTH) != 0;
   // One octet more than the file's size, to notice a file that grows. The string never
   // reallocates, so that wiping it wipes the only copy of a key.
   result.text.resize(static_cast<size_t>(status.st_size) + 1);
@@ -80,6 +82,16 @@ absl::StatusOr<PemFile> ReadSmallFile(const std::string& path, size_t max_size,
   if (size == 0 && !may_be_empty) return Unusable(path, "is empty" + wanted);
   result.text.resize(size);
   return result;
+}
+
+absl::Status CheckSecret(const std::string& path, const PemFile& file, std::string_view what) {
+  if (!file.world_writable) return absl::OkStatus();
+  return Unusable(path, absl::StrCat("every user can write ", std::string(what),
+                                     "; take that right away (chmod o-w)"));
+}
+
+std::string WritableWarning(const std::string& path, const PemFile& file) {
+  return file.world_writable ? absl::StrCat(path, ": every user can write this file") : "";
 }
 
 }  // namespace starling

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <openssl/base64.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <string>
@@ -168,6 +169,16 @@ TEST(TicketFileTest, WhatIsWrongIsSaidWithoutTheContent) {
   for (int i = 0; i < 65; ++i) many += Line(static_cast<uint8_t>(i));
   EXPECT_FALSE(ReadTicketKeys(Written(many)).ok());
   EXPECT_FALSE(ReadTicketKeys("/nowhere/at/all").ok());
+}
+
+TEST(TicketFileTest, NotIfEveryUserCanWriteThem) {
+  const std::string path = testing::TempDir() + "rights.keys";
+  std::ofstream(path) << Line('a') << Line('b') << Line('c');
+  ASSERT_EQ(chmod(path.c_str(), 0660), 0);
+  EXPECT_TRUE(ReadTicketKeys(path).ok());
+  ASSERT_EQ(chmod(path.c_str(), 0602), 0);
+  EXPECT_EQ(ReadTicketKeys(path).status().message(),
+            path + ": every user can write these ticket keys; take that right away (chmod o-w)");
 }
 
 TEST(TicketFileTest, AKeyThatStillSealsKeepsItsAge) {

@@ -47,7 +47,9 @@ class Builder {
     impl_->names.reset(sk_CRYPTO_BUFFER_new_null());
   }
 
-  absl::Status AddAuthorities(const std::string& path, const std::string& text) {
+  absl::Status AddAuthorities(const std::string& path, const PemFile& file) {
+    const std::string& text = file.text;
+    WarnIfWritable(path, file);
     SHA256_Update(&hash_, text.data(), text.size());
     ERR_clear_error();
     const bssl::UniquePtr<BIO> bio = BioOf(text);
@@ -62,7 +64,9 @@ class Builder {
     return absl::OkStatus();
   }
 
-  absl::Status AddLists(const std::string& path, const std::string& text) {
+  absl::Status AddLists(const std::string& path, const PemFile& file) {
+    const std::string& text = file.text;
+    WarnIfWritable(path, file);
     SHA256_Update(&hash_, text.data(), text.size());
     ERR_clear_error();
     const bssl::UniquePtr<BIO> bio = BioOf(text);
@@ -90,6 +94,11 @@ class Builder {
   }
 
  private:
+  void WarnIfWritable(const std::string& path, const PemFile& file) {
+    std::string warning = WritableWarning(path, file);
+    if (!warning.empty()) impl_->warnings.push_back(std::move(warning));
+  }
+
   void WarnIfExpired(const std::string& path, const X509_CRL* crl) {
     int64_t until = 0;
     const ASN1_TIME* time = X509_CRL_get0_nextUpdate(crl);
@@ -154,13 +163,13 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Load(const std::st
   for (const std::string& path : *files) {
     absl::StatusOr<PemFile> file = ReadPemFile(path);
     if (!file.ok()) return file.status();
-    absl::Status added = builder.AddAuthorities(path, file->text);
+    absl::Status added = builder.AddAuthorities(path, *file);
     if (!added.ok()) return added;
   }
   if (!crl.empty()) {
     absl::StatusOr<PemFile> file = ReadPemFile(crl);
     if (!file.ok()) return file.status();
-    absl::Status added = builder.AddLists(crl, file->text);
+    absl::Status added = builder.AddLists(crl, *file);
     if (!added.ok()) return added;
   }
   return builder.Build(depth);

@@ -132,6 +132,61 @@ class Mistakes(Case):
         self.assertEqual(code, 0, output)
         self.assertRegex(output, r"(?i)warning.*open\.key")
 
+    def test_world_writable_files(self):
+        """A key is an error, also behind a link; the configuration and certificates are warnings.
+        Rights of the group, and of the folder, are the operator's choice."""
+        cert, key = env.certificates["pairs"][0]
+        folder = os.path.join(env.dir, "open")
+        os.mkdir(folder)
+        os.chmod(folder, 0o777)
+        paths = {}
+        for name, source in (("own.crt", cert), ("own.key", key)):
+            with open(source, encoding="ascii") as f:
+                paths[name] = env.write("open/" + name, f.read())
+        os.symlink("own.key", os.path.join(folder, "link.key"))
+        text = self.good().replace(cert, paths["own.crt"]).replace(
+            key, os.path.join(folder, "link.key"))
+        config = env.write("open/case.yaml", text)
+        for modes, code, said in (
+                ({"own.key": 0o660, "own.crt": 0o664, "case.yaml": 0o664}, 0, None),
+                ({"own.key": 0o602}, 2, "error: .*link\\.key: every user can write this private key"),
+                ({"own.crt": 0o646}, 0, "warning: .*own\\.crt: every user can write this file"),
+                ({"case.yaml": 0o646}, 0,
+                 "case\\.yaml:1:1: warning: every user can write this file")):
+            modes = {"own.key": 0o600, "own.crt": 0o644, "case.yaml": 0o644, **modes}
+            for name, mode in modes.items():
+                os.chmod(os.path.join(folder, name), mode)
+            with self.subTest(modes):
+                got, output = harness.run([BINARY, "-t", "-c", config])
+                self.assertEqual(got, code, output)
+                if said is None:
+                    self.assertNotIn("every user can write", output)
+                else:
+                    self.assertRegex(output, said)
+
+    def test_an_oversized_file_is_told_its_size(self):
+        cert, key = env.certificates["pairs"][0]
+        for what, old in (("configuration", None), ("certificate", cert), ("key", key)):
+            text = self.good() if old is None else self.good().replace(
+                old, os.path.join(env.dir, "huge"))
+            config = env.write("huge.yaml", text)
+            large = config if old is None else env.write("huge", "")
+            os.truncate(large, 3_000_000_017)
+            with self.subTest(what):
+                code, output = harness.run([BINARY, "-t", "-c", config])
+                self.assertEqual(code, 2)
+                self.assertRegex(output, r"huge.*has 3000000017 octets; at most 1048576 are allowed")
+            os.truncate(large, 0)
+
+    def test_a_number_has_no_leading_zero(self):
+        text = self.good()
+        for limit in ("sessions: 0777", "drain: 010s", "refusals: 00", "sessions: 0x1f",
+                      "sessions: 1_000", "sessions: +5", "sessions: 1e3", "sessions: ~"):
+            with self.subTest(limit):
+                code, output = self.starling(text + "limits: {" + limit + "}\n", "-t")
+                self.assertEqual(code, 2)
+                self.assertRegex(output, r"F:10:\d+: error: found .* for " + limit.split(":")[0])
+
 
 class CommandLine(Case):
     def test_good_file(self):
