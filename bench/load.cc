@@ -45,6 +45,7 @@ constexpr char kHelp[] =
     "  --key K             key type of certificates to accept: ec, rsa or any (default)\n"
     "  --starttls P        upgrade by smtp, imap, pop3, lmtp or managesieve\n"
     "  --connections N     number of simultaneous connections (32)\n"
+    "  --source N          all connections come from 127.0.0.N; else from 16 addresses\n"
     "  --rate N            open loop: begin N operations a second and measure each from when it\n"
     "                      was due; 0 (default): closed loop, each follows the previous one\n"
     "  --seconds S         how long to measure (3), after --warm-up S (0.3)\n"

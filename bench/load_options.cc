@@ -72,6 +72,7 @@ bool SetNumber(LoadOptions& options, std::string_view name, double number) {
   if (name == "--octets") return set(options.octets, count, count > 0 && count <= kMaxOctets);
   if (name == "--idle") return set(options.idle, count, true);
   if (name == "--sessions") return set(options.sessions, count, count > 0);
+  if (name == "--source") return set(options.source, count, count > 0 && count < 255);
   if (name == "--churn") return set(options.churn, count, true);
   if (name == "--seconds") return set(options.seconds, number, number > 0);
   if (name == "--warm-up") return set(options.warm_up, number, true);

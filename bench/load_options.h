@@ -29,6 +29,7 @@ struct LoadOptions {
   size_t octets = 512;      // of an echoed message
   size_t idle = 0;          // additional idle sessions for `echo`
   size_t sessions = 2'000;  // idle sessions for `idle`
+  size_t source = 0;        // N: connections come from 127.0.0.N; 0: from 16 addresses
   size_t churn = 0;         // sessions that come and go before them
   double seconds = 3;       // how long to measure
   double warm_up = 0.3;     // seconds to run before measuring

@@ -24,14 +24,15 @@ constexpr size_t kSources = 16;
 // Room for four of the longest records, with TLS overhead.
 constexpr size_t kOutput = 4 * (16'384 + 64);
 
-// Binds to one of the addresses from 127.0.1.1 on; the kernel chooses the port at
-// connect.
-void BindSource(int fd, size_t number) {
+// Binds to 127.0.0.`only`, or else to one of the addresses from 127.0.1.1 on; the kernel
+// chooses the port at connect.
+void BindSource(int fd, size_t only, size_t number) {
   const int on = 1;
   setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   sockaddr_in source{};
   source.sin_family = AF_INET;
-  source.sin_addr.s_addr = htonl(0x7f000101 + static_cast<uint32_t>(number % kSources));
+  const size_t address = only != 0 ? 0x7f000000 + only : 0x7f000101 + number % kSources;
+  source.sin_addr.s_addr = htonl(static_cast<uint32_t>(address));
   // If binding fails, the kernel chooses the address.
   [[maybe_unused]] const int bound =
       bind(fd, reinterpret_cast<const sockaddr*>(&source), sizeof source);
@@ -62,6 +63,7 @@ void SetParameters(SSL_CTX* ctx, const LoadOptions& options) {
 TlsClient::TlsClient(const LoadOptions& options, size_t buffer, bool buffer_output)
     : address_(options.address),
       nagle_(options.nagle),
+      source_(options.source),
       starttls_(StartTlsScript(options.starttls)),
       buffer_(buffer),
       buffer_output_(buffer_output),
@@ -161,7 +163,7 @@ bool TlsConnection::OpenSocket(const TlsClient& client, size_t number) {
   }
   const int on = 1;
   if (!to.is_unix() && !client.nagle()) setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (to.family() == AF_INET && to.is_local()) BindSource(fd_, number);
+  if (to.family() == AF_INET && to.is_local()) BindSource(fd_, client.source(), number);
   if (connect(fd_, to.get(), to.length()) == 0 || errno == EINPROGRESS) return true;
   Fail("connect");
   return false;

@@ -30,6 +30,7 @@ class TlsClient {
   SSL_SESSION* ticket() const { return ticket_.get(); }
   const SocketAddress& address() const { return address_; }
   bool nagle() const { return nagle_; }
+  size_t source() const { return source_; }
   const Script* starttls() const { return starttls_; }  // null: none
   size_t buffer() const { return buffer_; }
   bool buffer_output() const { return buffer_output_; }
@@ -37,6 +38,7 @@ class TlsClient {
  private:
   const SocketAddress address_;
   const bool nagle_;
+  const size_t source_;
   const Script* const starttls_;
   const size_t buffer_;
   const bool buffer_output_;
@@ -62,9 +64,10 @@ class TlsConnection {
   TlsConnection(const TlsConnection&) = delete;
   TlsConnection& operator=(const TlsConnection&) = delete;
 
-  // Begins to connect. The poller reports `tag`. To an address on IPv4 loopback, `number`
-  // selects one of 16 source addresses, because a single one runs out of ports at 28,000
-  // connections a minute. Offers `session` for resumption unless it is null.
+  // Begins to connect. The poller reports `tag`. To an address on IPv4 loopback, unless the
+  // client has a source address of its own, `number` selects one of 16 source addresses, because a
+  // single one runs out of ports at 28,000 connections a minute. Offers `session` for resumption
+  // unless it is null.
   void Start(Poller& poller, uint64_t tag, const TlsClient& client, size_t number,
              SSL_SESSION* session);
   // Call when the poller reports the socket: continues as far as possible.
