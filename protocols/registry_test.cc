@@ -70,7 +70,7 @@ TEST(Registry, EveryDialogueGreetsAndRefuses) {
     EXPECT_EQ(out.client.size() > 0, row.server_first);
     negotiator->~Negotiator();
     for (Refusal refusal : {Refusal::kTooBusy, Refusal::kUnavailable, Refusal::kTimeout,
-                            Refusal::kShutdown, Refusal::kTlsExpected}) {
+                            Refusal::kShutdown, Refusal::kTlsExpected, Refusal::kPregreet}) {
       Writer said(client);
       row.refuse(refusal, options, said);
       std::string_view end = "\r\n";

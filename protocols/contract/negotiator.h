@@ -194,6 +194,7 @@ enum class Refusal : uint8_t {
   kCrowded,      // the same, and the table is crowded, so others need its place
   kShutdown,     // the gateway is stopping
   kTlsExpected,  // the client speaks plaintext where TLS begins with the first octet
+  kPregreet,     // the client spoke first, where servers greet
 };
 
 }  // namespace starling

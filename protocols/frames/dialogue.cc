@@ -252,6 +252,8 @@ std::string_view TextOf(Refusal refusal) {
       return "Server busy and TLS not started in time, try again later";
     case Refusal::kShutdown:
       return "Server shutting down";
+    case Refusal::kPregreet:
+      return "Client spoke before the greeting";
     case Refusal::kTlsExpected:
       break;
   }

@@ -232,7 +232,7 @@ Probe* CreateNntpProbe(void* storage, const DialogueOptions& /*options*/) {
 
 // 400 may pass; 502 needs another connection to pass (RFC 3977 section 3.2.1).
 void RefuseNntp(Refusal refusal, const DialogueOptions& /*options*/, Writer& out) {
-  const bool for_good = refusal == Refusal::kTlsExpected;
+  const bool for_good = refusal == Refusal::kTlsExpected || refusal == Refusal::kPregreet;
   Say(out, {for_good ? "502 " : "400 ", TextOf(refusal), "\r\n"});
 }
 

@@ -231,6 +231,7 @@ void RefusePostgresql(Refusal refusal, const DialogueOptions& /*options*/, Write
       SayError(kShutdown, "terminating connection due to administrator command", out);
       break;
     case Refusal::kTlsExpected:
+    case Refusal::kPregreet:  // here clients speak first
       SayError(kNotAuthorized, "TLS is spoken here from the first octet", out);
       break;
   }

@@ -354,6 +354,9 @@ TEST(Smtp, RefusesInItsOwnWords) {
   RefuseSmtp(Refusal::kTlsExpected, options, out);
   EXPECT_EQ(AsText(out.written()),
             "554 5.7.10 mx.example TLS is spoken here from the first octet\r\n");
+  out = Writer(memory);
+  RefuseSmtp(Refusal::kPregreet, options, out);
+  EXPECT_EQ(AsText(out.written()), "521 5.5.1 mx.example Client spoke before the greeting\r\n");
 }
 
 TEST(Smtp, EachEhloIsOneOffer) {

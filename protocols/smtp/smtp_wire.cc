@@ -163,6 +163,7 @@ void WriteEhloReply(const DialogueOptions& options, uint64_t capabilities, Write
 void RefuseSmtp(Refusal refusal, const DialogueOptions& options, Writer& out) {
   std::string_view code = IsTemporary(refusal) ? "421 4.3.2 " : "421 4.4.2 ";
   if (refusal == Refusal::kTlsExpected) code = "554 5.7.10 ";
+  if (refusal == Refusal::kPregreet) code = "521 5.5.1 ";
   std::string_view text = TextOf(refusal);
   if (refusal == Refusal::kUnavailable) text = "Service not available, try again later";
   if (refusal == Refusal::kTimeout) text = "Timeout, closing connection";

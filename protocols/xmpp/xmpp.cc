@@ -85,6 +85,7 @@ StreamError ErrorOf(Refusal refusal) {
     case Refusal::kShutdown:
       return {"system-shutdown", TextOf(refusal)};
     case Refusal::kTlsExpected:
+    case Refusal::kPregreet:
       break;
   }
   return {"policy-violation", TextOf(refusal)};
