@@ -153,6 +153,7 @@ struct GlobalLimits {
   uint32_t probe_timeout_ms = 5'000;
   uint32_t source_ipv4_bits = 32;  // leading bits that tell two sources apart
   uint32_t source_ipv6_bits = 64;
+  uint32_t pregreet_memory_s = 7 * 24 * 3'600;  // how long a client that has waited need not again
 
   bool operator==(const GlobalLimits&) const = default;
 };
@@ -210,14 +211,19 @@ struct FtpOptions {
   bool operator==(const FtpOptions&) const = default;
 };
 
+// What becomes of a client that speaks before a delayed greeting.
+enum class Pregreet : uint8_t { kCount, kRefuse };
+
 struct ListenerConfig {
   std::string name;
   const ProtocolRow* protocol = nullptr;
   std::vector<SocketAddress> bind;
   TlsMode tls = TlsMode::kImplicit;
-  uint32_t backend = 0;              // index into Config::backends
-  int32_t plaintext_backend = -1;    // index, or -1: the same as `backend`
-  DialogueOptions dialogue;          // hostname, policy, plaintext_auth ... filled in
+  uint32_t backend = 0;            // index into Config::backends
+  int32_t plaintext_backend = -1;  // index, or -1: the same as `backend`
+  DialogueOptions dialogue;        // hostname, policy, plaintext_auth ... filled in
+  uint32_t greeting_delay_ms = 0;  // 0: none
+  Pregreet pregreet = Pregreet::kCount;
   std::string webirc_password_file;  // read when the gateway starts or reloads (secrets.h)
   TlsOptions tls_options;
   ListenerLimits limits;

@@ -58,7 +58,8 @@ constexpr Option kRows[] = {
      .applies = Applies::kRestart,
      .doc = "The TLS handshakes that a worker may have in progress, at about 20 KiB each. A client "
             "that stalls in its handshake holds one until the deadline, so by default there are as "
-            "many as sessions.",
+            "many as sessions. If all are taken, a client that has held its place for an eighth of "
+            "the handshake limit gives it up, if its source has more of them than one that waits.",
      .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
      .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,
@@ -68,8 +69,10 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "The sessions that may wait for a place among the handshakes. The gateway closes "
-            "sessions beyond that.",
+     .doc = "The sessions that may wait for their handshake. Their sources take turns, so a flood "
+            "from one address delays each other address by one handshake. If the queue is full, "
+            "the source of which most wait gives way to the others. A session whose turn would "
+            "come after its deadline is turned away at once (reason handshake_late).",
      .set = SetNumber<&GlobalLimits::handshake_queue>,
      .get = GetNumber<&GlobalLimits::handshake_queue>},
     {.section = Section::kLimits,
@@ -294,6 +297,18 @@ constexpr Option kRows[] = {
             "give each customer a /56 or a /48.",
      .set = SetNumber<&GlobalLimits::source_ipv6_bits>,
      .get = GetNumber<&GlobalLimits::source_ipv6_bits>},
+    {.section = Section::kLimits,
+     .key = "pregreet_memory",
+     .type = OptionType::kDuration,
+     .min = 3'600,
+     .max = 1'000 * 24 * 3'600,
+     .scale = 1'000,
+     .doc = "For greeting_delay: how long the gateway greets the clients of a source at once after "
+            "one of them has waited; to the hour. It remembers a million sources in 4 MiB, over "
+            "reloads, but not in a new process. One stranger in 16,000 may be taken for a source "
+            "that it knows.",
+     .set = SetNumber<&GlobalLimits::pregreet_memory_s>,
+     .get = GetNumber<&GlobalLimits::pregreet_memory_s>},
 };
 
 }  // namespace

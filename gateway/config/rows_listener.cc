@@ -12,6 +12,7 @@ using namespace access;
 constexpr std::string_view kTlsModes[] = {"implicit", "starttls"};
 constexpr std::string_view kPolicies[] = {"require", "opportunistic"};
 constexpr std::string_view kPlaintextAuth[] = {"refuse", "allow"};
+constexpr std::string_view kPregreets[] = {"count", "refuse"};
 
 std::string DefaultPolicy() {
   return "require; opportunistic for smtp by starttls on port 25 (RFC 3207 section 4)";
@@ -179,6 +180,33 @@ constexpr Option kRows[] = {
             "them. The gateway always passes lines on with CRLF.",
      .set = SetNumber<&DialogueOptions::accept_bare_lf>,
      .get = GetNumber<&DialogueOptions::accept_bare_lf>},
+    {.section = Section::kListener,
+     .key = "greeting_delay",
+     .type = OptionType::kDuration,
+     .min = 0,
+     .max = 300'000,
+     .doc =
+         "For starttls, in protocols whose servers greet: how long the gateway holds its "
+         "greeting back, to see whether the client waits for it. Programs that only send spam "
+         "often do not. Postfix's postscreen, which has the same test, takes 6s. Who has waited "
+         "is greeted at once for pregreet_memory. Sources with a role other than client, such as "
+         "loopback, never wait. 0s: off.",
+     .sample = "6s",
+     .off = true,
+     .set = SetNumber<&ListenerConfig::greeting_delay_ms>,
+     .get = GetNumber<&ListenerConfig::greeting_delay_ms>},
+    {.section = Section::kListener,
+     .key = "pregreet",
+     .type = OptionType::kChoice,
+     .choices = kPregreets,
+     .doc = "What becomes of clients that speak before a delayed greeting. count: a line in the "
+            "log; the gateway greets when the time is over, and reads what they have said. refuse: "
+            "it turns them away in their protocol (SMTP: 521). Both count in "
+            "starling_greeting_delays_total.",
+     .sample = "refuse",
+     .off = true,
+     .set = SetNumber<&ListenerConfig::pregreet>,
+     .get = GetNumber<&ListenerConfig::pregreet>},
     {.section = Section::kListener,
      .key = "proxy_protocol",
      .type = OptionType::kSection,

@@ -203,7 +203,8 @@ constexpr Option kRows[] = {
      .max = kMost,
      .doc = "Each costs a CPU a tenth of a millisecond with an ECDSA key, and half a millisecond "
             "or more with RSA. So one source never takes more than a few hundredths of a CPU for "
-            "long. The examples above make a third of these.",
+            "long. The examples above make a third of these. Sessions at once and connections have "
+            "nothing to be served last: they cost next to nothing until their handshake.",
      .sample = "50",
      .default_text = DefaultLimit<&SourceLimits::handshakes_per_second>,
      .set = SetNumber<&SourceLimits::handshakes_per_second>,
@@ -214,7 +215,10 @@ constexpr Option kRows[] = {
      .unit = "handshakes",
      .min = 1,
      .max = kMost,
-     .doc = "As for connections.",
+     .doc =
+         "As for connections. As many again are served last: only when no other source waits for "
+         "a handshake, and within the client's deadline. The source has to pay them back, so its "
+         "rate stays the same over time. Beyond that the gateway refuses, by a TLS alert.",
      .sample = "1000",
      .default_text = DefaultBurst,
      .set = SetNumber<&SourceLimits::handshakes_burst>,

@@ -156,6 +156,23 @@ void CheckListener(const ReadMarks& marks, const ListenerConfig& listener, Repor
   }
 }
 
+void CheckGreetingDelay(const ReadMarks& marks, const ListenerConfig& listener, Report& report) {
+  if (listener.greeting_delay_ms == 0 || !marks.Has("protocol") || !marks.Has("tls")) return;
+  const YamlMark mark = marks.MarkOf("greeting_delay");
+  if (listener.tls == TlsMode::kImplicit) {
+    report.Error(mark,
+                 "greeting_delay has no meaning with tls: implicit, where clients speak first; "
+                 "remove it");
+  } else if (!listener.protocol->server_first) {
+    report.Error(mark, "greeting_delay has no meaning for " + std::string(listener.protocol->name) +
+                           ", whose clients speak first; remove it");
+  } else if (listener.greeting_delay_ms >= listener.limits.pre_relay_ms) {
+    report.Error(mark,
+                 "greeting_delay is not shorter than pre_relay, so the gateway would end "
+                 "clients that wait; make it shorter");
+  }
+}
+
 // The error names the place that set the value: the listener's limits, or the general ones.
 void CheckPreRelay(const Draft& draft, const ReadMarks& marks, const ListenerConfig& listener,
                    Report& report) {
@@ -308,6 +325,7 @@ void ApplyRules(Draft& draft, Report& report) {
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
     CheckSections(listeners[i], config.listeners[i], report);
+    CheckGreetingDelay(listeners[i], config.listeners[i], report);
     CheckPreRelay(draft, listeners[i], config.listeners[i], report);
     const ReadMarks* own = listeners[i].Child("tls_options");
     if (own != nullptr) CheckTls(*own, config.listeners[i].tls_options, report);

@@ -62,6 +62,9 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
                 starttls ? "accept_bare_lf makes line ends ambiguous, which attacks on mail exploit"
                          : "accept_bare_lf has no effect with implicit TLS");
   }
+  if (marks.Has("pregreet") && listener.greeting_delay_ms == 0) {
+    report.Warn(marks.MarkOf("pregreet"), "pregreet has no effect without greeting_delay");
+  }
   if (listener.tls_options.cbc_ciphers && listener.tls_options.min_version == MinVersion::kTls13) {
     report.Warn(marks.Child("smtp")->MarkOf("cbc_ciphers"),
                 "cbc_ciphers has no effect with min_version TLSv1.3");

@@ -78,12 +78,23 @@ void AddUpstreamTls(const UpstreamTlsOutcome& tls, LogLine& line) {
   if (tls.failure != TlsFailure::kNone) line.Add("upstream_tls_failure", Label(tls.failure));
 }
 
+LogMessage MessageOf(LogEvent event) {
+  switch (event) {
+    case LogEvent::kPregreet:
+      return LogMessage::kPregreet;
+    case LogEvent::kEstablished:
+      return LogMessage::kSessionEstablished;
+    case LogEvent::kEnded:
+      break;
+  }
+  return LogMessage::kSessionEnded;
+}
+
 }  // namespace
 
 std::string FormatRecord(const SessionRecord& record, const Log::Options& options) {
   const bool ended = record.event == LogEvent::kEnded;
-  const LogMessageRow& row =
-      RowOf(ended ? LogMessage::kSessionEnded : LogMessage::kSessionEstablished);
+  const LogMessageRow& row = RowOf(MessageOf(record.event));
   LogLine line(record.at, NameOf(row.level), row.text);
   line.Add("session", HexId(record.session));
   line.Add("listener", NameOf(options.listeners, record.listener));

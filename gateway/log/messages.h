@@ -53,6 +53,9 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kAddressClosing, kInfo, "closing address", "address successor",                             \
     "A drain, or a reload that removed the address. The successor is the process that accepts " \
     "its clients from now on.")                                                                 \
+  X(kPregreet, kInfo, "client spoke before the greeting",                                       \
+    "session listener protocol [peer] [local] duration_ms",                                     \
+    "With `greeting_delay` and `pregreet: count`.")                                             \
   X(kSessionEstablished, kInfo, "session established",                                          \
     "session listener protocol [peer] [local] [sni] [tls_version] [cipher] [group] "            \
     "[signature] [resumed] [client_cert] [client_name] [client_issuer] [handshake_ms] "         \

@@ -17,7 +17,7 @@
 
 namespace starling {
 
-enum class LogEvent : uint8_t { kEstablished, kEnded };
+enum class LogEvent : uint8_t { kPregreet, kEstablished, kEnded };
 
 // Text that a peer chose, cut to its field.
 template <size_t kSize>

@@ -38,6 +38,14 @@ enum class Refused : uint8_t {
 };
 // `reason` is one of these.
 Refused RefusedOf(EndReason reason);
+// What became of clients of listeners that delay their greeting.
+inline constexpr std::string_view kGreetingDelayLabels[] = {"passed", "pregreet", "left", "known"};
+enum class GreetingDelay : uint8_t {
+  kPassed,    // waited
+  kPregreet,  // spoke first
+  kLeft,      // before the time was over
+  kKnown,     // has waited before, so it was greeted at once
+};
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
     "refused",    "timeout", "backlog_full", "unreachable", "no_such_socket",
@@ -129,6 +137,8 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     true, "Sessions that looked like a TLS downgrade attack, by signal.")                          \
   X(kAttacks, "starling_attacks_refused_total", kCounter, "kind", kAttackLabels, "", kNoLabel,     \
     true, "Attacks, or input that looks like one, that the gateway refused, by kind.")             \
+  X(kGreetingDelays, "starling_greeting_delays_total", kCounter, "result", kGreetingDelayLabels,   \
+    "", kNoLabel, true, "Clients of listeners that delay their greeting, by what they did.")       \
   X(kBytes, "starling_bytes_total", kCounter, "direction", kDirectionLabels, "", kNoLabel, false,  \
     "Octets received (in) and sent (out) on the sockets of each side.")                            \
   X(kFailedOffers, "starling_tls_failed_offers_total", kCounter, "offered", kTlsOfferedLabels, "", \

@@ -1,21 +1,83 @@
-// Who may use the private key now. A flood of hellos then costs neither memory nor the time
-// of sessions that relay.
+// Who may use the private key now, in an order that is fair to all sources. A flood of hellos then
+// costs neither memory nor the time of sessions that relay, and each other source one turn.
 //
-// Not for: the handshake itself (stages/handshaking.cc), or who goes first (turn.h).
+// A handshake has a place from its first private-key operation to its end; `handshakes_in_flight`
+// limits the places. Whoever finds no place or no operation left waits in the queue, and receives
+// nothing until its turn comes. In a full queue, the source of which most wait gives way to one
+// that has fewer. Where all places are taken, a client that has kept its place for long gives it
+// up, if its source has more places than one that waits.
+//
+// Not for: the handshake itself (stages/handshaking.cc), or when a turn serves the queue (turn.h).
 #pragma once
 
-#include "gateway/session/context.h"
+#include <cstdint>
+
+#include "gateway/io/clock.h"
+#include "gateway/session/fair_queue.h"
+#include "gateway/session/stage.h"
 
 namespace starling {
+
+struct Session;
+struct WorkerContext;
+
+// Of those who wait. The lower one goes first, whoever waits with a higher one.
+enum class WaitRank : uint8_t {
+  kHasPlace,  // and needs the key once more
+  kUsual,
+  kLast,  // of a source over its share: when nobody else waits
+  kCount,
+};
+
+// How long each that is served takes, while others wait.
+class ServicePace {
+ public:
+  // At the end of a turn that began at `now`.
+  void Note(MonoTime now, uint32_t served, bool others_wait);
+  // 0: not known.
+  std::chrono::nanoseconds Each() const;
+
+ private:
+  MonoTime since_ = kNever;  // the last turn, at whose end others waited
+  uint32_t last_served_ = 0;
+  uint32_t served_ = 0;
+  std::chrono::nanoseconds took_{};
+};
+
+// A worker's.
+struct Admissions {
+  Admissions(uint32_t slots, uint32_t most_waiting, uint32_t most_places)
+      : waiting(slots, most_waiting, static_cast<uint32_t>(WaitRank::kCount)),
+        places(slots, most_places, 1) {}
+
+  FairQueue waiting;
+  FairQueue places;
+  ServicePace pace;
+  uint32_t called = FairQueue::kNone;  // the slot whose turn it is
+  uint32_t key_operations = 0;         // private-key operations that this turn may still do
+  bool open = false;                   // the turn has come to those that want such an operation
+  bool cut_short = false;              // the last turn had no operation left for who still waits
+};
 
 enum class Admission : uint8_t {
   kGranted,  // one private-key operation
   kQueued,   // the session receives nothing until its turn comes
   kFull,     // neither a place nor room in the queue
+  kLate,     // its turn would come after its deadline
 };
 Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage);
 
 // The session's handshake is over; its place is free. The session is in Handshaking.
-void LeaveAdmission(WorkerContext& ctx, Session& session);
+void LeaveAdmission(WorkerContext& ctx, const Session& session);
+
+// Takes the slot whose turn it is out of the queue; kNone: nobody may go on now. `last`: those of
+// kLast may have their turn, too.
+uint32_t TakeAdmitted(WorkerContext& ctx, bool last);
+// When a session that keeps its place so long may have to give it up; kNever: it has none.
+MonoTime StallsAt(const WorkerContext& ctx, const Session& session, const Handshaking& stage);
+// It is not its client that the gateway waits for.
+bool WaitsForAdmission(const WorkerContext& ctx, const Session& session);
+// Somebody may go on in the next turn.
+bool AdmissionOpen(const WorkerContext& ctx);
 
 }  // namespace starling

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "gateway/session/data_channel.h"
+#include "gateway/session/pregreet.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/report.h"
 
@@ -18,15 +19,6 @@ bool MayHoldBack(const Session& session, const Side& side) {
   const StageId stage = IdOf(session.stage);
   return stage == StageId::kProxyHeader || stage == StageId::kHandshaking ||
          (stage == StageId::kTalking && IdOf(session.link) == LinkId::kNone);
-}
-
-// A client of a protocol in which the server speaks first has not waited for that.
-void NotePregreet(WorkerContext& ctx, Session& session) {
-  auto* const talking = std::get_if<Talking>(&session.stage);
-  if (talking == nullptr || talking->pregreet || session.client.octets_out > 0) return;
-  if (!session.listener->config->protocol->server_first) return;
-  talking->pregreet = true;
-  CountAttack(ctx, session, Attack::kPregreet);
 }
 
 void RecordRecv(WorkerContext& ctx, Session& session, Side& side, const Completion& completion) {

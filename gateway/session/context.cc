@@ -47,6 +47,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       table(limits_in.sessions, limits_in.refusals),
       timers(limits_in.sessions + limits_in.refusals, MonotonicNow()),
       now(MonotonicNow()),
+      admissions(table.size(), limits_in.handshake_queue, limits_in.handshakes_in_flight),
       scratch(kClientScratch + BufferPool::kBlockSize) {
   ready.reserve(table.size());
   again.reserve(table.size());

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "gateway/io/timer_wheel.h"
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/session/admission.h"
 #include "gateway/session/data_shares.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
@@ -70,14 +70,11 @@ struct WorkerContext : SideResources {
   size_t starved_at = 0;             // the blocks that were out when the last of them gave up
   std::vector<uint32_t> overtime;    // slots that have their place before relaying only as long
                                      // as the table is not crowded
-  std::deque<uint32_t> admission;    // slots that wait to go on with their handshake
-  uint32_t handshakes_in_flight = 0;
+  Admissions admissions;             // of handshakes
   uint32_t armed_accepts = 0;        // of listeners: each may want a slot
   DataShares data_shares;            // of the clients that they wait for
   uint32_t data_listeners = 0;       // data channels that are waited for
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for
-  uint32_t key_operations = 0;       // private-key operations that this turn may still do
-  bool admits = false;               // the turn has come to those that want such an operation
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // slots of this turn that may need the private key
   MonoTime refusal_lines_at{};       // when a refusal may have all its lines in the log again

@@ -12,8 +12,10 @@ namespace starling {
 
 enum class DueKind : uint8_t {
   kNothing,
+  kGreetingDelay,
   kProxyHeader,
   kHandshake,
+  kPlace,  // among the handshakes: the session may have to give it up
   kGreeting,
   kPreRelay,
   kPatience,

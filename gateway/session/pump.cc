@@ -128,8 +128,7 @@ void ArmSends(WorkerContext& ctx, Session& session) {
 
 void ArmAcknowledges(WorkerContext& ctx, Session& session) {
   // A hello that waits for admission is complete: its sender holds nothing back.
-  const auto* const handshaking = std::get_if<Handshaking>(&session.stage);
-  if (handshaking != nullptr && handshaking->queued) return;
+  if (ctx.admissions.waiting.Has(session.slot)) return;
   session.client.AcknowledgeNow(ctx);
   session.server.AcknowledgeNow(ctx);
 }

@@ -26,6 +26,8 @@ bool WasRefused(const Session& session) {
   switch (session.reason) {
     case EndReason::kSessionLimit:
     case EndReason::kHandshakeLimit:
+    case EndReason::kHandshakeLate:
+    case EndReason::kPregreet:
     case EndReason::kSourceSessions:
     case EndReason::kSourceConnections:
     case EndReason::kSourceHandshakes:
@@ -144,6 +146,8 @@ void LogEstablished(WorkerContext& ctx, Session& session) {
   session.established = true;
   Push(ctx, session, LogEvent::kEstablished);
 }
+
+void LogPregreet(WorkerContext& ctx, Session& session) { Push(ctx, session, LogEvent::kPregreet); }
 
 void ReportEnd(WorkerContext& ctx, Session& session) {
   const ListenerId id = session.listener->id;

@@ -19,6 +19,8 @@ void CountLimit(WorkerContext& ctx, Limit limit);
 
 // Once in plaintext and once inside TLS at most.
 void LogEstablished(WorkerContext& ctx, Session& session);
+// The client spoke before its greeting, which was delayed.
+void LogPregreet(WorkerContext& ctx, Session& session);
 void ReportEnd(WorkerContext& ctx, Session& session);
 
 }  // namespace starling

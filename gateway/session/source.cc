@@ -34,6 +34,7 @@ bool IsFailure(EndReason reason) {
     case EndReason::kBadOctet:
     case EndReason::kTooManyErrors:
     case EndReason::kTlsRequired:
+    case EndReason::kPregreet:
     case EndReason::kHandshakeFailed:
     case EndReason::kHandshakeDeadline:
     case EndReason::kPreRelayDeadline:
@@ -80,12 +81,24 @@ bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const En
   return Lists(ctx, listener, listener.sources->At(listener.sources->Find(client)), client);
 }
 
-bool TakeHandshake(WorkerContext& ctx, const Session& session) {
-  if (!session.source.counted) return true;
+HandshakeShare TakeHandshake(WorkerContext& ctx, const Session& session) {
+  if (!session.source.counted) return HandshakeShare::kWithin;
   const SourceRule& rule = session.listener->sources->At(session.source.rule);
-  if (ctx.sources->shares.TakeHandshake(session.source.cells, rule.limits, ctx.now)) return true;
+  const HandshakeShare share =
+      ctx.sources->shares.TakeHandshake(session.source.cells, rule.limits, ctx.now);
+  if (share == HandshakeShare::kNone) CountInVain(ctx, session);
+  return share;
+}
+
+void CountInVain(WorkerContext& ctx, const Session& session) {
   CountRefusal(ctx, *session.listener, session.peer, EndReason::kSourceHandshakes);
-  return false;
+}
+
+uint64_t FairnessKey(const WorkerContext& ctx, const Session& session) {
+  // Those without an address share what one of the others has.
+  const std::optional<SourceKey> source =
+      SourceOf(session.peer, session.listener->sources->widths());
+  return ctx.sources->shares.HashOf(source.value_or(SourceKey{}));
 }
 
 void LeaveSource(WorkerContext& ctx, Session& session) {

@@ -23,7 +23,12 @@ bool MayAnswer(WorkerContext& ctx, const SourceHold& hold);
 bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client);
 
 // Whether the source may begin this handshake. Counted if not.
-bool TakeHandshake(WorkerContext& ctx, const Session& session);
+HandshakeShare TakeHandshake(WorkerContext& ctx, const Session& session);
+// The client is over its share, and has waited in vain until nobody else wanted anything.
+void CountInVain(WorkerContext& ctx, const Session& session);
+// Clients that count as one where many want the same thing: those of one source, whatever its
+// network means. Nobody can foretell the value.
+uint64_t FairnessKey(const WorkerContext& ctx, const Session& session);
 
 // The session is over, and its reason stands.
 void LeaveSource(WorkerContext& ctx, Session& session);

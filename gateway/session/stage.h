@@ -52,6 +52,7 @@ struct Talking {
   bool greeted = false;     // the negotiator has heard kStart
   bool fed = false;         // it has been given octets of the client
   bool pregreet = false;    // the client spoke before the greeting, and that is counted
+  bool held = false;        // the greeting waits, to see whether the client does
   bool wants_link = false;  // kOpenLeg came while the previous link was closing
 };
 
@@ -74,13 +75,14 @@ enum class TlsStart : uint8_t {
 // TLS with the client, from the wait for its first octet to the end of the handshake.
 struct Handshaking {
   MonoTime tls_at = kNever;  // the first octet of TLS, or the go-ahead
+  uint32_t place_ms = 0;     // from tls_at until it got its place among the handshakes in flight
   TlsStart start = TlsStart::kImplicit;
-  uint8_t space_left = 0;      // as in Upgrading
-  bool holds_place = false;    // is one of `handshakes_in_flight`
-  bool queued = false;         // is in the worker's admission queue
-  bool weighed = false;        // the client's source was charged for it
-  bool flight_sent = false;    // the private key has been used
-  bool hello_retried = false;  // the client was asked for another hello
+  uint8_t space_left = 0;          // as in Upgrading
+  bool weighed : 1 = false;        // the client's source was charged for it
+  bool last : 1 = false;           // the source is over its share: others go first
+  bool displaced : 1 = false;      // it had to give way to another source
+  bool flight_sent : 1 = false;    // the private key has been used
+  bool hello_retried : 1 = false;  // the client was asked for another hello
 };
 
 // TLS with the client is up, and a fresh link is being opened.

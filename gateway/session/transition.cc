@@ -6,6 +6,7 @@
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
 #include "gateway/session/link.h"
+#include "gateway/session/pregreet.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 
@@ -30,7 +31,7 @@ void MakeDialogue(WorkerContext& ctx, Session& session) {
 
 Stage EnterTalking(WorkerContext& ctx, Session& session) {
   MakeDialogue(ctx, session);
-  return Talking{};
+  return Talking{.held = DelaysGreeting(ctx, session)};
 }
 
 Stage EnterUpgrading(WorkerContext& ctx, Session& session, const Next& next) {

@@ -20,6 +20,10 @@ constexpr std::chrono::milliseconds kRelayRecent{5};
 // go, each is in its relay for a moment.
 constexpr std::chrono::milliseconds kEstablished{100};
 
+// Where more than so many handshakes wait, a turn does one as well: a client of another source then
+// waits less until the gateway looks at what it has sent. The twentieth is worth that in a flood.
+constexpr uint32_t kFloodFrom = 64;
+
 // Fewer sessions leave too little memory behind to be worth it.
 constexpr size_t kTrimFrom = 1'000;
 
@@ -28,12 +32,6 @@ bool BeforeFlight(const Session& session) {
   const auto* const handshaking = std::get_if<Handshaking>(&session.stage);
   return handshaking != nullptr && !handshaking->flight_sent;
 }
-
-// Whoever waits for admission is in its handshake.
-const Handshaking& HandshakeOf(const Session& session) {
-  return std::get<Handshaking>(session.stage);
-}
-Handshaking& HandshakeOf(Session& session) { return std::get<Handshaking>(session.stage); }
 
 // Pumps all but those that may want the private key, which are kept for later.
 void PumpOthers(WorkerContext& ctx) {
@@ -51,33 +49,48 @@ void PumpOthers(WorkerContext& ctx) {
   ctx.ready.clear();
 }
 
-}  // namespace
-
-bool AdmissionOpen(const WorkerContext& ctx) {
-  if (ctx.admission.empty()) return false;
-  // A session that holds a place waits only for the key.
-  return ctx.handshakes_in_flight < ctx.limits.handshakes_in_flight ||
-         HandshakeOf(ctx.table.At(ctx.admission.front())).holds_place;
+void PumpHellos(WorkerContext& ctx) {
+  for (const uint32_t slot : ctx.hellos) Pump(ctx, ctx.table.At(slot));
+  ctx.hellos.clear();
 }
+
+// Those who are served last have one operation of a turn in which nobody else had any.
+void ServeWaiting(WorkerContext& ctx, uint32_t most) {
+  Admissions& all = ctx.admissions;
+  while (all.key_operations > 0) {
+    const bool last = all.key_operations == most;
+    const uint32_t slot = TakeAdmitted(ctx, last);
+    if (slot == FairQueue::kNone) return;
+    all.called = slot;
+    const bool served_last = std::get<Handshaking>(ctx.table.At(slot).stage).last;
+    Pump(ctx, ctx.table.At(slot));
+    all.called = FairQueue::kNone;
+    if (served_last) return;
+  }
+}
+
+}  // namespace
 
 void PumpReady(WorkerContext& ctx) {
   // Whatever reaches its handshake while the others are pumped queues for it.
-  ctx.key_operations = 0;
-  ctx.admits = false;
+  Admissions& all = ctx.admissions;
+  all.key_operations = 0;
+  all.open = false;
   PumpOthers(ctx);
   const bool relaying = ctx.relayed_at + kRelayRecent > ctx.now;
   if (relaying && (AdmissionOpen(ctx) || !ctx.hellos.empty())) ctx.ring->Submit();
-  ctx.key_operations = relaying ? 1 : ctx.limits.key_operations_per_turn;
-  ctx.admits = true;
-  // Sessions in the queue go first. New ones join behind them.
-  while (ctx.key_operations > 0 && AdmissionOpen(ctx)) {
-    Session& session = ctx.table.At(ctx.admission.front());
-    ctx.admission.pop_front();
-    HandshakeOf(session).queued = false;
-    Pump(ctx, session);
-  }
-  for (const uint32_t slot : ctx.hellos) Pump(ctx, ctx.table.At(slot));
-  ctx.hellos.clear();
+  const bool one = relaying || all.waiting.size() > kFloodFrom;
+  const uint32_t most = one ? 1 : ctx.limits.key_operations_per_turn;
+  // New hellos go at once if nobody waits. Otherwise all of them join first: one of a source that
+  // has no other may have its turn before those that have waited longer.
+  const bool others_wait = !all.waiting.empty();
+  all.open = true;
+  all.key_operations = others_wait ? 0 : most;
+  PumpHellos(ctx);
+  if (others_wait) all.key_operations = most;
+  ServeWaiting(ctx, most);
+  all.cut_short = all.key_operations == 0 && !all.waiting.empty();
+  all.pace.Note(ctx.now, most - all.key_operations, !all.waiting.empty());
 }
 
 void TrimMemory(WorkerContext& ctx) {

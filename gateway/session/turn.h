@@ -2,7 +2,8 @@
 // handshakes, as many as the turn may do. So a flood of hellos does not move the
 // latency of established sessions by more than one handshake.
 //
-// Not for: what a session does when it is pumped (pump.h).
+// Not for: what a session does when it is pumped (pump.h), or whose handshake comes first
+// (admission.h).
 #pragma once
 
 #include "gateway/session/context.h"
@@ -13,9 +14,6 @@ namespace starling {
 // What relays have asked of the ring is submitted before the first private-key
 // operation, since such a one takes longer than all else in a turn.
 void PumpReady(WorkerContext& ctx);
-
-// A session in the admission queue may go on in the next turn.
-bool AdmissionOpen(const WorkerContext& ctx);
 
 // Gives the pools' memory back to the system when many sessions have gone, and asks the
 // main thread to do so with the allocator's, since that takes longer than a turn should.

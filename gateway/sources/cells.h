@@ -6,11 +6,10 @@
 // All workers share the arrays; each access is one relaxed atomic operation.
 #pragma once
 
-#include <sys/mman.h>
-
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+
+#include "gateway/sources/zeroed_array.h"
 
 namespace starling {
 
@@ -31,21 +30,6 @@ struct SourceCells {
   bool operator==(const SourceCells&) const = default;
 };
 
-class CellArray {
- public:
-  // Not touched: the kernel gives zeros.
-  CellArray();
-  ~CellArray() { munmap(cells_, kOctets); }
-  CellArray(const CellArray&) = delete;
-  CellArray& operator=(const CellArray&) = delete;
-
-  std::atomic<uint64_t>& At(uint16_t index) { return cells_[index]; }
-  const std::atomic<uint64_t>& At(uint16_t index) const { return cells_[index]; }
-
- private:
-  static constexpr size_t kOctets = kSourceCells * sizeof(std::atomic<uint64_t>);
-  std::atomic<uint64_t>* cells_;
-};
-static_assert(std::atomic<uint64_t>::is_always_lock_free);
+using CellArray = ZeroedArray<uint64_t, kSourceCells>;
 
 }  // namespace starling

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
-#include <new>
 
 #include "gateway/limits.h"
 
@@ -20,13 +19,6 @@ uint64_t Ahead(const TokenBuckets::Rate& rate) {
 }
 
 }  // namespace
-
-CellArray::CellArray() {
-  void* const made =
-      mmap(nullptr, kOctets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (made == MAP_FAILED) throw std::bad_alloc();
-  cells_ = static_cast<std::atomic<uint64_t>*>(made);
-}
 
 TokenBuckets::Rate TokenBuckets::Rate::PerSecond(uint32_t tokens, uint32_t burst) {
   if (tokens == 0) return {};
@@ -47,7 +39,8 @@ bool TokenBuckets::Empty(SourceCells cells, const Rate& rate, MonoTime now) cons
 
 // The lower cell is moved on, and the other one only if it is behind that: a cell says what the
 // busiest of its sources has spent, not what all of them have together.
-bool TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most) {
+std::optional<uint64_t> TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now,
+                                            uint64_t most) {
   std::atomic<uint64_t>* lower = &cells_.At(cells.first);
   std::atomic<uint64_t>* upper = &cells_.At(cells.second);
   if (lower->load(kRelaxed) > upper->load(kRelaxed)) std::swap(lower, upper);
@@ -55,18 +48,23 @@ bool TokenBuckets::Spend(SourceCells cells, const Rate& rate, uint64_t now, uint
   uint64_t next = 0;
   do {
     next = std::max(was, now) + static_cast<uint64_t>(rate.each.count());
-    if (next > most) return false;
+    if (next > most) return std::nullopt;
   } while (!lower->compare_exchange_weak(was, next, kRelaxed, kRelaxed));
   was = upper->load(kRelaxed);
   while (was < next && !upper->compare_exchange_weak(was, next, kRelaxed, kRelaxed)) {
   }
-  return true;
+  return next;
 }
 
-bool TokenBuckets::Take(SourceCells cells, const Rate& rate, MonoTime now) {
-  if (rate.each.count() == 0) return true;
+std::optional<bool> TokenBuckets::Borrow(SourceCells cells, const Rate& rate, uint64_t loan,
+                                         MonoTime now) {
+  if (rate.each.count() == 0) return false;
   const uint64_t at = NanosOf(now);
-  return Spend(cells, rate, at, at + static_cast<uint64_t>(rate.each.count()) * rate.burst);
+  const auto each = static_cast<uint64_t>(rate.each.count());
+  const uint64_t own = at + each * rate.burst;
+  const std::optional<uint64_t> full_at = Spend(cells, rate, at, own + each * loan);
+  if (!full_at) return std::nullopt;
+  return *full_at > own;
 }
 
 void TokenBuckets::Charge(SourceCells cells, const Rate& rate, MonoTime now) {
@@ -118,10 +116,13 @@ OverShare SourceShares::Enter(SourceCells cells, const SourceLimits& limits, Mon
   return OverShare::kConnections;
 }
 
-bool SourceShares::TakeHandshake(SourceCells cells, const SourceLimits& limits, MonoTime now) {
-  return handshakes_.Take(
-      cells, TokenBuckets::Rate::PerSecond(limits.handshakes_per_second, limits.handshakes_burst),
-      now);
+HandshakeShare SourceShares::TakeHandshake(SourceCells cells, const SourceLimits& limits,
+                                           MonoTime now) {
+  const auto rate =
+      TokenBuckets::Rate::PerSecond(limits.handshakes_per_second, limits.handshakes_burst);
+  const std::optional<bool> owes = handshakes_.Borrow(cells, rate, rate.burst, now);
+  if (!owes) return HandshakeShare::kNone;
+  return *owes ? HandshakeShare::kOver : HandshakeShare::kWithin;
 }
 
 void SourceShares::NoteFailure(SourceCells cells, const SourceLimits& limits, MonoTime now) {

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "gateway/config/source_options.h"
 #include "gateway/io/clock.h"
@@ -35,15 +36,20 @@ class TokenBuckets {
   // What a source has spent stays spent for as long as the rate of that time said, whatever rate
   // a reload has brought since.
   // One token, if there is one. Two workers at the same moment may take the same token.
-  bool Take(SourceCells cells, const Rate& rate, MonoTime now);
+  bool Take(SourceCells cells, const Rate& rate, MonoTime now) {
+    return Borrow(cells, rate, 0, now).has_value();
+  }
+  // One token, of which the source may owe up to `loan`. Whether it owes any now; nullopt: it has
+  // got none.
+  std::optional<bool> Borrow(SourceCells cells, const Rate& rate, uint64_t loan, MonoTime now);
   // One token, whether there is one or not. It never takes longer than twice the burst until
   // the bucket is full again.
   void Charge(SourceCells cells, const Rate& rate, MonoTime now);
   bool Empty(SourceCells cells, const Rate& rate, MonoTime now) const;
 
  private:
-  // False: the lower cell would be beyond `most`.
-  bool Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most);
+  // When the lower cell's bucket is full again. nullopt: that would be beyond `most`.
+  std::optional<uint64_t> Spend(SourceCells cells, const Rate& rate, uint64_t now, uint64_t most);
 
   CellArray cells_;
 };
@@ -64,11 +70,22 @@ class Counts {
 // What a source has too much of.
 enum class OverShare : uint8_t { kNothing, kSessions, kConnections, kHandshakes, kFailures };
 
+// Whether a source may begin another handshake.
+enum class HandshakeShare : uint8_t {
+  kWithin,
+  kOver,  // when nobody else wants to
+  kNone,
+};
+
 class SourceShares {
  public:
   // `key` is random and stays secret.
   explicit SourceShares(const HashKey& key) : key_(key) {}
 
+  // Tells sources apart, whatever their scope.
+  uint64_t HashOf(const SourceKey& source) const {
+    return KeyedHash(key_, {source.high, source.low});
+  }
   // Sources of different scopes never count together.
   SourceCells CellsOf(const SourceKey& source, uint32_t scope) const {
     return SourceCells::Of(KeyedHash(key_, {source.high, source.low, scope}));
@@ -77,8 +94,9 @@ class SourceShares {
   // A connection comes. With kNothing it is one of the source's sessions until Leave().
   OverShare Enter(SourceCells cells, const SourceLimits& limits, MonoTime now);
   void Leave(SourceCells cells) { sessions_.Leave(cells); }
-  // Whether a handshake may begin.
-  bool TakeHandshake(SourceCells cells, const SourceLimits& limits, MonoTime now);
+  // With kNone the source is charged nothing. What it has over its share it pays back like all
+  // else, so that its rate stays the same over time.
+  HandshakeShare TakeHandshake(SourceCells cells, const SourceLimits& limits, MonoTime now);
   // A handshake or a dialogue has failed.
   void NoteFailure(SourceCells cells, const SourceLimits& limits, MonoTime now);
   // A source over its share is told so a few times a second. Beyond that an answer would cost

@@ -122,9 +122,17 @@ TEST(SourceShares, RefuseByEachMeasure) {
   EXPECT_EQ(shares.Enter(cells, limits, kStart), OverShare::kNothing);
   EXPECT_EQ(shares.Enter(cells, limits, kStart), OverShare::kConnections);
   EXPECT_EQ(shares.Sessions(cells), 2u) << "who is refused holds nothing";
-  EXPECT_TRUE(shares.TakeHandshake(cells, limits, kStart));
-  EXPECT_TRUE(shares.TakeHandshake(cells, limits, kStart));
-  EXPECT_FALSE(shares.TakeHandshake(cells, limits, kStart));
+  const auto take = [&](MonoTime at) { return shares.TakeHandshake(cells, limits, at); };
+  EXPECT_EQ(take(kStart), HandshakeShare::kWithin);
+  EXPECT_EQ(take(kStart), HandshakeShare::kWithin);
+  // As many again when nobody else wants to, and then none.
+  EXPECT_EQ(take(kStart), HandshakeShare::kOver);
+  EXPECT_EQ(take(kStart), HandshakeShare::kOver);
+  EXPECT_EQ(take(kStart), HandshakeShare::kNone);
+  // What was over the share is paid back: over time the rate is as without it.
+  EXPECT_EQ(take(kStart + std::chrono::seconds(1)), HandshakeShare::kOver);
+  EXPECT_EQ(take(kStart + std::chrono::seconds(1)), HandshakeShare::kNone);
+  EXPECT_EQ(take(kStart + std::chrono::seconds(4)), HandshakeShare::kWithin);
   shares.NoteFailure(cells, limits, kStart);
   shares.NoteFailure(cells, limits, kStart);
   EXPECT_EQ(shares.Enter(cells, limits, kStart + seconds(10)), OverShare::kFailures);
@@ -152,7 +160,7 @@ TEST(SourceShares, NoisySourcesHarmFewQuietOnes) {
     const SourceCells cells = shares.CellsOf(Source(i), 0);
     while (shares.Enter(cells, limits, kStart) == OverShare::kNothing) {
     }
-    while (shares.TakeHandshake(cells, limits, kStart)) {
+    while (shares.TakeHandshake(cells, limits, kStart) != HandshakeShare::kNone) {
     }
   }
   uint64_t sessions = 0, handshakes = 0;
@@ -165,7 +173,8 @@ TEST(SourceShares, NoisySourcesHarmFewQuietOnes) {
     }
   }
   for (uint64_t i = kNoisy; i < kNoisy + 1'000; ++i) {
-    if (!shares.TakeHandshake(shares.CellsOf(Source(i), 0), limits, kStart)) ++handshakes;
+    const SourceCells own = shares.CellsOf(Source(i), 0);
+    if (shares.TakeHandshake(own, limits, kStart) != HandshakeShare::kWithin) ++handshakes;
   }
   EXPECT_LT(sessions, kQuiet / 1'000);
   EXPECT_LE(handshakes, 5u);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gateway/limits.h"
+#include "gateway/session/admission.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/source.h"
 #include "gateway/session/turn.h"

@@ -58,7 +58,9 @@ namespace starling {
   X(kSourceHandshakes, "source_handshakes", "the client's source begins too many handshakes")      \
   X(kSourceFailures, "source_failures", "too much of what the client's source began has failed")   \
   X(kDenied, "denied", "the client's address is on a deny list")                                   \
-  X(kHandshakeLimit, "handshake_limit", "the handshake queue is full")                             \
+  X(kHandshakeLimit, "handshake_limit", "too many handshakes wait: this one had to give way")      \
+  X(kHandshakeLate, "handshake_late", "so many wait that this handshake would miss its deadline")  \
+  X(kPregreet, "pregreet", "the client spoke before the greeting")                                 \
   X(kBufferLimit, "buffer_limit", "no buffer could be had")                                        \
   X(kStopped, "stopped", "the gateway was told to stop at once")                                   \
   X(kDataDropped, "data_dropped", "the control connection had no use for the data channel")

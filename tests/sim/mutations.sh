@@ -36,7 +36,7 @@ readonly MUTATIONS=(
   # The gateway tells the server that the client is done, though the client was cut off.
   'forged_close_notify|simulation_test|gateway/session/stages/relaying.cc|s{PassOnEnd\(session\.ref\(\), \KClientWhole\(session\)}{true}'
   # A handshake that is over keeps its place among those in flight.
-  'place_kept|simulation_test|gateway/session/admission.cc|s{--ctx\.handshakes_in_flight;}{}'
+  'place_kept|simulation_test|gateway/session/admission.cc|s{places\.Leave\(session\.slot\);}{}'
   # The gateway reads the newest octets before the oldest.
   'overtaking_receive|simulation_test|gateway/session/side.cc|s{RawInput\(SideResources& resources\) \{\n *if \(!in\.empty\(\)\K}{ && chunk == kNoBuffer}'
   # The log forgets what the plaintext link carried when a fresh link follows it.

@@ -57,9 +57,10 @@ struct Case {
   bool server_beside = false;              // adds one that does the same
   const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
   uint32_t sessions = 16;
-  bool servers_of_legs = false;          // the servers get plaintext mail sessions
-  std::vector<std::string> script = {};  // the server's, see BackendSetup
-  std::vector<SourceRow> sources = {};   // empty: no client has a limit of its own
+  bool servers_of_legs = false;              // the servers get plaintext mail sessions
+  std::vector<std::string> script = {};      // the server's, see BackendSetup
+  std::vector<SourceRow> sources = {};       // empty: no client has a limit of its own
+  std::function<void(Config&)> change = {};  // of all that is set otherwise; may be empty
 };
 
 // The default limits of a listener with this protocol.
@@ -144,6 +145,7 @@ class OneSession final : public Sessions {
     config_.limits.small_buffers = 16;
     config_.limits.large_buffers = 2;
 
+    if (with.change) with.change(config_);
     setup_.config = &config_.listeners.back();
     setup_.address = setup_.config->bind.front();
     setup_.servers = with.servers;

@@ -2,7 +2,6 @@
 // the library. A data channel's second connection comes up beside it.
 #include <memory>
 #include <string_view>
-#include <utility>
 
 #include "gateway/session/admission.h"
 #include "gateway/session/link.h"
@@ -117,8 +116,11 @@ bool StartTls(Session& session, const Handshaking& stage) {
 // A request for another hello is no flight yet: the key is used after that.
 void NoteFlight(const Session& session, Handshaking& stage) {
   const bool first_retry = session.client.tls->session.HelloRetried() && !stage.hello_retried;
-  stage.hello_retried |= first_retry;
-  stage.flight_sent |= !first_retry;
+  if (first_retry) {
+    stage.hello_retried = true;
+  } else {
+    stage.flight_sent = true;
+  }
 }
 
 // One call of the library.
@@ -149,6 +151,29 @@ Next FirstOctets(WorkerContext& ctx, Session& session, Handshaking& stage, ByteV
                                                  : Stay();
 }
 
+// By an alert, which a client understands whether TLS begins with its first octet or behind a
+// go-ahead.
+Next TurnAway(WorkerContext& ctx, Session& session, EndReason reason) {
+  SayAlert(ctx, session, kInternalError);
+  return EndPolitely(reason);
+}
+
+// Why a session waits for its turn in vain.
+EndReason InVain(WorkerContext& ctx, const Session& session, const Handshaking& stage) {
+  if (!stage.last) return EndReason::kHandshakeLate;
+  CountInVain(ctx, session);
+  return EndReason::kSourceHandshakes;
+}
+
+// The source is charged, once.
+bool Weigh(WorkerContext& ctx, const Session& session, Handshaking& stage) {
+  if (stage.weighed) return true;
+  stage.weighed = true;
+  const HandshakeShare share = TakeHandshake(ctx, session);
+  stage.last = share == HandshakeShare::kOver;
+  return share != HandshakeShare::kNone;
+}
+
 // The server's first flight is where the private key is used; what follows from the client
 // is cheap and not made to wait. Again: go on with the handshake.
 Next Enlist(WorkerContext& ctx, Session& session, Handshaking& stage) {
@@ -158,10 +183,11 @@ Next Enlist(WorkerContext& ctx, Session& session, Handshaking& stage) {
     case Admission::kQueued:
       return Stay();
     case Admission::kFull:
+      return TurnAway(ctx, session, EndReason::kHandshakeLimit);
+    case Admission::kLate:
       break;
   }
-  SayAlert(ctx, session, kInternalError);
-  return EndPolitely(EndReason::kHandshakeLimit);
+  return TurnAway(ctx, session, InVain(ctx, session, stage));
 }
 
 // A data channel's other connection.
@@ -195,6 +221,7 @@ Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
   if (session.data != nullptr) {
     if (const Next next = FollowLink(ctx, session); next.decided()) return next;
   }
+  if (stage.displaced) return TurnAway(ctx, session, EndReason::kHandshakeLimit);
   if (!started) SkipSpace(ctx, client, stage.space_left);
   if (client.failed()) {
     if (started || !client.Input(ctx).empty()) CountFailure(ctx, session, TlsFailure::kReset);
@@ -210,10 +237,7 @@ Next Act(WorkerContext& ctx, Session& session, Handshaking& stage) {
     const Next next = FirstOctets(ctx, session, stage, in);
     if (next.kind != Next::Kind::kAgain) return next;
   }
-  if (!std::exchange(stage.weighed, true) && !TakeHandshake(ctx, session)) {
-    SayAlert(ctx, session, kInternalError);
-    return EndPolitely(EndReason::kSourceHandshakes);
-  }
+  if (!Weigh(ctx, session, stage)) return TurnAway(ctx, session, EndReason::kSourceHandshakes);
   if (!stage.flight_sent) {
     const Next next = Enlist(ctx, session, stage);
     if (next.kind != Next::Kind::kAgain) return next;
@@ -227,12 +251,18 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Handshaking& 
   if (stage.tls_at != kNever) {
     dues.Add(After(stage.tls_at, LimitsOf(session).handshake_ms), DueKind::kHandshake);
   }
+  // The turn then looks whether somebody waits for the place.
+  const MonoTime stalls_at = StallsAt(ctx, session, stage);
+  if (ctx.now < stalls_at) dues.Add(stalls_at, DueKind::kPlace);
   AddPreRelay(ctx, session, /*awaits_command=*/false, dues);
   return dues;
 }
 
 Next Overdue(WorkerContext& ctx, Session& session, Handshaking& stage, const Due& due) {
   if (due.kind == DueKind::kHandshake) {
+    if (WaitsForAdmission(ctx, session)) {
+      return TurnAway(ctx, session, InVain(ctx, session, stage));
+    }
     CountFailure(ctx, session, TlsFailure::kTimeout);
     return EndNow(EndReason::kHandshakeDeadline);
   }
@@ -241,8 +271,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Handshaking& stage, const Due
   return Refuse(ctx, session, Refusal::kTlsExpected, due.reason);
 }
 
-Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const Handshaking& stage) {
-  return {.client = !stage.queued};
+Receives Wanted(WorkerContext& ctx, Session& session, const Handshaking& /*stage*/) {
+  return {.client = !ctx.admissions.waiting.Has(session.slot)};
 }
 
 }  // namespace starling

@@ -58,6 +58,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due&
     case DueKind::kIdle:
       return TellDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
     case DueKind::kNothing:
+    case DueKind::kGreetingDelay:
+    case DueKind::kPlace:
     case DueKind::kProxyHeader:
     case DueKind::kHandshake:
     case DueKind::kGreeting:

@@ -174,6 +174,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Relaying& /*stage*/, const Du
       // the server's in the middle of a reply, so the client gets close_notify alone.
       return EndPolitely(EndReason::kIdleDeadline);
     case DueKind::kNothing:
+    case DueKind::kGreetingDelay:
+    case DueKind::kPlace:
     case DueKind::kProxyHeader:
     case DueKind::kHandshake:
     case DueKind::kGreeting:

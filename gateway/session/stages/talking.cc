@@ -2,6 +2,7 @@
 // server to which the gateway has opened a link.
 #include "gateway/session/link_tries.h"
 #include "gateway/session/negotiation.h"
+#include "gateway/session/pregreet.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/stages/stages.h"
@@ -86,6 +87,11 @@ Next HearClient(WorkerContext& ctx, Session& session, Talking& stage) {
 }  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, Talking& stage) {
+  if (!stage.greeted && !session.client.Input(ctx).empty()) NotePregreet(ctx, session);
+  if (stage.held) {
+    const Next next = AwaitGreeting(ctx, session, stage);
+    if (next.decided() || stage.held) return next;
+  }
   if (!stage.greeted) {
     stage.greeted = true;
     return Greet(ctx, session);
@@ -102,10 +108,14 @@ Next Act(WorkerContext& ctx, Session& session, Talking& stage) {
   return TellEnds(ctx, session);
 }
 
-Dues DueOf(const WorkerContext& ctx, const Session& session, const Talking& /*stage*/) {
+Dues DueOf(const WorkerContext& ctx, const Session& session, const Talking& stage) {
   Dues dues;
   const Dialogue& dialogue = *session.dialogue;
   const ListenerLimits& limits = LimitsOf(session);
+  if (stage.held) {
+    const uint32_t ms = session.listener->config->greeting_delay_ms;
+    dues.Add(After(session.stage_at, ms), DueKind::kGreetingDelay);
+  }
   const auto* const up = std::get_if<Up>(&session.link);
   if (up != nullptr && dialogue.server_talk == Dialogue::ServerTalk::kSilent) {
     // One of many servers gets one message, and has nothing to say to it.
@@ -145,6 +155,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
     case DueKind::kIdle:
       return TellDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
     case DueKind::kNothing:
+    case DueKind::kGreetingDelay:
+    case DueKind::kPlace:
     case DueKind::kProxyHeader:
     case DueKind::kHandshake:
     case DueKind::kBackoff:
@@ -157,7 +169,9 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
   return Stay();
 }
 
-Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& /*stage*/) {
+Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& stage) {
+  // What comes early waits for the greeting; one receive of it is enough.
+  if (stage.held) return {.client = !stage.pregreet};
   const Side& client = session.client;
   const bool server = session.link_up();
   Receives wanted;

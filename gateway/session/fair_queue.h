@@ -1,0 +1,105 @@
+// Slots that wait, in an order that is fair to their sources: the sources take turns, and within
+// one source the slot that has waited longest goes first. So what one source asks for delays each
+// other source by one turn at most, however much it is.
+//
+// Slots of a lower rank go before all those of a higher one. Each rank has turns of its own.
+//
+// Joining and leaving take the same time however many wait. All memory is allocated when the queue
+// is made. Sources are told apart by a keyed hash of 64 bits, so that nobody can aim at the queue
+// of somebody else.
+//
+// Not for: what the slots wait for, and who is let in (admission.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace starling {
+
+class FairQueue {
+ public:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  // For slots below `slots`, of which up to `most` wait at once.
+  FairQueue(uint32_t slots, uint32_t most, uint32_t ranks);
+
+  uint32_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  bool full() const { return size_ == most_; }
+  uint32_t size(uint32_t rank) const { return ranks_[rank].size; }
+  bool Has(uint32_t slot) const { return nodes_[slot].group != kNone; }
+
+  // The queue is not full, and the slot is not in it.
+  void Join(uint32_t slot, uint64_t source, uint32_t rank);
+  // Nothing happens if the slot is not in the queue.
+  void Leave(uint32_t slot);
+  // The slot whose turn it is among those of a rank; kNone: nobody waits.
+  uint32_t Next(uint32_t rank) const;
+  // The same, and it leaves the queue.
+  uint32_t Take(uint32_t rank);
+  // It is the next source's turn. Somebody waits with that rank.
+  void Skip(uint32_t rank);
+
+  // How many slots of that source wait with that rank.
+  uint32_t Count(uint64_t source, uint32_t rank) const;
+  // How many would go before a newcomer of that source at least, if nobody else came or left. There
+  // may be one more of each other source. It takes longer the more the source has.
+  uint64_t Ahead(uint64_t source, uint32_t rank) const;
+
+  // The source with most slots of a rank: how many it has, and those that have been there longest
+  // and least. Without slots of that rank, `count` is 0.
+  struct Heaviest {
+    uint32_t count = 0;
+    uint32_t oldest = kNone;
+    uint32_t newest = kNone;
+  };
+  Heaviest HeaviestOf(uint32_t rank) const;
+
+ private:
+  struct Links {
+    uint32_t before = kNone;
+    uint32_t after = kNone;
+  };
+  struct Node {
+    Links in_group;
+    uint32_t group = kNone;
+  };
+  // The slots of one source that wait with one rank.
+  struct Group {
+    uint64_t source = 0;
+    uint32_t rank = 0;
+    uint32_t count = 0;
+    uint32_t oldest = kNone;
+    uint32_t newest = kNone;
+    uint32_t same_bucket = kNone;  // the next one there; of an unused group the next unused one
+    Links in_turn;                 // a ring of all groups of the rank
+    Links as_heavy;                // those with as many slots
+  };
+  struct Rank {
+    uint32_t size = 0;
+    uint32_t turn = kNone;           // the group that is next
+    uint32_t most = 0;               // slots that one group has
+    std::vector<uint32_t> by_count;  // the first group with so many slots
+    std::vector<uint32_t> at_least;  // how many groups have so many slots or more
+  };
+
+  uint32_t& Bucket(uint64_t source, uint32_t rank) { return buckets_[Index(source, rank)]; }
+  size_t Index(uint64_t source, uint32_t rank) const {
+    return (source + rank) & (buckets_.size() - 1);
+  }
+  uint32_t Find(uint64_t source, uint32_t rank) const;
+  uint32_t MakeGroup(uint64_t source, uint32_t rank);
+  void DropGroup(uint32_t index);
+  void SetCount(uint32_t index, uint32_t count);
+
+  const uint32_t most_;
+  uint32_t size_ = 0;
+  std::vector<Node> nodes_;  // by slot
+  std::vector<Group> groups_;
+  std::vector<uint32_t> buckets_;  // a hash table of groups; its size is a power of two
+  std::vector<Rank> ranks_;
+  uint32_t unused_ = kNone;  // the first unused group
+};
+
+}  // namespace starling

@@ -1,0 +1,303 @@
+// Tests whose handshake comes first, who gives way where places or the queue are short, and who is
+// turned away because its turn would come too late; with the real worker, in simulated time.
+//
+// Not for: the queue by itself (gateway/session/fair_queue_test.cc), or how many handshakes a turn
+// does (turn_test.cc).
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/one_session.h"
+
+namespace starling::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Endpoint At(uint8_t source, uint16_t port) {
+  return {.family = Endpoint::Family::kV4, .port = port, .ip = {192, 0, 2, source}};
+}
+
+// A client that sends its hello when the test says so.
+class HelloClient {
+ public:
+  HelloClient(OneSession& session, uint8_t source, uint16_t port)
+      : wire_(session, At(source, port)), tls_(TestClientOptions{}) {
+    tls_.Step();
+  }
+  void SendHello() { wire_.Say(std::exchange(tls_.output, {})); }
+  // Whether the gateway has used its key for this one.
+  bool Answered() {
+    Read();
+    return !said_.empty() && said_[0] == 0x16;
+  }
+  // Whether it was told to go away: by an alert, before or behind the flight.
+  bool TurnedAway() {
+    Read();
+    return said_.ends_with(std::string("\x15\x03\x01\x00\x02\x02\x50", 7));
+  }
+  void Leave() { wire_.Reset(); }
+
+ private:
+  void Read() { said_ += wire_.Take(); }
+
+  PlainClient wire_;
+  TestClient tls_;
+  std::string said_;
+};
+
+// Clients of many sources.
+class Clients {
+ public:
+  explicit Clients(OneSession& session) : session_(session) {}
+
+  // With a hello on its way.
+  HelloClient& Add(uint8_t source) {
+    HelloClient& client = Connect(source);
+    client.SendHello();
+    session_.RunFor(milliseconds(2));
+    return client;
+  }
+  HelloClient& Connect(uint8_t source) {
+    return all_.emplace_back(session_, source, static_cast<uint16_t>(1'000 + all_.size()));
+  }
+
+ private:
+  OneSession& session_;
+  std::deque<HelloClient> all_;
+};
+
+Case With(uint32_t places, uint32_t queue, uint32_t handshake_ms = kFar) {
+  static ListenerLimits limits;
+  limits = {.pre_relay_ms = kFar, .pre_relay_total_ms = kFar, .handshake_ms = handshake_ms};
+  Case with{"admission",
+            EndReason::kNone,
+            "imap",
+            TlsMode::kImplicit,
+            ClientKind::kSilent,
+            BackendKind::kNormal,
+            ServerKind::kUp,
+            nullptr,
+            0};
+  with.limits = &limits;
+  with.sessions = 256;
+  with.change = [=](Config& config) {
+    config.limits.handshakes_in_flight = places;
+    config.limits.handshake_queue = queue;
+    config.limits.small_buffers = 256;
+  };
+  return with;
+}
+
+TEST(Admission, OneSourceDelaysAnotherByOneTurn) {
+  RunInThread([] {
+    OneSession session(With(256, 256));
+    Clients clients(session);
+    std::vector<HelloClient*> flood;
+    for (int i = 0; i < 60; ++i) flood.push_back(&clients.Connect(1));
+    HelloClient& good = clients.Connect(2);
+    session.RunFor(milliseconds(50));
+    for (HelloClient* client : flood) client->SendHello();
+    good.SendHello();
+    // From the turn that has received the last hello, which is the good client's at the latest.
+    while (session.gateway().Octets(0) < 61 * 200) session.gateway().Turn();
+    uint64_t before = 0;
+    for (HelloClient* client : flood) before += client->Answered() ? 1 : 0;
+    int turns = 0;
+    for (; !good.Answered() && turns < 100; ++turns) session.gateway().Turn();
+    uint64_t after = 0;
+    for (HelloClient* client : flood) after += client->Answered() ? 1 : 0;
+    EXPECT_TRUE(good.Answered());
+    EXPECT_LT(after, 50u) << before << " before, in " << turns << " turns";
+    session.RunFor(milliseconds(100));
+    for (HelloClient* client : flood) EXPECT_TRUE(client->Answered());
+    session.Finish();
+  });
+}
+
+TEST(Admission, SourcesTakeTurnsForAPlace) {
+  RunInThread([] {
+    OneSession session(With(1, 256));
+    Clients clients(session);
+    std::vector<HelloClient*> one;
+    for (int i = 0; i < 6; ++i) one.push_back(&clients.Add(1));
+    HelloClient& two = clients.Add(2);
+    EXPECT_TRUE(one[0]->Answered());
+    EXPECT_FALSE(one[1]->Answered());
+    one[0]->Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(one[1]->Answered());
+    EXPECT_FALSE(two.Answered());
+    one[1]->Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(two.Answered());
+    EXPECT_FALSE(one[2]->Answered());
+    two.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(one[2]->Answered());
+    session.Finish();
+  });
+}
+
+TEST(Admission, ASilentClientDoesNotKeepThePlaceOfALighterSource) {
+  RunInThread([] {
+    OneSession session(With(3, 256, 8'000));
+    Clients clients(session);
+    HelloClient& first = clients.Add(1);
+    HelloClient& second = clients.Add(1);
+    HelloClient& third = clients.Add(1);
+    HelloClient& fourth = clients.Add(1);
+    EXPECT_TRUE(third.Answered());
+    EXPECT_FALSE(fourth.Answered());
+    // It gets the place of the one that has had its own longest, once that had time to answer.
+    HelloClient& other = clients.Add(2);
+    EXPECT_FALSE(other.Answered());
+    session.RunFor(milliseconds(950));
+    EXPECT_FALSE(first.TurnedAway());
+    session.RunFor(milliseconds(60));
+    EXPECT_TRUE(other.Answered());
+    EXPECT_TRUE(first.TurnedAway());
+    EXPECT_FALSE(second.TurnedAway());
+    // A second one would have as many as the heavier source then, which is worth nothing.
+    HelloClient& again = clients.Add(2);
+    session.RunFor(seconds(3));
+    EXPECT_FALSE(again.Answered());
+    EXPECT_FALSE(second.TurnedAway());
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLimit), 1);
+    session.Finish();
+  });
+}
+
+TEST(Admission, AFullQueueIsNotFullForOthers) {
+  RunInThread([] {
+    OneSession session(With(1, 4));
+    Clients clients(session);
+    HelloClient& holder = clients.Add(1);
+    std::vector<HelloClient*> waiting;
+    for (int i = 0; i < 5; ++i) waiting.push_back(&clients.Add(1));
+    EXPECT_TRUE(waiting[4]->TurnedAway()) << "the queue is full";
+    HelloClient& other = clients.Add(2);
+    EXPECT_FALSE(other.TurnedAway());
+    EXPECT_TRUE(waiting[3]->TurnedAway()) << "the newest of the heaviest";
+    EXPECT_FALSE(waiting[2]->TurnedAway());
+    holder.Leave();
+    session.RunFor(milliseconds(2));
+    waiting[0]->Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(other.Answered());
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLimit), 2);
+    session.Finish();
+  });
+}
+
+TEST(Admission, WhoseTurnComesTooLateIsTurnedAwayAtOnce) {
+  constexpr int kWaiting = 60;
+  RunInThread([] {
+    OneSession session(With(1, 256, 7'000));
+    Clients clients(session);
+    std::vector<HelloClient*> waiting;
+    for (uint8_t i = 0; i < kWaiting; ++i) waiting.push_back(&clients.Add(i));
+    // Each is served, and its place free again, after 100 ms.
+    for (int i = 0; i < 40; ++i) {
+      ASSERT_TRUE(waiting[static_cast<size_t>(i)]->Answered()) << i;
+      waiting[static_cast<size_t>(i)]->Leave();
+      session.RunFor(milliseconds(100));
+    }
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLate), 0);
+    std::vector<HelloClient*> more;
+    for (uint8_t i = 0; i < kWaiting; ++i) {
+      more.push_back(&clients.Add(static_cast<uint8_t>(100 + i)));
+    }
+    // Sixty or seventy turns of 100 ms still make it.
+    EXPECT_FALSE(more[40]->TurnedAway());
+    EXPECT_TRUE(more[kWaiting - 1]->TurnedAway());
+    EXPECT_FALSE(waiting[kWaiting - 1]->TurnedAway()) << "it has been there longer";
+    session.Finish();
+  });
+}
+
+TEST(Admission, AtItsDeadlineTheClientIsNotToBlame) {
+  RunInThread([] {
+    OneSession session(With(1, 256, 5'000));
+    Clients clients(session);
+    HelloClient& holder = clients.Add(1);
+    HelloClient& first = clients.Add(2);
+    HelloClient& second = clients.Add(2);
+    session.RunFor(seconds(3));
+    clients.Add(3);
+    holder.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(first.Answered());
+    first.Leave();
+    session.RunFor(milliseconds(1'500));
+    EXPECT_FALSE(second.TurnedAway());
+    session.RunFor(milliseconds(500));
+    EXPECT_TRUE(second.TurnedAway());
+    session.RunFor(seconds(2));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLate), 1);
+    // The last one had its turn, and was silent.
+    session.RunFor(seconds(2));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeDeadline), 1);
+    session.Finish();
+  });
+}
+
+TEST(Admission, WhoIsOverItsShareIsServedLast) {
+  RunInThread([] {
+    Case with = With(1, 256, 5'000);
+    SourceRow row{.from = {*Cidr::Parse("192.0.2.0/24")}};
+    row.limits.handshakes_per_second = 1;
+    row.limits.handshakes_burst = 2;
+    with.sources = {row};
+    OneSession session(with);
+    Clients clients(session);
+    std::vector<HelloClient*> noisy;
+    for (int i = 0; i < 5; ++i) noisy.push_back(&clients.Add(1));
+    EXPECT_TRUE(noisy[4]->TurnedAway()) << "beyond what may wait";
+    HelloClient& quiet = clients.Add(2);
+    HelloClient& other = clients.Add(3);
+    const auto turn = [&](HelloClient& leaves, HelloClient& comes) {
+      EXPECT_TRUE(leaves.Answered());
+      EXPECT_FALSE(comes.Answered());
+      leaves.Leave();
+      session.RunFor(milliseconds(2));
+    };
+    turn(*noisy[0], *noisy[1]);
+    turn(*noisy[1], quiet);
+    turn(quiet, other);
+    turn(other, *noisy[2]);
+    EXPECT_TRUE(noisy[2]->Answered()) << "nobody else waits";
+    // In vain, until its time was over.
+    session.RunFor(seconds(4));
+    HelloClient& late = clients.Add(3);
+    session.RunFor(seconds(3));
+    EXPECT_TRUE(late.Answered());
+    EXPECT_EQ(session.ended_for(EndReason::kSourceHandshakes), 2);
+    session.Finish();
+  });
+}
+
+// With a free place and nobody else there, it waits no longer than all others.
+TEST(Admission, WhoIsOverItsShareIsServedAtOnceWhereNobodyWaits) {
+  RunInThread([] {
+    Case with = With(256, 256);
+    SourceRow row{.from = {*Cidr::Parse("192.0.2.0/24")}};
+    row.limits.handshakes_per_second = 1;
+    row.limits.handshakes_burst = 4;
+    with.sources = {row};
+    OneSession session(with);
+    Clients clients(session);
+    for (int i = 0; i < 8; ++i) EXPECT_TRUE(clients.Add(1).Answered()) << i;
+    EXPECT_TRUE(clients.Add(1).TurnedAway());
+    session.Finish();
+  });
+}
+
+}  // namespace
+}  // namespace starling::sim
