@@ -64,21 +64,6 @@ LinkResult Failed(WorkerContext& ctx, Session& session, EndReason reason) {
 
 // --- The choice ---
 
-// From where the gateway connects; kNone: the kernel chooses. Sessions take the addresses of the
-// server's family in turn.
-Endpoint LocalAddressFor(const Session& session, const BackendConfig& backend,
-                         const Server& server) {
-  const Endpoint::Family family = server.address.endpoint().family;
-  const auto fits = [&](const Endpoint& source) { return source.family == family; };
-  const auto count = static_cast<uint64_t>(std::ranges::count_if(backend.sources, fits));
-  if (count == 0) return {};
-  uint64_t skip = session.id % count;
-  for (const Endpoint& source : backend.sources) {
-    if (fits(source) && skip-- == 0) return source;
-  }
-  return {};
-}
-
 // Clients that share limits share a server, too: those of one IPv4 address, or of a /64 of IPv6.
 uint64_t HashOfClient(const Session& session) {
   const std::optional<SourceKey> source = SourceOf(session.peer, SourceWidths{});
@@ -101,7 +86,7 @@ LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
   // does not know its clients; asking for it costs three system calls.
   const bool want_local = !server.address.is_unix() && backend.proxy == ProxyOut::kNone;
   ctx.ring->OpenUpstream(session.server.fd, server.address, session.server.out.view(),
-                         LocalAddressFor(session, backend, server), want_local,
+                         SourceFor(backend, server.address, session.id), want_local,
                          session.server.TagOf(Op::kOpen, session.ref()));
   return kNothing;
 }

@@ -30,6 +30,7 @@ struct ProbedServer {
   Clock::time_point ports_reported;  // the epoch before the first
   bool judged = false;               // the running probe's result is stored
   Clock::time_point started;         // the latest probe; the epoch before the first
+  uint64_t turn = 0;                 // of the addresses to connect from
   Clock::time_point due;             // the next probe
   std::unique_ptr<Probing> probing;
 };
@@ -89,9 +90,10 @@ void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
   target.server->state->suspected.store(false, std::memory_order_relaxed);
   UpstreamTls* const tls = backend < options.tls.size() ? options.tls[backend].get() : nullptr;
   const auto index = static_cast<uint32_t>(target.server - backends.ServersOf(backend).data());
-  target.probing = std::make_unique<Probing>(
-      Probing::Target{*target.server, backends.config(backend), options.plans[backend], tls, index},
-      now, now + std::chrono::milliseconds(options.timeout_ms));
+  target.probing =
+      std::make_unique<Probing>(Probing::Target{*target.server, backends.config(backend),
+                                                options.plans[backend], tls, index, target.turn++},
+                                now, now + std::chrono::milliseconds(options.timeout_ms));
   ++running;
 }
 
@@ -106,6 +108,12 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
     }
   }
   if (!probing.over()) return;
+  if (!probing.up()) {
+    target.due = now + std::chrono::milliseconds(options.retry_ms);
+    target.probing.reset();
+    --running;
+    return;
+  }
   // Reads the current state: since the result, a worker may have found the server down.
   const bool up = target.server->up();
   target.failures = up ? 0 : target.failures + 1;

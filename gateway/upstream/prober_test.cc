@@ -1,6 +1,7 @@
 // Tests the prober against real sockets: small servers on loopback and Unix sockets.
 #include "gateway/upstream/prober.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,9 +19,11 @@ namespace {
 
 class ProberTest : public testing::Test {
  protected:
-  void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone) {
+  void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone,
+             std::vector<Endpoint> sources = {}) {
     BackendConfig config;
     config.name = "b";
+    config.sources = std::move(sources);
     config.servers.assign(servers.begin(), servers.end());
     config.proxy = proxy;
     backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
@@ -360,6 +363,32 @@ TEST_F(ProberTest, TellsOfPortsThatRanOut) {
   Begin({server.address()}, {.protocol = &kGreets});
   backends_->NoteOutOfPorts(0);
   changes_.WaitFor(NameOf(server) + " out of ports");
+}
+
+// The gateway cannot connect from there, whatever the server is like.
+TEST_F(ProberTest, AProblemOfItsOwnSaysNothingAboutTheServer) {
+  std::atomic<int> probed{0};
+  FakeServer never("127.0.0.1:0", nullptr), other(UniqueName(), [&](int) { ++probed; });
+  options_.retry_ms = options_.retry_max_ms = 1;
+  Begin({never.address(), other.address()}, {}, ProxyOut::kNone,
+        {SocketAddress::Parse("192.0.2.77:1").value().endpoint()});
+  Until([&] { return probed > 20; });
+  EXPECT_TRUE(backends_->server(0).up());
+}
+
+TEST_F(ProberTest, ConnectsFromWhereSessionsDo) {
+  std::atomic<int> seen{0};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof peer;
+    getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length);
+    seen |= 1 << (ntohl(peer.sin_addr.s_addr) & 0xff);
+  });
+  options_.retry_ms = options_.retry_max_ms = 1;
+  Begin({server.address()}, {}, ProxyOut::kNone,
+        {SocketAddress::Parse("127.0.0.8:1").value().endpoint(),
+         SocketAddress::Parse("127.0.0.9:1").value().endpoint()});
+  Until([&] { return seen == (1 << 8 | 1 << 9); });
 }
 
 TEST_F(ProberTest, EndsAmidAProbe) {

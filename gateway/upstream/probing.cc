@@ -1,5 +1,6 @@
 #include "gateway/upstream/probing.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,11 +26,10 @@ Probing::Probing(const Target& target, Clock::time_point now, Clock::time_point 
     : target_(target), deadline_(deadline) {
   const ProbePlan& plan = target.plan;
   if (plan.ask) probe_ = plan.protocol->create_probe(storage_.data(), plan.options);
-  fd_ = socket(target.server.address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd_ >= 0) {
+  if (MakeSocket()) {
     Connect(now);
   } else {
-    phase_ = Phase::kOver;  // the gateway's own problem says nothing about the server
+    phase_ = Phase::kOver;
   }
 }
 
@@ -71,6 +71,21 @@ void Probing::Turn(short revents, Clock::time_point now) {
   if (phase_ != Phase::kOver && now >= deadline_) Dead();
 }
 
+// Sessions connect from there as well: perhaps the server lets in nobody else.
+bool Probing::MakeSocket() {
+  const SocketAddress& address = target_.server.address;
+  fd_ = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) return false;
+  Endpoint source = SourceFor(target_.backend, address, target_.turn);
+  if (source.family == Endpoint::Family::kNone) return true;
+  source.port = 0;
+  // The connect chooses the port, and so may share one with connections elsewhere.
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  const SocketAddress local = SocketAddress::From(source);
+  return bind(fd_, local.get(), local.length()) == 0;
+}
+
 void Probing::Connect(Clock::time_point now) {
   retry_at_ = Clock::time_point::max();
   const SocketAddress& address = target_.server.address;
@@ -78,6 +93,8 @@ void Probing::Connect(Clock::time_point now) {
     Connected(now);
   } else if (errno == EAGAIN) {
     retry_at_ = now + kBacklogRetry;
+  } else if (errno == EADDRNOTAVAIL || errno == ENOBUFS || errno == ENOMEM) {
+    phase_ = Phase::kOver;
   } else if (errno != EINPROGRESS) {
     Dead();
   }

@@ -28,6 +28,7 @@ class Probing {
     const ProbePlan& plan;
     UpstreamTls* tls = nullptr;  // null: plaintext
     uint32_t index = 0;          // of the server in its backend
+    uint64_t turn = 0;           // of the addresses to connect from
   };
 
   // Begins to connect.
@@ -46,7 +47,8 @@ class Probing {
   void Turn(short revents, Clock::time_point now);
 
   // The results, which may be there before the probe is over: whether the server is up,
-  // and its capabilities if the probe asked for them.
+  // and its capabilities if the probe asked for them. A probe that is over without any failed for
+  // a reason of the gateway's own.
   std::optional<bool> up() const { return up_; }
   std::optional<uint64_t> capabilities() const { return capabilities_; }
   bool over() const { return phase_ == Phase::kOver; }
@@ -54,6 +56,7 @@ class Probing {
  private:
   enum class Phase : uint8_t { kConnecting, kSecuring, kTalking, kLeaving, kOver };
 
+  bool MakeSocket();
   void Connect(Clock::time_point now);
   void Connected(Clock::time_point now);
   void BeginTalk(Clock::time_point now);

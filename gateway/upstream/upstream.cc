@@ -54,6 +54,18 @@ bool IsTried(uint64_t tried, size_t index) { return (tried >> index & 1) != 0; }
 
 }  // namespace
 
+Endpoint SourceFor(const BackendConfig& backend, const SocketAddress& server, uint64_t turn) {
+  const Endpoint::Family family = server.endpoint().family;
+  const auto fits = [&](const Endpoint& source) { return source.family == family; };
+  const auto count = static_cast<uint64_t>(std::ranges::count_if(backend.sources, fits));
+  if (count == 0) return {};
+  uint64_t skip = turn % count;
+  for (const Endpoint& source : backend.sources) {
+    if (fits(source) && skip-- == 0) return source;
+  }
+  return {};
+}
+
 Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series)
     : backend_count_(configs.size()),
       backends_(std::make_unique<Backend[]>(configs.size())),

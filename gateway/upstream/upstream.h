@@ -63,6 +63,10 @@ struct Server {
   bool up() const { return state->health.load(std::memory_order_relaxed) != Health::kDown; }
 };
 
+// From where to connect to a server of `backend`; kNone: the kernel chooses. The addresses of the
+// server's family have their turns.
+Endpoint SourceFor(const BackendConfig& backend, const SocketAddress& server, uint64_t turn);
+
 class Backends {
  public:
   // Server ids follow the order of the configuration. `series` maps the names of backend
