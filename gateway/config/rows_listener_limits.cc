@@ -153,7 +153,8 @@ constexpr Option kRows[] = {
      .in_listener = true,
      .doc = "Timeout of one server's greeting while another server is up. The gateway then goes to "
             "that one: it has passed nothing on. The server is probed, and no session uses it "
-            "once a probe has found it silent, too.",
+            "once a probe has found it silent, too. Where clients speak first, a server that does "
+            "not answer one for so long is probed as well.",
      .set = SetNumber<&ListenerLimits::greeting_try_ms>,
      .get = GetNumber<&ListenerLimits::greeting_try_ms>},
     {.section = Section::kLimits,

@@ -98,7 +98,9 @@ struct Inside {};
 
 // Octets pass unread in both directions.
 struct Relaying {
-  uint32_t discarded = 0;  // octets that the client sent after its close_notify
+  uint32_t discarded = 0;      // octets that the client sent after its close_notify
+  bool doubted = false;        // the server was suspected, since it did not answer
+  MonoTime asked_at = kNever;  // the client's first word, while the server had said nothing
 };
 
 // What is left for the client is sent.

@@ -136,6 +136,14 @@ async def mx(reader, writer):
         writer.write(b"250 ok\r\n")
 
 
+def answers(answer):
+    """A server that answers each octet string."""
+    async def serve(reader, writer):
+        while await reader.read(65536):
+            writer.write(answer)
+    return serve
+
+
 class Changing(Patient):
     def __init__(self, behaviour):
         super().__init__(b"")
@@ -191,6 +199,24 @@ class TheOnlyServer(unittest.TestCase):
                 self.assertEqual(gateway.get("/readyz")[0], 200, "this process takes connections")
                 self.assertEqual(gateway.get("/readyz?backends=any")[0], 503)
                 self.assertEqual(gateway.get("/readyz?backends=all")[0], 503)
+
+    def test_freezes_where_the_client_speaks_first(self):
+        """What a session has said is not said again elsewhere. But its wait makes a probe, and the
+        sessions behind it go to the other server."""
+        request = b"GET / HTTP/1.1\r\nHost: mail.example.org\r\n\r\n"
+        answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+        with Changing(answers(answer)) as sick, Changing(answers(answer)) as well, \
+                balanced("http", True, sick.address, well.address,
+                         limits={"probe_interval": "1h"}) as gateway:
+            gateway.wait_for_metric(2, "starling_backend_up")
+            sick.fall_ill(fakes.silent)
+            waiting = [connect(gateway).start_tls().send(request) for _ in range(8)]
+            gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
+            for _ in range(8):
+                with connect(gateway) as client:
+                    self.assertEqual(client.start_tls().send(request).exactly(len(answer)), answer)
+            for client in waiting:
+                client.close()
 
     def test_is_silent_on_an_implicit_port(self):
         """The session ends when the limit of greetings says so, with words of the protocol."""

@@ -218,6 +218,29 @@ TEST(SickServer, AnEndBeforeAWordIsSuspected) {
   }
 }
 
+// Where the client speaks first, a server that does not answer is suspected in the time of a try.
+TEST(SickServer, ASilentAnswerIsSuspected) {
+  for (const BackendKind kind : {BackendKind::kSilent, BackendKind::kNormal}) {
+    for (const bool tls_out : {false, true}) {
+      RunInThread([&] {
+        Case with = With("ldap", TlsMode::kImplicit, kCloses, tls_out);
+        with.backend = kind;
+        with.client_ends_first = with.server_beside = false;
+        OneSession session(with);
+        const std::atomic<bool>& suspected =
+            session.gateway().backends().server(0).state->suspected;
+        session.StartClient();
+        session.RunFor(milliseconds(kGreetingTry - 1));
+        EXPECT_FALSE(suspected);
+        session.RunFor(2 * kSlack);
+        EXPECT_EQ(suspected, kind == BackendKind::kSilent);
+        EXPECT_EQ(session.ended(), kind == BackendKind::kSilent ? 0 : 1);
+        session.Finish();
+      });
+    }
+  }
+}
+
 // A connect proves nothing: only the greeting marks a server up.
 TEST(SickServer, OnlyAGreetingMarksUp) {
   for (const BackendKind kind : {BackendKind::kNormal, BackendKind::kCloseMute}) {

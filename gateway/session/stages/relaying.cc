@@ -117,6 +117,13 @@ Next StepToClient(WorkerContext& ctx, Session& session) {
   return Stay();
 }
 
+// A server that waits for its client may hang instead. The session can do nothing about that, but
+// a probe finds out, and other sessions go elsewhere.
+bool MayHang(const Session& session) {
+  return !IsData(session) && session.listener->config->protocol->first_words != nullptr &&
+         !session.server.spoken();
+}
+
 // Each direction is over when its end was passed on, or its sink is gone.
 bool BothOver(WorkerContext& ctx, Session& session) {
   const bool by_close = BothEnded(session) && !IsData(session);
@@ -145,6 +152,7 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   if (const Next next = StepToClient(ctx, session); next.decided()) return next;
   if (client.send_failed()) NoteReason(session, EndReason::kClientReset);
   if (session.server.send_failed()) NoteReason(session, EndReason::kBackendReset);
+  if (stage.asked_at == kNever && client.spoken() && MayHang(session)) stage.asked_at = ctx.now;
   if (!BothOver(ctx, session)) return Stay();
   // Closing with octets of the client unread would reset its connection and lose
   // what it was told last; so read them away unless it has ended itself.
@@ -152,8 +160,11 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   return Enter(StageId::kLingering);
 }
 
-Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying& /*stage*/) {
+Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying& stage) {
   Dues dues;
+  if (stage.asked_at != kNever && !stage.doubted && MayHang(session)) {
+    dues.Add(After(stage.asked_at, LimitsOf(session).greeting_try_ms), DueKind::kGreeting);
+  }
   if (IsData(session) && IsSentWhole(session)) {
     dues.Add(After(session.active_at, LimitsOf(session).linger_ms), DueKind::kSentWhole);
   }
@@ -162,8 +173,12 @@ Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying&
   return dues;
 }
 
-Next Overdue(WorkerContext& ctx, Session& session, Relaying& /*stage*/, const Due& due) {
+Next Overdue(WorkerContext& ctx, Session& session, Relaying& stage, const Due& due) {
   switch (due.kind) {
+    case DueKind::kGreeting:
+      stage.doubted = true;
+      SuspectServer(session);
+      return Stay();
     case DueKind::kSentWhole:
       TellSentWhole(ctx, session);
       return Stay();
@@ -178,7 +193,6 @@ Next Overdue(WorkerContext& ctx, Session& session, Relaying& /*stage*/, const Du
     case DueKind::kPlace:
     case DueKind::kProxyHeader:
     case DueKind::kHandshake:
-    case DueKind::kGreeting:
     case DueKind::kPreRelay:
     case DueKind::kPatience:
     case DueKind::kConnect:
