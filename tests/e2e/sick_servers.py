@@ -1,12 +1,19 @@
 """Servers that fall ill while the gateway serves clients, and the load that notices it."""
 
+import ctypes
 import errno
+import os
 import socket
+import subprocess
 import threading
 import time
+from concurrent import futures
 
 import fakes
 from wire import Wire
+
+
+CLONE_NEWNET = 0x40000000
 
 
 class Patient:
@@ -63,13 +70,7 @@ class BlackHole:
             if self._closes:
                 client.close()
                 return
-            try:
-                server = socket.create_connection(self._server)
-            except OSError:
-                client.close()
-                continue
-            for a, b in ((client, server), (server, client)):
-                threading.Thread(target=_copy, args=(a, b), daemon=True).start()
+            _pass_on(client, self._server)
 
     def open_again(self):
         for filler in self._fillers:
@@ -110,6 +111,106 @@ class BlackHole:
         for filler in self._fillers:
             filler.close()
         self._socket.close()
+
+
+def _libc(name, *arguments):
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), name)
+
+
+def in_a_small_network(call):
+    """Runs `call()` in a network namespace with loopback alone, where the kernel has ten ports for
+    connects. Programs and threads that are started there are in it, too."""
+    def run():
+        _libc("unshare", CLONE_NEWNET)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "w",
+                  encoding="ascii") as f:
+            f.write("40000 40009")
+        call()
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
+
+
+class CutOff:
+    """A context manager: a front of `server` in a network namespace of its own. From `close_up()` to
+    `open_again()` nothing leaves the namespace, as if its cable were cut: connects are not answered,
+    and connections that exist fall silent."""
+
+    def __init__(self, server):
+        host, port = server.split(":")
+        self._server = (host, int(port))
+        number = os.getpid() % 32768
+        self._name = "starling-{}".format(number)
+        self._link = "starling{}".format(number)
+        network = "198.18.{}.{}".format(number % 256, number // 256 // 4 * 4 % 256)
+        self._outside, self._inside = (
+            network.rpartition(".")[0] + "." + str(int(network.rpartition(".")[2]) + i) for i in (1, 2))
+        self._socket = None
+        self.address = None
+
+    def _ip(self, *words, inside=False, check=True):
+        inside = ["-n", self._name] if inside else []
+        subprocess.run(["ip", *inside, *words], check=check, stdout=subprocess.DEVNULL,
+                       stderr=None if check else subprocess.DEVNULL)
+
+    def _listen(self):
+        """In a thread of its own, which enters the namespace for good."""
+        with open("/run/netns/" + self._name, "rb") as namespace:
+            _libc("setns", namespace.fileno(), CLONE_NEWNET)
+        self._socket = socket.create_server((self._inside, 0))
+
+    def _accept(self):
+        while True:
+            try:
+                client = self._socket.accept()[0]
+            except OSError:
+                return
+            _pass_on(client, self._server)
+
+    def close_up(self):
+        self._ip("route", "add", "blackhole", self._outside + "/32", inside=True)
+
+    def open_again(self):
+        self._ip("route", "del", "blackhole", self._outside + "/32", inside=True)
+
+    def __enter__(self):
+        self._ip("netns", "add", self._name)
+        try:
+            self._ip("link", "add", self._link, "type", "veth", "peer", "name", "outside",
+                     "netns", self._name)
+            self._ip("address", "add", self._outside + "/30", "dev", self._link)
+            self._ip("link", "set", self._link, "up")
+            self._ip("address", "add", self._inside + "/30", "dev", "outside", inside=True)
+            self._ip("link", "set", "outside", "up", inside=True)
+            listens = threading.Thread(target=self._listen)
+            listens.start()
+            listens.join()
+            self.address = "{}:{}".format(*self._socket.getsockname())
+            threading.Thread(target=self._accept, daemon=True).start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self._socket:
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            self._socket.close()
+        self._ip("link", "del", self._link, check=False)
+        self._ip("netns", "del", self._name)
+
+
+def _pass_on(client, server):
+    """Copies both ways, in threads."""
+    try:
+        server = socket.create_connection(server)
+    except OSError:
+        client.close()
+        return
+    for a, b in ((client, server), (server, client)):
+        threading.Thread(target=_copy, args=(a, b), daemon=True).start()
 
 
 def _copy(source, sink):

@@ -3,15 +3,20 @@ places; and from which address the gateway connects."""
 
 import collections
 import contextlib
+import itertools
 import signal
+import socket
 import unittest
 
 import fakes
 import harness
 import proxy_v2
+import wire
+from sick_servers import in_a_small_network
 from wire import Wire
 
 env = None
+IP_BIND_ADDRESS_NO_PORT = 24
 
 
 def setUpModule():
@@ -201,6 +206,39 @@ class Source(unittest.TestCase):
                 with Wire(gateway.ports["in"]) as client:
                     self.assertEqual(client.start_tls().send(b"x").exactly(1), b"x")
         self.assertLessEqual({"127.0.0.8", "127.0.0.9"}, set(seen))
+
+    def test_all_ports_in_use(self):
+        """Who comes then is told that the service is not available. The other sessions go on."""
+        def play():
+            with fakes.Backend(fakes.echo) as server, env.gateway(
+                    {"in": {"protocol": "tcp", "tls": "implicit", "backend": "one"}},
+                    {"one": server.address}) as gateway, contextlib.ExitStack() as stack:
+                def client(number):
+                    """The kernel gives it a port that others have, too."""
+                    one = stack.enter_context(socket.socket())
+                    one.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                    one.settimeout(wire.TIMEOUT)
+                    one.bind(("127.0.{}.{}".format(1 + number // 200, 1 + number % 200), 0))
+                    one.connect(("127.0.0.1", gateway.ports["in"]))
+                    return stack.enter_context(wire.context().wrap_socket(one))
+
+                def served(one):
+                    one.sendall(b"x")
+                    return one.recv(1) == b"x"
+
+                come = map(client, range(1000))
+                held = [one for one in itertools.islice(come, 30) if served(one)]
+                self.assertIn(len(held), range(5, 11))
+                self.assertIsNotNone(gateway.wait_for_line(
+                    "no local port left towards the server", "server=" + server.address))
+                self.assertGreater(gateway.metrics().sum(
+                    "starling_backend_connect_failures_total", reason="no_port"), 0)
+                for one in held:
+                    self.assertTrue(served(one))
+                    one.close()
+                self.assertTrue(any(map(served, come)), "nobody is served afterwards")
+
+        in_a_small_network(play)
 
     def test_no_port_left(self):
         """An address that is not this machine's has no ports at all."""
