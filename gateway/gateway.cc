@@ -32,7 +32,7 @@ constexpr std::chrono::milliseconds kDrainStep{10};
 RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
   RingOptions options;
   const GlobalLimits& limits = config.limits;
-  options.sessions = limits.sessions + limits.refusals;
+  options.sessions = limits.sessions + limits.refusals + kLeavingSlots;
   const uint32_t data = DataListeners(config);
   options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + data;
   options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + data;

@@ -5,6 +5,7 @@
 // those of blocks and records.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -91,6 +92,19 @@ inline constexpr uint32_t kSpareAccepts = 32;
 // Sessions that a crowded table ends in one turn: each is told so and costs a little more
 // than one that relays.
 inline constexpr size_t kOvertimePerTurn = 64;
+
+// Slots beyond the sessions and the refusals, for sessions that gave way to a newcomer: each has
+// one until nothing of it is in flight. That is a turn or two, or as long as a client takes to read
+// why it had to go: half of the slots may wait for that.
+inline constexpr uint32_t kLeavingSlots = 32;
+// A trusted source and a load balancer bring many users: so many half-open sessions of theirs weigh
+// as one of another source. A webmail server has a few handshakes at once, where an attacker's
+// two hundred addresses have five each.
+inline constexpr uint32_t kHalfOpenOfMany = 16;
+// A plaintext leg on which nothing has moved for so long is half-open, though the server was
+// given octets last: a client that stops amid a mail looks like that. Servers that check a mail
+// before they take it are faster.
+inline constexpr std::chrono::seconds kStalledLeg{60};
 
 // How often a source over its share is told why, before it is only closed: a client that can read
 // learns it from one answer.

@@ -120,16 +120,19 @@ struct ListenerLimits {
   uint32_t half_close_ms = 60'000;   // one direction has ended, the other is silent
   uint32_t linger_ms = 2'000;        // read and discard after a last word
   uint32_t linger_bytes = 65'536;
-  uint32_t max_line = 2'048;   // octets of a command before TLS
-  uint32_t max_commands = 64;  // answered before TLS
+  uint32_t max_line = 2'048;       // octets of a command before TLS
+  uint32_t max_commands = 64;      // answered before TLS
+  uint32_t reserved_sessions = 0;  // of each worker; unless set, a part of an eighth of the table
+  uint32_t most_sessions = 0;      // of each worker; 0: any number
 
   bool operator==(const ListenerLimits&) const = default;
 };
 
 struct GlobalLimits {
-  uint32_t sessions = 1'000;      // a worker
-  uint32_t crowded_percent = 50;  // of `sessions`: from then on pre_relay limits all clients
-  uint32_t refusals = 64;         // sessions beyond that, a worker, only to refuse clients
+  uint32_t sessions = 1'000;         // a worker
+  uint32_t crowded_percent = 50;     // of `sessions`: from then on pre_relay limits all clients
+  uint32_t new_sources_percent = 5;  // of `sessions`, for sources that have none yet
+  uint32_t refusals = 64;            // sessions beyond that, a worker, only to refuse clients
   uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
   uint32_t handshake_queue = 1'024;       // waiting for one of those
   uint32_t key_operations_per_turn = 4;

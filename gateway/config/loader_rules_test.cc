@@ -41,6 +41,18 @@ TEST(LoaderRules, RulesBetweenOptions) {
         .rest = "limits: {refusals: 1}"},
        "5:20: refusals is 1, but the listeners have 2 addresses, and each needs one; make it at "
        "least 2"},
+      {"more reserved sessions than there are",
+       {.listeners = "listeners:\n"
+                     "  - {name: a, protocol: tcp, bind: \"[::]:9\", tls: implicit, backend: b}\n"
+                     "  - {name: c, protocol: tcp, bind: \"[::]:8\", tls: implicit, backend: b,\n"
+                     "     limits: {reserved_sessions: 30}}",
+        .rest = "limits: {sessions: 50, reserved_sessions: 21}"},
+       "5:34: up to this listener, 51 sessions are reserved, but a worker has only 50 "
+       "(limits.sessions); reserve fewer, or raise that limit"},
+      {"more reserved sessions than a listener may have",
+       {.rest = "limits: {reserved_sessions: 6, most_sessions: 5}"},
+       "4:47: most_sessions is 5, but 6 sessions are reserved for the listener; raise it, or "
+       "reserve fewer"},
       {"no such backend",
        {.listeners = "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:25\", tls: "
                      "starttls, backend: c, plaintext_backend: bb}]"},

@@ -130,6 +130,27 @@ TEST(Loader, EmptySectionsAreLikeNone) {
             GlobalLimits{}.sessions);
 }
 
+TEST(Loader, ListenersShareAnEighthOfTheSessionsAsTheirOwn) {
+  const auto reserved = [](const std::string& limits) {
+    std::vector<uint32_t> all;
+    const Config config = Loaded(
+        {.listeners = "listeners:\n"
+                      "  - {name: a, protocol: tcp, bind: \"[::]:9\", tls: implicit, backend: b}\n"
+                      "  - {name: c, protocol: tcp, bind: \"[::]:8\", tls: implicit, backend: b,\n"
+                      "     limits: {reserved_sessions: 30}}\n"
+                      "  - {name: d, protocol: tcp, bind: \"[::]:7\", tls: implicit, backend: b,\n"
+                      "     limits: {most_sessions: 4}}",
+         .rest = limits});
+    for (const ListenerConfig& listener : config.listeners) {
+      all.push_back(listener.limits.reserved_sessions);
+    }
+    return all;
+  };
+  EXPECT_EQ(reserved(""), (std::vector<uint32_t>{41, 30, 4}));
+  EXPECT_EQ(reserved("limits: {sessions: 60}"), (std::vector<uint32_t>{2, 30, 2}));
+  EXPECT_EQ(reserved("limits: {reserved_sessions: 3}"), (std::vector<uint32_t>{3, 30, 3}));
+}
+
 TEST(Loader, AListenerMayHaveItsOwn) {
   const Config config = Loaded(
       {.listeners =

@@ -39,6 +39,20 @@ constexpr Option kRows[] = {
      .set = SetNumber<&GlobalLimits::crowded_percent>,
      .get = GetNumber<&GlobalLimits::crowded_percent>},
     {.section = Section::kLimits,
+     .key = "new_sources",
+     .type = OptionType::kNumber,
+     .unit = "percent of the sessions of a worker",
+     .min = 0,
+     .max = 50,
+     .applies = Applies::kRestart,
+     .doc = "The last free sessions of a worker are for clients whose source has no session yet. "
+            "So a few sources that hold many established sessions, each within its limits, leave "
+            "room for others. When the table is full, a client of a source with few sessions also "
+            "takes the place of another that has not got beyond its handshake: the oldest of the "
+            "source that has most of them.",
+     .set = SetNumber<&GlobalLimits::new_sources_percent>,
+     .get = GetNumber<&GlobalLimits::new_sources_percent>},
+    {.section = Section::kLimits,
      .key = "refusals",
      .type = OptionType::kNumber,
      .unit = "sessions per worker",

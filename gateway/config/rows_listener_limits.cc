@@ -39,6 +39,10 @@ std::string ByException(uint32_t ProtocolRow::* seconds) {
 std::string SilenceDefault() { return ByException(&ProtocolRow::silence_seconds); }
 std::string TotalDefault() { return ByException(&ProtocolRow::before_relay_seconds); }
 
+std::string ReservedDefault() {
+  return "an eighth of the worker's sessions, divided among the listeners";
+}
+
 constexpr Option kRows[] = {
     {.section = Section::kLimits,
      .key = "pre_relay",
@@ -233,6 +237,32 @@ constexpr Option kRows[] = {
      .doc = "How many commands the gateway itself answers before TLS. A client needs two or three.",
      .set = SetNumber<&ListenerLimits::max_commands>,
      .get = GetNumber<&ListenerLimits::max_commands>},
+    {.section = Section::kLimits,
+     .key = "reserved_sessions",
+     .type = OptionType::kNumber,
+     .unit = "sessions per worker",
+     .min = 0,
+     .max = 1'000'000,
+     .in_listener = true,
+     .doc = "How many of a worker's sessions other listeners cannot take from this one. All "
+            "listeners share the rest. So a crowd on one port leaves room on the others. By "
+            "default the reserved sessions are few, because those that no client uses are idle.",
+     .sample = "50",
+     .off = true,
+     .default_text = ReservedDefault,
+     .set = SetNumber<&ListenerLimits::reserved_sessions>,
+     .get = GetNumber<&ListenerLimits::reserved_sessions>},
+    {.section = Section::kLimits,
+     .key = "most_sessions",
+     .type = OptionType::kNumber,
+     .unit = "sessions per worker, or 0 for any number",
+     .min = 0,
+     .max = 1'000'000,
+     .in_listener = true,
+     .doc = "How many of a worker's sessions a listener may have in all. Set it where the backend "
+            "of a listener carries fewer sessions than the gateway does.",
+     .set = SetNumber<&ListenerLimits::most_sessions>,
+     .get = GetNumber<&ListenerLimits::most_sessions>},
 };
 
 }  // namespace

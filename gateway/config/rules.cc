@@ -65,6 +65,11 @@ void CheckTls(const ReadMarks& marks, const TlsOptions& tls, Report& report) {
   }
 }
 
+// Enough for a port to stay in use, and too few to be missed by the others.
+uint32_t DefaultReservation(const Config& config) {
+  return config.limits.sessions / 8 / static_cast<uint32_t>(config.listeners.size());
+}
+
 void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener) {
   const ReadMarks* limits = marks.Child("limits");
   const ReadMarks* general = draft.marks.Child("limits");
@@ -78,6 +83,10 @@ void FillIn(const Draft& draft, const ReadMarks& marks, ListenerConfig& listener
     if (!is_set("pre_relay_silence")) own.pre_relay_silence_ms = protocol.silence_seconds * 1'000;
     if (!is_set("pre_relay_total")) {
       own.pre_relay_total_ms = std::max(own.pre_relay_ms, protocol.before_relay_seconds * 1'000);
+    }
+    if (!is_set("reserved_sessions")) {
+      const uint32_t few = DefaultReservation(draft.config);
+      own.reserved_sessions = own.most_sessions == 0 ? few : std::min(few, own.most_sessions);
     }
     if (!marks.Has("policy") && IsPublic(listener)) {
       listener.dialogue.policy = Policy::kOpportunistic;
@@ -236,6 +245,37 @@ void CheckRefusals(const Draft& draft, Report& report) {
                    " addresses, and each needs one; make it at least " + std::to_string(sockets));
 }
 
+// The error names the listener whose reservation exceeds the table, or that has less in all than is
+// reserved for it.
+void CheckReservations(const Draft& draft, Report& report) {
+  const std::vector<ReadMarks>& marks = draft.marks.List("listeners");
+  const ReadMarks* general = draft.marks.Child("limits");
+  const uint64_t sessions = draft.config.limits.sessions;
+  uint64_t reserved = 0;
+  for (size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const ListenerLimits& limits = draft.config.listeners[i].limits;
+    const ReadMarks* own = marks[i].Child("limits");
+    const auto mark = [&](std::string_view key) {
+      if (own != nullptr && own->Has(key)) return own->MarkOf(key);
+      return general != nullptr && general->Has(key) ? general->MarkOf(key) : marks[i].at;
+    };
+    const bool fitted = reserved <= sessions;
+    reserved += limits.reserved_sessions;
+    if (fitted && reserved > sessions) {
+      report.Error(mark("reserved_sessions"),
+                   "up to this listener, " + std::to_string(reserved) +
+                       " sessions are reserved, but a worker has only " + std::to_string(sessions) +
+                       " (limits.sessions); reserve fewer, or raise that limit");
+    }
+    if (limits.most_sessions != 0 && limits.most_sessions < limits.reserved_sessions) {
+      report.Error(mark("most_sessions"),
+                   "most_sessions is " + std::to_string(limits.most_sessions) + ", but " +
+                       std::to_string(limits.reserved_sessions) +
+                       " sessions are reserved for the listener; raise it, or reserve fewer");
+    }
+  }
+}
+
 // Each server has its own series in the metrics of every worker. The error names the
 // backend that exceeds the limit.
 void CheckServerCount(const Draft& draft, Report& report) {
@@ -342,6 +382,7 @@ void ApplyRules(Draft& draft, Report& report) {
   CheckNames(config.backends, backends, "backend", report);
   CheckBinds(draft, report);
   CheckRefusals(draft, report);
+  CheckReservations(draft, report);
   CheckServerCount(draft, report);
   CheckDrain(draft, report);
 }

@@ -95,6 +95,8 @@ enum class Limit : uint8_t {
   kServerSessions,  // a session waits for a place at a server
   kBackendQueue,    // too many sessions wait for one
 };
+inline constexpr std::string_view kPlaceLabels[] = {"used", "free", "reserved"};
+enum class PlaceState : uint8_t { kUsed, kFree, kReserved };
 inline constexpr std::string_view kNoLabel[] = {""};
 inline constexpr std::string_view kAlertDirectionLabels[] = {"sent", "received"};
 enum class AlertDirection : uint8_t { kSent, kReceived };
@@ -186,6 +188,9 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     "Turns of the event loop.")                                                                 \
   X(kQueued, "starling_backend_queue_sessions", kGauge, "", kNoLabel, false, 1,                 \
     "Sessions that wait because all servers of their backend have max_sessions.")               \
+  X(kPlaces, "starling_worker_session_places", kGauge, "state", kPlaceLabels, true, 1,          \
+    "Places in the session table: used, free for any listener, and free for one listener only " \
+    "(reserved).")                                                                              \
   X(kLimitReached, "starling_limit_reached_total", kCounter, "limit", kLimitLabels, false, 1,   \
     "How often the gateway reached a limit, by limit.")                                         \
   X(kLogLost, "starling_log_lines_lost_total", kCounter, "", kNoLabel, false, 1,                \

@@ -34,6 +34,7 @@ void RecordRecv(WorkerContext& ctx, Session& session, Side& side, const Completi
   if (side.acknowledge == Acknowledge::kNo && MayHoldBack(session, side)) {
     side.acknowledge = Acknowledge::kUnlessSent;
   }
+  if (!client) session.server_owes = false;
   session.active_at = ctx.now;
   ctx.shard->Add(Family::kBytes, session.listener->id,
                  static_cast<size_t>(client ? Direction::kDownstreamIn : Direction::kUpstreamIn), 0,
@@ -43,6 +44,7 @@ void RecordRecv(WorkerContext& ctx, Session& session, Side& side, const Completi
 void RecordSend(WorkerContext& ctx, Session& session, Side& side, const Completion& completion) {
   side.Sent(ctx, completion);
   if (completion.result <= 0) return;
+  if (!IsClient(session, side)) session.server_owes = true;
   session.active_at = ctx.now;
   ctx.shard->Add(Family::kBytes, session.listener->id,
                  static_cast<size_t>(IsClient(session, side) ? Direction::kDownstreamOut

@@ -5,6 +5,13 @@
 #include "gateway/io/clock.h"
 
 namespace starling {
+namespace {
+
+uint32_t ForNewSources(const GlobalLimits& limits) {
+  return static_cast<uint32_t>(uint64_t{limits.sessions} * limits.new_sources_percent / 100);
+}
+
+}  // namespace
 
 DialoguePool::~DialoguePool() { Trim(); }
 
@@ -45,7 +52,9 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       limits(limits_in),
       index(index_in),
       table(limits_in.sessions, limits_in.refusals),
-      timers(limits_in.sessions + limits_in.refusals, MonotonicNow()),
+      places(limits_in.sessions, ForNewSources(limits_in)),
+      half_open(table.size()),
+      timers(table.size(), MonotonicNow()),
       now(MonotonicNow()),
       admissions(table.size(), limits_in.handshake_queue, limits_in.handshakes_in_flight),
       scratch(kClientScratch + BufferPool::kBlockSize) {

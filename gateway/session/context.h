@@ -13,7 +13,9 @@
 #include "gateway/log/log.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/admission.h"
+#include "gateway/session/age_lists.h"
 #include "gateway/session/data_shares.h"
+#include "gateway/session/places.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
 #include "gateway/session/worker_config.h"
@@ -59,6 +61,8 @@ struct WorkerContext : SideResources {
   int trim_fd = -1;                       // MemoryTrimmer::fd(); -1: nobody trims
 
   SessionTable table;
+  Places places;
+  AgeLists half_open;
   TimerWheel timers;
   DialoguePool dialogues;
 
@@ -71,7 +75,7 @@ struct WorkerContext : SideResources {
   std::vector<uint32_t> overtime;    // slots that have their place before relaying only as long
                                      // as the table is not crowded
   Admissions admissions;             // of handshakes
-  uint32_t armed_accepts = 0;        // of listeners: each may want a slot
+  uint32_t armed_accepts = 0;        // of listeners
   DataShares data_shares;            // of the clients that they wait for
   uint32_t data_listeners = 0;       // data channels that are waited for
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "gateway/session/crowding.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
 
@@ -126,10 +127,11 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
 // Null: no place, no slot or no socket; counted by the limit that was met.
 Session* MakeChannel(WorkerContext& ctx, const Session& control, const DataRequest& request,
                      Endpoint& ready_at) {
-  // A connection that is accepted in this turn needs a slot too, if only to be refused.
-  const bool room = ctx.table.available() > ctx.armed_accepts;
-  Session* const session = room ? ctx.table.Take() : nullptr;
-  if (session == nullptr) {
+  // It counts against no share, but it is of a source that has a session already.
+  SourceHold source = control.source;
+  source.counted = false;
+  Session* session = nullptr;
+  if (TakePlace(ctx, *control.listener, source, session) != Room::kTaken) {
     CountLimit(ctx, Limit::kSessions);
     return nullptr;
   }
@@ -139,7 +141,7 @@ Session* MakeChannel(WorkerContext& ctx, const Session& control, const DataReque
   if (!place || !Listen(ctx, control, *session, ready_at)) {
     LeaveShare(ctx, *session);
     CountLimit(ctx, Limit::kDataListeners);
-    ctx.table.Free(*session);
+    FreePlace(ctx, *session);
     return nullptr;
   }
   ++ctx.data_listeners;

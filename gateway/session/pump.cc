@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "gateway/limits.h"
+#include "gateway/session/crowding.h"
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
 #include "gateway/session/negotiation.h"
@@ -49,6 +50,7 @@ Dues DuesOf(const WorkerContext& ctx, const Session& session) {
 // What came from outside the session's own sockets: a letter, an order, a time. Once a pump.
 Next TakeNews(WorkerContext& ctx, Session& session) {
   if (const Next next = ReadDataLetter(ctx, session); next.decided()) return next;
+  if (session.gives_way != Leave::kNot) return GiveWay(ctx, session);
   if (const Next next = Obey(ctx, session); next.decided()) return next;
   const Due due = DuesOf(ctx, session).first();
   if (ctx.now < due.at) return Stay();
@@ -69,8 +71,9 @@ void Release(WorkerContext& ctx, Session& session) {
   ctx.timers.Clear(session.slot);
   LeaveOvertime(ctx, session);
   LeaveSource(ctx, session);
-  session.listener->owner->Unref();
-  ctx.table.Free(session);
+  WorkerConfig& owner = *session.listener->owner;
+  FreePlace(ctx, session);
+  owner.Unref();
 }
 
 // Steps until nothing more can be done now. False: the session is over, and its slot free.
@@ -182,6 +185,7 @@ void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& p
     CountAttack(ctx, session, Attack::kUntrustedProxy);
     Apply(ctx, session, EndNow(EndReason::kProxyHeaderUntrusted));
   }
+  NoteHalfOpen(ctx, session);
   ctx.Ready(session);
 }
 
@@ -213,7 +217,7 @@ void Pump(WorkerContext& ctx, Session& session) {
   NoteStarved(ctx, session);
   const Dues dues = DuesOf(ctx, session);
   NoteOvertime(ctx, session, dues.crowded_from);
-  SetTimer(ctx, session, dues.first().at);
+  SetTimer(ctx, session, std::min(dues.first().at, NoteHalfOpen(ctx, session)));
 }
 
 }  // namespace starling

@@ -33,9 +33,10 @@ bool WasRefused(const Session& session) {
     case EndReason::kSourceHandshakes:
     case EndReason::kSourceFailures:
     case EndReason::kDenied:
+    case EndReason::kCrowdedOut:
       return true;
     default:
-      return session.refused;
+      return session.use == SlotUse::kRefusal;
   }
 }
 

@@ -17,6 +17,7 @@
 #include "gateway/config/config.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/ring.h"
+#include "gateway/session/places.h"
 #include "gateway/session/side.h"
 #include "gateway/session/stage.h"
 #include "gateway/sources/cells.h"
@@ -163,6 +164,16 @@ struct Target {
 };
 static_assert(sizeof(Target) == 24);
 
+// What a slot of the table is used for.
+enum class SlotUse : uint8_t {
+  kSession,
+  kRefusal,  // a connection that is only told why it gets no session
+  kLeaving,  // it was a session, and gave its place to another
+};
+
+// Whether a session has to make room for a newcomer.
+enum class Leave : uint8_t { kNot, kPolitely, kAtOnce };
+
 // What it has of its source's share, by the rules of its listener.
 struct SourceHold {
   SourceCells cells;
@@ -181,14 +192,17 @@ struct Session {
   EndReason reason = EndReason::kNone;  // the first cause; kNone while the session lives
   Order order;                          // not obeyed yet
   bool queued = false;                  // on this turn's list
-  bool refused = false;                 // a slot of the refusals, not of the sessions
-  bool starving = false;                // in the list of those that wait for buffers
-  bool plaintext_leg = false;           // a link without TLS with the client was up
-  bool established = false;             // logged as such
+  SlotUse use = SlotUse::kSession;
+  Leave gives_way = Leave::kNot;  // not obeyed yet
+  bool server_owes = false;       // it was sent octets, and has not said anything since
+  bool starving = false;          // in the list of those that wait for buffers
+  bool plaintext_leg = false;     // a link without TLS with the client was up
+  bool established = false;       // logged as such
   bool offered = false;
   TlsFailure tls_failure = TlsFailure::kNone;
   UpstreamTlsOutcome upstream_tls;  // of the latest link
   uint16_t reply = 0;               // code of the server's reply that ended it, for the log
+  PlacePool pool = kSharedPlaces;   // where its place is, with SlotUse::kSession
 
   WorkerListener* listener = nullptr;
   Dialogue* dialogue = nullptr;

@@ -1,31 +1,55 @@
 #include "gateway/session/session_table.h"
 
 #include <cassert>
-#include <utility>
 
 namespace starling {
 
-SessionTable::SessionTable(uint32_t sessions, uint32_t refusals) : slots_(sessions + refusals) {
-  free_.reserve(sessions);
-  free_refusals_.reserve(refusals);
+SessionTable::SessionTable(uint32_t sessions, uint32_t refusals)
+    : most_sessions_(sessions),
+      most_refusals_(refusals),
+      slots_(sessions + refusals + kLeavingSlots) {
+  free_.reserve(slots_.size());
   // Lowest slots are taken first, so that a quiet worker touches little memory.
-  for (uint32_t slot = sessions + refusals; slot-- > 0;) {
+  for (uint32_t slot = size(); slot-- > 0;) {
     slots_[slot].slot = slot;
-    (slot < sessions ? free_ : free_refusals_).push_back(slot);
+    free_.push_back(slot);
   }
 }
 
-Session* SessionTable::Begin(std::vector<uint32_t>& free, bool refused) {
-  if (free.empty()) return nullptr;
-  Session& session = slots_[free.back()];
-  free.pop_back();
-  ++in_use_;
-  session.refused = refused;
+uint32_t& SessionTable::CountOf(SlotUse use) {
+  switch (use) {
+    case SlotUse::kSession:
+      break;
+    case SlotUse::kRefusal:
+      return refusals_;
+    case SlotUse::kLeaving:
+      return leaving_;
+  }
+  return sessions_;
+}
+
+Session* SessionTable::Begin(SlotUse use) {
+  Session& session = slots_[free_.back()];
+  free_.pop_back();
+  ++CountOf(use);
+  session.use = use;
   return &session;
 }
 
-Session* SessionTable::Take() { return Begin(free_, false); }
-Session* SessionTable::TakeRefusal() { return Begin(free_refusals_, true); }
+Session* SessionTable::Take() {
+  return sessions_ < most_sessions_ ? Begin(SlotUse::kSession) : nullptr;
+}
+
+Session* SessionTable::TakeRefusal() {
+  return refusals_ < most_refusals_ ? Begin(SlotUse::kRefusal) : nullptr;
+}
+
+void SessionTable::LetLeave(Session& session) {
+  assert(session.use == SlotUse::kSession && MayLetLeave());
+  --sessions_;
+  ++leaving_;
+  session.use = SlotUse::kLeaving;
+}
 
 void SessionTable::Free(Session& session) {
   assert(session.client.idle() && session.server.idle());
@@ -33,12 +57,11 @@ void SessionTable::Free(Session& session) {
   // 0 is never a generation: a tag that was never filled in finds no session.
   uint32_t generation = session.generation + 1;
   if (generation == 0) generation = 1;
-  const bool refused = session.refused;
+  --CountOf(session.use);
   session = Session();
   session.slot = slot;
   session.generation = generation;
-  --in_use_;
-  (refused ? free_refusals_ : free_).push_back(slot);
+  free_.push_back(slot);
 }
 
 Session* SessionTable::Find(uint32_t slot, uint32_t generation) {

@@ -1,11 +1,14 @@
-// The sessions of one worker: a slab of slots, made once. A few slots beyond the
-// session limit are kept for connections that are only told why not.
+// The sessions of one worker: a slab of slots, made once. A few slots beyond the session limit are
+// kept for connections that are only told why not, and for sessions that gave way to others.
+//
+// Not for: who may have a session (places.h, crowding.h).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "gateway/limits.h"
 #include "gateway/session/session.h"
 
 namespace starling {
@@ -18,6 +21,9 @@ class SessionTable {
   Session* Take();
   // A slot for a refusal, or null.
   Session* TakeRefusal();
+  // The session is one no more: another may be taken, before its slot is free.
+  void LetLeave(Session& session);
+  bool MayLetLeave() const { return leaving_ < kLeavingSlots; }
   // The slot is free and its generation changed. Nothing of it is in flight.
   void Free(Session& session);
 
@@ -27,18 +33,20 @@ class SessionTable {
   const Session& At(uint32_t slot) const { return slots_[slot]; }
 
   uint32_t size() const { return static_cast<uint32_t>(slots_.size()); }
-  uint32_t in_use() const { return in_use_; }
-  // Slots of either kind: so many connections can at least be told why not.
-  uint32_t available() const { return static_cast<uint32_t>(free_.size() + free_refusals_.size()); }
-  bool full() const { return free_.empty(); }
+  uint32_t in_use() const { return sessions_ + refusals_ + leaving_; }
+  uint32_t leaving() const { return leaving_; }
 
  private:
-  Session* Begin(std::vector<uint32_t>& free, bool refused);
+  Session* Begin(SlotUse use);
+  uint32_t& CountOf(SlotUse use);
 
+  const uint32_t most_sessions_;
+  const uint32_t most_refusals_;
   std::vector<Session> slots_;
   std::vector<uint32_t> free_;
-  std::vector<uint32_t> free_refusals_;
-  uint32_t in_use_ = 0;
+  uint32_t sessions_ = 0;
+  uint32_t refusals_ = 0;
+  uint32_t leaving_ = 0;
 };
 
 }  // namespace starling

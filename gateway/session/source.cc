@@ -60,8 +60,8 @@ EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const 
   const SourceRule& rule = listener.sources->At(hold.rule);
   if (Lists(ctx, listener, rule, client)) return EndReason::kDenied;
   const std::optional<SourceKey> source = SourceOf(client, listener.sources->widths());
+  if (source) hold.cells = ctx.sources->shares.CellsOf(*source, rule.scope);
   if (!rule.counted() || !source) return EndReason::kNone;
-  hold.cells = ctx.sources->shares.CellsOf(*source, rule.scope);
   const OverShare over = ctx.sources->shares.Enter(hold.cells, rule.limits, ctx.now);
   hold.counted = over == OverShare::kNothing;
   return ReasonOf(over);

@@ -88,24 +88,16 @@ std::optional<Newcomer> ListeningSockets::Accepted(const Completion& completion)
   return std::nullopt;
 }
 
-void ListeningSockets::Arm() {
+void ListeningSockets::Arm(size_t waiting) {
   if (stopping_ || ctx_.now < accept_at_) return;
-  if (ctx_.table.available() > 0) no_slots_ = false;
-  // One a socket in each round, so that none goes without when slots are few.
+  // A full table is no reason to let clients wait in a backlog, where a quiet one stands behind
+  // those of a flood. One a socket in each round, so that none goes without.
   for (uint32_t round = 0; round < ctx_.limits.armed_accepts; ++round) {
     for (uint32_t i = 0; i < sockets_.size(); ++i) {
       Socket& socket = sockets_[i];
       if (socket.fd == kNoFd || socket.stopped || socket.armed > round) continue;
-      if (ctx_.armed_accepts >= most_armed_) return;
-      // Each armed accept may bring a client, and each client is told something.
-      if (ctx_.armed_accepts >= ctx_.table.available()) {
-        // Once each time, not in every turn that it lasts.
-        if (ctx_.table.available() == 0 && !no_slots_) {
-          no_slots_ = true;
-          ctx_.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kRefusals));
-        }
-        return;
-      }
+      // Those that were accepted hold descriptors of the same number.
+      if (ctx_.armed_accepts + waiting >= most_armed_) return;
       ++socket.armed;
       ++ctx_.armed_accepts;
       ctx_.ring->ArmAccept(socket.fd, Tag{Op::kAccept, i, 0});

@@ -37,7 +37,8 @@ class ListeningSockets {
 
   // An accept has completed. nullopt: without a connection.
   std::optional<Newcomer> Accepted(const Completion& completion);
-  void Arm();
+  // `waiting`: newcomers that were accepted and have no slot yet.
+  void Arm(size_t waiting);
   // When accepts that failed are armed again; kNever: nothing waits for that.
   MonoTime retry_at() const { return accept_at_ > ctx_.now ? accept_at_ : kNever; }
 
@@ -78,7 +79,6 @@ class ListeningSockets {
   bool stopping_ = false;
   uint32_t closing_ = 0;        // stopped, and not closed yet
   bool close_pending_ = false;  // a socket's close waits for a turn to submit it
-  bool no_slots_ = false;       // nobody can be accepted, and that is counted
   MonoTime accept_at_{};        // accepts are armed again from then on
 };
 

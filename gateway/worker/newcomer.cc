@@ -1,7 +1,6 @@
 #include "gateway/worker/newcomer.h"
 
-#include <cassert>
-
+#include "gateway/session/crowding.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/source.h"
 
@@ -17,57 +16,55 @@ void Tell(WorkerContext& ctx, const Newcomer& newcomer, Session& session, const 
   BeginRefusal(ctx, session, newcomer.fd, newcomer.peer, newcomer.local, reason);
 }
 
-// There is no room for anybody.
-void Refuse(WorkerContext& ctx, const Newcomer& newcomer, SourceHold& source, Limit limit,
-            EndReason reason) {
+// No slot is left for this client. It learns why while that is cheap.
+void TurnAway(WorkerContext& ctx, const Newcomer& newcomer, bool told, EndReason reason) {
   CountRefusal(ctx, *newcomer.listener, newcomer.peer, reason);
-  ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
-  if (source.counted) ctx.sources->shares.Leave(source.cells);
-  Session* session = ctx.table.TakeRefusal();
-  if (session == nullptr) session = ctx.table.Take();
-  // There are never more accepts armed than slots available.
-  assert(session != nullptr);
-  Tell(ctx, newcomer, *session, source, reason);
-}
-
-// This source gets no slot. It learns why while that is cheap, and never takes a slot that
-// another client could have.
-void TurnAway(WorkerContext& ctx, const Newcomer& newcomer, const SourceHold& source,
-              EndReason reason) {
-  CountRefusal(ctx, *newcomer.listener, newcomer.peer, reason);
-  const bool told = reason != EndReason::kDenied && MayAnswer(ctx, source);
   Session* const session = told ? ctx.table.TakeRefusal() : nullptr;
   if (session != nullptr) {
-    Tell(ctx, newcomer, *session, source, reason);
+    Tell(ctx, newcomer, *session, newcomer.source, reason);
     return;
   }
+  if (told)
+    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kRefusals));
   ctx.ring->Discard(newcomer.fd);
   ctx.sources->refusals.NoteLeftOut();
 }
 
+// There is no room for it, whatever its source may have.
+void Refuse(WorkerContext& ctx, const Newcomer& newcomer, Limit limit, EndReason reason) {
+  ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
+  if (newcomer.source.counted) ctx.sources->shares.Leave(newcomer.source.cells);
+  TurnAway(ctx, newcomer, /*told=*/true, reason);
+}
+
 }  // namespace
 
-Session* Receive(WorkerContext& ctx, const Newcomer& newcomer) {
-  SourceHold source;
-  const EndReason over = EnterSource(ctx, *newcomer.listener, newcomer.peer, source);
-  if (over != EndReason::kNone) {
-    TurnAway(ctx, newcomer, source, over);
-    return nullptr;
+Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session) {
+  if (!newcomer.entered) {
+    const EndReason over = EnterSource(ctx, *newcomer.listener, newcomer.peer, newcomer.source);
+    if (over != EndReason::kNone) {
+      const bool told = over != EndReason::kDenied && MayAnswer(ctx, newcomer.source);
+      TurnAway(ctx, newcomer, told, over);
+      return Reception::kGone;
+    }
+    newcomer.entered = true;
   }
   // Sessions that are there keep the last blocks.
   if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16) {
-    Refuse(ctx, newcomer, source, Limit::kOutputBuffers, EndReason::kBufferLimit);
-    return nullptr;
+    Refuse(ctx, newcomer, Limit::kOutputBuffers, EndReason::kBufferLimit);
+    return Reception::kGone;
   }
-  Session* const session = ctx.table.Take();
-  if (session == nullptr) {
-    Refuse(ctx, newcomer, source, Limit::kSessions, EndReason::kSessionLimit);
-    return nullptr;
+  switch (TakePlace(ctx, *newcomer.listener, newcomer.source, session)) {
+    case Room::kTaken:
+      BeginSession(ctx, *session, newcomer.fd, newcomer.peer, newcomer.local);
+      return Reception::kBegun;
+    case Room::kLater:
+      return Reception::kLater;
+    case Room::kNone:
+      break;
   }
-  session->listener = newcomer.listener;
-  session->source = source;
-  BeginSession(ctx, *session, newcomer.fd, newcomer.peer, newcomer.local);
-  return session;
+  Refuse(ctx, newcomer, Limit::kSessions, EndReason::kSessionLimit);
+  return Reception::kGone;
 }
 
 }  // namespace starling

@@ -1,7 +1,8 @@
 // A connection that was just accepted: whether it becomes a session, is only told why not, or
 // is closed at once.
 //
-// Not for: the listening sockets (listening_sockets.h), or what a session does (session/).
+// Not for: the listening sockets (listening_sockets.h), who gets a place in a full table
+// (session/crowding.h), or what a session does (session/).
 #pragma once
 
 #include "gateway/session/context.h"
@@ -14,9 +15,17 @@ struct Newcomer {
   Fd fd = kNoFd;
   Endpoint peer;
   Endpoint local;
+  bool entered = false;  // its source is known, and counts it
+  SourceHold source;
 };
 
-// The session that was begun for it, if one was.
-Session* Receive(WorkerContext& ctx, const Newcomer& newcomer);
+enum class Reception : uint8_t {
+  kBegun,  // it has a session
+  kGone,   // it has none
+  kLater,  // in a turn or two: call again
+};
+
+// `session`: what was begun.
+Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session);
 
 }  // namespace starling

@@ -33,6 +33,9 @@ struct Worker::Impl {
       : ctx(limits, index), sockets(ctx, accepts), deny_look(ctx.table.size()) {}
 
   void OnAccept(const Completion& completion);
+  bool Admit(Newcomer& newcomer);
+  void AdmitWaiting();
+  void ShareOut();
   void HandleRequests(uint32_t requests);
   void EndDenied();
   void Publish();
@@ -43,6 +46,7 @@ struct Worker::Impl {
   std::unique_ptr<WorkerConfig> config;            // of new sessions
   std::vector<std::unique_ptr<WorkerConfig>> old;  // whose sessions go on
   ListeningSockets sockets;
+  std::vector<Newcomer> waiting;  // for a slot; each holds a reference to its configuration
   std::vector<Completion> completions;
   std::vector<uint32_t> expired;
   uint32_t deny_look;  // the next slot to look up in new deny lists; the table's size: none
@@ -65,6 +69,7 @@ Worker::Worker(WorkerOptions options)
   // Session numbers of different workers do not meet.
   ctx.next_session = (static_cast<uint64_t>(options.index) << 48) + 1;
   ctx.run = RandomU64();
+  impl_->ShareOut();
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }
 
@@ -89,19 +94,47 @@ absl::Status Worker::AddListener(const NewSocket& socket) {
 absl::Status Worker::Start() {
   absl::Status status = impl_->ring->Start();
   if (!status.ok()) return status;
-  impl_->sockets.Arm();
+  impl_->sockets.Arm(0);
   impl_->Publish();
   return absl::OkStatus();
 }
 
 void Worker::Impl::OnAccept(const Completion& completion) {
-  const std::optional<Newcomer> newcomer = sockets.Accepted(completion);
-  if (!newcomer) return;
-  Session* const session = Receive(ctx, *newcomer);
+  std::optional<Newcomer> newcomer = sockets.Accepted(completion);
+  if (!newcomer || Admit(*newcomer)) return;
+  newcomer->listener->owner->Ref();
+  waiting.push_back(*newcomer);
+}
+
+// False: later.
+bool Worker::Impl::Admit(Newcomer& newcomer) {
+  Session* session = nullptr;
+  const Reception reception = Receive(ctx, newcomer, session);
   // An accept may be faster than its cancellation, and come after all were ended.
   if (session != nullptr && ending != EndReason::kNone) {
     EndByGateway(ctx, *session, ending, ending != EndReason::kStopped);
   }
+  return reception != Reception::kLater;
+}
+
+void Worker::Impl::AdmitWaiting() {
+  std::erase_if(waiting, [this](Newcomer& newcomer) {
+    const bool done = Admit(newcomer);
+    if (done) newcomer.listener->owner->Unref();
+    return done;
+  });
+}
+
+// What each listener of the newest configuration may have of the table.
+void Worker::Impl::ShareOut() {
+  std::vector<PlaceShare> shares;
+  for (uint32_t i = 0; i < config->config().listeners.size(); ++i) {
+    const WorkerListener& listener = config->listener(i);
+    if (shares.size() <= listener.id) shares.resize(size_t{listener.id} + 1);
+    const ListenerLimits& limits = listener.config->limits;
+    shares[listener.id] = {.reserved = limits.reserved_sessions, .most = limits.most_sessions};
+  }
+  ctx.places.SetShares(shares);
 }
 
 void Worker::Impl::HandleRequests(uint32_t requests) {
@@ -136,6 +169,12 @@ void Worker::Impl::Publish() {
   shard.AddWorker(WorkerFamily::kTurns);
   shard.SetWorker(WorkerFamily::kBuffersOut, ring->BuffersOut() + ctx.BlocksOut());
   shard.SetWorker(WorkerFamily::kDescriptors, ring->DescriptorsInUse());
+  const auto set_places = [&shard](PlaceState state, uint32_t places) {
+    shard.SetWorker(WorkerFamily::kPlaces, places, static_cast<size_t>(state));
+  };
+  set_places(PlaceState::kUsed, ctx.places.used());
+  set_places(PlaceState::kFree, ctx.places.shared_free());
+  set_places(PlaceState::kReserved, ctx.places.reserved_free());
   const auto busy =
       std::chrono::duration_cast<std::chrono::microseconds>(MonotonicNow() - ctx.now).count();
   shard.AddWorker(WorkerFamily::kLoopMicros, 0, busy);
@@ -143,7 +182,8 @@ void Worker::Impl::Publish() {
 
 MonoTime Worker::Impl::Deadline(bool wait) const {
   if (!wait || !ctx.again.empty() || AdmissionOpen(ctx) || OvertimeIsDue(ctx) ||
-      sockets.close_pending() || deny_look < ctx.table.size()) {
+      sockets.close_pending() || deny_look < ctx.table.size() ||
+      (!waiting.empty() && ctx.table.MayLetLeave())) {
     return MonoTime{};
   }
   return std::min(ctx.timers.Next(), sockets.retry_at());
@@ -157,6 +197,7 @@ bool Worker::Turn(bool wait) {
   ctx.now = MonotonicNow();
   for (const uint32_t slot : ctx.again) ctx.Ready(ctx.table.At(slot));
   ctx.again.clear();
+  impl.AdmitWaiting();
   for (const Completion& completion : impl.completions) {
     if (completion.tag.op == Op::kAccept) {
       impl.OnAccept(completion);
@@ -183,14 +224,14 @@ bool Worker::Turn(bool wait) {
   PumpReady(ctx);
   WakeStarved(ctx);
   TrimMemory(ctx);
-  impl.sockets.Arm();
+  impl.sockets.Arm(impl.waiting.size());
   impl.sockets.CloseStopped();
   if (!impl.old.empty()) Retire();
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
   const bool over = impl.stopping && impl.sockets.none();
   if (over) accepting_stopped_.store(true, std::memory_order_release);
-  return !(over && ctx.table.in_use() == 0);
+  return !(over && ctx.table.in_use() == 0 && impl.waiting.empty());
 }
 
 void Worker::TakeReservation() {
@@ -210,6 +251,7 @@ void Worker::TakeConfig() {
   impl_->sockets.Switch(*next);
   impl_->old.push_back(std::exchange(impl_->config, std::move(next)));
   impl_->sockets.ServeHeld(*impl_->config);
+  impl_->ShareOut();
   removed_sockets_.store(impl_->sockets.removed(), std::memory_order_release);
   applied_generation_.store(impl_->config->generation(), std::memory_order_release);
 }

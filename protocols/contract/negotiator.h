@@ -159,8 +159,8 @@ struct Event {
   uint64_t capabilities = 0;  // with kStart: what the backend offered when the gateway last probed
                               // it, in the protocol's own encoding
   uint64_t random = 0;        // with kStart: fresh for each session
-  // With kDeadline: kPreRelayDeadline, kPreRelaySilence, kPreRelayTotal, kPreRelayCrowded or
-  // kIdleDeadline.
+  // With kDeadline: kPreRelayDeadline, kPreRelaySilence, kPreRelayTotal, kPreRelayCrowded,
+  // kIdleDeadline or kCrowdedOut.
   EndReason deadline = EndReason::kPreRelayDeadline;
   // With kStart and kLegUp: the client's true address and the address that it connected to.
   // Valid during the call. The gateway always sets both.

@@ -53,6 +53,7 @@ namespace starling {
   X(kBackendTooLong, "backend_too_long", "the backend's greeting exceeds the gateway's limit")     \
   X(kBackendPreauth, "backend_preauth", "the backend greeted as already authenticated")            \
   X(kSessionLimit, "session_limit", "the session table is full")                                   \
+  X(kCrowdedOut, "crowded_out", "it made room in a full session table before it was established")  \
   X(kSourceSessions, "source_sessions", "the client's source has as many sessions as it may")      \
   X(kSourceConnections, "source_connections", "the client's source connects too often")            \
   X(kSourceHandshakes, "source_handshakes", "the client's source begins too many handshakes")      \

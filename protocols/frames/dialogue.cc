@@ -231,6 +231,8 @@ Refusal RefusalOf(const Event& event) {
       return Refusal::kTooLong;
     case EndReason::kPreRelayCrowded:
       return Refusal::kCrowded;
+    case EndReason::kCrowdedOut:
+      return Refusal::kTooBusy;
     default:
       return Refusal::kTimeout;
   }

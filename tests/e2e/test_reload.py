@@ -147,7 +147,8 @@ class Reload(unittest.TestCase):
         others = {
             "workers": 7, "pin_workers": False, "user": "nobody", "group": "nogroup",
             "ring_features": "none", "metrics.bind": "127.0.0.1:9", "log.format": "json",
-            "limits.sessions": 999, "limits.crowded": 9, "limits.refusals": 9, "limits.handshakes_in_flight": 9,
+            "limits.sessions": 999, "limits.crowded": 9, "limits.new_sources": 9,
+            "limits.refusals": 9, "limits.handshakes_in_flight": 9,
             "limits.handshake_queue": 9, "limits.key_operations_per_turn": 9,
             "limits.output_buffers": 999, "limits.bulk_buffers": 9, "limits.small_buffers": 16, "limits.large_buffers": 32,
             "limits.armed_accepts": 9, "limits.data_listeners": 9, "limits.backlog": 9, "limits.keepalive": "9s",

@@ -57,9 +57,11 @@ struct Case {
   bool server_beside = false;              // adds one that does the same
   const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
   uint32_t sessions = 16;
-  bool servers_of_legs = false;              // the servers get plaintext mail sessions
-  std::vector<std::string> script = {};      // the server's, see BackendSetup
-  std::vector<SourceRow> sources = {};       // empty: no client has a limit of its own
+  bool servers_of_legs = false;          // the servers get plaintext mail sessions
+  std::vector<std::string> script = {};  // the server's, see BackendSetup
+  std::vector<SourceRow> sources = {};   // empty: no client has a limit of its own
+  uint32_t armed_accepts = 1;
+  uint32_t new_sources_percent = GlobalLimits().new_sources_percent;
   std::function<void(Config&)> change = {};  // of all that is set otherwise; may be empty
 };
 
@@ -140,7 +142,8 @@ class OneSession final : public Sessions {
     config_.limits.sessions = with.sessions;
     config_.sources = with.sources;
     config_.limits.refusals = 4;
-    config_.limits.armed_accepts = 1;
+    config_.limits.armed_accepts = with.armed_accepts;
+    config_.limits.new_sources_percent = with.new_sources_percent;
     config_.limits.output_buffers = 2 * with.sessions;
     config_.limits.small_buffers = 16;
     config_.limits.large_buffers = 2;

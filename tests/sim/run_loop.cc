@@ -69,8 +69,17 @@ void RunLoop::TakeRecords() {
 
 void RunLoop::CheckLimits() {
   const GlobalLimits& limits = config_.limits;
-  if (gateway_.worker().sessions() > limits.sessions + limits.refusals) {
+  if (gateway_.worker().sessions() > limits.sessions + limits.refusals + kLeavingSlots) {
     world_.Fail("more sessions than the table has slots");
+  }
+  const auto places = [this](PlaceState state) {
+    return gateway_.shard().GetWorker(WorkerFamily::kPlaces, static_cast<size_t>(state));
+  };
+  const uint64_t reserved_or_free = places(PlaceState::kFree) + places(PlaceState::kReserved);
+  if (places(PlaceState::kUsed) > limits.sessions ||
+      (places(PlaceState::kFree) > 0 &&
+       places(PlaceState::kUsed) + reserved_or_free != limits.sessions)) {
+    world_.Fail("more places than the table has");
   }
   const uint64_t buffers = gateway_.shard().GetWorker(WorkerFamily::kBuffersOut);
   if (buffers >

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/config/source_defaults.h"
 #include "protocols/registry.h"
 #include "tests/sim/identities.h"
 
@@ -167,6 +168,24 @@ void DrawLimits(Rng& rng, const Character& character, GlobalLimits& limits) {
   if (rng.Chance(500)) limits.output_buffers = static_cast<uint32_t>(rng.Between(6, 60));
 }
 
+// Who has how much of a small table, and whose sessions weigh as one of many users.
+void DrawShares(Rng& rng, Config& config) {
+  uint64_t left = config.limits.sessions / 2;
+  for (ListenerConfig& listener : config.listeners) {
+    const uint64_t reserved = std::min(left, rng.Below(3));
+    left -= reserved;
+    listener.limits.reserved_sessions = static_cast<uint32_t>(reserved);
+    if (rng.Chance(100)) listener.limits.most_sessions = static_cast<uint32_t>(reserved) + 3;
+  }
+  config.limits.new_sources_percent = static_cast<uint32_t>(rng.Below(20));
+  constexpr SourceRole kRoles[] = {SourceRole::kClient, SourceRole::kClient, SourceRole::kTrusted,
+                                   SourceRole::kExempt};
+  const SourceRole role = kRoles[rng.Below(std::size(kRoles))];
+  config.sources = {
+      {.from = {*Cidr::Parse("0.0.0.0/0")}, .limits = kNoSourceLimits},
+      {.from = {*Cidr::Parse("198.51.100.3")}, .role = role, .limits = kNoSourceLimits}};
+}
+
 uint64_t DrawOctets(Rng& rng) {
   const uint64_t kind = rng.Below(10);
   const uint64_t most = kind < 6 ? 2'000 : kind < 9 ? 20'000 : 120'000;
@@ -243,8 +262,10 @@ SessionPlan DrawPlan(World& world, const Scenario& scenario, uint32_t id) {
       DrawClient(rng, *plan.listener, kListeners[listener].policy == Policy::kOpportunistic);
   plan.backend = DrawBackend(rng, plan);
   plan.connects_from = plan.endpoint = world.FreshEndpoint();
+  const auto host = static_cast<uint8_t>(rng.Between(1, 5));
+  plan.connects_from.ip[3] = plan.endpoint.ip[3] = host;
   if (plan.listener->proxy_in) {
-    plan.endpoint.ip = {203, 0, 113, 7};
+    plan.endpoint.ip = {203, 0, 113, host};
     if (plan.client == ClientKind::kProxyUntrusted) {
       plan.connects_from.ip = {192, 0, 2, 9};
       plan.endpoint = plan.connects_from;
@@ -289,6 +310,7 @@ Scenario MakeScenario(World& world) {
   DrawLimits(rng, scenario.character, scenario.config.limits);
   scenario.config.hostname = "gateway.sim";
   for (const ListenerRow& row : kListeners) AddListener(world, scenario, row);
+  if (scenario.character.crowded) DrawShares(rng, scenario.config);
   return scenario;
 }
 

@@ -3,6 +3,7 @@
 // gateway writes itself (proxy_out.h).
 #include "protocols/proxy/proxy_header.h"
 
+#include "gateway/session/crowding.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/source.h"
@@ -13,8 +14,12 @@ namespace {
 
 // Only now is it known whose share the session is of. The balancer has none itself.
 Next MeetSource(WorkerContext& ctx, Session& session) {
-  const EndReason over = EnterSource(ctx, *session.listener, session.peer, session.source);
-  if (over == EndReason::kNone) return Stay();
+  EndReason over = EnterSource(ctx, *session.listener, session.peer, session.source);
+  if (over == EndReason::kNone && KeepPlace(ctx, session)) return Stay();
+  if (over == EndReason::kNone) {
+    over = EndReason::kSessionLimit;
+    CountLimit(ctx, Limit::kSessions);
+  }
   CountRefusal(ctx, *session.listener, session.peer, over);
   const bool told = over != EndReason::kDenied && MayAnswer(ctx, session.source);
   return told ? Refuse(ctx, session, Refusal::kTooBusy, over) : EndNow(over);

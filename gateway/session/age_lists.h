@@ -1,0 +1,115 @@
+// Half-open sessions by source, each source's in the order of their age, and which source has the
+// most of them. So a newcomer finds the session that gives way to it without a look at the table:
+// each call takes a few steps, however many sessions and sources there are.
+//
+// A source is known by a hash of 32 bits: two that have the same one count as one. Each pool of
+// places (places.h) has lists of its own, since a session gives its place to others of the same
+// pool only. One object a worker, one thread.
+//
+// Not for: which sessions are half-open, or what becomes of one that gives way (crowding.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "gateway/session/places.h"
+
+namespace starling {
+
+// A source in a pool, by the source's hash.
+struct AgeListKey {
+  PlacePool pool = kSharedPlaces;
+  uint32_t source = 0;
+
+  bool operator==(const AgeListKey&) const = default;
+};
+
+class AgeLists {
+ public:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  explicit AgeLists(uint32_t slots);
+
+  // The youngest of its source from now on. So many sessions of the source weigh as one:
+  // `sessions_of_weight`, at least 1.
+  void Add(uint32_t slot, const AgeListKey& key, uint32_t sessions_of_weight);
+  // Does nothing if the slot is in no list.
+  void Remove(uint32_t slot);
+  bool Has(uint32_t slot) const { return entries_[slot].group != 0; }
+
+  // The number of half-open sessions of a source, by its weight, rounded up.
+  uint32_t WeightOf(const AgeListKey& key) const;
+  // Of the heaviest source of a pool; 0: it has none.
+  uint32_t Heaviest(PlacePool pool) const;
+  // The oldest session of that source. Of several heaviest sources, of the one that has been so
+  // heavy for longest. kNone: there is no session.
+  uint32_t OldestOfHeaviest(PlacePool pool) const;
+
+  // Memory of one slot, touched when a session is half-open in it for the first time.
+  static constexpr size_t octets_a_slot();
+
+ private:
+  // Links are an index and 1; 0: none. So memory that was never touched is right as it is.
+  using Link = uint32_t;
+  struct Entry {  // a slot
+    Link older = 0;
+    Link younger = 0;
+    Link group = 0;  // 0: in no list
+  };
+  struct Group {  // a source in a pool
+    AgeListKey key;
+    uint32_t count = 0;
+    uint32_t sessions_of_weight = 1;
+    Link oldest = 0;
+    Link youngest = 0;
+    Link next_in_bucket = 0;  // of the hash table; of a free group, the next free one
+    Link before = 0;          // in its level
+    Link after = 0;
+
+    uint32_t weight() const { return (count + sessions_of_weight - 1) / sessions_of_weight; }
+  };
+  struct Level {  // the sources of one weight, in the order in which they came to it
+    Link first = 0;
+    Link last = 0;
+  };
+  struct Ranking {              // a pool
+    std::vector<Level> levels;  // by weight - 1
+    uint32_t heaviest = 0;
+  };
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  template <class T>
+  using Array = std::unique_ptr<T[], Free>;
+  // Zeros that take no memory before they are touched.
+  template <class T>
+  static Array<T> MakeArray(size_t count);
+
+  Link& BucketOf(const AgeListKey& key) const;
+  Link Find(const AgeListKey& key) const;
+  Link MakeGroup(const AgeListKey& key, uint32_t sessions_of_weight);
+  void DropGroup(Link link);
+  void EnterLevel(Link link);
+  void LeaveLevel(Link link, uint32_t weight);
+  Ranking& RankingOf(PlacePool pool);
+
+  const uint32_t slots_;
+  const uint32_t bucket_mask_;
+  Array<Entry> entries_;
+  Array<Group> groups_;  // as many as slots: each has a session
+  Array<Link> buckets_;
+  Link free_group_ = 0;
+  uint32_t groups_made_ = 0;       // those above were never used
+  std::vector<Ranking> rankings_;  // by pool
+};
+
+constexpr size_t AgeLists::octets_a_slot() {
+  return sizeof(Entry) + sizeof(Group) + 2 * sizeof(Link) + sizeof(Level);
+}
+static_assert(AgeLists::octets_a_slot() <= 80);
+
+}  // namespace starling

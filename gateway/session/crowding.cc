@@ -1,0 +1,178 @@
+#include "gateway/session/crowding.h"
+
+#include <algorithm>
+#include <cassert>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "gateway/limits.h"
+#include "gateway/session/say.h"
+#include "gateway/session/stages/stages.h"
+
+namespace starling {
+namespace {
+
+const SourceRule& RuleOf(const WorkerListener& listener, const SourceHold& source) {
+  return listener.sources->At(source.rule);
+}
+
+// Probes and exempt sources: nobody's limits are theirs, this one neither.
+bool HasPrivilege(SourceRole role) {
+  return role == SourceRole::kProbe || role == SourceRole::kExempt;
+}
+
+// It may be new, or is treated as if it were: a place that is kept for sources without a session
+// may be its own.
+bool MayBeNew(const WorkerContext& ctx, const SourceRule& rule, const SourceHold& source) {
+  if (rule.role != SourceRole::kClient) return true;
+  return ctx.sources->shares.Sessions(source.cells) <= (source.counted ? 1 : 0);
+}
+
+AgeListKey KeyOf(PlacePool pool, const SourceHold& source) {
+  return {.pool = pool,
+          .source = static_cast<uint32_t>(source.cells.first) << 16 | source.cells.second};
+}
+
+uint32_t SessionsOfWeight(SourceRole role) {
+  return role == SourceRole::kClient ? 1 : kHalfOpenOfMany;
+}
+
+// In a pool whose heaviest source is heavier than this one.
+bool IsQuiet(const WorkerContext& ctx, PlacePool pool, const SourceRule& rule,
+             const SourceHold& source) {
+  const uint32_t own = HasPrivilege(rule.role) ? 0 : ctx.half_open.WeightOf(KeyOf(pool, source));
+  return own < ctx.half_open.Heaviest(pool);
+}
+
+// The pool in which the source gets the place of another: the one with the heavier source.
+std::optional<PlacePool> FindCrowd(const WorkerContext& ctx, const WorkerListener& listener,
+                                   const SourceHold& source) {
+  const SourceRule& rule = RuleOf(listener, source);
+  const auto own = static_cast<PlacePool>(listener.id);
+  const bool in_own = IsQuiet(ctx, own, rule, source);
+  const bool in_shared =
+      ctx.places.BelowMost(listener.id) && IsQuiet(ctx, kSharedPlaces, rule, source);
+  if (!in_shared) return in_own ? std::optional(own) : std::nullopt;
+  const bool own_is_heavier = ctx.half_open.Heaviest(own) > ctx.half_open.Heaviest(kSharedPlaces);
+  return in_own && own_is_heavier ? own : kSharedPlaces;
+}
+
+// Its place is free at once. Its slot is not, before nothing of it is in flight.
+void MakeRoom(WorkerContext& ctx, PlacePool pool) {
+  Session& session = ctx.table.At(ctx.half_open.OldestOfHeaviest(pool));
+  assert(session.pool == pool && session.use == SlotUse::kSession);
+  ctx.half_open.Remove(session.slot);
+  ctx.places.Leave(session.listener->id, session.pool);
+  // A word for it holds its slot for as long as the client takes to read it.
+  session.gives_way = ctx.table.leaving() < kLeavingSlots / 2 ? Leave::kPolitely : Leave::kAtOnce;
+  ctx.table.LetLeave(session);
+  ctx.sources->refusals.Note(SourceOf(session.peer, session.listener->sources->widths()));
+  ctx.Ready(session);
+}
+
+struct HalfOpen {
+  bool now = false;
+  MonoTime from = kNever;  // later, if nothing happens until then
+};
+
+HalfOpen Look(const WorkerContext& ctx, const Session& session) {
+  if (session.use != SlotUse::kSession || session.data != nullptr) return {};
+  switch (IdOf(session.stage)) {
+    case StageId::kProxyHeader:
+    case StageId::kUpgrading:
+    case StageId::kHandshaking:
+    case StageId::kOpening:
+    case StageId::kGreeting:
+      return {.now = true};
+    case StageId::kInside:
+      return {.now = !session.dialogue->serving};
+    case StageId::kTalking: {
+      if (!session.plaintext_leg || !session.server_owes) return {.now = true};
+      // The server is at work, or the client has stopped in the middle of what it sends.
+      const MonoTime stalled = session.active_at + kStalledLeg;
+      return {.now = ctx.now >= stalled, .from = stalled};
+    }
+    case StageId::kFree:
+    case StageId::kDataWait:
+    case StageId::kRelaying:
+    case StageId::kLastWords:
+    case StageId::kLingering:
+    case StageId::kClosing:
+    case StageId::kCount:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& source,
+               Session*& session) {
+  const SourceRule& rule = RuleOf(listener, source);
+  std::optional<PlacePool> pool = ctx.places.FindFree(listener.id, MayBeNew(ctx, rule, source));
+  if (!pool) {
+    pool = FindCrowd(ctx, listener, source);
+    if (!pool) return Room::kNone;
+    if (!ctx.table.MayLetLeave()) return Room::kLater;
+    MakeRoom(ctx, *pool);
+  }
+  session = ctx.table.Take();
+  assert(session != nullptr);
+  session->listener = &listener;
+  session->source = source;
+  session->pool = *pool;
+  ctx.places.Take(listener.id, *pool);
+  return Room::kTaken;
+}
+
+bool KeepPlace(WorkerContext& ctx, Session& session) {
+  // What it weighed so far was the load balancer's.
+  ctx.half_open.Remove(session.slot);
+  const SourceRule& rule = RuleOf(*session.listener, session.source);
+  if (MayBeNew(ctx, rule, session.source) || ctx.places.SparesNewSources(session.pool)) return true;
+  if (!IsQuiet(ctx, session.pool, rule, session.source)) return false;
+  // It has one of the places for new sources, and makes up for that.
+  if (ctx.table.MayLetLeave()) MakeRoom(ctx, session.pool);
+  return true;
+}
+
+void FreePlace(WorkerContext& ctx, Session& session) {
+  ctx.half_open.Remove(session.slot);
+  if (session.use == SlotUse::kSession) ctx.places.Leave(session.listener->id, session.pool);
+  ctx.table.Free(session);
+}
+
+MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
+  const HalfOpen half_open = Look(ctx, session);
+  const SourceRole role = RuleOf(*session.listener, session.source).role;
+  const bool wanted = half_open.now && !HasPrivilege(role);
+  if (!wanted) {
+    ctx.half_open.Remove(session.slot);
+  } else if (!ctx.half_open.Has(session.slot)) {
+    ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role));
+  }
+  return half_open.now ? kNever : half_open.from;
+}
+
+Next GiveWay(WorkerContext& ctx, Session& session) {
+  constexpr EndReason kReason = EndReason::kCrowdedOut;
+  const bool polite = std::exchange(session.gives_way, Leave::kNot) == Leave::kPolitely;
+  if (!polite) return EndNow(kReason);
+  if (const auto* const talking = std::get_if<Talking>(&session.stage);
+      talking != nullptr && !talking->greeted) {
+    return Refuse(ctx, session, Refusal::kTooBusy, kReason);
+  }
+  if (IdOf(session.stage) == StageId::kHandshaking) {
+    // Words would be plaintext where TLS is expected.
+    if (session.client.tls != nullptr) return EndNow(kReason);
+    SayAlert(ctx, session, kInternalError);
+    return EndPolitely(kReason);
+  }
+  const Due due{.kind = DueKind::kPreRelay, .reason = kReason};
+  const Next next =
+      std::visit([&](auto& stage) { return Overdue(ctx, session, stage, due); }, session.stage);
+  return next.leaves() ? next : EndNow(kReason);
+}
+
+}  // namespace starling

@@ -1,0 +1,39 @@
+// A full session table: who gets a place in it, and whose session gives way.
+//
+// A session is half-open until its relay: it waits for a PROXY header, talks in plaintext, is in
+// its TLS handshake, or waits for its server. On a plaintext leg it is half-open whenever the next
+// word is the client's. When no place is free for a newcomer, the oldest half-open session of the
+// heaviest source gives way to it, if the newcomer's own source is lighter. Weight is the number of
+// half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
+// of it. Sessions of probes and exempt sources never give way, nor do data channels.
+//
+// Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
+// (places.h, age_lists.h).
+#pragma once
+
+#include "gateway/session/context.h"
+
+namespace starling {
+
+enum class Room : uint8_t {
+  kTaken,
+  kLater,  // one gives way as soon as those that gave way before are gone: in a turn or two
+  kNone,
+};
+
+// A place for a session of this listener and source, and a slot with its listener and source.
+Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& source,
+               Session*& session);
+// The session's source is known only now, behind a PROXY header. False: no place is left for it.
+bool KeepPlace(WorkerContext& ctx, Session& session);
+// The session is over: its slot and its place are free.
+void FreePlace(WorkerContext& ctx, Session& session);
+
+// Keeps the lists of half-open sessions, after each change of a session. Returns when to look
+// again although nothing has happened to it; kNever: that is not needed.
+MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session);
+
+// The session has to give way, and its turn has come. It leaves its stage.
+Next GiveWay(WorkerContext& ctx, Session& session);
+
+}  // namespace starling

@@ -1,0 +1,297 @@
+// A full session table in simulated time: whose session gives way, to whom, and what both are told.
+//
+// Not for: several listeners (simulation_test.cc draws them; tests/e2e/test_crowding.py).
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/config/source_defaults.h"
+#include "gateway/limits.h"
+#include "tests/sim/coded_stream.h"
+#include "tests/sim/one_session.h"
+
+namespace starling::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clients = std::vector<std::unique_ptr<PlainClient>>;
+
+constexpr std::string_view kTooMany =
+    "421 4.3.2 localhost Too many connections, try again later\r\n";
+
+SourceRow Row(const char* from, SourceRole role) {
+  return {.from = {*Cidr::Parse(from)}, .role = role, .limits = kNoSourceLimits};
+}
+
+Case Table(uint32_t sessions, uint32_t armed_accepts = 1) {
+  Case with = {"Crowding",
+               EndReason::kStopped,
+               "smtp",
+               TlsMode::kStartTls,
+               ClientKind::kStream,
+               BackendKind::kNormal,
+               ServerKind::kUp,
+               nullptr,
+               0};
+  with.sessions = sessions;
+  with.armed_accepts = armed_accepts;
+  with.new_sources_percent = 0;
+  with.linger_ms = 2'000;
+  with.sources = {Row("0.0.0.0/0", SourceRole::kClient)};
+  return with;
+}
+
+// One of the clients of source `number`.
+Endpoint Of(OneSession& session, uint8_t number) {
+  Endpoint from = session.world().FreshEndpoint();
+  from.ip = {203, 0, 113, number};
+  return from;
+}
+
+std::unique_ptr<PlainClient> Connect(OneSession& session, uint8_t number) {
+  return std::make_unique<PlainClient>(session, Of(session, number));
+}
+
+// They connect at the same moment.
+Clients Connect(OneSession& session, uint8_t number, size_t count) {
+  Clients clients;
+  for (size_t i = 0; i < count; ++i) clients.push_back(Connect(session, number));
+  return clients;
+}
+
+size_t Greeted(const Clients& clients) {
+  size_t greeted = 0;
+  for (const auto& client : clients) greeted += client->Take().starts_with("220 ") ? 1 : 0;
+  return greeted;
+}
+
+// Fills the table and takes the greetings.
+Clients Crowd(OneSession& session, uint8_t number, size_t count) {
+  Clients clients = Connect(session, number, count);
+  session.RunFor(milliseconds(50));
+  EXPECT_EQ(Greeted(clients), count);
+  return clients;
+}
+
+TEST(Crowding, TheOldestOfTheHeaviestGivesWay) {
+  RunInThread([] {
+    OneSession session(Table(8));
+    const auto alone = Connect(session, 1);
+    session.RunFor(milliseconds(1));
+    const Clients crowd = Crowd(session, 2, 7);
+    alone->Take();
+    for (uint8_t number = 0; number < 5; ++number) {
+      const auto quiet = Connect(session, static_cast<uint8_t>(10 + number));
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(quiet->Take().starts_with("220 "));
+      EXPECT_EQ(crowd[number]->Take(), kTooMany) << int{number};
+      quiet->Reset();
+      session.RunFor(seconds(3));
+      // A place is free now, and the crowd has it again.
+      const auto again = Connect(session, 2);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(again->Take().starts_with("220 "));
+      again->Reset();
+      session.RunFor(milliseconds(10));
+      const auto filler = Connect(session, 2);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(filler->Take().starts_with("220 "));
+    }
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 5);
+    EXPECT_EQ(alone->Take(), "");
+    session.Finish();
+  });
+}
+
+TEST(Crowding, TheHeaviestItselfIsRefused) {
+  RunInThread([] {
+    OneSession session(Table(8));
+    const Clients crowd = Crowd(session, 2, 8);
+    const auto more = Connect(session, 2);
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(more->Take(), kTooMany);
+    for (const auto& client : crowd) EXPECT_EQ(client->Take(), "");
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 0);
+    session.Finish();
+  });
+}
+
+// However many come at once, and though nobody of the crowd reads or closes: all are in.
+TEST(Crowding, MoreComeAtOnceThanMayLeaveAtOnce) {
+  for (const uint32_t accepts : {1u, 8u, 64u}) {
+    RunInThread([accepts] {
+      const uint32_t sessions = 4 * kLeavingSlots;
+      OneSession session(Table(sessions, accepts));
+      const Clients crowd = Crowd(session, 2, sessions);
+      Clients quiet;
+      for (uint32_t i = 0; i < 3 * kLeavingSlots; ++i) {
+        quiet.push_back(Connect(session, static_cast<uint8_t>(10 + i)));
+      }
+      session.RunFor(milliseconds(100));
+      EXPECT_EQ(Greeted(quiet), quiet.size());
+      size_t told = 0;
+      for (const auto& client : crowd) told += client->Take() == kTooMany ? 1 : 0;
+      EXPECT_GT(told, 0u);
+      session.RunFor(seconds(3));
+      EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), static_cast<int>(quiet.size()));
+      session.Finish();
+    });
+  }
+}
+
+// A crowd and quiet clients in the same turns: some have to go before they were greeted.
+TEST(Crowding, AllComeInOneTurn) {
+  RunInThread([] {
+    OneSession session(Table(16, 64));
+    const Clients crowd = Connect(session, 2, 40);
+    Clients quiet;
+    for (uint8_t i = 0; i < 10; ++i)
+      quiet.push_back(Connect(session, static_cast<uint8_t>(10 + i)));
+    session.RunFor(milliseconds(50));
+    EXPECT_EQ(Greeted(quiet), quiet.size());
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 10);
+    session.Finish();
+  });
+}
+
+TEST(Crowding, WhereNoneIsHeavierTheOldestGoes) {
+  RunInThread([] {
+    OneSession session(Table(8));
+    Clients crowd;
+    for (uint8_t i = 0; i < 8; ++i) {
+      crowd.push_back(Connect(session, static_cast<uint8_t>(10 + i)));
+      session.RunFor(milliseconds(2));
+    }
+    EXPECT_EQ(Greeted(crowd), 8u);
+    for (uint8_t i = 0; i < 8; ++i) {
+      const auto quiet = Connect(session, static_cast<uint8_t>(100 + i));
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(quiet->Take().starts_with("220 "));
+      EXPECT_EQ(crowd[i]->Take(), kTooMany);
+    }
+    session.Finish();
+  });
+}
+
+TEST(Crowding, ProbesAndExemptSourcesStayAndGetIn) {
+  for (const SourceRole role : {SourceRole::kProbe, SourceRole::kExempt}) {
+    RunInThread([role] {
+      Case with = Table(8);
+      with.sources.push_back(Row("203.0.113.1", role));
+      OneSession session(with);
+      const Clients privileged = Crowd(session, 1, 6);
+      const Clients crowd = Crowd(session, 2, 2);
+      const auto first = Connect(session, 1);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(first->Take().starts_with("220 "));
+      EXPECT_EQ(crowd[0]->Take(), kTooMany);
+      const auto quiet = Connect(session, 3);
+      session.RunFor(milliseconds(10));
+      EXPECT_EQ(crowd[1]->Take(), kTooMany);
+      // Now nobody is left who would go.
+      quiet->Reset();
+      session.RunFor(milliseconds(10));
+      const auto last = Connect(session, 1);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(last->Take().starts_with("220 "));
+      const auto late = Connect(session, 3);
+      session.RunFor(milliseconds(10));
+      EXPECT_EQ(late->Take(), kTooMany);
+      for (const auto& client : privileged) EXPECT_EQ(client->Take(), "");
+      session.Finish();
+    });
+  }
+}
+
+TEST(Crowding, ATrustedSourceWeighsLess) {
+  RunInThread([] {
+    Case with = Table(kHalfOpenOfMany + 8);
+    with.sources.push_back(Row("203.0.113.1", SourceRole::kTrusted));
+    OneSession session(with);
+    const Clients webmail = Crowd(session, 1, kHalfOpenOfMany + 5);  // weighs as two
+    const Clients crowd = Crowd(session, 2, 3);
+    const auto first = Connect(session, 3);
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(crowd[0]->Take(), kTooMany);
+    // The webmail weighs no more than the crowd now; it has been so heavy for longer.
+    const auto second = Connect(session, 4);
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(webmail[0]->Take(), kTooMany);
+    EXPECT_TRUE(first->Take().starts_with("220 "));
+    EXPECT_TRUE(second->Take().starts_with("220 "));
+    session.Finish();
+  });
+}
+
+// With a plaintext leg a session is half-open while the next word is the client's, or while
+// nothing has moved for long.
+TEST(Crowding, APlaintextLegGivesWayWhileItsClientIsSilent) {
+  struct Step {
+    std::string_view said;
+    size_t lines;  // of the mail, after that
+    seconds later;
+    bool gives_way;
+  };
+  for (const Step& step :
+       {Step{"", 0, seconds(0), true}, Step{"RCPT T", 0, seconds(0), true},
+        Step{"DATA\r\n", 0, seconds(0), true}, Step{"DATA\r\n", 2, seconds(0), false},
+        Step{"DATA\r\n", 2, kStalledLeg - seconds(2), false},
+        Step{"DATA\r\n", 2, kStalledLeg + seconds(1), true}}) {
+    RunInThread([&step] {
+      Case with = Table(2);
+      with.dialogue.policy = Policy::kOpportunistic;
+      with.servers_of_legs = true;
+      OneSession session(with);
+      PlainClient silent(session, session.plan().endpoint);
+      for (const std::string_view line : {"EHLO client\r\n", "MAIL FROM:<a@b.example>\r\n"}) {
+        session.RunFor(milliseconds(20));
+        silent.Say(line);
+      }
+      session.RunFor(milliseconds(20));
+      silent.Say(step.said);
+      session.RunFor(milliseconds(20));
+      silent.Say(CodedText(session.plan().id, 0, step.lines * kTextLine));
+      session.RunFor(step.later + milliseconds(20));
+      EXPECT_NE(silent.Take().find("250 "), std::string::npos);
+      const auto other = std::make_unique<PlainClient>(session);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(other->Take().starts_with("220 "));
+      const auto quiet = Connect(session, 3);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(quiet->Take().starts_with("220 "));
+      EXPECT_EQ(silent.Take(), step.gives_way ? kTooMany : "") << step.said << step.lines;
+      EXPECT_EQ(other->Take(), step.gives_way ? "" : kTooMany) << step.said << step.lines;
+      session.Finish();
+    });
+  }
+}
+
+TEST(Crowding, NobodyIsLostWhenAllStops) {
+  for (const bool at_once : {false, true}) {
+    RunInThread([at_once] {
+      const uint32_t sessions = 4 * kLeavingSlots;
+      OneSession session(Table(sessions, 64));
+      const Clients crowd = Crowd(session, 2, sessions);
+      Clients quiet;
+      for (uint32_t i = 0; i < 3 * kLeavingSlots; ++i) {
+        quiet.push_back(Connect(session, static_cast<uint8_t>(10 + i)));
+      }
+      session.world().At(session.world().now() + std::chrono::microseconds(60),
+                         [&session] { session.world().Interrupt(); });
+      session.gateway().Turn();
+      session.gateway().Turn();
+      session.gateway().worker().StopAccepting();
+      if (!at_once) session.gateway().worker().EndSessions();
+      session.Finish();
+    });
+  }
+}
+
+}  // namespace
+}  // namespace starling::sim
