@@ -208,6 +208,7 @@ constexpr ProtocolRow kRows[] = {
      .create = CreateIrc,
      .refuse = RefuseIrc,
      .create_probe = nullptr,
+     .first_words = SayIrcFirstWords,
      .speaks_inside = true,
      .server = {.without_identity =
                     "is not told who the clients are, and takes them for local ones; set "

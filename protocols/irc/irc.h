@@ -16,4 +16,7 @@ Negotiator* CreateIrc(void* storage, const DialogueOptions& options);
 // Writes "ERROR :...", the last word at any time.
 void RefuseIrc(Refusal refusal, const DialogueOptions& options, Writer& out);
 
+// QUIT, which the server answers with an ERROR message, and then closes.
+void SayIrcFirstWords(const DialogueOptions& options, Writer& out);
+
 }  // namespace starling

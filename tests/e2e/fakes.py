@@ -139,6 +139,7 @@ class Backend:
 PROBES = (
     (rb"OPTIONS \* HTTP/1\.1\r\nHost: \S+\r\nConnection: close\r\n\r\n",
      b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    (rb"QUIT\r\n", b"ERROR :Closing link\r\n"),
     (rb"\0\0\0\x08\x04\xd2\x16\x2f", b"N"),
     (rb"<\?xml version='1.0'\?><stream:stream xmlns='jabber:\w+' [^>]*>",
      b"<?xml version='1.0'?><stream:stream>"),

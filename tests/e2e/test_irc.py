@@ -33,6 +33,9 @@ class Recorder:
 
     async def __call__(self, reader, writer):
         while data := await reader.read(65536):
+            if (answer := fakes.answer_to_probe(data)) is not None:
+                writer.write(answer)
+                return
             self.octets += data
             if self._words and self._after in self.octets:
                 writer.write(self._words)

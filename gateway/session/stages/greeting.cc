@@ -1,5 +1,6 @@
 // The negotiator swallows the server's greeting on the fresh link, which the client has had
 // in plaintext already, or says the first words there itself.
+#include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/stages/stages.h"
 
@@ -40,6 +41,7 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Greeting& /*s
 // Either way the server's answer is late, and not a word of the client's.
 Next Overdue(WorkerContext& ctx, Session& session, Greeting& /*stage*/, const Due& due) {
   if (due.kind == DueKind::kGreeting) {
+    if (!session.server.spoken()) SuspectServer(session);
     return TellDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
   }
   if (due.kind != DueKind::kPreRelay) return Stay();
