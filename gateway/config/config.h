@@ -152,7 +152,7 @@ struct GlobalLimits {
   uint32_t drain_ms = 300'000;           // how long sessions may go on
   uint32_t probe_interval_ms = 60'000;   // for a server that is up
   uint32_t probe_retry_ms = 2'000;       // for a server that went down
-  uint32_t probe_retry_max_ms = 10'000;  // for a server that stays down
+  uint32_t probe_retry_max_ms = 2'000;  // for a server that stays down
   uint32_t probe_timeout_ms = 5'000;
   uint32_t source_ipv4_bits = 32;  // leading bits that tell two sources apart
   uint32_t source_ipv6_bits = 64;

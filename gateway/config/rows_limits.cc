@@ -268,9 +268,10 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "The least time between two health probes of a server: after it went down, and when a "
-            "session finds that it closes, refuses or stays silent. So starling_backend_up is "
-            "wrong no longer than this and one probe.",
+     .doc = "The time between two health probes of a server that is down; the first ones follow "
+            "each other sooner. A server that a session finds to close, refuse or stay silent is "
+            "probed at once, but only once in this time. So starling_backend_up is wrong no longer "
+            "than this and one probe.",
      .set = SetNumber<&GlobalLimits::probe_retry_ms>,
      .get = GetNumber<&GlobalLimits::probe_retry_ms>},
     {.section = Section::kLimits,
@@ -278,9 +279,10 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 100,
      .max = kHour,
-     .doc = "The time between two health probes doubles while a server stays down, up to this and "
-            "a quarter more or less, so that several gateways do not probe in step. No session "
-            "tries such a server, so it gets none for so long after it has come up again.",
+     .doc = "If this is longer than probe_retry, the time between two health probes of a server "
+            "that stays down goes on doubling up to this. No session tries such a server, so it "
+            "gets none for so long after it has come up again. All these times are up to a quarter "
+            "shorter, so that several gateways do not probe in step.",
      .set = SetNumber<&GlobalLimits::probe_retry_max_ms>,
      .get = GetNumber<&GlobalLimits::probe_retry_max_ms>},
     {.section = Section::kLimits,

@@ -122,15 +122,17 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
   --running;
 }
 
-// A server that stays down is asked half as often each time, up to a limit.
+// A server that stays down is asked half as often each time, up to a limit. Most are back soon:
+// they were restarted.
 std::chrono::milliseconds Prober::Impl::WaitAfter(const ProbedServer& target, bool up) {
   if (up) return std::chrono::milliseconds(options.interval_ms);
   const uint32_t doublings = std::min<uint32_t>(target.failures - 1, kMostDoublings);
-  const uint64_t ms = std::min<uint64_t>(uint64_t{options.retry_ms} << doublings,
-                                         std::max(options.retry_ms, options.retry_max_ms));
+  const uint64_t first = std::max<uint64_t>(options.retry_ms / 4, 1);
+  const uint64_t ms =
+      std::min<uint64_t>(first << doublings, std::max(options.retry_ms, options.retry_max_ms));
   if (options.jitter) return std::chrono::milliseconds(options.jitter(static_cast<uint32_t>(ms)));
   return std::chrono::milliseconds(
-      std::uniform_int_distribution<uint64_t>(ms - ms / 4, ms + ms / 4)(random));
+      std::uniform_int_distribution<uint64_t>(ms - ms / 4, ms)(random));
 }
 
 // What sessions have found. A server that one of them suspects, or found down, is probed at

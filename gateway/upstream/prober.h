@@ -49,12 +49,12 @@ class Prober {
     std::vector<ProbePlan> plans;                   // by backend
     std::vector<std::shared_ptr<UpstreamTls>> tls;  // by backend; null: plaintext
     uint32_t interval_ms = 60'000;                  // between probes of a server that is up
-    uint32_t retry_ms = 2'000;                      // the least time between probes of a server
-    uint32_t retry_max_ms = 10'000;                 // the most, of a server that stays down
+    uint32_t retry_ms = 2'000;                      // between probes that sessions ask for
+    uint32_t retry_max_ms = 2'000;                  // of a server that stays down, at most
     uint32_t timeout_ms = 5'000;                    // for one probe
     size_t parallel = 64;                           // largest number of simultaneous probes
     OnNews on_news;                                 // may be empty
-    // The time to the next probe, for tests; empty: the one above, and a quarter more or less.
+    // The time to the next probe, for tests; empty: the given one, or up to a quarter less.
     std::function<uint32_t(uint32_t ms)> jitter;
   };
 

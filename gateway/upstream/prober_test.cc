@@ -336,7 +336,7 @@ TEST_F(ProberTest, SuspicionsDoNotMakeMoreProbes) {
   EXPECT_EQ(greeted, 1);
 }
 
-// Each wait is twice the one before, up to the limit, and at random beside it.
+// Each wait is twice the one before, up to the limit.
 TEST_F(ProberTest, BacksOff) {
   std::vector<uint32_t> waits;
   std::atomic<size_t> count{0};
@@ -349,10 +349,10 @@ TEST_F(ProberTest, BacksOff) {
     return 0;
   };
   Begin({server.address()}, {.protocol = &kGreets});
-  Until([&] { return count >= 6; });
+  Until([&] { return count >= 8; });
   prober_.reset();
-  waits.resize(6);
-  EXPECT_EQ(waits, (std::vector<uint32_t>{100, 200, 400, 800, 1'000, 1'000}));
+  waits.resize(8);
+  EXPECT_EQ(waits, (std::vector<uint32_t>{25, 50, 100, 200, 400, 800, 1'000, 1'000}));
 }
 
 TEST_F(ProberTest, TellsOfPortsThatRanOut) {
