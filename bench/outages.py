@@ -31,7 +31,8 @@ CLIENTS = 8
 PAUSE = 0.05  # of a client between two sessions
 SHARE = 0.4   # of all sessions: of two servers each should have half
 LATELY = 25   # sessions of which the share is taken
-PATIENCE = 60
+PATIENCE = 10  # of a client that gets no answer
+LIMIT = 60     # for what is waited for
 
 HAPROXY = """global
   nbthread 1
@@ -133,7 +134,7 @@ def connects(port):
     return False
 
 
-def until(holds, seconds=PATIENCE):
+def until(holds, seconds=LIMIT):
     """Seconds until `holds()`; None: it never does."""
     began = time.monotonic()
     while not holds():
@@ -200,7 +201,7 @@ def one_of_two(peer, patient, sick, well, fall_ill, recover, seconds):
     """`sick`: the address of `patient`, perhaps by a front. Prints a line."""
     until(lambda: peer.up(sick) and peer.up(well.address))
     with Load(lambda _: visit(peer.port), CLIENTS) as load:
-        load.wait_for(4 * CLIENTS, PATIENCE)
+        load.wait_for(4 * CLIENTS, LIMIT)
         fall_ill()
         load.forgive()
         began, before = time.monotonic(), len(load.times)

@@ -158,6 +158,8 @@ step_bench() {
   count $? "bench"
   bench/ftp_data.py --octets 200000000 --rounds 1
   count $? "bench: ftp_data"
+  bench/outages.py --seconds 1 --illness "accepts and closes" "the only one closes"
+  count $? "bench: outages"
 }
 
 step_demo() {

@@ -10,7 +10,7 @@ import time
 from concurrent import futures
 
 import fakes
-from wire import Wire
+from wire import Loop, Wire
 
 
 CLONE_NEWNET = 0x40000000
@@ -237,24 +237,21 @@ class Load:
         self._failed = []  # (when it began, what failed)
         self._forgiven_until = 0
         self._call = call
-        self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True)
-                         for n in range(threads)]
+        self._loop = Loop(self._timed, threads)
 
-    def _run(self, number):
-        while not self._stop.is_set():
-            began = time.monotonic()
-            failure = None
-            try:
-                self._call(number)
-            except (OSError, EOFError, AssertionError) as problem:
-                failure = "after {:.1f} s: {!r}".format(time.monotonic() - began, problem)
-            with self._changed:
-                self.times.append(time.monotonic() - began)
-                if failure:
-                    self._failed.append((began, failure))
-                self._changed.notify_all()
+    def _timed(self, number):
+        began = time.monotonic()
+        failure = None
+        try:
+            self._call(number)
+        except (OSError, EOFError, AssertionError) as problem:
+            failure = "after {:.1f} s: {!r}".format(time.monotonic() - began, problem)
+        with self._changed:
+            self.times.append(time.monotonic() - began)
+            if failure:
+                self._failed.append((began, failure))
+            self._changed.notify_all()
 
     @property
     def failures(self):
@@ -281,14 +278,11 @@ class Load:
             len(self.times), len(self.failures), times[len(times) // 2], times[-1])
 
     def __enter__(self):
-        for thread in self._threads:
-            thread.start()
+        self._loop.__enter__()
         return self
 
     def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(90)
+        self._loop.__exit__()
 
 
 # protocol: a greeting, what a client of an echo says, and what it must hear
