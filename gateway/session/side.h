@@ -172,7 +172,10 @@ struct Side {
   // The peer has said that it is done: by close_notify inside TLS, by the end of data outside.
   bool ended() const;
   // The peer has said something on this connection: inside TLS, where there is any.
-  bool spoken() const { return tls != nullptr ? tls->spoken : heard; }
+  bool spoken() const {
+    const SideTls* const inside = tls.get();
+    return inside != nullptr ? inside->spoken : heard;
+  }
   // TLS was truncated or failed, and all that came before has been read.
   bool cut_off() const;
   bool tls_failed() const { return tls != nullptr && tls->inflow == TlsInflow::kFailed; }
