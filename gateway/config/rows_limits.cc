@@ -45,11 +45,13 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 50,
      .applies = Applies::kRestart,
-     .doc = "The last free sessions of a worker are for clients whose source has no session yet. "
-            "So a few sources that hold many established sessions, each within its limits, leave "
-            "room for others. When the table is full, a client of a source with few sessions also "
-            "takes the place of another that has not got beyond its handshake: the oldest of the "
-            "source that has most of them.",
+     .doc = "The last free sessions of a worker are for clients whose source has no session yet, "
+            "and for sources that are trusted, exempt or a load balancer. So a few sources that "
+            "hold many established sessions, each within its limits, leave room for others. When "
+            "the table is full, a newcomer also takes the place of a session that is not "
+            "established yet: the oldest one of the source that has most of them, if its own "
+            "source has fewer. Sixteen of a trusted source or a load balancer count as one. Those "
+            "of exempt sources and probes always stay.",
      .set = SetNumber<&GlobalLimits::new_sources_percent>,
      .get = GetNumber<&GlobalLimits::new_sources_percent>},
     {.section = Section::kLimits,

@@ -5,15 +5,20 @@ Clients come from addresses of 127.0.0.0/8, which the tests make ordinary client
 balancer they come from anywhere."""
 
 import contextlib
+import ftplib
+import os
 import re
 import signal
+import socket
 import ssl
 import unittest
 
 import fakes
+import ftpserver
 import harness
 import proxy_v2
 import wire
+from test_ftp import Explicit
 from wire import Wire
 
 NOISY, BALANCER = "127.66.0.1", "127.77.0.1"
@@ -21,6 +26,7 @@ ENDED = "starling_sessions_ended_total"
 REFUSED = "starling_connections_refused_total"
 PLACES = "starling_worker_session_places"
 SESSIONS = 60
+FILE = os.urandom(100000)
 NOTHING_KEPT = {"new_sources": 0, "reserved_sessions": 0}
 env = None
 
@@ -408,6 +414,68 @@ class Reserved(Case):
                 self.assertEqual(client.send(b"more").exactly(4), b"more")
             for _ in range(15):
                 Wire(running.ports["b"], quiet(1)).start_tls().close()
+
+
+class DataChannels(Case):
+    """FTP's: sessions of their own, which are neither half-open nor above what is reserved."""
+
+    def setUp(self):
+        self.server = self.enterContext(ftpserver.ProFtpd())
+        self.server.put("file", FILE)
+        keys = {"protocol": "ftp", "tls": "starttls", "backend": "ftp"}
+        imaps = {"protocol": "imap", "tls": "implicit", "backend": "echo"}
+        echo = self.enterContext(fakes.Backend(fakes.echo))
+        self.running = self.enterContext(env.gateway(
+            {"ftp": keys, "imaps": imaps},
+            {"ftp": {"servers": [self.server.address], "proxy_protocol": "none"},
+             "echo": echo.address}, workers=1, limits={"sessions": SESSIONS},
+            sources=[{"from": ["127.0.0.0/8"], "role": "client", "sessions": 1000}]))
+
+    def log_in(self):
+        client = Explicit(context=wire.context(env.ca))
+        client.connect("127.0.0.1", self.running.ports["ftp"], timeout=wire.TIMEOUT,
+                       source_address=(NOISY, 0))
+        self.addCleanup(client.close)
+        client.login(self.server.name, self.server.password)
+        client.prot_p()
+        client.voidcmd("TYPE I")
+        return client
+
+    def test_one_that_waits_stays(self):
+        with contextlib.ExitStack() as stack:
+            client = self.log_in()
+            address = client.makepasv()
+            for _ in range(SESSIONS):
+                stack.enter_context(Wire(self.running.ports["imaps"], NOISY))
+            for number in range(SESSIONS - 10):
+                self.established(stack, self.running, quiet(number))
+            self.assertGreater(self.crowded_out(self.running), 0)
+            data = stack.enter_context(socket.create_connection(
+                address, wire.TIMEOUT, source_address=(NOISY, 0)))
+            client.sendcmd("RETR file")
+            with client.context.wrap_socket(data, server_hostname="mail.example.org") as tls:
+                received = b""
+                while octets := tls.recv(65536):
+                    received += octets
+                tls.unwrap()
+            self.assertEqual(client.voidresp()[:3], "226")
+            self.assertEqual(received, FILE)
+
+    def test_they_leave_what_is_reserved(self):
+        refused = 0
+        for _ in range(SESSIONS // 2):
+            try:
+                self.log_in().makepasv()
+            except (ftplib.Error, OSError, EOFError):
+                refused += 1
+        self.assertGreater(refused, 0)
+        # Of an eighth of 60 the other listener has 3, and 3 are for sources without a session.
+        self.assertEqual(self.running.metrics().sum(PLACES, state="free"), 3)
+        self.assertEqual(self.running.metrics().sum(PLACES, state="reserved"), 3)
+        with contextlib.ExitStack() as stack:
+            for number in range(6):
+                self.established(stack, self.running, quiet(number))
+        self.assertEqual(self.crowded_out(self.running), 0)
 
 
 if __name__ == "__main__":
