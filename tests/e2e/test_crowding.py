@@ -71,16 +71,16 @@ class Case(unittest.TestCase):
             "imaps": {"protocol": "imap", "tls": "implicit", "backend": "echo"},
             "submission": {"protocol": "smtp", "tls": "starttls", "policy": "require",
                            "backend": "mail"}}
-        with fakes.Backend(mail) as mails, fakes.Backend(fakes.echo) as echo, env.gateway(
+        with fakes.Backend(mail) as mails, fakes.Backend(fakes.says(b"* OK ready\r\n", fakes.echo)) as echo, env.gateway(
                 rows, {"mail": mails.address, "echo": echo.address}, workers=1,
                 sources=sources or [{"from": ["127.0.0.0/8"], "role": "client", "sessions": 1000}],
                 limits={"sessions": SESSIONS, **(limits or {})}, **more) as running:
             yield running
 
-    def established(self, stack, running, source, header=b""):
+    def established(self, stack, running, source, listener="imaps"):
         """A session of IMAPS behind its handshake."""
-        client = stack.enter_context(Wire(running.ports["imaps"], source)).send(header)
-        client.start_tls()
+        client = stack.enter_context(Wire(running.ports[listener], source))
+        client.start_tls().greeting("imap")
         self.assertEqual(client.send(b"ping").exactly(4), b"ping")
         return client
 
@@ -90,7 +90,7 @@ class Case(unittest.TestCase):
             with self.subTest(listener, source=source), Wire(running.ports[listener], source) as client:
                 client.send(header)
                 if listener == "imaps":
-                    client.start_tls()
+                    client.start_tls().greeting("imap")
                     self.assertEqual(client.send(b"ping").exactly(4), b"ping")
                 else:
                     client.upgrade("smtp")
@@ -373,7 +373,7 @@ class Reserved(Case):
         with contextlib.ExitStack() as stack, self.gateway(listeners=rows) as running:
             self.assertEqual(len(self.fill(stack, running, [NOISY])), 5)
             with Wire(running.ports["other"], NOISY) as client:
-                client.start_tls()
+                client.start_tls().greeting("imap")
 
     def test_ten_listeners_and_one_that_is_used(self):
         rows = {"in{}".format(n): {"protocol": "smtp", "tls": "starttls", "policy": "require",
@@ -413,7 +413,7 @@ class Reserved(Case):
             for client in clients:
                 self.assertEqual(client.send(b"more").exactly(4), b"more")
             for _ in range(15):
-                Wire(running.ports["b"], quiet(1)).start_tls().close()
+                self.established(stack, running, quiet(1), listener="b")
 
 
 class DataChannels(Case):
@@ -424,7 +424,7 @@ class DataChannels(Case):
         self.server.put("file", FILE)
         keys = {"protocol": "ftp", "tls": "starttls", "backend": "ftp"}
         imaps = {"protocol": "imap", "tls": "implicit", "backend": "echo"}
-        echo = self.enterContext(fakes.Backend(fakes.echo))
+        echo = self.enterContext(fakes.Backend(fakes.says(b"* OK ready\r\n", fakes.echo)))
         self.running = self.enterContext(env.gateway(
             {"ftp": keys, "imaps": imaps},
             {"ftp": {"servers": [self.server.address], "proxy_protocol": "none"},
@@ -433,9 +433,9 @@ class DataChannels(Case):
 
     def log_in(self):
         client = Explicit(context=wire.context(env.ca))
+        self.addCleanup(client.close)
         client.connect("127.0.0.1", self.running.ports["ftp"], timeout=wire.TIMEOUT,
                        source_address=(NOISY, 0))
-        self.addCleanup(client.close)
         client.login(self.server.name, self.server.password)
         client.prot_p()
         client.voidcmd("TYPE I")
