@@ -185,12 +185,11 @@ constexpr Option kRows[] = {
      .type = OptionType::kDuration,
      .min = 0,
      .max = 300'000,
-     .doc =
-         "For starttls, in protocols whose servers greet: how long the gateway holds its "
-         "greeting back, to see whether the client waits for it. Programs that only send spam "
-         "often do not. Postfix's postscreen, which has the same test, takes 6s. Who has waited "
-         "is greeted at once for pregreet_memory. Sources with a role other than client, such as "
-         "loopback, never wait. 0s: off.",
+     .doc = "For starttls, in protocols whose servers greet: how long the gateway holds its "
+            "greeting back, to see whether the client waits for it. Programs that only send spam "
+            "often do not. Postfix's postscreen has the same test, with 6s. For the time of "
+            "pregreet_memory, the gateway greets a source that has waited at once. Sources with a "
+            "role other than client, such as loopback, never wait. 0s: off.",
      .sample = "6s",
      .off = true,
      .set = SetNumber<&ListenerConfig::greeting_delay_ms>,

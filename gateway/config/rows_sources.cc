@@ -203,8 +203,8 @@ constexpr Option kRows[] = {
      .max = kMost,
      .doc = "Each costs a CPU a tenth of a millisecond with an ECDSA key, and half a millisecond "
             "or more with RSA. So one source never takes more than a few hundredths of a CPU for "
-            "long. The examples above make a third of these. Sessions at once and connections have "
-            "nothing to be served last: they cost next to nothing until their handshake.",
+            "long. The examples above make a third of these. Only handshakes are served last (see "
+            "handshakes_burst): sessions and connections cost next to nothing until then.",
      .sample = "50",
      .default_text = DefaultLimit<&SourceLimits::handshakes_per_second>,
      .set = SetNumber<&SourceLimits::handshakes_per_second>,

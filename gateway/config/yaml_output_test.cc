@@ -45,7 +45,7 @@ limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience:
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
   probe_retry: 26s, probe_retry_max: 28s, probe_timeout: 27s,
   certificates: 30, ticket_key_period: 60s, file_check: 100ms, source_ipv4_bits: 24,
-  source_ipv6_bits: 56, pregreet_memory: 2d}
+  source_ipv6_bits: 56, pregreet_memory: 48h}
 sources:
   - {from: 192.0.2.0/24, sessions: 1, connections_per_second: 2, connections_burst: 3,
      handshakes_per_second: 4, handshakes_burst: 5, failures_per_minute: 6}

@@ -88,21 +88,33 @@ class HalfOpen(unittest.TestCase):
     def test_they_keep_no_place_from_others_after_an_upgrade(self):
         self.check("imap", upgrade=True)
 
+    def crowd(self, stack, running, octets):
+        """200 addresses with 15 connections each; every second one sends these."""
+        for number in range(3000):
+            wire = stack.enter_context(Wire(running.ports["imaps"], "127.0.1.{}".format(number % 200 + 1)))
+            if number % 2:
+                wire.send(octets)
+        running.wait_for_metric(3000, "starling_sessions")
+
+    def serves(self, running, *sources):
+        for source in sources:
+            with Wire(running.ports["imaps"], source) as client:
+                client.start_tls()
+
     def test_a_part_of_a_hello_needs_no_place(self):
-        """200 addresses with 15 connections each, of which some have begun their hello."""
         with contextlib.ExitStack() as stack:
             running = stack.enter_context(gateway({"sessions": 4000, "handshakes_in_flight": 10}))
-            port = running.ports["imaps"]
-            part = hello()[:200]
-            for number in range(3000):
-                wire = stack.enter_context(Wire(port, "127.0.1.{}".format(number % 200 + 1)))
-                if number % 2:
-                    wire.send(part)
-            running.wait_for_metric(3000, "starling_sessions")
-            for source in (QUIET, THIRD):
-                with Wire(port, source) as client:
-                    client.start_tls()
+            self.crowd(stack, running, hello()[:200])
+            self.serves(running, QUIET, THIRD)
             self.assertEqual(running.metrics().sum(LIMIT, limit="handshakes_in_flight"), 0)
+
+    def test_many_addresses_keep_no_place_from_another(self):
+        with contextlib.ExitStack() as stack:
+            running = stack.enter_context(gateway({"sessions": 4000}, own={"handshake": "20s"}))
+            self.crowd(stack, running, hello())
+            running.wait_for_metric(lambda n: n >= 400, LIMIT, limit="handshakes_in_flight")
+            self.serves(running, QUIET, THIRD)
+            self.assertEqual(running.metrics().sum(ENDED, reason="handshake_deadline"), 0)
 
     def test_a_full_queue_has_room_for_others(self):
         with contextlib.ExitStack() as stack:
