@@ -38,7 +38,7 @@ tls:
   ticket_keys: /etc/keys
   client_certificate: {mode: require, ca: /etc/ca, crl: /etc/crl, depth: 2}
 limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience: 33s, crowded: 34, proxy_header: 1s, handshake: 2s, connect: 3s, connect_try: 1s, greeting: 4s, greeting_try: 2s, record: 5s,
-  idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 11,
+  idle: 6s, half_close: 8s, linger: 700ms, linger_bytes: 8, max_line: 900, max_commands: 10, sessions: 36,
   reserved_sessions: 2, most_sessions: 9, new_sources: 35,
   refusals: 12, handshakes_in_flight: 13, handshake_queue: 14, key_operations_per_turn: 15,
   output_buffers: 16, bulk_buffers: 17, small_buffers: 16, large_buffers: 64, armed_accepts: 19, backlog: 20, data_listeners: 31,

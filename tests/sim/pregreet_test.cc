@@ -33,7 +33,7 @@ std::vector<Tongue> Tongues() {
           {"lmtp", "220 ", "NOOP\r\n", "250 ", "521 5.5.1 localhost " + words + "\r\n"},
           {"imap", "* OK ", "a NOOP\r\n", "a OK ", "* BYE " + words + "\r\n"},
           {"pop3", "+OK ", "CAPA\r\n", "+OK ", "-ERR " + words + "\r\n"},
-          {"managesieve", "\"", "NOOP\r\n", "OK ", "BYE \"" + words + ".\"\r\n"},
+          {"managesieve", "\"", "NOOP\r\n", "NOOP completed", "BYE \"" + words + ".\"\r\n"},
           {"nntp", "20", "HELP\r\n", "100 ", "502 " + words + "\r\n"},
           {"acap", "* ACAP ", "a NOOP\r\n", "a OK ", "* BYE \"" + words + "\"\r\n"},
           {"ftp", "220 ", "NOOP\r\n", "200 ", "421 " + words + "\r\n"},
