@@ -51,6 +51,8 @@ class DenyWatch {
   int fd() const { return watcher_.fd(); }
   MonoTime next_step() const { return std::min(watcher_.next_look(), retry_at_); }
   void Step(MonoTime now);
+  // Reads the files at the next step, whether or not they have changed.
+  void Again(MonoTime now) { retry_at_ = now; }
 
  private:
   Steps steps_;

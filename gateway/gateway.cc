@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <new>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@
 #include "gateway/gateway_state.h"
 #include "gateway/io/ring.h"
 #include "gateway/limits.h"
+#include "gateway/memory/memory_reserve.h"
 #include "gateway/privileges.h"
 #include "gateway/reload.h"
 #include "gateway/secrets.h"
@@ -28,6 +30,10 @@ namespace {
 
 // How often a drain is moved on.
 constexpr std::chrono::milliseconds kDrainStep{10};
+// While memory is short, how often the gateway asks the system for it.
+constexpr std::chrono::milliseconds kRefillEvery{1'000};
+// Between two lines that tell of scrapes without memory.
+constexpr std::chrono::seconds kScrapeLines{60};
 
 RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
   RingOptions options;
@@ -70,6 +76,8 @@ struct Gateway::Impl : GatewayState {
   absl::Status Bind();
   absl::Status StartThreads();
   void RunWorker(Worker& worker);
+  std::string Scrape(const std::function<std::string()>& make);
+  void LookAfterMemory();
 
   RingOptions ring_options;
   std::vector<std::thread> threads;
@@ -77,6 +85,8 @@ struct Gateway::Impl : GatewayState {
   std::unique_ptr<Drain> drain;
   std::atomic<uint32_t> running{0};
   std::atomic<bool> start_failed{false};
+  bool memory_is_short = false;          // said in the log
+  MonoTime scrape_line_at = MonoTime{};  // of the thread that makes pages
 };
 
 absl::Status Gateway::Impl::Bind() {
@@ -149,12 +159,41 @@ void Gateway::Impl::MakeExporter() {
 
 absl::Status Gateway::Impl::MakeHttp() {
   if (config->metrics_bind.length() == 0) return absl::OkStatus();
+  HttpHandler pages = MetricsHandler(exporter, [this](Readiness asked) { return NotReady(asked); });
   absl::StatusOr<std::unique_ptr<HttpServer>> listening = HttpServer::Listen(
       config->metrics_bind,
-      MetricsHandler(exporter, [this](Readiness asked) { return NotReady(asked); }));
+      [this, pages = std::move(pages)](std::string_view path, std::string_view query) {
+        std::optional<HttpResponse> page = pages(path, query);
+        if (page && page->make_body) {
+          page->make_body = [this, make = std::move(page->make_body)] { return Scrape(make); };
+        }
+        return page;
+      });
   if (!listening.ok()) return listening.status();
   http = *std::move(listening);
   return absl::OkStatus();
+}
+
+std::string Gateway::Impl::Scrape(const std::function<std::string()>& make) {
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    const MonoTime now = MonotonicNow();
+    if (now >= scrape_line_at) Say(LogMessage::kScrapeRefused);
+    if (now >= scrape_line_at) scrape_line_at = now + kScrapeLines;
+    throw;
+  }
+}
+
+void Gateway::Impl::LookAfterMemory() {
+  if (prober_waits) StartProber();
+  const bool now_short = MemoryIsShort();
+  if (now_short && !memory_is_short) Say(LogMessage::kMemoryShort);
+  memory_is_short = now_short;
+  if (!now_short) return;
+  AskForMemory();
+  memory_is_short = MemoryIsShort();
+  if (!memory_is_short) Say(LogMessage::kMemoryBack);
 }
 
 void Gateway::Impl::RunWorker(Worker& worker) {
@@ -172,6 +211,7 @@ void Gateway::Impl::RunWorker(Worker& worker) {
 
 absl::Status Gateway::Impl::StartThreads() {
   running.store(static_cast<uint32_t>(workers.size()));
+  threads.reserve(workers.size());
   for (uint32_t i = 0; i < workers.size(); ++i) {
     threads.emplace_back([this, i] { RunWorker(*workers[i]); });
     if (config->pin_workers) Pin(threads.back(), i);
@@ -208,6 +248,11 @@ absl::Status Gateway::Start(StartFailure& failure) {
   // Before there are keys in memory, and threads, which inherit what is set now.
   status = Harden();
   if (!status.ok()) return status;
+  if (!KeepMemoryReserve(impl.trimmer.fd())) {
+    return absl::ResourceExhaustedError(
+        "the system denies the address space that is kept for bad days (32 MiB); raise the limit "
+        "of memory (ulimit -d, ulimit -v)");
+  }
   failure = StartFailure::kConfiguration;
   impl.own_tickets = MakeTicketKeys(impl.config->limits.ticket_key_period_s);
   TlsAssets assets = LoadTlsAssets(*impl.config, impl.store, impl.own_tickets);
@@ -237,7 +282,9 @@ absl::Status Gateway::Start(StartFailure& failure) {
   failure = StartFailure::kConfiguration;
   status = impl.MakeWorkers(std::move(rings), *snapshot, deny.lists);
   if (!status.ok()) return status;
-  impl.Activate(*snapshot, std::move(assets));
+  failure = StartFailure::kOther;
+  impl.Activate(*snapshot, std::move(assets), impl.MakeProber(*snapshot));
+  impl.prober->Start();
   impl.exporter->SetStart(WallNow() / 1'000'000, impl.generation);
   failure = StartFailure::kRing;
   status = impl.StartThreads();
@@ -280,13 +327,17 @@ std::array<int, 3> Gateway::wake_fds() const {
 MonoTime Gateway::NextStep() const {
   const MonoTime now = MonotonicNow();
   if (impl_->drain != nullptr) return now + kDrainStep;
-  return std::min(impl_->refusals_at, impl_->reload->NextStep(now));
+  const MonoTime next = std::min(impl_->refusals_at, impl_->reload->NextStep(now));
+  return impl_->memory_is_short || impl_->prober_waits
+             ? std::min<MonoTime>(next, now + kRefillEvery)
+             : next;
 }
 
 bool Gateway::Step() {
   Impl& impl = *impl_;
   const MonoTime now = MonotonicNow();
   impl.trimmer.TrimIfAsked();
+  impl.LookAfterMemory();
   if (impl.drain != nullptr) {
     impl.drain->Step();
   } else {

@@ -1,6 +1,7 @@
 #include "gateway/gateway_state.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -135,7 +136,26 @@ std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
   return sources;
 }
 
-void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
+std::unique_ptr<Prober> GatewayState::MakeProber(const ConfigSnapshot& snapshot) const {
+  return std::make_unique<Prober>(
+      *snapshot.config, ProbersTls(snapshot), *snapshot.backends,
+      [to = log.get(), of = snapshot.config](const Server& server, Prober::News news) {
+        to->Say(MessageOf(news),
+                {{"backend", of->backends[server.backend].name}, {"server", server.name}});
+      });
+}
+
+void GatewayState::StartProber() {
+  try {
+    prober->Start();
+    prober_waits = false;
+  } catch (const std::system_error&) {
+    prober_waits = true;
+  }
+}
+
+void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded,
+                            std::unique_ptr<Prober> next) {
   prober.reset();  // two would probe the servers that both configurations have
   for (const TlsAssets::TicketSource& source : loaded.tickets) {
     const auto before =
@@ -176,13 +196,7 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded) {
   for (const std::string& warning : assets.warnings) {
     Say(LogMessage::kConfigWarning, {{"warning", warning}});
   }
-  prober = std::make_unique<Prober>(
-      *config, ProbersTls(snapshot), *backends,
-      [log = log.get(), of = config](const Server& server, Prober::News news) {
-        log->Say(MessageOf(news),
-                 {{"backend", of->backends[server.backend].name}, {"server", server.name}});
-      });
-  prober->Start();
+  prober = std::move(next);
 }
 
 }  // namespace starling

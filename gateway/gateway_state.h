@@ -45,7 +45,11 @@ struct GatewayState {
   void ReportRefusals(MonoTime now, bool last = false);
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
-  void Activate(const ConfigSnapshot& snapshot, TlsAssets assets);
+  void Activate(const ConfigSnapshot& snapshot, TlsAssets assets, std::unique_ptr<Prober> next);
+  // Of the snapshot's servers.
+  std::unique_ptr<Prober> MakeProber(const ConfigSnapshot& snapshot) const;
+  // Has the servers in use probed. If the system denies a thread, `prober_waits` says so.
+  void StartProber();
   void Say(LogMessage message,
            std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
     log->Say(message, fields);
@@ -79,6 +83,7 @@ struct GatewayState {
   size_t most_sockets = 0;  // a worker's listening sockets at most
   std::vector<std::unique_ptr<Worker>> workers;
   std::unique_ptr<Prober> prober;
+  bool prober_waits = false;  // for a thread
   std::atomic<uint32_t> started{0};
   std::atomic<bool> draining{false};
 };

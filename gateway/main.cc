@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "gateway/build_info.h"
@@ -96,7 +98,16 @@ ExitCode Run(LoadResult loaded) {
   }
   Gateway gateway(std::make_shared<const Config>(std::move(loaded.config)));
   StartFailure failure = StartFailure::kNone;
-  const absl::Status status = gateway.Start(failure);
+  absl::Status status;
+  try {
+    status = gateway.Start(failure);
+  } catch (const std::system_error& error) {  // only threads throw it
+    failure = StartFailure::kOther;
+    status = absl::ResourceExhaustedError(std::string("cannot start a thread: ") +
+                                          error.code().message() +
+                                          "; raise the limit of tasks (ulimit -u, TasksMax, "
+                                          "pids.max) or of memory");
+  }
   if (!status.ok()) {
     Print(stderr, "starling: " + std::string(status.message()) + "\n");
     return CodeOf(failure);
@@ -176,4 +187,11 @@ ExitCode Main(int argc, char** argv) {
 }  // namespace
 }  // namespace starling
 
-int main(int argc, char** argv) { return static_cast<int>(starling::Main(argc, argv)); }
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(starling::Main(argc, argv));
+  } catch (const std::bad_alloc&) {
+    std::fputs("starling: the system denies memory\n", stderr);
+    return static_cast<int>(starling::ExitCode::kOther);
+  }
+}

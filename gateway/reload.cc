@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/config/options.h"
+#include "gateway/memory/memory_reserve.h"
 #include "gateway/secrets.h"
 
 namespace starling {
@@ -27,6 +29,10 @@ constexpr std::chrono::milliseconds kPatience{3'000};
 // How long a worker may go without a place in its ring for a new address. Data channels
 // that are closing hold places for a turn or two.
 constexpr std::chrono::milliseconds kPlacesPatience{1'000};
+// How long after the system has denied memory nothing is read. A reload that was asked for is
+// rejected at once; files are read again.
+constexpr std::chrono::milliseconds kMemoryRest{1'000};
+constexpr char kNoMemory[] = "the system denies memory";
 
 bool Binds(const Config& config, const SocketAddress& address) {
   return std::ranges::any_of(config.listeners, [&](const ListenerConfig& listener) {
@@ -83,6 +89,7 @@ void Reload::AwaitDates(int64_t reload_at, MonoTime now) {
 }
 
 MonoTime Reload::NextStep(MonoTime now) const {
+  if (now < read_from_ && !pending_ && !applying_ && !listener_drain_) return read_from_;
   if (asked_ || pending_ || applying_ || listener_drain_) return now + kBusyStep;
   MonoTime next = std::min({watcher_.next_look(), retry_at_, stale_at_, deny_watch_.next_step()});
   // Workers hand old configurations back one by one.
@@ -92,7 +99,7 @@ MonoTime Reload::NextStep(MonoTime now) const {
 
 void Reload::Step(MonoTime now) {
   FreeRetired();
-  deny_watch_.Step(now);
+  ReadDenied(now);
   if (pending_) {
     bool all = false;
     const absl::Status status = AwaitPlaces(now, all);
@@ -109,12 +116,44 @@ void Reload::Step(MonoTime now) {
     Finish(now);
     return;
   }
-  if (asked_) {
-    asked_ = false;
-    ReadConfiguration();
-  } else if (watcher_.Look(now) || now >= retry_at_ || now >= stale_at_) {
-    ReadFiles(now);
+  Read(now);
+}
+
+void Reload::ReadDenied(MonoTime now) {
+  if (now < read_from_) return;
+  try {
+    const RefusableMemory refusable;
+    deny_watch_.Step(now);
+  } catch (const std::bad_alloc&) {
+    read_from_ = now + kMemoryRest;
+    deny_watch_.Again(now);
+    state_.Say(LogMessage::kDenyRejected, {{"error", kNoMemory}});
   }
+}
+
+void Reload::Read(MonoTime now) {
+  if (now < read_from_) return;
+  const Trigger trigger = asked_ ? Trigger::kSignal : Trigger::kFiles;
+  try {
+    const RefusableMemory refusable;
+    if (std::exchange(asked_, false)) {
+      ReadConfiguration();
+    } else if (watcher_.Look(now) || now >= retry_at_ || now >= stale_at_) {
+      ReadFiles(now);
+    }
+  } catch (const std::bad_alloc&) {
+    RefuseForMemory(trigger, now);
+  }
+}
+
+void Reload::RefuseForMemory(Trigger trigger, MonoTime now) {
+  if (pending_) Drop();
+  read_from_ = now + kMemoryRest;
+  if (trigger == Trigger::kFiles) {
+    retry_at_ = read_from_;
+    if (std::exchange(complained_, kNoMemory) == kNoMemory) return;
+  }
+  Refuse(trigger, {kNoMemory});
 }
 
 void Reload::ReadConfiguration() {
@@ -203,6 +242,7 @@ void Reload::Change(Trigger trigger, MonoTime begun, const std::shared_ptr<const
                            .deny = {},
                            .configs = {},
                            .fresh = {},
+                           .prober = {},
                            .warnings = std::move(warnings)});
   const absl::Status status = Make(config, *pending_);
   if (!status.ok()) {
@@ -232,6 +272,9 @@ absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& 
     if (!made.ok()) return made.status();
     pending.configs.push_back(*std::move(made));
   }
+  pending.prober = state_.MakeProber(pending.snapshot);
+  // Putting it to use cannot be refused any more, so it may need the whole reserve.
+  if (MemoryIsShort()) return absl::ResourceExhaustedError(kNoMemory);
   for (size_t i = 0; i < state_.workers.size() && status.ok() && !pending.fresh.empty(); ++i) {
     status = Reserve(pending, i);
   }
@@ -275,10 +318,12 @@ absl::Status Reload::AwaitPlaces(MonoTime now, bool& all) {
 }
 
 // From here on nothing fails.
-void Reload::PutToUse() {
+void Reload::PutToUse() noexcept {
+  const NeededMemory needed;
   Pending done = *std::exchange(pending_, std::nullopt);
   Replace(*done.snapshot.config, std::move(done.fresh));
-  state_.Activate(done.snapshot, std::move(done.assets));
+  state_.Activate(done.snapshot, std::move(done.assets), std::move(done.prober));
+  state_.StartProber();
   WatchFiles();
   if (done.deny) {
     state_.Deny(*done.deny);

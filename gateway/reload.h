@@ -57,9 +57,14 @@ class Reload {
     std::optional<DenyFiles> deny;                       // of another configuration
     std::vector<std::unique_ptr<WorkerConfig>> configs;  // by worker
     std::vector<ListenGroup> fresh;                      // of new addresses
+    std::unique_ptr<Prober> prober;                      // of the snapshot's servers
     std::vector<std::string> warnings;
   };
 
+  // What a Step does that may be refused when the system denies memory, and how it is refused.
+  void Read(MonoTime now);
+  void ReadDenied(MonoTime now);
+  void RefuseForMemory(Trigger trigger, MonoTime now);
   void ReadConfiguration();
   void ReadFiles(MonoTime now);
   // Begins to make `config` the next generation for all workers, or refuses.
@@ -68,7 +73,7 @@ class Reload {
   absl::Status Make(const std::shared_ptr<const Config>& config, Pending& pending);
   absl::Status Reserve(const Pending& pending, size_t worker);
   absl::Status AwaitPlaces(MonoTime now, bool& all);
-  void PutToUse();
+  void PutToUse() noexcept;
   void Drop();
   absl::Status BindNew(const Config& config, std::vector<ListenGroup>& fresh) const;
   void Replace(const Config& config, std::vector<ListenGroup> fresh);
@@ -89,6 +94,7 @@ class Reload {
   bool applying_ = false;  // not all workers have applied the newest generation
   std::vector<ListenGroup> removed_groups_;
   std::optional<ListenerDrain> listener_drain_;
+  MonoTime read_from_{};        // until then the system is given time to have memory again
   MonoTime retry_at_ = kNever;  // files were bad: perhaps half of them was written
   MonoTime bad_since_ = kNever;
   MonoTime stale_at_ = kNever;        // an OCSP response is to be left out from then on

@@ -104,7 +104,7 @@ class ReloadTest : public testing::Test {
     }
     state_.exporter = std::make_shared<Exporter>(std::move(sources));
     state_.log = std::make_unique<Log>(Log::Options{.fd = log_fd_});
-    state_.Activate(snapshot, std::move(assets));
+    state_.Activate(snapshot, std::move(assets), state_.MakeProber(snapshot));
   }
 
   // One listener on those ports.

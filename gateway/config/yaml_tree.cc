@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -215,6 +216,8 @@ YamlTree YamlTree::Parse(std::string_view text, Report& report) {
     if (!builder.stopped()) return tree;
   } catch (const YAML::Exception& error) {
     report.Error(MarkOf(error.mark), "invalid YAML: " + error.msg);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     report.Error({}, std::string("invalid YAML: ") + error.what());
   }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "gateway/memory/memory_reserve.h"
+
 namespace starling {
 namespace {
 
@@ -28,7 +30,10 @@ bool BufferPool::Grow() {
   if (count == 0) return false;
   void* memory =
       mmap(nullptr, count * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return false;
+  if (memory == MAP_FAILED) {
+    NoteMemoryDenied();
+    return false;
+  }
   auto* base = static_cast<uint8_t*>(memory);
   slabs_.emplace_back(base, count * stride_);
   free_.reserve(have + count);  // so that Give() never allocates

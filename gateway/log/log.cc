@@ -8,14 +8,15 @@
 #include <atomic>
 #include <cassert>
 #include <chrono>
-#include <deque>
 #include <thread>
+#include <vector>
 
 #include "gateway/io/clock.h"
 #include "gateway/limits.h"
 #include "gateway/log/fd_writer.h"
 #include "gateway/log/format.h"
 #include "gateway/log/messages.h"
+#include "gateway/memory/memory_reserve.h"
 #include "gateway/sync/mutex.h"
 
 namespace starling {
@@ -60,7 +61,8 @@ struct Log::Impl {
   std::atomic<uint64_t> lost_written{0};
 
   Mutex mutex;
-  std::deque<std::string> said ABSL_GUARDED_BY(mutex);  // lines with their ends
+  std::vector<std::string> said ABSL_GUARDED_BY(mutex);  // lines with their ends
+  std::vector<std::string> taken;                        // of them, by the thread
 
   FdWriter writer;  // the thread's
   std::thread thread;
@@ -68,6 +70,9 @@ struct Log::Impl {
 
 Log::Impl::Impl(Options options_in)
     : format(options_in.format), options(std::move(options_in)), writer(options.fd) {
+  // The thread itself then needs no memory but that of a line.
+  said.reserve(kMaxPendingLines);
+  taken.reserve(kMaxPendingLines);
   for (size_t i = 0; i < options.workers; ++i) {
     rings.push_back(std::make_unique<LogRing>(options.ring_capacity, &waker));
   }
@@ -88,13 +93,13 @@ Log::Impl::~Impl() {
 }
 
 bool Log::Impl::Fetch() {
-  std::deque<std::string> lines;
+  taken.clear();
   {
     const MutexLock lock(mutex);
-    lines.swap(said);
+    taken.swap(said);
   }
-  for (const std::string& line : lines) writer.Append(line);
-  bool any = !lines.empty();
+  for (const std::string& line : taken) writer.Append(line);
+  bool any = !taken.empty();
   // In turn, so that one busy worker does not silence the others.
   bool found = true;
   for (SessionRecord record; found && !writer.full();) {
@@ -177,6 +182,8 @@ void Log::SetNames(std::vector<std::string> listeners, std::vector<std::string> 
 LogRing* Log::ring(size_t worker) { return impl_->rings[worker].get(); }
 
 void Log::Say(LogMessage message, Fields fields) {
+  // It may be the line that says what was refused.
+  const NeededMemory needed;
   const LogMessageRow& row = RowOf(message);
   assert(HasTheKeys(row, fields));
   LogLine line(WallNow(), NameOf(row.level), row.text);

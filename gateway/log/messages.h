@@ -49,6 +49,12 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
     "Sessions could not connect to the server: every local port towards its address is in "     \
     "use, or an address in the backend's `source` is not one of this machine's. Add addresses " \
     "to `source`, or servers. Once a minute at most.")                                          \
+  X(kMemoryShort, kWarning, "the system denies memory; refusing new clients", "",               \
+    "Sessions go on.")                                                                          \
+  X(kMemoryBack, kInfo, "memory is there again; serving new clients", "",                       \
+    "The gateway asks the system once a second.")                                               \
+  X(kScrapeRefused, kWarning, "no memory for a scrape", "",                                     \
+    "/metrics has answered 503. At most one line a minute.")                                    \
   X(kDraining, kInfo, "draining", "delay_ms deadline_ms",                                       \
     "TERM, INT or QUIT: the gateway will end.")                                                 \
   X(kAddressClosing, kInfo, "closing address", "address successor",                             \

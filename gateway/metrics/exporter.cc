@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "prometheus/text_serializer.h"
@@ -314,6 +315,15 @@ std::optional<Readiness> ReadinessOf(std::string_view query) {
   return std::nullopt;
 }
 
+std::string TextOf(const prometheus::Collectable& collectable) {
+  std::ostringstream text;
+  // Otherwise the stream keeps it to itself that there was no memory, and the page has an end
+  // where nobody expects it.
+  text.exceptions(std::ios::badbit);
+  prometheus::TextSerializer().Serialize(text, collectable.Collect());
+  return std::move(text).str();
+}
+
 }  // namespace
 
 HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collectable,
@@ -321,8 +331,8 @@ HttpHandler MetricsHandler(std::shared_ptr<const prometheus::Collectable> collec
   return [collectable = std::move(collectable), not_ready = std::move(not_ready)](
              std::string_view path, std::string_view query) -> std::optional<HttpResponse> {
     if (path == "/metrics") {
-      return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
-                          prometheus::TextSerializer().Serialize(collectable->Collect())};
+      return HttpResponse{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                          .make_body = [collectable] { return TextOf(*collectable); }};
     }
     HttpResponse response;
     if (path == "/healthz") {

@@ -29,7 +29,7 @@ class ExporterTest : public testing::Test {
   }
 
   std::string Scrape() const {
-    return MetricsHandler(exporter_, [](Readiness) { return ""; })("/metrics", "")->body;
+    return MetricsHandler(exporter_, [](Readiness) { return ""; })("/metrics", "")->make_body();
   }
   // Whether the text contains exactly this line.
   testing::AssertionResult Has(const std::string& line) const {

@@ -1,5 +1,7 @@
 // A small HTTP/1.1 server (RFC 9112) for read-only pages: /metrics, /healthz, /readyz. It
-// has one thread, uses poll(2), and takes one request without body per connection.
+// has one thread for connections, uses poll(2), and takes one request without body per
+// connection. Pages that take a while are made in a thread beside it (page_maker.h), so an answer
+// about the gateway's health waits neither for a scrape nor for idle connections.
 // Everything in it is bounded, and it never touches a worker.
 //
 // Not for: the Internet, TLS, or requests that change state.
@@ -7,6 +9,7 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,6 +23,7 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/io/socket_address.h"
+#include "gateway/metrics/page_maker.h"
 
 namespace starling {
 
@@ -27,6 +31,9 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  // If set, the server has the body of this page made in another thread, and answers 503 if there
+  // is no memory for it.
+  std::function<std::string()> make_body = {};
 };
 
 // The server calls this in its thread. The query is what stands behind the path's "?". nullopt
@@ -37,7 +44,7 @@ using HttpHandler =
 class HttpServer {
  public:
   struct Limits {
-    size_t connections = 32;      // further clients wait in the backlog
+    size_t connections = 32;      // a newcomer takes the place of an idle one
     size_t request = 2048;        // octets of request line and headers
     uint32_t deadline_ms = 5000;  // from accept to the last octet
   };
@@ -64,13 +71,21 @@ class HttpServer {
   HttpServer(int listener, int wake, SocketAddress address, HttpHandler handler, Limits limits);
   struct Connection;
   void Run();
-  void Serve(std::vector<Connection>& connections, const std::vector<pollfd>& polled);
+  void ServeAll(const std::vector<pollfd>& polled);
+  bool Serve(Connection& c, short revents, const PageMaker::Made& made);
+  void AcceptAll();
+  int Accept();
+  bool MakeRoom();
 
   const int listener_;
   const int wake_;  // eventfd: tells the thread to stop
   const SocketAddress address_;
   const HttpHandler handler_;
   const Limits limits_;
+  std::vector<Connection> connections_;  // the oldest first
+  std::chrono::steady_clock::time_point accept_from_{};
+  int spare_ = -1;  // a descriptor to give away
+  PageMaker pages_;
   std::thread thread_;
 };
 

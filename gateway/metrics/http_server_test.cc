@@ -2,10 +2,13 @@
 #include "gateway/metrics/http_server.h"
 
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <latch>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -16,13 +19,17 @@ namespace {
 
 class Client {
  public:
-  explicit Client(const SocketAddress& address) : fd_(socket(address.family(), SOCK_STREAM, 0)) {
-    connected_ = connect(fd_, address.get(), address.length()) == 0;
+  explicit Client(const SocketAddress& address, bool connects = true)
+      : fd_(socket(address.family(), SOCK_STREAM, 0)) {
+    if (connects) Connect(address);
   }
   ~Client() { close(fd_); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  void Connect(const SocketAddress& address) {
+    connected_ = connect(fd_, address.get(), address.length()) == 0;
+  }
   bool connected() const { return connected_; }
   void Send(std::string_view text) { send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
   // Everything until the server closes.
@@ -37,7 +44,7 @@ class Client {
 
  private:
   int fd_;
-  bool connected_;
+  bool connected_ = false;
 };
 
 class HttpServerTest : public testing::Test {
@@ -50,6 +57,13 @@ class HttpServerTest : public testing::Test {
           if (path == "/big") response.body = big_;
           if (path == "/sad") response.status = 503;
           if (path == "/gone") return std::nullopt;
+          if (path == "/huge") response.make_body = []() -> std::string { throw std::bad_alloc(); };
+          if (path == "/slow") {
+            response.make_body = [this] {
+              go_.wait();
+              return "page " + std::to_string(++pages_made_);
+            };
+          }
           if (path != "/big") response.body = std::string(path) + "\n";
           return response;
         },
@@ -64,6 +78,8 @@ class HttpServerTest : public testing::Test {
     return client.Read();
   }
 
+  std::latch go_{1};  // /slow may go on
+  int pages_made_ = 0;
   const std::string big_ = std::string(8 << 20, 'x');
   std::unique_ptr<HttpServer> server_;
 };
@@ -154,17 +170,81 @@ TEST_F(HttpServerTest, SlowClientIsToldAndCut) {
   EXPECT_LT(deaf.Read().size(), big_.size());
 }
 
-// When silent clients hold all places, the server serves another client after their
-// deadline.
+// However long their deadline is, clients without a whole request make room for the next: the
+// oldest first. A client whose answer is on its way stays.
 TEST_F(HttpServerTest, MoreClientsThanPlaces) {
   HttpServer::Limits limits;
-  limits.connections = 2;
-  limits.deadline_ms = 30;
+  limits.connections = 4;
+  limits.deadline_ms = 600'000;
   Serve(limits);
+  Client reader(server_->address());
+  reader.Send("GET /big HTTP/1.1\r\n\r\n");
   std::vector<std::unique_ptr<Client>> silent;
-  for (int i = 0; i < 5; ++i) silent.push_back(std::make_unique<Client>(server_->address()));
+  for (int i = 0; i < 50; ++i) {
+    silent.push_back(std::make_unique<Client>(server_->address()));
+    if (i % 2 == 0) silent.back()->Send("GET /x HTTP/1.1\r\nHo");
+  }
   EXPECT_TRUE(Ask("GET /x HTTP/1.1\r\n\r\n").ends_with("/x\n"));
-  EXPECT_TRUE(silent[0]->Read().starts_with("HTTP/1.1 408 "));
+  EXPECT_EQ(silent[0]->Read(), "");
+  const std::string text = reader.Read();
+  EXPECT_EQ(text.size() - text.find("\r\n\r\n") - 4, big_.size());
+}
+
+// Readers that take nothing hold places too; whoever comes gets the one of the oldest.
+TEST_F(HttpServerTest, MoreReadersThanPlaces) {
+  HttpServer::Limits limits;
+  limits.connections = 4;
+  limits.deadline_ms = 600'000;
+  Serve(limits);
+  std::vector<std::unique_ptr<Client>> deaf;
+  for (int i = 0; i < 20; ++i) {
+    deaf.push_back(std::make_unique<Client>(server_->address()));
+    deaf.back()->Send("GET /big HTTP/1.1\r\n\r\n");
+  }
+  EXPECT_TRUE(Ask("GET /x HTTP/1.1\r\n\r\n").ends_with("/x\n"));
+}
+
+// While one page is being made, other pages are served; and all who wait for it get the next.
+TEST_F(HttpServerTest, APageThatTakesLongDelaysNobody) {
+  Serve();
+  std::vector<std::unique_ptr<Client>> waiting;
+  for (int i = 0; i < 8; ++i) {
+    waiting.push_back(std::make_unique<Client>(server_->address()));
+    waiting.back()->Send("GET /slow HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(Ask("GET /x HTTP/1.1\r\n\r\n").ends_with("/x\n"));
+  }
+  go_.count_down();
+  EXPECT_TRUE(waiting[0]->Read().ends_with("\r\n\r\npage 1"));
+  for (int i = 1; i < 8; ++i) EXPECT_TRUE(waiting[i]->Read().ends_with("\r\n\r\npage 2"));
+  const std::string head = Ask("HEAD /slow HTTP/1.1\r\n\r\n");
+  EXPECT_NE(head.find("\r\nContent-Length: 6\r\n"), std::string::npos);
+  EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+}
+
+TEST_F(HttpServerTest, WithoutMemoryAPageIsRefused) {
+  Serve();
+  EXPECT_TRUE(Ask("GET /huge HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(Ask("GET /x HTTP/1.1\r\n\r\n").ends_with("/x\n"));
+}
+
+// Without a descriptor for another client, one that is idle gives its own.
+TEST_F(HttpServerTest, WithoutDescriptors) {
+  Serve();
+  EXPECT_TRUE(Ask("GET /x HTTP/1.1\r\n\r\n").ends_with("/x\n"));
+  Client client(server_->address(), /*connects=*/false);
+  Client idle(server_->address(), /*connects=*/false);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = dup(0);
+  close(next);
+  const rlimit none{.rlim_cur = static_cast<rlim_t>(next), .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  idle.Connect(server_->address());
+  client.Connect(server_->address());
+  client.Send("GET /x HTTP/1.1\r\n\r\n");
+  const std::string answer = client.Read();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(answer.ends_with("/x\n")) << answer;
 }
 
 TEST_F(HttpServerTest, ClientThatLeavesDoesNotMatter) {

@@ -1,5 +1,6 @@
 #include "gateway/worker/newcomer.h"
 
+#include "gateway/memory/memory_reserve.h"
 #include "gateway/session/crowding.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/source.h"
@@ -49,8 +50,8 @@ Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session) {
     }
     newcomer.entered = true;
   }
-  // Sessions that are there keep the last blocks.
-  if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16) {
+  // Sessions that are there keep the last blocks, and what memory there is.
+  if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16 || MemoryIsShort()) {
     Refuse(ctx, newcomer, Limit::kOutputBuffers, EndReason::kBufferLimit);
     return Reception::kGone;
   }

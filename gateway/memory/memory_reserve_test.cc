@@ -1,0 +1,65 @@
+#include "gateway/memory/memory_reserve.h"
+
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace starling {
+namespace {
+
+void Limit(rlim_t octets) {
+  const rlimit limit{.rlim_cur = octets, .rlim_max = RLIM_INFINITY};
+  EXPECT_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+}
+
+// Each needs memory of the system, not of what the C library has left.
+constexpr size_t kLarge = 900'000;
+
+TEST(MemoryReserve, IsForWhatCannotBeRefused) {
+  const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  ASSERT_TRUE(KeepMemoryReserve(wake));
+  EXPECT_FALSE(MemoryIsShort());
+  std::vector<std::string> kept;
+  kept.reserve(100);
+  Limit(1);  // below what the process has
+  bool refused = false;
+  try {
+    const RefusableMemory refusable;
+    kept.emplace_back(kLarge, 'x');
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_FALSE(MemoryIsShort());
+  eventfd_t asked = 0;
+  EXPECT_NE(eventfd_read(wake, &asked), 0);
+  const RefusableMemory refusable;
+  const NeededMemory needed;
+  for (int i = 0; i < 4; ++i) kept.emplace_back(kLarge, 'x');
+  EXPECT_TRUE(MemoryIsShort());
+  EXPECT_EQ(eventfd_read(wake, &asked), 0);
+  AskForMemory();
+  EXPECT_TRUE(MemoryIsShort()) << "the system still denies memory";
+  // What is given back is used again: this is far more than the reserve in all.
+  for (int i = 0; i < 1'000; ++i) {
+    kept.pop_back();
+    kept.emplace_back(kLarge - static_cast<size_t>(i), static_cast<char>('a' + i % 26));
+    EXPECT_EQ(kept.back().find_first_not_of(kept.back().front()), std::string::npos);
+  }
+  EXPECT_EQ(kept.front(), std::string_view(kept[1]));
+  kept.clear();
+  Limit(RLIM_INFINITY);
+  AskForMemory();
+  EXPECT_FALSE(MemoryIsShort());
+  close(wake);
+}
+
+}  // namespace
+}  // namespace starling
