@@ -1,8 +1,10 @@
-// The program's operator new and operator delete: malloc and free, and the reserve behind them.
+// The program's operator new and operator delete, and the TLS library's allocations: malloc and
+// free, and the reserve behind them.
 // The reserve is divided into pieces of powers of two, each with its size before it. A piece that
 // is given back waits for the next request of its size.
 #include "gateway/memory/memory_reserve.h"
 
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -11,6 +13,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -61,19 +64,35 @@ void* TakePiece(size_t size) {
   return made + kHeader;
 }
 
+size_t PowerOf(void* piece) {
+  return *reinterpret_cast<size_t*>(static_cast<uint8_t*>(piece) - kHeader);
+}
+
 void GivePiece(void* memory) {
-  const size_t power = *reinterpret_cast<size_t*>(static_cast<uint8_t*>(memory) - kHeader);
+  const size_t power = PowerOf(memory);
   const std::lock_guard lock(mutex);
   free_pieces[power] = new (memory) Free{free_pieces[power]};
 }
 
-// malloc has failed.
-void* New(size_t size) {
-  if (refusable) throw std::bad_alloc();
-  void* const piece = TakePiece(size);
+// Null: there is no memory, or this thread's work can be refused.
+void* Allocate(size_t size) {
+  void* const memory = std::malloc(size == 0 ? 1 : size);
+  if (memory != nullptr || refusable) return memory;
   NoteMemoryDenied();
-  if (piece == nullptr) throw std::bad_alloc();
-  return piece;
+  return TakePiece(size);
+}
+
+void Deallocate(void* memory) {
+  if (InReserve(memory)) {
+    GivePiece(memory);
+  } else {
+    std::free(memory);
+  }
+}
+
+size_t SizeOf(void* memory) {
+  if (!InReserve(memory)) return malloc_usable_size(memory);
+  return (size_t{1} << PowerOf(memory)) - kHeader;
 }
 
 }  // namespace
@@ -113,17 +132,23 @@ NeededMemory::~NeededMemory() { refusable = before_; }
 // The other forms of new and delete call these. AddressSanitizer has its own, which never fail.
 #if !defined(__has_feature) || !__has_feature(address_sanitizer)
 void* operator new(size_t size) {
-  void* const memory = std::malloc(size == 0 ? 1 : size);
-  return memory != nullptr ? memory : starling::New(size);
+  void* const memory = starling::Allocate(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
 }
 
-void operator delete(void* memory) noexcept {
-  if (starling::InReserve(memory)) {
-    starling::GivePiece(memory);
-  } else {
-    std::free(memory);
-  }
-}
+void operator delete(void* memory) noexcept { starling::Deallocate(memory); }
 
 void operator delete(void* memory, size_t /*size*/) noexcept { operator delete(memory); }
 #endif
+
+// BoringSSL calls these instead of malloc and free where a program has them (openssl/mem.h): a
+// session that is there goes on when its next record needs a buffer. Whoever frees must wipe.
+extern "C" {
+void* OPENSSL_memory_alloc(size_t size) { return starling::Allocate(size); }
+size_t OPENSSL_memory_get_size(void* memory) { return starling::SizeOf(memory); }
+void OPENSSL_memory_free(void* memory) {
+  explicit_bzero(memory, starling::SizeOf(memory));
+  starling::Deallocate(memory);
+}
+}

@@ -1,14 +1,14 @@
-// What happens when the system denies memory to operator new.
+// What happens when the system denies memory to operator new and to the TLS library.
 //
 // Some work can be refused: a scrape, a reload. Its code says so by a RefusableMemory, and
 // std::bad_alloc then ends that work alone; whoever began it catches the exception. All other
 // allocations are few and small: what a session needs beside its blocks, a line of the log, a
-// probe, the last step of a reload. For these the gateway maps a reserve at its start, which works
-// even when a limit is set below what the process already has. Once memory was denied, workers
-// refuse new clients until the system gives some again.
+// probe, the last step of a reload, a record of TLS. For these the gateway maps a reserve at its
+// start, which works even when a limit is set below what the process already has. Once memory was
+// denied, workers refuse new clients until the system gives some again.
 //
-// Not for: blocks of sessions (io/buffer_pool.h), or malloc as C libraries use it. Both report
-// the failure to their callers.
+// Not for: blocks of sessions (io/buffer_pool.h), or malloc as other C libraries use it. Both
+// report the failure to their callers.
 #pragma once
 
 #include <cstddef>

@@ -285,6 +285,9 @@ int HttpServer::Accept() {
     if (fd >= 0 || (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)) {
       return fd;
     }
+    // Without a descriptor the kernel says so even if nobody waits.
+    pollfd waiting{listener_, POLLIN, 0};
+    if (poll(&waiting, 1, 0) == 0) return -1;
     if (MakeRoom()) continue;
     if (spare_ < 0) break;
     close(std::exchange(spare_, -1));
