@@ -202,10 +202,10 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 // Each value of kEverything arrives in the field of its own row.
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
-  EXPECT_EQ(
-      config.limits,
-      (GlobalLimits{11, 34,  12, 13, 14,  15,     16,     17,     16,     64,     19,     31, 20,
-                    21, 128, 30, 60, 100, 23'000, 24'000, 25'000, 26'000, 28'000, 27'000, 24, 56}));
+  EXPECT_EQ(config.limits,
+            (GlobalLimits{36,     34,     35,     12,     13,     14,  15, 16,     17,  16,
+                          64,     19,     31,     20,     21,     128, 30, 60,     100, 23'000,
+                          24'000, 25'000, 26'000, 28'000, 27'000, 24,  56, 172'800}));
   ASSERT_EQ(config.sources.size(), 3u);
   EXPECT_EQ(config.sources[0].limits, (SourceLimits{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(config.sources[0].role, SourceRole::kClient);
@@ -218,7 +218,7 @@ TEST(OptionTable, RowsReachTheirFields) {
   EXPECT_EQ(config.listeners[0].deny.files, std::vector<std::string>{"/etc/deny-mx"});
   EXPECT_EQ(config.listeners[1].limits,
             (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 1'000, 4'000,
-                            2'000, 5'000, 6'000, 8'000, 700, 8, 900, 10}));
+                            2'000, 5'000, 6'000, 8'000, 700, 8, 900, 10, 2, 9}));
   const BackendConfig& backend = config.backends[0];
   EXPECT_EQ(backend.balance, Balance::kLeastSessions);
   EXPECT_EQ(backend.slow_start_ms, 3'000u);

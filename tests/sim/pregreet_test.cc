@@ -37,8 +37,8 @@ std::vector<Tongue> Tongues() {
           {"nntp", "20", "HELP\r\n", "100 ", "502 " + words + "\r\n"},
           {"acap", "* ACAP ", "a NOOP\r\n", "a OK ", "* BYE \"" + words + "\"\r\n"},
           {"ftp", "220 ", "NOOP\r\n", "200 ", "421 " + words + "\r\n"},
-          {"telnet", "\xff\xfd\x2e", "\xff\xfb\x2e", "\xff\xfa\x2e\x01\xff\xf0",
-           "\r\n" + words + "\r\n"}};
+          {"telnet", "\xff\xfd\x2e", "\xff\xfb\x2e\xff\xfa\x2e\x01\xff\xf0",
+           "\xff\xfa\x2e\x01\xff\xf0", "\r\n" + words + "\r\n"}};
 }
 
 constexpr uint32_t kDelay = 6'000;
