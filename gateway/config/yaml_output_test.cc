@@ -302,6 +302,8 @@ TEST(Sample, HasTheDefaults) {
   limits.idle_ms = protocol.idle_seconds * 1'000;
   limits.pre_relay_silence_ms = protocol.silence_seconds * 1'000;
   limits.pre_relay_total_ms = protocol.before_relay_seconds * 1'000;
+  limits.reserved_sessions =
+      config.limits.sessions / 8 / static_cast<uint32_t>(config.listeners.size());
   EXPECT_EQ(config.listeners[0].limits, limits);
   EXPECT_TRUE(config.pin_workers);
 }
