@@ -328,7 +328,11 @@ LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreetin
     JudgeGreeting(ctx, session, status);
     return LinkIsUp(ctx, session);
   }
-  if (ctx.out_of_blocks) return kNothing;  // the rest of what it says may wait
+  if (ctx.out_of_blocks) {
+    // The rest of what it says may wait, as long as there is time. That none is left is not the
+    // server's fault.
+    return ctx.now < TryEnds(session) ? kNothing : kNoMemory;
+  }
   if (server.was_reset()) return GreetingFailed(ctx, session, greeting, GreetingFailure::kReset);
   if (server.inflow == Inflow::kEnded || server.tls_over()) {
     return GreetingFailed(ctx, session, greeting, GreetingFailure::kClosed);
