@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "gateway/check_report.h"
 #include "gateway/drain.h"
+#include "gateway/fitting.h"
 #include "gateway/gateway_state.h"
 #include "gateway/io/ring.h"
 #include "gateway/limits.h"
@@ -34,19 +35,6 @@ constexpr std::chrono::milliseconds kDrainStep{10};
 constexpr std::chrono::milliseconds kRefillEvery{1'000};
 // Between two lines that tell of scrapes without memory.
 constexpr std::chrono::seconds kScrapeLines{60};
-
-RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
-  RingOptions options;
-  const GlobalLimits& limits = config.limits;
-  options.sessions = limits.sessions + limits.refusals + kLeavingSlots;
-  const uint32_t data = DataListeners(config);
-  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + data;
-  options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + data;
-  options.small_buffers = limits.small_buffers;
-  options.large_buffers = limits.large_buffers;
-  options.features = features;
-  return options;
-}
 
 // Worker i to the i-th of the CPUs that this process may use, round and round.
 void Pin(std::thread& thread, uint32_t index) {
@@ -152,6 +140,7 @@ void Gateway::Impl::MakeExporter() {
   sources.liburing = RingLibraryVersion();
   for (const std::unique_ptr<Shard>& shard : shards) sources.shards.push_back(shard.get());
   sources.server_up = [this](ServerSeries id) { return ServerUp(id); };
+  sources.memory = [this] { return MemoryInUse(); };
   sources.ticket_keys = [this] { return TicketSources(); };
   sources.log_lost = [this] { return log->lost(); };
   exporter = std::make_shared<Exporter>(std::move(sources));
@@ -275,10 +264,17 @@ absl::Status Gateway::Start(StartFailure& failure) {
   status = impl.MakeHttp();
   if (!status.ok()) return status;
   failure = StartFailure::kRing;
+  const Fitting fitting = CheckFitting(*impl.config, Means::OfProcess());
+  if (!fitting.errors.empty()) {
+    return absl::ResourceExhaustedError(absl::StrJoin(fitting.errors, "\n"));
+  }
   std::vector<std::unique_ptr<Ring>> rings;
   status = impl.MakeRings(rings);
   if (!status.ok()) return status;
   impl.MakeLog();
+  for (const std::string& warning : fitting.warnings) {
+    impl.Say(LogMessage::kConfigWarning, {{"warning", warning}});
+  }
   failure = StartFailure::kConfiguration;
   status = impl.MakeWorkers(std::move(rings), *snapshot, deny.lists);
   if (!status.ok()) return status;
@@ -327,7 +323,8 @@ std::array<int, 3> Gateway::wake_fds() const {
 MonoTime Gateway::NextStep() const {
   const MonoTime now = MonotonicNow();
   if (impl_->drain != nullptr) return now + kDrainStep;
-  const MonoTime next = std::min(impl_->refusals_at, impl_->reload->NextStep(now));
+  const MonoTime next =
+      std::min({impl_->refusals_at, impl_->memory_at, impl_->reload->NextStep(now)});
   return impl_->memory_is_short || impl_->prober_waits
              ? std::min<MonoTime>(next, now + kRefillEvery)
              : next;
@@ -345,6 +342,7 @@ bool Gateway::Step() {
   }
   const bool over = impl.running.load(std::memory_order_acquire) == 0;
   impl.ReportRefusals(now, over);
+  impl.WatchMemory(now);
   return over;
 }
 
@@ -364,6 +362,10 @@ FileCheck CheckFiles(const Config& config) {
   FileCheck check;
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);
+  // A service may have other limits than the shell that checks its configuration.
+  Fitting fitting = CheckFitting(config, Means::OfProcess());
+  std::ranges::move(fitting.errors, std::back_inserter(check.warnings));
+  std::ranges::move(fitting.warnings, std::back_inserter(check.warnings));
   if (!assets.ok()) {
     check.errors = std::move(assets.errors);
     return check;

@@ -124,6 +124,53 @@ void GatewayState::ReportRefusals(MonoTime now, bool last) {
                               {"heaviest", heaviest}});
 }
 
+void GatewayState::WatchMemory(MonoTime now) {
+  constexpr std::chrono::seconds kEvery{1};
+  if (now < memory_at) return;
+  memory_at = now + kEvery;
+  const GlobalLimits& limits = config->limits;
+  std::vector<MemoryUse> uses = memory_limits.Read();
+  if (limits.queued_bytes != 0) {
+    uint64_t queued = 0;
+    for (const std::unique_ptr<Worker>& worker : workers) queued += worker->queued_octets();
+    uses.push_back(
+        {.what = "queued", .used = queued, .limit = limits.queued_bytes, .in_kernel = false});
+  }
+  const MemoryWatch::Percent percent{.relief = limits.memory_relief,
+                                     .refusal = limits.memory_refusal};
+  const bool changed = memory.Look(uses, percent);
+  // Rounded up, since 0 asks for nothing.
+  const uint64_t to_free = (memory.ToFree(percent) + workers.size() - 1) / workers.size();
+  for (const std::unique_ptr<Worker>& worker : workers) {
+    worker->Relieve(to_free, memory.tightest().in_kernel, memory.level() == MemoryLevel::kRefusal);
+  }
+  if (changed && memory.level() == MemoryLevel::kEnough) {
+    Say(LogMessage::kMemoryEnough);
+  } else if (changed) {
+    const MemoryUse& use = memory.tightest();
+    Say(memory.level() == MemoryLevel::kRelief ? LogMessage::kMemoryRelief
+                                               : LogMessage::kMemoryRefusal,
+        {{"what", use.what}, {"used", absl::StrCat(use.used)}, {"limit", absl::StrCat(use.limit)}});
+  }
+  const MutexLock lock(mutex);
+  shown_memory = std::move(uses);
+}
+
+std::vector<Exporter::Memory> GatewayState::MemoryInUse() const {
+  std::vector<Exporter::Memory> shown;
+  const MutexLock lock(mutex);
+  for (const MemoryUse& use : shown_memory) {
+    // Of nested groups the tightest.
+    const auto same = std::ranges::find(shown, use.what, &Exporter::Memory::what);
+    if (same == shown.end()) {
+      shown.push_back({use.what, use.used, use.limit});
+    } else if (double(use.used) / double(use.limit) > double(same->used) / double(same->limit)) {
+      *same = {use.what, use.used, use.limit};
+    }
+  }
+  return shown;
+}
+
 std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
   std::vector<Exporter::TicketKeys> sources;
   const auto add = [&](const std::string& source, TicketKeys& keys) {

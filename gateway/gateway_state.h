@@ -13,6 +13,8 @@
 #include "gateway/deny_files.h"
 #include "gateway/log/log.h"
 #include "gateway/log/messages.h"
+#include "gateway/memory/memory_limits.h"
+#include "gateway/memory/memory_watch.h"
 #include "gateway/memory_trimmer.h"
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
@@ -43,6 +45,9 @@ struct GatewayState {
   // Says in the log who was refused since the last time, at most once a minute; at the end of
   // the process, `last`, without waiting for the minute.
   void ReportRefusals(MonoTime now, bool last = false);
+  // Looks once a second whether memory runs short, and has workers end or refuse sessions.
+  void WatchMemory(MonoTime now);
+  std::vector<Exporter::Memory> MemoryInUse() const;  // any thread
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
   void Activate(const ConfigSnapshot& snapshot, TlsAssets assets, std::unique_ptr<Prober> next);
@@ -69,6 +74,10 @@ struct GatewayState {
   mutable Mutex mutex;
   std::shared_ptr<Backends> shown_backends ABSL_GUARDED_BY(mutex);
   std::vector<TlsAssets::TicketSource> shown_tickets ABSL_GUARDED_BY(mutex);
+  std::vector<MemoryUse> shown_memory ABSL_GUARDED_BY(mutex);
+  MemoryLimits memory_limits;
+  MemoryWatch memory;
+  MonoTime memory_at{};  // when the next look is due
   std::unique_ptr<Log> log;
   MemoryTrimmer trimmer;
   std::vector<std::unique_ptr<Shard>> shards;

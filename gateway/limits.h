@@ -105,6 +105,10 @@ inline constexpr uint32_t kHalfOpenOfMany = 16;
 // given octets last: a client that stops amid a mail looks like that. Servers that check a mail
 // before they take it are faster.
 inline constexpr std::chrono::seconds kStalledLeg{60};
+// When memory runs short: a peer that has taken nothing for so long may lose its session, and
+// so many sessions end at once. The next second shows whether that was enough.
+inline constexpr uint32_t kStuckMs = 10'000;
+inline constexpr size_t kReliefPerTurn = 64;
 
 // How often a source over its share is told why, before it is only closed: a client that can read
 // learns it from one answer.

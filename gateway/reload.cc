@@ -357,6 +357,12 @@ void Reload::Replace(const Config& config, std::vector<ListenGroup> fresh) {
   for (ListenGroup& group : state_.groups) {
     (Binds(config, group.address) ? kept : removed_groups_).push_back(std::move(group));
   }
+  for (const ListenGroup& group : kept) {
+    const auto bound = std::ranges::find_if(config.listeners, [&](const ListenerConfig& listener) {
+      return std::ranges::find(listener.bind, group.address) != listener.bind.end();
+    });
+    LimitBuffers(*bound, group);
+  }
   for (ListenGroup& group : fresh) kept.push_back(std::move(group));
   state_.groups = std::move(kept);
 }

@@ -4,6 +4,11 @@
 
 namespace starling {
 
+uint32_t OutputBuffers(const GlobalLimits& limits) {
+  if (limits.output_buffers != 0) return limits.output_buffers;
+  return kBlocksPerSession * SlotsOf(limits);
+}
+
 uint32_t DataListeners(const Config& config) {
   const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
     return listener.protocol != nullptr && listener.protocol->data_channels;

@@ -124,9 +124,20 @@ struct ListenerLimits {
   uint32_t max_commands = 64;      // answered before TLS
   uint32_t reserved_sessions = 0;  // of each worker; unless set, a part of an eighth of the table
   uint32_t most_sessions = 0;      // of each worker; 0: any number
+  // What the kernel holds for a client's socket (io/socket_buffers.h). 0: as the kernel does.
+  uint32_t unsent = 128 * 1'024;
+  uint32_t send_buffer = 0;
+  uint32_t receive_buffer = 0;
+  // Of what waits for a peer in a relay, it must take so many octets in this time. 0: off.
+  uint32_t slow_reader_ms = 15 * 60'000;
+  uint32_t slow_reader_bytes = 1;
 
   bool operator==(const ListenerLimits&) const = default;
 };
+
+// Blocks that a session can hold: what either side has sent and nobody has read, and what waits
+// for either.
+inline constexpr uint32_t kBlocksPerSession = 4;
 
 struct GlobalLimits {
   uint32_t sessions = 1'000;         // a worker
@@ -136,12 +147,12 @@ struct GlobalLimits {
   uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
   uint32_t handshake_queue = 1'024;       // waiting for one of those
   uint32_t key_operations_per_turn = 4;
-  uint32_t output_buffers = 4'096;  // of 17,920 octets, a worker
-  uint32_t bulk_buffers = 64;       // output, of 36,864 octets, a worker
-  uint32_t small_buffers = 128;     // receive, of 2 KiB, a worker
-  uint32_t large_buffers = 16;      // receive, of 32 KiB, a worker
-  uint32_t armed_accepts = 8;       // a listening socket
-  uint32_t data_listeners = 256;    // data channels that wait for their connection, a worker
+  uint32_t output_buffers = 0;    // of 17,920 octets, a worker; 0: OutputBuffers() has the number
+  uint32_t bulk_buffers = 64;     // output, of 36,864 octets, a worker
+  uint32_t small_buffers = 128;   // receive, of 2 KiB, a worker
+  uint32_t large_buffers = 16;    // receive, of 32 KiB, a worker
+  uint32_t armed_accepts = 8;     // a listening socket
+  uint32_t data_listeners = 256;  // data channels that wait for their connection, a worker
   uint32_t backlog = 1'024;
   uint32_t keepalive_s = 120;                // TCP keepalive of clients; 0: off
   uint32_t log_records = 4'096;              // ring between a worker and the log thread
@@ -149,11 +160,19 @@ struct GlobalLimits {
   uint32_t ticket_key_period_s = 8 * 3'600;  // a key encrypts that long, and decrypts twice as long
   uint32_t file_check_ms = 10'000;  // between two checks of files, if nothing reports changes
   uint32_t drain_delay_ms = 0;
-  uint32_t drain_ms = 300'000;           // how long sessions may go on
-  uint32_t probe_interval_ms = 60'000;   // for a server that is up
-  uint32_t probe_retry_ms = 2'000;       // for a server that went down
+  uint32_t drain_ms = 300'000;          // how long sessions may go on
+  uint32_t probe_interval_ms = 60'000;  // for a server that is up
+  uint32_t probe_retry_ms = 2'000;      // for a server that went down
   uint32_t probe_retry_max_ms = 2'000;  // for a server that stays down
   uint32_t probe_timeout_ms = 5'000;
+  uint64_t queued_bytes = uint64_t{1} << 30;  // in output buffers of all workers; 0: any number
+  // Percent of the memory that the process may use: from then on peers that take nothing are
+  // ended, and then new clients refused. 0: never.
+  uint32_t memory_relief = 85;
+  uint32_t memory_refusal = 95;
+  uint32_t server_unsent = 128 * 1'024;  // as `unsent`, for the sockets to servers
+  uint32_t server_send_buffer = 0;
+  uint32_t server_receive_buffer = 0;
   uint32_t source_ipv4_bits = 32;  // leading bits that tell two sources apart
   uint32_t source_ipv6_bits = 64;
   uint32_t pregreet_memory_s = 7 * 24 * 3'600;  // how long a client that has waited need not again
@@ -257,6 +276,14 @@ struct Config {
   std::string ring_features = "auto";  // "auto", "none" or a list to allow
   GlobalLimits limits;
 };
+
+// The slots of a worker: for sessions, for clients that are refused, and for those that leave.
+constexpr uint32_t SlotsOf(const GlobalLimits& limits) {
+  return limits.sessions + limits.refusals + kLeavingSlots;
+}
+
+// The output buffers of a worker: by default as many as its sessions can hold.
+uint32_t OutputBuffers(const GlobalLimits& limits);
 
 // How many data channels may wait for their connection in a worker. 0 if no listener has
 // data channels.

@@ -263,6 +263,63 @@ constexpr Option kRows[] = {
             "of a listener carries fewer sessions than the gateway does.",
      .set = SetNumber<&ListenerLimits::most_sessions>,
      .get = GetNumber<&ListenerLimits::most_sessions>},
+    {.section = Section::kLimits,
+     .key = "unsent",
+     .type = OptionType::kSize,
+     .min = 0,
+     .max = 1 << 30,
+     .in_listener = true,
+     .doc = "How many octets for a client the kernel may hold that it has not sent yet "
+            "(TCP_NOTSENT_LOWAT). What is on its way to the client comes on top, so the limit does "
+            "not slow a client down that reads. For one that never reads, the kernel would "
+            "otherwise hold over 2 MiB. 0: as the sysctl net.ipv4.tcp_notsent_lowat says.",
+     .set = SetNumber<&ListenerLimits::unsent>,
+     .get = GetNumber<&ListenerLimits::unsent>},
+    {.section = Section::kLimits,
+     .key = "send_buffer",
+     .type = OptionType::kSize,
+     .min = 0,
+     .max = 1 << 30,
+     .in_listener = true,
+     .doc = "The most that the kernel holds of what a client was sent and has not acknowledged "
+            "(SO_SNDBUF, which the kernel doubles for its own overhead; net.core.wmem_max limits "
+            "it). A client so far away that more is on its way gets less per second: 256KiB at a "
+            "round trip of 100 ms allow about 2 MB/s. 0: the kernel adapts the buffer to the "
+            "client, up to net.ipv4.tcp_wmem.",
+     .set = SetNumber<&ListenerLimits::send_buffer>,
+     .get = GetNumber<&ListenerLimits::send_buffer>},
+    {.section = Section::kLimits,
+     .key = "receive_buffer",
+     .type = OptionType::kSize,
+     .min = 0,
+     .max = 1 << 30,
+     .in_listener = true,
+     .doc = "The most that the kernel holds of what a client has sent and the gateway has not read "
+            "(SO_RCVBUF; net.core.rmem_max). The same as send_buffer for uploads. 0: the kernel "
+            "adapts the buffer to the client, up to net.ipv4.tcp_rmem.",
+     .set = SetNumber<&ListenerLimits::receive_buffer>,
+     .get = GetNumber<&ListenerLimits::receive_buffer>},
+    {.section = Section::kLimits,
+     .key = "slow_reader",
+     .type = OptionType::kDuration,
+     .min = 0,
+     .max = 9 * kHour,
+     .in_listener = true,
+     .doc = "A client or a server that takes fewer than slow_reader_bytes of the octets that wait "
+            "for it in a relay, for this long, loses its session. The kernel takes octets by the "
+            "half of `unsent`, so by default the limit meets peers that take less than about 200 "
+            "octets a second; a modem of 1990 takes 1,200. 0s: no limit.",
+     .set = SetNumber<&ListenerLimits::slow_reader_ms>,
+     .get = GetNumber<&ListenerLimits::slow_reader_ms>},
+    {.section = Section::kLimits,
+     .key = "slow_reader_bytes",
+     .type = OptionType::kSize,
+     .min = 1,
+     .max = 1 << 30,
+     .in_listener = true,
+     .doc = "See slow_reader. With 15m and 1MiB, a peer must take about 1.2 KB a second.",
+     .set = SetNumber<&ListenerLimits::slow_reader_bytes>,
+     .get = GetNumber<&ListenerLimits::slow_reader_bytes>},
 };
 
 }  // namespace

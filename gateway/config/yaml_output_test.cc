@@ -45,7 +45,10 @@ limits: {pre_relay: 90s, pre_relay_silence: 91s, pre_relay_total: 92s, patience:
   keepalive: 21s, log_records: 128, drain_delay: 23s, drain: 24s, probe_interval: 25s,
   probe_retry: 26s, probe_retry_max: 28s, probe_timeout: 27s,
   certificates: 30, ticket_key_period: 60s, file_check: 100ms, source_ipv4_bits: 24,
-  source_ipv6_bits: 56, pregreet_memory: 48h}
+  source_ipv6_bits: 56, pregreet_memory: 48h,
+  unsent: 41KiB, send_buffer: 42KiB, receive_buffer: 43KiB, slow_reader: 44s, slow_reader_bytes: 45,
+  server_unsent: 46KiB, server_send_buffer: 47KiB, server_receive_buffer: 48KiB,
+  queued_bytes: 49MiB, memory_relief: 50, memory_refusal: 51}
 sources:
   - {from: 192.0.2.0/24, sessions: 1, connections_per_second: 2, connections_burst: 3,
      handshakes_per_second: 4, handshakes_burst: 5, failures_per_minute: 6}
@@ -203,9 +206,10 @@ TEST(EffectiveYaml, ShowsEveryOption) {
 TEST(OptionTable, RowsReachTheirFields) {
   const Config config = Loaded(kEverything);
   EXPECT_EQ(config.limits,
-            (GlobalLimits{36,     34,     35,     12,     13,     14,  15, 16,     17,  16,
-                          64,     19,     31,     20,     21,     128, 30, 60,     100, 23'000,
-                          24'000, 25'000, 26'000, 28'000, 27'000, 24,  56, 172'800}));
+            (GlobalLimits{36,  34,       35,       12,       13,     14,     15,     16,       17,
+                          16,  64,       19,       31,       20,     21,     128,    30,       60,
+                          100, 23'000,   24'000,   25'000,   26'000, 28'000, 27'000, 49 << 20, 50,
+                          51,  46 << 10, 47 << 10, 48 << 10, 24,     56,     172'800}));
   ASSERT_EQ(config.sources.size(), 3u);
   EXPECT_EQ(config.sources[0].limits, (SourceLimits{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(config.sources[0].role, SourceRole::kClient);
@@ -217,8 +221,9 @@ TEST(OptionTable, RowsReachTheirFields) {
   EXPECT_EQ(config.listeners[0].sources[0].role, SourceRole::kBalancer);
   EXPECT_EQ(config.listeners[0].deny.files, std::vector<std::string>{"/etc/deny-mx"});
   EXPECT_EQ(config.listeners[1].limits,
-            (ListenerLimits{90'000, 91'000, 92'000, 33'000, 1'000, 2'000, 3'000, 1'000, 4'000,
-                            2'000, 5'000, 6'000, 8'000, 700, 8, 900, 10, 2, 9}));
+            (ListenerLimits{90'000, 91'000, 92'000, 33'000,   1'000,    2'000,    3'000,  1'000,
+                            4'000,  2'000,  5'000,  6'000,    8'000,    700,      8,      900,
+                            10,     2,      9,      41 << 10, 42 << 10, 43 << 10, 44'000, 45}));
   const BackendConfig& backend = config.backends[0];
   EXPECT_EQ(backend.balance, Balance::kLeastSessions);
   EXPECT_EQ(backend.slow_start_ms, 3'000u);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,12 +14,19 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kBlocksPerSlab = 32;
+constexpr size_t kLeastSlab = 128 * 1024;
+
+// Large blocks begin at page boundaries, so that Trim can return each separately. Several small
+// ones share a page.
+size_t StrideOf(size_t block_size) {
+  if (block_size < kPage) return std::bit_ceil(block_size);
+  return (block_size + kPage - 1) / kPage * kPage;
+}
 
 }  // namespace
 
-// Blocks begin at page boundaries, so that Trim can return each separately.
 BufferPool::BufferPool(size_t max_blocks, size_t block_size)
-    : stride_((block_size + kPage - 1) / kPage * kPage), max_blocks_(max_blocks) {}
+    : block_size_(block_size), stride_(StrideOf(block_size)), max_blocks_(max_blocks) {}
 
 BufferPool::~BufferPool() {
   for (std::span<uint8_t> slab : slabs_) munmap(slab.data(), slab.size());
@@ -26,7 +34,7 @@ BufferPool::~BufferPool() {
 
 bool BufferPool::Grow() {
   const size_t have = in_use_ + free_.size();
-  const size_t count = std::min(kBlocksPerSlab, max_blocks_ - have);
+  const size_t count = std::min(std::max(kBlocksPerSlab, kLeastSlab / stride_), max_blocks_ - have);
   if (count == 0) return false;
   void* memory =
       mmap(nullptr, count * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -64,8 +72,29 @@ size_t BufferPool::Trim() {
   if (free_.size() <= trimmed_ + kKept) return 0;
   const size_t end = free_.size() - kKept;
   const size_t count = end - trimmed_;
-  for (; trimmed_ < end; ++trimmed_) madvise(free_[trimmed_], stride_, MADV_DONTNEED);
+  if (stride_ < kPage) FreePages();
+  for (; trimmed_ < end; ++trimmed_) {
+    if (stride_ >= kPage) madvise(free_[trimmed_], stride_, MADV_DONTNEED);
+  }
   return count;
+}
+
+// Of small blocks: the pages whose blocks are all unused.
+void BufferPool::FreePages() {
+  const auto page_of = [](const uint8_t* block) {
+    return reinterpret_cast<uintptr_t>(block) / kPage;
+  };
+  std::vector<uint8_t*> blocks(free_.begin(), free_.end() - kKept);
+  std::ranges::sort(blocks);
+  const size_t in_page = kPage / stride_;
+  for (size_t i = 0; i + in_page <= blocks.size();) {
+    if (page_of(blocks[i]) == page_of(blocks[i + in_page - 1])) {
+      madvise(blocks[i], kPage, MADV_DONTNEED);
+      i += in_page;
+    } else {
+      ++i;
+    }
+  }
 }
 
 }  // namespace starling

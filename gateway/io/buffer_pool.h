@@ -1,4 +1,4 @@
-// Output buffers of one worker: blocks of one size, last in, first out, so that the same
+// Blocks of one size for one worker, last in, first out, so that the same
 // few stay in the cache. The pool grows in slabs up to its limit. Trim() returns the
 // memory of cold blocks to the kernel. For one thread.
 //
@@ -21,6 +21,10 @@ class BufferPool {
   // made uploads no cheaper and downloads more expensive, because the data no longer
   // stayed in the cache.
   static constexpr size_t kBulkBlockSize = 32768 + 4096;
+  // Hold the beginning of a line or a record whose rest has not come: a few octets mostly, and
+  // a hello at times.
+  static constexpr size_t kTinyBlockSize = 512;
+  static constexpr size_t kSmallBlockSize = 2048;
 
   explicit BufferPool(size_t max_blocks, size_t block_size = kBlockSize);
   ~BufferPool();
@@ -34,6 +38,7 @@ class BufferPool {
 
   size_t in_use() const { return in_use_; }
   size_t limit() const { return max_blocks_; }
+  size_t block_size() const { return block_size_; }
   // Frees the memory of unused blocks (madvise), except the kKept blocks returned last.
   // Returns how many blocks it freed.
   size_t Trim();
@@ -42,7 +47,9 @@ class BufferPool {
 
  private:
   bool Grow();
+  void FreePages();
 
+  size_t block_size_;
   size_t stride_;  // octets from one block to the next
   size_t max_blocks_;
   size_t in_use_ = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -50,7 +51,8 @@ TEST(BufferPoolTest, NothingAllowedNothingGiven) {
 
 bool InMemory(uint8_t* block) {
   unsigned char resident = 0;
-  EXPECT_EQ(mincore(block, 1, &resident), 0);
+  uint8_t* const page = block - reinterpret_cast<uintptr_t>(block) % 4096;
+  EXPECT_EQ(mincore(page, 1, &resident), 0);
   return resident & 1;
 }
 
@@ -77,6 +79,29 @@ TEST(BufferPoolTest, TrimGivesColdBlocksBackAndKeepsWarmOnes) {
   EXPECT_EQ(pool.Take(), nullptr);
   for (uint8_t* block : blocks) pool.Give(block);
   EXPECT_EQ(pool.Trim(), 64 - BufferPool::kKept);
+}
+
+// Small blocks share pages: those go back whose blocks are all unused.
+TEST(BufferPoolTest, TrimGivesPagesOfSmallBlocksBack) {
+  constexpr size_t kInPage = 4096 / BufferPool::kTinyBlockSize;
+  BufferPool pool(256, BufferPool::kTinyBlockSize);
+  std::vector<uint8_t*> blocks;
+  for (int i = 0; i < 256; ++i) {
+    blocks.push_back(pool.Take());
+    ASSERT_NE(blocks.back(), nullptr);
+    memset(blocks.back(), i, BufferPool::kTinyBlockSize);
+  }
+  EXPECT_EQ(std::set<uint8_t*>(blocks.begin(), blocks.end()).size(), 256u);
+  uint8_t* const kept = blocks[kInPage + 3];
+  for (uint8_t* block : blocks) {
+    if (block != kept) pool.Give(block);
+  }
+  EXPECT_GT(pool.Trim(), 0u);
+  EXPECT_FALSE(InMemory(blocks[0])) << "a page without a block in use";
+  EXPECT_TRUE(InMemory(kept)) << "its neighbours are unused, but it is not";
+  for (size_t i = 0; i < BufferPool::kTinyBlockSize; ++i) ASSERT_EQ(kept[i], kInPage + 3);
+  EXPECT_TRUE(InMemory(blocks.back())) << "one of those returned last";
+  pool.Give(kept);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "gateway/io/ring.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -73,6 +74,29 @@ absl::StatusOr<RingFeatures> RingFeatures::Only(std::string_view wanted) const {
     if (more) wanted.remove_prefix(comma + 1);
   }
   return features;
+}
+
+uint64_t DescriptorTableSize(const RingOptions& options) {
+  return 2 * uint64_t{options.sessions} + options.listeners + options.accepts + kSpareDescriptors;
+}
+
+uint32_t SubmissionEntries(const RingOptions& options) {
+  return std::bit_ceil(std::clamp(options.sessions, 64u, 1024u));
+}
+
+uint32_t CompletionEntries(const RingOptions& options) {
+  const uint32_t wanted = std::bit_ceil(std::clamp(2 * options.sessions, 512u, 16384u));
+  return std::max(wanted, 4 * SubmissionEntries(options));
+}
+
+uint64_t RingMemory(const RingOptions& options) {
+  const uint64_t submissions = SubmissionEntries(options);
+  const uint64_t completions = CompletionEntries(options);
+  constexpr uint64_t kSubmission = 64 + 4;  // octets of an entry and of its index
+  constexpr uint64_t kCompletion = 16;
+  constexpr uint64_t kBuffer = 16;
+  return submissions * kSubmission + completions * kCompletion +
+         (uint64_t{options.small_buffers} + options.large_buffers) * kBuffer;
 }
 
 }  // namespace starling

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/socket_address.h"
+#include "gateway/io/socket_buffers.h"
 #include "protocols/contract/endpoint.h"
 
 namespace starling {
@@ -112,6 +113,7 @@ struct RingOptions {
   uint32_t small_buffer_size = kSmallReceive;
   uint32_t large_buffers = 16;
   uint32_t large_buffer_size = kLargeReceive;
+  SocketBuffers buffers;            // of TCP sockets that the ring opens, and of data channels
   bool restrict_operations = true;  // register io_uring restrictions before enabling the ring
   RingFeatures features;            // wanted ones; the ring ignores those that are missing
 };
@@ -127,10 +129,21 @@ RingProbe ProbeRing();
 
 std::string RingLibraryVersion();  // "liburing 2.3", or the simulation's name
 
+// Entries of the descriptor table: two for each session, one for each listener and accept, and some
+// to spare. RLIMIT_NOFILE limits them.
+inline constexpr uint32_t kSpareDescriptors = 64;  // the wake event is one of them
+uint64_t DescriptorTableSize(const RingOptions& options);
+// Entries of the two queues. Each session may have four requests in flight, but batches are far
+// smaller. The kernel keeps completions that do not fit, and the ring counts them.
+uint32_t SubmissionEntries(const RingOptions& options);
+uint32_t CompletionEntries(const RingOptions& options);
+// Octets of the queues, and of the lists of receive buffers, roughly.
+uint64_t RingMemory(const RingOptions& options);
+
 class Ring {
  public:
-  // The descriptor table has 2 x sessions + listeners + accepts + 64 entries. An error
-  // names the limit (RLIMIT_NOFILE, RLIMIT_MEMLOCK) that is too low.
+  // The descriptor table has DescriptorTableSize() entries. An error names the limit
+  // (RLIMIT_NOFILE, RLIMIT_MEMLOCK) that is too low.
   static absl::StatusOr<std::unique_ptr<Ring>> Create(const RingOptions& options);
   virtual ~Ring() = default;
   Ring(const Ring&) = delete;

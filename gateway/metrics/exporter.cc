@@ -124,6 +124,7 @@ void Exporter::SetGenerations(size_t alive) {
 std::vector<MetricFamily> Exporter::Collect() const {
   std::vector<MetricFamily> families;
   const MutexLock lock(mutex_);
+  CollectMemory(families);
   CollectProcess(families);
   CollectCertificates(families);
   CollectReloads(families);
@@ -223,6 +224,22 @@ void Exporter::CollectWorkers(Families& families) const {
     }
     families.push_back(std::move(family));
   }
+}
+
+void Exporter::CollectMemory(Families& families) const {
+  if (!sources_.memory) return;
+  MetricFamily used =
+      NewFamily("starling_memory_used_bytes", "Memory in use, by the limit that it counts against.",
+                prometheus::MetricType::Gauge);
+  MetricFamily limit =
+      NewFamily("starling_memory_limit_bytes", "Limits of memory that the gateway watches.",
+                prometheus::MetricType::Gauge);
+  for (const Memory& memory : sources_.memory()) {
+    AddSample(used, {{"what", memory.what}}, static_cast<double>(memory.used));
+    AddSample(limit, {{"what", memory.what}}, static_cast<double>(memory.limit));
+  }
+  families.push_back(std::move(used));
+  families.push_back(std::move(limit));
 }
 
 void Exporter::CollectProcess(Families& families) const {

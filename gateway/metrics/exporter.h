@@ -43,6 +43,12 @@ class Exporter : public prometheus::Collectable {
     uint64_t generation = 0;
     int64_t created = 0;  // Unix seconds
   };
+  // A limit of memory that the gateway watches.
+  struct Memory {
+    std::string what;
+    uint64_t used = 0;   // octets
+    uint64_t limit = 0;  // octets
+  };
   // An attempt to load a configuration, or changed files that it names.
   struct Reload {
     bool success = true;
@@ -60,6 +66,7 @@ class Exporter : public prometheus::Collectable {
     std::vector<const Shard*> shards;             // by worker; must outlive the exporter
     std::function<bool(ServerSeries)> server_up;  // any thread; empty: no such family
     std::function<uint64_t()> log_lost;  // lines lost after the workers' rings; may be empty
+    std::function<std::vector<Memory>()> memory;           // any thread; may be empty
     std::function<std::vector<TicketKeys>()> ticket_keys;  // any thread; may be empty
   };
 
@@ -84,6 +91,7 @@ class Exporter : public prometheus::Collectable {
   void CollectHistograms(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectServers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectWorkers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectMemory(std::vector<prometheus::MetricFamily>& families) const;
   void CollectProcess(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectCertificates(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectReloads(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

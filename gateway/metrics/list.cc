@@ -43,6 +43,8 @@ Refused RefusedOf(EndReason reason) {
       return Refused::kSourceFailures;
     case EndReason::kDenied:
       return Refused::kDenied;
+    case EndReason::kMemoryLimit:
+      return Refused::kMemoryLimit;
     default:
       return Refused::kSessionLimit;
   }

@@ -26,7 +26,7 @@ enum class Direction : uint8_t { kDownstreamIn, kDownstreamOut, kUpstreamIn, kUp
 // Those that concern a client's source are reasons to end as well.
 inline constexpr std::string_view kRefusedLabels[] = {
     "session_limit",     "buffer_limit",    "source_sessions", "source_connections",
-    "source_handshakes", "source_failures", "denied"};
+    "source_handshakes", "source_failures", "denied",          "memory_limit"};
 enum class Refused : uint8_t {
   kSessionLimit,
   kBufferLimit,
@@ -35,6 +35,7 @@ enum class Refused : uint8_t {
   kSourceHandshakes,
   kSourceFailures,
   kDenied,
+  kMemoryLimit,
 };
 // `reason` is one of these.
 Refused RefusedOf(EndReason reason);
@@ -79,7 +80,8 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "data_listeners",
                                                     "steps_per_pump",
                                                     "server_sessions",
-                                                    "backend_queue"};
+                                                    "backend_queue",
+                                                    "memory"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -94,6 +96,7 @@ enum class Limit : uint8_t {
   kRounds,          // of steps in one pump
   kServerSessions,  // a session waits for a place at a server
   kBackendQueue,    // too many sessions wait for one
+  kMemory,          // MemoryWatch
 };
 inline constexpr std::string_view kPlaceLabels[] = {"used", "free", "reserved"};
 enum class PlaceState : uint8_t { kUsed, kFree, kReserved };
@@ -180,6 +183,8 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     "Ring completions for sessions that no longer exist; always 0 unless there is a bug.")      \
   X(kBuffersOut, "starling_worker_buffers_out", kGauge, "", kNoLabel, true, 1,                  \
     "Receive and output buffers that sessions hold.")                                           \
+  X(kQueuedOctets, "starling_worker_queued_bytes", kGauge, "", kNoLabel, true, 1,               \
+    "Memory of the output buffers that sessions hold, for octets that wait for a peer.")        \
   X(kDescriptors, "starling_worker_descriptors_in_use", kGauge, "", kNoLabel, true, 1,          \
     "Used entries of the ring's descriptor table.")                                             \
   X(kLoopMicros, "starling_worker_loop_busy_seconds_total", kCounter, "", kNoLabel, true, 1e-6, \

@@ -48,7 +48,8 @@ void DialoguePool::Destroy(Dialogue* dialogue) {
 }
 
 WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
-    : SideResources(limits_in.output_buffers, limits_in.bulk_buffers),
+    : SideResources(OutputBuffers(limits_in), limits_in.bulk_buffers,
+                    size_t{kBlocksPerSession} * SlotsOf(limits_in)),
       limits(limits_in),
       index(index_in),
       table(limits_in.sessions, limits_in.refusals),

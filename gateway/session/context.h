@@ -88,6 +88,8 @@ struct WorkerContext : SideResources {
   uint64_t next_session = 0;
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
+  bool memory_short = false;  // too short for new sessions
+
   bool Crowded() const {
     return uint64_t{table.in_use()} * 100 >= uint64_t{limits.sessions} * limits.crowded_percent;
   }

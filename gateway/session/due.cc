@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/session/taking.h"
+
 namespace starling {
 namespace {
 
@@ -107,6 +109,16 @@ void AddIdle(const Session& session, Dues& dues) {
   const bool shorter = session.data == nullptr && limits.half_close_ms < ms;
   if (half_closed && (ms == 0 || shorter)) ms = limits.half_close_ms;
   if (ms != 0) dues.Add(After(session.active_at, ms), DueKind::kIdle);
+}
+
+void AddTaking(const WorkerContext& ctx, const Session& session, Dues& dues) {
+  const uint32_t window = LimitsOf(session).slow_reader_ms;
+  if (window == 0) return;
+  for (const Taking& taking : {session.client_takes, session.server_takes}) {
+    if (taking.since_s == 0) continue;
+    const uint32_t waited = MsSince(ctx.now, taking);
+    dues.Add(After(ctx.now, waited < window ? window - waited : 0), DueKind::kTaking);
+  }
 }
 
 void AddRecord(const Session& session, Dues& dues) {

@@ -24,6 +24,7 @@ enum class DueKind : uint8_t {
   kSentWhole,
   kRecord,
   kIdle,
+  kTaking,  // a peer must have taken something by then
   kLinger,
   kCrowding,  // the session goes on the list of those that a crowded table ends
 };
@@ -63,6 +64,8 @@ MonoTime TryEnds(const Session& session);
 void AddLink(const Session& session, Dues& dues);
 // Nothing was exchanged for too long.
 void AddIdle(const Session& session, Dues& dues);
+// Octets wait for a peer, which has a time to take some.
+void AddTaking(const WorkerContext& ctx, const Session& session, Dues& dues);
 // A TLS record of the client was begun, and its rest has not come.
 void AddRecord(const Session& session, Dues& dues);
 

@@ -34,6 +34,7 @@ bool WasRefused(const Session& session) {
     case EndReason::kSourceFailures:
     case EndReason::kDenied:
     case EndReason::kCrowdedOut:
+    case EndReason::kMemoryLimit:
       return true;
     default:
       return session.use == SlotUse::kRefusal;

@@ -224,6 +224,8 @@ struct Session {
   MonoTime timer = kNever;      // what the wheel holds
   uint32_t overtime_place = 0;  // in WorkerContext::overtime, counted from 1; 0: not listed
   uint32_t handshake_us = 0;
+  Taking client_takes;  // in a relay
+  Taking server_takes;
 
   SessionRef ref() const { return {slot, generation}; }
   bool free() const { return IdOf(stage) == StageId::kFree; }
@@ -240,7 +242,7 @@ struct Session {
   Side& opened() { return SideOf(SocketSide::kOpened); }
 };
 // A table has thousands of them.
-static_assert(sizeof(Session) <= 480);
+static_assert(sizeof(Session) <= 496);
 
 inline bool IsClient(const Session& session, const Side& side) { return &side == &session.client; }
 // The server's side broke: its connection was reset, or TLS in it broke off.

@@ -65,7 +65,7 @@ void Side::Consume(SideResources& resources, size_t octets) {
 
 ByteView Side::RawInput(SideResources& resources) {
   if (!in.empty()) {
-    // The receive was asked for the room there is, so this fits.
+    // The receive was asked for what fits; but a larger block may have to be waited for.
     if (chunk != kNoBuffer) StashChunk(resources);
     return in.view();
   }
@@ -101,14 +101,8 @@ void Side::ReturnChunk(SideResources& resources) {
 bool Side::StashChunk(SideResources& resources) {
   if (chunk == kNoBuffer) return true;
   const uint32_t size = chunk_size();
-  const std::span<uint8_t> room = RoomIn(resources, in, size);
-  if (room.empty()) {
-    // A large block was meant for it and none could be had: wait for one.
-    assert(in.empty());
-    ReleaseBlock(resources, in);
-    resources.out_of_blocks = true;
-    return false;
-  }
+  const std::span<uint8_t> room = StashRoom(resources, in, size);
+  if (room.empty()) return false;
   std::memcpy(room.data(), resources.ring->Buffer(chunk).data() + chunk_begin, size);
   in.Append(size);
   ReturnChunk(resources);
@@ -136,7 +130,7 @@ void Side::Receive(SideResources& resources, SessionRef session) {
   if (!MayAsk() || has(kOpRecv) || inflow != Inflow::kOpen || starved || chunk != kNoBuffer) return;
   const BufferGroup group = large > 0 ? BufferGroup::kLarge : BufferGroup::kSmall;
   uint32_t max = large > 0 ? BulkReceive(resources) : kSmallReceive;
-  if (!in.empty()) max = std::min(max, in.capacity() - in.size());
+  if (!in.empty()) max = std::min(max, MostStashed(in) - in.size());
   if (max == 0) return;
   in_flight |= kOpRecv;
   resources.ring->Recv(fd, group, max, TagOf(Op::kRecv, session));

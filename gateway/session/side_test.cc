@@ -241,7 +241,7 @@ TEST_F(SideTest, TheClockOfARecordRunsWhileItsRestIsWaitedFor) {
 }
 
 TEST_F(SideTest, WithoutBlocksInputAndOutputWait) {
-  SideWorker poor(1, 0);
+  SideWorker poor(1, 0, 0);
   TestSide a(poor, 1);
   TestSide b(poor, 2);
   ASSERT_EQ(a.side.Write(poor, Octets("takes the only block")), Written::kAll);
@@ -253,6 +253,61 @@ TEST_F(SideTest, WithoutBlocksInputAndOutputWait) {
   EXPECT_EQ(a.SendAll(), "takes the only block");
   EXPECT_TRUE(b.side.StashChunk(poor));
   EXPECT_EQ(Text(b.side.Input(poor)), "kept");
+}
+
+// What was received and can't be used yet takes the smallest block that has room for it.
+TEST_F(SideTest, AStashGrowsWithWhatIsInIt) {
+  struct Row {
+    size_t octets;  // more
+    size_t tiny, small, full;
+  };
+  const std::string text = Pattern(9'000);
+  size_t sent = 0;
+  for (const Row& row : {Row{1, 1, 0, 0}, Row{511, 1, 0, 0}, Row{1, 0, 1, 0}, Row{1'535, 0, 1, 0},
+                         Row{1, 0, 0, 1}, Row{5'000, 0, 0, 1}}) {
+    plain_.Arrive(text.substr(sent, row.octets));
+    sent += row.octets;
+    ASSERT_TRUE(plain_.side.StashChunk(worker_));
+    EXPECT_EQ(worker_.tiny_pool.in_use(), row.tiny) << sent;
+    EXPECT_EQ(worker_.small_pool.in_use(), row.small) << sent;
+    EXPECT_EQ(worker_.pool.in_use(), row.full) << sent;
+    ASSERT_EQ(Text(plain_.side.Input(worker_)), text.substr(0, sent));
+  }
+  EXPECT_EQ(worker_.OctetsOut(), BufferPool::kBlockSize);
+  plain_.side.Consume(worker_, sent);
+  EXPECT_EQ(worker_.OctetsOut(), 0u);
+}
+
+TEST_F(SideTest, WhatOutgrowsItsBlockWaitsForALargerOne) {
+  SideWorker poor(1, 0);
+  TestSide side(poor, 1);
+  const std::string text = Pattern(2'500);
+  side.Arrive(text.substr(0, 2'000));
+  ASSERT_TRUE(side.side.StashChunk(poor));
+  uint8_t* const other = poor.pool.Take();
+  side.Arrive(text.substr(2'000));
+  poor.out_of_blocks = false;
+  EXPECT_FALSE(side.side.StashChunk(poor));
+  EXPECT_TRUE(poor.out_of_blocks);
+  EXPECT_EQ(Text(side.side.Input(poor)), text.substr(0, 2'000)) << "what is there can be used";
+  side.side.Consume(poor, 100);
+  poor.pool.Give(other);
+  EXPECT_EQ(Text(side.side.Input(poor)), text.substr(100));
+  side.side.Consume(poor, 2'400);
+  EXPECT_EQ(poor.BlocksOut() + poor.StashesOut(), 0u);
+}
+
+// A reader that waits for the end of a line gets all of it, record by record.
+TEST_F(SideTest, OpenedOctetsGrowTheSameWay) {
+  tls_.BeginTls(*context_);
+  const std::string text = Pattern(6'000);
+  for (size_t sent = 0; sent < text.size(); sent += 30) {
+    tls_.Arrive(tls_.PeerWrites(text.substr(sent, 30)));
+    ASSERT_EQ(Text(tls_.side.Input(worker_)), text.substr(0, sent + 30));
+    if (sent == 0) EXPECT_EQ(worker_.OctetsOut(), BufferPool::kTinyBlockSize);
+  }
+  tls_.side.Consume(worker_, text.size());
+  EXPECT_EQ(worker_.OctetsOut(), 0u);
 }
 
 }  // namespace

@@ -95,8 +95,8 @@ class FakeRing final : public Ring {
 
 // The part of a worker that sides use, with so many blocks.
 struct SideWorker : SideResources {
-  explicit SideWorker(size_t blocks = 16, size_t bulk_blocks = 4)
-      : SideResources(blocks, bulk_blocks) {
+  explicit SideWorker(size_t blocks = 16, size_t bulk_blocks = 4, size_t stashes = 16)
+      : SideResources(blocks, bulk_blocks, stashes) {
     ring = &fake;
   }
   FakeRing fake;

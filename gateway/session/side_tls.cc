@@ -62,7 +62,7 @@ Opened Side::Open(SideResources& resources, std::span<uint8_t> room) {
 ByteView Side::OpenedInput(SideResources& resources) {
   Block& opened = tls->opened;
   while (opened.size() < kEnoughOpened && MoreToOpen(resources)) {
-    const std::span<uint8_t> room = RoomIn(resources, opened, 1, RawInput(resources).size());
+    const std::span<uint8_t> room = StashRoom(resources, opened, 1, RawInput(resources).size());
     if (room.empty()) break;  // what is there comes first
     const Opened more = Open(resources, room);
     opened.Append(more.octets);

@@ -96,6 +96,13 @@ struct Greeting {
 // The negotiator reads both sides, the client's out of TLS.
 struct Inside {};
 
+// How much a side takes of what waits for it. Only the lower digits are kept of the time and of
+// the octets, which is enough for differences, and packed, since a table has thousands of them.
+struct [[gnu::packed]] Taking {
+  uint32_t octets = 0;   // that it had taken at
+  uint16_t since_s = 0;  // 0: nothing waits
+};
+
 // Octets pass unread in both directions.
 struct Relaying {
   uint32_t discarded = 0;      // octets that the client sent after its close_notify

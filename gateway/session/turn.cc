@@ -100,6 +100,8 @@ void TrimMemory(WorkerContext& ctx) {
   ctx.most_sessions = sessions;
   ctx.pool.Trim();
   ctx.bulk_pool.Trim();
+  ctx.tiny_pool.Trim();
+  ctx.small_pool.Trim();
   ctx.dialogues.Trim();
   if (ctx.trim_fd >= 0) eventfd_write(ctx.trim_fd, 1);
 }

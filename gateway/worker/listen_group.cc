@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/io/listen_socket.h"
+#include "gateway/io/socket_buffers.h"
 #include "gateway/worker/sock_diag.h"
 
 namespace starling {
@@ -95,8 +96,19 @@ absl::Status Bind(const Config& config, std::vector<ListenGroup>& groups) {
       SetKeepalive(*fd, config.limits.keepalive_s);
       group.fds.push_back(*fd);
     }
+    LimitBuffers(config.listeners[group.listener], group);
   }
   return absl::OkStatus();
+}
+
+void LimitBuffers(const ListenerConfig& listener, const ListenGroup& group) {
+  if (group.address.is_unix()) return;
+  const ListenerLimits& limits = listener.limits;
+  for (const int fd : group.fds) {
+    SetBuffers(fd, {.unsent = static_cast<int>(limits.unsent),
+                    .send = static_cast<int>(limits.send_buffer),
+                    .receive = static_cast<int>(limits.receive_buffer)});
+  }
 }
 
 void CloseAll(std::vector<ListenGroup>& groups) {

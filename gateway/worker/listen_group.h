@@ -27,6 +27,9 @@ struct ListenGroup {
 std::vector<ListenGroup> GroupsOf(const Config& config);
 // Binds all of `groups` or none. An error names the listener and the address.
 absl::Status Bind(const Config& config, std::vector<ListenGroup>& groups);
+// Tells the kernel how much it may hold for the clients of these sockets; those that it has
+// accepted already keep what they have. A reload may change it.
+void LimitBuffers(const ListenerConfig& listener, const ListenGroup& group);
 void CloseAll(std::vector<ListenGroup>& groups);
 
 // Hands the addresses to a successor process, where there is one (measured: with this

@@ -55,6 +55,10 @@ Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session) {
     Refuse(ctx, newcomer, Limit::kOutputBuffers, EndReason::kBufferLimit);
     return Reception::kGone;
   }
+  if (ctx.memory_short) {
+    Refuse(ctx, newcomer, Limit::kMemory, EndReason::kMemoryLimit);
+    return Reception::kGone;
+  }
   switch (TakePlace(ctx, *newcomer.listener, newcomer.source, session)) {
     case Room::kTaken:
       BeginSession(ctx, *session, newcomer.fd, newcomer.peer, newcomer.local);

@@ -8,6 +8,7 @@
 #include "gateway/session/admission.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/source.h"
+#include "gateway/session/taking.h"
 #include "gateway/session/turn.h"
 #include "gateway/tls/random.h"
 #include "gateway/worker/listening_sockets.h"
@@ -24,6 +25,8 @@ enum Request : uint32_t {
   kApply = 16,
   kCloseRemoved = 32,
   kDeny = 64,
+  kRelieve = 128,
+  kMemory = 256,
 };
 
 }  // namespace
@@ -167,7 +170,9 @@ void Worker::Impl::Publish() {
   Shard& shard = *ctx.shard;
   shard.AddWorker(WorkerFamily::kCompletions, 0, static_cast<int64_t>(completions.size()));
   shard.AddWorker(WorkerFamily::kTurns);
-  shard.SetWorker(WorkerFamily::kBuffersOut, ring->BuffersOut() + ctx.BlocksOut());
+  shard.SetWorker(WorkerFamily::kBuffersOut,
+                  ring->BuffersOut() + ctx.BlocksOut() + ctx.StashesOut());
+  shard.SetWorker(WorkerFamily::kQueuedOctets, ctx.OctetsOut());
   shard.SetWorker(WorkerFamily::kDescriptors, ring->DescriptorsInUse());
   const auto set_places = [&shard](PlaceState state, uint32_t places) {
     shard.SetWorker(WorkerFamily::kPlaces, places, static_cast<size_t>(state));
@@ -211,6 +216,13 @@ bool Worker::Turn(bool wait) {
   if ((requests & kReserve) != 0) TakeReservation();
   if ((requests & kApply) != 0) TakeConfig();
   if ((requests & kDeny) != 0) TakeDeny();
+  if ((requests & kMemory) != 0) {
+    ctx.memory_short = refuse_for_memory_.load(std::memory_order_relaxed);
+  }
+  if ((requests & kRelieve) != 0) {
+    RelieveMemory(ctx, to_free_.load(std::memory_order_relaxed),
+                  free_in_kernel_.load(std::memory_order_relaxed));
+  }
   impl.HandleRequests(requests);
   impl.EndDenied();
   impl.expired.clear();
@@ -229,6 +241,7 @@ bool Worker::Turn(bool wait) {
   if (!impl.old.empty()) Retire();
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
+  queued_octets_.store(ctx.OctetsOut(), std::memory_order_relaxed);
   const bool over = impl.stopping && impl.sockets.none();
   if (over) accepting_stopped_.store(true, std::memory_order_release);
   return !(over && ctx.table.in_use() == 0 && impl.waiting.empty());
@@ -269,6 +282,14 @@ void Worker::Deny(std::shared_ptr<const DenyLists> deny, bool end_established) {
     end_denied_ = end_established;
   }
   Ask(kDeny);
+}
+
+void Worker::Relieve(uint64_t octets, bool in_kernel, bool refuse) {
+  to_free_.store(octets, std::memory_order_relaxed);
+  free_in_kernel_.store(in_kernel, std::memory_order_relaxed);
+  const bool changes = refuse_for_memory_.exchange(refuse, std::memory_order_relaxed) != refuse;
+  const bool relieve = octets > 0;
+  if (relieve || changes) Ask((relieve ? kRelieve : 0) | (changes ? kMemory : 0));
 }
 
 // After a reload: what the main thread waits for, sockets and configurations.

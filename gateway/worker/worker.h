@@ -83,6 +83,12 @@ class Worker {
   void CloseRemoved();
   uint32_t removed_sockets() const { return removed_sockets_.load(std::memory_order_acquire); }
 
+  // From any thread: memory runs short. The worker ends sessions whose peer takes nothing, to free
+  // so many octets (0: none), and with `refuse` it refuses new ones until the next call.
+  void Relieve(uint64_t octets, bool in_kernel, bool refuse);
+  // Memory of the blocks that sessions hold.
+  uint64_t queued_octets() const { return queued_octets_.load(std::memory_order_relaxed); }
+
   // From any thread; each is idempotent.
   void StopAccepting();  // cancel accepts, give up listening sockets
   void EndSessions();    // the drain deadline: last words, then terminate
@@ -116,6 +122,10 @@ class Worker {
   bool end_denied_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<WorkerConfig>> retired_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint32_t> sessions_{0};
+  std::atomic<uint64_t> queued_octets_{0};
+  std::atomic<uint64_t> to_free_{0};
+  std::atomic<bool> free_in_kernel_{false};
+  std::atomic<bool> refuse_for_memory_{false};
   std::atomic<bool> accepting_stopped_{false};
 };
 

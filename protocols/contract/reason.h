@@ -46,6 +46,9 @@ namespace starling {
   X(kGreetingDeadline, "greeting_deadline", "the backend's greeting did not arrive in time")       \
   X(kRecordDeadline, "record_deadline", "a TLS record was begun and not finished in time")         \
   X(kIdleDeadline, "idle_deadline", "nothing was exchanged for too long")                          \
+  X(kClientStalled, "client_stalled", "the client took too little of what waited for it")          \
+  X(kBackendStalled, "backend_stalled", "the server took too little of what waited for it")        \
+  X(kMemoryPressure, "memory_pressure", "memory ran short, and the session's peer took nothing")   \
   X(kDrainDeadline, "drain_deadline", "the gateway is stopping")                                   \
   X(kBackendUnavailable, "backend_unavailable", "every server of the backend failed")              \
   X(kBackendRefused, "backend_refused", "the backend's greeting was not a success")                \
@@ -63,6 +66,7 @@ namespace starling {
   X(kHandshakeLate, "handshake_late", "so many wait that this handshake would miss its deadline")  \
   X(kPregreet, "pregreet", "the client spoke before the greeting")                                 \
   X(kBufferLimit, "buffer_limit", "no buffer could be had")                                        \
+  X(kMemoryLimit, "memory_limit", "memory is too short for another session")                       \
   X(kStopped, "stopped", "the gateway was told to stop at once")                                   \
   X(kDataDropped, "data_dropped", "the control connection had no use for the data channel")
 

@@ -152,7 +152,9 @@ class Reload(unittest.TestCase):
             "limits.handshake_queue": 9, "limits.key_operations_per_turn": 9,
             "limits.output_buffers": 999, "limits.bulk_buffers": 9, "limits.small_buffers": 16, "limits.large_buffers": 32,
             "limits.armed_accepts": 9, "limits.data_listeners": 9, "limits.backlog": 9, "limits.keepalive": "9s",
-            "limits.log_records": 128, "limits.ticket_key_period": "9h"}
+            "limits.log_records": 128, "limits.ticket_key_period": "9h",
+            "limits.server_unsent": 9, "limits.server_send_buffer": 9,
+            "limits.server_receive_buffer": 9}
         # All that the sample file says so of.
         said, section, note = set(), "", ""
         for line in harness.run([harness.BINARY, "--sample"])[1].splitlines():

@@ -82,8 +82,10 @@ void RunLoop::CheckLimits() {
     world_.Fail("more places than the table has");
   }
   const uint64_t buffers = gateway_.shard().GetWorker(WorkerFamily::kBuffersOut);
-  if (buffers >
-      limits.output_buffers + limits.bulk_buffers + limits.small_buffers + limits.large_buffers) {
+  // Small blocks are as many as the sessions can hold, of either size.
+  const uint64_t stashes = 2 * uint64_t{kBlocksPerSession} * SlotsOf(limits);
+  if (buffers > OutputBuffers(limits) + limits.bulk_buffers + limits.small_buffers +
+                    limits.large_buffers + stashes) {
     world_.Fail("more buffers out than there are");
   }
 }

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/io/listen_socket.h"
+#include "gateway/io/socket_buffers.h"
 #include "gateway/io/uring/uring_compat.h"
 #include "gateway/io/uring/uring_setup.h"
 
@@ -19,7 +20,6 @@ namespace starling {
 namespace uring {
 namespace {
 
-constexpr uint32_t kSpareDescriptors = 64;  // the wake event is one of them
 constexpr uint32_t kMaxSlots = 1u << 24;
 
 RingFeatures Both(const RingFeatures& a, const RingFeatures& b) {
@@ -62,10 +62,6 @@ const char* NameOf(uint8_t operation) {
   }
 }
 
-uint32_t TableSize(const RingOptions& options) {
-  return 2 * options.sessions + options.listeners + options.accepts + kSpareDescriptors;
-}
-
 }  // namespace
 
 void Die(const char* what, int error) {
@@ -102,19 +98,15 @@ UringRing::~UringRing() {
 }
 
 absl::Status UringRing::Init() {
-  // Each session may have four requests in flight, but batches are far smaller. The
-  // kernel keeps completions that do not fit, and the ring counts them.
-  const uint32_t submissions = std::bit_ceil(std::clamp(options_.sessions, 64u, 1024u));
-  const uint32_t completions = std::bit_ceil(std::clamp(2 * options_.sessions, 512u, 16384u));
-  const uint32_t wanted = std::max(completions, 4 * submissions);
-  int error = SetUpQueues(submissions, wanted, &features_.defer_taskrun, &queue_);
+  const uint32_t wanted = CompletionEntries(options_);
+  int error = SetUpQueues(SubmissionEntries(options_), wanted, &features_.defer_taskrun, &queue_);
   if (error != 0) return LimitError("cannot make the queues", -error, wanted);
   queue_made_ = true;
 
   const uint32_t wake = options_.sessions + options_.listeners;
-  error = RegisterTable(&queue_, TableSize(options_), wake + 1);
-  if (error != 0)
-    return LimitError("cannot make the descriptor table", -error, TableSize(options_));
+  const auto table = static_cast<uint32_t>(DescriptorTableSize(options_));
+  error = RegisterTable(&queue_, table, wake + 1);
+  if (error != 0) return LimitError("cannot make the descriptor table", -error, table);
   // Blocking, so that a read waits in the ring until somebody writes.
   event_fd_ = eventfd(0, EFD_CLOEXEC);
   if (event_fd_ < 0) return LimitError("cannot make the wake event", errno, 1);
@@ -192,6 +184,7 @@ DataListener UringRing::AddDataListener(const Endpoint& address, uint16_t first,
                                         uint32_t* cursor) {
   const DataSocket socket = ListenForData(address, first, last, cursor);
   if (socket.error != 0) return {};
+  SetBuffers(socket.os_fd, options_.buffers);
   const absl::StatusOr<Fd> fd = AddListener(socket.os_fd, /*want_local=*/false);
   if (!fd.ok()) return {};
   return {.fd = *fd, .port = socket.port};

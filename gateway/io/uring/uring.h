@@ -138,6 +138,8 @@ class UringRing final : public Ring {
   // An error is in errno, and the socket closed.
   bool BindTo(const Endpoint& source, Opening* opening);
   Opening& BeginOpening(Fd fd, Tag tag);
+  void RequestOption(Fd fd, int level, int name, const int* value);
+  void RequestTcpOptions(Fd fd);
   void RequestOpening(Fd fd, const SocketAddress& address, std::span<const uint8_t> header);
   void RequestCancel(uint64_t target, uint8_t flags, uint64_t user_data);
   uint32_t CancelTargets(Tag tag, std::array<uint64_t, 4>* targets);

@@ -2,12 +2,14 @@
 // completion; uring_steps.cc does the steps in between.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "gateway/io/socket_buffers.h"
 #include "gateway/io/uring/uring.h"
 #include "gateway/io/uring/uring_compat.h"
 
@@ -120,7 +122,25 @@ bool UringRing::MakeOrdinarySocket(const SocketAddress& address, Opening* openin
   opening->os_fd = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (opening->os_fd < 0) return false;
   setsockopt(opening->os_fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof(kOn));
+  SetBuffers(opening->os_fd, options_.buffers);
   return true;
+}
+
+// Sets one option of a socket that a chain opens.
+void UringRing::RequestOption(Fd fd, int level, int name, const int* value) {
+  io_uring_sqe* sqe = Request(IORING_OP_URING_CMD, fd,
+                              IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS,
+                              StepData(Step::kOpenOption, fd));
+  SetSocketOption(sqe, level, name, value);
+}
+
+// The kernel reads the values when it runs the requests.
+void UringRing::RequestTcpOptions(Fd fd) {
+  RequestOption(fd, IPPROTO_TCP, TCP_NODELAY, &kOn);
+  const SocketBuffers& buffers = options_.buffers;
+  if (buffers.unsent != 0) RequestOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &buffers.unsent);
+  if (buffers.send != 0) RequestOption(fd, SOL_SOCKET, SO_SNDBUF, &buffers.send);
+  if (buffers.receive != 0) RequestOption(fd, SOL_SOCKET, SO_RCVBUF, &buffers.receive);
 }
 
 bool UringRing::MakeDataSocket(const SocketAddress& address, const Endpoint& source,
@@ -192,7 +212,7 @@ void UringRing::RequestOpening(Fd fd, const SocketAddress& address,
   // A failing member completes for the whole chain, and the kernel skips the rest. A hard
   // link lets the chain continue if the option cannot be set.
   constexpr uint8_t kNext = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
-  Reserve(4);
+  Reserve(7);
   if (opening.os_fd >= 0) {
     io_uring_sqe* sqe = Request(IORING_OP_FILES_UPDATE, -1, kNext, StepData(Step::kOpenSocket, fd));
     sqe->addr = Address(&opening.os_fd);
@@ -204,12 +224,7 @@ void UringRing::RequestOpening(Fd fd, const SocketAddress& address,
     // Without SOCK_NONBLOCK a full Unix backlog would block a kernel thread.
     sqe->off = SOCK_STREAM | SOCK_NONBLOCK;
     sqe->file_index = fd + 1;
-    if (!address.is_unix()) {
-      sqe = Request(IORING_OP_URING_CMD, fd,
-                    IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS,
-                    StepData(Step::kOpenOption, fd));
-      SetSocketOption(sqe, IPPROTO_TCP, TCP_NODELAY, &kOn);
-    }
+    if (!address.is_unix()) RequestTcpOptions(fd);
   }
   io_uring_sqe* sqe =
       Request(IORING_OP_CONNECT, fd, header.empty() ? IOSQE_FIXED_FILE : IOSQE_FIXED_FILE | kNext,

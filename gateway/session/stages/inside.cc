@@ -67,6 +67,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due&
     case DueKind::kBackoff:
     case DueKind::kSentWhole:
     case DueKind::kLinger:
+    case DueKind::kTaking:
     case DueKind::kCrowding:
       break;
   }

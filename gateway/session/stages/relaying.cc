@@ -7,6 +7,7 @@
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/stages/stages.h"
+#include "gateway/session/taking.h"
 
 namespace starling {
 namespace {
@@ -124,6 +125,17 @@ bool MayHang(const Session& session) {
          !session.server.spoken();
 }
 
+// A peer that has taken enough gets the same time once more.
+Next CheckTaking(const WorkerContext& ctx, Session& session) {
+  if (TakesTooLittle(ctx, session, session.client, session.client_takes)) {
+    return EndNow(EndReason::kClientStalled);
+  }
+  if (TakesTooLittle(ctx, session, session.server, session.server_takes)) {
+    return EndNow(EndReason::kBackendStalled);
+  }
+  return Stay();
+}
+
 // Each direction is over when its end was passed on, or its sink is gone.
 bool BothOver(WorkerContext& ctx, Session& session) {
   const bool by_close = BothEnded(session) && !IsData(session);
@@ -150,6 +162,8 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   }
   if (const Next next = StepToServer(ctx, session, stage); next.decided()) return next;
   if (const Next next = StepToClient(ctx, session); next.decided()) return next;
+  NoteTaking(ctx, session.client, session.client_takes);
+  NoteTaking(ctx, session.server, session.server_takes);
   if (client.send_failed()) NoteReason(session, EndReason::kClientReset);
   if (session.server.send_failed()) NoteReason(session, EndReason::kBackendReset);
   if (stage.asked_at == kNever && client.spoken() && MayHang(session)) stage.asked_at = ctx.now;
@@ -160,7 +174,7 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   return Enter(StageId::kLingering);
 }
 
-Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying& stage) {
+Dues DueOf(const WorkerContext& ctx, const Session& session, const Relaying& stage) {
   Dues dues;
   if (stage.asked_at != kNever && !stage.doubted && MayHang(session)) {
     dues.Add(After(stage.asked_at, LimitsOf(session).greeting_try_ms), DueKind::kGreeting);
@@ -169,6 +183,7 @@ Dues DueOf(const WorkerContext& /*ctx*/, const Session& session, const Relaying&
     dues.Add(After(session.active_at, LimitsOf(session).linger_ms), DueKind::kSentWhole);
   }
   AddRecord(session, dues);
+  AddTaking(ctx, session, dues);
   AddIdle(session, dues);
   return dues;
 }
@@ -184,6 +199,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Relaying& stage, const Due& d
       return Stay();
     case DueKind::kRecord:
       return EndNow(EndReason::kRecordDeadline);
+    case DueKind::kTaking:
+      return CheckTaking(ctx, session);
     case DueKind::kIdle:
       // Half closed: the reason is already there. A protocol's own words could be taken for
       // the server's in the middle of a reply, so the client gets close_notify alone.

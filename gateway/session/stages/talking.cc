@@ -163,6 +163,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
     case DueKind::kSentWhole:
     case DueKind::kRecord:
     case DueKind::kLinger:
+    case DueKind::kTaking:
     case DueKind::kCrowding:
       break;
   }

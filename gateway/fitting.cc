@@ -1,0 +1,126 @@
+#include "gateway/fitting.h"
+
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/limits.h"
+#include "gateway/worker/listen_group.h"
+
+namespace starling {
+namespace {
+
+// Files of the process besides sockets and rings: standard ones, the log, timers, certificates
+// while they load, and the connections to the metrics listener.
+constexpr uint64_t kOtherFiles = 96;
+// Of each worker: its ring, its wake event, and one that it opens for a moment.
+constexpr uint64_t kFilesPerWorker = 4;
+// What an idle session takes in the gateway and in the kernel. The documentation has the figure.
+constexpr uint64_t kIdleSession = 4'096;
+
+bool MayLockMemory() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  return (data[0].effective >> CAP_IPC_LOCK & 1) != 0;
+}
+
+uint64_t SoftLimit(int resource) {
+  rlimit limit{};
+  if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return UINT64_MAX;
+  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
+
+std::string Slots(const GlobalLimits& limits) {
+  return absl::StrCat("limits.sessions: ", limits.sessions,
+                      " and limits.refusals: ", limits.refusals);
+}
+
+void CheckFiles(const Config& config, const Means& means, Fitting& found) {
+  const size_t sockets = GroupsOf(config).size();
+  const uint64_t table = DescriptorTableSize(RingOptionsOf(config, {}, sockets));
+  if (table > means.open_files) {
+    found.errors.push_back(absl::StrCat(
+        Slots(config.limits), " need a table of ", table,
+        " descriptors in each worker, and the limit of open files (RLIMIT_NOFILE) is ",
+        means.open_files, ": raise it (ulimit -n, LimitNOFILE=) or lower limits.sessions"));
+  }
+  const uint64_t files = (sockets + kFilesPerWorker) * config.workers + kOtherFiles;
+  if (files > means.open_files) {
+    found.errors.push_back(
+        absl::StrCat("the addresses of all listeners and ", config.workers, " workers need about ",
+                     files, " open files, and the limit of open files (RLIMIT_NOFILE) is ",
+                     means.open_files, ": raise it (ulimit -n, LimitNOFILE=)"));
+  }
+}
+
+// Newer kernels count the rings as locked memory; older ones do not.
+void CheckLockedMemory(const Config& config, const Means& means, Fitting& found) {
+  const uint64_t needed = config.workers * RingMemory(RingOptionsOf(config, {}, 0));
+  if (needed <= means.locked_memory) return;
+  found.warnings.push_back(absl::StrCat(
+      "the rings of ", config.workers, " workers take about ", needed,
+      " octets, which newer kernels count as locked memory, and the limit of that "
+      "(RLIMIT_MEMLOCK) is ",
+      means.locked_memory, ": raise it (ulimit -l, LimitMEMLOCK=) or lower limits.sessions"));
+}
+
+void CheckBlocks(const GlobalLimits& limits, Fitting& found) {
+  const uint32_t blocks = OutputBuffers(limits);
+  if (blocks >= limits.sessions) return;
+  found.warnings.push_back(absl::StrCat(
+      "limits.output_buffers: ", blocks, " are fewer than limits.sessions: ", limits.sessions,
+      "; clients that take nothing can fill them and keep others out. Leave out output_buffers, "
+      "and limit memory by queued_bytes"));
+}
+
+void CheckMemory(const Config& config, const Means& means, Fitting& found) {
+  const uint64_t needed = uint64_t{SlotsOf(config.limits)} * config.workers * kIdleSession;
+  for (const MemoryUse& use : means.memory) {
+    if (use.what != "cgroup" || needed <= use.limit) continue;
+    found.warnings.push_back(
+        absl::StrCat(Slots(config.limits), " of ", config.workers, " workers take about ", needed,
+                     " octets while they are idle, and the control group may use ", use.limit,
+                     ": raise its limit (MemoryMax=) or lower limits.sessions"));
+    return;
+  }
+}
+
+}  // namespace
+
+RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
+  RingOptions options;
+  const GlobalLimits& limits = config.limits;
+  options.sessions = SlotsOf(limits);
+  const uint32_t data = DataListeners(config);
+  options.listeners = static_cast<uint32_t>(sockets + kSpareSockets) + data;
+  options.accepts = static_cast<uint32_t>(sockets) * limits.armed_accepts + kSpareAccepts + data;
+  options.small_buffers = limits.small_buffers;
+  options.large_buffers = limits.large_buffers;
+  options.buffers = {.unsent = static_cast<int>(limits.server_unsent),
+                     .send = static_cast<int>(limits.server_send_buffer),
+                     .receive = static_cast<int>(limits.server_receive_buffer)};
+  options.features = features;
+  return options;
+}
+
+Means Means::OfProcess() {
+  Means means{.open_files = SoftLimit(RLIMIT_NOFILE), .memory = MemoryLimits().Read()};
+  if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
+  return means;
+}
+
+Fitting CheckFitting(const Config& config, const Means& means) {
+  Fitting found;
+  CheckFiles(config, means, found);
+  CheckLockedMemory(config, means, found);
+  CheckBlocks(config.limits, found);
+  CheckMemory(config, means, found);
+  return found;
+}
+
+}  // namespace starling
