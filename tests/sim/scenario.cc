@@ -158,7 +158,7 @@ void DrawLimits(Rng& rng, const Character& character, GlobalLimits& limits) {
   limits.handshakes_in_flight = 8;
   limits.log_records = 4'096;
   if (!character.crowded) return;
-  limits.sessions = static_cast<uint32_t>(rng.Between(8, 24));
+  limits.sessions = static_cast<uint32_t>(rng.Between(12, 24));
   // Each listening socket has an accept armed, and each accept may be refused.
   limits.refusals = static_cast<uint32_t>(rng.Between(std::size(kListeners), 20));
   limits.small_buffers = 1u << rng.Between(0, 2);
