@@ -120,8 +120,9 @@ class KernelBuffers(unittest.TestCase):
             with Wire(gateway.ports["tcp"]) as client:
                 client.start_tls()
                 client.send(b"x").exactly(1)
-                self.assertEqual(sizes(gateway, backend),
-                                 [("120000", "100000"), ("160000", "140000")])
+                # The gateway's probes have sockets of their own.
+                self.assertLessEqual({("120000", "100000"), ("160000", "140000")},
+                                     set(sizes(gateway, backend)))
             # A listener's own come with a reload, also back to what the kernel chooses.
             with open(gateway.config, encoding="utf-8") as f:
                 text = f.read()
@@ -184,7 +185,7 @@ class SmallStashes(unittest.TestCase):
     def dribble(self, count, limits, listener, octets):
         """Sessions that have each sent the beginning of something. Nobody is refused, and a
         client that comes then is served."""
-        with fakes.Backend(fakes.echo) as backend, env.gateway(
+        with fakes.Backend(fakes.says(b"220 ready\r\n")) as backend, env.gateway(
                 {"in": {"protocol": "smtp", "policy": "require", "backend": "one",
                         "sources": EXEMPT, **listener}},
                 {"one": backend.address}, workers=1, limits=limits) as gateway:
