@@ -109,6 +109,17 @@ LinkResult WaitForPlace(WorkerContext& ctx, Session& session, MonoTime since) {
   return kNothing;
 }
 
+// No other server is left, and one of those that were asked only had a full backlog.
+LinkResult AskAllAgain(WorkerContext& ctx, Session& session, MonoTime since) {
+  Target& target = session.target;
+  target.tried = 0;
+  target.backlog_full = false;
+  session.link = Backoff{.since = since,
+                         .retry_at = After(ctx.now, kBacklogRetryMs << target.backlog_retries)};
+  if (target.backlog_retries < kBacklogDoublings) ++target.backlog_retries;
+  return kNothing;
+}
+
 LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   Target& target = session.target;
   uint32_t& cursor =
@@ -123,6 +134,7 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   LeaveQueue(ctx, session);
   target.server = picked.server;
   if (picked.server >= 0) return Connect(ctx, session, since);
+  if (target.backlog_full) return AskAllAgain(ctx, session, since);
   return Failed(ctx, session,
                 target.silent ? EndReason::kGreetingDeadline : EndReason::kBackendUnavailable);
 }
@@ -143,16 +155,10 @@ LinkResult BacklogFull(WorkerContext& ctx, Session& session, MonoTime since) {
   Target& target = session.target;
   if (target.backlog_retries == 0) CountConnectFailure(ctx, session, ConnectFailure::kBacklogFull);
   BackendsOf(session).Suspect(ChosenId(session));
+  target.backlog_full = true;
   MarkTried(session);
   LeaveServer(ctx, session);
-  if (BackendsOf(session).HasUntried(target.backend, target.tried)) {
-    return TryNext(ctx, session, since);
-  }
-  target.tried = 0;
-  session.link = Backoff{.since = since,
-                         .retry_at = After(ctx.now, kBacklogRetryMs << target.backlog_retries)};
-  if (target.backlog_retries < kBacklogDoublings) ++target.backlog_retries;
-  return kNothing;
+  return TryNext(ctx, session, since);
 }
 
 LinkResult OpenFailed(WorkerContext& ctx, Session& session, const Connecting& connecting,
@@ -254,6 +260,7 @@ void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) 
 
 void StartNextLink(WorkerContext& ctx, Session& session) {
   session.target.backlog_retries = 0;
+  session.target.backlog_full = false;
   session.link = Backoff{.since = ctx.now, .retry_at = ctx.now};
 }
 
