@@ -17,9 +17,10 @@ namespace {
 constexpr uint64_t kFullRun = 2'000;
 
 // This simulation has no clients of Telnet, HTTP or FTP, none that gives commands for
-// minutes, no server with an endless greeting, and no listener that delays its own. Other tests
-// reach these reasons (admission_test.cc, ftp_simulation_test.cc, pre_relay_test.cc,
-// pregreet_test.cc, protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py,
+// minutes, no server with an endless greeting, no listener that delays its own, nobody who takes
+// nothing for minutes, and all the memory that it wants. Other tests reach these reasons
+// (admission_test.cc, ftp_simulation_test.cc, pre_relay_test.cc, pregreet_test.cc,
+// protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py, tests/e2e/test_memory.py,
 // tests/e2e/test_sources.py).
 bool IsOfOthers(EndReason reason) {
   constexpr EndReason kOthers[] = {
@@ -27,7 +28,8 @@ bool IsOfOthers(EndReason reason) {
       EndReason::kPreRelayTotal,    EndReason::kPreRelaySilence, EndReason::kPreRelayCrowded,
       EndReason::kBackendTooLong,   EndReason::kSourceSessions,  EndReason::kSourceConnections,
       EndReason::kSourceHandshakes, EndReason::kSourceFailures,  EndReason::kDenied,
-      EndReason::kHandshakeLate,    EndReason::kPregreet,
+      EndReason::kHandshakeLate,    EndReason::kPregreet,        EndReason::kClientStalled,
+      EndReason::kBackendStalled,   EndReason::kMemoryPressure,  EndReason::kMemoryLimit,
   };
   return std::find(std::begin(kOthers), std::end(kOthers), reason) != std::end(kOthers);
 }
