@@ -61,7 +61,9 @@ class Reload {
     std::vector<std::string> warnings;
   };
 
-  // What a Step does that may be refused when the system denies memory, and how it is refused.
+  static constexpr char kNoMemory[] = "the system denies memory";
+
+  // Reading (reload_reading.cc). The system may deny the memory for it; then it is refused.
   void Read(MonoTime now);
   void ReadDenied(MonoTime now);
   void RefuseForMemory(Trigger trigger, MonoTime now);

@@ -115,7 +115,7 @@ std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
     for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(),
-                            SourceRows(), ListenerLimitRows(), LimitRows()}) {
+                            SourceRows(), ListenerLimitRows(), LimitRows(), MemoryRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;

@@ -15,5 +15,6 @@ std::span<const Option> BackendRows();
 std::span<const Option> SourceRows();  // sources and deny, of the top level and of a listener
 std::span<const Option> ListenerLimitRows();
 std::span<const Option> LimitRows();  // the process's
+std::span<const Option> MemoryRows();
 
 }  // namespace starling

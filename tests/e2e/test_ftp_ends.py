@@ -14,7 +14,7 @@ from wire import Wire
 
 env = None
 server = None
-SIZE = 300_000
+SIZE = 100_000  # the kernel takes it whole (server_unsent)
 MORE = 30_000_000  # than kernels keep for a connection
 LITTLE = 8192  # of a receive buffer, so that most of a file is still in the gateway
 
