@@ -51,9 +51,9 @@ class DelayLine:
             command("ip", "netns", "add", name)
             command("ip", "link", "set", device, "netns", name)
             inside = ["ip", "netns", "exec", name, "ip"]
-            command(*inside, "link", "set", "lo", "up")
-            command(*inside, "address", "add", address + "/24", "dev", device)
-            command(*inside, "link", "set", device, "mtu", str(MTU), "txqueuelen", "20000", "up")
+            command(*inside, "link", "set", "lo", "up")  # runs: ip
+            command(*inside, "address", "add", address + "/24", "dev", device)  # runs: ip
+            command(*inside, "link", "set", device, "mtu", str(MTU), "txqueuelen", "20000", "up")  # runs: ip
         self._child = os.fork()
         if self._child == 0:
             try:

@@ -63,7 +63,7 @@ def running(command, **more):
 
 
 def answers(line):
-    return subprocess.run([*line.near, "ss", "-tlnH", "sport = {}".format(PORT)],
+    return subprocess.run([*line.near, "ss", "-tlnH", "sport = {}".format(PORT)],  # runs: ip ss
                           capture_output=True, text=True, check=True).stdout != ""
 
 
@@ -87,14 +87,14 @@ class Bench:
             "127.0.0.1:{}".format(METRICS), workers=1, log={"sessions": "none"}, limits=limits)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
-        with running([*self.line.near, self.binary, "-c", path],
+        with running([*self.line.near, self.binary, "-c", path],  # runs: ip
                      stdout=subprocess.DEVNULL) as process:
             wait_until(lambda: process.poll() is not None or answers(self.line), 20, "the gateway")
             yield
 
     @contextlib.contextmanager
     def backend(self, speak):
-        with running([*self.line.near, self.load, "backend", "127.0.0.1:{}".format(BACKEND),
+        with running([*self.line.near, self.load, "backend", "127.0.0.1:{}".format(BACKEND),  # runs: ip
                       "--speak", speak], stdout=subprocess.PIPE, text=True) as process:
             if process.stdout.readline() != "ready\n":
                 raise SystemExit("the backend did not start")
@@ -102,7 +102,7 @@ class Bench:
 
     def held(self):
         """Octets that the kernel holds for the gateway's sockets."""
-        listed = subprocess.run(
+        listed = subprocess.run(  # runs: ip ss
             [*self.line.near, "ss", "-tmnH", "sport = {} or dport = {}".format(PORT, BACKEND)],
             capture_output=True, text=True, check=True).stdout
         return sum(int(n) for n in re.findall(r"\b(?:r|f|w)(\d+)", listed))
@@ -123,7 +123,7 @@ class Bench:
         with self.backend(speak) as backend, self.gateway(limits):
             client = [*self.line.near, sys.executable, os.path.abspath(__file__), "--client",
                       direction, "--sessions", str(sessions), *(["--warm"] if warm else [])]
-            with running(client, stdout=subprocess.PIPE, text=True) as process:
+            with running(client, stdout=subprocess.PIPE, text=True) as process:  # runs: ip
                 if process.stdout.readline() != "open\n":
                     raise SystemExit("the clients ended")
                 if direction == "up":
@@ -136,7 +136,7 @@ class Bench:
         """MB/s over the line."""
         with self.backend("source" if direction == "down" else "sink") as backend, \
                 self.gateway(limits):
-            done = subprocess.run(
+            done = subprocess.run(  # runs: ip
                 [*self.line.far, self.load, "bulk", "{}:{}".format(NEAR, PORT), "--direction",
                  direction, "--connections", str(connections), "--seconds", str(seconds),
                  "--warm-up", "4", "--backend-pid", str(backend.pid)],
