@@ -129,7 +129,8 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
                                                 .tried = target.tried,
                                                 .source = HashOfClient(session),
                                                 .now = ctx.now,
-                                                .waited = target.waits});
+                                                .waited = target.waits,
+                                                .all = target.all_servers});
   if (picked.full) return WaitForPlace(ctx, session, since);
   LeaveQueue(ctx, session);
   target.server = picked.server;

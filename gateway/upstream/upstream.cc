@@ -17,9 +17,10 @@ namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::chrono::milliseconds kTrialTime{kTrialMs};
 
-bool TakePlace(const Server& server) {
+// `always`: although it has as many sessions as it may have.
+bool TakePlace(const Server& server, bool always) {
   std::atomic<uint32_t>& sessions = server.state->sessions;
-  if (server.max_sessions == 0) {
+  if (server.max_sessions == 0 || always) {
     sessions.fetch_add(1, kRelaxed);
     return true;
   }
@@ -142,7 +143,7 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
   Tier tier;
   const std::span<const Server> servers = ServersOf(backend);
   const auto may_be = [&](size_t i) {
-    return !IsTried(request.tried, i) && !servers[i].drains &&
+    return !IsTried(request.tried, i) && (request.all || !servers[i].drains) &&
            TakesSessions(servers[i], request.now) == up;
   };
   uint32_t priority = UINT32_MAX;
@@ -153,7 +154,7 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
   for (size_t i = 0; i < servers.size(); ++i) {
     const Server& server = servers[i];
     if (server.priority != priority || !may_be(i)) continue;
-    if (!HasPlace(server)) {
+    if (!request.all && !HasPlace(server)) {
       tier.full = true;
       continue;
     }
@@ -167,7 +168,8 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
 
 Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
   const Backend& of = backends_[backend];
-  const bool others_wait = of.limited && of.waiting.load(kRelaxed) > 0 && !request.waited;
+  const bool in_turn = request.waited || request.all;
+  const bool others_wait = of.limited && of.waiting.load(kRelaxed) > 0 && !in_turn;
   for (const bool up : {true, false}) {
     // Another worker may take a place or a trial meanwhile.
     for (uint32_t round = 0; round <= of.count; ++round) {
@@ -178,7 +180,7 @@ Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
                                 *request.cursor, request.source);
       Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];
       if (up && InTrial(server) && !TakeTrial(server, request.now)) continue;
-      if (TakePlace(server)) return {.server = chosen};
+      if (TakePlace(server, request.all)) return {.server = chosen};
     }
   }
   return {};

@@ -107,6 +107,9 @@ class Backends {
     uint64_t source = 0;         // as of Choose
     MonoTime now;
     bool waited = false;  // in the queue: before those that come now
+    // One message for each server: a server that drains is asked as well, and limits of sessions
+    // do not matter.
+    bool all = false;
   };
   struct Picked {
     int server = -1;    // an index in its backend; its place is the session's
@@ -119,7 +122,8 @@ class Backends {
   Picked Pick(uint32_t backend, const Request& request);
   void Leave(ServerId id) { servers_[id].state->sessions.fetch_sub(1, std::memory_order_relaxed); }
 
-  // Whether a server that is not in `tried` is left, or one of them that is up.
+  // Whether a server that is not in `tried` is left, or one of them that is up. Servers that drain
+  // do not count.
   bool HasUntried(uint32_t backend, uint64_t tried) const;
   bool HasUntriedUp(uint32_t backend, uint64_t tried) const;
 

@@ -248,6 +248,32 @@ TEST(Backends, TheQueueComesFirst) {
   EXPECT_TRUE(backends.JoinQueue(0));
 }
 
+// A cancel request goes to each server, since any of them may have the query.
+TEST(Backends, AMessageForAllReachesServersThatTakeNoSession) {
+  BackendConfig config = Servers("a", 3);
+  config.servers[0].drains = true;
+  config.servers[1].max_sessions = 1;
+  config.queue = 1;
+  Backends backends({config});
+  uint32_t cursor = 0;
+  EXPECT_EQ(Pick(backends, 0, cursor, 0b101), 1) << "it is full now";
+  EXPECT_TRUE(backends.JoinQueue(0));
+  uint64_t reached = 0;
+  for (int i = 0; i < 3; ++i) {
+    const Backends::Picked picked =
+        backends.Pick(0, {.cursor = &cursor, .tried = reached, .now = kStart, .all = true});
+    ASSERT_GE(picked.server, 0);
+    reached |= uint64_t{1} << picked.server;
+    backends.Leave(backends.IdOf(0, picked.server));
+  }
+  EXPECT_EQ(reached, 0b111u);
+  const Backends::Picked none =
+      backends.Pick(0, {.cursor = &cursor, .tried = reached, .now = kStart, .all = true});
+  EXPECT_EQ(none.server, -1);
+  EXPECT_FALSE(none.full);
+  EXPECT_EQ(backends.server(1).state->sessions.load(), 1u);
+}
+
 // A reload does not forget the sessions of the configuration before.
 TEST(Backends, InheritsHealthAndPlaces) {
   BackendConfig config = Servers("a", 2);
