@@ -251,10 +251,13 @@ void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) 
     BackendsOf(session).MarkUp(ChosenId(session), ctx.now);
     return;
   }
-  CountGreetingFailure(
-      ctx, session,
-      status == GreetingStatus::kRefusal ? GreetingFailure::kRefusal : GreetingFailure::kNonsense);
-  BackendsOf(session).Suspect(ChosenId(session));
+  if (status == GreetingStatus::kRefusal) {
+    CountGreetingFailure(ctx, session, GreetingFailure::kRefusal);
+    BackendsOf(session).NoteRefusal(ChosenId(session));
+  } else {
+    CountGreetingFailure(ctx, session, GreetingFailure::kNonsense);
+    BackendsOf(session).Suspect(ChosenId(session));
+  }
 }
 
 }  // namespace

@@ -242,14 +242,24 @@ void Backends::NoteProbe(ServerId id, bool up) {
 }
 
 void Backends::Suspect(ServerId id) {
-  Server& server = servers_[id];
+  const Server& server = servers_[id];
   Health trial = Health::kTrial;
-  const bool failed = server.state->health.compare_exchange_strong(trial, Health::kDown, kRelaxed);
-  if (!server.state->suspected.exchange(true, kRelaxed) || failed) Wake();
+  AskForProbe(server, server.state->health.compare_exchange_strong(trial, Health::kDown, kRelaxed));
+}
+
+void Backends::NoteRefusal(ServerId id) {
+  const Server& server = servers_[id];
+  if (InTrial(server)) server.state->trial_until.store(MonoTime::min(), kRelaxed);
+  AskForProbe(server, /*changed=*/false);
 }
 
 void Backends::NoteOutOfPorts(ServerId id) {
   if (!servers_[id].state->out_of_ports.exchange(true, kRelaxed)) Wake();
+// `changed`: the prober has something to report as well.
+void Backends::AskForProbe(const Server& server, bool changed) {
+  if (!server.state->suspected.exchange(true, kRelaxed) || changed) Wake();
+}
+
 }
 
 uint64_t Backends::Capabilities(uint32_t backend) const {

@@ -144,9 +144,12 @@ class Backends {
   void ConfirmTrial(ServerId id, MonoTime now);
   // A probe's result. A server that was down gets a trial first.
   void NoteProbe(ServerId id, bool up);
-  // The server did not behave as one that is up: it closed before its greeting, or refused.
-  // Perhaps that concerned this client alone, so a probe judges. It ends a trial.
+  // The server did not behave as one that is up: it closed before its greeting, say. Perhaps that
+  // concerned this client alone, so a probe judges. It ends a trial.
   void Suspect(ServerId id);
+  // The server refused a client with a complete greeting. A probe judges, and a trial goes on with
+  // the next session: a client that the server refuses must not keep it from the others.
+  void NoteRefusal(ServerId id);
   // No port was left to connect to the server from. For the log.
   void NoteOutOfPorts(ServerId id);
 
@@ -181,6 +184,7 @@ class Backends {
   Tier Best(uint32_t backend, const Request& request, bool up) const;
   double WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const;
   bool IsAvailable(uint32_t backend) const;
+  void AskForProbe(const Server& server, bool changed);
   void Wake() const;
 
   size_t backend_count_ = 0;

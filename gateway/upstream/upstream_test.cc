@@ -141,6 +141,28 @@ TEST(Backends, AFailedTrialPutsTheServerDown) {
   EXPECT_FALSE(backends.server(1).up());
 }
 
+// A refusal may concern the client that has the trial alone.
+TEST(Backends, ARefusalDuringATrialLeavesItToTheNextSession) {
+  Backends backends({Servers("a", 2)});
+  backends.MarkDown(1);
+  backends.NoteProbe(1, true);
+  uint32_t cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1);
+  EXPECT_TRUE(Woken(backends));
+  backends.NoteRefusal(1);
+  EXPECT_TRUE(backends.server(1).up());
+  EXPECT_TRUE(backends.server(1).state->suspected);
+  EXPECT_TRUE(Woken(backends)) << "a probe judges";
+  cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 1) << "the next one has the trial at once";
+  cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor), 0);
+  // One that refuses long after the trial is judged by probes alone.
+  backends.MarkUp(1, kStart);
+  backends.NoteRefusal(1);
+  EXPECT_EQ(backends.server(1).state->health.load(), Health::kUp);
+}
+
 // Without a trial, sessions would try the server that is down.
 TEST(Backends, NobodyWaitsForTheTrialOfTheOnlyServerLeft) {
   Backends backends({Servers("a", 2)});
