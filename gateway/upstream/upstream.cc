@@ -16,6 +16,8 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::chrono::milliseconds kTrialTime{kTrialMs};
+// The places of a server without a limit. The sum for a backend's servers stays defined.
+constexpr uint64_t kUnlimited = UINT32_MAX;
 
 // `always`: although it has as many sessions as it may have.
 bool TakePlace(const Server& server, bool always) {
@@ -31,8 +33,10 @@ bool TakePlace(const Server& server, bool always) {
   return false;
 }
 
-bool HasPlace(const Server& server) {
-  return server.max_sessions == 0 || server.state->sessions.load(kRelaxed) < server.max_sessions;
+uint64_t PlacesLeft(const Server& server) {
+  if (server.max_sessions == 0) return kUnlimited;
+  const uint32_t taken = server.state->sessions.load(kRelaxed);
+  return server.max_sessions - std::min(taken, server.max_sessions);
 }
 
 bool InTrial(const Server& server) { return server.state->health.load(kRelaxed) == Health::kTrial; }
@@ -127,7 +131,8 @@ void Backends::Inherit(const Backends& before) {
 struct Backends::Tier {
   std::array<Candidate, kMaxServers> candidates;
   size_t count = 0;
-  bool full = false;  // others would be among them, if they had a place
+  uint64_t places = 0;  // that the candidates have left
+  bool full = false;    // others would be among them, if they had a place
 };
 
 // A server that has just come up gets little at first: its caches are cold, and whatever
@@ -154,10 +159,12 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
   for (size_t i = 0; i < servers.size(); ++i) {
     const Server& server = servers[i];
     if (server.priority != priority || !may_be(i)) continue;
-    if (!request.all && !HasPlace(server)) {
+    const uint64_t places = request.all ? kUnlimited : PlacesLeft(server);
+    if (places == 0) {
       tier.full = true;
       continue;
     }
+    tier.places += places;
     tier.candidates[tier.count++] = {.index = static_cast<int>(i),
                                      .weight = WeightOf(server, slow_start_ms, request.now),
                                      .sessions = server.state->sessions.load(kRelaxed),
@@ -168,14 +175,16 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
 
 Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
   const Backend& of = backends_[backend];
+  // Each session that waits has one of the places. Some servers may be out of the question for it,
+  // so places beyond that are for those that come now.
   const bool in_turn = request.waited || request.all;
-  const bool others_wait = of.limited && of.waiting.load(kRelaxed) > 0 && !in_turn;
+  const uint64_t keep = of.limited && !in_turn ? of.waiting.load(kRelaxed) : 0;
   for (const bool up : {true, false}) {
     // Another worker may take a place or a trial meanwhile.
     for (uint32_t round = 0; round <= of.count; ++round) {
       const Tier tier = Best(backend, request, up);
       if (tier.count == 0 && !tier.full) break;
-      if (tier.count == 0 || others_wait) return {.full = true};
+      if (tier.count == 0 || tier.places <= keep) return {.full = true};
       const int chosen = Choose(of.config->balance, {tier.candidates.data(), tier.count}, of.count,
                                 *request.cursor, request.source);
       Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];
@@ -241,6 +250,11 @@ void Backends::NoteProbe(ServerId id, bool up) {
   }
 }
 
+// `changed`: the prober has something to report as well.
+void Backends::AskForProbe(const Server& server, bool changed) {
+  if (!server.state->suspected.exchange(true, kRelaxed) || changed) Wake();
+}
+
 void Backends::Suspect(ServerId id) {
   const Server& server = servers_[id];
   Health trial = Health::kTrial;
@@ -255,11 +269,6 @@ void Backends::NoteRefusal(ServerId id) {
 
 void Backends::NoteOutOfPorts(ServerId id) {
   if (!servers_[id].state->out_of_ports.exchange(true, kRelaxed)) Wake();
-// `changed`: the prober has something to report as well.
-void Backends::AskForProbe(const Server& server, bool changed) {
-  if (!server.state->suspected.exchange(true, kRelaxed) || changed) Wake();
-}
-
 }
 
 uint64_t Backends::Capabilities(uint32_t backend) const {

@@ -270,6 +270,21 @@ TEST(Backends, TheQueueComesFirst) {
   EXPECT_TRUE(backends.JoinQueue(0));
 }
 
+// A session that has tried the other servers waits for this one alone.
+TEST(Backends, NobodyWaitsWhereThereArePlacesForAll) {
+  BackendConfig config = Servers("a", 2);
+  config.servers[0].max_sessions = 1;
+  config.servers[1].max_sessions = 2;
+  config.queue = 1;
+  Backends backends({config});
+  uint32_t cursor = 0;
+  EXPECT_EQ(Pick(backends, 0, cursor), 0);
+  EXPECT_TRUE(backends.Pick(0, {.cursor = &cursor, .tried = 0b10, .now = kStart}).full);
+  EXPECT_TRUE(backends.JoinQueue(0));
+  EXPECT_EQ(Pick(backends, 0, cursor), 1);
+  EXPECT_TRUE(backends.Pick(0, {.cursor = &cursor, .now = kStart}).full) << "the last place";
+}
+
 // A cancel request goes to each server, since any of them may have the query.
 TEST(Backends, AMessageForAllReachesServersThatTakeNoSession) {
   BackendConfig config = Servers("a", 3);
