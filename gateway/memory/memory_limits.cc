@@ -128,7 +128,13 @@ void AddUse(std::vector<MemoryUse>& uses, std::string what, uint64_t used,
   if (limit && *limit > 0) uses.push_back({.what = std::move(what), .used = used, .limit = *limit});
 }
 
-uint64_t Less(uint64_t used, uint64_t cache) { return used > cache ? used - cache : 0; }
+// Without the cache of files, which the kernel drops when asked for memory, also what was read more
+// than once. `prefix`: of its names.
+uint64_t WithoutCache(uint64_t used, std::string_view stat, const std::string& prefix) {
+  const uint64_t cache =
+      ParseKey(stat, prefix + "inactive_file") + ParseKey(stat, prefix + "active_file");
+  return used > cache ? used - cache : 0;
+}
 
 }  // namespace
 
@@ -182,15 +188,13 @@ std::vector<MemoryUse> MemoryLimits::Read() const {
     const std::optional<uint64_t> high = ParseLimit(read(folder, "memory.high"));
     if (!max && !high) continue;
     const uint64_t used = ParseLimit(read(folder, "memory.current")).value_or(0);
-    const uint64_t cache = ParseKey(read(folder, "memory.stat"), "inactive_file");
-    AddUse(uses, "cgroup", Less(used, cache),
+    AddUse(uses, "cgroup", WithoutCache(used, read(folder, "memory.stat"), ""),
            std::min(max.value_or(kNoLimit), high.value_or(kNoLimit)));
   }
   for (const std::string& folder : groups_.v1) {
     if (const auto limit = ParseLimit(read(folder, "memory.limit_in_bytes"))) {
       const uint64_t used = ParseLimit(read(folder, "memory.usage_in_bytes")).value_or(0);
-      const uint64_t cache = ParseKey(read(folder, "memory.stat"), "total_inactive_file");
-      AddUse(uses, "cgroup", Less(used, cache), limit);
+      AddUse(uses, "cgroup", WithoutCache(used, read(folder, "memory.stat"), "total_"), limit);
     }
     // Version 1 counts the memory of sockets apart, and only where this limit is set.
     const auto tcp_limit = ParseLimit(read(folder, "memory.kmem.tcp.limit_in_bytes"));

@@ -122,7 +122,7 @@ TEST_F(MemoryFilesTest, VersionTwo) {
   EXPECT_EQ(Read(), Folders{}) << "no limit";
   Write(own + "memory.max", "268435456\n");
   EXPECT_EQ(Read(), Folders{"cgroup 1000000/268435456"});
-  Write(own + "memory.stat", "anon 900000\ninactive_file 100000\n");
+  Write(own + "memory.stat", "anon 900000\ninactive_file 60000\nactive_file 40000\n");
   EXPECT_EQ(Read(), Folders{"cgroup 900000/268435456"}) << "the cache of files goes when asked";
   Write(own + "memory.high", "200000000\n");
   EXPECT_EQ(Read(), Folders{"cgroup 900000/200000000"});
@@ -141,7 +141,8 @@ TEST_F(MemoryFilesTest, VersionOne) {
   Write(own + "memory.kmem.tcp.usage_in_bytes", "0\n");
   EXPECT_EQ(Read(), Folders{});
   Write(own + "memory.limit_in_bytes", "268435456\n");
-  Write(own + "memory.stat", "inactive_file 1\ntotal_inactive_file 1000000\n");
+  Write(own + "memory.stat",
+        "inactive_file 1\ntotal_inactive_file 700000\ntotal_active_file 300000\n");
   EXPECT_EQ(Read(), Folders{"cgroup 4000000/268435456"});
   Write(own + "memory.kmem.tcp.limit_in_bytes", "33554432\n");
   Write(own + "memory.kmem.tcp.usage_in_bytes", "4096\n");
