@@ -104,6 +104,7 @@ void Reload::Step(MonoTime now) {
 
 // Sockets of addresses that no listener has yet.
 absl::Status Reload::BindNew(const Config& config, std::vector<ListenGroup>& fresh) const {
+  const NeededMemory needed;
   std::vector<ListenGroup> wanted = GroupsOf(config);
   std::erase_if(wanted, [&](const ListenGroup& group) {
     return std::ranges::any_of(
@@ -172,6 +173,7 @@ absl::Status Reload::Make(const std::shared_ptr<const Config>& config, Pending& 
 }
 
 absl::Status Reload::Reserve(const Pending& pending, size_t worker) {
+  const NeededMemory needed;
   std::vector<NewSocket> sockets;
   for (const ListenGroup& group : pending.fresh) {
     // The ring takes this one; ours stays for the hand-over.
