@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <random>
 #include <thread>
@@ -21,6 +22,9 @@ using Clock = Probing::Clock;
 // Beyond any useful `retry_max_ms`, and shifts stay defined.
 constexpr uint32_t kMostDoublings = 16;
 constexpr std::chrono::minutes kPortsReport{1};
+constexpr int64_t kLongestWaitMs = 3'600'000;
+// How late the end of a prober may be that had no descriptor left to be woken by.
+constexpr int64_t kLateEndMs = 1'000;
 
 // The prober's own state of a server.
 struct ProbedServer {
@@ -57,7 +61,8 @@ struct Prober::Impl {
   Backends& backends;
   const Options options;
   std::minstd_rand random{std::random_device()()};  // so that gateways do not probe in step
-  const int stop_fd;
+  const int stop_fd;                                // -1: no descriptor was left
+  std::atomic<bool> stops{false};
   std::vector<ProbedServer> probed_servers;
   size_t running = 0;
   std::thread thread;
@@ -76,6 +81,7 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
 
 Prober::Impl::~Impl() {
   if (thread.joinable()) {
+    stops.store(true, std::memory_order_relaxed);
     eventfd_write(stop_fd, 1);
     thread.join();
   }
@@ -198,7 +204,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
 void Prober::Impl::Run() {
   std::vector<pollfd> polled;
   std::vector<ProbedServer*> asked;
-  while (true) {
+  while (!stops.load(std::memory_order_relaxed)) {
     const Clock::time_point start = Clock::now();
     const Clock::time_point next = StartDue(start);
     polled.assign({{stop_fd, POLLIN, 0}, {backends.wake_fd(), POLLIN, 0}});
@@ -208,13 +214,12 @@ void Prober::Impl::Run() {
       polled.push_back({target.probing->fd(), target.probing->events(), 0});
       asked.push_back(&target);
     }
-    int timeout = -1;
+    int64_t timeout = stop_fd < 0 ? kLateEndMs : -1;
     if (next != Clock::time_point::max()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - start).count();
-      timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
+      timeout = std::clamp<int64_t>(left, 0, stop_fd < 0 ? kLateEndMs : kLongestWaitMs);
     }
-    poll(polled.data(), polled.size(), timeout);
-    if (polled[0].revents != 0) return;
+    poll(polled.data(), polled.size(), static_cast<int>(timeout));
     if (polled[1].revents != 0) {
       eventfd_t count;
       eventfd_read(backends.wake_fd(), &count);

@@ -2,6 +2,7 @@
 #include "gateway/upstream/prober.h"
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +55,23 @@ TEST_F(ProberTest, AsksForCapabilitiesAndLeavesPolitely) {
   Until([&] { return polite == 1; });
   EXPECT_TRUE(backends_->server(0).up());
   EXPECT_EQ(changes_.count(), 0u);  // servers count as up at the start
+}
+
+// Its destructor joins the thread.
+TEST_F(ProberTest, EndsAlthoughNoDescriptorWasLeft) {
+  FakeServer server("127.0.0.1:0", [](int fd) { ReadAll(fd); });
+  BackendConfig config;
+  config.servers = {server.address()};
+  backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
+  options_.plans = {ProbePlan{}};
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  prober_ = std::make_unique<Prober>(*backends_, options_);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  prober_->Start();
+  prober_.reset();
 }
 
 TEST_F(ProberTest, ReadsAGreetingAndSaysNothing) {
