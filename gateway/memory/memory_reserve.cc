@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -50,7 +51,8 @@ bool InReserve(const void* memory) {
 void* TakePiece(size_t size) {
   uint8_t* const first = base.load(std::memory_order_relaxed);
   if (first == nullptr || size > kReserve / 2) return nullptr;
-  const size_t piece = std::bit_ceil(size + kHeader);
+  // One that is given back must hold a Free, also if no octet was asked for.
+  const size_t piece = std::bit_ceil(std::max(size, sizeof(Free)) + kHeader);
   const auto power = static_cast<size_t>(std::countr_zero(piece));
   const std::lock_guard lock(mutex);
   if (Free* const found = free_pieces[power]; found != nullptr) {

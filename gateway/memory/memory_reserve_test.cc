@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ void Limit(rlim_t octets) {
 
 // Each needs memory of the system, not of what the C library has left.
 constexpr size_t kLarge = 900'000;
+
+// More than the C library has left for.
+constexpr size_t kPieces = 100'000;
 
 TEST(MemoryReserve, IsForWhatCannotBeRefused) {
   const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -55,6 +59,15 @@ TEST(MemoryReserve, IsForWhatCannotBeRefused) {
   }
   EXPECT_EQ(kept.front(), std::string_view(kept[1]));
   kept.clear();
+  // Not even a piece of no octets reaches into its neighbour.
+  std::vector<void*> empty;
+  empty.reserve(kPieces);
+  while (empty.size() < kPieces) empty.push_back(operator new(0));
+  for (void* const piece : empty) operator delete(piece);
+  for (void*& piece : empty) piece = operator new(0);
+  std::ranges::sort(empty);
+  EXPECT_EQ(std::ranges::adjacent_find(empty), empty.end());
+  for (void* const piece : empty) operator delete(piece);
   Limit(RLIM_INFINITY);
   AskForMemory();
   EXPECT_FALSE(MemoryIsShort());
