@@ -74,6 +74,7 @@ struct Gateway::Impl : GatewayState {
   std::atomic<uint32_t> running{0};
   std::atomic<bool> start_failed{false};
   bool memory_is_short = false;          // said in the log
+  MonoTime ask_memory_at = MonoTime{};   // while it is short: when to ask the system
   MonoTime scrape_line_at = MonoTime{};  // of the thread that makes pages
 };
 
@@ -177,9 +178,14 @@ std::string Gateway::Impl::Scrape(const std::function<std::string()>& make) {
 void Gateway::Impl::LookAfterMemory() {
   if (prober_waits) StartProber();
   const bool now_short = MemoryIsShort();
-  if (now_short && !memory_is_short) Say(LogMessage::kMemoryShort);
+  const MonoTime now = MonotonicNow();
+  if (now_short && !memory_is_short) {
+    Say(LogMessage::kMemoryShort);
+    ask_memory_at = now + kRefillEvery;
+  }
   memory_is_short = now_short;
-  if (!now_short) return;
+  if (!now_short || now < ask_memory_at) return;
+  ask_memory_at = now + kRefillEvery;
   AskForMemory();
   memory_is_short = MemoryIsShort();
   if (!memory_is_short) Say(LogMessage::kMemoryBack);

@@ -39,7 +39,8 @@ bool BufferPool::Grow() {
   void* memory =
       mmap(nullptr, count * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
-    NoteMemoryDenied();
+    // Instead of a bulk block a full one does.
+    if (block_size_ != kBulkBlockSize) NoteMemoryDenied();
     return false;
   }
   auto* base = static_cast<uint8_t*>(memory);

@@ -26,8 +26,9 @@ namespace {
 // 10 MiB. The rest is for sessions: thousands that need a few hundred octets each. Nothing is
 // written to it before it is needed, so it takes address space but no memory.
 constexpr size_t kReserve = size_t{32} << 20;
-// Memory counts as there again when the system gives so much.
-constexpr size_t kEnough = size_t{1} << 20;
+// Memory counts as there again when the system gives so much: more than anything that is allocated
+// at once while sessions are served.
+constexpr size_t kEnough = size_t{4} << 20;
 constexpr size_t kHeader = alignof(std::max_align_t);
 
 struct Free {
