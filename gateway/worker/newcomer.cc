@@ -51,11 +51,11 @@ Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session) {
     newcomer.entered = true;
   }
   // Sessions that are there keep the last blocks, and what memory there is.
-  if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16 || MemoryIsShort()) {
+  if (ctx.pool.in_use() >= ctx.pool.limit() - ctx.pool.limit() / 16) {
     Refuse(ctx, newcomer, Limit::kOutputBuffers, EndReason::kBufferLimit);
     return Reception::kGone;
   }
-  if (ctx.memory_short) {
+  if (ctx.memory_short || MemoryIsShort()) {
     Refuse(ctx, newcomer, Limit::kMemory, EndReason::kMemoryLimit);
     return Reception::kGone;
   }

@@ -247,7 +247,7 @@ class Memory(Case):
             if most == 500:
                 self.assertFalse(serves(gateway))
                 self.assertIsNotNone(gateway.wait_for_line(
-                    'msg="session ended"', "reason=buffer_limit"))
+                    'msg="session ended"', "reason=memory_limit"))
             gateway.signal(signal.SIGHUP)
             self.assertIsNotNone(gateway.wait_for_line(
                 "reload rejected", 'error="the system denies memory"'), gateway.lines)
