@@ -74,10 +74,12 @@ MonoTime TryEnds(const Session& session) {
     case LinkId::kBackoff:
       return After(std::get<Backoff>(session.link).since, limits.connect_ms);
     case LinkId::kGreeting: {
-      const MonoTime since = std::get<ReadsGreeting>(session.link).since;
+      const auto& greeting = std::get<ReadsGreeting>(session.link);
       const uint32_t left = limits.greeting_ms - std::min(limits.greeting_ms, target.greeting_ms);
-      return Earlier(After(since, left), After(since, limits.greeting_try_ms),
-                     backends.HasUntriedUp(target.backend, tried));
+      // A server that has begun is not silent: some say a line at once, and the rest later, to
+      // find clients that do not wait.
+      return Earlier(After(greeting.since, left), After(greeting.since, limits.greeting_try_ms),
+                     !greeting.begun && backends.HasUntriedUp(target.backend, tried));
     }
     case LinkId::kNone:
     case LinkId::kUp:

@@ -339,6 +339,7 @@ LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreetin
     JudgeGreeting(ctx, session, status);
     return LinkIsUp(ctx, session);
   }
+  std::get<ReadsGreeting>(session.link).begun = AsText(said).find('\n') != std::string_view::npos;
   if (ctx.out_of_blocks) {
     // The rest of what it says may wait, as long as there is time. That none is left is not the
     // server's fault.

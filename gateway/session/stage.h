@@ -164,6 +164,7 @@ struct TlsHandshake {
 struct ReadsGreeting {
   MonoTime since = kNever;
   uint32_t connect_ms = 0;  // what of the connect limit has been used up
+  bool begun = false;       // a whole line came, and it is not the last
 };
 
 struct Up {
