@@ -89,7 +89,9 @@ void DenyWatch::Step(MonoTime now) {
   if (files.ok()) {
     bad_since_ = kNever;
     complained_.clear();
-    if (std::exchange(in_use_, files.fingerprint) != files.fingerprint) steps_.use(files);
+    if (files.fingerprint == in_use_) return;
+    steps_.use(files);  // where memory is denied, the next step tries again
+    in_use_ = files.fingerprint;
     return;
   }
   bad_since_ = std::min(bad_since_, now);
