@@ -107,7 +107,8 @@ inline constexpr uint32_t kHalfOpenOfMany = 16;
 inline constexpr std::chrono::seconds kStalledLeg{60};
 // When memory runs short: a peer that has taken nothing for so long may lose its session, and
 // so many sessions end at once. The next second shows whether that was enough.
-inline constexpr uint32_t kStuckMs = 10'000;
+inline constexpr uint32_t kStuckMs = 30'000;
+inline constexpr uint32_t kSurelyStuckMs = 60'000;  // longer makes no difference
 inline constexpr size_t kReliefPerTurn = 64;
 
 // How often a source over its share is told why, before it is only closed: a client that can read
