@@ -245,8 +245,8 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!status.ok()) return status;
   if (!KeepMemoryReserve(impl.trimmer.fd())) {
     return absl::ResourceExhaustedError(
-        "the system denies the address space that is kept for bad days (32 MiB); raise the limit "
-        "of memory (ulimit -d, ulimit -v)");
+        "the system denies 32 MiB of address space, which the gateway reserves for allocations "
+        "that must not fail; raise the limit of memory (ulimit -d, ulimit -v)");
   }
   failure = StartFailure::kConfiguration;
   impl.own_tickets = MakeTicketKeys(impl.config->limits.ticket_key_period_s);

@@ -51,7 +51,7 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
     "to `source`, or servers. Once a minute at most.")                                           \
   X(kMemoryShort, kWarning, "the system denies memory; refusing new clients", "",                \
     "Sessions go on.")                                                                           \
-  X(kMemoryBack, kInfo, "memory is there again; serving new clients", "",                        \
+  X(kMemoryBack, kInfo, "the system grants memory again; serving new clients", "",               \
     "The gateway asks the system once a second.")                                                \
   X(kScrapeRefused, kWarning, "no memory for a scrape", "",                                      \
     "/metrics has answered 503. At most one line a minute.")                                     \
