@@ -5,6 +5,7 @@
 #include "gateway/session/due.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
+#include "gateway/session/source.h"
 
 namespace starling {
 namespace {
@@ -18,6 +19,7 @@ void Count(WorkerContext& ctx, const Session& session, GreetingDelay result) {
 }
 
 Next RefusePregreet(WorkerContext& ctx, Session& session) {
+  NoteRefusal(ctx, session);
   // A client that begins with TLS understands nothing else.
   const ByteView in = session.client.Input(ctx);
   if (in.empty() || in[0] != kHandshakeRecord) {
@@ -44,7 +46,8 @@ bool DelaysGreeting(WorkerContext& ctx, const Session& session) {
 Next AwaitGreeting(WorkerContext& ctx, Session& session, Talking& stage) {
   const ListenerConfig& config = *session.listener->config;
   if (session.client.failed()) {
-    Count(ctx, session, GreetingDelay::kLeft);
+    // One that spoke has been counted for that.
+    if (!stage.pregreet) Count(ctx, session, GreetingDelay::kLeft);
     return EndNow(EndReason::kClientReset);
   }
   if (stage.pregreet && config.pregreet == Pregreet::kRefuse) return RefusePregreet(ctx, session);
@@ -52,7 +55,7 @@ Next AwaitGreeting(WorkerContext& ctx, Session& session, Talking& stage) {
     Count(ctx, session, GreetingDelay::kLeft);
     return EndPolitely(EndReason::kClientLeftEarly);
   }
-  // The gateway's own end waits for nobody.
+  // When the gateway itself ends, it does not wait for the rest of the delay.
   const bool ordered = session.order.reason != EndReason::kNone;
   if (!ordered && ctx.now < After(session.stage_at, config.greeting_delay_ms)) return Stay();
   stage.held = false;
@@ -70,7 +73,7 @@ void NotePregreet(WorkerContext& ctx, Session& session) {
   CountAttack(ctx, session, Attack::kPregreet);
   if (!talking->held) return;
   Count(ctx, session, GreetingDelay::kPregreet);
-  // Who is refused has a line at the end.
+  // A client that is refused has a line when its session ends.
   if (session.listener->config->pregreet == Pregreet::kCount) LogPregreet(ctx, session);
 }
 

@@ -73,6 +73,10 @@ void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endp
   ctx.sources->refusals.Note(SourceOf(client, listener.sources->widths()));
 }
 
+void NoteRefusal(WorkerContext& ctx, const Session& session) {
+  ctx.sources->refusals.Note(SourceOf(session.peer, session.listener->sources->widths()));
+}
+
 bool MayAnswer(WorkerContext& ctx, const SourceHold& hold) {
   return ctx.sources->shares.TakeAnswer(hold.cells, ctx.now);
 }

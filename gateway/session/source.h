@@ -8,14 +8,17 @@
 
 namespace starling {
 
-// A client comes: by `client`, which is its true address, behind a load balancer too. kNone: it
-// is in, and `hold` says what it holds. Otherwise why it is not.
+// A client comes: by `client`, which is its true address, behind a load balancer too. kNone:
+// the client is in, and `hold` says what it holds. Otherwise why it is not.
 EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
                       SourceHold& hold);
 
 // A client that is denied or over its share, before anything of it is counted as a session.
 void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
                   EndReason reason);
+// A session whose client is refused, or ends to make room, after it has begun. Only for the line
+// that names the sources: the session's reason has a metric of its own.
+void NoteRefusal(WorkerContext& ctx, const Session& session);
 // Whether one that is over its share is told so. Otherwise its connection is only closed.
 bool MayAnswer(WorkerContext& ctx, const SourceHold& hold);
 

@@ -161,6 +161,8 @@ void Worker::Impl::EndDenied() {
   for (; deny_look < end; ++deny_look) {
     Session& session = ctx.table.At(deny_look);
     if (!session.free() && IsDenied(ctx, *session.listener, session.peer)) {
+      if (session.use == SlotUse::kSession && !IsOver(IdOf(session.stage)))
+        NoteRefusal(ctx, session);
       EndByGateway(ctx, session, EndReason::kDenied, /*polite=*/false);
     }
   }

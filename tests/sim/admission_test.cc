@@ -217,6 +217,7 @@ TEST(Admission, WhoseTurnComesTooLateIsTurnedAwayAtOnce) {
     // Sixty or seventy turns of 100 ms still make it.
     EXPECT_FALSE(more[40]->TurnedAway());
     EXPECT_TRUE(more[kWaiting - 1]->TurnedAway());
+    EXPECT_GT(session.gateway().sources().refusals.Take(1).refused, 0u);
     EXPECT_FALSE(waiting[kWaiting - 1]->TurnedAway()) << "it has been there longer";
     session.Finish();
   });

@@ -174,6 +174,36 @@ TEST(Pregreet, WhoLeavesHasNotWaited) {
   });
 }
 
+TEST(Pregreet, WhoSpeaksAndLeavesIsCountedOnce) {
+  RunInThread([] {
+    OneSession session(With("smtp", Pregreet::kCount));
+    PlainClient client(session, At(1, 1'000));
+    session.RunFor(seconds(1));
+    client.Say("NOOP\r\n");
+    session.RunFor(seconds(1));
+    client.Reset();
+    session.RunFor(seconds(9));
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Counted(session, GreetingDelay::kPregreet), 1u);
+    EXPECT_EQ(Counted(session, GreetingDelay::kLeft), 0u);
+    session.Finish();
+  });
+}
+
+TEST(Pregreet, WhoIsRefusedIsNamedInTheSummary) {
+  RunInThread([] {
+    OneSession session(With("smtp", Pregreet::kRefuse));
+    PlainClient client(session, At(1, 1'000));
+    session.RunFor(seconds(1));
+    client.Say("NOOP\r\n");
+    session.RunFor(seconds(1));
+    const RefusalTally::Report report = session.gateway().sources().refusals.Take(1);
+    EXPECT_EQ(report.refused, 1u);
+    ASSERT_EQ(report.heaviest.size(), 1u);
+    session.Finish();
+  });
+}
+
 TEST(Pregreet, TlsBeforeTheGreetingIsAnsweredByAnAlert) {
   RunInThread([] {
     OneSession session(With("imap", Pregreet::kRefuse));

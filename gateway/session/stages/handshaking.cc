@@ -154,6 +154,8 @@ Next FirstOctets(WorkerContext& ctx, Session& session, Handshaking& stage, ByteV
 // By an alert, which a client understands whether TLS begins with its first octet or behind a
 // go-ahead.
 Next TurnAway(WorkerContext& ctx, Session& session, EndReason reason) {
+  // A source over its share has been counted already.
+  if (reason != EndReason::kSourceHandshakes) NoteRefusal(ctx, session);
   SayAlert(ctx, session, kInternalError);
   return EndPolitely(reason);
 }
