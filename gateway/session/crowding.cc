@@ -8,6 +8,7 @@
 
 #include "gateway/limits.h"
 #include "gateway/session/say.h"
+#include "gateway/session/source.h"
 #include "gateway/session/stages/stages.h"
 
 namespace starling {
@@ -42,7 +43,12 @@ uint32_t SessionsOfWeight(SourceRole role) {
 bool IsQuiet(const WorkerContext& ctx, PlacePool pool, const SourceRule& rule,
              const SourceHold& source) {
   const uint32_t own = HasPrivilege(rule.role) ? 0 : ctx.half_open.WeightOf(KeyOf(pool, source));
-  return own < ctx.half_open.Heaviest(pool);
+  const uint32_t heaviest = ctx.half_open.Heaviest(pool);
+  if (own >= heaviest) return false;
+  if (heaviest > kFewHalfOpen || MayBeNew(ctx, rule, source)) return true;
+  // The weight says nothing of the sessions that this source has established. They give it no right
+  // to the place of a client that has only just come.
+  return ctx.now - ctx.table.At(ctx.half_open.OldestOfHeaviest(pool)).accepted_at >= kFreshHalfOpen;
 }
 
 // The pool in which the source gets the place of another: the one with the heavier source.
@@ -67,7 +73,8 @@ void MakeRoom(WorkerContext& ctx, PlacePool pool) {
   // A word for it holds its slot for as long as the client takes to read it.
   session.gives_way = ctx.table.leaving() < kLeavingSlots / 2 ? Leave::kPolitely : Leave::kAtOnce;
   ctx.table.LetLeave(session);
-  ctx.sources->refusals.Note(SourceOf(session.peer, session.listener->sources->widths()));
+  // One that lingers had its end before, for another reason.
+  if (!IsOver(IdOf(session.stage))) NoteRefusal(ctx, session);
   ctx.Ready(session);
 }
 
@@ -87,8 +94,14 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
       return {.now = true};
     case StageId::kInside:
       return {.now = !session.dialogue->serving};
+    case StageId::kLingering:
+      // All has been said, and the client keeps its connection open. Behind a relay much of it may
+      // still be on its way.
+      return {.now = !(session.established && session.tls_up())};
     case StageId::kTalking: {
-      if (!session.plaintext_leg || !session.server_owes) return {.now = true};
+      // What has not reached the server yet, such as the end of a mail, makes it owe an answer.
+      const bool servers_turn = session.server_owes || !session.server.flushed();
+      if (!session.plaintext_leg || !servers_turn) return {.now = true};
       // The server is at work, or the client has stopped in the middle of what it sends.
       const MonoTime stalled = session.active_at + kStalledLeg;
       return {.now = ctx.now >= stalled, .from = stalled};
@@ -97,7 +110,6 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
     case StageId::kDataWait:
     case StageId::kRelaying:
     case StageId::kLastWords:
-    case StageId::kLingering:
     case StageId::kClosing:
     case StageId::kCount:
       break;

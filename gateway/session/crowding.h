@@ -2,10 +2,13 @@
 //
 // A session is half-open until its relay: it waits for a PROXY header, talks in plaintext, is in
 // its TLS handshake, or waits for its server. On a plaintext leg it is half-open whenever the next
-// word is the client's. When no place is free for a newcomer, the oldest half-open session of the
+// word is the client's. It is half-open again when all was said without a relay, and the client
+// does not close. When no place is free for a newcomer, the oldest half-open session of the
 // heaviest source gives way to it, if the newcomer's own source is lighter. Weight is the number of
 // half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
-// of it. Sessions of probes and exempt sources never give way, nor do data channels.
+// of it. A source that has sessions already gets no place of a client that has only just come,
+// unless that client's source is a crowd. Sessions of probes and exempt sources never give way, nor
+// do data channels.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).

@@ -272,6 +272,60 @@ TEST(Crowding, APlaintextLegGivesWayWhileItsClientIsSilent) {
   }
 }
 
+// Its half-open sessions alone would make a source that has established ones a quiet one.
+TEST(Crowding, WhoHasSessionsTakesNoPlaceOfOneThatHasOnlyJustCome) {
+  RunInThread([] {
+    Case with = Table(2);
+    with.protocol = "imap";
+    with.tls = TlsMode::kImplicit;
+    OneSession session(with);
+    HandClient established(session);
+    session.RunFor(milliseconds(50));
+    const auto fresh = Connect(session, 3);
+    session.RunFor(milliseconds(50));
+    Endpoint same = session.world().FreshEndpoint();
+    same.ip = session.plan().endpoint.ip;
+    const PlainClient refused(session, same);
+    session.RunFor(milliseconds(50));
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 0);
+    // A new source gets the place at once.
+    const auto other = Connect(session, 4);
+    session.RunFor(milliseconds(50));
+    EXPECT_NE(fresh->Take(), "");
+    // And the other one gets it after a while.
+    session.RunFor(kFreshHalfOpen);
+    same.port = static_cast<uint16_t>(same.port + 1);
+    const PlainClient late(session, same);
+    session.RunFor(milliseconds(50));
+    EXPECT_NE(other->Take(), "");
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 2);
+    session.Finish();
+  });
+}
+
+TEST(Crowding, WhoHasSaidQuitAndStaysGivesWay) {
+  RunInThread([] {
+    OneSession session(Table(4));
+    Clients crowd;
+    for (uint8_t number = 1; number <= 4; ++number) crowd.push_back(Connect(session, number));
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(Greeted(crowd), 4u);
+    for (const auto& client : crowd) client->Say("QUIT\r\n");
+    session.RunFor(milliseconds(10));
+    for (const auto& client : crowd) EXPECT_TRUE(client->Take().starts_with("221 "));
+    EXPECT_EQ(session.ended(), 0);
+    for (uint8_t number = 0; number < 4; ++number) {
+      const auto quiet = Connect(session, static_cast<uint8_t>(10 + number));
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(quiet->Take().starts_with("220 "));
+      EXPECT_EQ(session.ended(), number + 1);
+    }
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 0);
+    session.Finish();
+  });
+}
+
 TEST(Crowding, NobodyIsLostWhenAllStops) {
   for (const bool at_once : {false, true}) {
     RunInThread([at_once] {
