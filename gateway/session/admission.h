@@ -56,7 +56,7 @@ struct Admissions {
   uint32_t called = FairQueue::kNone;  // the slot whose turn it is
   uint32_t key_operations = 0;         // private-key operations that this turn may still do
   bool open = false;                   // the turn has come to those that want such an operation
-  bool cut_short = false;              // the last turn had no operation left for who still waits
+  bool cut_short = false;              // the last turn ran out of operations while some waited
 };
 
 enum class Admission : uint8_t {

@@ -54,7 +54,8 @@ void PumpHellos(WorkerContext& ctx) {
   ctx.hellos.clear();
 }
 
-// Those who are served last have one operation of a turn in which nobody else had any.
+// A handshake that is served last gets an operation only in a turn that has done none for others,
+// and then it is the only one of that turn.
 void ServeWaiting(WorkerContext& ctx, uint32_t most) {
   Admissions& all = ctx.admissions;
   while (all.key_operations > 0) {
