@@ -5,6 +5,7 @@ Clients come from several addresses of 127.0.0.0/8. In the first classes nothing
 source may have: such as loopback is by default, or a flood of many addresses."""
 
 import contextlib
+import select
 import ssl
 import unittest
 
@@ -144,6 +145,10 @@ class Flood(unittest.TestCase):
                 wire.send(octets)
             good.send(octets)
             self.assertEqual(good.exactly(1), b"\x16")
+            answers = select.poll()
+            for wire in flood:
+                answers.register(wire.socket, select.POLLIN)
+            self.assertLess(len(answers.poll(0)), len(flood), "all of the flood had their turn before")
             for wire in flood:
                 self.assertEqual(wire.exactly(1), b"\x16")
 
@@ -179,6 +184,7 @@ class OverShare(unittest.TestCase):
                         client.start_tls()
                         done += 1
             self.assertGreaterEqual(done, 6)
+            self.assertLess(done, 20)
             self.assertEqual(running.wait_for_metric(20 - done, REFUSED, reason="source_handshakes"),
                              20 - done)
 
