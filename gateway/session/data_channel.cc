@@ -21,10 +21,9 @@ SocketAddress WithPort(Endpoint endpoint, uint16_t port) {
 // --- a client's share of the channels that are waited for ---
 
 // One client has a quarter of the places of a worker.
-bool TakeShare(WorkerContext& ctx, Session& session) {
+bool TakeShare(WorkerContext& ctx, const Endpoint& client) {
   const uint32_t most = std::max(1u, ctx.limits.data_listeners / 4);
-  session.data->holds_share = ctx.data_shares.Take(session.peer, most);
-  return session.data->holds_share;
+  return ctx.data_listeners < ctx.limits.data_listeners && ctx.data_shares.Take(client, most);
 }
 
 void LeaveShare(WorkerContext& ctx, Session& session) {
@@ -130,15 +129,21 @@ Session* MakeChannel(WorkerContext& ctx, const Session& control, const DataReque
   // It counts against no share, but it is of a source that has a session already.
   SourceHold source = control.source;
   source.counted = false;
+  // Before a place in the table, for which another session may have to go.
+  if (!TakeShare(ctx, control.peer)) {
+    CountLimit(ctx, Limit::kDataListeners);
+    return nullptr;
+  }
   Session* session = nullptr;
   if (TakePlace(ctx, *control.listener, source, session) != Room::kTaken) {
+    ctx.data_shares.Leave(control.peer);
     CountLimit(ctx, Limit::kSessions);
     return nullptr;
   }
   session->data = std::make_unique<DataChannel>();
+  session->data->holds_share = true;
   Describe(control, request, *session);
-  const bool place = ctx.data_listeners < ctx.limits.data_listeners && TakeShare(ctx, *session);
-  if (!place || !Listen(ctx, control, *session, ready_at)) {
+  if (!Listen(ctx, control, *session, ready_at)) {
     LeaveShare(ctx, *session);
     CountLimit(ctx, Limit::kDataListeners);
     FreePlace(ctx, *session);
