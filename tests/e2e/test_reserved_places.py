@@ -58,6 +58,20 @@ class Reserved(Case):
             # Each of those that come now has one session.
             self.assertEqual(len(self.fill(stack, running, [quiet(n) for n in range(20)])), 11)
 
+    def test_established_sessions_take_no_place_of_a_newcomer(self):
+        with contextlib.ExitStack() as stack, self.gateway(
+                limits={"new_sources": 20, "reserved_sessions": 0}) as running:
+            self.fill(stack, running, [NOISY, "127.66.0.2"])
+            # New sources fill what is kept for them, and the last of them has only just come.
+            self.assertEqual(len(self.fill(stack, running, [quiet(n) for n in range(10)])), 10)
+            fresh = stack.enter_context(Wire(running.ports["imaps"], quiet(10)))
+            running.wait_for_metric(0, PLACES, state="free")
+            for _ in range(5):
+                with self.assertRaises((OSError, EOFError)):
+                    self.established(stack, running, NOISY)
+            fresh.start_tls().greeting("imap")
+            self.assertEqual(self.crowded_out(running), 0)
+
     def test_the_most_of_a_listener(self):
         rows = {"imaps": {"protocol": "imap", "tls": "implicit", "backend": "echo",
                           "limits": {"most_sessions": 5}},
