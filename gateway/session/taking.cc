@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "gateway/limits.h"
-#include "gateway/session/due.h"
 #include "gateway/session/pump.h"
 
 namespace starling {
@@ -51,7 +50,7 @@ Stuck StuckAt(WorkerContext& ctx, uint32_t slot, bool in_kernel) {
   const uint32_t server_ms = StuckMs(ctx, session.server, session.server_takes);
   uint32_t octets = HeldBy(session.client) + HeldBy(session.server);
   // The kernel may hold more, and then the next look finds enough memory.
-  if (in_kernel && client_ms != 0) octets += LimitsOf(session).unsent;
+  if (in_kernel && client_ms != 0) octets += session.listener->config->limits.unsent;
   if (in_kernel && server_ms != 0) octets += ctx.limits.server_unsent;
   return {.ms = std::max(client_ms, server_ms), .octets = octets, .slot = slot};
 }
@@ -63,19 +62,17 @@ uint32_t MsSince(MonoTime now, const Taking& taking) {
   return seconds > 0 ? static_cast<uint32_t>(seconds) * 1'000 : 0;
 }
 
-void NoteTaking(const WorkerContext& ctx, const Session& session, const Side& side,
+void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                 Taking& taking) {
   if (side.flushed()) {
     taking.since_s = 0;
-  } else if (taking.since_s == 0 ||
-             TakenSince(side, taking) >= LimitsOf(session).slow_reader_bytes) {
+  } else if (taking.since_s == 0 || TakenSince(side, taking) >= limits.slow_reader_bytes) {
     Begin(ctx, side, taking);
   }
 }
 
-bool TakesTooLittle(const WorkerContext& ctx, const Session& session, const Side& side,
+bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                     Taking& taking) {
-  const ListenerLimits& limits = LimitsOf(session);
   if (taking.since_s == 0 || MsSince(ctx.now, taking) < limits.slow_reader_ms) return false;
   if (TakenSince(side, taking) < limits.slow_reader_bytes) return true;
   Begin(ctx, side, taking);

@@ -12,9 +12,10 @@ namespace starling {
 uint32_t MsSince(MonoTime now, const Taking& taking);
 // Notes when octets began to wait for the side, and that none do.
 // Its time begins again whenever it has taken enough.
-void NoteTaking(const WorkerContext& ctx, const Session& session, const Side& side, Taking& taking);
+void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
+                Taking& taking);
 // Its time is over, and it has taken too little. If it has taken enough, its time begins again.
-bool TakesTooLittle(const WorkerContext& ctx, const Session& session, const Side& side,
+bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                     Taking& taking);
 
 // Ends sessions whose peer has taken nothing for a while, those first that are stuck longest, up

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -177,6 +178,30 @@ class Changes {
  private:
   Mutex mutex_;
   std::vector<std::string> seen_ ABSL_GUARDED_BY(mutex_);
+};
+
+// A prober of one backend, with the options of the test.
+class ProberTest : public testing::Test {
+ protected:
+  void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone,
+             std::vector<Endpoint> sources = {}) {
+    BackendConfig config;
+    config.name = "b";
+    config.sources = std::move(sources);
+    config.servers.assign(servers.begin(), servers.end());
+    config.proxy = proxy;
+    backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
+    options_.plans = {std::move(plan)};
+    options_.on_news = changes_.callback();
+    prober_ = std::make_unique<Prober>(*backends_, options_);
+    prober_->Start();
+  }
+  std::string NameOf(const FakeServer& server) { return server.address().ToString(); }
+
+  Changes changes_;
+  Prober::Options options_;
+  std::unique_ptr<Backends> backends_;
+  std::unique_ptr<Prober> prober_;
 };
 
 }  // namespace starling

@@ -127,10 +127,10 @@ bool MayHang(const Session& session) {
 
 // A peer that has taken enough gets the same time once more.
 Next CheckTaking(const WorkerContext& ctx, Session& session) {
-  if (TakesTooLittle(ctx, session, session.client, session.client_takes)) {
+  if (TakesTooLittle(ctx, LimitsOf(session), session.client, session.client_takes)) {
     return EndNow(EndReason::kClientStalled);
   }
-  if (TakesTooLittle(ctx, session, session.server, session.server_takes)) {
+  if (TakesTooLittle(ctx, LimitsOf(session), session.server, session.server_takes)) {
     return EndNow(EndReason::kBackendStalled);
   }
   return Stay();
@@ -162,8 +162,8 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   }
   if (const Next next = StepToServer(ctx, session, stage); next.decided()) return next;
   if (const Next next = StepToClient(ctx, session); next.decided()) return next;
-  NoteTaking(ctx, session, session.client, session.client_takes);
-  NoteTaking(ctx, session, session.server, session.server_takes);
+  NoteTaking(ctx, LimitsOf(session), session.client, session.client_takes);
+  NoteTaking(ctx, LimitsOf(session), session.server, session.server_takes);
   if (client.send_failed()) NoteReason(session, EndReason::kClientReset);
   if (session.server.send_failed()) NoteReason(session, EndReason::kBackendReset);
   if (stage.asked_at == kNever && client.spoken() && MayHang(session)) stage.asked_at = ctx.now;
