@@ -3,13 +3,9 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
-#include <utility>
-#include <variant>
 
 #include "gateway/limits.h"
-#include "gateway/session/say.h"
 #include "gateway/session/source.h"
-#include "gateway/session/stages/stages.h"
 
 namespace starling {
 namespace {
@@ -165,26 +161,6 @@ MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
     ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role));
   }
   return half_open.now ? kNever : half_open.from;
-}
-
-Next GiveWay(WorkerContext& ctx, Session& session) {
-  constexpr EndReason kReason = EndReason::kCrowdedOut;
-  const bool polite = std::exchange(session.gives_way, Leave::kNot) == Leave::kPolitely;
-  if (!polite) return EndNow(kReason);
-  if (const auto* const talking = std::get_if<Talking>(&session.stage);
-      talking != nullptr && !talking->greeted) {
-    return Refuse(ctx, session, Refusal::kTooBusy, kReason);
-  }
-  if (IdOf(session.stage) == StageId::kHandshaking) {
-    // Words would be plaintext where TLS is expected.
-    if (session.client.tls != nullptr) return EndNow(kReason);
-    SayAlert(ctx, session, kInternalError);
-    return EndPolitely(kReason);
-  }
-  const Due due{.kind = DueKind::kPreRelay, .reason = kReason};
-  const Next next =
-      std::visit([&](auto& stage) { return Overdue(ctx, session, stage, due); }, session.stage);
-  return next.leaves() ? next : EndNow(kReason);
 }
 
 }  // namespace starling

@@ -36,7 +36,4 @@ void FreePlace(WorkerContext& ctx, Session& session);
 // again although nothing has happened to it; kNever: that is not needed.
 MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session);
 
-// The session has to give way, and its turn has come. It leaves its stage.
-Next GiveWay(WorkerContext& ctx, Session& session);
-
 }  // namespace starling
