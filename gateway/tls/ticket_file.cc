@@ -87,7 +87,7 @@ absl::Status Parse(const std::string& path, std::string_view text, std::vector<T
 absl::StatusOr<TicketFile> ReadTicketKeys(const std::string& path) {
   absl::StatusOr<PemFile> file = ReadPemFile(path);
   if (!file.ok()) return file.status();
-  const absl::Status secret = CheckSecret(path, *file, "these ticket keys");
+  absl::Status secret = CheckSecret(path, *file, "these ticket keys");
   if (!secret.ok()) return secret;
   TicketFile result;
   result.world_readable = file->world_readable;
