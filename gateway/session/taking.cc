@@ -1,66 +1,18 @@
 #include "gateway/session/taking.h"
 
 #include <algorithm>
-#include <tuple>
-#include <vector>
-
-#include "gateway/limits.h"
-#include "gateway/session/pump.h"
 
 namespace starling {
 namespace {
 
-int64_t Seconds(MonoTime time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-uint32_t TakenSince(const Side& side, const Taking& taking) {
-  return static_cast<uint32_t>(side.octets_out) - taking.octets;
-}
-
 void Begin(const WorkerContext& ctx, const Side& side, Taking& taking) {
   // The next whole second: nobody's time is over too early.
-  const auto next = static_cast<uint16_t>(Seconds(ctx.now) + 1);
+  const auto next = static_cast<uint16_t>(SecondsOf(ctx.now) + 1);
   taking = {.octets = static_cast<uint32_t>(side.octets_out),
             .since_s = std::max<uint16_t>(next, 1)};
 }
 
-// How long it has taken nothing of what waits for it; 0: not long, or nothing waits. Beyond a
-// minute a peer is gone, and it does not matter for how long.
-uint32_t StuckMs(const WorkerContext& ctx, const Side& side, const Taking& taking) {
-  if (taking.since_s == 0 || TakenSince(side, taking) != 0) return 0;
-  const uint32_t ms = MsSince(ctx.now, taking);
-  return ms < kStuckMs ? 0 : std::min(ms, kSurelyStuckMs);
-}
-
-uint32_t HeldBy(const Side& side) {
-  const auto held = [](const Block& block) { return block.data == nullptr ? 0 : block.capacity(); };
-  return held(side.in) + held(side.out) + (side.tls == nullptr ? 0 : held(side.tls->opened));
-}
-
-struct Stuck {
-  uint32_t ms;
-  uint32_t octets;  // that its end frees
-  uint32_t slot;
-};
-
-Stuck StuckAt(WorkerContext& ctx, uint32_t slot, bool in_kernel) {
-  const Session& session = ctx.table.At(slot);
-  const uint32_t client_ms = StuckMs(ctx, session.client, session.client_takes);
-  const uint32_t server_ms = StuckMs(ctx, session.server, session.server_takes);
-  uint32_t octets = HeldBy(session.client) + HeldBy(session.server);
-  // The kernel may hold more, and then the next look finds enough memory.
-  if (in_kernel && client_ms != 0) octets += session.listener->config->limits.unsent;
-  if (in_kernel && server_ms != 0) octets += ctx.limits.server_unsent;
-  return {.ms = std::max(client_ms, server_ms), .octets = octets, .slot = slot};
-}
-
 }  // namespace
-
-uint32_t MsSince(MonoTime now, const Taking& taking) {
-  const auto seconds = static_cast<int16_t>(Seconds(now) - taking.since_s);
-  return seconds > 0 ? static_cast<uint32_t>(seconds) * 1'000 : 0;
-}
 
 void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                 Taking& taking) {
@@ -77,25 +29,6 @@ bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, cons
   if (TakenSince(side, taking) < limits.slow_reader_bytes) return true;
   Begin(ctx, side, taking);
   return false;
-}
-
-void RelieveMemory(WorkerContext& ctx, uint64_t octets, bool in_kernel) {
-  std::vector<Stuck> found;
-  for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
-    if (IdOf(ctx.table.At(slot).stage) != StageId::kRelaying) continue;
-    const Stuck stuck = StuckAt(ctx, slot, in_kernel);
-    if (stuck.ms != 0) found.push_back(stuck);
-  }
-  const size_t ends = std::min(found.size(), kReliefPerTurn);
-  std::ranges::partial_sort(found, found.begin() + static_cast<ptrdiff_t>(ends),
-                            [](const Stuck& a, const Stuck& b) {
-                              return std::tie(a.ms, a.octets) > std::tie(b.ms, b.octets);
-                            });
-  uint64_t freed = 0;
-  for (size_t i = 0; i < ends && freed < octets; ++i) {
-    freed += found[i].octets;
-    EndByGateway(ctx, ctx.table.At(found[i].slot), EndReason::kMemoryPressure, /*polite=*/false);
-  }
 }
 
 }  // namespace starling

@@ -1,15 +1,26 @@
-// Peers that do not take what waits for them: how long, and which of them hold most memory.
+// Peers that do not take what waits for them: since when, and how much they have taken.
 //
-// Not for: how long anything else may take (due.h).
+// Not for: how long anything else may take (due.h), or which of them end when memory is short
+// (relief.h).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "gateway/session/context.h"
 
 namespace starling {
 
-uint32_t MsSince(MonoTime now, const Taking& taking);
+inline int64_t SecondsOf(MonoTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+inline uint32_t TakenSince(const Side& side, const Taking& taking) {
+  return static_cast<uint32_t>(side.octets_out) - taking.octets;
+}
+inline uint32_t MsSince(MonoTime now, const Taking& taking) {
+  const auto seconds = static_cast<int16_t>(SecondsOf(now) - taking.since_s);
+  return seconds > 0 ? static_cast<uint32_t>(seconds) * 1'000 : 0;
+}
 // Notes when octets began to wait for the side, and that none do.
 // Its time begins again whenever it has taken enough.
 void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
@@ -17,11 +28,5 @@ void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Si
 // Its time is over, and it has taken too little. If it has taken enough, its time begins again.
 bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                     Taking& taking);
-
-// Ends sessions whose peer has taken nothing for a while, those first that are stuck longest, up
-// to a minute, and among them those that hold most, until `octets` are free, at most
-// kReliefPerTurn of them. `in_kernel`: what the kernel holds for them
-// counts, too. Looks at all sessions: only for when memory runs short.
-void RelieveMemory(WorkerContext& ctx, uint64_t octets, bool in_kernel);
 
 }  // namespace starling

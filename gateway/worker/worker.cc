@@ -8,7 +8,7 @@
 #include "gateway/session/admission.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/source.h"
-#include "gateway/session/taking.h"
+#include "gateway/session/relief.h"
 #include "gateway/session/turn.h"
 #include "gateway/tls/random.h"
 #include "gateway/worker/listening_sockets.h"
