@@ -264,7 +264,7 @@ bool HttpServer::Serve(Connection& c, short revents, const PageMaker::Made& made
 
 // Closes the connection that is worth least: the oldest one that has not sent a whole request,
 // then one that has its answer, then whichever has been here longest. So a newcomer, which may ask
-// for the gateway's health, always has a place. False: there is none to close.
+// for the gateway's health, always has a place. False: no connection can be closed for it.
 bool HttpServer::MakeRoom() {
   if (connections_.empty()) return false;
   auto victim = connections_.end();

@@ -18,7 +18,7 @@ LinkResult StepConnecting(WorkerContext& ctx, Session& session, const Connecting
 LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& handshake);
 LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting);
 
-// Gives the session's place at its server back. There is none where no server is chosen.
+// Gives the session's place at its server back. Does nothing if no server is chosen.
 void LeaveServer(WorkerContext& ctx, Session& session);
 // The same for its place in the queue.
 void LeaveQueue(WorkerContext& ctx, Session& session);

@@ -64,7 +64,7 @@ TEST(Places, WhoHasAPlaceMaySpareTheNewSources) {
   }
   places.Take(kMx, kSharedPlaces);
   EXPECT_FALSE(places.SparesNewSources(kSharedPlaces));
-  EXPECT_TRUE(places.SparesNewSources(kMx)) << "its own place is none of theirs";
+  EXPECT_TRUE(places.SparesNewSources(kMx)) << "a new source may not have the listener's own place";
 }
 
 TEST(Places, AListenerMayHaveSoManyAndNoMore) {

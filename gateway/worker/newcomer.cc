@@ -3,6 +3,7 @@
 #include "gateway/memory/memory_reserve.h"
 #include "gateway/session/crowding.h"
 #include "gateway/session/pump.h"
+#include "gateway/session/report.h"
 #include "gateway/session/source.h"
 
 namespace starling {
@@ -25,17 +26,24 @@ void TurnAway(WorkerContext& ctx, const Newcomer& newcomer, bool told, EndReason
     Tell(ctx, newcomer, *session, newcomer.source, reason);
     return;
   }
-  if (told)
-    ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(Limit::kRefusals));
+  if (told) CountLimit(ctx, Limit::kRefusals);
   ctx.ring->Discard(newcomer.fd);
   ctx.sources->refusals.NoteLeftOut();
 }
 
 // There is no room for it, whatever its source may have.
 void Refuse(WorkerContext& ctx, const Newcomer& newcomer, Limit limit, EndReason reason) {
-  ctx.shard->AddWorker(WorkerFamily::kLimitReached, static_cast<size_t>(limit));
+  CountLimit(ctx, limit);
   if (newcomer.source.counted) ctx.sources->shares.Leave(newcomer.source.cells);
   TurnAway(ctx, newcomer, /*told=*/true, reason);
+}
+
+// It comes around the load balancer, though only the balancer may connect here. Its session ends
+// as soon as it begins, so it must not take the place of another.
+bool IsUntrusted(const Newcomer& newcomer) {
+  const WorkerListener& listener = *newcomer.listener;
+  return !listener.config->proxy_from.empty() &&
+         listener.sources->At(newcomer.source.rule).role != SourceRole::kBalancer;
 }
 
 }  // namespace
@@ -57,6 +65,10 @@ Reception Receive(WorkerContext& ctx, Newcomer& newcomer, Session*& session) {
   }
   if (ctx.memory_short || MemoryIsShort()) {
     Refuse(ctx, newcomer, Limit::kMemory, EndReason::kMemoryLimit);
+    return Reception::kGone;
+  }
+  if (IsUntrusted(newcomer) && !ctx.places.FindFree(newcomer.listener->id, /*new_source=*/false)) {
+    Refuse(ctx, newcomer, Limit::kSessions, EndReason::kSessionLimit);
     return Reception::kGone;
   }
   switch (TakePlace(ctx, *newcomer.listener, newcomer.source, session)) {

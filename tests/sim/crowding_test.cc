@@ -326,6 +326,26 @@ TEST(Crowding, WhoHasSaidQuitAndStaysGivesWay) {
   });
 }
 
+TEST(Crowding, WhoComesAroundTheBalancerTakesNoPlace) {
+  RunInThread([] {
+    Case with = Table(4);
+    with.sources = {Row("203.0.113.2/32", SourceRole::kBalancer),
+                    Row("0.0.0.0/0", SourceRole::kClient)};
+    with.change = [](Config& config) {
+      config.listeners[0].proxy_from = {*Cidr::Parse("203.0.113.2/32")};
+    };
+    OneSession session(with);
+    const Clients behind = Connect(session, 2, 4);  // their headers are still to come
+    session.RunFor(milliseconds(10));
+    const auto around = Connect(session, 9);
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(around->Take(), kTooMany);
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 0);
+    for (const auto& client : behind) EXPECT_EQ(client->Take(), "");
+    session.Finish();
+  });
+}
+
 TEST(Crowding, NobodyIsLostWhenAllStops) {
   for (const bool at_once : {false, true}) {
     RunInThread([at_once] {
