@@ -101,10 +101,10 @@ inline constexpr uint32_t kLeavingSlots = 32;
 // as one of another source. A webmail server has a few handshakes at once, where an attacker's
 // two hundred addresses have five each.
 inline constexpr uint32_t kHalfOpenOfMany = 16;
-// A source with no more half-open sessions than a mail program opens at once is no crowd. A place
-// of its goes to any source without a session, but to one that has sessions only when the place has
-// been held for so long: a handshake over a slow line is faster.
-inline constexpr uint32_t kFewHalfOpen = 4;
+// As many sessions as a mail program opens at once. A source with no more of them half-open is no
+// crowd: it gives a place to another source that has no more sessions in all, and to one that has
+// more only when the place has been held for so long. A handshake over a slow line is faster.
+inline constexpr uint32_t kFewSessions = 4;
 inline constexpr std::chrono::seconds kFreshHalfOpen{5};
 // A plaintext leg on which nothing has moved for so long is half-open, though the server was
 // given octets last: a client that stops amid a mail looks like that. Servers that check a mail

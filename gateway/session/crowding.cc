@@ -19,11 +19,20 @@ bool HasPrivilege(SourceRole role) {
   return role == SourceRole::kProbe || role == SourceRole::kExempt;
 }
 
-// It may be new, or is treated as if it were: a place that is kept for sources without a session
-// may be its own.
+// Besides the session that asks. Of an ordinary client: others are treated as if they had none.
+uint64_t OtherSessions(const WorkerContext& ctx, const SourceRule& rule, const SourceHold& source) {
+  if (rule.role != SourceRole::kClient) return 0;
+  const uint64_t sessions = ctx.sources->shares.Sessions(source.cells);
+  return sessions - std::min<uint64_t>(sessions, source.counted ? 1 : 0);
+}
+
+// A place that is kept for sources without a session may be its own.
 bool MayBeNew(const WorkerContext& ctx, const SourceRule& rule, const SourceHold& source) {
-  if (rule.role != SourceRole::kClient) return true;
-  return ctx.sources->shares.Sessions(source.cells) <= (source.counted ? 1 : 0);
+  return OtherSessions(ctx, rule, source) == 0;
+}
+
+bool HasFew(const WorkerContext& ctx, const SourceRule& rule, const SourceHold& source) {
+  return OtherSessions(ctx, rule, source) < kFewSessions;
 }
 
 AgeListKey KeyOf(PlacePool pool, const SourceHold& source) {
@@ -41,9 +50,9 @@ bool IsQuiet(const WorkerContext& ctx, PlacePool pool, const SourceRule& rule,
   const uint32_t own = HasPrivilege(rule.role) ? 0 : ctx.half_open.WeightOf(KeyOf(pool, source));
   const uint32_t heaviest = ctx.half_open.Heaviest(pool);
   if (own >= heaviest) return false;
-  if (heaviest > kFewHalfOpen || MayBeNew(ctx, rule, source)) return true;
-  // The weight says nothing of the sessions that this source has established. They give it no right
-  // to the place of a client that has only just come.
+  if (heaviest > kFewSessions || HasFew(ctx, rule, source)) return true;
+  // The weight says nothing of the sessions that this source has established. Many of them give it
+  // no right to the place of a client that has only just come.
   return ctx.now - ctx.table.At(ctx.half_open.OldestOfHeaviest(pool)).accepted_at >= kFreshHalfOpen;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -273,13 +274,14 @@ TEST(Crowding, APlaintextLegGivesWayWhileItsClientIsSilent) {
 }
 
 // Its half-open sessions alone would make a source that has established ones a quiet one.
-TEST(Crowding, WhoHasSessionsTakesNoPlaceOfOneThatHasOnlyJustCome) {
+TEST(Crowding, WhoHasManySessionsTakesNoPlaceOfOneThatHasOnlyJustCome) {
   RunInThread([] {
-    Case with = Table(2);
+    Case with = Table(kFewSessions + 1);
     with.protocol = "imap";
     with.tls = TlsMode::kImplicit;
     OneSession session(with);
-    HandClient established(session);
+    std::list<HandClient> established;
+    while (established.size() < kFewSessions) established.emplace_back(session);
     session.RunFor(milliseconds(50));
     const auto fresh = Connect(session, 3);
     session.RunFor(milliseconds(50));
@@ -300,6 +302,25 @@ TEST(Crowding, WhoHasSessionsTakesNoPlaceOfOneThatHasOnlyJustCome) {
     EXPECT_NE(other->Take(), "");
     session.RunFor(seconds(3));
     EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 2);
+    session.Finish();
+  });
+}
+
+// A mail program opens a few at once, and its address counts the one that it has just closed.
+TEST(Crowding, WhoHasAFewSessionsTakesTheOldestPlaceAtOnce) {
+  RunInThread([] {
+    Case with = Table(kFewSessions);
+    with.protocol = "imap";
+    with.tls = TlsMode::kImplicit;
+    OneSession session(with);
+    std::list<HandClient> established;
+    while (established.size() < kFewSessions - 1) established.emplace_back(session);
+    const auto silent = Connect(session, 3);
+    session.RunFor(milliseconds(50));
+    established.emplace_back(session);
+    EXPECT_NE(silent->Take(), "");
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 1);
     session.Finish();
   });
 }
