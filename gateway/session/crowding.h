@@ -6,9 +6,9 @@
 // does not close. When no place is free for a newcomer, the oldest half-open session of the
 // heaviest source gives way to it, if the newcomer's own source is lighter. Weight is the number of
 // half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
-// of it. A source that has more sessions than a mail program opens gets no place of a client that has
-// only just come, unless that client's source is a crowd. Sessions of probes and exempt sources never give way, nor
-// do data channels.
+// of it. A source that has more sessions than a mail program opens gets no place of a client that
+// has only just come, unless that client's source is a crowd. Sessions of probes and exempt sources
+// never give way, nor do data channels.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).

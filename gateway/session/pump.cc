@@ -5,9 +5,9 @@
 
 #include "gateway/limits.h"
 #include "gateway/session/crowding.h"
-#include "gateway/session/give_way.h"
 #include "gateway/session/data_channel.h"
 #include "gateway/session/due.h"
+#include "gateway/session/give_way.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
