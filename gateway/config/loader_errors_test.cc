@@ -53,7 +53,7 @@ TEST(LoaderErrors, KeysAndTypes) {
       {"a map in a list of texts",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", {a: b}]}]"},
        "3:43: a server has no address; add address: an IP address and a port, or a Unix socket\n"
-       "3:44: \"a\" is not an option of a server; did you mean \"state\"?"},
+       "3:44: \"a\" is not an option of a server; starling --sample prints all options"},
       {"no flag",
        {.rest = "pin_workers: yes"},
        "4:14: found \"yes\" for pin_workers, expected true or false"},
@@ -146,7 +146,7 @@ TEST(LoaderErrors, Texts) {
       {"TLVs",
        {.backends = "backends: [{name: b, servers: \"unix:/b\", proxy_tlvs: [ssl, sni]}]"},
        "3:60: found \"sni\" for proxy_tlvs, expected a list of alpn, authority, crc32c, unique_id, "
-       "ssl, or a single one; did you mean \"ssl\"?"},
+       "ssl, or a single one"},
       {"the same twice",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", \"unix:/c\", \"unix:/b\"]}]"},
        "3:54: \"unix:/b\" is in the list twice; remove one"},
@@ -253,8 +253,7 @@ TEST(LoaderErrors, TlsOptions) {
        "2:96: found \"AES128-SHA\" for ciphers, expected a list of TLS_AES_128_GCM_SHA256, "
        "TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, ECDHE-ECDSA-AES128-GCM-SHA256, "
        "ECDHE-RSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES256-GCM-SHA384, ECDHE-RSA-AES256-GCM-SHA384, "
-       "ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-RSA-CHACHA20-POLY1305, or a single one; did you mean "
-       "\"TLS_AES_128_GCM_SHA256\"?"},
+       "ECDHE-ECDSA-CHACHA20-POLY1305, ECDHE-RSA-CHACHA20-POLY1305, or a single one"},
       {"an old version",
        {.listeners = Listener(in + "{min_version: TLSv1.1}")},
        "2:99: found \"TLSv1.1\" for min_version, expected one of TLSv1.2, TLSv1.3; did you mean "

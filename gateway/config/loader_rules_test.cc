@@ -56,7 +56,7 @@ TEST(LoaderRules, RulesBetweenOptions) {
       {"no such backend",
        {.listeners = "listeners: [{name: in, protocol: smtp, bind: \"127.0.0.1:25\", tls: "
                      "starttls, backend: c, plaintext_backend: bb}]"},
-       "2:86: found \"c\" for backend, expected the name of a backend; did you mean \"b\"?\n"
+       "2:86: found \"c\" for backend, expected the name of a backend\n"
        "2:108: "
        "found \"bb\" for plaintext_backend, expected the name of a backend; did you mean \"b\"?"},
       {"no such protocol",

@@ -77,9 +77,10 @@ const Option* SectionReader::FindOption(Section section, const YamlNode::Key& ke
         key.mark,
         Quote(key.text) + " is a limit of the whole process; set it in the general section limits");
   } else {
+    const std::string hint = NearestHint(key.text, known);
     report_.Error(key.mark, Quote(key.text) + " is not an option of " +
                                 std::string(SectionName(section)) + "; " +
-                                NearestHint(key.text, known));
+                                (hint.empty() ? "starling --sample prints all options" : hint));
   }
   return nullptr;
 }

@@ -91,7 +91,8 @@ std::string_view Nearest(std::string_view word, std::span<const std::string_view
   size_t best = std::numeric_limits<size_t>::max();
   for (const std::string_view candidate : known) {
     const size_t distance = Distance(word, candidate);
-    if (distance < best) {
+    const bool alike = 2 * distance <= std::max(word.size(), candidate.size());
+    if (alike && distance < best) {
       best = distance;
       nearest = candidate;
     }

@@ -113,9 +113,19 @@ TEST(Nearest, TakesTheFewestChanges) {
   EXPECT_EQ(Nearest("Protocol", known), "protocol");
   EXPECT_EQ(Nearest("listener", known), "listeners");
   EXPECT_EQ(Nearest("proxyprotocol", known), "proxy_protocol");
-  EXPECT_EQ(Nearest("", known), "policy");
-  EXPECT_EQ(Nearest(std::string(100'000, 'x'), known), "proxy_protocol");
   EXPECT_EQ(Nearest("x", {}), "");
+}
+
+TEST(Nearest, GuessesNothingFromAWordUnlikeAny) {
+  const std::string_view known[] = {"tcp", "state"};
+  EXPECT_EQ(Nearest("", known), "");
+  EXPECT_EQ(Nearest("a", known), "");
+  EXPECT_EQ(Nearest("udp", known), "") << "two of three letters";
+  EXPECT_EQ(Nearest("tls", known), "");
+  EXPECT_EQ(Nearest("tp", known), "tcp");
+  EXPECT_EQ(Nearest("stxyz", known), "");
+  EXPECT_EQ(Nearest("stayz", known), "state");
+  EXPECT_EQ(Nearest(std::string(100'000, 'x'), known), "");
 }
 
 // A swap of neighbours is one change, not two.

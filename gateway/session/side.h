@@ -154,9 +154,9 @@ struct Side {
   bool tcp : 1 = false;      // not a Unix socket
   bool heard : 1 = false;    // the peer has sent an octet on this connection
   Acknowledge acknowledge = Acknowledge::kNo;
-  BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only, and
-  uint16_t chunk_begin = 0;    // what of it has not been consumed
-  uint16_t chunk_end = 0;      //
+  BufferId chunk = kNoBuffer;  // a receive buffer, within one turn only
+  uint16_t chunk_begin = 0;    // its first octet that has not been consumed
+  uint16_t chunk_end = 0;      // behind its last octet
   Block in;                    // what was received and could not be consumed yet
   Block out;                   // what is to be sent
   SideTlsPtr tls;              // null: plaintext
