@@ -195,7 +195,9 @@ class Ring {
   virtual void Peek(Fd fd, Tag tag) = 0;
 
   // Sends `data`, which must live until the completion; may send less. One at a time per
-  // descriptor.
+  // descriptor. With no octets it completes at once, also where the peer takes nothing, and tells
+  // of a connection that has broken: 0, or the error. It sees a reset behind octets that nobody
+  // has received yet, which no receive and no peek does.
   virtual void Send(Fd fd, std::span<const uint8_t> data, Tag tag) = 0;
 
   virtual void ShutdownWrite(Fd fd, Tag tag) = 0;

@@ -235,6 +235,47 @@ TEST_P(RingStreams, AResetCutsASendShort) {
   EXPECT_LT(SendAll(conn, "x"), 0) << "the error is the next send's";
 }
 
+// Behind octets that nobody receives, where a receive and a peek see the octets first.
+TEST_P(RingStreams, ASendOfNothingTellsWhetherTheConnectionIsWhole) {
+  StartRing();
+  uint32_t slot = 0;
+  for (SocketSide side : kSides) {
+    const Conn conn = Connected(side, slot++);
+    const Conn ended = Connected(side, slot++);
+    EXPECT_EQ(harness_->Write(conn.peer, "unread"), 6u);
+    EXPECT_EQ(SendAll(conn, ""), 0);
+    harness_->ShutdownWrite(ended.peer);
+    EXPECT_EQ(SendAll(ended, ""), 0);
+    harness_->Reset(conn.peer);
+    EXPECT_EQ(SendAll(conn, ""), -ECONNRESET);
+    EXPECT_EQ(Receive(conn), "unread");
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, ASendOfNothingDoesNotWaitForRoom) {
+  StartRing();
+  for (const Transport transport : {Transport::kTcp, Transport::kUnix}) {
+    const Conn conn = Opened(transport, 1);
+    const std::string data = Pattern(kTooMuch);
+    ring_->Send(conn.fd, Octets(data), conn.send());
+    EXPECT_FALSE(Came(conn.send()));
+    ring_->Cancel(conn.fd, conn.cancel());
+    Wait(conn.send());
+    EXPECT_EQ(Wait(conn.cancel()).result, 0);
+    EXPECT_EQ(SendAll(conn, ""), 0);
+    Close(conn);
+  }
+}
+
+TEST_P(RingStreams, ASendOfNothingSeesThatAUnixPeerIsGone) {
+  StartRing();
+  const Conn conn = Opened(Transport::kUnix, 1);
+  EXPECT_EQ(SendAll(conn, ""), 0);
+  harness_->Close(conn.peer);
+  EXPECT_EQ(SendAll(conn, ""), -EPIPE);
+}
+
 TEST_P(RingStreams, ClosingEndsWhatIsArmedAndThePeerSeesIt) {
   StartRing();
   for (SocketSide side : kSides) {

@@ -164,6 +164,7 @@ void SimRing::TryRecv(Request& request) {
 // reports the error.
 void SimRing::TrySend(Request& request) {
   Entry& entry = At(request.fd);
+  if (request.data.empty()) return Finish(request, world_.Write(entry.socket, {}));
   if (world_.Writable(entry.socket)) MaybeBreak(entry.socket);
   while (request.sent < request.data.size()) {
     std::span<const uint8_t> rest = request.data.subspan(request.sent);

@@ -199,8 +199,9 @@ int World::Write(SocketId id, std::span<const uint8_t> data) {
   Socket& socket = sockets_[id];
   if (socket.shut || socket.dead || socket.error != 0) return SendError(socket);
   Socket& peer = sockets_[socket.peer];
+  if (!peer.open && socket.is_unix) return -EPIPE;
+  if (data.empty()) return 0;  // and nothing goes to the peer
   if (!peer.open) {
-    if (socket.is_unix) return -EPIPE;
     // TCP takes the octets, and the other machine answers with a reset.
     const size_t size = data.size();
     socket.dead = true;
