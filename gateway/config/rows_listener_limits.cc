@@ -259,8 +259,10 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 1'000'000,
      .in_listener = true,
-     .doc = "How many of a worker's sessions a listener may have in all. Set it where the backend "
-            "of a listener carries fewer sessions than the gateway does.",
+     .doc =
+         "How many of a worker's sessions a listener may have in all. Set it where the backend "
+         "of a listener carries fewer sessions than the gateway does. Once it has so many, a "
+         "newcomer takes the place of one of its own sessions, as in a full table (new_sources).",
      .set = SetNumber<&ListenerLimits::most_sessions>,
      .get = GetNumber<&ListenerLimits::most_sessions>},
     {.section = Section::kLimits,

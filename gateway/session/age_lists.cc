@@ -110,7 +110,9 @@ void AgeLists::Remove(uint32_t slot) {
   (entry.younger == 0 ? group.youngest : entries_[entry.younger - 1].older) = entry.older;
   const uint32_t before = group.weight();
   --group.count;
-  if (group.weight() == before) return;
+  // Many users behind one address come and go, and their source is always there. It goes behind
+  // those whose oldest session has stayed.
+  if (group.weight() == before && entry.older != 0) return;
   LeaveLevel(entry.group, before);
   if (group.count == 0) {
     DropGroup(entry.group);
@@ -119,9 +121,10 @@ void AgeLists::Remove(uint32_t slot) {
   }
 }
 
-uint32_t AgeLists::WeightOf(const AgeListKey& key) const {
+uint32_t AgeLists::WeightWithOneMore(const AgeListKey& key, uint32_t sessions_of_weight) const {
   const Link link = Find(key);
-  return link == 0 ? 0 : groups_[link - 1].weight();
+  if (link == 0) return 1;
+  return Weight(groups_[link - 1].count + 1, sessions_of_weight);
 }
 
 uint32_t AgeLists::Heaviest(PlacePool pool) const { return rankings_[pool].heaviest; }
@@ -130,6 +133,14 @@ uint32_t AgeLists::OldestOfHeaviest(PlacePool pool) const {
   const Ranking& ranking = rankings_[pool];
   if (ranking.heaviest == 0) return kNone;
   return groups_[ranking.levels[ranking.heaviest - 1].first - 1].oldest - 1;
+}
+
+uint32_t AgeLists::OldestOfHeaviestBut(const AgeListKey& source) const {
+  const Ranking& ranking = rankings_[source.pool];
+  if (ranking.heaviest == 0) return kNone;
+  Link link = ranking.levels[ranking.heaviest - 1].first;
+  if (groups_[link - 1].key == source) link = groups_[link - 1].after;
+  return link == 0 ? kNone : groups_[link - 1].oldest - 1;
 }
 
 }  // namespace starling

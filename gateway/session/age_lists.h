@@ -41,13 +41,15 @@ class AgeLists {
   void Remove(uint32_t slot);
   bool Has(uint32_t slot) const { return entries_[slot].group != 0; }
 
-  // The number of half-open sessions of a source, by its weight, rounded up.
-  uint32_t WeightOf(const AgeListKey& key) const;
-  // Of the heaviest source of a pool; 0: it has none.
+  // The number of half-open sessions of a source, by its weight, rounded up, once it has one more.
+  uint32_t WeightWithOneMore(const AgeListKey& key, uint32_t sessions_of_weight) const;
+  // The weight of the heaviest source of a pool; 0: it has none.
   uint32_t Heaviest(PlacePool pool) const;
-  // The oldest session of that source. Of several heaviest sources, of the one that has been so
-  // heavy for longest. kNone: there is no session.
+  // The oldest session of that source. Of several heaviest sources, of the one that has had both
+  // its weight and its oldest session for longest. kNone: there is no session.
   uint32_t OldestOfHeaviest(PlacePool pool) const;
+  // The same, of all sources of that pool but this one. kNone: no other source is as heavy.
+  uint32_t OldestOfHeaviestBut(const AgeListKey& source) const;
 
   // Memory of one slot, touched when a session is half-open in it for the first time.
   static constexpr size_t octets_a_slot();
@@ -70,9 +72,10 @@ class AgeLists {
     Link before = 0;          // in its level
     Link after = 0;
 
-    uint32_t weight() const { return (count + sessions_of_weight - 1) / sessions_of_weight; }
+    uint32_t weight() const { return Weight(count, sessions_of_weight); }
   };
-  struct Level {  // the sources of one weight, in the order in which they came to it
+  // The sources of one weight, in the order in which they came to it or got another oldest session.
+  struct Level {
     Link first = 0;
     Link last = 0;
   };
@@ -89,6 +92,9 @@ class AgeLists {
   template <class T>
   static Array<T> MakeArray(size_t count);
 
+  static uint32_t Weight(uint32_t sessions, uint32_t sessions_of_weight) {
+    return (sessions + sessions_of_weight - 1) / sessions_of_weight;
+  }
   Link& BucketOf(const AgeListKey& key) const;
   Link Find(const AgeListKey& key) const;
   Link MakeGroup(const AgeListKey& key, uint32_t sessions_of_weight);

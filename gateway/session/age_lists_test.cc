@@ -16,7 +16,7 @@ TEST(AgeLists, AnEmptyOneHasNobody) {
   AgeLists lists(4);
   EXPECT_EQ(lists.Heaviest(kSharedPlaces), 0u);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), AgeLists::kNone);
-  EXPECT_EQ(lists.WeightOf(Shared(1)), 0u);
+  EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 1), 1u);
   EXPECT_FALSE(lists.Has(3));
   lists.Remove(3);
 }
@@ -53,14 +53,45 @@ TEST(AgeLists, OfSourcesWithOneEachTheOldest) {
 TEST(AgeLists, ManyUsersWeighLess) {
   AgeLists lists(40);
   for (uint32_t slot = 0; slot < 33; ++slot) lists.Add(slot, Shared(1), 16);
-  EXPECT_EQ(lists.WeightOf(Shared(1)), 3u);
+  EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 3u);
   for (uint32_t slot = 33; slot < 37; ++slot) lists.Add(slot, Shared(2), 1);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 33u);
   lists.Remove(33);
   lists.Remove(34);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 0u);
   lists.Remove(0);
-  EXPECT_EQ(lists.WeightOf(Shared(1)), 2u);
+  lists.Remove(1);
+  EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 2u);
+  lists.Add(0, Shared(1), 16);
+  EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 3u);
+}
+
+TEST(AgeLists, ABusySourceGoesBehindOneThatStays) {
+  AgeLists lists(8);
+  lists.Add(0, Shared(1), 16);
+  lists.Add(1, Shared(2), 1);
+  EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 0u);
+  lists.Add(2, Shared(1), 16);
+  lists.Add(3, Shared(1), 16);
+  lists.Remove(2);
+  EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 0u);
+  lists.Remove(0);  // it was there for longest, and its source still has the other
+  EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 1u);
+  lists.Remove(1);
+  EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 3u);
+}
+
+TEST(AgeLists, TheHeaviestOfTheOthers) {
+  AgeLists lists(8);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), AgeLists::kNone);
+  lists.Add(0, Shared(1), 1);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), AgeLists::kNone);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(2)), 0u);
+  lists.Add(1, Shared(2), 1);
+  lists.Add(2, Shared(3), 1);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), 1u);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(2)), 0u);
+  EXPECT_EQ(lists.OldestOfHeaviestBut({.pool = 3, .source = 1}), AgeLists::kNone);
 }
 
 TEST(AgeLists, PoolsAreApart) {
@@ -128,7 +159,7 @@ TEST(AgeLists, AgreesWithALookAtAllOfThem) {
                            .source = below(9) * 64};  // many in one bucket
       lists.Add(slot, key, 1);
       model.Add(slot, key);
-      ASSERT_EQ(lists.WeightOf(key), model.Count(key));
+      ASSERT_EQ(lists.WeightWithOneMore(key, 1), model.Count(key) + 1);
     }
     for (const PlacePool pool : {PlacePool{5}, kSharedPlaces}) {
       const uint32_t heaviest = lists.Heaviest(pool);

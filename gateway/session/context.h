@@ -63,6 +63,7 @@ struct WorkerContext : SideResources {
   SessionTable table;
   Places places;
   AgeLists half_open;
+  AgeLists half_open_capped;  // the same, by listener instead of pool; of those with a limit
   TimerWheel timers;
   DialoguePool dialogues;
 

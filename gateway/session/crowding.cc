@@ -44,36 +44,58 @@ uint32_t SessionsOfWeight(SourceRole role) {
   return role == SourceRole::kClient ? 1 : kHalfOpenOfMany;
 }
 
-// In a pool whose heaviest source is heavier than this one.
-bool IsQuiet(const WorkerContext& ctx, PlacePool pool, const SourceRule& rule,
-             const SourceHold& source) {
-  const uint32_t own = HasPrivilege(rule.role) ? 0 : ctx.half_open.WeightOf(KeyOf(pool, source));
-  const uint32_t heaviest = ctx.half_open.Heaviest(pool);
-  if (own >= heaviest) return false;
-  if (heaviest > kFewSessions || HasFew(ctx, rule, source)) return true;
+// The session in these lists that gives way to a newcomer of this source; kNone: none does. The
+// newcomer's source must not become heavier than the heaviest is: with sixteen users of a webmail
+// server it is no heavier than an address with one. It gives no place to itself.
+uint32_t FindVictim(const WorkerContext& ctx, const AgeLists& lists, PlacePool pool,
+                    const SourceRule& rule, const SourceHold& source) {
+  const AgeListKey key = KeyOf(pool, source);
+  const uint32_t own =
+      HasPrivilege(rule.role) ? 1 : lists.WeightWithOneMore(key, SessionsOfWeight(rule.role));
+  const uint32_t heaviest = lists.Heaviest(pool);
+  const uint32_t victim = lists.OldestOfHeaviestBut(key);
+  if (own > heaviest || victim == AgeLists::kNone) return AgeLists::kNone;
+  if (heaviest > kFewSessions || HasFew(ctx, rule, source)) return victim;
   // The weight says nothing of the sessions that this source has established. Many of them give it
   // no right to the place of a client that has only just come.
-  return ctx.now - ctx.table.At(ctx.half_open.OldestOfHeaviest(pool)).accepted_at >= kFreshHalfOpen;
+  const bool fresh = ctx.now - ctx.table.At(victim).accepted_at < kFreshHalfOpen;
+  return fresh ? AgeLists::kNone : victim;
 }
 
-// The pool in which the source gets the place of another: the one with the heavier source.
-std::optional<PlacePool> FindCrowd(const WorkerContext& ctx, const WorkerListener& listener,
-                                   const SourceHold& source) {
+// The session whose place the newcomer may have. Where two pools have one, the heavier source's.
+uint32_t FindVictim(const WorkerContext& ctx, const WorkerListener& listener,
+                    const SourceHold& source) {
   const SourceRule& rule = RuleOf(listener, source);
   const auto own = static_cast<PlacePool>(listener.id);
-  const bool in_own = IsQuiet(ctx, own, rule, source);
-  const bool in_shared =
-      ctx.places.BelowMost(listener.id) && IsQuiet(ctx, kSharedPlaces, rule, source);
-  if (!in_shared) return in_own ? std::optional(own) : std::nullopt;
+  // Only the place of another session of the listener helps.
+  if (!ctx.places.BelowMost(own)) return FindVictim(ctx, ctx.half_open_capped, own, rule, source);
+  const uint32_t in_own = FindVictim(ctx, ctx.half_open, own, rule, source);
+  const uint32_t in_shared = FindVictim(ctx, ctx.half_open, kSharedPlaces, rule, source);
+  if (in_own == AgeLists::kNone) return in_shared;
   const bool own_is_heavier = ctx.half_open.Heaviest(own) > ctx.half_open.Heaviest(kSharedPlaces);
-  return in_own && own_is_heavier ? own : kSharedPlaces;
+  return in_shared == AgeLists::kNone || own_is_heavier ? in_own : in_shared;
+}
+
+void LeaveLists(WorkerContext& ctx, const Session& session) {
+  ctx.half_open.Remove(session.slot);
+  ctx.half_open_capped.Remove(session.slot);
+}
+
+// The session is in half_open, and in the lists of its listener if that has a limit.
+void NoteCap(WorkerContext& ctx, const Session& session) {
+  const auto listener = static_cast<PlacePool>(session.listener->id);
+  if (!ctx.places.HasMost(listener)) {
+    ctx.half_open_capped.Remove(session.slot);
+  } else if (!ctx.half_open_capped.Has(session.slot)) {
+    const SourceRole role = RuleOf(*session.listener, session.source).role;
+    ctx.half_open_capped.Add(session.slot, KeyOf(listener, session.source), SessionsOfWeight(role));
+  }
 }
 
 // Its place is free at once. Its slot is not, before nothing of it is in flight.
-void MakeRoom(WorkerContext& ctx, PlacePool pool) {
-  Session& session = ctx.table.At(ctx.half_open.OldestOfHeaviest(pool));
-  assert(session.pool == pool && session.use == SlotUse::kSession);
-  ctx.half_open.Remove(session.slot);
+void LetGiveWay(WorkerContext& ctx, Session& session) {
+  assert(session.use == SlotUse::kSession);
+  LeaveLists(ctx, session);
   ctx.places.Leave(session.listener->id, session.pool);
   // A word for it holds its slot for as long as the client takes to read it.
   session.gives_way = ctx.table.leaving() < kLeavingSlots / 2 ? Leave::kPolitely : Leave::kAtOnce;
@@ -129,10 +151,11 @@ Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& s
   const SourceRule& rule = RuleOf(listener, source);
   std::optional<PlacePool> pool = ctx.places.FindFree(listener.id, MayBeNew(ctx, rule, source));
   if (!pool) {
-    pool = FindCrowd(ctx, listener, source);
-    if (!pool) return Room::kNone;
+    const uint32_t victim = FindVictim(ctx, listener, source);
+    if (victim == AgeLists::kNone) return Room::kNone;
     if (!ctx.table.MayLetLeave()) return Room::kLater;
-    MakeRoom(ctx, *pool);
+    pool = ctx.table.At(victim).pool;
+    LetGiveWay(ctx, ctx.table.At(victim));
   }
   session = ctx.table.Take();
   assert(session != nullptr);
@@ -145,19 +168,26 @@ Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& s
 
 bool KeepPlace(WorkerContext& ctx, Session& session) {
   // What it weighed so far was the load balancer's.
-  ctx.half_open.Remove(session.slot);
+  LeaveLists(ctx, session);
   const SourceRule& rule = RuleOf(*session.listener, session.source);
   if (MayBeNew(ctx, rule, session.source) || ctx.places.SparesNewSources(session.pool)) return true;
-  if (!IsQuiet(ctx, session.pool, rule, session.source)) return false;
+  const uint32_t victim = FindVictim(ctx, ctx.half_open, session.pool, rule, session.source);
+  if (victim == AgeLists::kNone) return false;
   // It has one of the places for new sources, and makes up for that.
-  if (ctx.table.MayLetLeave()) MakeRoom(ctx, session.pool);
+  if (ctx.table.MayLetLeave()) LetGiveWay(ctx, ctx.table.At(victim));
   return true;
 }
 
 void FreePlace(WorkerContext& ctx, Session& session) {
-  ctx.half_open.Remove(session.slot);
+  LeaveLists(ctx, session);
   if (session.use == SlotUse::kSession) ctx.places.Leave(session.listener->id, session.pool);
   ctx.table.Free(session);
+}
+
+void NoteCaps(WorkerContext& ctx) {
+  for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
+    if (ctx.half_open.Has(slot)) NoteCap(ctx, ctx.table.At(slot));
+  }
 }
 
 MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
@@ -165,9 +195,10 @@ MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
   const SourceRole role = RuleOf(*session.listener, session.source).role;
   const bool wanted = half_open.now && !HasPrivilege(role);
   if (!wanted) {
-    ctx.half_open.Remove(session.slot);
+    LeaveLists(ctx, session);
   } else if (!ctx.half_open.Has(session.slot)) {
     ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role));
+    NoteCap(ctx, session);
   }
   return half_open.now ? kNever : half_open.from;
 }

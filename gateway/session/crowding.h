@@ -7,8 +7,9 @@
 // heaviest source gives way to it, if the newcomer's own source is lighter. Weight is the number of
 // half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
 // of it. A source that has more sessions than a mail program opens gets no place of a client that
-// has only just come, unless that client's source is a crowd. Sessions of probes and exempt sources
-// never give way, nor do data channels.
+// has only just come, unless that client's source is a crowd. Where a listener has as many sessions
+// as it may, one of its own gives way. Sessions of probes and exempt sources never give way, nor do
+// data channels.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).
@@ -29,6 +30,8 @@ Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& s
                Session*& session);
 // The session's source is known only now, behind a PROXY header. False: no place is left for it.
 bool KeepPlace(WorkerContext& ctx, Session& session);
+// Listeners have other shares now: which of them have a limit.
+void NoteCaps(WorkerContext& ctx);
 // The session is over: its slot and its place are free.
 void FreePlace(WorkerContext& ctx, Session& session);
 

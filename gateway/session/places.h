@@ -36,8 +36,9 @@ class Places {
 
   // Where a session of this listener may begin. nullopt: no place is free for it.
   std::optional<PlacePool> FindFree(uint32_t listener, bool new_source) const;
-  // Whether a session of the listener may have a shared place, by the number of its sessions.
+  // Whether the listener may have one more session. Always, if it has no limit.
   bool BelowMost(uint32_t listener) const;
+  bool HasMost(uint32_t listener) const { return own_[listener].most != 0; }
   // Whether the shared places that are free are more than those for new sources. `own` counts as
   // free: the place of a session that may have to leave it.
   bool SparesNewSources(PlacePool own) const;

@@ -6,6 +6,7 @@
 
 #include "gateway/limits.h"
 #include "gateway/session/admission.h"
+#include "gateway/session/crowding.h"
 #include "gateway/session/pump.h"
 #include "gateway/session/relief.h"
 #include "gateway/session/source.h"
@@ -138,6 +139,7 @@ void Worker::Impl::ShareOut() {
     shares[listener.id] = {.reserved = limits.reserved_sessions, .most = limits.most_sessions};
   }
   ctx.places.SetShares(shares);
+  NoteCaps(ctx);
 }
 
 void Worker::Impl::HandleRequests(uint32_t requests) {

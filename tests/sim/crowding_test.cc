@@ -230,6 +230,103 @@ TEST(Crowding, ATrustedSourceWeighsLess) {
   });
 }
 
+// Ten users of a webmail server come at the same moment, and each address of a crowd has but one
+// session. As one source the server is no heavier than that.
+TEST(Crowding, ManyUsersOfOneAddressGetInTogether) {
+  for (const uint8_t each : {1, 2, 3}) {
+    RunInThread([each] {
+      constexpr size_t kUsers = 10;
+      Case with = Table(24u * each, 16);
+      with.sources.push_back(Row("203.0.113.1", SourceRole::kTrusted));
+      OneSession session(with);
+      std::vector<Clients> crowd;
+      for (uint8_t i = 0; i < 24; ++i) crowd.push_back(Crowd(session, uint8_t(10 + i), each));
+      const Clients users = Connect(session, 1, kUsers);
+      session.RunFor(milliseconds(50));
+      EXPECT_EQ(Greeted(users), kUsers);
+      for (const auto& user : users) EXPECT_EQ(user->Take(), "");
+      // With the sixteenth user its weight is still that of one session, with the next one no more.
+      const Clients more = Connect(session, 1, kHalfOpenOfMany - kUsers + 1);
+      session.RunFor(milliseconds(50));
+      EXPECT_EQ(Greeted(more), more.size() - (each == 1 ? 1 : 0));
+      session.Finish();
+    });
+  }
+}
+
+// A webmail server has some half-open session all the time, each of them for a moment.
+TEST(Crowding, ABusyAddressStaysWhereSilentOnesAreOlder) {
+  RunInThread([] {
+    Case with = Table(8);
+    with.sources.push_back(Row("203.0.113.1", SourceRole::kTrusted));
+    OneSession session(with);
+    Clients users = Crowd(session, 1, 2);
+    Clients silent;
+    for (uint8_t i = 0; i < 6; ++i) silent.push_back(Connect(session, uint8_t(10 + i)));
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(Greeted(silent), 6u);
+    for (const size_t leaves : {0u, 1u}) {
+      users[leaves]->Reset();
+      session.RunFor(milliseconds(10));
+      users.push_back(Connect(session, 1));
+      session.RunFor(milliseconds(10));
+    }
+    const auto quiet = Connect(session, 30);
+    session.RunFor(milliseconds(10));
+    EXPECT_TRUE(quiet->Take().starts_with("220 "));
+    EXPECT_EQ(silent[0]->Take(), kTooMany);
+    session.Finish();
+  });
+}
+
+// The listener has as many sessions as it may, and the table has room.
+TEST(Crowding, InAFullListenerOneOfItsOwnGivesWay) {
+  for (const uint32_t reserved : {0u, 2u, 4u}) {
+    RunInThread([reserved] {
+      Case with = Table(16);
+      with.change = [reserved](Config& config) {
+        config.listeners[0].limits.most_sessions = 4;
+        config.listeners[0].limits.reserved_sessions = reserved;
+      };
+      OneSession session(with);
+      const auto alone = Connect(session, 1);
+      session.RunFor(milliseconds(1));
+      const Clients crowd = Crowd(session, 2, 3);
+      alone->Take();
+      const auto more = Connect(session, 2);
+      session.RunFor(milliseconds(10));
+      EXPECT_EQ(more->Take(), kTooMany) << "of the crowd itself";
+      const auto quiet = Connect(session, 3);
+      session.RunFor(milliseconds(10));
+      EXPECT_TRUE(quiet->Take().starts_with("220 "));
+      EXPECT_EQ(crowd[0]->Take(), kTooMany);
+      EXPECT_EQ(crowd[1]->Take(), "");
+      EXPECT_EQ(alone->Take(), "");
+      session.RunFor(seconds(3));
+      EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 1);
+      session.Finish();
+    });
+  }
+}
+
+TEST(Crowding, AListenerGetsALimitWhileItIsFull) {
+  RunInThread([] {
+    Config* config = nullptr;
+    Case with = Table(16);
+    with.change = [&config](Config& made) { config = &made; };
+    OneSession session(with);
+    const Clients crowd = Crowd(session, 2, 6);
+    config->listeners[0].limits.most_sessions = 6;
+    session.gateway().Reload();
+    session.RunFor(milliseconds(10));
+    const auto quiet = Connect(session, 3);
+    session.RunFor(milliseconds(10));
+    EXPECT_TRUE(quiet->Take().starts_with("220 "));
+    EXPECT_EQ(crowd[0]->Take(), kTooMany);
+    session.Finish();
+  });
+}
+
 // With a plaintext leg a session is half-open while the next word is the client's, or while
 // nothing has moved for long.
 TEST(Crowding, APlaintextLegGivesWayWhileItsClientIsSilent) {
