@@ -3,35 +3,28 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <new>
 
 namespace starling {
-
-template <class T>
-AgeLists::Array<T> AgeLists::MakeArray(size_t count) {
-  static_assert(std::is_trivially_copyable_v<T>);
-  void* const memory = std::calloc(count, sizeof(T));
-  if (memory == nullptr) throw std::bad_alloc();
-  return Array<T>(static_cast<T*>(memory));
-}
 
 AgeLists::AgeLists(uint32_t slots)
     : slots_(slots),
       bucket_mask_(std::bit_ceil(std::max(slots, 2u)) - 1),
-      entries_(MakeArray<Entry>(slots)),
-      groups_(MakeArray<Group>(slots)),
-      buckets_(MakeArray<Link>(size_t{bucket_mask_} + 1)),
+      entries_(slots),
+      groups_(slots),
+      buckets_(size_t{bucket_mask_} + 1),
       rankings_(size_t{kSharedPlaces} + 1) {
   rankings_[kSharedPlaces].levels.reserve(slots);
 }
 
-AgeLists::Link& AgeLists::BucketOf(const AgeListKey& key) const {
+uint32_t AgeLists::BucketIndex(const AgeListKey& key) const {
   // The source's bits are all equally good; a source is seldom in more than two pools.
-  return buckets_[(key.source + key.pool) & bucket_mask_];
+  return (key.source + key.pool) & bucket_mask_;
 }
 
+AgeLists::Link& AgeLists::BucketOf(const AgeListKey& key) { return buckets_[BucketIndex(key)]; }
+
 AgeLists::Link AgeLists::Find(const AgeListKey& key) const {
-  Link link = BucketOf(key);
+  Link link = buckets_[BucketIndex(key)];
   while (link != 0 && groups_[link - 1].key != key) link = groups_[link - 1].next_in_bucket;
   return link;
 }

@@ -11,11 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <type_traits>
 #include <vector>
 
+#include "gateway/memory/zeroed_array.h"
 #include "gateway/session/places.h"
 
 namespace starling {
@@ -83,19 +81,11 @@ class AgeLists {
     std::vector<Level> levels;  // by weight - 1
     uint32_t heaviest = 0;
   };
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  template <class T>
-  using Array = std::unique_ptr<T[], Free>;
-  // Zeros that take no memory before they are touched.
-  template <class T>
-  static Array<T> MakeArray(size_t count);
-
   static uint32_t Weight(uint32_t sessions, uint32_t sessions_of_weight) {
     return (sessions + sessions_of_weight - 1) / sessions_of_weight;
   }
-  Link& BucketOf(const AgeListKey& key) const;
+  Link& BucketOf(const AgeListKey& key);
+  uint32_t BucketIndex(const AgeListKey& key) const;
   Link Find(const AgeListKey& key) const;
   Link MakeGroup(const AgeListKey& key, uint32_t sessions_of_weight);
   void DropGroup(Link link);
@@ -105,9 +95,9 @@ class AgeLists {
 
   const uint32_t slots_;
   const uint32_t bucket_mask_;
-  Array<Entry> entries_;
-  Array<Group> groups_;  // as many as slots: each has a session
-  Array<Link> buckets_;
+  ZeroedArray<Entry> entries_;
+  ZeroedArray<Group> groups_;  // as many as slots: each has a session
+  ZeroedArray<Link> buckets_;
   Link free_group_ = 0;
   uint32_t groups_made_ = 0;       // those above were never used
   std::vector<Ranking> rankings_;  // by pool

@@ -6,10 +6,11 @@
 // All workers share the arrays; each access is one relaxed atomic operation.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include "gateway/sources/zeroed_array.h"
+#include "gateway/memory/zeroed_array.h"
 
 namespace starling {
 
@@ -30,6 +31,16 @@ struct SourceCells {
   bool operator==(const SourceCells&) const = default;
 };
 
-using CellArray = ZeroedArray<uint64_t, kSourceCells>;
+class CellArray {
+ public:
+  using Cell = std::atomic<uint64_t>;
+  static_assert(Cell::is_always_lock_free);
+
+  Cell& At(size_t index) { return cells_[index]; }
+  const Cell& At(size_t index) const { return cells_[index]; }
+
+ private:
+  ZeroedArray<Cell> cells_{kSourceCells};
+};
 
 }  // namespace starling

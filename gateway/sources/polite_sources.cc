@@ -29,7 +29,7 @@ PoliteSources::Place PoliteSources::PlaceOf(const SourceKey& source) const {
 bool PoliteSources::Knows(const SourceKey& source, MonoTime now, std::chrono::seconds keep) const {
   const Place place = PlaceOf(source);
   for (size_t i = 0; i < kOfSet; ++i) {
-    const uint32_t cell = cells_.At(place.set + i).load(kRelaxed);
+    const uint32_t cell = cells_[place.set + i].load(kRelaxed);
     if (IsOf(cell, place.tag)) return std::chrono::hours(AgeOf(cell, HourOf(now))) < keep;
   }
   return false;
@@ -41,7 +41,7 @@ void PoliteSources::Remember(const SourceKey& source, MonoTime now) {
   size_t chosen = place.set;
   uint32_t most = 0;
   for (size_t i = place.set; i < place.set + kOfSet; ++i) {
-    const uint32_t cell = cells_.At(i).load(kRelaxed);
+    const uint32_t cell = cells_[i].load(kRelaxed);
     if (IsOf(cell, place.tag)) {
       chosen = i;
       break;
@@ -51,7 +51,7 @@ void PoliteSources::Remember(const SourceKey& source, MonoTime now) {
     most = age;
     chosen = i;
   }
-  cells_.At(chosen).store(CellOf(place.tag, hour), kRelaxed);
+  cells_[chosen].store(CellOf(place.tag, hour), kRelaxed);
 }
 
 }  // namespace starling

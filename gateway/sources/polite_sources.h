@@ -11,13 +11,14 @@
 // Reloads do not touch it. Not for: whether a listener delays its greeting (session/pregreet.h).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
 #include "gateway/io/clock.h"
+#include "gateway/memory/zeroed_array.h"
 #include "gateway/sources/keyed_hash.h"
 #include "gateway/sources/source_key.h"
-#include "gateway/sources/zeroed_array.h"
 
 namespace starling {
 
@@ -44,7 +45,9 @@ class PoliteSources {
   Place PlaceOf(const SourceKey& source) const;
 
   const HashKey key_;
-  ZeroedArray<uint32_t, kCells> cells_;  // tag and hour; 0: unused
+  using Cell = std::atomic<uint32_t>;
+  static_assert(Cell::is_always_lock_free);
+  ZeroedArray<Cell> cells_{kCells};  // tag and hour; 0: unused
 };
 
 }  // namespace starling
