@@ -97,6 +97,10 @@ inline constexpr size_t kOvertimePerTurn = 64;
 // one until nothing of it is in flight. That is a turn or two, or as long as a client takes to read
 // why it had to go: half of the slots may wait for that.
 inline constexpr uint32_t kLeavingSlots = 32;
+// Slots beyond the sessions for clients of a load balancer whose PROXY header is still to come,
+// when no place is free: who they are decides whether they get the place of another. A balancer
+// sends the header with the connection, so each needs its slot for a moment.
+inline constexpr uint32_t kArrivingSlots = 64;
 // A trusted source and a load balancer bring many users: so many half-open sessions of theirs weigh
 // as one of another source. A webmail server has a few handshakes at once, where an attacker's
 // two hundred addresses have five each.

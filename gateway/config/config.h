@@ -277,9 +277,10 @@ struct Config {
   GlobalLimits limits;
 };
 
-// The slots of a worker: for sessions, for clients that are refused, and for those that leave.
+// The slots of a worker: for sessions, for clients that are refused, for those that leave, and for
+// those of which a load balancer has not said yet who they are.
 constexpr uint32_t SlotsOf(const GlobalLimits& limits) {
-  return limits.sessions + limits.refusals + kLeavingSlots;
+  return limits.sessions + limits.refusals + kLeavingSlots + kArrivingSlots;
 }
 
 // The output buffers of a worker: by default as many as its sessions can hold.

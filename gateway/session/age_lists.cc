@@ -12,7 +12,7 @@ AgeLists::AgeLists(uint32_t slots)
       entries_(slots),
       groups_(slots),
       buckets_(size_t{bucket_mask_} + 1),
-      rankings_(size_t{kSharedPlaces} + 1) {
+      rankings_(size_t{kNoPlace} + 1) {
   rankings_[kSharedPlaces].levels.reserve(slots);
 }
 

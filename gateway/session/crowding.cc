@@ -94,9 +94,8 @@ void NoteCap(WorkerContext& ctx, const Session& session) {
 
 // Its place is free at once. Its slot is not, before nothing of it is in flight.
 void LetGiveWay(WorkerContext& ctx, Session& session) {
-  assert(session.use == SlotUse::kSession);
   LeaveLists(ctx, session);
-  ctx.places.Leave(session.listener->id, session.pool);
+  if (session.use == SlotUse::kSession) ctx.places.Leave(session.listener->id, session.pool);
   // A word for it holds its slot for as long as the client takes to read it.
   session.gives_way = ctx.table.leaving() < kLeavingSlots / 2 ? Leave::kPolitely : Leave::kAtOnce;
   ctx.table.LetLeave(session);
@@ -111,6 +110,7 @@ struct HalfOpen {
 };
 
 HalfOpen Look(const WorkerContext& ctx, const Session& session) {
+  if (session.use == SlotUse::kArriving) return {.now = IdOf(session.stage) != StageId::kClosing};
   if (session.use != SlotUse::kSession || session.data != nullptr) return {};
   switch (IdOf(session.stage)) {
     case StageId::kProxyHeader:
@@ -144,38 +144,79 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
   return {};
 }
 
+// A place for a session of this source: a free one, or that of another, which gives way.
+Room FindPlace(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source,
+               PlacePool& pool) {
+  const bool new_source = MayBeNew(ctx, RuleOf(listener, source), source);
+  std::optional<PlacePool> found = ctx.places.FindFree(listener.id, new_source);
+  if (!found) {
+    const uint32_t victim = FindVictim(ctx, listener, source);
+    if (victim == AgeLists::kNone) return Room::kNone;
+    if (!ctx.table.MayLetLeave()) return Room::kLater;
+    found = ctx.table.At(victim).pool;
+    LetGiveWay(ctx, ctx.table.At(victim));
+  }
+  pool = *found;
+  return Room::kTaken;
+}
+
+void Occupy(WorkerContext& ctx, Session& session, PlacePool pool) {
+  session.pool = pool;
+  ctx.places.Take(session.listener->id, pool);
+}
+
+// A slot without a place. If there is none, the client that arrived first of those of the busiest
+// load balancer gives it up: the header of most comes at once.
+Room TakeArrivingSlot(WorkerContext& ctx, Session*& session) {
+  session = ctx.table.TakeArriving();
+  if (session == nullptr) {
+    const uint32_t victim = ctx.half_open.OldestOfHeaviest(kNoPlace);
+    if (victim == AgeLists::kNone || !ctx.table.MayLetLeave()) return Room::kLater;
+    LetGiveWay(ctx, ctx.table.At(victim));
+    session = ctx.table.TakeArriving();
+  }
+  session->pool = kNoPlace;
+  return Room::kTaken;
+}
+
 }  // namespace
 
 Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& source,
                Session*& session) {
-  const SourceRule& rule = RuleOf(listener, source);
-  std::optional<PlacePool> pool = ctx.places.FindFree(listener.id, MayBeNew(ctx, rule, source));
-  if (!pool) {
-    const uint32_t victim = FindVictim(ctx, listener, source);
-    if (victim == AgeLists::kNone) return Room::kNone;
-    if (!ctx.table.MayLetLeave()) return Room::kLater;
-    pool = ctx.table.At(victim).pool;
-    LetGiveWay(ctx, ctx.table.At(victim));
-  }
-  session = ctx.table.Take();
+  PlacePool pool = kNoPlace;
+  const bool arrives = RuleOf(listener, source).role == SourceRole::kBalancer &&
+                       !ctx.places.FindFree(listener.id, /*new_source=*/true);
+  const Room room =
+      arrives ? TakeArrivingSlot(ctx, session) : FindPlace(ctx, listener, source, pool);
+  if (room != Room::kTaken) return room;
+  if (!arrives) session = ctx.table.Take();
   assert(session != nullptr);
   session->listener = &listener;
   session->source = source;
-  session->pool = *pool;
-  ctx.places.Take(listener.id, *pool);
-  return Room::kTaken;
+  if (!arrives) Occupy(ctx, *session, pool);
+  return room;
 }
 
-bool KeepPlace(WorkerContext& ctx, Session& session) {
+Room KeepPlace(WorkerContext& ctx, Session& session) {
   // What it weighed so far was the load balancer's.
   LeaveLists(ctx, session);
+  if (session.use == SlotUse::kArriving) {
+    PlacePool pool = kNoPlace;
+    const Room room = FindPlace(ctx, *session.listener, session.source, pool);
+    if (room == Room::kTaken) {
+      ctx.table.Settle(session);
+      Occupy(ctx, session, pool);
+    }
+    return room;
+  }
   const SourceRule& rule = RuleOf(*session.listener, session.source);
-  if (MayBeNew(ctx, rule, session.source) || ctx.places.SparesNewSources(session.pool)) return true;
+  const bool new_source = MayBeNew(ctx, rule, session.source);
+  if (new_source || ctx.places.SparesNewSources(session.pool)) return Room::kTaken;
   const uint32_t victim = FindVictim(ctx, ctx.half_open, session.pool, rule, session.source);
-  if (victim == AgeLists::kNone) return false;
+  if (victim == AgeLists::kNone) return Room::kNone;
   // It has one of the places for new sources, and makes up for that.
   if (ctx.table.MayLetLeave()) LetGiveWay(ctx, ctx.table.At(victim));
-  return true;
+  return Room::kTaken;
 }
 
 void FreePlace(WorkerContext& ctx, Session& session) {
@@ -186,19 +227,22 @@ void FreePlace(WorkerContext& ctx, Session& session) {
 
 void NoteCaps(WorkerContext& ctx) {
   for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
-    if (ctx.half_open.Has(slot)) NoteCap(ctx, ctx.table.At(slot));
+    Session& session = ctx.table.At(slot);
+    if (ctx.half_open.Has(slot) && session.use == SlotUse::kSession) NoteCap(ctx, session);
   }
 }
 
 MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
   const HalfOpen half_open = Look(ctx, session);
   const SourceRole role = RuleOf(*session.listener, session.source).role;
-  const bool wanted = half_open.now && !HasPrivilege(role);
+  // One that arrives has no place that its role could keep for it.
+  const bool stays = HasPrivilege(role) && session.use != SlotUse::kArriving;
+  const bool wanted = half_open.now && !stays;
   if (!wanted) {
     LeaveLists(ctx, session);
   } else if (!ctx.half_open.Has(session.slot)) {
     ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role));
-    NoteCap(ctx, session);
+    if (session.use == SlotUse::kSession) NoteCap(ctx, session);
   }
   return half_open.now ? kNever : half_open.from;
 }

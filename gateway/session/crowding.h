@@ -25,11 +25,13 @@ enum class Room : uint8_t {
   kNone,
 };
 
-// A place for a session of this listener and source, and a slot with its listener and source.
+// A place for a session of this listener and source, and a slot with its listener and source. A
+// client of a load balancer takes no place of another yet, since it may be one that is refused: if
+// none is free it has only the slot.
 Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& source,
                Session*& session);
-// The session's source is known only now, behind a PROXY header. False: no place is left for it.
-bool KeepPlace(WorkerContext& ctx, Session& session);
+// The session's source is known only now, behind a PROXY header: it keeps its place or gets one.
+Room KeepPlace(WorkerContext& ctx, Session& session);
 // Listeners have other shares now: which of them have a limit.
 void NoteCaps(WorkerContext& ctx);
 // The session is over: its slot and its place are free.

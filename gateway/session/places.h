@@ -17,6 +17,8 @@ namespace starling {
 // Which places: a listener's own, by its ListenerId, or the shared rest.
 using PlacePool = uint16_t;
 inline constexpr PlacePool kSharedPlaces = kMaxListenerNames;
+// Of sessions that have no place yet.
+inline constexpr PlacePool kNoPlace = kSharedPlaces + 1;
 
 // What a listener may have of a worker's sessions.
 struct PlaceShare {

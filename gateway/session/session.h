@@ -170,6 +170,9 @@ enum class SlotUse : uint8_t {
   kSession,
   kRefusal,  // a connection that is only told why it gets no session
   kLeaving,  // it was a session, and gave its place to another
+  // A client of a load balancer that has no place yet. It gets one or is refused once the PROXY
+  // header says who it is.
+  kArriving,
 };
 
 // Whether a session has to make room for a newcomer.
@@ -203,7 +206,7 @@ struct Session {
   TlsFailure tls_failure = TlsFailure::kNone;
   UpstreamTlsOutcome upstream_tls;  // of the latest link
   uint16_t reply = 0;               // code of the server's reply that ended it, for the log
-  PlacePool pool = kSharedPlaces;   // where its place is, with SlotUse::kSession
+  PlacePool pool = kSharedPlaces;   // where its place is
 
   WorkerListener* listener = nullptr;
   Dialogue* dialogue = nullptr;

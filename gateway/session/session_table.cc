@@ -7,7 +7,7 @@ namespace starling {
 SessionTable::SessionTable(uint32_t sessions, uint32_t refusals)
     : most_sessions_(sessions),
       most_refusals_(refusals),
-      slots_(sessions + refusals + kLeavingSlots) {
+      slots_(sessions + refusals + kLeavingSlots + kArrivingSlots) {
   free_.reserve(slots_.size());
   // Lowest slots are taken first, so that a quiet worker touches little memory.
   for (uint32_t slot = size(); slot-- > 0;) {
@@ -24,6 +24,8 @@ uint32_t& SessionTable::CountOf(SlotUse use) {
       return refusals_;
     case SlotUse::kLeaving:
       return leaving_;
+    case SlotUse::kArriving:
+      return arriving_;
   }
   return sessions_;
 }
@@ -44,9 +46,21 @@ Session* SessionTable::TakeRefusal() {
   return refusals_ < most_refusals_ ? Begin(SlotUse::kRefusal) : nullptr;
 }
 
+Session* SessionTable::TakeArriving() {
+  return arriving_ < kArrivingSlots ? Begin(SlotUse::kArriving) : nullptr;
+}
+
+void SessionTable::Settle(Session& session) {
+  assert(session.use == SlotUse::kArriving && sessions_ < most_sessions_);
+  --arriving_;
+  ++sessions_;
+  session.use = SlotUse::kSession;
+}
+
 void SessionTable::LetLeave(Session& session) {
-  assert(session.use == SlotUse::kSession && MayLetLeave());
-  --sessions_;
+  assert(session.use == SlotUse::kSession || session.use == SlotUse::kArriving);
+  assert(MayLetLeave());
+  --CountOf(session.use);
   ++leaving_;
   session.use = SlotUse::kLeaving;
 }

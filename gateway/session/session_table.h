@@ -1,5 +1,6 @@
 // The sessions of one worker: a slab of slots, made once. A few slots beyond the session limit are
-// kept for connections that are only told why not, and for sessions that gave way to others.
+// kept for connections that are only told why not, for sessions that gave way to others, and for
+// clients of a load balancer that arrive while the table is full.
 //
 // Not for: who may have a session (places.h, crowding.h).
 #pragma once
@@ -21,6 +22,10 @@ class SessionTable {
   Session* Take();
   // A slot for a refusal, or null.
   Session* TakeRefusal();
+  // A slot for one that arrives, or null.
+  Session* TakeArriving();
+  // One that arrives becomes a session. The session limit is not met.
+  void Settle(Session& session);
   // The session is one no more: another may be taken, before its slot is free.
   void LetLeave(Session& session);
   bool MayLetLeave() const { return leaving_ < kLeavingSlots; }
@@ -33,7 +38,7 @@ class SessionTable {
   const Session& At(uint32_t slot) const { return slots_[slot]; }
 
   uint32_t size() const { return static_cast<uint32_t>(slots_.size()); }
-  uint32_t in_use() const { return sessions_ + refusals_ + leaving_; }
+  uint32_t in_use() const { return sessions_ + refusals_ + leaving_ + arriving_; }
   uint32_t leaving() const { return leaving_; }
 
  private:
@@ -47,6 +52,7 @@ class SessionTable {
   uint32_t sessions_ = 0;
   uint32_t refusals_ = 0;
   uint32_t leaving_ = 0;
+  uint32_t arriving_ = 0;
 };
 
 }  // namespace starling

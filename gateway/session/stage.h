@@ -42,7 +42,9 @@ inline constexpr size_t kStages = static_cast<size_t>(StageId::kCount);
 struct Free {};
 
 // Waits for the load balancer's PROXY header.
-struct ProxyHeader {};
+struct ProxyHeader {
+  bool whole = false;  // the header has come, and the session has no place yet
+};
 
 // A data channel whose first connection has not come yet.
 struct DataWait {};

@@ -464,6 +464,108 @@ TEST(Crowding, WhoComesAroundTheBalancerTakesNoPlace) {
   });
 }
 
+// Of a listener that load balancers and clients reach.
+Case BehindABalancer(uint32_t sessions) {
+  Case with = Table(sessions, 16);
+  with.sources.push_back(Row("203.0.113.2/32", SourceRole::kBalancer));
+  return with;
+}
+
+// One of the users of source `number` that the balancer connects.
+std::unique_ptr<PlainClient> ConnectBehind(OneSession& session, uint8_t number) {
+  auto client = Connect(session, 2);
+  client->Say("PROXY TCP4 192.0.2." + std::to_string(number) + " 203.0.113.250 1000 25\r\n");
+  return client;
+}
+
+TEST(Crowding, UsersBehindABalancerGetInTogether) {
+  for (const uint8_t each : {1, 2, 3}) {
+    RunInThread([each] {
+      OneSession session(BehindABalancer(24u * each));
+      std::vector<Clients> crowd;
+      for (uint8_t i = 0; i < 24; ++i) crowd.push_back(Crowd(session, uint8_t(10 + i), each));
+      Clients users;
+      for (uint8_t i = 0; i < 10; ++i) users.push_back(ConnectBehind(session, uint8_t(1 + i)));
+      session.RunFor(milliseconds(50));
+      EXPECT_EQ(Greeted(users), 10u);
+      session.RunFor(seconds(3));
+      EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 10);
+      session.Finish();
+    });
+  }
+}
+
+// It is refused as soon as the header says who it is.
+TEST(Crowding, WhoIsRefusedBehindABalancerTakesNoPlace) {
+  RunInThread([] {
+    Case with = BehindABalancer(8);
+    with.sources.push_back(Row("192.0.2.9/32", SourceRole::kClient));
+    with.sources.back().limits.sessions = 1;
+    OneSession session(with);
+    const auto first = ConnectBehind(session, 9);
+    Clients others;
+    for (uint8_t i = 0; i < 7; ++i) others.push_back(Connect(session, uint8_t(10 + i)));
+    session.RunFor(milliseconds(50));
+    EXPECT_TRUE(first->Take().starts_with("220 "));
+    EXPECT_EQ(Greeted(others), 7u);
+    Clients over;
+    for (uint8_t i = 0; i < 5; ++i) over.push_back(ConnectBehind(session, 9));
+    session.RunFor(milliseconds(50));
+    for (const auto& client : over) EXPECT_EQ(client->Take(), kTooMany);
+    for (const auto& client : others) EXPECT_EQ(client->Take(), "");
+    session.RunFor(seconds(3));
+    EXPECT_EQ(session.ended_for(EndReason::kSourceSessions), 5);
+    EXPECT_EQ(session.ended_for(EndReason::kCrowdedOut), 0);
+    session.Finish();
+  });
+}
+
+// More of them than may arrive at once: they take places of one another.
+TEST(Crowding, WhoSendsNoHeaderTakesNoPlaceOfOthers) {
+  for (const uint32_t accepts : {1u, 64u}) {
+    RunInThread([accepts] {
+      Case with = BehindABalancer(8);
+      with.armed_accepts = accepts;
+      OneSession session(with);
+      const Clients crowd = Crowd(session, 10, 8);
+      const Clients silent = Connect(session, 2, 3 * kArrivingSlots);
+      session.RunFor(milliseconds(100));
+      for (const auto& client : crowd) EXPECT_EQ(client->Take(), "");
+      const auto user = ConnectBehind(session, 3);
+      session.RunFor(milliseconds(50));
+      EXPECT_TRUE(user->Take().starts_with("220 "));
+      EXPECT_EQ(crowd[0]->Take(), kTooMany);
+      EXPECT_EQ(crowd[1]->Take(), "");
+      // A place that is free goes to those that have one coming.
+      crowd[2]->Reset();
+      session.RunFor(milliseconds(50));
+      const auto next = ConnectBehind(session, 4);
+      session.RunFor(milliseconds(50));
+      EXPECT_TRUE(next->Take().starts_with("220 "));
+      session.Finish();
+    });
+  }
+}
+
+// Those whose place has to be made free wait until it is.
+TEST(Crowding, ManyBehindABalancerAtOnce) {
+  RunInThread([] {
+    const uint32_t sessions = 4 * kLeavingSlots;
+    Case with = BehindABalancer(sessions);
+    with.armed_accepts = 64;
+    OneSession session(with);
+    const Clients crowd = Crowd(session, 10, sessions);
+    Clients users;
+    for (uint32_t i = 0; i < 3 * kLeavingSlots; ++i) {
+      users.push_back(ConnectBehind(session, uint8_t(1 + i)));
+    }
+    session.RunFor(milliseconds(200));
+    EXPECT_GE(Greeted(users), size_t{kArrivingSlots});
+    session.RunFor(seconds(3));
+    session.Finish();
+  });
+}
+
 TEST(Crowding, NobodyIsLostWhenAllStops) {
   for (const bool at_once : {false, true}) {
     RunInThread([at_once] {

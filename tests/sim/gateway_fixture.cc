@@ -20,7 +20,7 @@ void RunFresh(const std::function<void()>& body) {
 
 RingOptions OptionsFor(const Config& config) {
   RingOptions options;
-  options.sessions = config.limits.sessions + config.limits.refusals + kLeavingSlots;
+  options.sessions = SlotsOf(config.limits);
   options.accepts = static_cast<uint32_t>(config.listeners.size()) * config.limits.armed_accepts +
                     DataListeners(config);
   options.small_buffers = config.limits.small_buffers;

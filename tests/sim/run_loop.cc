@@ -69,7 +69,7 @@ void RunLoop::TakeRecords() {
 
 void RunLoop::CheckLimits() {
   const GlobalLimits& limits = config_.limits;
-  if (gateway_.worker().sessions() > limits.sessions + limits.refusals + kLeavingSlots) {
+  if (gateway_.worker().sessions() > SlotsOf(limits)) {
     world_.Fail("more sessions than the table has slots");
   }
   const auto places = [this](PlaceState state) {

@@ -12,23 +12,19 @@
 namespace starling {
 namespace {
 
-// Only now is it known whose share the session is of. The balancer has none itself.
-Next MeetSource(WorkerContext& ctx, Session& session) {
-  EndReason over = EnterSource(ctx, *session.listener, session.peer, session.source);
-  if (over == EndReason::kNone && KeepPlace(ctx, session)) return Stay();
-  if (over == EndReason::kNone) {
-    over = EndReason::kSessionLimit;
-    CountLimit(ctx, Limit::kSessions);
-  }
-  CountRefusal(ctx, *session.listener, session.peer, over);
-  const bool told = over != EndReason::kDenied && MayAnswer(ctx, session.source);
-  return told ? Refuse(ctx, session, Refusal::kTooBusy, over) : EndNow(over);
+Next Refuse(WorkerContext& ctx, Session& session, EndReason reason) {
+  CountRefusal(ctx, *session.listener, session.peer, reason);
+  const bool told = reason != EndReason::kDenied && MayAnswer(ctx, session.source);
+  return told ? Refuse(ctx, session, Refusal::kTooBusy, reason) : EndNow(reason);
 }
 
-}  // namespace
+// Only now is it known whose share the session is of. The balancer has none itself.
+Next MeetSource(WorkerContext& ctx, Session& session) {
+  const EndReason over = EnterSource(ctx, *session.listener, session.peer, session.source);
+  return over == EndReason::kNone ? Stay() : Refuse(ctx, session, over);
+}
 
-Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
-  if (session.client.receive_failed()) return EndNow(EndReason::kClientReset);
+Next ReadHeader(WorkerContext& ctx, Session& session, ProxyHeader& stage) {
   const ByteView in = session.client.Input(ctx);
   const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
   if (parse.status == ProxyParse::Status::kBad) {
@@ -40,10 +36,30 @@ Next Act(WorkerContext& ctx, Session& session, ProxyHeader& /*stage*/) {
     return EndNow(in.empty() ? EndReason::kClientLeftEarly : EndReason::kProxyHeaderBad);
   }
   session.client.Consume(ctx, parse.consumed);
-  if (!parse.local && parse.source.family != Endpoint::Family::kNone) {
-    session.peer = parse.source;
-    session.local = parse.destination;
-    if (const Next next = MeetSource(ctx, session); next.decided()) return next;
+  stage.whole = true;
+  if (parse.local || parse.source.family == Endpoint::Family::kNone) return Stay();
+  session.peer = parse.source;
+  session.local = parse.destination;
+  return MeetSource(ctx, session);
+}
+
+}  // namespace
+
+Next Act(WorkerContext& ctx, Session& session, ProxyHeader& stage) {
+  if (session.client.receive_failed()) return EndNow(EndReason::kClientReset);
+  if (!stage.whole) {
+    const Next next = ReadHeader(ctx, session, stage);
+    if (next.decided() || !stage.whole) return next;
+  }
+  switch (KeepPlace(ctx, session)) {
+    case Room::kTaken:
+      break;
+    case Room::kLater:
+      ctx.again.push_back(session.slot);
+      return Stay();
+    case Room::kNone:
+      CountLimit(ctx, Limit::kSessions);
+      return Refuse(ctx, session, EndReason::kSessionLimit);
   }
   const bool talks = session.listener->config->tls == TlsMode::kStartTls;
   return Enter(talks ? StageId::kTalking : StageId::kHandshaking);
