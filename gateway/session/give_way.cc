@@ -16,12 +16,7 @@ Next GiveWay(WorkerContext& ctx, Session& session) {
       talking != nullptr && !talking->greeted) {
     return Refuse(ctx, session, Refusal::kTooBusy, kReason);
   }
-  if (IdOf(session.stage) == StageId::kHandshaking) {
-    // Words would be plaintext where TLS is expected.
-    if (session.client.tls != nullptr) return EndNow(kReason);
-    SayAlert(ctx, session, kInternalError);
-    return EndPolitely(kReason);
-  }
+  if (IdOf(session.stage) == StageId::kHandshaking) return BreakOffHandshake(ctx, session, kReason);
   const Due due{.kind = DueKind::kPreRelay, .reason = kReason};
   const Next next =
       std::visit([&](auto& stage) { return Overdue(ctx, session, stage, due); }, session.stage);

@@ -22,6 +22,10 @@ Next FailTls(Session& session) {
 }
 
 void SayAlert(WorkerContext& ctx, Session& session, uint8_t description) {
+  if (session.client.tls != nullptr) {
+    session.client.SendAlert(ctx, description);
+    return;
+  }
   const uint8_t record[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, description};
   SayToClient(ctx, session, record);
   CountAlert(ctx, session, AlertDirection::kSent, description);
@@ -39,6 +43,11 @@ Next Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason rea
   } else if (!session.tls_up() && !can_say) {
     SayAlert(ctx, session, kInternalError);
   }
+  return EndPolitely(reason);
+}
+
+Next BreakOffHandshake(WorkerContext& ctx, Session& session, EndReason reason) {
+  SayAlert(ctx, session, kInternalError);
   return EndPolitely(reason);
 }
 

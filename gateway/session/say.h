@@ -19,8 +19,8 @@ Next CheckSealing(Session& session);
 // TLS with the client failed after the handshake. Its alert waits to be sent.
 Next FailTls(Session& session);
 
-// A fatal alert in plaintext (RFC 8446 section 6), for clients that have no TLS here;
-// counted.
+// A fatal alert (RFC 8446 section 6), counted: in plaintext for clients that have no TLS here, and
+// amid a handshake under the keys that the client expects by then.
 void SayAlert(WorkerContext& ctx, Session& session, uint8_t description);
 inline constexpr uint8_t kHandshakeRecord = 0x16;  // RFC 8446 section 5.1
 inline constexpr uint8_t kUnexpectedMessage = 10;
@@ -29,6 +29,10 @@ inline constexpr uint8_t kInternalError = 80;
 // The protocol's own words for a refusal, or an alert where it has none; then the session
 // ends politely.
 Next Refuse(WorkerContext& ctx, Session& session, Refusal refusal, EndReason reason);
+
+// Amid or before the handshake: by an alert, which a client understands whether TLS begins with its
+// first octet or behind a go-ahead. Words would be plaintext where TLS is expected.
+Next BreakOffHandshake(WorkerContext& ctx, Session& session, EndReason reason);
 
 // close_notify, once, behind the last words. An alert is the last word itself and has no
 // close_notify behind it. A relay (`relayed`) that the server's reset cut off gets none: the

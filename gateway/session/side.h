@@ -245,6 +245,8 @@ struct Side {
   HandshakeStep Handshake(SideResources& resources);
   // What otherwise rides on the first octets: TLS 1.3's ticket.
   void SendTickets(SideResources& resources);
+  // Breaks the handshake off. Lost where there is no room for it.
+  void SendAlert(SideResources& resources, uint8_t description);
   // Says close_notify behind what waits to be sent, now or as soon as there is room. No more
   // can be written.
   void SendCloseNotify(SideResources& resources);

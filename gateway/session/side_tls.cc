@@ -216,6 +216,15 @@ Side::HandshakeStep Side::Handshake(SideResources& resources) {
   return step;
 }
 
+void Side::SendAlert(SideResources& resources, uint8_t description) {
+  const std::span<uint8_t> room = RoomIn(resources, out, kAnswerRoom);
+  if (room.empty() || outflow != Outflow::kOpen) return;
+  TlsSession::Io io{.in = {}, .consumed = 0, .out = room, .written = 0};
+  tls->session.SendAlert(io, description);
+  out.Append(io.written);
+  ReleaseIfEmpty(resources, out);
+}
+
 void Side::SendTickets(SideResources& resources) {
   const std::span<uint8_t> room = RoomIn(resources, out, kSealOverhead);
   if (room.empty()) return;

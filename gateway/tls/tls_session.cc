@@ -280,6 +280,12 @@ TlsResult TlsSession::SendTickets(Io& io) {
   return Flush();
 }
 
+void TlsSession::SendAlert(Io& io, uint8_t description) {
+  if (failure_ != TlsFailure::kNone) return;
+  const Call call(*this, io);
+  SSL_send_fatal_alert(ssl_, description);
+}
+
 TlsResult TlsSession::CloseNotify(Io& io) {
   if (failure_ != TlsFailure::kNone) return TlsResult::kFailed;
   if (SSL_in_init(ssl_) || (SSL_get_shutdown(ssl_) & SSL_SENT_SHUTDOWN) != 0) {

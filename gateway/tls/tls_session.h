@@ -90,6 +90,9 @@ class TlsSession {
   // Call after the handshake: appends the session tickets, which would otherwise go out
   // with the first Write. kNeedRoom: call again, or leave the rest to Write.
   TlsResult SendTickets(Io& io);
+  // Breaks a handshake off: appends a fatal alert under the keys of this moment. Lost where there
+  // is no room for it. The session is of no use afterwards.
+  void SendAlert(Io& io, uint8_t description);
   // Appends close_notify, once. Does nothing before the handshake is complete. kNeedRoom:
   // call again. Reading stays possible.
   TlsResult CloseNotify(Io& io);

@@ -151,13 +151,10 @@ Next FirstOctets(WorkerContext& ctx, Session& session, Handshaking& stage, ByteV
                                                  : Stay();
 }
 
-// By an alert, which a client understands whether TLS begins with its first octet or behind a
-// go-ahead.
 Next TurnAway(WorkerContext& ctx, Session& session, EndReason reason) {
   // A source over its share has been counted already.
   if (reason != EndReason::kSourceHandshakes) NoteRefusal(ctx, session);
-  SayAlert(ctx, session, kInternalError);
-  return EndPolitely(reason);
+  return BreakOffHandshake(ctx, session, reason);
 }
 
 // Why a session waits for its turn in vain.
