@@ -29,7 +29,7 @@ void Displace(WorkerContext& ctx, uint32_t slot) {
 
 // Room in the queue for one of this source: the source of which most wait has less then, and still
 // no less than this one. Those who are served last give way to all others.
-bool MakeRoom(WorkerContext& ctx, uint64_t source, WaitRank rank) {
+bool MakeRoomInQueue(WorkerContext& ctx, uint64_t source, WaitRank rank) {
   FairQueue& waiting = ctx.admissions.waiting;
   if (!waiting.full()) return true;
   constexpr uint32_t kLast = Index(WaitRank::kLast);
@@ -51,7 +51,7 @@ bool IsStalled(const WorkerContext& ctx, uint32_t slot) {
 
 // All places are taken. The source that has most of them gives one up, to a source that has less
 // then: that of the handshake that has had its place longest.
-bool FreePlace(WorkerContext& ctx) {
+bool ReclaimPlace(WorkerContext& ctx) {
   Admissions& all = ctx.admissions;
   const FairQueue::Heaviest heaviest = all.places.HeaviestOf(0);
   if (heaviest.count < 2 || !IsStalled(ctx, heaviest.oldest)) return false;
@@ -89,7 +89,7 @@ Admission Join(WorkerContext& ctx, const Session& session, Handshaking& stage) {
     CountLimit(ctx, Limit::kHandshakesInFlight);
   }
   if (ComesTooLate(ctx, session, stage, source, rank)) return Admission::kLate;
-  if (!MakeRoom(ctx, source, rank)) {
+  if (!MakeRoomInQueue(ctx, source, rank)) {
     CountLimit(ctx, Limit::kHandshakeQueue);
     return Admission::kFull;
   }
@@ -141,6 +141,8 @@ Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage) {
   return Admission::kGranted;
 }
 
+void ReturnGrant(WorkerContext& ctx) { ++ctx.admissions.key_operations; }
+
 void LeaveAdmission(WorkerContext& ctx, const Session& session) {
   ctx.admissions.waiting.Leave(session.slot);
   ctx.admissions.places.Leave(session.slot);
@@ -149,7 +151,7 @@ void LeaveAdmission(WorkerContext& ctx, const Session& session) {
 uint32_t TakeAdmitted(WorkerContext& ctx, bool last) {
   Admissions& all = ctx.admissions;
   uint32_t slot = all.waiting.Take(Index(WaitRank::kHasPlace));
-  if (slot != FairQueue::kNone || (all.places.full() && !FreePlace(ctx))) return slot;
+  if (slot != FairQueue::kNone || (all.places.full() && !ReclaimPlace(ctx))) return slot;
   slot = all.waiting.Take(Index(WaitRank::kUsual));
   if (slot != FairQueue::kNone || !last) return slot;
   return all.waiting.Take(Index(WaitRank::kLast));

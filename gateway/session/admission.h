@@ -67,6 +67,8 @@ enum class Admission : uint8_t {
 };
 Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage);
 
+// The operation was not used: the hello goes on in another record. Nobody waits a turn for that.
+void ReturnGrant(WorkerContext& ctx);
 // The session's handshake is over; its place is free. The session is in Handshaking.
 void LeaveAdmission(WorkerContext& ctx, const Session& session);
 

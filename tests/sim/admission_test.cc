@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/config/source_defaults.h"
+#include "gateway/limits.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {
@@ -31,6 +33,12 @@ class HelloClient {
     tls_.Step();
   }
   void SendHello() { wire_.Say(std::exchange(tls_.output, {})); }
+  // The next octet of the hello, in a record of its own.
+  void SendOctet() {
+    constexpr size_t kRecordHeader = 5;
+    const std::string header("\x16\x03\x01\x00\x01", kRecordHeader);
+    wire_.Say(header + tls_.output[kRecordHeader + octets_++]);
+  }
   // Whether the gateway has used its key for this one.
   bool Answered() {
     Read();
@@ -54,6 +62,7 @@ class HelloClient {
   PlainClient wire_;
   TestClient tls_;
   std::string said_;
+  size_t octets_ = 0;
 };
 
 // Clients of many sources.
@@ -91,6 +100,7 @@ Case With(uint32_t places, uint32_t queue, uint32_t handshake_ms = kFar) {
             0};
   with.limits = &limits;
   with.sessions = 256;
+  with.sources = {{.from = {*Cidr::Parse("0.0.0.0/0")}, .limits = kNoSourceLimits}};
   with.change = [=](Config& config) {
     config.limits.handshakes_in_flight = places;
     config.limits.handshake_queue = queue;
@@ -121,6 +131,62 @@ TEST(Admission, OneSourceDelaysAnotherByOneTurn) {
     EXPECT_LT(after, 50u) << before << " before, in " << turns << " turns";
     session.RunFor(milliseconds(100));
     for (HelloClient* client : flood) EXPECT_TRUE(client->Answered());
+    session.Finish();
+  });
+}
+
+// Each octet would be the next handshake's turn.
+TEST(Admission, WhoDribblesItsHelloUsesUpNoTurn) {
+  RunInThread([] {
+    Case with = With(256, 256);
+    const auto change = with.change;
+    with.change = [change](Config& config) {
+      change(config);
+      config.limits.key_operations_per_turn = 1;
+    };
+    OneSession session(with);
+    Clients clients(session);
+    std::vector<HelloClient*> dribblers;
+    for (int i = 0; i < 40; ++i) dribblers.push_back(&clients.Connect(1));
+    HelloClient& good = clients.Connect(2);
+    session.RunFor(milliseconds(50));
+    for (HelloClient* client : dribblers) client->SendOctet();  // each has a place then
+    session.RunFor(milliseconds(50));
+    const uint64_t before = session.gateway().Octets(0);
+    for (HelloClient* client : dribblers) client->SendOctet();
+    good.SendHello();
+    while (session.gateway().Octets(0) < before + 40 * 6 + 200) session.gateway().Turn();
+    int turns = 0;
+    for (; !good.Answered() && turns < 100; ++turns) session.gateway().Turn();
+    EXPECT_LT(turns, 20);
+    session.Finish();
+  });
+}
+
+// A webmail server has two hundred users, and each other address one.
+TEST(Admission, ManyUsersOfOneAddressHaveManyTurns) {
+  RunInThread([] {
+    Case with = With(1, 256);
+    with.sources.push_back({.from = {*Cidr::Parse("192.0.2.1/32")},
+                            .role = SourceRole::kTrusted,
+                            .limits = kNoSourceLimits});
+    OneSession session(with);
+    Clients clients(session);
+    HelloClient& holder = clients.Add(100);
+    std::vector<HelloClient*> crowd;
+    std::vector<HelloClient*> users;
+    for (uint8_t i = 0; i < 20; ++i) crowd.push_back(&clients.Add(static_cast<uint8_t>(10 + i)));
+    for (uint32_t i = 0; i < kTurnsOfMany; ++i) users.push_back(&clients.Add(1));
+    // One round of turns: each of the crowd has one, and so has each of these users.
+    std::vector<HelloClient*> all = crowd;
+    all.insert(all.end(), users.begin(), users.end());
+    HelloClient* leaves = &holder;
+    for (HelloClient* next : all) {
+      leaves->Leave();
+      session.RunFor(milliseconds(2));
+      EXPECT_TRUE(next->Answered());
+      leaves = next;
+    }
     session.Finish();
   });
 }

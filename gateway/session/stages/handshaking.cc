@@ -125,8 +125,13 @@ void NoteFlight(const Session& session, Handshaking& stage) {
 
 // One call of the library.
 Next Advance(WorkerContext& ctx, Session& session, Handshaking& stage) {
+  const bool granted = !stage.flight_sent;
   const Side::HandshakeStep step = session.client.Handshake(ctx);
-  if (step.wrote) NoteFlight(session, stage);
+  if (step.wrote) {
+    NoteFlight(session, stage);
+  } else if (granted && step.result == TlsResult::kNeedInput) {
+    ReturnGrant(ctx);
+  }
   switch (step.result) {
     case TlsResult::kOk:
       return Completed(ctx, session, stage);
