@@ -102,13 +102,6 @@ int MakeDataSocket(int family) {
   return fd;
 }
 
-uint16_t BoundPort(int fd) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return 0;
-  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length).endpoint().port;
-}
-
 }  // namespace
 
 DataSocket ListenForData(const Endpoint& address, uint16_t first, uint16_t last, uint32_t* cursor) {
@@ -126,7 +119,7 @@ DataSocket ListenForData(const Endpoint& address, uint16_t first, uint16_t last,
     // listens.
     if (bind(result.os_fd, local.get(), local.length()) == 0 &&
         listen(result.os_fd, kBacklog) == 0) {
-      result.port = BoundPort(result.os_fd);
+      result.port = LocalAddress(result.os_fd).endpoint().port;
       result.error = 0;
       return result;
     }

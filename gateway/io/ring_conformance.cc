@@ -24,9 +24,8 @@ RingOptions RingConformance::SmallOptions() {
   return options;
 }
 
-void RingConformance::StartRing(RingOptions options) {
-  options.features = GetParam().features;
-  auto ring = Ring::Create(options);
+void RingConformance::StartRing(const RingOptions& options) {
+  auto ring = GetParam().make_ring(options);
   ASSERT_TRUE(ring.ok()) << ring.status();
   ring_ = *std::move(ring);
   const absl::Status status = ring_->Start();

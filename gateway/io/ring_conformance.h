@@ -41,7 +41,7 @@ class RingConformance : public testing::TestWithParam<RingVariant> {
   void TearDown() override;
 
   // Starts a ring, a small one unless the test gives options.
-  void StartRing(RingOptions options = SmallOptions());
+  void StartRing(const RingOptions& options = SmallOptions());
   static RingOptions SmallOptions();
 
   Fd Listen(Transport transport, bool want_local, bool wildcard, SocketAddress* address);

@@ -151,9 +151,7 @@ TEST_P(RingConnections, ARemovedListenerRefusesAndItsPlaceIsFree) {
 }
 
 TEST_P(RingConnections, AListenerMayComeBeforeTheStart) {
-  RingOptions options = SmallOptions();
-  options.features = GetParam().features;
-  auto ring = Ring::Create(options);
+  auto ring = GetParam().make_ring(SmallOptions());
   ASSERT_TRUE(ring.ok()) << ring.status();
   ring_ = *std::move(ring);
   SocketAddress address;

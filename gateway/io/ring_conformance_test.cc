@@ -105,6 +105,25 @@ TEST_P(RingStreams, TheEndOfDataLeavesTheOtherDirectionOpen) {
   }
 }
 
+// Octets and the end of data may come at once, so that one notice tells of both.
+TEST_P(RingStreams, TheEndOfDataMayComeWithTheLastOctets) {
+  StartRing();
+  for (SocketSide side : kSides) {
+    const Conn conn = Connected(side, 1);
+    ring_->Recv(conn.fd, BufferGroup::kSmall, 100, conn.recv());
+    EXPECT_FALSE(Came(conn.recv()));
+    harness_->Write(conn.peer, "last");
+    harness_->ShutdownWrite(conn.peer);
+    const Completion last = Wait(conn.recv());
+    EXPECT_EQ(Text(last), "last");
+    ring_->ReturnBuffer(last.buffer);
+    int32_t result = -1;
+    EXPECT_EQ(Receive(conn, 100, &result), "");
+    EXPECT_EQ(result, 0);
+    Close(conn);
+  }
+}
+
 TEST_P(RingStreams, ShutdownEndsOurDirectionOnly) {
   StartRing();
   for (SocketSide side : kSides) {
@@ -146,6 +165,31 @@ TEST_P(RingStreams, PeekTakesNothing) {
   EXPECT_EQ(peek(), -EAGAIN);
   harness_->ShutdownWrite(conn.peer);
   EXPECT_EQ(peek(), 0);
+}
+
+TEST_P(RingStreams, APeekFindsAReset) {
+  StartRing();
+  for (SocketSide side : kSides) {
+    const Conn conn = Connected(side, 1);
+    harness_->Reset(conn.peer);
+    ring_->Peek(conn.fd, conn.peek());
+    EXPECT_EQ(Wait(conn.peek()).result, -ECONNRESET);
+    EXPECT_EQ(SendAll(conn, "x"), -EPIPE);
+    Close(conn);
+  }
+}
+
+// Neither end takes anything: the reset is all that happens.
+TEST_P(RingStreams, AResetEndsASendThatWaits) {
+  StartRing();
+  const Conn conn = Accepted(Transport::kTcp, 1);
+  const std::string data = Pattern(kTooMuch);
+  ring_->Send(conn.fd, Octets(data), conn.send());
+  EXPECT_FALSE(Came(conn.send()));
+  harness_->Write(conn.peer, "nobody receives this");
+  ExpectNothing();
+  harness_->Reset(conn.peer);
+  EXPECT_LT(Wait(conn.send()).result, static_cast<int32_t>(data.size()));
 }
 
 TEST_P(RingStreams, ACancelledReceiveLosesNothing) {
@@ -292,6 +336,18 @@ TEST_P(RingStreams, ClosingEndsWhatIsArmedAndThePeerSeesIt) {
   }
 }
 
+TEST_P(RingStreams, WhatWasSentBeforeACloseArrives) {
+  StartRing();
+  for (SocketSide side : kSides) {
+    const Conn conn = Connected(side, 1);
+    ring_->Send(conn.fd, Octets("goodbye"), conn.send());
+    Close(conn);
+    EXPECT_EQ(Wait(conn.send()).result, 7);
+    EXPECT_EQ(harness_->Read(conn.peer, 7), "goodbye");
+    EXPECT_TRUE(harness_->AtEnd(conn.peer));
+  }
+}
+
 TEST_P(RingStreams, ClosingEndsAReceiveAndASend) {
   StartRing();
   const Conn conn = Accepted(Transport::kTcp, 1);
@@ -358,6 +414,49 @@ TEST_P(RingStreams, ManyConnectionsAtOnceKeepTheirOctetsApart) {
       EXPECT_EQ(harness_->Read(conn.peer, text(conn).size()), text(conn));
     }
   }
+}
+
+// A connection that never runs dry, and clients that keep coming.
+TEST_P(RingStreams, BusyConnectionsAndListenersDoNotStarveEachOther) {
+  StartRing();
+  SocketAddress address;
+  const Fd listener = Listen(Transport::kTcp, false, false, &address);
+  const Conn busy = AcceptFrom(listener, address, 0);
+  const std::string data = Pattern(4'000);
+  uint32_t accepted = 0;
+  uint32_t received = 0;
+  auto arm = [&] {
+    ring_->ArmAccept(listener, {Op::kAccept, 1, accepted});
+    harness_->Connect(address);
+  };
+  auto receive = [&] {
+    harness_->Write(busy.peer, data);
+    ring_->Recv(busy.fd, BufferGroup::kSmall, 100, busy.recv());
+  };
+  arm();
+  receive();
+  constexpr uint32_t kTurns = 200;
+  std::vector<Completion> out;
+  for (uint32_t turn = 0; turn < kTurns; ++turn) {
+    out.clear();
+    ring_->Turn(MonotonicNow() + std::chrono::milliseconds(100), out);
+    for (const Completion& completion : out) {
+      if (completion.tag.op == Op::kAccept) {
+        ASSERT_GE(completion.result, 0);
+        ring_->Discard(completion.result);
+        ++accepted;
+        arm();
+      } else {
+        ASSERT_GT(completion.result, 0);
+        ring_->ReturnBuffer(completion.buffer);
+        ++received;
+        receive();
+      }
+    }
+  }
+  ring_->Discard(Wait({Op::kAccept, 1, accepted}).result);
+  EXPECT_GT(accepted, kTurns / 8);
+  EXPECT_GT(received, kTurns / 8);
 }
 
 // After an answer, the kernel delays the next acknowledgement, to send it with another

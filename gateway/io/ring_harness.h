@@ -2,8 +2,8 @@
 // the ring and backends that it connects to. The real ring's harness uses ordinary
 // sockets, and the simulated ring's uses simulated sockets.
 //
-// For each test, the suite makes a harness and then the ring with Ring::Create(), and
-// destroys the ring first. All calls come from one thread.
+// For each test, the suite makes a harness and then the ring, and destroys the ring first. All
+// calls come from one thread.
 #pragma once
 
 #include <cstddef>
@@ -68,11 +68,11 @@ class RingHarness {
   virtual void Reset(PeerId peer) = 0;
 };
 
-// One variant of the suite: its name (letters and digits), the ring's features, and the
-// harness.
+// One variant of the suite: its name (letters and digits), and how its ring and its harness are
+// made.
 struct RingVariant {
   std::string name;
-  RingFeatures features;
+  absl::StatusOr<std::unique_ptr<Ring>> (*make_ring)(const RingOptions& options);
   std::unique_ptr<RingHarness> (*make_harness)();
 
   friend void PrintTo(const RingVariant& variant, std::ostream* out) { *out << variant.name; }

@@ -164,4 +164,12 @@ std::string SocketAddress::ToString() const {
   return absl::StrCat("unix:", std::string(un->sun_path, strnlen(un->sun_path, size)));
 }
 
+SocketAddress LocalAddress(int os_fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(os_fd, address, &length) != 0) return {};
+  return SocketAddress::FromKernel(address, length);
+}
+
 }  // namespace starling

@@ -46,4 +46,7 @@ class SocketAddress {
   socklen_t length_ = 0;
 };
 
+// The address of a socket's own end. Without a family if the kernel does not say it.
+SocketAddress LocalAddress(int os_fd);
+
 }  // namespace starling

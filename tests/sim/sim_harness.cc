@@ -103,15 +103,25 @@ std::unique_ptr<RingHarness> Late() {
   return harness;
 }
 
+absl::StatusOr<std::unique_ptr<Ring>> WithAll(const RingOptions& options) {
+  return Ring::Create(options);
+}
+
+absl::StatusOr<std::unique_ptr<Ring>> WithNone(const RingOptions& wanted) {
+  RingOptions options = wanted;
+  options.features = RingFeatures::None();
+  return Ring::Create(options);
+}
+
 }  // namespace
 }  // namespace starling::sim
 
 namespace starling {
 
 std::vector<RingVariant> RingVariants() {
-  return {{"SimCalm", RingFeatures(), sim::Calm},
-          {"SimLate", RingFeatures(), sim::Late},
-          {"SimNoFeatures", RingFeatures::None(), sim::Calm}};
+  return {{"SimCalm", sim::WithAll, sim::Calm},
+          {"SimLate", sim::WithAll, sim::Late},
+          {"SimNoFeatures", sim::WithNone, sim::Calm}};
 }
 
 }  // namespace starling

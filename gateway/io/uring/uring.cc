@@ -152,13 +152,9 @@ absl::StatusOr<Fd> UringRing::AddListener(int os_fd, bool want_local) {
         absl::StrCat("a worker can have at most ", options_.listeners, " listening sockets"));
   }
   *free = Listener();
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getsockname(os_fd, reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
-    const auto bound = SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length);
-    free->look_up_local = want_local && bound.is_wildcard();
-    if (!bound.is_wildcard()) free->local = bound.endpoint();
-  }
+  const SocketAddress bound = LocalAddress(os_fd);
+  free->look_up_local = want_local && bound.is_wildcard();
+  if (!bound.is_wildcard()) free->local = bound.endpoint();
   const uint32_t index = free - listeners_.begin();
   const Fd fd = static_cast<Fd>(options_.sessions + index);
   if (owner_ == std::thread::id()) {

@@ -14,146 +14,25 @@
 #include <map>
 #include <thread>
 
-#include "gateway/io/listen_socket.h"
-#include "gateway/io/ring_harness.h"
+#include "gateway/io/socket_harness.h"
 
 namespace starling {
 namespace {
 
-constexpr int kPatience = 5000;  // ms; only a failing test waits this long
+using Made = absl::StatusOr<std::unique_ptr<Ring>>;
 
-SocketAddress NameOf(int fd) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length), 0);
-  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length);
+Made WithAll(const RingOptions& options) { return Ring::Create(options); }
+Made WithNone(const RingOptions& wanted) {
+  RingOptions options = wanted;
+  options.features = RingFeatures::None();
+  return Ring::Create(options);
 }
-
-// Uses ordinary non-blocking sockets for the peers; a PeerId is a descriptor.
-class SocketHarness final : public RingHarness {
- public:
-  ~SocketHarness() override {
-    for (const auto& [fd, reading] : open_) close(fd);
-  }
-
-  int Listen(Transport transport, bool wildcard, SocketAddress* address) override {
-    const int fd = NewListener(Fresh(transport, wildcard ? "0.0.0.0:0" : "127.0.0.1:0"), 128);
-    *address = NameOf(fd);
-    if (wildcard) {
-      Endpoint endpoint = address->endpoint();
-      endpoint.ip = {127, 0, 0, 1};
-      *address = SocketAddress::From(endpoint);
-    }
-    return fd;
-  }
-
-  PeerId Connect(const SocketAddress& address) override {
-    const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, address.get(), address.length()) != 0) {
-      close(fd);
-      return kNoPeer;
-    }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return Keep(fd);
-  }
-
-  PeerId ListenBackend(Transport transport, int backlog, SocketAddress* address) override {
-    const int fd = NewListener(Fresh(transport, "127.0.0.1:0"), backlog);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    *address = NameOf(fd);
-    return Keep(fd);
-  }
-
-  PeerId AcceptBackend(PeerId listener) override {
-    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return fd < 0 ? kNoPeer : Keep(fd);
-  }
-
-  SocketAddress RefusingAddress() override {
-    const int fd = NewListener(Fresh(Transport::kTcp, "127.0.0.1:0"), 1);
-    const SocketAddress address = NameOf(fd);
-    close(fd);
-    return address;
-  }
-
-  Endpoint LocalEndpoint(PeerId peer) override { return NameOf(peer).endpoint(); }
-
-  size_t Write(PeerId peer, std::string_view data) override {
-    const ssize_t written = send(peer, data.data(), data.size(), MSG_NOSIGNAL);
-    return written < 0 ? 0 : static_cast<size_t>(written);
-  }
-
-  std::string Read(PeerId peer, size_t max) override {
-    std::string all;
-    std::string part(65536, '\0');
-    while (all.size() < max) {
-      const ssize_t size = recv(peer, part.data(), std::min(part.size(), max - all.size()), 0);
-      if (size > 0) {
-        all.append(part, 0, size);
-        continue;
-      }
-      // Gives the kernel time to deliver octets in flight.
-      pollfd ready{peer, POLLIN, 0};
-      if (size == 0 || errno != EAGAIN || poll(&ready, 1, 20) <= 0) break;
-    }
-    return all;
-  }
-
-  bool AtEnd(PeerId peer) override {
-    char octet;
-    pollfd ready{peer, POLLIN, 0};
-    poll(&ready, 1, kPatience);
-    return recv(peer, &octet, 1, MSG_PEEK) == 0;
-  }
-
-  bool Acknowledged(PeerId peer) override {
-    tcp_info info{};
-    socklen_t length = sizeof(info);
-    EXPECT_EQ(getsockopt(peer, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
-    return info.tcpi_unacked == 0;
-  }
-
-  void ShutdownWrite(PeerId peer) override { shutdown(peer, SHUT_WR); }
-
-  void Close(PeerId peer) override {
-    close(peer);
-    open_.erase(peer);
-  }
-
-  void Reset(PeerId peer) override {
-    const linger now{1, 0};
-    setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    Close(peer);
-  }
-
- private:
-  static SocketAddress Fresh(Transport transport, std::string_view tcp) {
-    static std::atomic<int> counter{0};
-    if (transport == Transport::kTcp) return *SocketAddress::Parse(tcp);
-    return *SocketAddress::Parse("@starling-ring-" + std::to_string(getpid()) + "-" +
-                                 std::to_string(++counter));
-  }
-
-  static int NewListener(const SocketAddress& address, int backlog) {
-    auto fd = ListenOn(address, backlog);
-    EXPECT_TRUE(fd.ok()) << fd.status();
-    return fd.ok() ? *fd : -1;
-  }
-
-  PeerId Keep(int fd) {
-    open_[fd] = true;
-    return fd;
-  }
-
-  std::map<int, bool> open_;
-};
-
-std::unique_ptr<RingHarness> Make() { return std::make_unique<SocketHarness>(); }
 
 }  // namespace
 
 std::vector<RingVariant> RingVariants() {
-  return {{"AllFeatures", RingFeatures(), Make}, {"NoFeatures", RingFeatures::None(), Make}};
+  return {{"AllFeatures", WithAll, SocketHarness::Make},
+          {"NoFeatures", WithNone, SocketHarness::Make}};
 }
 
 namespace {
@@ -300,7 +179,7 @@ TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ASSERT_EQ(bind(listener, any.get(), any.length()), 0);
     ASSERT_EQ(listen(listener, 1), 0);
-    const SocketAddress address = NameOf(listener);
+    const SocketAddress address = LocalAddress(listener);
     const Endpoint source{.family = Endpoint::Family::kV4, .port = 0, .ip = {127, 0, 0, 9}};
     (*ring)->OpenData(3, address, source, {Op::kOpen, 3, 1, SocketSide::kOpened});
     ASSERT_EQ(WaitFor(**ring, Op::kOpen).result, 0);

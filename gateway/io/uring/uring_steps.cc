@@ -9,16 +9,6 @@
 #include "gateway/io/uring/uring.h"
 
 namespace starling::uring {
-namespace {
-
-Endpoint LocalOf(int os_fd) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getsockname(os_fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return {};
-  return SocketAddress::FromKernel(reinterpret_cast<sockaddr*>(&storage), length).endpoint();
-}
-
-}  // namespace
 
 // Exactly one member of the chain in the kernel completes: the failed one or the last
 // one. In addition, the option completes if it could not be set.
@@ -27,7 +17,7 @@ void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completio
   if (step == Step::kOpenOption) return;
   if (step == Step::kOpenLocal) {
     if (result >= 0) {
-      opening.local = LocalOf(result);
+      opening.local = LocalAddress(result).endpoint();
       close(result);
     }
     OpenEnded(fd, 0, out);
@@ -51,7 +41,7 @@ void UringRing::OpenStep(Step step, Fd fd, int32_t result, std::vector<Completio
   } else if (!opening.want_local) {
     OpenEnded(fd, 0, out);
   } else if (opening.os_fd >= 0) {
-    opening.local = LocalOf(opening.os_fd);
+    opening.local = LocalAddress(opening.os_fd).endpoint();
     OpenEnded(fd, 0, out);
   } else {
     RequestInstall(fd, Step::kOpenLocal, fd);
@@ -124,7 +114,7 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
         accept.accepted = result;
         RequestInstall(result, Step::kAcceptLocal, index);
       } else {
-        accept.local = LocalOf(result);
+        accept.local = LocalAddress(result).endpoint();
         accept.os_fd = result;
         accept.table_index = result;
         RequestTableEntry(&accept.table_index, index);
@@ -134,7 +124,7 @@ void UringRing::AcceptStep(Step step, uint32_t index, int32_t result,
       // Without an OS descriptor, the gateway serves the client without its local
       // address.
       if (result >= 0) {
-        accept.local = LocalOf(result);
+        accept.local = LocalAddress(result).endpoint();
         close(result);
       }
       AcceptEnded(index, accept.accepted, out);
