@@ -116,6 +116,9 @@ inline constexpr std::chrono::seconds kFreshHalfOpen{5};
 // given octets last: a client that stops amid a mail looks like that. Servers that check a mail
 // before they take it are faster.
 inline constexpr std::chrono::seconds kStalledLeg{60};
+// A relay in which nothing has moved for so long looks whether the side that it does not receive
+// from was reset, and looks again after each such time. `half_close` then bounds what is left.
+inline constexpr std::chrono::seconds kWholeCheck{30};
 // When memory runs short: a peer that has taken nothing for so long may lose its session, and
 // so many sessions end at once. The next second shows whether that was enough.
 inline constexpr uint32_t kStuckMs = 30'000;

@@ -118,7 +118,7 @@ void AddTaking(const WorkerContext& ctx, const Session& session, Dues& dues) {
   if (window == 0) return;
   for (const Taking& taking : {session.client_takes, session.server_takes}) {
     if (taking.since_s == 0) continue;
-    const uint32_t waited = MsSince(ctx.now, taking);
+    const uint32_t waited = WaitedMs(ctx.now, taking);
     dues.Add(After(ctx.now, waited < window ? window - waited : 0), DueKind::kTaking);
   }
 }

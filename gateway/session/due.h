@@ -25,6 +25,7 @@ enum class DueKind : uint8_t {
   kRecord,
   kIdle,
   kTaking,  // a peer must have taken something by then
+  kWhole,   // whether a connection that nobody listens to was reset
   kLinger,
   kCrowding,  // the session goes on the list of those that a crowded table ends
 };

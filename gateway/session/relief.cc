@@ -11,10 +11,10 @@
 namespace starling {
 namespace {
 
-// How long it has taken nothing of what waits for it; 0: not long, or nothing waits. Beyond a
-// minute a peer is gone, and it does not matter for how long.
-uint32_t StuckMs(const WorkerContext& ctx, const Side& side, const Taking& taking) {
-  if (taking.since_s == 0 || TakenSince(side, taking) != 0) return 0;
+// How long it has not taken what waits for it; 0: not long, or nothing waits. Beyond a minute a
+// peer is gone, and it does not matter for how long.
+uint32_t StuckMs(const WorkerContext& ctx, const Taking& taking) {
+  if (taking.since_s == 0) return 0;
   const uint32_t ms = MsSince(ctx.now, taking);
   return ms < kStuckMs ? 0 : std::min(ms, kSurelyStuckMs);
 }
@@ -32,8 +32,8 @@ struct Stuck {
 
 Stuck StuckAt(WorkerContext& ctx, uint32_t slot, bool in_kernel) {
   const Session& session = ctx.table.At(slot);
-  const uint32_t client_ms = StuckMs(ctx, session.client, session.client_takes);
-  const uint32_t server_ms = StuckMs(ctx, session.server, session.server_takes);
+  const uint32_t client_ms = StuckMs(ctx, session.client_takes);
+  const uint32_t server_ms = StuckMs(ctx, session.server_takes);
   uint32_t octets = HeldBy(session.client) + HeldBy(session.server);
   // The kernel may hold more, and then the next look finds enough memory.
   if (in_kernel && client_ms != 0) octets += session.listener->config->limits.unsent;

@@ -154,6 +154,12 @@ void Side::Peek(SideResources& resources, SessionRef session) {
   resources.ring->Peek(fd, TagOf(Op::kPeek, session));
 }
 
+void Side::CheckWhole(SideResources& resources, SessionRef session) {
+  if (!MayAsk() || has(kOpRecv | kOpSend) || outflow != Outflow::kOpen) return;
+  in_flight |= kOpSend;
+  resources.ring->Send(fd, {}, TagOf(Op::kSend, session));
+}
+
 void Side::EndOutput(SideResources& resources, SessionRef session) {
   if (!MayAsk() || outflow != Outflow::kOpen || !flushed()) return;
   outflow = Outflow::kEnded;
@@ -236,8 +242,10 @@ void Side::Received(const Completion& completion) {
 
 void Side::Sent(SideResources& resources, const Completion& completion) {
   Finished(kOpSend);
-  out.in_flight = 0;
+  const bool checked = std::exchange(out.in_flight, uint16_t{0}) == 0;  // CheckWhole()
   const int32_t n = completion.result;
+  // EPIPE: the peer has ended its data and closed. What it said is still to be passed on.
+  if (checked && (n == 0 || n == -EPIPE)) return;
   if (n > 0) {
     out.TakeFront(static_cast<size_t>(n));
     octets_out += static_cast<uint32_t>(n);

@@ -259,6 +259,8 @@ struct Side {
   void Receive(SideResources& resources, SessionRef session);
   void Send(SideResources& resources, SessionRef session);
   void Peek(SideResources& resources, SessionRef session);
+  // Finds out whether the connection was reset, where nothing is armed that would tell.
+  void CheckWhole(SideResources& resources, SessionRef session);
   // The end of our data, behind all that is to be sent.
   void EndOutput(SideResources& resources, SessionRef session);
   // Asks the kernel to acknowledge at once, where that is wanted and nothing is being sent.

@@ -98,19 +98,22 @@ struct Greeting {
 // The negotiator reads both sides, the client's out of TLS.
 struct Inside {};
 
-// How much a side takes of what waits for it. Only the lower digits are kept of the time and of
-// the octets, which is enough for differences, and packed, since a table has thousands of them.
-struct [[gnu::packed]] Taking {
-  uint32_t octets = 0;   // that it had taken at
-  uint16_t since_s = 0;  // 0: nothing waits
+// How much a side takes of what waits for it. A window ends when it has taken enough; only the time
+// in which octets wait counts. Only the lower digits are kept, which is enough for differences.
+struct Taking {
+  uint32_t octets = 0;    // Side::octets_out when the window began
+  uint16_t since_s = 0;   // octets wait since then, in seconds of the clock; 0: none wait
+  uint16_t waited_s = 0;  // in this window, before that
 };
 
 // Octets pass unread in both directions.
 struct Relaying {
   uint32_t discarded = 0;      // octets that the client sent after its close_notify
-  bool doubted = false;        // the server was suspected, since it did not answer
+  uint32_t checks : 31 = 0;    // looks for a reset since something moved
+  bool doubted : 1 = false;    // the server was suspected, since it did not answer
   MonoTime asked_at = kNever;  // the client's first word, while the server had said nothing
 };
+static_assert(sizeof(Relaying) <= 16);
 
 // What is left for the client is sent.
 struct LastWords {};

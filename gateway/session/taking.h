@@ -17,16 +17,21 @@ inline int64_t SecondsOf(MonoTime time) {
 inline uint32_t TakenSince(const Side& side, const Taking& taking) {
   return static_cast<uint32_t>(side.octets_out) - taking.octets;
 }
+// How long octets have waited for it now, without a pause.
 inline uint32_t MsSince(MonoTime now, const Taking& taking) {
   const auto seconds = static_cast<int16_t>(SecondsOf(now) - taking.since_s);
   return seconds > 0 ? static_cast<uint32_t>(seconds) * 1'000 : 0;
 }
-// Notes when octets began to wait for the side, and that none do.
-// Its time begins again whenever it has taken enough.
+// How long octets have waited for it in its window, in all.
+inline uint32_t WaitedMs(MonoTime now, const Taking& taking) {
+  return uint32_t{taking.waited_s} * 1'000 + (taking.since_s == 0 ? 0 : MsSince(now, taking));
+}
+// Notes when octets begin to wait for the side, and when it has taken them. Its window begins again
+// whenever it has taken enough.
 void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                 Taking& taking);
-// Its time is over, and it has taken too little. If it has taken enough, its time begins again.
+// Octets wait for it, its time is over, and it has taken too little.
 bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
-                    Taking& taking);
+                    const Taking& taking);
 
 }  // namespace starling

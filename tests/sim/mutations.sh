@@ -49,6 +49,14 @@ readonly MUTATIONS=(
   'noisy_takes_places|crowding_test|gateway/session/crowding.cc|s{if \(own >= \Kheaviest\)}{heaviest + 100)}'
   # Words for those that give way hold all the slots that their newcomers need.
   'words_hold_slots|crowding_test|gateway/session/crowding.cc|s{ctx\.table\.leaving\(\) < kLeavingSlots \K/ 2}{* 2}'
+  # The wait for each block of a slow reader begins from nothing.
+  'waits_forgotten|slow_reader_test|gateway/session/taking.cc|s{std::min<uint32_t>\(\KWaitedMs\(ctx\.now, taking\)}{0 * WaitedMs(ctx.now, taking)}'
+  # Nobody looks whether a side that is not received from was reset.
+  'reset_unseen|slow_reader_test|gateway/session/stages/relaying.cc|s{Unheard\(session\)\.CheckWhole\(ctx, session\.ref\(\)\);}{(void)Unheard(session);}'
+  # Memory is short, and a light session goes before a heavy one.
+  'light_goes_first|relief_test|gateway/session/relief.cc|s{std::min\(ms, kSurelyStuckMs\)}{ms}'
+  # What has been consumed of a block moves to the larger one instead of what waits.
+  'stash_from_front|stash_test|gateway/session/block.cc|s{std::memcpy\(larger\.data, block\.data\K \+ block\.begin}{}'
   # The gateway closes with octets of the client unread, which resets the connection.
   'skipped_linger|deadline_test|gateway/session/stages/ending.cc|s{client\.has\(kOpShutdown\) \? Stay\(\) : \KEnter\(StageId::kLingering\)}{EndNow(session.reason)}'
 )

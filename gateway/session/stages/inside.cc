@@ -68,6 +68,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due&
     case DueKind::kSentWhole:
     case DueKind::kLinger:
     case DueKind::kTaking:
+    case DueKind::kWhole:
     case DueKind::kCrowding:
       break;
   }

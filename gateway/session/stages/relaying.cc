@@ -1,6 +1,7 @@
 // Opaque octets both ways: two half pipes, and what the end or the break of each side means.
 //
 // Not for: how octets move (half_pipe.cc).
+#include "gateway/limits.h"
 #include "gateway/session/data_channel.h"
 #include "gateway/session/half_pipe.h"
 #include "gateway/session/link.h"
@@ -125,7 +126,7 @@ bool MayHang(const Session& session) {
          !session.server.spoken();
 }
 
-// A peer that has taken enough gets the same time once more.
+// NoteTaking gives a peer that has taken enough the same time once more.
 Next CheckTaking(const WorkerContext& ctx, Session& session) {
   if (TakesTooLittle(ctx, LimitsOf(session), session.client, session.client_takes)) {
     return EndNow(EndReason::kClientStalled);
@@ -134,6 +135,18 @@ Next CheckTaking(const WorkerContext& ctx, Session& session) {
     return EndNow(EndReason::kBackendStalled);
   }
   return Stay();
+}
+
+// The side from which nothing is received, since the other one takes nothing: nothing is armed on
+// its socket, so its reset has to be looked for. (Where neither side takes anything, a send is in
+// flight on both.) A data channel that is reset is cut off at once, and what is on its way should
+// arrive first.
+bool IsUnheard(const Session& session) {
+  return !IsData(session) &&
+         (session.client_takes.since_s != 0) != (session.server_takes.since_s != 0);
+}
+Side& Unheard(Session& session) {
+  return session.client_takes.since_s != 0 ? session.server : session.client;
 }
 
 // Each direction is over when its end was passed on, or its sink is gone.
@@ -164,6 +177,7 @@ Next Act(WorkerContext& ctx, Session& session, Relaying& stage) {
   if (const Next next = StepToClient(ctx, session); next.decided()) return next;
   NoteTaking(ctx, LimitsOf(session), session.client, session.client_takes);
   NoteTaking(ctx, LimitsOf(session), session.server, session.server_takes);
+  if (ctx.now - session.active_at < kWholeCheck) stage.checks = 0;
   if (client.send_failed()) NoteReason(session, EndReason::kClientReset);
   if (session.server.send_failed()) NoteReason(session, EndReason::kBackendReset);
   if (stage.asked_at == kNever && client.spoken() && MayHang(session)) stage.asked_at = ctx.now;
@@ -181,6 +195,9 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Relaying& sta
   }
   if (IsData(session) && IsSentWhole(session)) {
     dues.Add(After(session.active_at, LimitsOf(session).linger_ms), DueKind::kSentWhole);
+  }
+  if (IsUnheard(session)) {
+    dues.Add(session.active_at + (stage.checks + 1) * kWholeCheck, DueKind::kWhole);
   }
   AddRecord(session, dues);
   AddTaking(ctx, session, dues);
@@ -201,6 +218,10 @@ Next Overdue(WorkerContext& ctx, Session& session, Relaying& stage, const Due& d
       return EndNow(EndReason::kRecordDeadline);
     case DueKind::kTaking:
       return CheckTaking(ctx, session);
+    case DueKind::kWhole:
+      stage.checks = static_cast<uint32_t>((ctx.now - session.active_at) / kWholeCheck);
+      Unheard(session).CheckWhole(ctx, session.ref());
+      return Stay();
     case DueKind::kIdle:
       // Half closed: the reason is already there. A protocol's own words could be taken for
       // the server's in the middle of a reply, so the client gets close_notify alone.

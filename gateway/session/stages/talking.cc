@@ -164,6 +164,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Talking& /*stage*/, const Due
     case DueKind::kRecord:
     case DueKind::kLinger:
     case DueKind::kTaking:
+    case DueKind::kWhole:
     case DueKind::kCrowding:
       break;
   }
