@@ -298,7 +298,8 @@ constexpr Option kRows[] = {
      .in_listener = true,
      .doc = "The most that the kernel holds of what a client has sent and the gateway has not read "
             "(SO_RCVBUF; net.core.rmem_max). The same as send_buffer for uploads. 0: the kernel "
-            "adapts the buffer to the client, up to net.ipv4.tcp_rmem.",
+            "adapts the buffer to the client, up to net.ipv4.tcp_rmem; a client then sends about 1 "
+            "MiB ahead to a server that never reads.",
      .set = SetNumber<&ListenerLimits::receive_buffer>,
      .get = GetNumber<&ListenerLimits::receive_buffer>},
     {.section = Section::kLimits,
@@ -319,7 +320,9 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 1 << 30,
      .in_listener = true,
-     .doc = "See slow_reader. With 15m and 1MiB, a peer must take about 1.2 KB a second.",
+     .doc =
+         "See slow_reader. With 15m and 1MiB, a peer must take about 1.2 KB a second, or all that "
+         "waits for it.",
      .set = SetNumber<&ListenerLimits::slow_reader_bytes>,
      .get = GetNumber<&ListenerLimits::slow_reader_bytes>},
 };

@@ -29,8 +29,8 @@ constexpr Option kRows[] = {
      .doc = "The gateway looks once a second at the memory of its control group (version 1 or 2, "
             "with all groups around it), at the kernel's memory for TCP (net.ipv4.tcp_mem), and at "
             "queued_bytes. From this many percent of a limit on, it ends sessions whose client or "
-            "server has taken nothing for ten seconds of what waits for it, those first that hold "
-            "most. 0: never.",
+            "server has not taken for 30 seconds what waits for it: first those that are stuck "
+            "longest, and of those that are stuck for a minute or more the heaviest. 0: never.",
      .set = SetNumber<&GlobalLimits::memory_relief>,
      .get = GetNumber<&GlobalLimits::memory_relief>},
     {.section = Section::kLimits,
