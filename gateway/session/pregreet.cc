@@ -45,9 +45,9 @@ bool DelaysGreeting(WorkerContext& ctx, const Session& session) {
 
 Next AwaitGreeting(WorkerContext& ctx, Session& session, Talking& stage) {
   const ListenerConfig& config = *session.listener->config;
+  // Not one that spoke: nothing more is received of it before its greeting.
   if (session.client.failed()) {
-    // One that spoke has been counted for that.
-    if (!stage.pregreet) Count(ctx, session, GreetingDelay::kLeft);
+    Count(ctx, session, GreetingDelay::kLeft);
     return EndNow(EndReason::kClientReset);
   }
   if (stage.pregreet && config.pregreet == Pregreet::kRefuse) return RefusePregreet(ctx, session);

@@ -370,6 +370,48 @@ TEST(Crowding, APlaintextLegGivesWayWhileItsClientIsSilent) {
   }
 }
 
+// The client's octets are on their way to the server, which has said all that it had to.
+TEST(Crowding, APlaintextLegStaysFromTheMomentItsClientSpeaks) {
+  int seen = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    RunInThread([seed, &seen] {
+      Case with = Table(1);
+      with.seed = seed;
+      with.dialogue.policy = Policy::kOpportunistic;
+      with.servers_of_legs = true;
+      OneSession session(with);
+      PlainClient client(session, session.plan().endpoint);
+      for (const std::string_view line :
+           {"EHLO client\r\n", "MAIL FROM:<a@b.example>\r\n", "DATA\r\n"}) {
+        session.RunFor(milliseconds(20));
+        client.Say(line);
+      }
+      session.RunFor(milliseconds(20));
+      client.Take();
+      GatewayFixture& gateway = session.gateway();
+      const uint64_t octets = gateway.Octets(0);
+      const uint64_t accepted = gateway.Accepted();
+      client.Say(CodedText(session.plan().id, 0, 2 * kTextLine));
+      std::unique_ptr<PlainClient> newcomer;
+      session.world().At(session.world().now() + std::chrono::nanoseconds(200 * seed),
+                         [&] { newcomer = Connect(session, 3); });
+      bool spoke = false;
+      while (gateway.Accepted() == accepted) {
+        spoke = gateway.Octets(0) > octets;
+        gateway.Turn();
+      }
+      session.RunFor(milliseconds(10));
+      if (spoke) {
+        ++seen;
+        EXPECT_EQ(newcomer->Take(), kTooMany) << seed;
+        EXPECT_EQ(client.Take(), "") << seed;
+      }
+      session.Finish();
+    });
+  }
+  EXPECT_GT(seen, 0);
+}
+
 // Its half-open sessions alone would make a source that has established ones a quiet one.
 TEST(Crowding, WhoHasManySessionsTakesNoPlaceOfOneThatHasOnlyJustCome) {
   RunInThread([] {

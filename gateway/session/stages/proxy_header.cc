@@ -76,8 +76,8 @@ Next Overdue(WorkerContext& /*ctx*/, Session& /*session*/, ProxyHeader& /*stage*
   return EndNow(due.kind == DueKind::kProxyHeader ? EndReason::kProxyHeaderDeadline : due.reason);
 }
 
-Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const ProxyHeader& /*stage*/) {
-  return {.client = true};
+Receives Wanted(WorkerContext& /*ctx*/, Session& /*session*/, const ProxyHeader& stage) {
+  return {.client = !stage.whole};
 }
 
 }  // namespace starling
