@@ -67,8 +67,9 @@ constexpr Option kRows[] = {
             "hold many established sessions, each within its limits, leave room for others. When "
             "the table is full, a newcomer also takes the place of a session that is not "
             "established yet: the oldest one of the source that has most of them, if its own "
-            "source has fewer. Sixteen of a trusted source or a load balancer count as one. Those "
-            "of exempt sources and probes always stay.",
+            "source has fewer. Sixteen of a trusted source count as one. Behind a load balancer a "
+            "client takes such a place by its own address, once the PROXY header has come. The "
+            "sessions of exempt sources and probes always stay.",
      .set = SetNumber<&GlobalLimits::new_sources_percent>,
      .get = GetNumber<&GlobalLimits::new_sources_percent>},
     {.section = Section::kLimits,
@@ -105,7 +106,8 @@ constexpr Option kRows[] = {
      .max = 1'000'000,
      .applies = Applies::kRestart,
      .doc = "The sessions that may wait for their handshake. Their sources take turns, so a flood "
-            "from one address delays each other address by one handshake. If the queue is full, "
+            "from one address delays each other address by one handshake. A trusted source, which "
+            "stands for many users, has sixteen turns where another has one. If the queue is full, "
             "the source of which most wait gives way to the others. A session whose turn would "
             "come after its deadline is turned away at once (reason handshake_late).",
      .set = SetNumber<&GlobalLimits::handshake_queue>,
