@@ -42,6 +42,7 @@ std::array<Free*, 64> free_pieces;  // by the power of two
 std::atomic<bool> is_short{false};
 std::atomic<int> wake{-1};
 thread_local bool refusable = false;
+thread_local bool library_short = false;  // the TLS library used the reserve for refusable work
 
 bool InReserve(const void* memory) {
   const uint8_t* const first = base.load(std::memory_order_relaxed);
@@ -77,12 +78,27 @@ void GivePiece(void* memory) {
   free_pieces[power] = new (memory) Free{free_pieces[power]};
 }
 
-// Null: there is no memory, or this thread's work can be refused.
-void* Allocate(size_t size) {
-  void* const memory = std::malloc(size == 0 ? 1 : size);
-  if (memory != nullptr || refusable) return memory;
+void* AskSystem(size_t size) { return std::malloc(size == 0 ? 1 : size); }
+
+// Null: there is no memory.
+void* UseReserve(size_t size) {
   NoteMemoryDenied();
   return TakePiece(size);
+}
+
+// Null: there is no memory, or this thread's work can be refused.
+void* Allocate(size_t size) {
+  if (refusable && library_short) return nullptr;
+  void* const memory = AskSystem(size);
+  return memory != nullptr || refusable ? memory : UseReserve(size);
+}
+
+// Parts of the library do not look whether they got memory, so it always gets some, and the work
+// is refused as soon as our own code needs any.
+void* AllocateForLibrary(size_t size) {
+  if (void* const memory = AskSystem(size); memory != nullptr) return memory;
+  library_short = refusable;
+  return UseReserve(size);
 }
 
 void Deallocate(void* memory) {
@@ -124,7 +140,9 @@ void AskForMemory() {
   is_short.store(false, std::memory_order_relaxed);
 }
 
-RefusableMemory::RefusableMemory() : before_(std::exchange(refusable, true)) {}
+RefusableMemory::RefusableMemory() : before_(std::exchange(refusable, true)) {
+  if (!before_) library_short = false;
+}
 RefusableMemory::~RefusableMemory() { refusable = before_; }
 
 NeededMemory::NeededMemory() : before_(std::exchange(refusable, false)) {}
@@ -148,7 +166,7 @@ void operator delete(void* memory, size_t /*size*/) noexcept { operator delete(m
 // BoringSSL calls these instead of malloc and free where a program has them (openssl/mem.h): a
 // session that is there goes on when its next record needs a buffer. Whoever frees must wipe.
 extern "C" {
-void* OPENSSL_memory_alloc(size_t size) { return starling::Allocate(size); }
+void* OPENSSL_memory_alloc(size_t size) { return starling::AllocateForLibrary(size); }
 size_t OPENSSL_memory_get_size(void* memory) { return starling::SizeOf(memory); }
 void OPENSSL_memory_free(void* memory) {
   explicit_bzero(memory, starling::SizeOf(memory));

@@ -12,6 +12,11 @@
 
 #include "gtest/gtest.h"
 
+extern "C" {
+void* OPENSSL_memory_alloc(size_t size);
+void OPENSSL_memory_free(void* memory);
+}
+
 namespace starling {
 namespace {
 
@@ -42,7 +47,31 @@ TEST(MemoryReserve, IsForWhatCannotBeRefused) {
   }
   EXPECT_TRUE(refused);
   EXPECT_FALSE(MemoryIsShort());
+  // The TLS library gets memory from the reserve, and then the work is refused.
+  void* of_library = nullptr;
+  refused = false;
+  try {
+    const RefusableMemory refusable;
+    of_library = OPENSSL_memory_alloc(kLarge);
+    kept.emplace_back(100, 'x');  // the C library has so much
+  } catch (const std::bad_alloc&) {
+    refused = true;
+  }
+  EXPECT_NE(of_library, nullptr);
+  OPENSSL_memory_free(of_library);
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(MemoryIsShort());
+  Limit(RLIM_INFINITY);
+  AskForMemory();
+  EXPECT_FALSE(MemoryIsShort());
+  {
+    const RefusableMemory refusable;
+    kept.emplace_back(100, 'x');
+    kept.clear();
+  }
+  Limit(1);
   eventfd_t asked = 0;
+  EXPECT_EQ(eventfd_read(wake, &asked), 0);
   EXPECT_NE(eventfd_read(wake, &asked), 0);
   const RefusableMemory refusable;
   const NeededMemory needed;

@@ -5,7 +5,7 @@
 
 namespace starling {
 
-SpanBio::SpanBio() : bio_(BIO_new(Method())) {
+SpanBio::SpanBio() : bio_(Method() == nullptr ? nullptr : BIO_new(Method())) {
   if (bio_ == nullptr) return;
   BIO_set_data(bio_.get(), this);
   BIO_set_init(bio_.get(), 1);

@@ -25,10 +25,13 @@
 namespace starling {
 namespace {
 
+// Null: memory was denied.
 bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> CopyOf(const STACK_OF(CRYPTO_BUFFER) * names) {
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> copy(sk_CRYPTO_BUFFER_new_null());
-  for (size_t i = 0; i < sk_CRYPTO_BUFFER_num(names); ++i) {
-    bssl::PushToStack(copy.get(), bssl::UpRef(sk_CRYPTO_BUFFER_value(names, i)));
+  for (size_t i = 0; copy != nullptr && i < sk_CRYPTO_BUFFER_num(names); ++i) {
+    if (!bssl::PushToStack(copy.get(), bssl::UpRef(sk_CRYPTO_BUFFER_value(names, i)))) {
+      copy.reset();
+    }
   }
   return copy;
 }
@@ -278,7 +281,9 @@ bool TlsContext::Impl::Init() {
         TlsCallbacks::VerifyClient);
     SSL_CTX_set_msg_callback(c, TlsCallbacks::NoteMessage);
     SSL_CTX_set_max_cert_list(c, kMaxClientHello);
-    SSL_CTX_set0_client_CAs(c, CopyOf(trust->impl().names.get()).release());
+    bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names = CopyOf(trust->impl().names.get());
+    if (names == nullptr) return false;
+    SSL_CTX_set0_client_CAs(c, names.release());
   }
   // Loading the keys now makes their age known to metrics.
   return tickets.Refresh(MonotonicSeconds()) && SetSessionIdContext(c, *this) &&

@@ -28,6 +28,10 @@ absl::Status Bad(const std::string& path, std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(what)));
 }
 
+absl::Status NoMemory(const std::string& path) {
+  return absl::ResourceExhaustedError(absl::StrCat(path, ": the system denies memory"));
+}
+
 // Whether reading PEM ended because the text has no more of it.
 bool AtEnd() {
   const uint32_t error = ERR_peek_last_error();
@@ -47,6 +51,9 @@ class Builder {
     impl_->names.reset(sk_CRYPTO_BUFFER_new_null());
   }
 
+  // Memory was denied.
+  bool failed() const { return impl_->store == nullptr || impl_->names == nullptr; }
+
   absl::Status AddAuthorities(const std::string& path, const PemFile& file) {
     const std::string& text = file.text;
     WarnIfWritable(path, file);
@@ -56,8 +63,9 @@ class Builder {
     size_t count = 0;
     while (bssl::UniquePtr<X509> ca{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
       ++count;
-      X509_STORE_add_cert(impl_->store.get(), ca.get());
-      AddName(ca.get());
+      if (X509_STORE_add_cert(impl_->store.get(), ca.get()) != 1 || !AddName(ca.get())) {
+        return NoMemory(path);
+      }
     }
     if (!AtEnd()) return Bad(path, absl::StrCat("certificate ", count + 1, " is damaged"));
     if (count == 0) return Bad(path, "holds no PEM certificate (-----BEGIN CERTIFICATE-----)");
@@ -74,7 +82,7 @@ class Builder {
     while (bssl::UniquePtr<X509_CRL> crl{
         PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
       ++count;
-      X509_STORE_add_crl(impl_->store.get(), crl.get());
+      if (X509_STORE_add_crl(impl_->store.get(), crl.get()) != 1) return NoMemory(path);
       WarnIfExpired(path, crl.get());
     }
     if (!AtEnd()) return Bad(path, absl::StrCat("revocation list ", count + 1, " is damaged"));
@@ -83,6 +91,7 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // Null: memory was denied.
   std::shared_ptr<const TrustStore> Build(uint32_t depth) {
     SHA256_Update(&hash_, &depth, sizeof(depth));
     SHA256_Update(&hash_, &impl_->check_crl, sizeof(impl_->check_crl));
@@ -90,6 +99,7 @@ class Builder {
     impl_->digest.resize(SHA256_DIGEST_LENGTH);
     SHA256_Final(reinterpret_cast<uint8_t*>(impl_->digest.data()), &hash_);
     if (names_size_ > kMaxAuthorityNames) impl_->names.reset(sk_CRYPTO_BUFFER_new_null());
+    if (failed()) return nullptr;
     return std::make_shared<const TrustStore>(std::move(impl_));
   }
 
@@ -109,18 +119,18 @@ class Builder {
         DateText(until), "; the gateway rejects all certificates of this issuer"));
   }
 
-  void AddName(const X509* ca) {
+  bool AddName(const X509* ca) {
     uint8_t* der = nullptr;
     const int size = i2d_X509_NAME(X509_get_subject_name(ca), &der);
-    if (size <= 0) return;
+    if (size <= 0) return false;
     const std::string name(reinterpret_cast<char*>(der), static_cast<size_t>(size));
     OPENSSL_free(der);
-    if (!seen_.insert(name).second) return;
+    if (!seen_.insert(name).second) return true;
     names_size_ += name.size() + 2;
-    if (names_size_ > kMaxAuthorityNames) return;
+    if (names_size_ > kMaxAuthorityNames) return true;
     bssl::UniquePtr<CRYPTO_BUFFER> buffer(
         CRYPTO_BUFFER_new(reinterpret_cast<const uint8_t*>(name.data()), name.size(), nullptr));
-    bssl::PushToStack(impl_->names.get(), std::move(buffer));
+    return buffer != nullptr && bssl::PushToStack(impl_->names.get(), std::move(buffer));
   }
 
   std::unique_ptr<TrustStore::Impl> impl_;
@@ -158,6 +168,7 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Load(const std::st
                                                                    const std::string& crl,
                                                                    uint32_t depth) {
   Builder builder;
+  if (builder.failed()) return NoMemory(ca);
   absl::StatusOr<std::vector<std::string>> files = FilesOf(ca);
   if (!files.ok()) return files.status();
   for (const std::string& path : *files) {
@@ -172,7 +183,9 @@ absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::Load(const std::st
     absl::Status added = builder.AddLists(crl, *file);
     if (!added.ok()) return added;
   }
-  return builder.Build(depth);
+  std::shared_ptr<const TrustStore> built = builder.Build(depth);
+  if (built == nullptr) return NoMemory(ca);
+  return built;
 }
 
 absl::StatusOr<std::shared_ptr<const TrustStore>> TrustStore::OfSystem() {
