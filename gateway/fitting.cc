@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/limits.h"
@@ -33,6 +34,15 @@ uint64_t SoftLimit(int resource) {
   rlimit limit{};
   if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return UINT64_MAX;
   return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
+
+// The kernel's range of ports for connections; without it there is nothing to check.
+uint64_t PortsOfKernel() {
+  std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+  uint64_t first = 0;
+  uint64_t last = 0;
+  if (!(file >> first >> last) || last < first) return UINT64_MAX;
+  return last - first + 1;
 }
 
 std::string Slots(const GlobalLimits& limits) {
@@ -90,6 +100,26 @@ void CheckMemory(const Config& config, const Means& means, Fitting& found) {
   }
 }
 
+// A connection to a server needs a port that no other connection from the same address to the same
+// server has. A backend takes as many sessions as all its servers together.
+void CheckPorts(const Config& config, const Means& means, Fitting& found) {
+  if (means.ports == UINT64_MAX) return;
+  const uint64_t sessions = uint64_t{config.limits.sessions} * config.workers;
+  for (const BackendConfig& backend : config.backends) {
+    const bool any_unix = std::ranges::any_of(
+        backend.servers, [](const ServerConfig& server) { return server.address.is_unix(); });
+    const uint64_t addresses = std::max<uint64_t>(backend.sources.size(), 1);
+    const uint64_t most = backend.servers.size() * addresses * means.ports;
+    if (any_unix || sessions <= most) continue;
+    found.warnings.push_back(absl::StrCat(
+        "limits.sessions: ", config.limits.sessions, " of ", config.workers,
+        " workers are more than the ", most, " connections that backend ", backend.name,
+        " can have: each of its servers has ", means.ports,
+        " ports for each address of the gateway (net.ipv4.ip_local_port_range). Give the backend "
+        "more addresses (source:), or widen the range"));
+  }
+}
+
 }  // namespace
 
 RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
@@ -109,7 +139,9 @@ RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, si
 }
 
 Means Means::OfProcess() {
-  Means means{.open_files = SoftLimit(RLIMIT_NOFILE), .memory = MemoryLimits().Read()};
+  Means means{.open_files = SoftLimit(RLIMIT_NOFILE),
+              .memory = MemoryLimits().Read(),
+              .ports = PortsOfKernel()};
   if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
   return means;
 }
@@ -120,6 +152,7 @@ Fitting CheckFitting(const Config& config, const Means& means) {
   CheckLockedMemory(config, means, found);
   CheckBlocks(config.limits, found);
   CheckMemory(config, means, found);
+  CheckPorts(config, means, found);
   return found;
 }
 

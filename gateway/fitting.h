@@ -1,5 +1,5 @@
 // What of a configuration does not fit into the limits of the process: open files, locked memory,
-// memory, and limits of the configuration that contradict each other.
+// memory, ports, and limits of the configuration that contradict each other.
 //
 // Not for: errors in the configuration itself (config/), or running short of something later.
 #pragma once
@@ -22,6 +22,7 @@ struct Means {
   uint64_t open_files = UINT64_MAX;     // RLIMIT_NOFILE
   uint64_t locked_memory = UINT64_MAX;  // RLIMIT_MEMLOCK; it does not bind a privileged process
   std::vector<MemoryUse> memory;
+  uint64_t ports = UINT64_MAX;  // of one address, for connections to one server
 
   static Means OfProcess();
 };

@@ -314,6 +314,30 @@ class Fitting(unittest.TestCase):
         self.assertIn("warning: limits.output_buffers: 100 are fewer than limits.sessions: 1000",
                       harness.run([harness.BINARY, "-c", config, "-t"])[1])
 
+    def test_ports_towards_servers(self):
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+            first, last = map(int, f.read().split())
+        ports = last - first + 1
+        tcp = harness.DOWN
+        for servers, more, sessions, most in (
+                ([tcp], {}, ports, None), ([tcp], {}, ports + 1, ports),
+                ([tcp], {"source": ["127.0.0.2", "127.0.0.3"]}, ports + 1, None),
+                ([tcp], {"source": ["127.0.0.2", "127.0.0.3"]}, 2 * ports + 1, 2 * ports),
+                ([tcp, "127.0.0.9:9"], {}, ports + 1, None),
+                (["unix:/run/some.sock"], {}, ports + 1, None)):
+            with self.subTest(servers=servers, sessions=sessions, **more):
+                config, _, _ = env.configure(
+                    {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "one"}},
+                    {"one": {"servers": servers, **more}}, workers=1,
+                    limits={"sessions": sessions})
+                said = harness.run([harness.BINARY, "-c", config, "-t"])[1]
+                words = ("warning: limits.sessions: {} of 1 workers are more than the {} connections "
+                         "that backend one can have: ").format(sessions, most)
+                if most:
+                    self.assertIn(words, said)
+                else:
+                    self.assertNotIn("connections that backend", said)
+
 
 if __name__ == "__main__":
     unittest.main()
