@@ -2,15 +2,15 @@
 """Measures what the kernel holds for sessions that nobody reads, and what a limit of that costs
 transfers over a long line.
 
-    bench/kernel_memory.py [--sessions N] [--seconds N] [--rtt MS] [--binaries FOLDER] [--only TEXT]
+    bench/kernel_memory.py [--sessions N] [--seconds N] [--rtt MS] [--binaries FOLDER] [--only "NAME;NAME"]
 
 It runs as root: it makes two network namespaces and a line between them (delay_line.py). For
-each row of LIMITS it starts a gateway in one of them and prints
+each row of LIMITS it starts a gateway in one of them, and for the last one HAProxy, and prints
 
-- KiB of kernel memory a session in the gateway's sockets, both sides together (`ss -tm`: what was
-  received and not read, what was not acknowledged or not sent, and what the kernel keeps ready),
-  when the clients never read, and when the server never reads. `warm` sessions have moved
-  some megabytes before that, so that the kernel has adapted their buffers;
+- KiB of kernel memory a session in its sockets (`ss -tm`: what was received and not read, what was
+  not acknowledged or not sent, and what the kernel keeps ready): those to clients + those to
+  servers, when the clients never read, and when the server never reads. `warm` sessions have
+  moved some megabytes before that, so that the kernel has adapted their buffers;
 - MB/s that one client, and eight together, download and upload over the line.
 
 Not for: the gateway's own memory, or its CPU time."""
@@ -37,9 +37,11 @@ LIMITS = [
       for n in ("16KiB", "64KiB", "128KiB", "256KiB", "512KiB")),
     ("default", {}),
     ("default, server_receive_buffer 256KiB", {"server_receive_buffer": "256KiB"}),
+    *(("default, receive_buffer {}".format(n), {"receive_buffer": n}) for n in ("64KiB", "256KiB")),
     ("default, all buffers 256KiB", {
         "send_buffer": "256KiB", "receive_buffer": "256KiB",
         "server_send_buffer": "256KiB", "server_receive_buffer": "256KiB"}),
+    ("HAProxy", None),
 ]
 WARM_OCTETS = 24_000_000
 
@@ -74,8 +76,21 @@ class Bench:
         self.load = os.path.join(binaries, "bench", "load")
         self.certificates = make_certificates(folder)
 
-    @contextlib.contextmanager
-    def gateway(self, limits):
+    def haproxy(self):
+        """The command that runs it with the same work."""
+        bundle, path = (os.path.join(self.folder, name) for name in ("bundle.pem", "haproxy.cfg"))
+        with open(bundle, "w", encoding="ascii") as out:
+            for name in self.certificates["pairs"][0]:
+                with open(name, encoding="ascii") as f:
+                    out.write(f.read())
+        with open(path, "w", encoding="ascii") as f:
+            f.write("global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode tcp\n"
+                    "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
+                    "listen bench\n  bind {0}:{1} ssl crt {2}\n  bind 127.0.0.1:{1} ssl crt {2}\n"
+                    "  server one 127.0.0.1:{3}\n".format(NEAR, PORT, bundle, BACKEND))
+        return ["haproxy", "-db", "-q", "-f", path]
+
+    def starling(self, limits):
         path = os.path.join(self.folder, "starling.yaml")
         text = config_text(
             self.certificates,
@@ -87,7 +102,12 @@ class Bench:
             "127.0.0.1:{}".format(METRICS), workers=1, log={"sessions": "none"}, limits=limits)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
-        with running([*self.line.near, self.binary, "-c", path],  # runs: ip
+        return [self.binary, "-c", path]
+
+    @contextlib.contextmanager
+    def gateway(self, limits):
+        command = self.haproxy() if limits is None else self.starling(limits)
+        with running([*self.line.near, *command],  # runs: ip haproxy
                      stdout=subprocess.DEVNULL) as process:
             wait_until(lambda: process.poll() is not None or answers(self.line), 20, "the gateway")
             yield
@@ -101,24 +121,26 @@ class Bench:
             yield process
 
     def held(self):
-        """Octets that the kernel holds for the gateway's sockets."""
-        listed = subprocess.run(  # runs: ip ss
-            [*self.line.near, "ss", "-tmnH", "sport = {} or dport = {}".format(PORT, BACKEND)],
-            capture_output=True, text=True, check=True).stdout
-        return sum(int(n) for n in re.findall(r"\b(?:r|f|w)(\d+)", listed))
+        """Octets that the kernel holds for the gateway's sockets to clients, and to servers."""
+        def of(which):
+            listed = subprocess.run(  # runs: ip ss
+                [*self.line.near, "ss", "-tmnH", which],
+                capture_output=True, text=True, check=True).stdout
+            return sum(int(n) for n in re.findall(r"\b(?:r|f|w)(\d+)", listed))
+        return of("sport = {}".format(PORT)), of("dport = {}".format(BACKEND))
 
     def settled(self):
         """The same once it grows no more."""
-        before, since = 0, time.monotonic()
+        before, since = (0, 0), time.monotonic()
         while time.monotonic() - since < 1.5:
             time.sleep(0.25)
             now = self.held()
-            if abs(now - before) > before // 100:
+            if abs(sum(now) - sum(before)) > sum(before) // 100:
                 before, since = now, time.monotonic()
         return before
 
     def never_read(self, limits, direction, sessions, warm):
-        """Octets of kernel memory a session."""
+        """KiB of kernel memory a session."""
         speak = "source" if direction == "down" else "sink"
         with self.backend(speak) as backend, self.gateway(limits):
             client = [*self.line.near, sys.executable, os.path.abspath(__file__), "--client",
@@ -128,9 +150,9 @@ class Bench:
                     raise SystemExit("the clients ended")
                 if direction == "up":
                     os.kill(backend.pid, signal.SIGSTOP)
-                held = self.settled() / sessions
+                held = [octets / sessions / 1024 for octets in self.settled()]
                 os.kill(backend.pid, signal.SIGCONT)
-                return held
+                return "{:.0f} + {:.0f}".format(*held)
 
     def speed(self, limits, direction, connections, seconds):
         """MB/s over the line."""
@@ -193,9 +215,9 @@ def main():
         os.chmod(folder, 0o755)
         bench = Bench(folder, options.binaries, line)
         for name, limits in LIMITS:
-            if options.only not in name:
+            if options.only and name not in options.only.split(";"):
                 continue
-            cells = ["{:.0f}".format(bench.never_read(limits, d, options.sessions, w) / 1024)
+            cells = [bench.never_read(limits, d, options.sessions, w)
                      for d in ("down", "up") for w in (False, True)]
             if not options.memory_only:
                 cells += ["{:.1f}".format(bench.speed(limits, d, n, options.seconds))

@@ -16,6 +16,8 @@ FIRST_ANSWER_TEXT = (
     "client has Nagle's algorithm on: what it says waits until the server has acknowledged its last message of the "
     "handshake. To the other servers all protocols are the same inside TLS, so they are measured once. FTP's STOR is "
     "compared with ProFTPD's own TLS.\n\n")
+# Written by hand after a run of kernel_memory.py and memory_group.py.
+UNREAD_PART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results", "unread.md")
 MEMORY = ("pss_session_kib", "kernel_session_kib")
 
 
@@ -216,6 +218,8 @@ def _sections(figures, newer=None):
     else:
         yield "First answer", FIRST_ANSWER_TEXT + _first_answers(figures)
     yield "Memory of an idle session", _memory(figures)
+    with open(UNREAD_PART, encoding="utf-8") as f:
+        yield "Memory of peers that never read", f.read().rstrip("\n")
     yield "Start, take-over, workers", _others(figures)
     losses = _losses(figures) + (_losses(newer) if newer else [])
     yield "Where Starling loses", "\n".join(losses) or "Nowhere above, in this run."
