@@ -29,7 +29,7 @@ void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Si
 
 bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                     const Taking& taking) {
-  return taking.since_s != 0 && WaitedMs(ctx.now, taking) >= limits.slow_reader_ms &&
+  return WaitedMs(ctx.now, taking) >= limits.slow_reader_ms &&
          TakenSince(side, taking) < limits.slow_reader_bytes;
 }
 

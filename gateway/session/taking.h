@@ -30,7 +30,7 @@ inline uint32_t WaitedMs(MonoTime now, const Taking& taking) {
 // whenever it has taken enough.
 void NoteTaking(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                 Taking& taking);
-// Octets wait for it, its time is over, and it has taken too little.
+// Octets have waited for it for its whole time, and it has taken too little.
 bool TakesTooLittle(const WorkerContext& ctx, const ListenerLimits& limits, const Side& side,
                     const Taking& taking);
 

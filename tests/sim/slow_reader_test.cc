@@ -77,6 +77,9 @@ TEST(SlowReaders, WhoNeverReadsEndsWhenItsTimeIsOver) {
   InEachDirection(SlowCase(), [](OneSession& session, HandRelay& relay, const Direction& way) {
     RunToLateInTheSecond(session);
     way.Pour(relay);
+    // What moves the other way makes the gateway look at the times again.
+    session.RunFor(milliseconds(100));
+    way.down ? relay.ClientSends(10) : relay.ServerSends(10);
     ExpectEndInAWindow(session, way.stalled);
   });
 }
@@ -161,6 +164,31 @@ TEST(SlowReaders, TooLittleDoesNotBeginTheTimeAgain) {
                     EXPECT_EQ(session.ended(), 0);
                     session.RunFor(milliseconds(3'500));
                     EXPECT_EQ(session.ended_for(way.stalled), 1);
+                  });
+}
+
+TEST(SlowReaders, TheReasonNamesTheOneWhoseTimeIsOver) {
+  InEachDirection(SlowCase(), [](OneSession& session, HandRelay& relay, const Direction& way) {
+    way.Pour(relay);
+    session.RunFor(seconds(20));
+    way.down ? relay.ClientPours() : relay.ServerPours();
+    session.RunFor(kWindow - seconds(15));
+    EXPECT_EQ(session.ended_for(way.stalled), 1);
+  });
+}
+
+// The worker is late: it sees the time's end and what was taken in the same turn.
+TEST(SlowReaders, WhoTakesInTheLastMomentStays) {
+  InEachDirection(SlowCase(kWindow.count(), 1),
+                  [](OneSession& session, HandRelay& relay, const Direction& way) {
+                    way.Pour(relay);
+                    session.RunFor(kWindow - seconds(1));
+                    const MonoTime late = session.world().now() + seconds(4);
+                    while (session.world().RunNext(late)) {
+                    }
+                    way.Take(relay, 65'536);
+                    session.RunFor(seconds(1));
+                    EXPECT_EQ(session.ended(), 0);
                   });
 }
 
