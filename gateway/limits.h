@@ -105,8 +105,6 @@ inline constexpr uint32_t kArrivingSlots = 64;
 // as one of another source. A webmail server has a few handshakes at once, where an attacker's
 // two hundred addresses have five each.
 inline constexpr uint32_t kHalfOpenOfMany = 16;
-// For the same reason their handshakes have so many turns where those of another source have one.
-inline constexpr uint32_t kTurnsOfMany = 16;
 // As many sessions as a mail program opens at once. A source with no more of them half-open is no
 // crowd: it gives a place to another source that has no more sessions in all, and to one that has
 // more only when the place has been held for so long. A handshake over a slow line is faster.

@@ -102,12 +102,7 @@ uint64_t FairnessKey(const WorkerContext& ctx, const Session& session) {
   // Those without an address share what one of the others has.
   const std::optional<SourceKey> source =
       SourceOf(session.peer, session.listener->sources->widths());
-  const uint64_t hash = ctx.sources->shares.HashOf(source.value_or(SourceKey{}));
-  const SourceRole role = session.listener->sources->At(session.source.rule).role;
-  if (role == SourceRole::kClient) return hash;
-  // As if the users of a webmail server came from as many sources.
-  constexpr uint64_t kApart = 0x9e37'79b9'7f4a'7c15;
-  return hash + session.slot % kTurnsOfMany * kApart;
+  return ctx.sources->shares.HashOf(source.value_or(SourceKey{}));
 }
 
 void LeaveSource(WorkerContext& ctx, Session& session) {

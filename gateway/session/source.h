@@ -29,8 +29,8 @@ bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const En
 HandshakeShare TakeHandshake(WorkerContext& ctx, const Session& session);
 // The client is over its share, and has waited in vain until nobody else wanted anything.
 void CountInVain(WorkerContext& ctx, const Session& session);
-// Clients that count as one where many want the same thing: those of one source, and a part of
-// those of a source that stands for many users. Nobody can foretell the value.
+// Clients that count as one where many want the same thing: those of one source, whatever its
+// network means. Nobody can foretell the value.
 uint64_t FairnessKey(const WorkerContext& ctx, const Session& session);
 
 // The session is over, and its reason stands.
