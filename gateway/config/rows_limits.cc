@@ -106,8 +106,8 @@ constexpr Option kRows[] = {
      .max = 1'000'000,
      .applies = Applies::kRestart,
      .doc = "The sessions that may wait for their handshake. Their sources take turns, so a flood "
-            "from one address delays each other address by one handshake. A trusted source, which "
-            "stands for many users, has sixteen turns where another has one. If the queue is full, "
+            "from one address delays each other address by one handshake. A trusted source "
+            "has no more turns than others. If the queue is full, "
             "the source of which most wait gives way to the others. A session whose turn would "
             "come after its deadline is turned away at once (reason handshake_late).",
      .set = SetNumber<&GlobalLimits::handshake_queue>,
