@@ -150,10 +150,14 @@ inline constexpr double kLeastShare = 0.1;
 // ... 160 ms, until the connect deadline.
 inline constexpr uint32_t kBacklogRetryMs = 5;
 inline constexpr uint8_t kBacklogDoublings = 5;
-// How often a session in the queue of a backend looks for a place: other workers give places
-// back, too. Those that have waited longest look most often.
-inline constexpr uint32_t kPlaceRetryMs = 20;
-inline constexpr uint32_t kSoonPlaceRetryMs = 4;
+// How often the next session in the queue of a backend looks for a place: other workers give places
+// back, too.
+inline constexpr uint32_t kPlaceRetryMs = 4;
+// How often each of the others looks whether its client is still there.
+inline constexpr uint32_t kWaiterCheckMs = 1'000;
+// A session that waits longer for a place asks for a probe of the servers that have none: perhaps
+// they hang.
+inline constexpr uint32_t kDoubtFullMs = 1'000;
 
 // --- The log and the prober ---
 

@@ -115,7 +115,8 @@ constexpr Option kRows[] = {
      .max = 65'535,
      .doc =
          "Sessions go to the servers of the lowest number that has one up. A backup has a higher "
-         "number.",
+         "number. Where all servers of the lowest number have max_sessions, sessions wait for one "
+         "of them: they do not go to the backup.",
      .set = SetNumber<&ServerConfig::priority>,
      .get = GetNumber<&ServerConfig::priority>},
     {.section = Section::kServer,
@@ -163,7 +164,9 @@ constexpr Option kRows[] = {
      .min = 0,
      .max = 100'000,
      .doc = "How many sessions may wait, each as long as the limit connect, until a server with "
-            "max_sessions has a place. Further ones are told that the service is not available.",
+            "max_sessions has a place. The clients' addresses take turns. In a full queue the "
+            "address with most sessions gives its latest up to one that has fewer. Other sessions "
+            "are told that the service is not available.",
      .set = SetNumber<&BackendConfig::queue>,
      .get = GetNumber<&BackendConfig::queue>},
     {.section = Section::kBackend,

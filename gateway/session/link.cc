@@ -4,6 +4,7 @@
 
 #include "gateway/session/due.h"
 #include "gateway/session/link_tries.h"
+#include "gateway/session/place_queue.h"
 
 namespace starling {
 namespace {
@@ -34,6 +35,7 @@ void StartLink(WorkerContext& ctx, Session& session, uint32_t backend) {
   session.target.tried = 0;
   session.target.greeting_ms = 0;
   session.target.silent = false;
+  session.target.displaced = false;
   StartNextLink(ctx, session);
 }
 

@@ -7,6 +7,7 @@
 
 #include "gateway/limits.h"
 #include "gateway/session/due.h"
+#include "gateway/session/place_queue.h"
 #include "gateway/session/proxy_out.h"
 #include "gateway/session/report.h"
 #include "gateway/sources/source_key.h"
@@ -93,19 +94,8 @@ LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
 
 // Every server that is up has as many sessions as it may have.
 LinkResult WaitForPlace(WorkerContext& ctx, Session& session, MonoTime since) {
-  Target& target = session.target;
-  if (!target.waits) {
-    CountLimit(ctx, Limit::kServerSessions);
-    if (!BackendsOf(session).JoinQueue(target.backend)) {
-      CountLimit(ctx, Limit::kBackendQueue);
-      return Failed(ctx, session, EndReason::kBackendUnavailable);
-    }
-    target.waits = true;
-    ctx.shard->AddWorker(WorkerFamily::kQueued, 0, 1);
-  }
-  const bool long_since = MillisBetween(since, ctx.now) > LimitsOf(session).connect_ms / 2;
-  const uint32_t retry_ms = long_since ? kSoonPlaceRetryMs : kPlaceRetryMs;
-  session.link = Backoff{.since = since, .retry_at = After(ctx.now, retry_ms)};
+  if (!JoinQueue(ctx, session)) return Failed(ctx, session, EndReason::kBackendUnavailable);
+  session.link = Backoff{.since = since, .retry_at = NextLook(ctx, session, since)};
   return kNothing;
 }
 
@@ -122,6 +112,8 @@ LinkResult AskAllAgain(WorkerContext& ctx, Session& session, MonoTime since) {
 
 LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   Target& target = session.target;
+  if (target.displaced) return Failed(ctx, session, EndReason::kBackendUnavailable);
+  if (!MayLookForPlace(session)) return WaitForPlace(ctx, session, since);
   uint32_t& cursor =
       session.tls_up() ? session.listener->cursor : session.listener->plaintext_cursor;
   const Backends::Picked picked =
@@ -131,7 +123,10 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
                                                 .now = ctx.now,
                                                 .waited = target.waits,
                                                 .all = target.all_servers});
-  if (picked.full) return WaitForPlace(ctx, session, since);
+  if (picked.full) {
+    FoundNoPlace(ctx, session);
+    return WaitForPlace(ctx, session, since);
+  }
   LeaveQueue(ctx, session);
   target.server = picked.server;
   if (picked.server >= 0) return Connect(ctx, session, since);
@@ -364,13 +359,6 @@ void LeaveServer(WorkerContext& ctx, Session& session) {
   }
   BackendsOf(session).Leave(ChosenId(session));
   target.server = -1;
-}
-
-void LeaveQueue(WorkerContext& ctx, Session& session) {
-  if (!session.target.waits) return;
-  session.target.waits = false;
-  BackendsOf(session).LeaveQueue(session.target.backend);
-  ctx.shard->AddWorker(WorkerFamily::kQueued, 0, -1);
 }
 
 }  // namespace starling

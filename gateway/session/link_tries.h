@@ -20,7 +20,5 @@ LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreetin
 
 // Gives the session's place at its server back. Does nothing if no server is chosen.
 void LeaveServer(WorkerContext& ctx, Session& session);
-// The same for its place in the queue.
-void LeaveQueue(WorkerContext& ctx, Session& session);
 
 }  // namespace starling

@@ -157,10 +157,11 @@ struct Target {
   int32_t server = -1;       // index in its backend, where the session has a place; -1: none
   uint32_t greeting_ms = 0;  // what servers that were left have used up of the greeting limit
   uint8_t backlog_retries = 0;
-  bool all_servers : 1 = false;   // kOpenAllLegs: one server after the other
-  bool counted : 1 = false;       // in the gauge of the server's sessions
-  bool waits : 1 = false;         // in the backend's queue
-  bool silent : 1 = false;        // the latest server failed because no greeting came
+  bool all_servers : 1 = false;  // kOpenAllLegs: one server after the other
+  bool counted : 1 = false;      // in the gauge of the server's sessions
+  bool waits : 1 = false;        // in the backend's queue
+  bool displaced : 1 = false;    // it was in that queue, and gave its place in it to another source
+  bool silent : 1 = false;       // the latest server failed because no greeting came
   bool backlog_full : 1 = false;  // one of those tried had no room just then
 };
 static_assert(sizeof(Target) == 24);

@@ -1,5 +1,6 @@
 #include "gateway/session/worker_config.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,13 @@ absl::StatusOr<std::unique_ptr<WorkerConfig>> WorkerConfig::Make(const ConfigSna
                                                                 ": ", context.status().message()));
     }
     made->contexts_.push_back(*std::move(context));
+  }
+  for (const BackendConfig& backend : made->config_->backends) {
+    const bool limited = std::ranges::any_of(
+        backend.servers, [](const ServerConfig& server) { return server.max_sessions != 0; });
+    made->queues_.push_back(
+        limited ? std::make_unique<FairQueue>(SlotsOf(made->config_->limits), backend.queue, 1)
+                : nullptr);
   }
   for (uint32_t b = 0; b < snapshot.upstream.size(); ++b) {
     made->upstream_.emplace_back();

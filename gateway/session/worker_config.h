@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "gateway/config/config.h"
 #include "gateway/metrics/metrics.h"
+#include "gateway/session/fair_queue.h"
 #include "gateway/sources/rules.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/upstream_tls.h"
@@ -62,6 +63,8 @@ class WorkerConfig {
   WorkerListener& listener(uint32_t index) { return listeners_[index]; }
   // Null for a backend without TLS.
   UpstreamTls* upstream_tls(uint32_t backend) { return upstream_[backend].get(); }
+  // Sessions of this worker that wait for a place. Null for a backend whose servers have no limit.
+  FairQueue* queue(uint32_t backend) { return queues_[backend].get(); }
 
   // Each session and listening socket that points into it holds one reference.
   void Ref() { ++users_; }
@@ -77,6 +80,7 @@ class WorkerConfig {
   std::vector<std::unique_ptr<TlsContext>> contexts_;
   std::vector<std::unique_ptr<SourceRules>> rules_;     // by listener
   std::vector<std::unique_ptr<UpstreamTls>> upstream_;  // by backend
+  std::vector<std::unique_ptr<FairQueue>> queues_;      // by backend
   std::vector<WorkerListener> listeners_;               // as in the configuration; addresses stay
   uint32_t users_ = 0;
 };

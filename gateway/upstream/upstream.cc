@@ -267,6 +267,15 @@ void Backends::NoteRefusal(ServerId id) {
   AskForProbe(server, /*changed=*/false);
 }
 
+void Backends::DoubtFull(uint32_t backend, uint64_t tried) {
+  const std::span<const Server> servers = ServersOf(backend);
+  for (size_t i = 0; i < servers.size(); ++i) {
+    const Server& server = servers[i];
+    if (IsTried(tried, i) || server.drains || !server.up() || PlacesLeft(server) > 0) continue;
+    AskForProbe(server, /*changed=*/false);
+  }
+}
+
 void Backends::NoteOutOfPorts(ServerId id) {
   if (!servers_[id].state->out_of_ports.exchange(true, kRelaxed)) Wake();
 }

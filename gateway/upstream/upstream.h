@@ -150,6 +150,9 @@ class Backends {
   // The server refused a client with a complete greeting. A probe judges, and a trial goes on with
   // the next session: a client that the server refuses must not keep it from the others.
   void NoteRefusal(ServerId id);
+  // A session has waited long for a place. A probe judges the servers that have as many sessions as
+  // they may have, and that are not in `tried`.
+  void DoubtFull(uint32_t backend, uint64_t tried);
   // No port was left to connect to the server from. For the log.
   void NoteOutOfPorts(ServerId id);
 

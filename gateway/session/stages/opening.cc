@@ -2,6 +2,7 @@
 // plaintext can reach it: the link did not exist then.
 #include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
+#include "gateway/session/place_queue.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
 #include "gateway/session/stages/stages.h"
@@ -30,6 +31,7 @@ Next LinkFailed(WorkerContext& ctx, Session& session, EndReason reason) {
 }  // namespace
 
 Next Act(WorkerContext& ctx, Session& session, Opening& /*stage*/) {
+  if (const Next next = WatchClientInQueue(ctx, session); next.decided()) return next;
   const LinkResult result = AdvanceLink(ctx, session);
   switch (result.news) {
     case LinkNews::kNone:
@@ -62,7 +64,8 @@ Next Overdue(WorkerContext& ctx, Session& session, Opening& /*stage*/, const Due
 }
 
 Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Opening& /*stage*/) {
-  return {.server = IsHeard(IdOf(session.link)) && session.server.may_bring_more()};
+  return {.client = ListensInQueue(session),
+          .server = IsHeard(IdOf(session.link)) && session.server.may_bring_more()};
 }
 
 }  // namespace starling

@@ -1,7 +1,10 @@
 // The negotiator speaks in plaintext: as the server, or between the client and a plaintext
 // server to which the gateway has opened a link.
+#include <algorithm>
+
 #include "gateway/session/link_tries.h"
 #include "gateway/session/negotiation.h"
+#include "gateway/session/place_queue.h"
 #include "gateway/session/pregreet.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -96,6 +99,7 @@ Next Act(WorkerContext& ctx, Session& session, Talking& stage) {
     stage.greeted = true;
     return Greet(ctx, session);
   }
+  if (const Next next = WatchClientInQueue(ctx, session); next.decided()) return next;
   if (const Next next = FollowLink(ctx, session, stage); next.decided()) return next;
   if (const Next next = TellBroken(ctx, session); next.decided()) return next;
   if (session.link_up()) {
@@ -180,6 +184,7 @@ Receives Wanted(WorkerContext& /*ctx*/, Session& session, const Talking& stage) 
   // Before the greeting is sent as well: so the gateway notices a client that talks first.
   wanted.client = !session.dialogue->hold && (client.flushed() || client.octets_out == 0) &&
                   (!server || session.server.flushed());
+  wanted.client |= ListensInQueue(session);
   wanted.server = (server && client.flushed() && session.server.may_bring_more()) ||
                   (IsHeard(IdOf(session.link)) && session.server.may_bring_more());
   return wanted;
