@@ -138,9 +138,6 @@ inline constexpr uint32_t kRoundsPerPump = 64;
 
 // --- Servers ---
 
-// Octets of a server's greeting that the gateway reads to see whether it is complete. A longer
-// one is passed on, or swallowed, as it comes: the server has shown that it is alive.
-inline constexpr size_t kMaxGreeting = 8 * 1'024;
 // One session tries a server that a probe found well again. If it is not done by then, another
 // session may.
 inline constexpr uint32_t kTrialMs = 10'000;

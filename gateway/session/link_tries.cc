@@ -12,6 +12,7 @@
 #include "gateway/session/report.h"
 #include "gateway/sources/source_key.h"
 #include "gateway/upstream/balance.h"
+#include "protocols/frames/greeting.h"
 
 namespace starling {
 namespace {
@@ -239,6 +240,12 @@ LinkResult GreetingFailed(WorkerContext& ctx, Session& session, const ReadsGreet
   return LeaveForNext(ctx, session, ctx.now - std::chrono::milliseconds(greeting.connect_ms));
 }
 
+// A server is left that the session has not tried.
+bool HasAnother(const Session& session) {
+  return BackendsOf(session).HasUntried(session.target.backend,
+                                        session.target.tried | ChosenBit(session));
+}
+
 // A refusal may concern this client alone, and another server must not let it in: it is
 // passed on, and a probe judges.
 void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) {
@@ -325,10 +332,10 @@ LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& han
 LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting) {
   Side& server = session.server;
   const ByteView said = server.Input(ctx);
-  const auto read = session.listener->config->protocol->read_greeting;
-  GreetingStatus status = said.empty() ? GreetingStatus::kNeedMore : read(said);
-  if (said.size() >= kMaxGreeting && status == GreetingStatus::kNeedMore) {
-    status = GreetingStatus::kWelcome;
+  const GreetingStatus status = ReadGreeting(*session.listener->config->protocol, said);
+  // Nothing was passed on, and nonsense is no refusal of this client.
+  if (status == GreetingStatus::kOther && HasAnother(session)) {
+    return GreetingFailed(ctx, session, greeting, GreetingFailure::kNonsense);
   }
   if (status != GreetingStatus::kNeedMore) {
     JudgeGreeting(ctx, session, status);

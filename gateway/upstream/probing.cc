@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "gateway/limits.h"
+#include "protocols/frames/greeting.h"
 
 namespace starling {
 namespace {
@@ -193,11 +194,11 @@ void Probing::Understand(Clock::time_point now) {
     return;
   }
   const ProtocolRow* const protocol = target_.plan.protocol;
-  if (protocol == nullptr || protocol->read_greeting == nullptr || in_.size() >= kMaxGreeting) {
+  if (protocol == nullptr || protocol->read_greeting == nullptr) {
     Alive(now);  // whatever it says
     return;
   }
-  const GreetingStatus status = protocol->read_greeting(in_);
+  const GreetingStatus status = ReadGreeting(*protocol, in_);
   if (status == GreetingStatus::kWelcome) Alive(now);
   if (status == GreetingStatus::kRefusal || status == GreetingStatus::kOther) Dead();
 }

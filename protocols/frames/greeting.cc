@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "protocols/frames/dialogue.h"
+#include "protocols/frames/limits.h"
 
 namespace starling {
 namespace {
@@ -25,10 +26,20 @@ bool MayBeCode(std::string_view line) {
   return std::ranges::all_of(line.substr(0, kCodeDigits), IsDigit);
 }
 
-GreetingStatus StatusOf(char code_class) {
-  if (code_class == '1' || code_class == '2') return GreetingStatus::kWelcome;
-  if (code_class == '4' || code_class == '5') return GreetingStatus::kRefusal;
-  return GreetingStatus::kOther;
+// Lines that begin with a code of three digits; "-" behind the code announces another line. The
+// last line's counts. Lines in between may have no code, as in FTP.
+GreetingStatus ReadCodeGreeting(ByteView in, bool (*welcomes)(std::string_view code)) {
+  std::string_view rest = AsText(in);
+  if (!MayBeCode(rest)) return GreetingStatus::kOther;
+  for (std::string_view line; TakeLine(rest, line);) {
+    // A refusal may follow lines of a welcome, as postscreen's does.
+    const bool coded = line.size() >= kCodeDigits && MayBeCode(line);
+    const bool goes_on = line.size() > kCodeDigits && line[kCodeDigits] == '-';
+    if (!coded || goes_on) continue;
+    if (welcomes(line.substr(0, kCodeDigits))) return GreetingStatus::kWelcome;
+    return line[0] == '4' || line[0] == '5' ? GreetingStatus::kRefusal : GreetingStatus::kOther;
+  }
+  return GreetingStatus::kNeedMore;
 }
 
 bool BeginsWith(std::string_view line, std::string_view word) {
@@ -43,16 +54,25 @@ bool MayBecome(std::string_view part, std::string_view word) {
 
 }  // namespace
 
-GreetingStatus ReadCodeGreeting(ByteView in) {
-  std::string_view rest = AsText(in);
-  if (!MayBeCode(rest)) return GreetingStatus::kOther;
-  for (std::string_view line; TakeLine(rest, line);) {
-    // A refusal may follow lines of a welcome, as postscreen's does.
-    const bool coded = line.size() >= kCodeDigits && MayBeCode(line);
-    const bool goes_on = line.size() > kCodeDigits && line[kCodeDigits] == '-';
-    if (coded && !goes_on) return StatusOf(line[0]);
-  }
-  return GreetingStatus::kNeedMore;
+GreetingStatus ReadGreeting(const ProtocolRow& protocol, ByteView in) {
+  if (in.empty()) return GreetingStatus::kNeedMore;
+  const ByteView head = in.first(std::min(in.size(), kMaxLegGreeting));
+  const GreetingStatus status = protocol.read_greeting(head);
+  const bool too_long = status == GreetingStatus::kNeedMore && head.size() == kMaxLegGreeting;
+  return too_long ? GreetingStatus::kOther : status;
+}
+
+GreetingStatus ReadSmtpGreeting(ByteView in) {
+  return ReadCodeGreeting(in, [](std::string_view code) { return code == "220"; });
+}
+
+GreetingStatus ReadNntpGreeting(ByteView in) {
+  return ReadCodeGreeting(in, [](std::string_view code) { return code == "200" || code == "201"; });
+}
+
+GreetingStatus ReadFtpGreeting(ByteView in) {
+  return ReadCodeGreeting(
+      in, [](std::string_view code) { return code == "220" || code.starts_with('1'); });
 }
 
 GreetingStatus ReadLineGreeting(ByteView in, const GreetingWords& words) {

@@ -12,11 +12,16 @@
 
 namespace starling {
 
-// Lines that begin with a code of three digits; "-" behind the code announces another line
-// (RFC 5321 section 4.2.1, RFC 959 section 4.2, RFC 3977 section 3.2). Codes of the classes
-// 1 and 2 welcome, those of 4 and 5 refuse; the last line's counts. Lines in between may have
-// no code, as in FTP.
-GreetingStatus ReadCodeGreeting(ByteView in);
+// By the protocol's reader. A greeting that its dialogue would swallow is no longer than
+// kMaxLegGreeting; what has not ended by then is no greeting.
+GreetingStatus ReadGreeting(const ProtocolRow& protocol, ByteView in);
+
+// SMTP and LMTP (RFC 5321 section 4.2), NNTP (RFC 3977 section 5.1), FTP (RFC 959 section 5.4,
+// where another greeting follows one of the class 1). Codes of the classes 4 and 5 refuse. Each
+// other code is that of another protocol.
+GreetingStatus ReadSmtpGreeting(ByteView in);
+GreetingStatus ReadNntpGreeting(ByteView in);
+GreetingStatus ReadFtpGreeting(ByteView in);
 
 // One line. `words` are those that it may begin with; the case of letters does not matter.
 struct GreetingWords {

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <string_view>
+
+#include "protocols/frames/limits.h"
 
 namespace starling {
 namespace {
@@ -22,21 +25,29 @@ struct Case {
 constexpr std::string_view kGarbage("\0\0\xff\xfe x\r\n", 8);
 
 const Case kCases[] = {
-    {ReadCodeGreeting, "220 mail ready\r\n", kWelcome, 16},
-    {ReadCodeGreeting, "220 mail ready\n", kWelcome, 15},
-    {ReadCodeGreeting, "220\r\n", kWelcome, 5},
-    {ReadCodeGreeting, "220\tmail\r\n", kWelcome, 10},
-    {ReadCodeGreeting, "220-mail\r\n220 ready\r\n", kWelcome, 21},
-    {ReadCodeGreeting, "220-mail\r\n220-ready\r\n", kNeedMore, 99},
-    {ReadCodeGreeting, "220-banner\r\n of no code\r\n12\r\n220 ready\r\n", kWelcome, 40},
-    {ReadCodeGreeting, "120 in a minute\r\n", kWelcome, 17},
-    {ReadCodeGreeting, "421 too many\r\n", kRefusal, 14},
-    {ReadCodeGreeting, "554-no\r\n554 no\r\n", kRefusal, 16},
-    {ReadCodeGreeting, "220-wait\r\n550 no\r\n", kRefusal, 18},
-    {ReadCodeGreeting, "354 what\r\n", kOther, 10},
-    {ReadCodeGreeting, "22\r\n", kOther, 3},
-    {ReadCodeGreeting, "HTTP/1.1 400\r\n", kOther, 1},
-    {ReadCodeGreeting, kGarbage, kOther, 1},
+    {ReadSmtpGreeting, "220 mail ready\r\n", kWelcome, 16},
+    {ReadSmtpGreeting, "220 mail ready\n", kWelcome, 15},
+    {ReadSmtpGreeting, "220\r\n", kWelcome, 5},
+    {ReadSmtpGreeting, "220\tmail\r\n", kWelcome, 10},
+    {ReadSmtpGreeting, "220-mail\r\n220 ready\r\n", kWelcome, 21},
+    {ReadSmtpGreeting, "220-mail\r\n220-ready\r\n", kNeedMore, 99},
+    {ReadFtpGreeting, "220-banner\r\n of no code\r\n12\r\n220 ready\r\n", kWelcome, 40},
+    {ReadFtpGreeting, "120 in a minute\r\n", kWelcome, 17},
+    {ReadSmtpGreeting, "421 too many\r\n", kRefusal, 14},
+    {ReadSmtpGreeting, "554-no\r\n554 no\r\n", kRefusal, 16},
+    {ReadSmtpGreeting, "220-wait\r\n550 no\r\n", kRefusal, 18},
+    {ReadSmtpGreeting, "354 what\r\n", kOther, 10},
+    {ReadSmtpGreeting, "200 news ready\r\n", kOther, 16},
+    {ReadSmtpGreeting, "120 in a minute\r\n", kOther, 17},
+    {ReadNntpGreeting, "200 news ready\r\n", kWelcome, 16},
+    {ReadNntpGreeting, "201 read only\r\n", kWelcome, 15},
+    {ReadNntpGreeting, "220 mail ready\r\n", kOther, 16},
+    {ReadNntpGreeting, "502 no\r\n", kRefusal, 8},
+    {ReadFtpGreeting, "200 news ready\r\n", kOther, 16},
+    {ReadFtpGreeting, "421 too many\r\n", kRefusal, 14},
+    {ReadSmtpGreeting, "22\r\n", kOther, 3},
+    {ReadSmtpGreeting, "HTTP/1.1 400\r\n", kOther, 1},
+    {ReadSmtpGreeting, kGarbage, kOther, 1},
     {ReadImapGreeting, "* OK ready\r\n", kWelcome, 12},
     {ReadImapGreeting, "* ok ready\n", kWelcome, 11},
     {ReadImapGreeting, "* PREAUTH hello\r\n", kWelcome, 17},
@@ -75,9 +86,24 @@ TEST(Greeting, IsDecidedByItsOctetsAlone) {
   }
 }
 
+// What does not end where a dialogue would give up is none.
+TEST(Greeting, HasALimit) {
+  ProtocolRow row{};
+  row.read_greeting = ReadImapGreeting;
+  const auto greeting = [](size_t size) {
+    return "* OK " + std::string(size - std::string_view("* OK \r\n").size(), 'x') + "\r\n";
+  };
+  EXPECT_EQ(ReadGreeting(row, {}), kNeedMore);
+  EXPECT_EQ(ReadGreeting(row, AsBytes(greeting(kMaxLegGreeting))), kWelcome);
+  const std::string longer = greeting(kMaxLegGreeting + 1);
+  EXPECT_EQ(ReadGreeting(row, AsBytes(longer)), kOther);
+  EXPECT_EQ(ReadGreeting(row, AsBytes(longer.substr(0, kMaxLegGreeting - 1))), kNeedMore);
+  EXPECT_EQ(ReadGreeting(row, AsBytes(longer.substr(0, kMaxLegGreeting))), kOther);
+}
+
 // What a server says behind its greeting does not matter.
 TEST(Greeting, EndsWhereItEnds) {
-  EXPECT_EQ(ReadCodeGreeting(AsBytes("220 x\r\n500 y\r\n")), kWelcome);
+  EXPECT_EQ(ReadSmtpGreeting(AsBytes("220 x\r\n500 y\r\n")), kWelcome);
   EXPECT_EQ(ReadImapGreeting(AsBytes("* OK x\r\n* BYE y\r\n")), kWelcome);
   EXPECT_EQ(ReadPop3Greeting(AsBytes("-ERR x\r\n+OK y\r\n")), kRefusal);
   EXPECT_EQ(ReadSieveGreeting(AsBytes("OK\r\nBYE\r\n")), kWelcome);

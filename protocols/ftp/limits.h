@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "protocols/frames/limits.h"
+
 namespace starling {
 
 // How much of a line the gateway looks at before it judges it; RFC 959 sets no limit. A
@@ -20,7 +22,7 @@ inline constexpr size_t kFtpMaxLine = 16'384;
 // How much of a server's greeting the gateway swallows if the client has had the gateway's
 // own. A public server's banner has a few thousand octets. The gateway passes a refusal on
 // instead, whatever its length.
-inline constexpr size_t kFtpMaxGreeting = 65'536;
+inline constexpr size_t kFtpMaxGreeting = kMaxLegGreeting;
 
 // The gateway passes a longer command on only while no other command is outstanding.
 // Servers read this many octets at once.

@@ -181,9 +181,15 @@ class NntpProbe final : public Probe {
         break;
       }
       result.consumed += piece.consumed;
+      if (piece.first) ++count_;
+      if (count_ == 1) greeting_ += piece.consumed;
+      if (greeting_ > kMaxLegGreeting) {
+        result.status = ProbeResult::Status::kBad;  // a session would not swallow it
+        break;
+      }
       if (!piece.first) continue;
       // The gateway limits how much it reads. A server that answers is up.
-      result.status = ++count_ > kNntpMaxProbeLines ? Done(out) : OnLine(piece.text, out);
+      result.status = count_ > kNntpMaxProbeLines ? Done(out) : OnLine(piece.text, out);
     }
     if (result.status == ProbeResult::Status::kDone) result.capabilities = capabilities_;
     return result;
@@ -215,6 +221,7 @@ class NntpProbe final : public Probe {
   LongLines lines_{kMaxServerLine};
   uint64_t capabilities_ = kNntpKnown;
   size_t count_ = 0;
+  size_t greeting_ = 0;  // octets of it
 };
 
 static_assert(sizeof(NntpDialogue) <= kNegotiatorSize);

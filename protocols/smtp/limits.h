@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/frames/limits.h"
 
 namespace starling {
 
@@ -28,7 +29,7 @@ inline constexpr size_t kSmtpMaxReplyLine = 1'024;
 
 // How much of a backend's greeting, or of its answer to the repeated EHLO, the gateway
 // swallows. It passes a refusal on instead, whatever its length.
-inline constexpr size_t kSmtpMaxSwallowed = 16'384;
+inline constexpr size_t kSmtpMaxSwallowed = kMaxLegGreeting;
 
 // The argument of EHLO, HELO or LHLO, which the gateway keeps to say it again: a domain
 // (RFC 5321 4.5.3.1.2) or an address literal.

@@ -40,8 +40,9 @@ class SmtpProbe final : public Probe {
       named_ = greeted_;
       last_line_ = reply.last;
     }
-    // The gateway limits how much it reads. A server that answers is up.
-    if (octets_ > kSmtpMaxSwallowed) return Done(out);
+    // The gateway limits how much it reads. A server that answers is up; a session would not
+    // swallow such a greeting.
+    if (octets_ > kSmtpMaxSwallowed) return greeted_ ? Done(out) : ProbeResult::Status::kBad;
     if (!piece.last || !last_line_) return ProbeResult::Status::kNeedMore;
     if (greeted_) return Done(out);
     Say(out.backend, {lmtp_ ? "LHLO " : "EHLO ", options_.hostname, "\r\n"});
@@ -50,7 +51,6 @@ class SmtpProbe final : public Probe {
   }
 
   ProbeResult::Status Done(Output& out) {
-    if (!greeted_) capabilities_ = 0;  // the probe has not asked
     Say(out.backend, {"QUIT\r\n"});
     return ProbeResult::Status::kDone;
   }

@@ -40,6 +40,14 @@ async def half_and_silence(reader, writer):
     await fakes.silent(reader, writer)
 
 
+def line_without_end(protocol):
+    """Begins as the greeting does, and never ends."""
+    return fakes.says(GREETINGS[protocol][:4] + b"x" * 100_000, fakes.silent)
+
+
+another_protocol = fakes.says(b"HTTP/1.0 400 Bad Request\r\n\r\n", fakes.close)
+
+
 class OneOfTwo(unittest.TestCase):
     def case(self, protocol, implicit, behaviour):
         with Patient(GREETINGS[protocol]) as sick, Patient(GREETINGS[protocol]) as well, \
@@ -78,6 +86,29 @@ class OneOfTwo(unittest.TestCase):
             if protocol not in ("ftp", "acap", "imap", "smtp"):
                 with self.subTest(protocol):
                     self.case(protocol, protocol in ("pop3", "nntp"), fakes.close)
+
+    def test_says_what_is_no_greeting(self):
+        for protocol in GREETINGS:
+            if protocol in ("ftp", "acap"):
+                continue
+            for how in (another_protocol, line_without_end(protocol)):
+                for implicit in (True, False):
+                    with self.subTest(protocol, implicit=implicit):
+                        self.case(protocol, implicit, how)
+
+    def test_hangs_while_all_its_places_are_taken(self):
+        """The sessions that it has are lost, but those that wait for a place go to the backup."""
+        with Patient(GREETINGS["imap"]) as sick, Patient(GREETINGS["imap"]) as backup, \
+                balanced("imap", True, {"address": sick.address, "max_sessions": 1},
+                         {"address": backup.address, "priority": 1},
+                         limits={"probe_interval": "1h", "connect": "30s"}) as gateway:
+            gateway.wait_for_metric(2, "starling_backend_up")
+            with connect(gateway) as held, connect(gateway) as waits:
+                held.start_tls().greeting("imap")
+                sick.fall_ill(fakes.silent)
+                waits.start_tls()
+                self.assertEqual(waits.greeting("imap"), GREETINGS["imap"])
+                self.assertEqual((sick.sessions(), backup.sessions()), (1, 1))
 
     def test_drops_every_syn(self):
         for implicit in (True, False):

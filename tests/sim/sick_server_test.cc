@@ -13,7 +13,15 @@ namespace {
 using std::chrono::milliseconds;
 
 // Two servers; the first that is asked fails as the session's id says (sim_backend.cc).
-enum Sickness : uint32_t { kCloses, kResets, kBreaksOff, kSilent, kSicknesses };
+enum Sickness : uint32_t {
+  kCloses,
+  kResets,
+  kBreaksOff,
+  kNonsense,
+  kTooLong,
+  kSilent,
+  kSicknesses,
+};
 
 Case With(const char* protocol, TlsMode tls, Sickness sickness, bool tls_out) {
   Case with{"sick",
@@ -28,7 +36,7 @@ Case With(const char* protocol, TlsMode tls, Sickness sickness, bool tls_out) {
             tls_out};
   with.server_beside = true;
   with.linger_ms = 2'000;
-  with.id = 4 + sickness;
+  with.id = kSicknesses + sickness;
   return with;
 }
 

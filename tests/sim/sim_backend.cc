@@ -125,7 +125,7 @@ class StreamLeg final : public BackendLeg {
   // How the first of two servers fails depends on the session.
   void FailToGreet() {
     const std::string greeting(Greeting(setup_.protocol));
-    switch (plan_->id % 4) {
+    switch (plan_->id % 6) {
       case 0:
         return wire_.ShutdownWhenFlushed();
       case 1:
@@ -134,6 +134,11 @@ class StreamLeg final : public BackendLeg {
       case 2:
         wire_.Send(greeting.substr(0, greeting.size() / 2));
         return wire_.ShutdownWhenFlushed();
+      case 3:  // another protocol
+        wire_.Send("HTTP/1.0 400 Bad Request\r\n\r\n");
+        return wire_.ShutdownWhenFlushed();
+      case 4:  // a line without end
+        return wire_.Send(greeting.substr(0, greeting.size() / 2) + std::string(17'000, 'x'));
       default:
         return;  // it says nothing
     }
