@@ -203,7 +203,9 @@ void GatewayState::StartProber() {
 
 void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded,
                             std::unique_ptr<Prober> next) {
-  prober.reset();  // two would probe the servers that both configurations have
+  // Two would probe the servers that both configurations have.
+  if (prober != nullptr) next->TakeOver(*prober, backends);
+  prober.reset();
   for (const TlsAssets::TicketSource& source : loaded.tickets) {
     const auto before =
         std::ranges::find(assets.tickets, source.file, &TlsAssets::TicketSource::file);

@@ -36,8 +36,27 @@ struct ProbedServer {
   Clock::time_point started;         // the latest probe; the epoch before the first
   uint64_t turn = 0;                 // of the addresses to connect from
   Clock::time_point due;             // the next probe
+  // What the running probe refers to, if it was begun by an earlier prober.
+  std::shared_ptr<const Prober::Options> options;
+  std::shared_ptr<const Backends> backends;
   std::unique_ptr<Probing> probing;
+
+  void Drop() {
+    probing.reset();
+    options.reset();
+    backends.reset();
+  }
 };
+
+// A probe by one of them finds out the same as a probe by the other.
+bool ProbesAlike(const ProbePlan& a, const ProbePlan& b) {
+  return a.protocol == b.protocol && a.ask == b.ask && a.must_speak == b.must_speak &&
+         a.options.hostname == b.options.hostname &&
+         a.options.served_names == b.options.served_names;
+}
+bool ReachedAlike(const BackendConfig& a, const BackendConfig& b) {
+  return a.proxy == b.proxy && a.tls == b.tls && a.sources == b.sources;
+}
 
 }  // namespace
 
@@ -46,6 +65,10 @@ struct Prober::Impl {
   ~Impl();
 
   void Run();
+  void Stop();
+  void TakeOver(Impl& before, const std::shared_ptr<const Backends>& its_backends);
+  void TakeOver(ProbedServer& target, Impl& before, ProbedServer& its_target,
+                const std::shared_ptr<const Backends>& its_backends, Clock::time_point now);
   void Begin(ProbedServer& target, Clock::time_point now);
   void Conclude(ProbedServer& target, Clock::time_point now);
   std::chrono::milliseconds WaitAfter(const ProbedServer& target, bool up);
@@ -59,7 +82,7 @@ struct Prober::Impl {
   Clock::time_point StartDue(Clock::time_point now);
 
   Backends& backends;
-  const Options options;
+  const std::shared_ptr<const Options> options;
   std::minstd_rand random{std::random_device()()};  // so that gateways do not probe in step
   const int stop_fd;                                // -1: no descriptor was left
   std::atomic<bool> stops{false};
@@ -70,7 +93,7 @@ struct Prober::Impl {
 
 Prober::Impl::Impl(Backends& backends_in, Options options_in)
     : backends(backends_in),
-      options(std::move(options_in)),
+      options(std::make_shared<const Options>(std::move(options_in))),
       stop_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       probed_servers(backends.server_count()) {
   for (ServerId id = 0; id < probed_servers.size(); ++id) {
@@ -80,12 +103,55 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
 }
 
 Prober::Impl::~Impl() {
-  if (thread.joinable()) {
-    stops.store(true, std::memory_order_relaxed);
-    eventfd_write(stop_fd, 1);
-    thread.join();
-  }
+  Stop();
   if (stop_fd >= 0) close(stop_fd);
+}
+
+void Prober::Impl::Stop() {
+  if (!thread.joinable()) return;
+  stops.store(true, std::memory_order_relaxed);
+  eventfd_write(stop_fd, 1);
+  thread.join();
+}
+
+void Prober::Impl::TakeOver(Impl& before, const std::shared_ptr<const Backends>& its_backends) {
+  before.Stop();
+  const Clock::time_point now = Clock::now();
+  for (ProbedServer& target : probed_servers) {
+    const std::string& backend = backends.config(target.server->backend).name;
+    const auto found = std::ranges::find_if(before.probed_servers, [&](const ProbedServer& its) {
+      return its.server->name == target.server->name &&
+             before.backends.config(its.server->backend).name == backend;
+    });
+    if (found != before.probed_servers.end()) TakeOver(target, before, *found, its_backends, now);
+  }
+}
+
+// However often there is a reload, a probe that runs goes on: one that began again each time would
+// never find out that a server is silent.
+void Prober::Impl::TakeOver(ProbedServer& target, Impl& before, ProbedServer& its_target,
+                            const std::shared_ptr<const Backends>& its_backends,
+                            Clock::time_point now) {
+  target.reported_up = its_target.reported_up;
+  target.failures = its_target.failures;
+  target.ports_reported = its_target.ports_reported;
+  target.started = its_target.started;
+  target.turn = its_target.turn;
+  // A new configuration may change what a probe finds, certificates for one.
+  target.due = std::max(now, target.started + std::chrono::milliseconds(options->retry_ms));
+  if (its_target.probing == nullptr) return;
+  const uint32_t backend = target.server->backend;
+  const uint32_t its_backend = its_target.server->backend;
+  if (!ProbesAlike(options->plans[backend], before.options->plans[its_backend]) ||
+      !ReachedAlike(backends.config(backend), before.backends.config(its_backend))) {
+    target.due = now;
+    return;
+  }
+  target.judged = its_target.judged;
+  target.options = its_target.options != nullptr ? its_target.options : before.options;
+  target.backends = its_target.backends != nullptr ? its_target.backends : its_backends;
+  target.probing = std::move(its_target.probing);
+  ++running;
 }
 
 void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
@@ -94,12 +160,12 @@ void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
   target.judged = false;
   // What sessions find from now on wants another probe.
   target.server->state->suspected.store(false, std::memory_order_relaxed);
-  UpstreamTls* const tls = backend < options.tls.size() ? options.tls[backend].get() : nullptr;
+  UpstreamTls* const tls = backend < options->tls.size() ? options->tls[backend].get() : nullptr;
   const auto index = static_cast<uint32_t>(target.server - backends.ServersOf(backend).data());
   target.probing =
       std::make_unique<Probing>(Probing::Target{*target.server, backends.config(backend),
-                                                options.plans[backend], tls, index, target.turn++},
-                                now, now + std::chrono::milliseconds(options.timeout_ms));
+                                                options->plans[backend], tls, index, target.turn++},
+                                now, now + std::chrono::milliseconds(options->timeout_ms));
   ++running;
 }
 
@@ -115,8 +181,8 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
   }
   if (!probing.over()) return;
   if (!probing.up()) {
-    target.due = now + std::chrono::milliseconds(options.retry_ms);
-    target.probing.reset();
+    target.due = now + std::chrono::milliseconds(options->retry_ms);
+    target.Drop();
     --running;
     return;
   }
@@ -124,19 +190,19 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
   const bool up = target.server->up();
   target.failures = up ? 0 : target.failures + 1;
   target.due = now + WaitAfter(target, up);
-  target.probing.reset();
+  target.Drop();
   --running;
 }
 
 // A server that stays down is asked half as often each time, up to a limit. Most are back soon:
 // they were restarted.
 std::chrono::milliseconds Prober::Impl::WaitAfter(const ProbedServer& target, bool up) {
-  if (up) return std::chrono::milliseconds(options.interval_ms);
+  if (up) return std::chrono::milliseconds(options->interval_ms);
   const uint32_t doublings = std::min<uint32_t>(target.failures - 1, kMostDoublings);
-  const uint64_t first = std::max<uint64_t>(options.retry_ms / 4, 1);
+  const uint64_t first = std::max<uint64_t>(options->retry_ms / 4, 1);
   const uint64_t ms =
-      std::min<uint64_t>(first << doublings, std::max(options.retry_ms, options.retry_max_ms));
-  if (options.jitter) return std::chrono::milliseconds(options.jitter(static_cast<uint32_t>(ms)));
+      std::min<uint64_t>(first << doublings, std::max(options->retry_ms, options->retry_max_ms));
+  if (options->jitter) return std::chrono::milliseconds(options->jitter(static_cast<uint32_t>(ms)));
   return std::chrono::milliseconds(
       std::uniform_int_distribution<uint64_t>(ms - ms / 4, ms)(random));
 }
@@ -146,13 +212,13 @@ std::chrono::milliseconds Prober::Impl::WaitAfter(const ProbedServer& target, bo
 void Prober::Impl::Hear(ProbedServer& target, Clock::time_point now) {
   Server& server = *target.server;
   if (server.state->suspected.load(std::memory_order_relaxed) && target.probing == nullptr) {
-    const auto retry = std::chrono::milliseconds(options.retry_ms);
+    const auto retry = std::chrono::milliseconds(options->retry_ms);
     target.due = std::min(target.due, std::max(now, target.started + retry));
   }
   if (now < target.ports_reported + kPortsReport) return;
   if (!server.state->out_of_ports.exchange(false, std::memory_order_relaxed)) return;
   target.ports_reported = now;
-  if (options.on_news) options.on_news(server, News::kOutOfPorts);
+  if (options->on_news) options->on_news(server, News::kOutOfPorts);
 }
 
 // Reports a change that a probe or a worker has made.
@@ -161,10 +227,10 @@ void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
   if (up == target.reported_up) return;
   target.reported_up = up;
   if (!up && target.failures == 0) {
-    const auto retry = std::chrono::milliseconds(options.retry_ms);
+    const auto retry = std::chrono::milliseconds(options->retry_ms);
     target.due = std::min(target.due, std::max(now, target.started + retry));
   }
-  if (options.on_news) options.on_news(*target.server, up ? News::kUp : News::kDown);
+  if (options->on_news) options->on_news(*target.server, up ? News::kUp : News::kDown);
 }
 
 // The server that has waited longest for its probe; null: none waits.
@@ -184,7 +250,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
     Hear(target, now);
     ReportChange(target, now);
   }
-  while (running < options.parallel) {
+  while (running < options->parallel) {
     ProbedServer* const target = LongestDue(now);
     if (target == nullptr) break;
     Begin(*target, now);
@@ -194,7 +260,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
     if (target.probing != nullptr) {
       // A connect may have failed at once.
       next = std::min(next, target.probing->over() ? now : target.probing->wake_at());
-    } else if (running < options.parallel) {
+    } else if (running < options->parallel) {
       next = std::min(next, target.due);
     }
   }
@@ -247,6 +313,10 @@ Prober::Prober(const Config& config, std::vector<std::shared_ptr<UpstreamTls>> t
                                .on_news = std::move(on_news)}) {}
 
 Prober::~Prober() = default;
+
+void Prober::TakeOver(Prober& before, const std::shared_ptr<const Backends>& its_backends) {
+  impl_->TakeOver(*before.impl_, its_backends);
+}
 
 void Prober::Start() {
   impl_->thread = std::thread([this] {

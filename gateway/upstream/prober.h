@@ -69,6 +69,9 @@ class Prober {
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
+  // Before Start(): stops `before`, the prober of the configuration before, and goes on where it
+  // was, for the servers that both have. `its_backends` are those that it was made with.
+  void TakeOver(Prober& before, const std::shared_ptr<const Backends>& its_backends);
   // Starts the thread, which begins to probe all servers.
   void Start();
 

@@ -333,6 +333,33 @@ TEST_F(ProberTest, ConnectsFromWhereSessionsDo) {
   Until([&] { return seen == (1 << 8 | 1 << 9); });
 }
 
+// A server that says nothing would never be found out if reloads come faster than the time-out.
+TEST_F(ProberTest, ARunningProbeGoesOnAfterAReload) {
+  for (const bool changed : {false, true}) {
+    std::atomic<int> connections{0};
+    std::atomic<bool> speaks{false};
+    FakeServer server("127.0.0.1:0", [&](int fd) {
+      ++connections;
+      Until([&] { return speaks.load(); });
+      Write(fd, "HI\n");
+      ReadAll(fd);
+    });
+    configs_.clear();
+    options_.timeout_ms = options_.retry_ms = 3'600'000;
+    Begin({server.address()}, {.protocol = &kGreets});
+    Until([&] { return connections == 1; });
+    backends_->MarkDown(0);
+    changes_.WaitFor(NameOf(server) + " down");
+    ProbePlan plan{.protocol = &kGreets};
+    if (changed) plan.options.hostname = "other.example.org";
+    for (int i = 0; i < 3; ++i) Reload(plan);
+    speaks = true;
+    changes_.WaitFor(NameOf(server) + " up");
+    EXPECT_EQ(connections, changed ? 2 : 1) << "the probe began again";
+    prober_.reset();
+  }
+}
+
 TEST_F(ProberTest, EndsAmidAProbe) {
   FakeServer deaf("127.0.0.1:0", nullptr);
   options_.timeout_ms = 3'600'000;

@@ -185,21 +185,33 @@ class ProberTest : public testing::Test {
  protected:
   void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone,
              std::vector<Endpoint> sources = {}) {
-    BackendConfig config;
+    BackendConfig& config = configs_.emplace_back();
     config.name = "b";
     config.sources = std::move(sources);
     config.servers.assign(servers.begin(), servers.end());
     config.proxy = proxy;
-    backends_ = std::make_unique<Backends>(std::vector<BackendConfig>{config});
+    backends_ = std::make_unique<Backends>(configs_);
     options_.plans = {std::move(plan)};
     options_.on_news = changes_.callback();
     prober_ = std::make_unique<Prober>(*backends_, options_);
+    prober_->Start();
+  }
+  // The same servers, probed by another prober, which goes on where the first one was.
+  void Reload(ProbePlan plan) {
+    const std::shared_ptr<const Backends> before = std::move(backends_);
+    backends_ = std::make_unique<Backends>(configs_);
+    backends_->Inherit(*before);
+    options_.plans = {std::move(plan)};
+    auto next = std::make_unique<Prober>(*backends_, options_);
+    next->TakeOver(*prober_, before);
+    prober_ = std::move(next);
     prober_->Start();
   }
   std::string NameOf(const FakeServer& server) { return server.address().ToString(); }
 
   Changes changes_;
   Prober::Options options_;
+  std::vector<BackendConfig> configs_;
   std::unique_ptr<Backends> backends_;
   std::unique_ptr<Prober> prober_;
 };
