@@ -135,7 +135,9 @@ constexpr Option kRows[] = {
      .max = 1'000'000,
      .doc = "0: no limit. Where all servers have as many sessions as they may have, further ones "
             "wait in the backend's queue. A server that forks for each session is better off "
-            "with a queue here than with more processes than it has memory for.",
+            "with a queue here than with more processes than it has memory for. Established "
+            "sessions keep their places: sessions, in a row of sources, bounds how many one "
+            "client has.",
      .set = SetNumber<&ServerConfig::max_sessions>,
      .get = GetNumber<&ServerConfig::max_sessions>},
     {.section = Section::kBackend,
