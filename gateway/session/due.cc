@@ -58,8 +58,7 @@ MonoTime TryEnds(const Session& session) {
   const Backends& backends = *session.listener->backends;
   const uint64_t tried = target.tried | (target.server < 0 ? 0 : 1ull << target.server);
   const auto connects_until = [&](MonoTime since, MonoTime try_at) {
-    // Of all servers that are called, each has the whole time.
-    const bool another = !target.all_servers && backends.HasUntried(target.backend, tried);
+    const bool another = backends.HasUntried(target.backend, tried);
     return Earlier(After(since, limits.connect_ms), After(try_at, limits.connect_try_ms), another);
   };
   switch (IdOf(session.link)) {

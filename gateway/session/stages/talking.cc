@@ -122,8 +122,11 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Talking& stag
   }
   const auto* const up = std::get_if<Up>(&session.link);
   if (up != nullptr && dialogue.server_talk == Dialogue::ServerTalk::kSilent) {
-    // One of many servers gets one message, and has nothing to say to it.
-    const uint32_t ms = session.target.all_servers ? limits.connect_ms : limits.greeting_ms;
+    // One of many servers gets one message, and has nothing to say to it. The others wait
+    // meanwhile.
+    const uint32_t ms = session.target.all_servers
+                            ? std::min(limits.connect_try_ms, limits.connect_ms)
+                            : limits.greeting_ms;
     dues.Add(After(up->since, ms), DueKind::kGreeting);
   }
   if (session.plaintext_leg) {
