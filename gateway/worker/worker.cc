@@ -206,6 +206,13 @@ bool Worker::Turn(bool wait) {
   ctx.now = MonotonicNow();
   for (const uint32_t slot : ctx.again) ctx.Ready(ctx.table.At(slot));
   ctx.again.clear();
+  const uint32_t requests = requests_.load(std::memory_order_relaxed) == 0
+                                ? 0
+                                : requests_.exchange(0, std::memory_order_acquire);
+  // Before newcomers: who comes after the log has told of it is refused.
+  if ((requests & kMemory) != 0) {
+    ctx.memory_short = refuse_for_memory_.load(std::memory_order_relaxed);
+  }
   impl.AdmitWaiting();
   for (const Completion& completion : impl.completions) {
     if (completion.tag.op == Op::kAccept) {
@@ -214,15 +221,9 @@ bool Worker::Turn(bool wait) {
       Record(ctx, completion);
     }
   }
-  const uint32_t requests = requests_.load(std::memory_order_relaxed) == 0
-                                ? 0
-                                : requests_.exchange(0, std::memory_order_acquire);
   if ((requests & kReserve) != 0) TakeReservation();
   if ((requests & kApply) != 0) TakeConfig();
   if ((requests & kDeny) != 0) TakeDeny();
-  if ((requests & kMemory) != 0) {
-    ctx.memory_short = refuse_for_memory_.load(std::memory_order_relaxed);
-  }
   if ((requests & kRelieve) != 0) {
     RelieveMemory(ctx, to_free_.load(std::memory_order_relaxed),
                   free_in_kernel_.load(std::memory_order_relaxed));
