@@ -172,7 +172,8 @@ Exit codes:
   1  wrong option on the command line
   2  error in the configuration, or in a certificate or key that it names
   3  an address cannot be bound
-  4  io_uring is not available; the message says why
+  4  no ring can be made: io_uring is not available where the configuration insists on
+     it, or a limit of the process is too low; the message says why
   5  any other failure at start
 )";
 }

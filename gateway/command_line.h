@@ -15,7 +15,7 @@ enum class ExitCode : int {
   kCommandLine = 1,    // a wrong option
   kConfiguration = 2,  // an error in the file, a certificate or a key
   kBind = 3,           // an address cannot be bound
-  kIoUring = 4,        // the kernel does not allow io_uring
+  kRing = 4,           // no ring can be made
   kOther = 5,          // any other failure at start
 };
 

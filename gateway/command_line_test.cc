@@ -103,7 +103,7 @@ TEST(CommandLine, HelpNamesEveryOptionAndExitCode) {
     EXPECT_NE(help.find(word), std::string::npos) << word;
   }
   for (const ExitCode code : {ExitCode::kOk, ExitCode::kCommandLine, ExitCode::kConfiguration,
-                              ExitCode::kBind, ExitCode::kIoUring, ExitCode::kOther}) {
+                              ExitCode::kBind, ExitCode::kRing, ExitCode::kOther}) {
     const std::string line = "\n  " + std::to_string(static_cast<int>(code)) + "  ";
     EXPECT_NE(help.find(line), std::string::npos) << line;
   }

@@ -30,10 +30,17 @@ bool MayLockMemory() {
   return (data[0].effective >> CAP_IPC_LOCK & 1) != 0;
 }
 
+uint64_t NumberOf(rlim_t limit) { return limit == RLIM_INFINITY ? UINT64_MAX : limit; }
+
 uint64_t SoftLimit(int resource) {
   rlimit limit{};
   if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return UINT64_MAX;
-  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+  return NumberOf(limit.rlim_cur);
+}
+
+uint64_t MostOpenFiles() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? NumberOf(limit.rlim_max) : UINT64_MAX;
 }
 
 // The kernel's range of ports for connections; without it there is nothing to check.
@@ -50,27 +57,38 @@ std::string Slots(const GlobalLimits& limits) {
                       " and limits.refusals: ", limits.refusals);
 }
 
-void CheckFiles(const Config& config, const Means& means, Fitting& found) {
-  const size_t sockets = GroupsOf(config).size();
-  const uint64_t table = DescriptorTableSize(RingOptionsOf(config, {}, sockets));
-  if (table > means.open_files) {
-    found.errors.push_back(absl::StrCat(
-        Slots(config.limits), " need a table of ", table,
-        " descriptors in each worker, and the limit of open files (RLIMIT_NOFILE) is ",
-        means.open_files, ": raise it (ulimit -n, LimitNOFILE=) or lower limits.sessions"));
-  }
-  const uint64_t files = (sockets + kFilesPerWorker) * config.workers + kOtherFiles;
-  if (files > means.open_files) {
+// Each ring of io_uring has a table of its own, which the same limit binds.
+void CheckTable(const Config& config, const RingOptions& ring, const Means& means, Fitting& found) {
+  const uint64_t table = DescriptorTableSize(ring);
+  if (ring.kind != RingKind::kUring || table <= means.open_files) return;
+  found.errors.push_back(absl::StrCat(
+      Slots(config.limits), " need a table of ", table,
+      " descriptors in each worker, and the limit of open files (RLIMIT_NOFILE) is ",
+      means.open_files, ": raise it (ulimit -n, LimitNOFILE=) or lower limits.sessions"));
+}
+
+void CheckFiles(const Config& config, const RingOptions& ring, size_t sockets, const Means& means,
+                Fitting& found) {
+  const uint64_t tables = OpenFilesOf(ring, config.workers);
+  const uint64_t files = (sockets + kFilesPerWorker) * config.workers + kOtherFiles + tables;
+  if (files <= means.open_files) return;
+  if (tables == 0) {
     found.errors.push_back(
         absl::StrCat("the addresses of all listeners and ", config.workers, " workers need about ",
                      files, " open files, and the limit of open files (RLIMIT_NOFILE) is ",
                      means.open_files, ": raise it (ulimit -n, LimitNOFILE=)"));
+  } else {
+    found.errors.push_back(absl::StrCat(
+        Slots(config.limits), " of ", config.workers, " workers on epoll need about ", files,
+        " open files, and the limit of open files (RLIMIT_NOFILE) is ", means.open_files,
+        ": raise it (ulimit -n, LimitNOFILE=) or lower limits.sessions"));
   }
 }
 
 // Newer kernels count the rings as locked memory; older ones do not.
-void CheckLockedMemory(const Config& config, const Means& means, Fitting& found) {
-  const uint64_t needed = config.workers * RingMemory(RingOptionsOf(config, {}, 0));
+void CheckLockedMemory(const Config& config, const RingOptions& ring, const Means& means,
+                       Fitting& found) {
+  const uint64_t needed = config.workers * LockedMemory(ring);
   if (needed <= means.locked_memory) return;
   found.warnings.push_back(absl::StrCat(
       "the rings of ", config.workers, " workers take about ", needed,
@@ -122,7 +140,7 @@ void CheckPorts(const Config& config, const Means& means, Fitting& found) {
 
 }  // namespace
 
-RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, size_t sockets) {
+RingOptions RingOptionsOf(const Config& config, RingKind kind, size_t sockets) {
   RingOptions options;
   const GlobalLimits& limits = config.limits;
   options.sessions = SlotsOf(limits);
@@ -134,22 +152,33 @@ RingOptions RingOptionsOf(const Config& config, const RingFeatures& features, si
   options.buffers = {.unsent = static_cast<int>(limits.server_unsent),
                      .send = static_cast<int>(limits.server_send_buffer),
                      .receive = static_cast<int>(limits.server_receive_buffer)};
-  options.features = features;
+  options.kind = kind;
+  options.features = config.ring_features;
   return options;
 }
 
+void RaiseOpenFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Means Means::OfProcess() {
-  Means means{.open_files = SoftLimit(RLIMIT_NOFILE),
+  Means means{.open_files = MostOpenFiles(),
               .memory = MemoryLimits().Read(),
               .ports = PortsOfKernel()};
   if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
   return means;
 }
 
-Fitting CheckFitting(const Config& config, const Means& means) {
+Fitting CheckFitting(const Config& config, RingKind kind, const Means& means) {
   Fitting found;
-  CheckFiles(config, means, found);
-  CheckLockedMemory(config, means, found);
+  const size_t sockets = GroupsOf(config).size();
+  const RingOptions ring = RingOptionsOf(config, kind, sockets);
+  CheckTable(config, ring, means, found);
+  CheckFiles(config, ring, sockets, means, found);
+  CheckLockedMemory(config, ring, means, found);
   CheckBlocks(config.limits, found);
   CheckMemory(config, means, found);
   CheckPorts(config, means, found);

@@ -17,7 +17,7 @@
 #include "gateway/drain.h"
 #include "gateway/fitting.h"
 #include "gateway/gateway_state.h"
-#include "gateway/io/ring.h"
+#include "gateway/io/rings.h"
 #include "gateway/limits.h"
 #include "gateway/memory/memory_reserve.h"
 #include "gateway/privileges.h"
@@ -35,6 +35,15 @@ constexpr std::chrono::milliseconds kDrainStep{10};
 constexpr std::chrono::milliseconds kRefillEvery{1'000};
 // Between two lines that tell of scrapes without memory.
 constexpr std::chrono::seconds kScrapeLines{60};
+
+// Beside io_uring, as bench/ measures it.
+constexpr char kCostOfEpoll[] =
+    "each message takes up to a quarter more processor time, a handshake hardly more";
+
+RingWanted WantedOf(IoChoice io) {
+  static_assert(static_cast<int>(RingWanted::kEpoll) == static_cast<int>(IoChoice::kEpoll));
+  return static_cast<RingWanted>(io);
+}
 
 // Worker i to the i-th of the CPUs that this process may use, round and round.
 void Pin(std::thread& thread, uint32_t index) {
@@ -55,10 +64,12 @@ void Pin(std::thread& thread, uint32_t index) {
 }  // namespace
 
 struct Gateway::Impl : GatewayState {
+  absl::Status CheckMeans();
   absl::Status MakeRings(std::vector<std::unique_ptr<Ring>>& rings);
   absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings, const ConfigSnapshot& snapshot,
                            const std::shared_ptr<const DenyLists>& deny);
   void MakeLog();
+  void SayHowItRuns();
   void MakeExporter();
   absl::Status MakeHttp();
   absl::Status Bind();
@@ -67,7 +78,9 @@ struct Gateway::Impl : GatewayState {
   std::string Scrape(const std::function<std::string()>& make);
   void LookAfterMemory();
 
+  RingChoice ring;
   RingOptions ring_options;
+  Fitting fitting;
   std::vector<std::thread> threads;
   std::unique_ptr<Reload> reload;
   std::unique_ptr<Drain> drain;
@@ -84,18 +97,28 @@ absl::Status Gateway::Impl::Bind() {
   return starling::Bind(*config, groups);
 }
 
+absl::Status Gateway::Impl::CheckMeans() {
+  fitting = CheckFitting(*config, ring.kind, Means::OfProcess());
+  if (fitting.errors.empty()) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrJoin(fitting.errors, "\n"));
+}
+
 absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings) {
-  const RingProbe probe = ProbeRing();
-  if (probe.unavailable != RingUnavailable::kNo) return absl::UnavailableError(probe.message);
-  const absl::StatusOr<RingFeatures> features = probe.features.Only(config->ring_features);
-  if (!features.ok()) return features.status();
-  ring_options = RingOptionsOf(*config, *features, groups.size());
-  for (uint32_t i = 0; i < config->workers; ++i) {
-    absl::StatusOr<std::unique_ptr<Ring>> ring = Ring::Create(ring_options);
-    if (!ring.ok()) return ring.status();
-    rings.push_back(*std::move(ring));
-  }
-  return absl::OkStatus();
+  absl::StatusOr<RingChoice> choice = ChooseRing(WantedOf(config->io), config->ring_features);
+  if (!choice.ok()) return choice.status();
+  ring = *std::move(choice);
+  RaiseOpenFiles();
+  absl::Status status = CheckMeans();
+  if (!status.ok()) return status;
+  ring_options = RingOptionsOf(*config, ring.kind, groups.size());
+  absl::StatusOr<Rings> made =
+      starling::MakeRings(WantedOf(config->io), ring, ring_options, config->workers);
+  if (!made.ok()) return made.status();
+  rings = std::move(made->rings);
+  if (made->choice.kind == ring.kind) return absl::OkStatus();
+  // The real rings got no memory, and epoll needs other means.
+  ring = made->choice;
+  return CheckMeans();
 }
 
 absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings,
@@ -134,11 +157,24 @@ void Gateway::Impl::MakeLog() {
   log = std::make_unique<Log>(std::move(options));
 }
 
+// What an operator should know of the start.
+void Gateway::Impl::SayHowItRuns() {
+  if (!ring.obstacle.empty()) {
+    Say(LogMessage::kEpollInstead,
+        {{"reason", ring.reason}, {"cause", ring.obstacle}, {"cost", kCostOfEpoll}});
+  }
+  for (const std::string& warning : fitting.warnings) {
+    Say(LogMessage::kConfigWarning, {{"warning", warning}});
+  }
+}
+
 void Gateway::Impl::MakeExporter() {
   Exporter::Sources sources;
   sources.version = kVersion;
   sources.boringssl = TlsLibraryVersion();
   sources.liburing = RingLibraryVersion();
+  sources.ring = NameOf(ring.kind);
+  sources.ring_reason = ring.reason;
   for (const std::unique_ptr<Shard>& shard : shards) sources.shards.push_back(shard.get());
   sources.server_up = [this](ServerSeries id) { return ServerUp(id); };
   sources.memory = [this] { return MemoryInUse(); };
@@ -263,24 +299,19 @@ absl::Status Gateway::Start(StartFailure& failure) {
   failure = StartFailure::kBind;
   status = impl.Bind();
   if (!status.ok()) return status;
+  failure = StartFailure::kRing;
+  std::vector<std::unique_ptr<Ring>> rings;
+  status = impl.MakeRings(rings);
+  if (!status.ok()) return status;
   for (uint32_t i = 0; i < impl.config->workers; ++i) {
     impl.shards.push_back(std::make_unique<Shard>(kMaxListenerNames, kMaxServerNames));
   }
   impl.MakeExporter();
+  failure = StartFailure::kBind;
   status = impl.MakeHttp();
   if (!status.ok()) return status;
-  failure = StartFailure::kRing;
-  const Fitting fitting = CheckFitting(*impl.config, Means::OfProcess());
-  if (!fitting.errors.empty()) {
-    return absl::ResourceExhaustedError(absl::StrJoin(fitting.errors, "\n"));
-  }
-  std::vector<std::unique_ptr<Ring>> rings;
-  status = impl.MakeRings(rings);
-  if (!status.ok()) return status;
   impl.MakeLog();
-  for (const std::string& warning : fitting.warnings) {
-    impl.Say(LogMessage::kConfigWarning, {{"warning", warning}});
-  }
+  impl.SayHowItRuns();
   failure = StartFailure::kConfiguration;
   status = impl.MakeWorkers(std::move(rings), *snapshot, deny.lists);
   if (!status.ok()) return status;
@@ -296,7 +327,8 @@ absl::Status Gateway::Start(StartFailure& failure) {
   impl.reload = std::make_unique<Reload>(impl, deny);
   impl.Say(LogMessage::kReady, {{"version", kVersion},
                                 {"workers", absl::StrCat(impl.config->workers)},
-                                {"ring_features", impl.workers[0]->ring().features().ToString()}});
+                                {"ring", NameOf(impl.ring.kind)},
+                                {"ring_features", impl.ring.features}});
   failure = StartFailure::kNone;
   return absl::OkStatus();
 }
@@ -369,7 +401,10 @@ FileCheck CheckFiles(const Config& config) {
   check.warnings = std::move(assets.warnings);
   check.notes = std::move(assets.notes);
   // A service may have other limits than the shell that checks its configuration.
-  Fitting fitting = CheckFitting(config, Means::OfProcess());
+  const absl::StatusOr<RingChoice> ring = ChooseRing(WantedOf(config.io), config.ring_features);
+  if (!ring.ok()) check.warnings.emplace_back(ring.status().message());
+  Fitting fitting =
+      CheckFitting(config, ring.ok() ? ring->kind : RingKind::kUring, Means::OfProcess());
   std::ranges::move(fitting.errors, std::back_inserter(check.warnings));
   std::ranges::move(fitting.warnings, std::back_inserter(check.warnings));
   if (!assets.ok()) {
@@ -386,6 +421,7 @@ FileCheck CheckFiles(const Config& config) {
   const absl::Status made = WorkerConfig::Make(snapshot).status();
   if (made.ok()) {
     check.report = CheckReport(config, assets, WallNow() / 1'000'000);
+    if (ring.ok()) absl::StrAppend(&check.report, "ring: ", ToString(*ring), "\n\n");
   } else {
     check.errors.emplace_back(made.message());
   }
@@ -393,8 +429,10 @@ FileCheck CheckFiles(const Config& config) {
 }
 
 std::string VersionText() {
-  return absl::StrCat("starling ", kVersion, "\n", TlsLibraryVersion(), "\n", RingLibraryVersion(),
-                      "\n");
+  const absl::StatusOr<RingChoice> ring = ChooseRing(RingWanted::kAuto, "auto");
+  return absl::StrCat(
+      "starling ", kVersion, "\n", TlsLibraryVersion(), "\n", RingLibraryVersion(),
+      "\nring: ", ring.ok() ? ToString(*ring) : std::string(ring.status().message()), "\n");
 }
 
 }  // namespace starling

@@ -38,7 +38,7 @@ ExitCode CodeOf(StartFailure failure) {
     case StartFailure::kBind:
       return ExitCode::kBind;
     case StartFailure::kRing:
-      return ExitCode::kIoUring;
+      return ExitCode::kRing;
     case StartFailure::kOther:
       return ExitCode::kOther;
   }

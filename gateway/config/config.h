@@ -256,6 +256,8 @@ struct ListenerConfig {
 };
 
 enum class LogSessions : uint8_t { kAll, kEnded, kNone };
+// By what the workers wait for the kernel. In the order of RingWanted (io/rings.h).
+enum class IoChoice : uint8_t { kAuto, kUring, kEpoll };
 
 struct Config {
   std::string file;  // the loader read this file
@@ -272,7 +274,8 @@ struct Config {
   SocketAddress metrics_bind;  // length 0: no metrics listener
   LogFormat log_format = LogFormat::kLogfmt;
   LogSessions log_sessions = LogSessions::kAll;
-  uint32_t log_refusals = 5;           // lines a second of each worker; 0: any number
+  uint32_t log_refusals = 5;  // lines a second of each worker; 0: any number
+  IoChoice io = IoChoice::kAuto;
   std::string ring_features = "auto";  // "auto", "none" or a list to allow
   GlobalLimits limits;
 };

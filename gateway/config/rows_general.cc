@@ -12,7 +12,9 @@ using namespace access;
 constexpr std::string_view kAuto[] = {"auto"};
 constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
 constexpr std::string_view kLogSessions[] = {"all", "ended", "none"};
-// The names of RingFeatures (io/ring.h), and the words for all features and for none.
+constexpr std::string_view kIoChoices[] = {"auto", "io_uring", "epoll"};
+// The names of RingFeatures (io/uring/uring_features.h), and the words for all features and for
+// none.
 constexpr std::string_view kRingFeatures[] = {
     "auto", "none", "defer_taskrun", "socket_options", "fixed_fd_install", "min_wait"};
 
@@ -126,6 +128,18 @@ constexpr Option kRows[] = {
      .default_text = NoGroup,
      .set = SetText<&Config::group, CheckAccount>,
      .get = GetText<&Config::group>},
+    {.section = Section::kTop,
+     .key = "io",
+     .type = OptionType::kChoice,
+     .choices = kIoChoices,
+     .applies = Applies::kRestart,
+     .doc =
+         "How workers ask the kernel for what they need. io_uring takes less processor time, but "
+         "many systems forbid it, most containers among them. auto: io_uring, or epoll where "
+         "io_uring cannot be had; the log then says why. io_uring: the gateway does not start "
+         "without it. epoll: never io_uring.",
+     .set = SetNumber<&Config::io>,
+     .get = GetNumber<&Config::io>},
     {.section = Section::kTop,
      .key = "ring_features",
      .type = OptionType::kTextList,

@@ -1,9 +1,10 @@
 // The worker's only interface to the kernel while it runs: a ring of asynchronous
-// operations on a table of descriptors. No io_uring type appears here, so that the
-// simulation can replace it. The linker chooses the implementation (//gateway/io/uring or
-// //tests/sim:sim_ring), and io/ring_conformance_test.cc runs against both.
+// operations on a table of descriptors. Nothing here belongs to io_uring or to epoll. There are
+// rings on both (uring/, epoll/), between which //gateway/io:rings chooses, and a simulated one
+// (//tests/sim:sim_ring), by which the linker replaces both. One suite of tests runs against all
+// three (ring_conformance_test.cc).
 //
-// Each operation has one completion, even if it is a chain in the kernel (socket,
+// Each operation has one completion, even if it takes several calls of the kernel (socket,
 // connect, send; cancel, close; accept, local address).
 //
 // Not for: decisions about sessions.
@@ -84,20 +85,8 @@ struct Completion {
   Endpoint local{};             // kAccept: the address called; kOpen over TCP: our own
 };
 
-// Optional kernel features, most of them newer than the oldest supported kernel (6.1).
-// ProbeRing finds them. Each can be switched off, and OperationCounts() shows the
-// difference.
-struct RingFeatures {
-  bool defer_taskrun = true;     // 6.1: SINGLE_ISSUER and DEFER_TASKRUN
-  bool socket_options = true;    // 6.7: URING_CMD setsockopt on direct descriptors
-  bool fixed_fd_install = true;  // 6.8: local address of a direct descriptor
-  bool min_wait = true;          // 6.12: wait for a batch a short time
-  static RingFeatures None() { return {false, false, false, false}; }
-  std::string ToString() const;  // "defer_taskrun,socket_options,..." or "none"
-  // Parses the names in `wanted` and keeps only those features; "auto" keeps all. An
-  // error lists the valid names.
-  absl::StatusOr<RingFeatures> Only(std::string_view wanted) const;
-};
+// What serves: io_uring, or epoll where that cannot be had (rings.h).
+enum class RingKind : uint8_t { kUring, kEpoll };
 
 // A listening socket for one data channel. kNoFd: no socket could be had.
 struct DataListener {
@@ -113,37 +102,21 @@ struct RingOptions {
   uint32_t small_buffer_size = kSmallReceive;
   uint32_t large_buffers = 16;
   uint32_t large_buffer_size = kLargeReceive;
-  SocketBuffers buffers;            // of TCP sockets that the ring opens, and of data channels
-  bool restrict_operations = true;  // register io_uring restrictions before enabling the ring
-  RingFeatures features;            // wanted ones; the ring ignores those that are missing
+  SocketBuffers buffers;  // of TCP sockets that the ring opens, and of data channels
+  RingKind kind = RingKind::kUring;
+  // Optional features of io_uring that the ring may use, as the option ring_features names them:
+  // "auto", "none", or a list. It goes without those that the kernel lacks.
+  std::string features = "auto";
 };
-
-// Why io_uring is not available, for the operator.
-enum class RingUnavailable : uint8_t { kNo, kOldKernel, kSysctl, kSeccomp, kMemoryLimit, kOther };
-struct RingProbe {
-  RingUnavailable unavailable = RingUnavailable::kNo;
-  std::string message;    // the failed call, its error and the remedy
-  RingFeatures features;  // when available
-};
-RingProbe ProbeRing();
-
-std::string RingLibraryVersion();  // "liburing 2.3", or the simulation's name
 
 // Entries of the descriptor table: two for each session, one for each listener and accept, and some
 // to spare. RLIMIT_NOFILE limits them.
-inline constexpr uint32_t kSpareDescriptors = 64;  // the wake event is one of them
+inline constexpr uint32_t kSpareDescriptors = 64;  // the wake event of io_uring is one of them
 uint64_t DescriptorTableSize(const RingOptions& options);
-// Entries of the two queues. Each session may have four requests in flight, but batches are far
-// smaller. The kernel keeps completions that do not fit, and the ring counts them.
-uint32_t SubmissionEntries(const RingOptions& options);
-uint32_t CompletionEntries(const RingOptions& options);
-// Octets of the queues, and of the lists of receive buffers, roughly.
-uint64_t RingMemory(const RingOptions& options);
-
 class Ring {
  public:
   // The descriptor table has DescriptorTableSize() entries. An error names the limit
-  // (RLIMIT_NOFILE, RLIMIT_MEMLOCK) that is too low.
+  // (RLIMIT_NOFILE, RLIMIT_MEMLOCK) that is too low. ResourceExhausted: the system denies memory.
   static absl::StatusOr<std::unique_ptr<Ring>> Create(const RingOptions& options);
   virtual ~Ring() = default;
   Ring(const Ring&) = delete;
@@ -204,7 +177,7 @@ class Ring {
 
   // Makes the kernel acknowledge received octets on `fd`, a TCP socket, at once.
   // Otherwise it may wait up to 40 ms for an answer to send along. Has no completion and
-  // takes effect when submitted. Has no effect without RingFeatures::socket_options.
+  // takes effect when submitted. Has no effect unless acknowledges().
   virtual void Acknowledge(Fd fd) = 0;
 
   // Ends all armed operations on `fd`. Each completes (-ECANCELED, or its result if it
@@ -235,9 +208,9 @@ class Ring {
   // Ends the wait, from any thread or signal handler. A kWake completion follows.
   virtual void Wake() = 0;
 
-  // The operations submitted since the start, by name ("ACCEPT", "URING_CMD", ...).
+  // The operations or system calls since the start, by name ("ACCEPT", "RECV", ...).
   virtual std::vector<std::pair<std::string, uint64_t>> OperationCounts() const = 0;
-  virtual const RingFeatures& features() const = 0;
+  virtual bool acknowledges() const { return true; }
 
  protected:
   Ring() = default;

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <string>
-
 namespace starling {
 namespace {
 
@@ -22,32 +20,6 @@ TEST(TagTest, EachFieldCounts) {
   EXPECT_NE(Pack(tag), Pack({Op::kSend, 8, 9}));
   EXPECT_NE(Pack(tag), Pack({Op::kSend, 7, 10}));
   EXPECT_NE(Pack(tag), Pack({Op::kSend, 7, 9, SocketSide::kOpened}));
-}
-
-TEST(RingFeaturesTest, NamesThereAndBack) {
-  EXPECT_EQ(RingFeatures().ToString(), "defer_taskrun,socket_options,fixed_fd_install,min_wait");
-  EXPECT_EQ(RingFeatures::None().ToString(), "none");
-  for (const char* text : {"none", "min_wait", "socket_options,min_wait", "defer_taskrun"}) {
-    EXPECT_EQ(RingFeatures().Only(text)->ToString(), text);
-  }
-  EXPECT_EQ(RingFeatures().Only("auto")->ToString(), RingFeatures().ToString());
-}
-
-TEST(RingFeaturesTest, OnlyTakesAwayNeverAdds) {
-  RingFeatures offered = RingFeatures::None();
-  offered.min_wait = true;
-  EXPECT_EQ(offered.Only("min_wait,socket_options")->ToString(), "min_wait");
-  EXPECT_EQ(offered.Only("socket_options")->ToString(), "none");
-  EXPECT_EQ(offered.Only("auto")->ToString(), "min_wait");
-}
-
-TEST(RingFeaturesTest, UnknownNamesAreListed) {
-  for (const char* text :
-       {"", "sqpoll", "min_wait,", "min_wait,sqpoll", "Min_wait", "none,min_wait"}) {
-    auto features = RingFeatures().Only(text);
-    ASSERT_FALSE(features.ok()) << text;
-    EXPECT_NE(features.status().message().find("fixed_fd_install"), std::string::npos);
-  }
 }
 
 }  // namespace

@@ -17,8 +17,10 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
 // X(enumerator, level, text, keys in the order of the line, when the gateway logs it). A key
 // in brackets is there only when it applies.
 #define STARLING_LOG_MESSAGES(X)                                                                 \
-  X(kReady, kInfo, "gateway ready", "version workers ring_features",                             \
+  X(kReady, kInfo, "gateway ready", "version workers ring ring_features",                        \
     "The gateway accepts clients.")                                                              \
+  X(kEpollInstead, kWarning, "io_uring cannot be had; running on epoll", "reason cause cost",    \
+    "At the start with `io: auto`. `cause` names the call that failed and the remedy.")          \
   X(kWorkerFailed, kError, "worker failed to start", "error",                                    \
     "A worker could not use its ring; the gateway ends.")                                        \
   X(kConfigReloaded, kInfo, "configuration reloaded", "generation certificates duration_ms",     \

@@ -252,6 +252,14 @@ void Exporter::CollectProcess(Families& families) const {
              {"liburing", sources_.liburing}},
             1);
   families.push_back(std::move(build));
+  MetricFamily ring =
+      NewFamily("starling_io_ring_info",
+                "What the workers wait for the kernel by, and why: available, configured, or what "
+                "keeps io_uring from serving (seccomp, sysctl, sandbox, old_kernel, memory_limit). "
+                "Always 1.",
+                prometheus::MetricType::Gauge);
+  AddSample(ring, {{"ring", sources_.ring}, {"reason", sources_.ring_reason}}, 1);
+  families.push_back(std::move(ring));
 
   process_.Collect(families);
 }

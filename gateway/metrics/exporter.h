@@ -63,6 +63,8 @@ class Exporter : public prometheus::Collectable {
     std::string version;
     std::string boringssl;
     std::string liburing;
+    std::string ring;                             // "io_uring" or "epoll"
+    std::string ring_reason;                      // why
     std::vector<const Shard*> shards;             // by worker; must outlive the exporter
     std::function<bool(ServerSeries)> server_up;  // any thread; empty: no such family
     std::function<uint64_t()> log_lost;  // lines lost after the workers' rings; may be empty

@@ -17,6 +17,8 @@ class ExporterTest : public testing::Test {
     sources.version = "1.2.3";
     sources.boringssl = "0.2026";
     sources.liburing = "2.3";
+    sources.ring = "epoll";
+    sources.ring_reason = "seccomp";
     sources.shards = {&shards_[0], &shards_[1]};
     sources.server_up = [](ServerSeries id) { return id == 0; };
     sources.ticket_keys = [] {
@@ -133,6 +135,7 @@ TEST_F(ExporterTest, HistogramBucketsAreCumulative) {
 TEST_F(ExporterTest, WhatIsNotCounted) {
   EXPECT_TRUE(
       Has("starling_build_info{version=\"1.2.3\",boringssl=\"0.2026\",liburing=\"2.3\"} 1"));
+  EXPECT_TRUE(Has("starling_io_ring_info{ring=\"epoll\",reason=\"seccomp\"} 1"));
   EXPECT_TRUE(Has("starling_backend_up{backend=\"postfix\",server=\"unix:/mx\"} 1"));
   EXPECT_TRUE(Has("starling_backend_up{backend=\"dovecot\",server=\"127.0.0.1:10143\"} 0"));
   exporter_->SetStart(1'700'000'000, 1);

@@ -59,7 +59,6 @@ class FakeRing final : public Ring {
   void Turn(MonoTime /*deadline*/, std::vector<Completion>& /*out*/) override {}
   void Wake() override {}
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override { return {}; }
-  const RingFeatures& features() const override { return features_; }
 
   struct Asked {
     Fd fd = kNoFd;
@@ -87,7 +86,6 @@ class FakeRing final : public Ring {
     asked_.push_back({.fd = fd, .tag = tag, .data = data});
   }
 
-  RingFeatures features_;
   std::vector<Asked> asked_;
   std::map<BufferId, std::string> buffers_;
   BufferId next_ = 1;

@@ -51,7 +51,6 @@ class TableRing : public Ring {
   uint32_t BuffersOut() const override { return 0; }
   uint32_t DescriptorsInUse() const override { return static_cast<uint32_t>(sockets_.size()); }
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override { return {}; }
-  const RingFeatures& features() const override { return features_; }
 
   void OpenUpstream(Fd, const SocketAddress&, std::span<const uint8_t>, const Endpoint&, bool,
                     Tag) override {}
@@ -76,7 +75,6 @@ class TableRing : public Ring {
   Fd next_ = 1000;
   std::map<Fd, int> sockets_;
   std::set<Fd> armed_;
-  RingFeatures features_;
 };
 
 }  // namespace starling

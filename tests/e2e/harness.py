@@ -20,6 +20,7 @@ import gateway as starling  # noqa: E402
 import mailservers  # noqa: E402
 from ports import reserve_ports  # noqa: E402
 
+IO = os.environ.get("STARLING_IO", "auto")  # the option `io` of all gateways
 BINARY = os.environ.get("STARLING_BINARY", starling.BINARY)
 
 # name: (protocol, TLS, backend, more keys). Each mail protocol by STARTTLS and
@@ -111,6 +112,7 @@ class Environment:
             {"name": n, "proxy_protocol": "v2", "servers": [row]} if isinstance(row, str)
             else {"name": n, **row} for n, row in backends.items()]
         more["limits"] = {**LIMITS, **more.get("limits", {})}
+        more.setdefault("io", IO)
         # "none" stands for the oldest kernel that is supported.
         more.setdefault("ring_features", os.environ.get("STARLING_RING_FEATURES", "auto"))
         text = starling.config_text(

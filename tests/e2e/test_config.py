@@ -206,7 +206,7 @@ class CommandLine(Case):
         for option in ("-V", "--version"):
             code, output = harness.run([BINARY, option])
             self.assertEqual(code, 0)
-            for line in (r"^starling \d+\.\d+\.\d+$", r"^BoringSSL", r"^liburing",
+            for line in (r"^starling \d+\.\d+\.\d+$", r"^BoringSSL", r"^liburing", r"^ring: io_uring with features \w",
                          r"^commit (unknown|[0-9a-f]{12}(-modified)?)$",
                          r"^built by clang \d+.* -c \w+ .*-O\d"):
                 self.assertRegex(output, "(?m)" + line)

@@ -146,7 +146,7 @@ class Reload(unittest.TestCase):
     def test_each_option_that_needs_a_restart_is_refused_by_name(self):
         others = {
             "workers": 7, "pin_workers": False, "user": "nobody", "group": "nogroup",
-            "ring_features": "none", "metrics.bind": "127.0.0.1:9", "log.format": "json",
+            "io": "io_uring", "ring_features": "none", "metrics.bind": "127.0.0.1:9", "log.format": "json",
             "limits.sessions": 999, "limits.crowded": 9, "limits.new_sources": 9,
             "limits.refusals": 9, "limits.handshakes_in_flight": 9,
             "limits.handshake_queue": 9, "limits.key_operations_per_turn": 9,

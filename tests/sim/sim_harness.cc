@@ -109,7 +109,7 @@ absl::StatusOr<std::unique_ptr<Ring>> WithAll(const RingOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Ring>> WithNone(const RingOptions& wanted) {
   RingOptions options = wanted;
-  options.features = RingFeatures::None();
+  options.features = "none";
   return Ring::Create(options);
 }
 

@@ -181,7 +181,7 @@ void SimRing::ShutdownWrite(Fd fd, Tag tag) {
 }
 
 void SimRing::Acknowledge(Fd fd) {
-  if (!options_.features.socket_options || !CheckOpen(fd, "Acknowledge")) return;
+  if (!acknowledges() || !CheckOpen(fd, "Acknowledge")) return;
   ++acknowledged_;
   world_.Trace("ACKNOWLEDGE", fd);
   world_.Acknowledge(At(fd).socket);
@@ -298,14 +298,6 @@ namespace starling {
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const RingOptions& options) {
   return std::make_unique<sim::SimRing>(options, sim::World::Current());
-}
-
-std::string RingLibraryVersion() { return "simulated"; }
-
-RingProbe ProbeRing() {
-  RingProbe probe;
-  probe.message = "simulated";
-  return probe;
 }
 
 }  // namespace starling

@@ -6,7 +6,7 @@
 // descriptor, use of a free index, memory of a send that changed in flight, a buffer
 // returned twice. At the end the driver asks for leaks (BuffersOut, DescriptorsInUse).
 //
-// Linking //tests/sim:sim_ring provides Ring::Create, ProbeRing, Pack and time.
+// Linking //tests/sim:sim_ring provides Ring::Create, Pack and time.
 #pragma once
 
 #include <array>
@@ -49,7 +49,7 @@ class SimRing final : public Ring {
   void Turn(MonoTime deadline, std::vector<Completion>& out) override;
   void Wake() override { woken_ = true; }
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
-  const RingFeatures& features() const override { return options_.features; }
+  bool acknowledges() const override { return options_.features != "none"; }
 
  private:
   enum class Kind : uint8_t {

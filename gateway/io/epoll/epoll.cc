@@ -41,9 +41,7 @@ void Die(const char* what, int error) {
   abort();
 }
 
-EpollRing::EpollRing(const RingOptions& options)
-    : options_(options),
-      features_{.defer_taskrun = false, .fixed_fd_install = false, .min_wait = false} {
+EpollRing::EpollRing(const RingOptions& options) : options_(options) {
   static_assert(std::size(kCallNames) == static_cast<size_t>(Call::kCount));
 }
 

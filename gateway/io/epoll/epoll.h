@@ -63,7 +63,6 @@ class EpollRing final : public Ring {
   void Turn(MonoTime deadline, std::vector<Completion>& out) override;
   void Wake() override;
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
-  const RingFeatures& features() const override { return features_; }
 
  private:
   enum class State : uint8_t { kFree, kListener, kConnecting, kHeader, kOpen };
@@ -163,7 +162,6 @@ class EpollRing final : public Ring {
   void Note(const epoll_event& event, std::vector<Completion>& out);
 
   const RingOptions options_;
-  const RingFeatures features_;
   int epoll_fd_ = -1;
   int event_fd_ = -1;
   bool precise_wait_ = false;

@@ -13,23 +13,15 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/io/listen_socket.h"
 #include "gateway/io/socket_buffers.h"
+#include "gateway/io/uring/make_uring.h"
 #include "gateway/io/uring/uring_compat.h"
+#include "gateway/io/uring/uring_probe.h"
 #include "gateway/io/uring/uring_setup.h"
 
-namespace starling {
-namespace uring {
+namespace starling::uring {
 namespace {
 
 constexpr uint32_t kMaxSlots = 1u << 24;
-
-RingFeatures Both(const RingFeatures& a, const RingFeatures& b) {
-  RingFeatures both;
-  both.defer_taskrun = a.defer_taskrun && b.defer_taskrun;
-  both.socket_options = a.socket_options && b.socket_options;
-  both.fixed_fd_install = a.fixed_fd_install && b.fixed_fd_install;
-  both.min_wait = a.min_wait && b.min_wait;
-  return both;
-}
 
 const char* NameOf(uint8_t operation) {
   switch (operation) {
@@ -112,12 +104,10 @@ absl::Status UringRing::Init() {
   if (event_fd_ < 0) return LimitError("cannot make the wake event", errno, 1);
   error = io_uring_register_files_update(&queue_, wake, &event_fd_, 1);
   if (error != 1) return LimitError("cannot put the wake event into the table", -error, 1);
-  if (options_.restrict_operations) {
-    error = RegisterRestrictions(&queue_, features_);
-    if (error != 0) {
-      return absl::InternalError(
-          absl::StrCat("io_uring: cannot register restrictions: ", strerror(-error)));
-    }
+  error = RegisterRestrictions(&queue_, features_);
+  if (error != 0) {
+    return absl::InternalError(
+        absl::StrCat("io_uring: cannot register restrictions: ", strerror(-error)));
   }
   return absl::OkStatus();
 }
@@ -207,9 +197,17 @@ std::vector<std::pair<std::string, uint64_t>> UringRing::OperationCounts() const
   return counts;
 }
 
-}  // namespace uring
+uint64_t RingMemory(const RingOptions& options) {
+  const uint64_t submissions = SubmissionEntries(options);
+  const uint64_t completions = CompletionEntries(options);
+  constexpr uint64_t kSubmission = 64 + 4;  // octets of an entry and of its index
+  constexpr uint64_t kCompletion = 16;
+  constexpr uint64_t kBuffer = 16;
+  return submissions * kSubmission + completions * kCompletion +
+         (uint64_t{options.small_buffers} + options.large_buffers) * kBuffer;
+}
 
-std::string RingLibraryVersion() {
+std::string LibraryVersion() {
 #ifdef IO_URING_VERSION_MAJOR
   return absl::StrCat("liburing ", IO_URING_VERSION_MAJOR, ".", IO_URING_VERSION_MINOR);
 #else
@@ -217,17 +215,18 @@ std::string RingLibraryVersion() {
 #endif
 }
 
-absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const RingOptions& options) {
-  if (options.sessions == 0 || options.sessions >= uring::kMaxSlots || options.accepts == 0) {
+absl::StatusOr<std::unique_ptr<Ring>> MakeUring(const RingOptions& options) {
+  if (options.sessions == 0 || options.sessions >= kMaxSlots || options.accepts == 0) {
     return absl::InvalidArgumentError("io_uring: a ring needs sessions (below 2^24) and accepts");
   }
   const RingProbe probe = ProbeRing();
   if (probe.unavailable != RingUnavailable::kNo) return absl::UnavailableError(probe.message);
-  auto ring =
-      std::make_unique<uring::UringRing>(options, uring::Both(options.features, probe.features));
+  const absl::StatusOr<RingFeatures> features = probe.features.Only(options.features);
+  if (!features.ok()) return features.status();
+  auto ring = std::make_unique<UringRing>(options, *features);
   absl::Status status = ring->Init();
   if (!status.ok()) return status;
   return ring;
 }
 
-}  // namespace starling
+}  // namespace starling::uring

@@ -21,6 +21,7 @@
 
 #include "gateway/io/ring.h"
 #include "gateway/io/uring/uring_buffers.h"
+#include "gateway/io/uring/uring_features.h"
 
 namespace starling::uring {
 
@@ -58,7 +59,8 @@ class UringRing final : public Ring {
   void Turn(MonoTime deadline, std::vector<Completion>& out) override;
   void Wake() override;
   std::vector<std::pair<std::string, uint64_t>> OperationCounts() const override;
-  const RingFeatures& features() const override { return features_; }
+  bool acknowledges() const override { return features_.socket_options; }
+  const RingFeatures& features() const { return features_; }
 
  private:
   // Steps inside an operation. Their user_data has the highest bit set, the step in the

@@ -15,23 +15,28 @@
 #include <thread>
 
 #include "gateway/io/socket_harness.h"
+#include "gateway/io/uring/make_uring.h"
+#include "gateway/io/uring/uring_probe.h"
 
 namespace starling {
 namespace {
 
-using Made = absl::StatusOr<std::unique_ptr<Ring>>;
+using uring::MakeUring;
+using uring::ProbeRing;
+using uring::RingFeatures;
+using uring::RingProbe;
+using uring::RingUnavailable;
 
-Made WithAll(const RingOptions& options) { return Ring::Create(options); }
-Made WithNone(const RingOptions& wanted) {
+absl::StatusOr<std::unique_ptr<Ring>> WithNone(const RingOptions& wanted) {
   RingOptions options = wanted;
-  options.features = RingFeatures::None();
-  return Ring::Create(options);
+  options.features = "none";
+  return MakeUring(options);
 }
 
 }  // namespace
 
 std::vector<RingVariant> RingVariants() {
-  return {{"AllFeatures", WithAll, SocketHarness::Make},
+  return {{"AllFeatures", MakeUring, SocketHarness::Make},
           {"NoFeatures", WithNone, SocketHarness::Make}};
 }
 
@@ -56,12 +61,12 @@ Completion WaitFor(Ring& ring, Op op) {
 Counts SubmittedWith(const RingFeatures& features) {
   SocketHarness harness;
   RingOptions options;
-  options.features = features;
-  auto made = Ring::Create(options);
+  options.features = features.ToString();
+  auto made = MakeUring(options);
   EXPECT_TRUE(made.ok()) << made.status();
   Ring& ring = **made;
   EXPECT_TRUE(ring.Start().ok());
-  EXPECT_EQ(ring.features().ToString(), features.ToString());
+  EXPECT_EQ(ring.acknowledges(), features.socket_options);
 
   SocketAddress address;
   const Fd listener = *ring.AddListener(harness.Listen(Transport::kTcp, true, &address), true);
@@ -131,8 +136,8 @@ TEST(UringFeaturesTest, AcceptWithoutALocalAddressIsOneOperation) {
   for (const RingFeatures& features : {RingFeatures(), RingFeatures::None()}) {
     SocketHarness harness;
     RingOptions options;
-    options.features = features;
-    auto ring = Ring::Create(options);
+    options.features = features.ToString();
+    auto ring = MakeUring(options);
     ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
     SocketAddress address;
     const Fd listener =
@@ -158,7 +163,7 @@ TEST(UringTest, AnAcceptTooManyIsRefused) {
   SocketHarness harness;
   RingOptions options;
   options.accepts = 1;
-  auto ring = Ring::Create(options);
+  auto ring = MakeUring(options);
   ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
   SocketAddress address;
   const Fd listener =
@@ -173,7 +178,7 @@ TEST(UringTest, AnAcceptTooManyIsRefused) {
 // Closing an open data connection resets it, and it comes from the requested address.
 TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
   for (const bool ended : {false, true}) {
-    auto ring = Ring::Create({});
+    auto ring = MakeUring({});
     ASSERT_TRUE(ring.ok() && (*ring)->Start().ok());
     const SocketAddress any = *SocketAddress::Parse("127.0.0.1:0");
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -208,7 +213,7 @@ TEST(UringTest, ADataConnectionIsResetWhenItIsClosed) {
 }
 
 TEST(UringTest, WakeEndsAWaitWithoutADeadline) {
-  auto ring = Ring::Create({});
+  auto ring = MakeUring({});
   ASSERT_TRUE(ring.ok());
   std::atomic<bool> stopped{false};
   // The thread either waits already or finds the wake-up when it begins to wait.
@@ -231,7 +236,7 @@ TEST(UringTest, ATableBeyondTheLimitOfOpenFilesIsExplained) {
   if (limit.rlim_cur > (1u << 22)) GTEST_SKIP() << "no limit here to be met";
   RingOptions options;
   options.sessions = static_cast<uint32_t>(limit.rlim_cur);
-  auto ring = Ring::Create(options);
+  auto ring = MakeUring(options);
   ASSERT_FALSE(ring.ok());
   const std::string message(ring.status().message());
   EXPECT_NE(message.find("RLIMIT_NOFILE"), std::string::npos) << message;
@@ -241,7 +246,7 @@ TEST(UringTest, ATableBeyondTheLimitOfOpenFilesIsExplained) {
 TEST(UringTest, OddNumbersOfBuffersAreRefused) {
   RingOptions options;
   options.small_buffers = 100;
-  auto ring = Ring::Create(options);
+  auto ring = MakeUring(options);
   ASSERT_TRUE(ring.ok());
   const absl::Status status = (*ring)->Start();
   ASSERT_FALSE(status.ok());

@@ -18,10 +18,10 @@
 #include "gateway/io/uring/uring_compat.h"
 #include "gateway/io/uring/uring_setup.h"
 
-namespace starling {
-namespace uring {
+namespace starling::uring {
 namespace {
 
+constexpr char kSetupCall[] = "io_uring_setup";
 constexpr char kSeccompRemedy[] =
     "a seccomp filter forbids io_uring, as container runtimes' default profiles do: allow "
     "io_uring_setup, io_uring_enter and io_uring_register in the profile (docker run "
@@ -31,6 +31,9 @@ constexpr char kSysctlRemedy[] =
     "the sysctl kernel.io_uring_disabled forbids it: as root, sysctl -w "
     "kernel.io_uring_disabled=0 (and a file in /etc/sysctl.d to keep it), or set it to 1 and put "
     "the gateway's group into kernel.io_uring_group";
+constexpr char kSandboxRemedy[] =
+    "this kernel has no io_uring, as sandboxes like gVisor have none: run the gateway outside the "
+    "sandbox, or switch io_uring on in it (runsc --iouring)";
 constexpr char kKernelRemedy[] = "Linux 6.1 or newer is needed, built with CONFIG_IO_URING";
 
 // Only for messages: nothing decides by the release what the kernel can do.
@@ -58,8 +61,11 @@ RingUnavailable Cause(const ProbeFacts& facts) {
       return RingUnavailable::kOldKernel;
     case ENOMEM:
       return RingUnavailable::kMemoryLimit;
-    case EINVAL:
     case EOPNOTSUPP:
+      // Linux says this only of what it lacks (Missing()), never of the call itself.
+      if (facts.call != kSetupCall) return RingUnavailable::kOldKernel;
+      return facts.seccomp ? RingUnavailable::kSeccomp : RingUnavailable::kSandbox;
+    case EINVAL:
       return RingUnavailable::kOldKernel;
     default:
       return RingUnavailable::kOther;
@@ -162,6 +168,9 @@ RingProbe Explain(const ProbeFacts& facts) {
     case RingUnavailable::kSeccomp:
       remedy = kSeccompRemedy;
       break;
+    case RingUnavailable::kSandbox:
+      remedy = kSandboxRemedy;
+      break;
     case RingUnavailable::kMemoryLimit:
       remedy = absl::StrCat("locked memory is limited to ", facts.memlock,
                             " octets (RLIMIT_MEMLOCK): raise it (ulimit -l, LimitMEMLOCK=), or "
@@ -180,30 +189,27 @@ RingProbe Explain(const ProbeFacts& facts) {
   return probe;
 }
 
-}  // namespace uring
-
 RingProbe ProbeRing() {
   RingProbe result;
   io_uring queue{};
   bool defer_taskrun = true;
-  if (int error = uring::SetUpQueues(4, 8, &defer_taskrun, &queue); error != 0) {
-    return uring::Failure("io_uring_setup", error);
+  if (int error = SetUpQueues(4, 8, &defer_taskrun, &queue); error != 0) {
+    return Failure(kSetupCall, error);
   }
   std::unique_ptr<io_uring, void (*)(io_uring*)> closer(&queue, io_uring_queue_exit);
   std::unique_ptr<io_uring_probe, void (*)(io_uring_probe*)> probe(io_uring_get_probe_ring(&queue),
                                                                    io_uring_free_probe);
-  if (probe == nullptr) return uring::Failure("asking io_uring for its operations", -EINVAL);
-  if (auto missing = uring::Missing(&queue, *probe)) return *missing;
-  if (int error = uring::Enable(&queue); error != 0) {
-    return uring::Failure("enabling an io_uring", error);
+  if (probe == nullptr) return Failure("asking io_uring for its operations", -EINVAL);
+  if (auto missing = Missing(&queue, *probe)) return *missing;
+  if (int error = Enable(&queue); error != 0) {
+    return Failure("enabling an io_uring", error);
   }
   result.features.defer_taskrun = defer_taskrun;
-  result.features.socket_options = uring::SocketOptionsWork(&queue);
-  result.features.fixed_fd_install =
-      io_uring_opcode_supported(probe.get(), uring::kOpFixedFdInstall);
-  result.features.min_wait = (queue.features & uring::kFeatMinTimeout) != 0;
+  result.features.socket_options = SocketOptionsWork(&queue);
+  result.features.fixed_fd_install = io_uring_opcode_supported(probe.get(), kOpFixedFdInstall);
+  result.features.min_wait = (queue.features & kFeatMinTimeout) != 0;
   result.message = "io_uring is available with " + result.features.ToString();
   return result;
 }
 
-}  // namespace starling
+}  // namespace starling::uring

@@ -1,12 +1,29 @@
-// Explains why io_uring is not available. ProbeRing() (ring.h) gathers the facts.
+// Finds out whether io_uring is available, and explains why it is not.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include "gateway/io/ring.h"
+#include "gateway/io/uring/uring_features.h"
 
 namespace starling::uring {
+
+// Why io_uring is not available, for the operator.
+enum class RingUnavailable : uint8_t {
+  kNo,
+  kOldKernel,
+  kSysctl,
+  kSeccomp,
+  kSandbox,  // the kernel itself answers that it has none, as gVisor does
+  kMemoryLimit,
+  kOther,
+};
+struct RingProbe {
+  RingUnavailable unavailable = RingUnavailable::kNo;
+  std::string message;    // the failed call, its error and the remedy
+  RingFeatures features;  // when available
+};
+RingProbe ProbeRing();
 
 struct ProbeFacts {
   std::string call;        // the call that failed

@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -26,6 +28,15 @@ std::string Limit(int resource) {
 }
 
 }  // namespace
+
+uint32_t SubmissionEntries(const RingOptions& options) {
+  return std::bit_ceil(std::clamp(options.sessions, 64u, 1024u));
+}
+
+uint32_t CompletionEntries(const RingOptions& options) {
+  const uint32_t wanted = std::bit_ceil(std::clamp(2 * options.sessions, 512u, 16384u));
+  return std::max(wanted, 4 * SubmissionEntries(options));
+}
 
 int SetUpQueues(uint32_t submissions, uint32_t completions, bool* defer_taskrun, io_uring* queue) {
   constexpr uint32_t kAlways =
@@ -98,6 +109,7 @@ absl::Status LimitError(const std::string& what, int error, uint64_t entries) {
       absl::StrCat("io_uring: ", what, " (", entries, " entries): ", strerror(error));
   switch (error) {
     case EMFILE:
+      // Memory is not short: with epoll, the limit would be in the way as well.
       absl::StrAppend(&message, "; the limit of open files (RLIMIT_NOFILE), ", Limit(RLIMIT_NOFILE),
                       ", also limits the descriptor table of a worker: raise it (ulimit -n, ",
                       "LimitNOFILE=) or lower the limit of sessions");
@@ -111,7 +123,8 @@ absl::Status LimitError(const std::string& what, int error, uint64_t entries) {
     default:
       break;
   }
-  return absl::ResourceExhaustedError(message);
+  return error == EMFILE ? absl::FailedPreconditionError(message)
+                         : absl::ResourceExhaustedError(message);
 }
 
 }  // namespace starling::uring

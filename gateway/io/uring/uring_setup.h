@@ -11,8 +11,14 @@
 
 #include "absl/status/status.h"
 #include "gateway/io/ring.h"
+#include "gateway/io/uring/uring_features.h"
 
 namespace starling::uring {
+
+// Entries of the two queues. Each session may have four requests in flight, but batches are far
+// smaller. The kernel keeps completions that do not fit, and the ring counts them.
+uint32_t SubmissionEntries(const RingOptions& options);
+uint32_t CompletionEntries(const RingOptions& options);
 
 // Makes a disabled ring. If the kernel refuses DEFER_TASKRUN, tries COOP_TASKRUN, then
 // neither. `defer_taskrun` says whether to try it, and becomes whether the ring has it.
