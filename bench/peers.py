@@ -167,6 +167,8 @@ class Starling(Peer):
     many_certificates = True
     about = "with limits, io_uring restrictions and metrics; without log lines for sessions"
 
+    io = "io_uring"
+
     def __init__(self, testbed, binary=None, name=None):
         super().__init__(testbed)
         self.binary = binary or testbed.binary
@@ -186,7 +188,7 @@ class Starling(Peer):
               "backend": "bench",
               **({"policy": "require"} if setup.starttls else {})}],
             [{"name": "bench", "servers": ["unix:" + setup.backend]}],
-            self.metrics, tls=tls, workers=setup.workers, log={"sessions": "none"},
+            self.metrics, tls=tls, workers=setup.workers, log={"sessions": "none"}, io=self.io,
             limits={"sessions": min(CONNECTIONS, self.testbed.descriptors // 2 - 300)})
         return [self.binary, "-c", self.save("yaml", text)]
 
@@ -203,6 +205,14 @@ class Starling(Peer):
 
     def version(self):
         return first_line([self.binary, "-V"])
+
+
+class StarlingOnEpoll(Starling):
+    """As it runs where io_uring is forbidden."""
+
+    name = "Starling, epoll"
+    about = "the same program where io_uring cannot be had (`io: epoll`)"
+    io = "epoll"
 
 
 class HAProxy(Peer):
@@ -383,4 +393,4 @@ TIMEOUTidle = 3600
             re.search(r"Running +with (OpenSSL \S+)", text).group(1))
 
 
-ALL = (Starling, HAProxy, Nginx, Hitch, Stunnel)
+ALL = (Starling, StarlingOnEpoll, HAProxy, Nginx, Hitch, Stunnel)

@@ -4,9 +4,9 @@
 #
 #   deploy/test/test.sh           everything
 #   deploy/test/test.sh STEP...   some of: format needs lint unit mutation_sample asan tsan fuzz
-#                            e2e bench demo; and two steps that are not part of "all": mutations,
-#                            which takes long, and clients, which needs the registries of five
-#                            languages
+#                            e2e bench demo; and three steps that are not part of "all":
+#                            mutations and epoll, which take long, and clients, which needs the
+#                            registries of five languages
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -136,12 +136,24 @@ build_gateway() {
 }
 
 # Runs all files with all features of this kernel. Then runs those that transfer data
-# without the features that the oldest supported kernel lacks.
+# without the features that the oldest supported kernel lacks, and some on epoll.
 step_e2e() {
   build_gateway
   e2e_run e2e
   STARLING_RING_FEATURES=none e2e_run "e2e without features" \
     test_main_job.py test_clients.py test_identity.py test_drain.py
+  STARLING_IO=epoll e2e_run "e2e on epoll" \
+    test_main_job.py test_identity.py test_attack_matrix.py test_drain.py test_limits.py
+}
+
+# Runs on epoll all files that move octets, drain, reload or attack: all but those about what the
+# gateway reads, says and prints, and about which TLS it speaks.
+step_epoll() {
+  local files
+  build_gateway
+  mapfile -t files < <(git ls-files 'tests/e2e/test_*.py' | grep -vE \
+    'test_(certificates|client_certificates|config|fail2ban|io|metrics_port|observe|policy|probes|readme|recipes|resumption|scanners|tls_metrics|upstream_tls)\.py$')
+  STARLING_IO=epoll e2e_run epoll "${files[@]}"
 }
 
 # Client libraries of five languages. Not a default step, because continuous integration has
