@@ -133,6 +133,7 @@ class EpollRing final : public Ring {
   void RunReceive(Fd fd, Entry& entry, std::vector<Completion>& out);
   void RunSend(Fd fd, Entry& entry, std::vector<Completion>& out);
   void RunShortcut(Fd fd, Entry& entry);
+  int32_t AskForError(int os_fd);  // 0 while the connection is whole
   // Sends what is left of `data`. -EAGAIN: it has to wait.
   int32_t Push(Entry& entry);
   void EndReceive(Entry& entry, Completion completion, std::vector<Completion>& out);

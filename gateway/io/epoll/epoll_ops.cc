@@ -77,6 +77,11 @@ void EpollRing::Peek(Fd fd, Tag tag) {
   at_once_.push_back({.tag = tag, .result = static_cast<int32_t>(n)});
 }
 
+int32_t EpollRing::AskForError(int os_fd) {
+  Count(Call::kSend);
+  return send(os_fd, nullptr, 0, MSG_NOSIGNAL) == 0 ? 0 : -errno;
+}
+
 void EpollRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
   Entry& entry = At(fd);
   if (entry.state != State::kOpen) Die("a send on what is not open", EBADF);
@@ -86,6 +91,8 @@ void EpollRing::Send(Fd fd, std::span<const uint8_t> data, Tag tag) {
   entry.data = data.data();
   entry.size = static_cast<uint32_t>(data.size());
   entry.done = 0;
+  // A send of nothing asks for errors, whether or not there is room.
+  if (data.empty()) return EndSend(entry, AskForError(entry.os_fd), at_once_);
   if (entry.writable) return List(fd, entry);
   if (const int error = Watch(fd, entry); error != 0) EndSend(entry, -error, at_once_);
 }
