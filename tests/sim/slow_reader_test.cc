@@ -330,6 +330,11 @@ TEST(BrokenSenders, WhereNothingIsStuckNothingIsLookedFor) {
     const uint64_t after = sends();
     session.RunFor(10 * kWholeCheck);
     EXPECT_EQ(sends(), after);
+    // The next time begins anew.
+    relay.ServerPours();
+    const uint64_t again = sends();
+    session.RunFor(kWholeCheck + seconds(1));
+    EXPECT_EQ(sends(), again + 1);
     session.Finish();
   });
 }
