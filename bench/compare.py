@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -210,7 +211,8 @@ def prepare(options):
 
 
 def choose(text, known, what):
-    chosen = text.split(",") if text else list(known)
+    # A name may have a comma, with a space behind it.
+    chosen = re.split(",(?! )", text) if text else list(known)
     unknown = set(chosen) - set(known)
     if unknown:
         raise SystemExit("unknown {}: {}".format(what, ", ".join(sorted(unknown))))

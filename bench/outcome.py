@@ -4,6 +4,9 @@ import statistics
 
 import workloads
 
+# Peers that are this program, too.
+OURS = ("Starling", "Starling, epoll", "baseline")
+
 
 class Spread:
     """The median over the rounds, with minimum and maximum."""
@@ -75,7 +78,7 @@ class Figures:
 
     def best_peer(self, workload):
         """The cheapest of the other peers; None if there is none."""
-        others = [name for name in self.peers_of(workload) if name not in ("Starling", "baseline")]
+        others = [name for name in self.peers_of(workload) if name not in OURS]
         return min(others, key=lambda name: self.cost(workload, name).median, default=None)
 
     def capacity(self, workload, peer):

@@ -11,8 +11,8 @@ from outcome import number  # noqa: E402
 
 GREY = "#808080"      # text and lines: as far from white as from black
 OURS = "#2f9e63"
-COLOURS = {"Starling": OURS, "baseline": "#8fce9f", "HAProxy": "#4f81d6", "nginx": "#c98a2b",
-           "hitch": "#9a6fc9", "stunnel": "#c9605b"}
+COLOURS = {"Starling": OURS, "Starling, epoll": "#5fb88b", "baseline": "#8fce9f", "HAProxy": "#4f81d6",
+           "nginx": "#c98a2b", "hitch": "#9a6fc9", "stunnel": "#c9605b"}
 
 # (workload, what it says above its panel, unit)
 PANELS = (

@@ -6,7 +6,7 @@ import os
 import plots
 import targets
 import workloads
-from outcome import Figures, number
+from outcome import OURS, Figures, number
 
 SOURCE = "[bench/README.md](README.md)"
 LATENCIES = ("latency-handshake", "latency-echo", "latency-flood")
@@ -172,16 +172,16 @@ def _losses(figures):
     for workload in workloads.WORKLOADS:
         for peer in figures.peers_of(workload.key):
             ratio = figures.ratio(workload.key, peer, "Starling")
-            if peer not in ("Starling", "baseline") and ratio and ratio.median < 1:
+            if peer not in OURS and ratio and ratio.median < 1:
                 found.append("- {} ({}): {} needs {} what Starling needs".format(
                     workload.title, workload.unit, peer, ratio.text(" x")))
     for peer in figures.names[1:]:
         ratio = figures.ratio("idle", peer, "Starling", "kernel_session_kib")
-        if peer != "baseline" and ratio and ratio.median < 1:
+        if peer not in OURS and ratio and ratio.median < 1:
             found.append("- kernel memory of an idle session: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
         ratio = figures.ratio(workloads.STARTUP, peer, "Starling", "seconds")
-        if peer != "baseline" and ratio and ratio.median < 1:
+        if peer not in OURS and ratio and ratio.median < 1:
             found.append("- start with many certificates: {} needs {} what Starling needs".format(
                 peer, ratio.text(" x")))
     return found
