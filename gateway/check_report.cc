@@ -127,10 +127,27 @@ void AppendCertificates(std::string& out, const TlsPolicy& policy, int64_t now) 
   }
 }
 
+std::string OriginText(const std::string& found_by) {
+  return found_by.empty() ? "the configuration" : found_by;
+}
+
+// What the process takes of the machine, and why so much.
+void AppendMachine(std::string& out, const Config& config) {
+  const bool pins = PinsWorkers(config);
+  AppendTable(out, {{"LIMIT", "VALUE", "BOUND BY"},
+                    {"workers", absl::StrCat(config.workers), OriginText(config.workers_from)},
+                    {"pin_workers", pins ? "true" : "false",
+                     config.pin_workers != Pinning::kAuto ? "the configuration"
+                     : pins                               ? "no CPU quota below the affinity mask"
+                                                          : "a CPU quota"}});
+  out += "\n";
+}
+
 }  // namespace
 
 std::string CheckReport(const Config& config, const TlsAssets& assets, int64_t now) {
-  std::string out;
+  std::string out = "Limits\n";
+  AppendMachine(out, config);
   for (uint32_t policy = 0; policy < assets.policies.size(); ++policy) {
     const auto first = std::ranges::find(assets.policy_of, policy) - assets.policy_of.begin();
     const ListenerConfig& listener = config.listeners[static_cast<size_t>(first)];

@@ -245,7 +245,7 @@ absl::Status Gateway::Impl::StartThreads() {
   threads.reserve(workers.size());
   for (uint32_t i = 0; i < workers.size(); ++i) {
     threads.emplace_back([this, i] { RunWorker(*workers[i]); });
-    if (config->pin_workers) Pin(threads.back(), i);
+    if (PinsWorkers(*config)) Pin(threads.back(), i);
   }
   while (started.load(std::memory_order_acquire) < workers.size()) {
     if (start_failed.load(std::memory_order_acquire)) {

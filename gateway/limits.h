@@ -85,6 +85,9 @@ inline constexpr size_t kMaxCompressedCertificates = 256;
 
 // --- A worker ---
 
+// Of `workers`, also where `auto` finds more CPUs.
+inline constexpr uint32_t kMaxWorkers = 256;
+
 // Listening sockets and accepts beyond those at the start, for addresses that a reload adds
 // before those that it removes are closed. Each is an entry of the ring's table.
 inline constexpr size_t kSpareSockets = 16;

@@ -71,7 +71,8 @@ void Reload::RefuseForMemory(Trigger trigger, MonoTime now) {
 
 void Reload::ReadConfiguration() {
   const MonoTime begun = MonotonicNow();
-  LoadResult loaded = LoadConfigFile(state_.config->file, LoadEnvironment::OfSystem());
+  LoadResult loaded =
+      LoadConfigFile(state_.config->file, LoadEnvironment::OfReload(*state_.started_with));
   if (!loaded.ok()) return Refuse(Trigger::kSignal, LinesOf(loaded));
   const std::vector<std::string> fixed = NeedRestart(*state_.started_with, loaded.config);
   if (!fixed.empty()) {

@@ -4,6 +4,11 @@
 
 namespace starling {
 
+bool PinsWorkers(const Config& config) {
+  return config.pin_workers == Pinning::kOn ||
+         (config.pin_workers == Pinning::kAuto && !config.throttled);
+}
+
 uint32_t OutputBuffers(const GlobalLimits& limits) {
   if (limits.output_buffers != 0) return limits.output_buffers;
   return kBlocksPerSession * SlotsOf(limits);

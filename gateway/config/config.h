@@ -255,6 +255,9 @@ struct ListenerConfig {
   DenyOptions deny;                // the same
 };
 
+// Whether each worker stays on one CPU.
+enum class Pinning : uint8_t { kAuto, kOn, kOff };
+
 enum class LogSessions : uint8_t { kAll, kEnded, kNone };
 // By what the workers wait for the kernel. In the order of RingWanted (io/rings.h).
 enum class IoChoice : uint8_t { kAuto, kUring, kEpoll };
@@ -262,8 +265,10 @@ enum class IoChoice : uint8_t { kAuto, kUring, kEpoll };
 struct Config {
   std::string file;  // the loader read this file
   std::string hostname;
-  uint32_t workers = 1;  // the loader resolves `auto`
-  bool pin_workers = true;
+  uint32_t workers = 1;
+  std::string workers_from;  // where the loader found the number for `auto`; empty: the file has it
+  Pinning pin_workers = Pinning::kAuto;
+  bool throttled = false;   // the CPU quota is less than the CPUs (machine/cpus.h)
   std::string user, group;  // empty: no change
   TlsOptions tls;
   std::vector<ListenerConfig> listeners;  // at most kMaxListeners
@@ -279,6 +284,10 @@ struct Config {
   std::string ring_features = "auto";  // "auto", "none" or a list to allow
   GlobalLimits limits;
 };
+
+// auto: unless there is a CPU quota. The scheduler stops threads on each CPU by itself, so that of
+// pinned workers some would stand still for long while others run.
+bool PinsWorkers(const Config& config);
 
 // The slots of a worker: for sessions, for clients that are refused, for those that leave, and for
 // those of which a load balancer has not said yet who they are.

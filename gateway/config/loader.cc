@@ -1,7 +1,6 @@
 #include "gateway/config/loader.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,8 @@
 #include "gateway/config/rules.h"
 #include "gateway/config/section_reader.h"
 #include "gateway/config/yaml_tree.h"
+#include "gateway/limits.h"
+#include "gateway/machine/cpus.h"
 
 namespace starling {
 namespace {
@@ -71,11 +72,16 @@ LoadEnvironment LoadEnvironment::OfSystem() {
   LoadEnvironment environment;
   char name[256] = {};
   if (gethostname(name, sizeof(name) - 1) == 0 && !CheckHostname(name)) environment.hostname = name;
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) {
-    environment.cpus = static_cast<uint32_t>(std::max(CPU_COUNT(&cpus), 1));
-  }
+  const Cpus cpus = Cpus::OfProcess();
+  environment.cpus = std::min(cpus.usable(), kMaxWorkers);
+  environment.cpus_from = cpus.Source();
+  environment.throttled = cpus.throttled();
+  return environment;
+}
+
+LoadEnvironment LoadEnvironment::OfReload(const Config& started_with) {
+  LoadEnvironment environment = OfSystem();
+  environment.cpus = started_with.workers;
   return environment;
 }
 
@@ -90,6 +96,8 @@ LoadResult LoadConfig(std::string_view text, std::string_view file,
   draft.config.file = file;
   draft.config.hostname = environment.hostname;
   draft.config.workers = environment.cpus;
+  draft.config.workers_from = environment.cpus_from;
+  draft.config.throttled = environment.throttled;
   const YamlTree tree = YamlTree::Parse(text, report);
   const bool empty = tree.root().kind == YamlNode::Kind::kNull;
   if (empty && !report.failed()) {

@@ -19,8 +19,13 @@ namespace starling {
 struct LoadEnvironment {
   std::string hostname = "localhost";  // default of `hostname`
   uint32_t cpus = 1;                   // value of `workers: auto`
+  std::string cpus_from = "a test";    // where that comes from, for people
+  bool throttled = false;              // Config::throttled
 
   static LoadEnvironment OfSystem();
+  // For a reload: what `auto` stands for stays as it was at the start, whatever the machine gives
+  // now. Workers, rings and tables are made of it.
+  static LoadEnvironment OfReload(const Config& started_with);
 };
 
 struct LoadResult {

@@ -56,7 +56,7 @@ TEST(LoaderErrors, KeysAndTypes) {
        "3:44: \"a\" is not an option of a server; starling --sample prints all options"},
       {"no flag",
        {.rest = "pin_workers: yes"},
-       "4:14: found \"yes\" for pin_workers, expected true or false"},
+       "4:14: found \"yes\" for pin_workers, expected one of auto, true, false"},
       {"no choice",
        {.rest = "log: {format: jsn}"},
        "4:15: found \"jsn\" for format, expected one of logfmt, json; did you mean \"json\"?"},

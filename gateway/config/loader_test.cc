@@ -23,7 +23,8 @@ TEST(Loader, Defaults) {
   EXPECT_EQ(config.file, "f");
   EXPECT_EQ(config.hostname, "host.example");
   EXPECT_EQ(config.workers, 3u);
-  EXPECT_TRUE(config.pin_workers);
+  EXPECT_EQ(config.workers_from, "a test");
+  EXPECT_EQ(config.pin_workers, Pinning::kAuto);
   EXPECT_EQ(config.user, "");
   EXPECT_EQ(config.group, "");
   EXPECT_EQ(config.ring_features, "auto");
@@ -72,7 +73,8 @@ TEST(Loader, General) {
                                         "log: {format: json}\n"});
   EXPECT_EQ(config.hostname, "mail.example.org");
   EXPECT_EQ(config.workers, 7u);
-  EXPECT_FALSE(config.pin_workers);
+  EXPECT_EQ(config.workers_from, "");
+  EXPECT_EQ(config.pin_workers, Pinning::kOff);
   EXPECT_EQ(config.user, "starling");
   EXPECT_EQ(config.group, "postdrop");
   EXPECT_EQ(config.ring_features, "min_wait,defer_taskrun");

@@ -49,6 +49,7 @@ std::string ValueText(const Option& option, const OptionValue& value) {
     case OptionType::kText:
       return value.text;
     default:
+      if (!value.text.empty()) return value.text;  // one of the words that it accepts
       return NumberText(option, value.number);
   }
 }

@@ -3,6 +3,7 @@
 #include "gateway/config/access.h"
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
+#include "gateway/limits.h"
 
 namespace starling {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 using namespace access;
 
 constexpr std::string_view kAuto[] = {"auto"};
+constexpr std::string_view kPinning[] = {"auto", "true", "false"};
 constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
 constexpr std::string_view kLogSessions[] = {"all", "ended", "none"};
 constexpr std::string_view kIoChoices[] = {"auto", "io_uring", "epoll"};
@@ -28,8 +30,15 @@ std::string NoMetrics() { return "none: no metrics listener"; }
 
 // For `auto` the field keeps the number that the loader has set.
 std::vector<Complaint> SetWorkers(const OptionTarget& target, const OptionValue& value) {
-  if (value.text.empty()) target.config->workers = static_cast<uint32_t>(value.number);
+  if (!value.text.empty()) return {};
+  target.config->workers = static_cast<uint32_t>(value.number);
+  target.config->workers_from.clear();
   return {};
+}
+
+std::optional<OptionValue> GetWorkers(const OptionTarget& target) {
+  if (target.config->workers_from.empty()) return GetNumber<&Config::workers>(target);
+  return OptionValue{.text = "auto"};
 }
 
 std::vector<Complaint> SetRingFeatures(const OptionTarget& target, const OptionValue& value) {
@@ -87,20 +96,26 @@ constexpr Option kRows[] = {
      .unit = "threads",
      .choices = kAuto,
      .min = 1,
-     .max = 256,
+     .max = kMaxWorkers,
      .applies = Applies::kRestart,
      .doc = "Each worker is one thread with its own ring, listening sockets and sessions. auto "
-            "starts one for every CPU that the process may use.",
+            "starts one for every CPU of the affinity mask, or, if that is less, as many as the "
+            "CPU quota of the control group pays for (cpu.max or cpu.cfs_quota_us of the group and "
+            "all groups around it), rounded up. starling -t prints the number and what limits it. "
+            "The number stays the same until a restart.",
      .sample = "auto",
      .default_text = DefaultWorkers,
      .set = SetWorkers,
-     .get = GetNumber<&Config::workers>},
+     .get = GetWorkers},
     {.section = Section::kTop,
      .key = "pin_workers",
-     .type = OptionType::kFlag,
+     .type = OptionType::kChoice,
+     .choices = kPinning,
      .applies = Applies::kRestart,
      .doc = "Keeps each worker on one CPU, so that its caches stay warm. Switch it off if other "
-            "programs keep the same CPUs busy.",
+            "programs keep the same CPUs busy. auto keeps them there unless a CPU quota is less "
+            "than the affinity mask: the scheduler shares out the quota by CPU, and so would stop "
+            "some pinned workers for longer than others.",
      .set = SetNumber<&Config::pin_workers>,
      .get = GetNumber<&Config::pin_workers>},
     {.section = Section::kTop,

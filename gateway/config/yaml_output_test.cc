@@ -186,12 +186,20 @@ TEST(EffectiveYaml, LoadsToTheSame) {
   for (const std::string& text : {std::string(kEverything), TestFile{}.Text(), SampleYaml()}) {
     const Config config = Loaded(text);
     const std::string printed = EffectiveYaml(config);
-    // Also on another machine: the output contains the values that came from this one.
-    const LoadResult again = LoadConfig(printed, "g", {.hostname = "other.example", .cpus = 99});
+    // Also on another machine: the output contains the name that came from this one.
+    const LoadResult again = LoadConfig(printed, "g", {.hostname = "other.example", .cpus = 3});
     ASSERT_TRUE(again.ok()) << again.ErrorText() << printed;
     ExpectEqual(config, again.config);
     EXPECT_EQ(EffectiveYaml(again.config), printed);
   }
+}
+
+// Who uses the output as a file, wants the gateway to go on adapting itself to the machine.
+TEST(EffectiveYaml, KeepsTheWordAuto) {
+  const std::string printed = EffectiveYaml(Loaded(TestFile{}.Text()));
+  EXPECT_NE(printed.find("\nworkers: auto\n"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("\npin_workers: auto\n"), std::string::npos) << printed;
+  EXPECT_NE(EffectiveYaml(Loaded(kEverything)).find("\nworkers: 5\n"), std::string::npos);
 }
 
 TEST(EffectiveYaml, ShowsEveryOption) {
@@ -273,6 +281,41 @@ TEST(OptionTable, RestartIsNeededForWhatItSays) {
             (std::vector<std::string>{"workers", "metrics.bind", "limits.sessions"}));
 }
 
+// The number of `auto` is found once, when the process starts. What the machine gives later makes
+// no reload fail.
+TEST(OptionTable, AReloadComparesTheWordAuto) {
+  const auto loaded = [](const std::string& rest, const LoadEnvironment& environment) {
+    LoadResult result = LoadConfig(TestFile{.rest = rest}.Text(), "f", environment);
+    EXPECT_TRUE(result.ok()) << result.ErrorText();
+    return result.config;
+  };
+  const LoadEnvironment small{.cpus = 2, .cpus_from = "a quota", .throttled = true};
+  const Config automatic = loaded("", small);
+  EXPECT_EQ(automatic.workers, 2u);
+  EXPECT_EQ(automatic.workers_from, "a quota");
+  const LoadEnvironment later = LoadEnvironment::OfReload(automatic);
+  const Config again = loaded("workers: auto", later);
+  EXPECT_EQ(again.workers, 2u) << "there are as many as at the start";
+  EXPECT_TRUE(NeedRestart(automatic, again).empty());
+  EXPECT_TRUE(NeedRestart(automatic, loaded("", {.cpus = 64})).empty());
+  const Config fixed = loaded("workers: 2", later);
+  EXPECT_EQ(NeedRestart(automatic, fixed), std::vector<std::string>{"workers"});
+  EXPECT_EQ(NeedRestart(fixed, automatic), std::vector<std::string>{"workers"});
+  EXPECT_EQ(NeedRestart(automatic, loaded("pin_workers: false", later)),
+            std::vector<std::string>{"pin_workers"});
+}
+
+TEST(OptionTable, PinnedUnlessThereIsAQuota) {
+  for (const bool throttled : {false, true}) {
+    Config config{.throttled = throttled};
+    EXPECT_EQ(PinsWorkers(config), !throttled);
+    config.pin_workers = Pinning::kOn;
+    EXPECT_TRUE(PinsWorkers(config));
+    config.pin_workers = Pinning::kOff;
+    EXPECT_FALSE(PinsWorkers(config));
+  }
+}
+
 // NeedRestart() calls `get` with a Config alone, so options that need a restart must not
 // read any other object.
 TEST(OptionTable, OnlyGeneralOptionsNeedARestart) {
@@ -310,7 +353,7 @@ TEST(Sample, HasTheDefaults) {
   limits.reserved_sessions =
       config.limits.sessions / 8 / static_cast<uint32_t>(config.listeners.size());
   EXPECT_EQ(config.listeners[0].limits, limits);
-  EXPECT_TRUE(config.pin_workers);
+  EXPECT_EQ(config.pin_workers, Pinning::kAuto);
 }
 
 // Lines with a '#' directly before the key are options, too.

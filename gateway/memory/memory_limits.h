@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/machine/control_groups.h"
+
 namespace starling {
 
 // Octets.
@@ -21,14 +23,6 @@ struct MemoryUse {
 
   uint64_t percent() const { return limit == 0 ? 0 : used * 100 / limit; }
 };
-
-// The folders of the process's memory groups, its own first, then those around it. `cgroup` is the
-// text of /proc/self/cgroup, `mounts` that of /proc/self/mountinfo. At most kMaxGroups.
-struct MemoryGroups {
-  std::vector<std::string> v2;
-  std::vector<std::string> v1;
-};
-MemoryGroups FindMemoryGroups(std::string_view cgroup, std::string_view mounts);
 
 // A number alone in a file; nullopt for "max", for what is not a number, and for the number by
 // which version 1 says that there is no limit.
@@ -50,7 +44,7 @@ class MemoryLimits {
 
  private:
   const std::string root_;
-  MemoryGroups groups_;
+  ControlGroups groups_;
 };
 
 }  // namespace starling

@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <string>
+#include <vector>
+
+#include "gateway/machine/made_up_tree.h"
 
 namespace starling {
 namespace {
@@ -28,48 +29,6 @@ constexpr char kMountsV1[] =
 
 using Folders = std::vector<std::string>;
 
-TEST(MemoryGroupsTest, TheOwnGroupComesFirstAndThenThoseAroundIt) {
-  const MemoryGroups found = FindMemoryGroups(kCgroupV2, kMountsV2);
-  EXPECT_EQ(found.v2, (Folders{"/sys/fs/cgroup/system.slice/starling.service",
-                               "/sys/fs/cgroup/system.slice", "/sys/fs/cgroup"}));
-  EXPECT_EQ(found.v1, Folders{});
-}
-
-TEST(MemoryGroupsTest, VersionOneIsFoundByItsController) {
-  const MemoryGroups found = FindMemoryGroups(kCgroupV1, kMountsV1);
-  EXPECT_EQ(found.v1, (Folders{"/sys/fs/cgroup/memory/group/inner", "/sys/fs/cgroup/memory/group",
-                               "/sys/fs/cgroup/memory"}));
-  EXPECT_EQ(found.v2, Folders{"/sys/fs/cgroup/unified"});
-}
-
-TEST(MemoryGroupsTest, AContainerSeesAPartOfTheTree) {
-  // Without a namespace of its own: the paths are those of the host.
-  const char mounts[] = "30 22 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
-  EXPECT_EQ(FindMemoryGroups("0::/docker/abc\n", mounts).v2, Folders{"/sys/fs/cgroup"});
-  EXPECT_EQ(FindMemoryGroups("0::/docker/abc/sub\n", mounts).v2,
-            (Folders{"/sys/fs/cgroup/sub", "/sys/fs/cgroup"}));
-  EXPECT_EQ(FindMemoryGroups("0::/elsewhere\n", mounts).v2, Folders{"/sys/fs/cgroup"});
-  // With one.
-  EXPECT_EQ(FindMemoryGroups("0::/\n", "30 22 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n").v2,
-            Folders{"/sys/fs/cgroup"});
-}
-
-TEST(MemoryGroupsTest, NothingIsFoundWhereNothingIs) {
-  for (const char* cgroup : {"", "\n", "nonsense", "1:2", kCgroupV2}) {
-    for (const char* mounts : {"", "no dash here\n", " - \n"}) {
-      const MemoryGroups found = FindMemoryGroups(cgroup, mounts);
-      EXPECT_EQ(found.v2, Folders{});
-      EXPECT_EQ(found.v1, Folders{});
-    }
-  }
-}
-
-TEST(MemoryGroupsTest, DepthIsBounded) {
-  std::string deep = "0::";
-  for (int i = 0; i < 1'000; ++i) deep += "/x";
-  EXPECT_EQ(FindMemoryGroups(deep + "\n", kMountsV2).v2.size(), 16u);
-}
-
 TEST(MemoryLimitsTest, Numbers) {
   EXPECT_EQ(ParseLimit("268435456\n"), 268'435'456u);
   EXPECT_EQ(ParseLimit("max\n"), std::nullopt);
@@ -89,27 +48,16 @@ TEST(MemoryLimitsTest, Numbers) {
   EXPECT_EQ(ParseTcpLimit("287898\t383867\n"), std::nullopt);
 }
 
-class MemoryFilesTest : public testing::Test {
+class MemoryFilesTest : public MadeUpTree {
  protected:
-  void SetUp() override {
-    const char* folder = getenv("TEST_TMPDIR");
-    root_ = std::string(folder == nullptr ? "/tmp" : folder) + "/" +
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-  }
-  void Write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
   // As "what used/limit".
   Folders Read() {
     Folders lines;
-    for (const MemoryUse& use : MemoryLimits(root_).Read()) {
+    for (const MemoryUse& use : MemoryLimits(root()).Read()) {
       lines.push_back(use.what + " " + std::to_string(use.used) + "/" + std::to_string(use.limit));
     }
     return lines;
   }
-  std::string root_;
 };
 
 TEST_F(MemoryFilesTest, VersionTwo) {
