@@ -165,9 +165,8 @@ void RaiseOpenFiles() {
 }
 
 Means Means::OfProcess() {
-  Means means{.open_files = MostOpenFiles(),
-              .memory = MemoryLimits().Read(),
-              .ports = PortsOfKernel()};
+  Means means{
+      .open_files = MostOpenFiles(), .memory = MemoryLimits().Read(), .ports = PortsOfKernel()};
   if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
   return means;
 }

@@ -28,8 +28,8 @@ std::optional<uint64_t> ParseSize(std::string_view text);
 std::string FormatSize(uint64_t octets);
 
 // The known word that needs the fewest changes to become `word`: a letter inserted,
-// deleted, replaced or swapped with its neighbour. Ignores case. Empty if each known word needs more
-// changes than half of the letters of the longer word.
+// deleted, replaced or swapped with its neighbour. Ignores case. Empty if each known word needs
+// more changes than half of the letters of the longer word.
 std::string_view Nearest(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace starling

@@ -27,9 +27,9 @@ void NoteMemoryDenied();
 // If memory is short, asks the system whether it still is. For the main thread.
 void AskForMemory();
 
-// While one lives, operator new throws std::bad_alloc in this thread and leaves the reserve alone. The
-// TLS library still gets memory, since parts of it do not look whether they got any; then the next
-// operator new throws.
+// While one lives, operator new throws std::bad_alloc in this thread and leaves the reserve alone.
+// The TLS library still gets memory, since parts of it do not look whether they got any; then the
+// next operator new throws.
 class RefusableMemory {
  public:
   RefusableMemory();
