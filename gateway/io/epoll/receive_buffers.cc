@@ -15,8 +15,9 @@ ReceiveBuffers::~ReceiveBuffers() {
 
 absl::Status ReceiveBuffers::Make(BufferId first_id, uint32_t count, uint32_t size) {
   if (count == 0) return absl::OkStatus();
+  // The pages are there from the start: what is denied later would end the process.
   void* memory = mmap(nullptr, static_cast<size_t>(count) * size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (memory == MAP_FAILED) {
     return absl::ResourceExhaustedError(
         absl::StrCat("epoll: cannot allocate ", count, " receive buffers of ", size, " octets"));

@@ -1,5 +1,5 @@
 // A group of receive buffers. The last one that came back is the first to be used again, since
-// it is still in the processor's cache, and a quiet worker touches few of them.
+// it is still in the processor's cache.
 #pragma once
 
 #include <cstdint>
