@@ -107,10 +107,10 @@ Next WatchClientInQueue(WorkerContext& ctx, Session& session) {
   if (!session.target.waits) return Stay();
   Side& client = session.client;
   if (client.failed()) return EndNow(EndReason::kClientReset);
-  if (client.inflow != Inflow::kEnded) return Stay();
-  // A client that has said something may have no more to say, and still wait for the answer.
+  // Its end of TLS is no word: the end of TCP is waited for behind it. A client that has said
+  // something may have no more to say, and still wait for the answer.
   if (!client.Input(ctx).empty() || !client.input_over()) return Stay();
-  return EndNow(EndReason::kClientLeftEarly);
+  return client.inflow == Inflow::kEnded ? EndNow(EndReason::kClientLeftEarly) : Stay();
 }
 
 }  // namespace starling

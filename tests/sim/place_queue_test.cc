@@ -21,6 +21,9 @@ using std::chrono::milliseconds;
 // Two checks of those that wait, at most.
 constexpr milliseconds kSoon{2 * kWaiterCheckMs};
 
+// Until a session is over whose client was told so, and does not close.
+constexpr milliseconds kLinger{3'000};
+
 // One server with one place.
 Case OnePlace(uint32_t queue = 100) {
   Case with = RelayCase();
@@ -107,7 +110,7 @@ class Queue {
   }
   // The session that has the place ends. The server's next connection; kNoSocket: nobody came.
   SocketId NextPlace() {
-    session_.world().Close(held_);
+    session_.world().Reset(held_);
     session_.RunFor(milliseconds(3'000));
     held_ = server_.Accept();
     return held_;
@@ -195,7 +198,7 @@ TEST(PlaceQueue, WhatAClientSaysWhileItWaitsReachesTheServer) {
     Client& client = queue.Add(2);
     std::string words;
     for (int i = 0; i < 20; ++i) {
-      const std::string more(i * 300, static_cast<char>('a' + i));
+      const std::string more(i * 100, static_cast<char>('a' + i));
       client.Say(more);
       words += more;
       queue.session().RunFor(milliseconds(300));
@@ -232,11 +235,13 @@ TEST(PlaceQueue, TheHeaviestSourceGivesItsYoungestUp) {
     queue.Add(4).Say("quiet");
     EXPECT_EQ(queue.waiting(), 4u);
     EXPECT_TRUE(youngest.Ended());
+    queue.session().RunFor(kLinger);
     EXPECT_EQ(queue.session().ended_for(EndReason::kBackendUnavailable), 1);
-    // A source that has as many is refused.
+    // The same once more; then both sources have as many, and the next one is refused.
     for (int i = 0; i < 2; ++i) queue.Add(4);
-    queue.session().RunFor(milliseconds(10));
+    queue.session().RunFor(kLinger);
     EXPECT_EQ(queue.waiting(), 4u);
+    EXPECT_EQ(queue.session().ended_for(EndReason::kBackendUnavailable), 3);
     ASSERT_NE(queue.NextPlace(), kNoSocket);
     EXPECT_EQ(queue.Told(), "oldest");
     ASSERT_NE(queue.NextPlace(), kNoSocket);
