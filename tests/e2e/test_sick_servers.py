@@ -153,6 +153,31 @@ class OneOfTwo(unittest.TestCase):
                 gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
 
 
+class Cancel(unittest.TestCase):
+    def test_a_silent_server_holds_it_back_for_a_try(self):
+        """A CancelRequest goes to all servers in turn; the limit `connect` is longer than this test
+        waits."""
+        request = b"\0\0\0\x10\x04\xd2\x16\x2e" + b"\0\0\0\1\0\0\0\2"
+        heard = []
+
+        def server(name, then):
+            async def reads(reader, writer):
+                if await reader.read(1000) == request:
+                    heard.append(name)
+                    await then(reader, writer)
+            return fakes.Backend(reads, checked=fakes.silent)
+
+        with server("silent", fakes.silent) as silent, server("well", fakes.close) as well, \
+                env.gateway({"in": {"protocol": "postgresql", "tls": "starttls", "backend": "some"}},
+                            {"some": {"servers": [silent.address, well.address],
+                                      "proxy_protocol": "v2"}},
+                            limits={"connect": "5m", "connect_try": "200ms"}) as gateway:
+            for count in (1, 2):
+                with connect(gateway) as client:
+                    self.assertEqual(client.send(request).rest(), b"")
+                self.assertEqual(sorted(heard), ["silent"] * count + ["well"] * count)
+
+
 def connect(gateway):
     return Wire(gateway.ports["in"], timeout=40)
 
