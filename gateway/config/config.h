@@ -112,9 +112,9 @@ struct ListenerLimits {
   uint32_t proxy_header_ms = 5'000;
   uint32_t handshake_ms = 15'000;    // from the first octet of TLS, including admission
   uint32_t connect_ms = 5'000;       // all servers together
-  uint32_t connect_try_ms = 1'500;   // one server, while another is left to try
+  uint32_t connect_try_ms = 1'500;   // one server, while another one is better
   uint32_t greeting_ms = 30'000;     // a server's greeting, all servers together
-  uint32_t greeting_try_ms = 5'000;  // one server's, while another is up
+  uint32_t greeting_try_ms = 5'000;  // one server's, while another one is better
   uint32_t record_ms = 30'000;       // an incomplete TLS record
   uint32_t idle_ms = 0;              // a silent relay; default by protocol
   uint32_t half_close_ms = 60'000;   // one direction has ended, the other is silent

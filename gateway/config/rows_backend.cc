@@ -115,8 +115,10 @@ constexpr Option kRows[] = {
      .max = 65'535,
      .doc =
          "Sessions go to the servers of the lowest number that has one up. A backup has a higher "
-         "number. Where all servers of the lowest number have max_sessions, sessions wait for one "
-         "of them: they do not go to the backup.",
+         "number. It serves sessions as well while those before it are up but slow (see "
+         "connect_try). Where all servers of the lowest number have max_sessions, sessions wait "
+         "for "
+         "one of them: they do not go to the backup.",
      .set = SetNumber<&ServerConfig::priority>,
      .get = GetNumber<&ServerConfig::priority>},
     {.section = Section::kServer,

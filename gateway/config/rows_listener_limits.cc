@@ -132,10 +132,10 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Time that one server has to accept the connection, and once more for its TLS, while "
-            "another server is left to try. A host that is off answers nothing, and clients do "
-            "not wait long. It is enough for one lost packet: the kernel repeats it after a "
-            "second.",
+     .doc = "Time that one server has to accept the connection, and once more for its TLS, if "
+            "another server is up, has a free place, and is not known to be as slow. A host that "
+            "is off answers nothing, and clients do not wait long. It is enough for one lost "
+            "packet: the kernel repeats it after a second.",
      .set = SetNumber<&ListenerLimits::connect_try_ms>,
      .get = GetNumber<&ListenerLimits::connect_try_ms>},
     {.section = Section::kLimits,
@@ -155,10 +155,12 @@ constexpr Option kRows[] = {
      .min = kShort,
      .max = kHour,
      .in_listener = true,
-     .doc = "Timeout of one server's greeting while another server is up. The gateway then goes to "
-            "that one: it has passed nothing on. The server is probed, and no session uses it "
-            "once a probe has found it silent, too. Where clients speak first, a server that does "
-            "not answer one for so long is probed as well.",
+     .doc =
+         "Timeout of one server's greeting if another server is up, has a free place, and is not "
+         "known to be as slow. The gateway then goes to that one: it has passed nothing on. "
+         "Later sessions avoid the slow server, except one each probe_retry, until it answers "
+         "in time. The server is probed, too. Where clients speak first, a server that does "
+         "not answer one for so long is only probed.",
      .set = SetNumber<&ListenerLimits::greeting_try_ms>,
      .get = GetNumber<&ListenerLimits::greeting_try_ms>},
     {.section = Section::kLimits,

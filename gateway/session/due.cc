@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gateway/session/taking.h"
+#include "gateway/session/try_limit.h"
 
 namespace starling {
 namespace {
@@ -11,11 +12,6 @@ namespace {
 // has been served already: each of the few stages that are left has the time once more.
 MonoTime BeganAt(const Session& session) {
   return session.plaintext_leg ? session.stage_at : session.accepted_at;
-}
-
-// While another server is left, one try has less than all the time.
-MonoTime Earlier(MonoTime whole, MonoTime one, bool another) {
-  return another ? std::min(whole, one) : whole;
 }
 
 }  // namespace
@@ -50,43 +46,6 @@ void AddPreRelay(const WorkerContext& ctx, const Session& session, bool awaits_c
 
 void AddPatience(const Session& session, Dues& dues) {
   dues.Add(session.dialogue->patience_at, DueKind::kPatience);
-}
-
-MonoTime TryEnds(const Session& session) {
-  const ListenerLimits& limits = LimitsOf(session);
-  const Target& target = session.target;
-  const Backends& backends = *session.listener->backends;
-  const uint64_t tried = target.tried | (target.server < 0 ? 0 : 1ull << target.server);
-  const auto connects_until = [&](MonoTime since, MonoTime try_at) {
-    const bool another = backends.HasUntried(target.backend, tried);
-    return Earlier(After(since, limits.connect_ms), After(try_at, limits.connect_try_ms), another);
-  };
-  switch (IdOf(session.link)) {
-    case LinkId::kConnecting: {
-      const auto& connecting = std::get<Connecting>(session.link);
-      return connects_until(connecting.since, connecting.try_at);
-    }
-    case LinkId::kTlsHandshake: {
-      const auto& handshake = std::get<TlsHandshake>(session.link);
-      return connects_until(handshake.since, handshake.try_at);
-    }
-    case LinkId::kBackoff:
-      return After(std::get<Backoff>(session.link).since, limits.connect_ms);
-    case LinkId::kGreeting: {
-      const auto& greeting = std::get<ReadsGreeting>(session.link);
-      const uint32_t left = limits.greeting_ms - std::min(limits.greeting_ms, target.greeting_ms);
-      // A server that has begun is not silent: some say a line at once, and the rest later, to
-      // find clients that do not wait.
-      return Earlier(After(greeting.since, left), After(greeting.since, limits.greeting_try_ms),
-                     !greeting.begun && backends.HasUntriedUp(target.backend, tried));
-    }
-    case LinkId::kNone:
-    case LinkId::kUp:
-    case LinkId::kClosing:
-    case LinkId::kCount:
-      break;
-  }
-  return kNever;
 }
 
 void AddLink(const Session& session, Dues& dues) {

@@ -59,8 +59,6 @@ const ListenerLimits& LimitsOf(const Session& session);
 void AddPreRelay(const WorkerContext& ctx, const Session& session, bool awaits_command, Dues& dues);
 // The client has most likely said all that it will say.
 void AddPatience(const Session& session, Dues& dues);
-// When the try at the present server is over, or a wait for one. kNever: nothing is tried.
-MonoTime TryEnds(const Session& session);
 // Connecting, waiting for a retry, TLS with a server, its greeting.
 void AddLink(const Session& session, Dues& dues);
 // Nothing was exchanged for too long.

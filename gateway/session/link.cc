@@ -2,9 +2,9 @@
 
 #include <cassert>
 
-#include "gateway/session/due.h"
 #include "gateway/session/link_tries.h"
 #include "gateway/session/place_queue.h"
+#include "gateway/session/try_limit.h"
 
 namespace starling {
 namespace {
@@ -36,6 +36,8 @@ void StartLink(WorkerContext& ctx, Session& session, uint32_t backend) {
   session.target.greeting_ms = 0;
   session.target.silent = false;
   session.target.displaced = false;
+  session.target.retries = false;
+  session.target.left_slow = false;
   StartNextLink(ctx, session);
 }
 
@@ -107,7 +109,9 @@ void CloseServerSide(WorkerContext& ctx, Session& session) {
 }
 
 void HurryLink(WorkerContext& ctx, Session& session) {
-  if (session.server.has(kOpOpen)) session.server.Cancel(ctx, session.ref());
+  if (IdOf(session.link) == LinkId::kConnecting && !StaysOn(ctx, session)) {
+    session.server.Cancel(ctx, session.ref());
+  }
   if (auto* const backoff = std::get_if<Backoff>(&session.link)) backoff->retry_at = ctx.now;
 }
 

@@ -48,8 +48,8 @@ void CloseSide(WorkerContext& ctx, Session& session, Side& side);
 // stays open. Call this again, like CloseSide.
 void CloseServerSide(WorkerContext& ctx, Session& session);
 
-// TryEnds has passed: a connect is cancelled, or a wait for a retry ended. AdvanceLink does the
-// rest.
+// TryEnds has passed: unless the session stays with its server, a connect is cancelled. A wait for
+// a retry ends. AdvanceLink does the rest.
 void HurryLink(WorkerContext& ctx, Session& session);
 
 }  // namespace starling

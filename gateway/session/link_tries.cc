@@ -10,6 +10,7 @@
 #include "gateway/session/place_queue.h"
 #include "gateway/session/proxy_out.h"
 #include "gateway/session/report.h"
+#include "gateway/session/try_limit.h"
 #include "gateway/sources/source_key.h"
 #include "gateway/upstream/balance.h"
 #include "protocols/frames/greeting.h"
@@ -40,12 +41,14 @@ uint64_t ChosenBit(const Session& session) {
   return session.target.server < 0 ? 0 : 1ull << session.target.server;
 }
 
-void MarkTried(Session& session) { session.target.tried |= ChosenBit(session); }
+ServerPace& PaceOf(const Session& session) { return ChosenServer(session).state->pace; }
 
-uint32_t MillisBetween(MonoTime from, MonoTime to) {
-  return static_cast<uint32_t>(
-      std::max<int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(to - from).count()));
+// What ServerPace counts of the present wait.
+uint32_t LateMs(const WorkerContext& ctx, const Session& session, MonoTime since) {
+  return session.target.stays ? MillisBetween(since, ctx.now) : 0;
 }
+
+void MarkTried(Session& session) { session.target.tried |= ChosenBit(session); }
 
 void CountConnectFailure(WorkerContext& ctx, const Session& session, ConnectFailure failure) {
   ctx.shard->AddServer(ServerFamily::kConnectFailures, ChosenServer(session).series,
@@ -81,6 +84,7 @@ LinkResult Connect(WorkerContext& ctx, Session& session, MonoTime since) {
     return kNoMemory;
   }
   const Server& server = ChosenServer(session);
+  session.target.stays = false;
   session.link = Connecting{.since = since, .try_at = ctx.now};
   session.server.tcp = !server.address.is_unix();
   session.server.Opening(static_cast<Fd>(session.slot));
@@ -115,13 +119,17 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   Target& target = session.target;
   if (target.displaced) return Failed(ctx, session, EndReason::kBackendUnavailable);
   if (!MayLookForPlace(session)) return WaitForPlace(ctx, session, since);
-  uint32_t& cursor =
-      session.tls_up() ? session.listener->cursor : session.listener->plaintext_cursor;
+  WorkerListener& listener = *session.listener;
+  uint32_t& first = session.tls_up() ? listener.cursor : listener.plaintext_cursor;
+  // A retry takes nobody's turn: a sick server would get each session, or none.
+  uint32_t& cursor = target.retries ? listener.retry_cursor : first;
   const Backends::Picked picked =
       BackendsOf(session).Pick(target.backend, {.cursor = &cursor,
                                                 .tried = target.tried,
                                                 .source = HashOfClient(session),
                                                 .now = ctx.now,
+                                                .next_trial = After(ctx.now, TrialWaitOf(session)),
+                                                .retries = target.retries,
                                                 .waited = target.waits,
                                                 .all = target.all_servers});
   if (picked.full) {
@@ -130,7 +138,10 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
   }
   LeaveQueue(ctx, session);
   target.server = picked.server;
-  if (picked.server >= 0) return Connect(ctx, session, since);
+  if (picked.server >= 0) {
+    target.retries = true;
+    return Connect(ctx, session, since);
+  }
   if (target.backlog_full) return AskAllAgain(ctx, session, since);
   return Failed(ctx, session,
                 target.silent ? EndReason::kGreetingDeadline : EndReason::kBackendUnavailable);
@@ -185,22 +196,26 @@ LinkResult LinkIsUp(WorkerContext& ctx, Session& session) {
 }
 
 // Octets can pass. Where the server greets, the gateway waits for that first.
-LinkResult CanTalk(WorkerContext& ctx, Session& session, MonoTime since) {
+LinkResult CanTalk(WorkerContext& ctx, Session& session, MonoTime since, uint32_t late_ms) {
+  PaceOf(session).NoteAnswer(Wait::kReach, late_ms);
   if (session.listener->config->protocol->read_greeting == nullptr) {
     BackendsOf(session).ConfirmTrial(ChosenId(session), ctx.now);
     return LinkIsUp(ctx, session);
   }
+  session.target.stays = false;
   session.link = ReadsGreeting{.since = ctx.now, .connect_ms = MillisBetween(since, ctx.now)};
   return kLookAgain;
 }
 
 // The socket is there; a server that is to be reached by TLS is up when that is.
-LinkResult Connected(WorkerContext& ctx, Session& session, MonoTime since) {
+LinkResult Connected(WorkerContext& ctx, Session& session, const Connecting& connecting) {
+  const MonoTime since = connecting.since;
   if (!BackendsOf(session).config(session.target.backend).tls.enabled) {
-    return CanTalk(ctx, session, since);
+    return CanTalk(ctx, session, since, LateMs(ctx, session, connecting.try_at));
   }
   UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.target.backend);
   session.server.tls = NewSideTls();
+  session.target.stays = false;
   session.link = TlsHandshake{.since = since, .try_at = ctx.now};
   const auto server = static_cast<uint32_t>(session.target.server);
   return session.server.tls->session.Connect(*upstream, server) ? kLookAgain : kNoMemory;
@@ -225,8 +240,11 @@ LinkResult TlsFailed(WorkerContext& ctx, Session& session, MonoTime since, TlsFa
                        static_cast<size_t>(failure));
   CountConnectFailure(ctx, session, ConnectFailure::kTls);
   // The session that was to be resumed may be the cause: the certificate in it expires,
-  // though the server has a new one. Then the same server may be tried again without it.
-  if (!session.server.tls->session.ForgetOffer()) MarkTried(session);
+  // though the server has a new one. Then the same server may be tried again without it. Of a
+  // server that says nothing it is not the cause.
+  if (failure == TlsFailure::kTimeout || !session.server.tls->session.ForgetOffer()) {
+    MarkTried(session);
+  }
   return LeaveForNext(ctx, session, since);
 }
 
@@ -240,15 +258,16 @@ LinkResult GreetingFailed(WorkerContext& ctx, Session& session, const ReadsGreet
   return LeaveForNext(ctx, session, ctx.now - std::chrono::milliseconds(greeting.connect_ms));
 }
 
-// A server is left that the session has not tried.
-bool HasAnother(const Session& session) {
-  return BackendsOf(session).HasUntried(session.target.backend,
-                                        session.target.tried | ChosenBit(session));
+bool HasAnother(const WorkerContext& ctx, const Session& session) {
+  return BackendsOf(session).HasOther(session.target.backend, RetryOf(ctx, session),
+                                      ChosenId(session));
 }
 
 // A refusal may concern this client alone, and another server must not let it in: it is
 // passed on, and a probe judges.
-void JudgeGreeting(WorkerContext& ctx, Session& session, GreetingStatus status) {
+void JudgeGreeting(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting,
+                   GreetingStatus status) {
+  PaceOf(session).NoteAnswer(Wait::kGreeting, LateMs(ctx, session, greeting.since));
   if (status == GreetingStatus::kWelcome) {
     BackendsOf(session).MarkUp(ChosenId(session), ctx.now);
     return;
@@ -294,14 +313,16 @@ LinkResult StepConnecting(WorkerContext& ctx, Session& session, const Connecting
     return error == 0 ? LinkIsUp(ctx, session)
                       : Failed(ctx, session, EndReason::kBackendUnavailable);
   }
-  if (error == 0) return Connected(ctx, session, connecting.since);
+  if (error == 0) return Connected(ctx, session, connecting);
   return OpenFailed(ctx, session, connecting, error);
 }
 
 LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& handshake) {
   const MonoTime since = handshake.since;
   Side& server = session.server;
-  if (ctx.now >= TryEnds(session)) return TlsFailed(ctx, session, since, TlsFailure::kTimeout);
+  if (ctx.now >= TryEnds(session) && !StaysOn(ctx, session)) {
+    return TlsFailed(ctx, session, since, TlsFailure::kTimeout);
+  }
   if (server.failed()) {
     return TlsFailed(ctx, session, since, TlsFailure::kReset);
   }
@@ -313,7 +334,7 @@ LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& han
           .up = true, .resumed = facts.resumed, .version = facts.version, .cipher = facts.cipher};
       ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, ChosenServer(session).series,
                            facts.resumed ? 1 : 0);
-      return CanTalk(ctx, session, since);
+      return CanTalk(ctx, session, since, LateMs(ctx, session, handshake.try_at));
     }
     case TlsResult::kNeedInput:
       if (step.consumed) return kLookAgain;
@@ -334,11 +355,11 @@ LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreetin
   const ByteView said = server.Input(ctx);
   const GreetingStatus status = ReadGreeting(*session.listener->config->protocol, said);
   // Nothing was passed on, and nonsense is no refusal of this client.
-  if (status == GreetingStatus::kOther && HasAnother(session)) {
+  if (status == GreetingStatus::kOther && HasAnother(ctx, session)) {
     return GreetingFailed(ctx, session, greeting, GreetingFailure::kNonsense);
   }
   if (status != GreetingStatus::kNeedMore) {
-    JudgeGreeting(ctx, session, status);
+    JudgeGreeting(ctx, session, greeting, status);
     return LinkIsUp(ctx, session);
   }
   std::get<ReadsGreeting>(session.link).begun = AsText(said).find('\n') != std::string_view::npos;
@@ -351,7 +372,7 @@ LinkResult StepGreeting(WorkerContext& ctx, Session& session, const ReadsGreetin
   if (server.inflow == Inflow::kEnded || server.tls_over()) {
     return GreetingFailed(ctx, session, greeting, GreetingFailure::kClosed);
   }
-  if (ctx.now >= TryEnds(session)) {
+  if (ctx.now >= TryEnds(session) && !StaysOn(ctx, session)) {
     return GreetingFailed(ctx, session, greeting, GreetingFailure::kSilent);
   }
   return kNothing;

@@ -7,6 +7,7 @@
 // mistake never reaches the slot's next session.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -163,6 +164,9 @@ struct Target {
   bool displaced : 1 = false;    // it was in that queue, and gave its place in it to another source
   bool silent : 1 = false;       // the latest server failed because no greeting came
   bool backlog_full : 1 = false;  // one of those tried had no room just then
+  bool retries : 1 = false;       // a server was chosen before
+  bool stays : 1 = false;         // the present wait has met the limit of a try, and goes on
+  bool left_slow : 1 = false;     // one that had met the limit of its try was left
 };
 static_assert(sizeof(Target) == 24);
 
@@ -260,5 +264,10 @@ inline EndReason ServerBreak(const Session& session) {
 }
 
 inline MonoTime After(MonoTime at, uint32_t ms) { return at + std::chrono::milliseconds(ms); }
+// Rounded up; 0 if `to` is not later.
+inline uint32_t MillisBetween(MonoTime from, MonoTime to) {
+  return static_cast<uint32_t>(
+      std::max<int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(to - from).count()));
+}
 
 }  // namespace starling

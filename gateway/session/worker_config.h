@@ -37,6 +37,7 @@ struct WorkerListener {
   const SourceRules* sources = nullptr;
   uint32_t cursor = 0;  // round robin over its backend's servers
   uint32_t plaintext_cursor = 0;
+  uint32_t retry_cursor = 0;  // for sessions that another server has failed
 };
 
 // A configuration that is loaded and checked, the same for all workers. Nothing in it

@@ -57,6 +57,13 @@ bool TakesSessions(const Server& server, MonoTime now) {
 
 bool IsTried(uint64_t tried, size_t index) { return (tried >> index & 1) != 0; }
 
+// A slow server counts as prompt for the session that is to find out whether it is.
+Pace PaceFor(const Server& server, const Backends::Request& request) {
+  const ServerPace& pace = server.state->pace;
+  const bool finds_out = !request.retries && pace.IsTrialDue(request.now);
+  return request.all || finds_out ? Pace::kPrompt : pace.pace();
+}
+
 }  // namespace
 
 Endpoint SourceFor(const BackendConfig& backend, const SocketAddress& server, uint64_t turn) {
@@ -127,12 +134,21 @@ void Backends::Inherit(const Backends& before) {
 
 // --- The choice of a server ---
 
-// Servers that may be chosen now, of one priority.
+// Servers that may be chosen now: of one priority, and of those the ones of the best pace.
 struct Backends::Tier {
   std::array<Candidate, kMaxServers> candidates;
   size_t count = 0;
-  uint64_t places = 0;  // that the candidates have left
-  bool full = false;    // others would be among them, if they had a place
+  Pace pace = Pace::kMute;
+  uint64_t places = 0;   // that servers of this priority have left
+  bool full = false;     // others would be among them, if they had a place
+  uint64_t members = 0;  // mask of all servers that may be chosen of this priority
+
+  void Add(const Candidate& candidate, Pace its_pace) {
+    if (its_pace > pace) return;
+    if (its_pace < pace) count = 0;
+    pace = its_pace;
+    candidates[count++] = candidate;
+  }
 };
 
 // A server that has just come up gets little at first: its caches are cold, and whatever
@@ -144,11 +160,12 @@ double Backends::WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime
   return server.weight * std::clamp(age.count() / slow_start_ms, kLeastShare, 1.0);
 }
 
-Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up) const {
+Backends::Tier Backends::TierOf(uint32_t backend, const Request& request, bool up,
+                                uint64_t passed_over) const {
   Tier tier;
   const std::span<const Server> servers = ServersOf(backend);
   const auto may_be = [&](size_t i) {
-    return !IsTried(request.tried, i) && (request.all || !servers[i].drains) &&
+    return !IsTried(request.tried | passed_over, i) && (request.all || !servers[i].drains) &&
            TakesSessions(servers[i], request.now) == up;
   };
   uint32_t priority = UINT32_MAX;
@@ -159,26 +176,47 @@ Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up)
   for (size_t i = 0; i < servers.size(); ++i) {
     const Server& server = servers[i];
     if (server.priority != priority || !may_be(i)) continue;
+    tier.members |= uint64_t{1} << i;
     const uint64_t places = request.all ? kUnlimited : PlacesLeft(server);
     if (places == 0) {
       tier.full = true;
       continue;
     }
     tier.places += places;
-    tier.candidates[tier.count++] = {.index = static_cast<int>(i),
-                                     .weight = WeightOf(server, slow_start_ms, request.now),
-                                     .sessions = server.state->sessions.load(kRelaxed),
-                                     .key = server.key};
+    tier.Add({.index = static_cast<int>(i),
+              .weight = WeightOf(server, slow_start_ms, request.now),
+              .sessions = server.state->sessions.load(kRelaxed),
+              .key = server.key},
+             PaceFor(server, request));
   }
   return tier;
 }
 
+// A backup that is prompt is better than a server before it that is not. It is no better than one
+// that is full: those who set limits have a queue.
+Backends::Tier Backends::Best(uint32_t backend, const Request& request, bool up) const {
+  const uint64_t keep = PlacesKept(backend, request);
+  Tier best = TierOf(backend, request, up, 0);
+  uint64_t passed_over = best.members;
+  while (best.count > 0 && best.pace != Pace::kPrompt) {
+    const Tier next = TierOf(backend, request, up, passed_over);
+    if (next.members == 0) break;
+    passed_over |= next.members;
+    if (next.places > keep && next.pace < best.pace) best = next;
+  }
+  return best;
+}
+
+// Each session that waits has one of the places. Some servers may be out of the question for it, so
+// places beyond that are for those that come now.
+uint64_t Backends::PlacesKept(uint32_t backend, const Request& request) const {
+  const Backend& of = backends_[backend];
+  return of.limited && !request.waited && !request.all ? of.waiting.load(kRelaxed) : 0;
+}
+
 Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
   const Backend& of = backends_[backend];
-  // Each session that waits has one of the places. Some servers may be out of the question for it,
-  // so places beyond that are for those that come now.
-  const bool in_turn = request.waited || request.all;
-  const uint64_t keep = of.limited && !in_turn ? of.waiting.load(kRelaxed) : 0;
+  const uint64_t keep = PlacesKept(backend, request);
   for (const bool up : {true, false}) {
     // Another worker may take a place or a trial meanwhile.
     for (uint32_t round = 0; round <= of.count; ++round) {
@@ -189,26 +227,32 @@ Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
                                 *request.cursor, request.source);
       Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];
       if (up && InTrial(server) && !TakeTrial(server, request.now)) continue;
-      if (TakePlace(server, request.all)) return {.server = chosen};
+      if (!TakePlace(server, request.all)) continue;
+      if (server.state->pace.pace() != Pace::kPrompt) {
+        server.state->pace.TakeTrial(request.next_trial);
+      }
+      return {.server = chosen};
     }
   }
   return {};
 }
 
-bool Backends::HasUntried(uint32_t backend, uint64_t tried) const {
-  const std::span<const Server> servers = ServersOf(backend);
-  for (size_t i = 0; i < servers.size(); ++i) {
-    if (!IsTried(tried, i) && !servers[i].drains) return true;
-  }
-  return false;
+bool Backends::HasOther(uint32_t backend, const Request& request, ServerId present) const {
+  const uint64_t keep = PlacesKept(backend, request);
+  return Best(backend, request, /*up=*/true).places > keep ||
+         ((request.all || !server(present).up()) &&
+          Best(backend, request, /*up=*/false).places > keep);
 }
 
-bool Backends::HasUntriedUp(uint32_t backend, uint64_t tried) const {
-  const std::span<const Server> servers = ServersOf(backend);
-  for (size_t i = 0; i < servers.size(); ++i) {
-    if (!IsTried(tried, i) && !servers[i].drains && servers[i].up()) return true;
-  }
-  return false;
+bool Backends::HasSooner(uint32_t backend, const Request& request, ServerId present,
+                         const TimeLeft& left) const {
+  const Tier tier = Best(backend, request, /*up=*/true);
+  if (tier.places <= PlacesKept(backend, request)) return false;
+  if (tier.pace >= server(present).state->pace.pace()) return false;
+  return std::ranges::all_of(std::span(tier.candidates.data(), tier.count),
+                             [&](const Candidate& candidate) {
+                               return server(IdOf(backend, candidate.index)).state->pace.Fits(left);
+                             });
 }
 
 bool Backends::JoinQueue(uint32_t backend) {
@@ -274,6 +318,16 @@ void Backends::DoubtFull(uint32_t backend, uint64_t tried) {
     if (IsTried(tried, i) || server.drains || !server.up() || PlacesLeft(server) > 0) continue;
     AskForProbe(server, /*changed=*/false);
   }
+}
+
+void Backends::NoteSlow(ServerId id, Wait wait, MonoTime trial_at) {
+  servers_[id].state->pace.NoteSlow(wait, trial_at);
+  AskForProbe(servers_[id], /*changed=*/false);
+}
+
+void Backends::NoteMute(ServerId id, Wait wait, MonoTime trial_at) {
+  servers_[id].state->pace.NoteMute(wait, trial_at);
+  AskForProbe(servers_[id], /*changed=*/false);
 }
 
 void Backends::NoteOutOfPorts(ServerId id) {

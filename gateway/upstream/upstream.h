@@ -19,6 +19,7 @@
 #include "gateway/config/config.h"
 #include "gateway/io/clock.h"
 #include "gateway/io/socket_address.h"
+#include "gateway/upstream/pace.h"
 
 namespace starling {
 
@@ -42,6 +43,7 @@ struct ServerState {
   std::atomic<bool> out_of_ports{false};    // a session found no port to connect from
   std::atomic<MonoTime> came_up{MonoTime::min()};
   std::atomic<MonoTime> trial_until{MonoTime::min()};  // a session has the trial until then
+  ServerPace pace;
   std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
   // Sessions that have a place at the server. They change far more often than the rest.
   alignas(64) std::atomic<uint32_t> sessions{0};
@@ -106,7 +108,9 @@ class Backends {
     uint64_t tried = 0;          // mask of indices that are out of the question
     uint64_t source = 0;         // as of Choose
     MonoTime now;
-    bool waited = false;  // in the queue: before those that come now
+    MonoTime next_trial;   // of a server that is not prompt, if this session takes the present one
+    bool retries = false;  // another server has failed it: it need not find out about slow ones
+    bool waited = false;   // in the queue: before those that come now
     // One message for each server: a server that drains is asked as well, and limits of sessions
     // do not matter.
     bool all = false;
@@ -118,14 +122,18 @@ class Backends {
   // Among the servers that are up, those of the lowest priority number share the sessions.
   // A server that is down, or that another session tries now, is chosen only if no other is
   // left: sessions do not wait for a trial, since without one they would try the server that is
-  // down. Leave() gives the place back.
+  // down. Among servers that are up those that are prompt come before others, also before those of
+  // a lower priority number, but for one session at a time that tries a slow one. Leave() gives the
+  // place back.
   Picked Pick(uint32_t backend, const Request& request);
   void Leave(ServerId id) { servers_[id].state->sessions.fetch_sub(1, std::memory_order_relaxed); }
 
-  // Whether a server that is not in `tried` is left, or one of them that is up. Servers that drain
-  // do not count.
-  bool HasUntried(uint32_t backend, uint64_t tried) const;
-  bool HasUntriedUp(uint32_t backend, uint64_t tried) const;
+  // Whether Pick would at once find a server that is up, or one that is down as `present` is.
+  bool HasOther(uint32_t backend, const Request& request, ServerId present) const;
+  // Whether it would find one that most likely serves the session in the time that it has left, and
+  // sooner than `present`, which has met the limit of a try.
+  bool HasSooner(uint32_t backend, const Request& request, ServerId present,
+                 const TimeLeft& left) const;
 
   // The queue for places. False: it is full.
   bool JoinQueue(uint32_t backend);
@@ -153,6 +161,10 @@ class Backends {
   // A session has waited long for a place. A probe judges the servers that have as many sessions as
   // they may have, and that are not in `tried`.
   void DoubtFull(uint32_t backend, uint64_t tried);
+  // A session has met the limit of its try, or waited in vain as long as it may. A probe judges
+  // whether the server is up; `trial_at` as of ServerPace.
+  void NoteSlow(ServerId id, Wait wait, MonoTime trial_at);
+  void NoteMute(ServerId id, Wait wait, MonoTime trial_at);
   // No port was left to connect to the server from. For the log.
   void NoteOutOfPorts(ServerId id);
 
@@ -184,7 +196,9 @@ class Backends {
     const int fd;
   };
 
+  Tier TierOf(uint32_t backend, const Request& request, bool up, uint64_t passed_over) const;
   Tier Best(uint32_t backend, const Request& request, bool up) const;
+  uint64_t PlacesKept(uint32_t backend, const Request& request) const;
   double WeightOf(const Server& server, uint32_t slow_start_ms, MonoTime now) const;
   bool IsAvailable(uint32_t backend) const;
   void AskForProbe(const Server& server, bool changed);

@@ -30,6 +30,8 @@ int Pick(Backends& backends, uint32_t backend, uint32_t& cursor, uint64_t tried 
   return backends.Pick(backend, {.cursor = &cursor, .tried = tried, .now = now}).server;
 }
 
+constexpr TimeLeft kWholeTime{.reach_ms = 5'000, .greeting_ms = 30'000};
+
 // The order in which a session tries the servers.
 std::vector<int> Order(Backends& backends, uint32_t backend, uint32_t cursor) {
   std::vector<int> order;
@@ -235,7 +237,7 @@ TEST(Backends, AServerThatDrainsGetsNoSession) {
   backends.MarkDown(1);
   EXPECT_EQ(Order(backends, 0, 0), (std::vector<int>{1})) << "not even if no other is left";
   EXPECT_EQ(backends.FirstUnavailable(), "a");
-  EXPECT_FALSE(backends.HasUntried(0, 2));
+  EXPECT_FALSE(backends.HasOther(0, {.tried = 2, .now = kStart}, 1));
 }
 
 TEST(Backends, PlacesAreLimited) {
@@ -341,14 +343,30 @@ TEST(Backends, SharesWhatIsKnownWithTheConfigurationBefore) {
   EXPECT_TRUE(before.server(2).up());
 }
 
+// Only a server that would take the session at once is another one to go to.
 TEST(Backends, WhatIsLeftToTry) {
-  Backends backends({Servers("a", 2)});
-  EXPECT_TRUE(backends.HasUntried(0, 1));
-  EXPECT_FALSE(backends.HasUntried(0, 3));
-  EXPECT_TRUE(backends.HasUntriedUp(0, 1));
+  BackendConfig config = Servers("a", 2);
+  config.servers[1].max_sessions = 2;
+  config.queue = 1;
+  Backends backends({config});
+  const Backends::Request request{.tried = 1, .now = kStart, .retries = true};
+  EXPECT_TRUE(backends.HasOther(0, request, 0));
+  EXPECT_FALSE(backends.HasOther(0, {.tried = 3, .now = kStart, .retries = true}, 0));
   backends.MarkDown(1);
-  EXPECT_TRUE(backends.HasUntried(0, 1));
-  EXPECT_FALSE(backends.HasUntriedUp(0, 1));
+  EXPECT_FALSE(backends.HasOther(0, request, 0));
+  backends.MarkDown(0);
+  EXPECT_TRUE(backends.HasOther(0, request, 0)) << "either may be well again";
+  backends.MarkUp(0, kStart);
+  backends.MarkUp(1, kStart);
+  uint32_t cursor = 1;
+  EXPECT_EQ(Pick(backends, 0, cursor, 1), 1);
+  EXPECT_TRUE(backends.HasOther(0, request, 0));
+  EXPECT_TRUE(backends.JoinQueue(0));
+  EXPECT_FALSE(backends.HasOther(0, request, 0)) << "its last place is that of the one that waits";
+  backends.LeaveQueue(0);
+  EXPECT_EQ(Pick(backends, 0, cursor, 1), 1);
+  EXPECT_FALSE(backends.HasOther(0, request, 0)) << "it is full";
+  EXPECT_FALSE(backends.HasSooner(0, request, 0, kWholeTime));
 }
 
 TEST(Backends, CapabilitiesOfALiveServerFirst) {

@@ -1,6 +1,8 @@
 """One of two servers falls ill under load: clients must not notice, as long as another server is
 well. And what operators see of it."""
 
+import asyncio
+import contextlib
 import unittest
 
 import fakes
@@ -285,6 +287,85 @@ class TheOnlyServer(unittest.TestCase):
                 self.assertTrue(said.startswith(begin), said)
                 self.assertEqual(gateway.wait_for_metric(
                     1, "starling_sessions_ended_total", reason="greeting_deadline"), 1)
+
+
+class WellForProbesOnly(unittest.TestCase):
+    """Whatever probes say, sessions remember what they have met."""
+
+    def sick(self, behaviour):
+        return fakes.Backend(behaviour, checked=fakes.says(GREETINGS["imap"]))
+
+    def test_a_retry_takes_nobodys_turn(self):
+        """A server that closes gets its share of the sessions, and no more."""
+        for balance, others in (("round_robin", [1]), ("round_robin", [1, 1]), ("round_robin", [2]),
+                                ("least_sessions", [1]), ("least_sessions", [1, 1])):
+            with self.subTest(balance, others=others), contextlib.ExitStack() as stack:
+                sick = stack.enter_context(self.sick(fakes.close))
+                well = [(stack.enter_context(Patient(GREETINGS["imap"])), weight)
+                        for weight in others]
+                gateway = stack.enter_context(balanced(
+                    "imap", True, sick.address,
+                    *({"address": server.address, "weight": weight} for server, weight in well),
+                    backend={"balance": balance}, workers=1))
+                gateway.wait_for_metric(1 + len(well), "starling_backend_up")
+                for _ in range(30):
+                    greeted(gateway.ports["in"], "imap", True)
+                share = 30 / (1 + sum(others))
+                self.assertAlmostEqual(len(sick.proxied), share, delta=2)
+
+    def test_one_client_finds_out_that_a_server_is_silent(self):
+        """The next one to find out has its turn after `probe_retry`."""
+        for implicit in (True, False):
+            with self.subTest(implicit=implicit), self.sick(fakes.silent) as sick, \
+                    Patient(GREETINGS["imap"]) as well, \
+                    balanced("imap", implicit, sick.address, well.address, workers=1,
+                             limits={"probe_retry": "1h", "probe_retry_max": "1h"}) as gateway:
+                gateway.wait_for_metric(2, "starling_backend_up")
+                for _ in range(12):
+                    greeted(gateway.ports["in"], "imap", implicit)
+                self.assertEqual(len(sick.proxied), 1)
+                self.assertEqual(gateway.metrics().sum("starling_backend_up"), 2)
+
+
+class Slow(unittest.TestCase):
+    def test_servers_that_are_all_alike_serve_all(self):
+        """Each of them alone would. The clients that wait first may go from one to the other."""
+        async def slow(reader, writer):
+            await asyncio.sleep(1.6)
+            await fakes.says(GREETINGS["imap"], fakes.echo)(reader, writer)
+
+        well = fakes.says(GREETINGS["imap"])
+        for implicit in (True, False):
+            with self.subTest(implicit=implicit), fakes.Backend(slow, checked=well) as one, \
+                    fakes.Backend(slow, checked=well) as two, \
+                    balanced("imap", implicit, one.address, two.address,
+                             limits={"greeting": "2s", "probe_retry": "1h",
+                                     "probe_retry_max": "1h"}) as gateway:
+                gateway.wait_for_metric(2, "starling_backend_up")
+                port = gateway.ports["in"]
+                with Load(lambda _: greeted(port, "imap", implicit)) as load:
+                    load.wait_for(4)
+                    load.forgive()
+                    load.wait_for(16)
+                self.assertEqual(load.failures, [], load.figures())
+
+    def test_full_and_dead_servers_shorten_nothing(self):
+        async def slow(reader, writer):
+            await asyncio.sleep(1)
+            await fakes.says(GREETINGS["imap"], fakes.echo)(reader, writer)
+
+        with fakes.Backend(slow, checked=fakes.says(GREETINGS["imap"])) as one, \
+                Patient(GREETINGS["imap"]) as full, \
+                balanced("imap", True, one.address, {"address": full.address, "max_sessions": 1},
+                         harness.DOWN) as gateway:
+            gateway.wait_for_metric(2, "starling_backend_up")
+            with contextlib.ExitStack() as stack:
+                while not full.sessions():
+                    stack.enter_context(connect(gateway)).start_tls().greeting("imap")
+                with Load(lambda _: greeted(gateway.ports["in"], "imap", True)) as load:
+                    load.wait_for(12)
+                self.assertEqual(load.failures, [], load.figures())
+                self.assertEqual(full.sessions(), 1)
 
 
 class Readiness(unittest.TestCase):

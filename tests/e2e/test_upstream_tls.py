@@ -77,6 +77,33 @@ class Believed(unittest.TestCase):
                 self.assertEqual(running.metrics().sum(FAILURES, reason="peer_alert"), 2)
                 running.assert_idle(self)
 
+    def test_a_server_that_hangs_is_not_asked_again_without_its_session(self):
+        """A session that was offered may be the cause of an alert, but not of silence."""
+        class Hanging:
+            def __init__(self):
+                self._well = setting.server(echo)
+                self.check = self._well.check
+                self.hangs = False
+
+            async def __call__(self, reader, writer):
+                await (fakes.silent if self.hangs else self._well)(reader, writer)
+
+        servers = [Hanging(), Hanging()]
+        with Far(servers[0]) as one, Far(servers[1]) as two, \
+                setting.gateway({**setting.backend(one, two), "balance": "source_hash"}, workers=1,
+                                limits={"connect": "900ms", "connect_try": "500ms"}) as running:
+            def ping():
+                with Wire(running.ports["tcp"]).start_tls() as client:
+                    self.assertEqual(client.send(b"ping").exactly(4), b"ping")
+
+            running.wait_for_metric(2, "starling_backend_up")
+            for _ in range(3):
+                ping()
+            self.assertEqual(running.wait_for_metric(2, HANDSHAKES, resumed="yes"), 2)
+            servers[0 if one.proxied else 1].hangs = True
+            ping()
+            self.assertEqual(running.metrics().sum(FAILURES, reason="timeout"), 1)
+
     def test_the_gateway_shows_its_certificate(self):
         server = setting.server(echo, verify_mode=ssl.CERT_REQUIRED)
         server.context.load_verify_locations(cadata=setting.clients.cert)

@@ -53,9 +53,11 @@ struct Case {
   bool client_ends_first = true;
   uint64_t seed = 7;
   uint32_t id = 1;
-  bool black_hole_beside = false;          // adds an unreachable server
-  bool server_beside = false;              // adds one that does the same
-  const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
+  bool black_hole_beside = false;                    // adds an unreachable server
+  bool server_beside = false;                        // adds one that does the same
+  std::chrono::milliseconds serves_after{0};         // as of BackendSetup: the first server
+  std::chrono::milliseconds beside_serves_after{0};  // the one beside it
+  const ListenerLimits* limits = nullptr;            // replaces the limits that are far away
   uint32_t sessions = 16;
   bool servers_of_legs = false;          // the servers get plaintext mail sessions
   std::vector<std::string> script = {};  // the server's, see BackendSetup
@@ -132,6 +134,8 @@ class OneSession final : public Sessions {
       world_.MakeBlackHole(servers.servers.back().address);
     }
     BackendSetup beside = backend;
+    backend.serves_after = with.serves_after;
+    beside.serves_after = with.beside_serves_after;
     beside.address = world_.FreshAddress(false);
     if (with.server_beside) servers.servers.push_back(beside.address);
     servers.proxy = ProxyOut::kV2;

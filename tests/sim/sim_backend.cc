@@ -49,6 +49,10 @@ class StreamLeg final : public BackendLeg {
     wire_.Attach(socket, [this] { Step(); });
     stage_ = setup_.proxy_header ? Stage::kHeader : Stage::kGreeting;
     if (!setup_.proxy_header) GreetSoon();
+    if (setup_.serves_after > std::chrono::milliseconds(0)) {
+      waits_ = true;
+      world_.After(setup_.serves_after, [this] { Serve(); });
+    }
     Step();
   }
 
@@ -59,8 +63,20 @@ class StreamLeg final : public BackendLeg {
     world_.After(std::chrono::microseconds(world_.rng().Below(3'000)), [this] { Greet(); });
   }
 
+  // The gateway may have left meanwhile.
+  void Serve() {
+    waits_ = false;
+    if (!wire_.open()) return;
+    wire_.Receive(65'536);
+    if (wire_.ended() || wire_.failed()) {
+      stage_ = Stage::kDone;
+      return wire_.Close();
+    }
+    Step();
+  }
+
   void Step() {
-    if (stage_ == Stage::kDone || !wire_.open()) return;
+    if (stage_ == Stage::kDone || !wire_.open() || waits_) return;
     wire_.Flush();
     const size_t limit = world_.rng().Chance(200) ? world_.rng().Between(1, 2'000) : 65'536;
     if (wire_.Receive(limit)) world_.After(std::chrono::microseconds(50), [this] { Step(); });
@@ -288,6 +304,7 @@ class StreamLeg final : public BackendLeg {
   SessionPlan* plan_ = nullptr;
   Stage stage_;
   bool sick_ = false;
+  bool waits_ = false;
   uint64_t sent_ = 0;
 };
 

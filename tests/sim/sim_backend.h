@@ -6,6 +6,7 @@
 // client's stream from its first octet, and nothing else.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct BackendSetup {
   ServerTls tls = ServerTls::kNone;  // whether the gateway uses TLS to it
   int backlog = 128;
   bool accepts = true;
+  std::chrono::milliseconds serves_after{0};  // the kernel accepts, and the server comes later
   // What the server says instead of greeting and stream. Inside TLS each element is a
   // record, sent long after the previous one has arrived. Then the server ends as
   // BackendKind says: kCloseMute, kTruncateMid, or not at all.
