@@ -1,6 +1,7 @@
 // The deadlines of one worker's sessions: a hierarchical timer wheel with one entry per
 // slot. Setting and clearing are O(1). Its resolution is 1 ms, rounded up, so that no
-// deadline expires early. For one thread; allocates nothing after the constructor.
+// deadline expires early. For one thread; allocates nothing after the constructor, and touches the
+// memory of a slot when it has its first deadline.
 //
 // Not for: the meaning of a deadline; a woken session compares the times itself.
 #pragma once
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "gateway/io/clock.h"
+#include "gateway/memory/zeroed_array.h"
 
 namespace starling {
 
@@ -44,10 +46,10 @@ class TimerWheel {
   static constexpr uint64_t kNoTick = UINT64_MAX;
 
   struct Entry {
-    uint64_t tick = kNoTick;
-    uint32_t next = kNil;
-    uint32_t prev = kNil;
-    uint32_t bucket = kNil;
+    OrNothing<uint64_t> tick;  // kNoTick at first
+    OrNothing<uint32_t> next;  // kNil
+    OrNothing<uint32_t> prev;
+    OrNothing<uint32_t> bucket;
   };
 
   uint64_t TickOf(MonoTime t) const;  // rounded up
@@ -65,7 +67,7 @@ class TimerWheel {
   MonoTime origin_;
   uint64_t now_tick_ = 0;
   size_t armed_ = 0;
-  std::vector<Entry> entries_;
+  ZeroedArray<Entry> entries_;
   std::array<uint32_t, kDue + 1> heads_;
   std::array<uint64_t, kLevels * kBuckets / 64> occupied_{};  // one bit per bucket
 };

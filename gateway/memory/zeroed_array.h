@@ -11,6 +11,18 @@
 
 namespace starling {
 
+// A whole number that is -1, or the largest one, where its memory is zero: an index of nothing.
+template <class Number>
+class OrNothing {
+ public:
+  constexpr OrNothing(Number number = static_cast<Number>(-1))  // NOLINT: stands for the number
+      : inverted_(static_cast<Number>(~number)) {}
+  constexpr operator Number() const { return static_cast<Number>(~inverted_); }  // NOLINT: as above
+
+ private:
+  Number inverted_;
+};
+
 template <class T>
 class ZeroedArray {
  public:

@@ -8,18 +8,11 @@ namespace starling {
 
 FairQueue::FairQueue(uint32_t slots, uint32_t most, uint32_t ranks)
     : most_(std::min(most, slots)),
+      bucket_mask_(std::bit_ceil(std::max(most_, 1u)) - 1),
       nodes_(slots),
       groups_(most_),
-      buckets_(std::bit_ceil(std::max(most_, 1u)), kNone),
-      ranks_(ranks) {
-  for (Rank& rank : ranks_) {
-    rank.by_count.assign(most_ + 1, kNone);
-    rank.at_least.assign(most_ + 1, 0);
-  }
-  for (uint32_t i = most_; i-- > 0;) {
-    groups_[i].same_bucket = unused_;
-    unused_ = i;
-  }
+      buckets_(size_t{bucket_mask_} + 1) {
+  for (uint32_t rank = 0; rank < ranks; ++rank) ranks_.emplace_back(most_);
 }
 
 uint32_t FairQueue::Find(uint64_t source, uint32_t rank) const {
@@ -31,11 +24,12 @@ uint32_t FairQueue::Find(uint64_t source, uint32_t rank) const {
 }
 
 uint32_t FairQueue::MakeGroup(uint64_t source, uint32_t rank) {
-  const uint32_t made = unused_;
-  assert(made != kNone);
+  const bool fresh = unused_ == kNone;
+  const uint32_t made = fresh ? groups_made_++ : unused_;
+  assert(made < most_);
   Group& group = groups_[made];
-  unused_ = group.same_bucket;
-  uint32_t& bucket = Bucket(source, rank);
+  if (!fresh) unused_ = group.same_bucket;
+  Link& bucket = Bucket(source, rank);
   group = {.source = source, .rank = rank, .same_bucket = bucket};
   bucket = made;
   // A new source has its turn after all others that wait.
@@ -56,10 +50,10 @@ void FairQueue::DropGroup(uint32_t index) {
   Group& group = groups_[index];
   Rank& own = ranks_[group.rank];
   const auto [before, after] = group.in_turn;
-  if (own.turn == index) own.turn = after == index ? kNone : after;
+  if (own.turn == index) own.turn = after == index ? kNone : uint32_t{after};
   groups_[before].in_turn.after = after;
   groups_[after].in_turn.before = before;
-  uint32_t* link = &Bucket(group.source, group.rank);
+  Link* link = &Bucket(group.source, group.rank);
   while (*link != index) link = &groups_[*link].same_bucket;
   *link = group.same_bucket;
   group.same_bucket = unused_;
@@ -120,7 +114,7 @@ void FairQueue::Leave(uint32_t slot) {
 
 uint32_t FairQueue::Next(uint32_t rank) const {
   const Rank& own = ranks_[rank];
-  return own.turn == kNone ? kNone : groups_[own.turn].oldest;
+  return own.turn == kNone ? kNone : uint32_t{groups_[own.turn].oldest};
 }
 
 uint32_t FairQueue::Take(uint32_t rank) {

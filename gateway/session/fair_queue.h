@@ -5,15 +5,17 @@
 // Slots of a lower rank go before all those of a higher one. Each rank has turns of its own.
 //
 // Joining and leaving take the same time however many wait. All memory is allocated when the queue
-// is made. Sources are told apart by a keyed hash of 64 bits, so that nobody can aim at the queue
-// of somebody else.
+// is made, and touched when it is used. Sources are told apart by a keyed hash of 64 bits, so that
+// nobody can aim at the queue of somebody else.
 //
 // Not for: what the slots wait for, and who is let in (admission.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <deque>
+
+#include "gateway/memory/zeroed_array.h"
 
 namespace starling {
 
@@ -57,49 +59,52 @@ class FairQueue {
   Heaviest HeaviestOf(uint32_t rank) const;
 
  private:
+  using Link = OrNothing<uint32_t>;
   struct Links {
-    uint32_t before = kNone;
-    uint32_t after = kNone;
+    Link before;
+    Link after;
   };
   struct Node {
     Links in_group;
-    uint32_t group = kNone;
+    Link group;
   };
   // The slots of one source that wait with one rank.
   struct Group {
     uint64_t source = 0;
     uint32_t rank = 0;
     uint32_t count = 0;
-    uint32_t oldest = kNone;
-    uint32_t newest = kNone;
-    uint32_t same_bucket = kNone;  // the next one there; of an unused group the next unused one
-    Links in_turn;                 // a ring of all groups of the rank
-    Links as_heavy;                // those with as many slots
+    Link oldest;
+    Link newest;
+    Link same_bucket;  // the next one there; of an unused group the next unused one
+    Links in_turn;     // a ring of all groups of the rank
+    Links as_heavy;    // those with as many slots
   };
   struct Rank {
     uint32_t size = 0;
     uint32_t turn = kNone;           // the group that is next
     uint32_t most = 0;               // slots that one group has
-    std::vector<uint32_t> by_count;  // the first group with so many slots
-    std::vector<uint32_t> at_least;  // how many groups have so many slots or more
+    ZeroedArray<Link> by_count;      // the first group with so many slots
+    ZeroedArray<uint32_t> at_least;  // how many groups have so many slots or more
+
+    explicit Rank(size_t most_slots) : by_count(most_slots + 1), at_least(most_slots + 1) {}
   };
 
-  uint32_t& Bucket(uint64_t source, uint32_t rank) { return buckets_[Index(source, rank)]; }
-  size_t Index(uint64_t source, uint32_t rank) const {
-    return (source + rank) & (buckets_.size() - 1);
-  }
+  Link& Bucket(uint64_t source, uint32_t rank) { return buckets_[Index(source, rank)]; }
+  size_t Index(uint64_t source, uint32_t rank) const { return (source + rank) & bucket_mask_; }
   uint32_t Find(uint64_t source, uint32_t rank) const;
   uint32_t MakeGroup(uint64_t source, uint32_t rank);
   void DropGroup(uint32_t index);
   void SetCount(uint32_t index, uint32_t count);
 
   const uint32_t most_;
+  const uint32_t bucket_mask_;
   uint32_t size_ = 0;
-  std::vector<Node> nodes_;  // by slot
-  std::vector<Group> groups_;
-  std::vector<uint32_t> buckets_;  // a hash table of groups; its size is a power of two
-  std::vector<Rank> ranks_;
-  uint32_t unused_ = kNone;  // the first unused group
+  ZeroedArray<Node> nodes_;  // by slot
+  ZeroedArray<Group> groups_;
+  ZeroedArray<Link> buckets_;  // a hash table of groups
+  std::deque<Rank> ranks_;
+  uint32_t unused_ = kNone;   // the first group that was used and is not now
+  uint32_t groups_made_ = 0;  // those from here on were never used
 };
 
 }  // namespace starling

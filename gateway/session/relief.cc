@@ -45,7 +45,7 @@ Stuck StuckAt(WorkerContext& ctx, uint32_t slot, bool in_kernel) {
 
 void RelieveMemory(WorkerContext& ctx, uint64_t octets, bool in_kernel) {
   std::vector<Stuck> found;
-  for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
+  for (uint32_t slot = 0; slot < ctx.table.made(); ++slot) {
     if (IdOf(ctx.table.At(slot).stage) != StageId::kRelaying) continue;
     const Stuck stuck = StuckAt(ctx, slot, in_kernel);
     if (stuck.ms != 0) found.push_back(stuck);

@@ -7,13 +7,14 @@ namespace starling {
 SessionTable::SessionTable(uint32_t sessions, uint32_t refusals)
     : most_sessions_(sessions),
       most_refusals_(refusals),
-      slots_(sessions + refusals + kLeavingSlots + kArrivingSlots) {
-  free_.reserve(slots_.size());
-  // Lowest slots are taken first, so that a quiet worker touches little memory.
-  for (uint32_t slot = size(); slot-- > 0;) {
-    slots_[slot].slot = slot;
-    free_.push_back(slot);
-  }
+      size_(sessions + refusals + kLeavingSlots + kArrivingSlots),
+      slots_(std::allocator<Session>().allocate(size_)) {
+  free_.reserve(size_);  // not touched
+}
+
+SessionTable::~SessionTable() {
+  std::destroy_n(slots_, made_);
+  std::allocator<Session>().deallocate(slots_, size_);
 }
 
 uint32_t& SessionTable::CountOf(SlotUse use) {
@@ -31,11 +32,18 @@ uint32_t& SessionTable::CountOf(SlotUse use) {
 }
 
 Session* SessionTable::Begin(SlotUse use) {
-  Session& session = slots_[free_.back()];
-  free_.pop_back();
+  uint32_t slot = made_;
+  if (free_.empty()) {
+    assert(slot < size_);
+    std::construct_at(slots_ + slot)->slot = slot;
+    ++made_;
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
   ++CountOf(use);
-  session.use = use;
-  return &session;
+  slots_[slot].use = use;
+  return &slots_[slot];
 }
 
 Session* SessionTable::Take() {
@@ -79,7 +87,7 @@ void SessionTable::Free(Session& session) {
 }
 
 Session* SessionTable::Find(uint32_t slot, uint32_t generation) {
-  if (slot >= slots_.size()) return nullptr;
+  if (slot >= made_) return nullptr;
   Session& session = slots_[slot];
   if (session.free() || session.generation != generation) return nullptr;
   return &session;

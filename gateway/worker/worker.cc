@@ -151,7 +151,7 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
   if ((requests & (kEndSessions | kStopNow)) == 0) return;
   const bool polite = (requests & kStopNow) == 0;
   ending = polite ? EndReason::kDrainDeadline : EndReason::kStopped;
-  for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
+  for (uint32_t slot = 0; slot < ctx.table.made(); ++slot) {
     Session& session = ctx.table.At(slot);
     EndByGateway(ctx, session, ending, polite);
   }
@@ -159,7 +159,7 @@ void Worker::Impl::HandleRequests(uint32_t requests) {
 
 // Some of the sessions in each turn, until all were looked at.
 void Worker::Impl::EndDenied() {
-  const uint32_t end = std::min(ctx.table.size(), deny_look + kDenyLooksPerTurn);
+  const uint32_t end = std::min(ctx.table.made(), deny_look + kDenyLooksPerTurn);
   for (; deny_look < end; ++deny_look) {
     Session& session = ctx.table.At(deny_look);
     if (!session.free() && IsDenied(ctx, *session.listener, session.peer)) {
@@ -168,6 +168,7 @@ void Worker::Impl::EndDenied() {
       EndByGateway(ctx, session, EndReason::kDenied, /*polite=*/false);
     }
   }
+  if (deny_look >= ctx.table.made()) deny_look = ctx.table.size();  // all were looked at
 }
 
 void Worker::Impl::Publish() {
