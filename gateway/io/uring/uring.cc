@@ -62,9 +62,10 @@ void Die(const char* what, int error) {
 }
 
 UringRing::UringRing(const RingOptions& options, const RingFeatures& features)
-    : options_(options), features_(features) {
-  states_.resize(2 * options.sessions);
-  openings_.resize(options.sessions);
+    : options_(options),
+      features_(features),
+      states_(2 * size_t{options.sessions}),
+      openings_(options.sessions) {
   accepts_.resize(options.accepts);
   for (uint32_t i = options.accepts; i > 0; --i) free_accepts_.push_back(i - 1);
   listeners_.resize(options.listeners);
@@ -84,7 +85,9 @@ UringRing::~UringRing() {
     if (fd >= 0) close(fd);
   };
   close_if_open(event_fd_);
-  for (const Opening& opening : openings_) close_if_open(opening.os_fd);
+  for (uint32_t i = 0; i < options_.sessions; ++i) {
+    if (openings_[i].begun) close_if_open(openings_[i].os_fd);
+  }
   for (const Accept& accept : accepts_) close_if_open(accept.os_fd);
   for (const Listener& listener : listeners_) close_if_open(listener.os_fd);
 }

@@ -22,6 +22,7 @@
 #include "gateway/io/ring.h"
 #include "gateway/io/uring/uring_buffers.h"
 #include "gateway/io/uring/uring_features.h"
+#include "gateway/memory/zeroed_array.h"
 
 namespace starling::uring {
 
@@ -98,11 +99,12 @@ class UringRing final : public Ring {
     bool cancelled : 1 = false;    // Cancel() was called while connecting
     bool closing : 1 = false;      // CancelAndClose() is in flight
     bool cancel_held : 1 = false;  // a Cancel() in held_ waits until `armed` is 0
-    Fd shutting = kNoFd;           // kShutdown: the descriptor to shut down
+    OrNothing<Fd> shutting;        // kShutdown: the descriptor to shut down
     uint32_t shutdown_of = 0;      // kShutdown: the generation of its tag
   };
 
   struct Opening {
+    bool begun = false;  // else nothing else of it was ever set
     Tag tag;
     bool want_local = false;
     int os_fd = -1;  // set if the socket was made as an ordinary one
@@ -185,8 +187,8 @@ class UringRing final : public Ring {
   uint8_t peeked_ = 0;        // all peeks write here
 
   std::array<BufferRing, 2> buffers_;
-  std::vector<SideState> states_;  // two a slot: the client's, the backend's
-  std::vector<Opening> openings_;  // by upstream Fd
+  ZeroedArray<SideState> states_;  // two a slot: the client's, the backend's
+  ZeroedArray<Opening> openings_;  // by upstream Fd
   std::vector<Accept> accepts_;
   std::vector<uint32_t> free_accepts_;
   std::vector<Listener> listeners_;

@@ -169,8 +169,7 @@ UringRing::Opening& UringRing::BeginOpening(Fd fd, Tag tag) {
     Die("an upstream descriptor is not free", EEXIST);
   }
   Opening& opening = openings_[fd];
-  opening = Opening();
-  opening.tag = tag;
+  opening = Opening{.begun = true, .tag = tag};
   return opening;
 }
 
