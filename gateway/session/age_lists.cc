@@ -5,6 +5,14 @@
 #include <cassert>
 
 namespace starling {
+namespace {
+
+uint32_t Milliseconds(MonoTime at) {
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch());
+  return static_cast<uint32_t>(since.count());
+}
+
+}  // namespace
 
 AgeLists::AgeLists(uint32_t slots)
     : slots_(slots),
@@ -29,7 +37,8 @@ AgeLists::Link AgeLists::Find(const AgeListKey& key) const {
   return link;
 }
 
-AgeLists::Link AgeLists::MakeGroup(const AgeListKey& key, uint32_t sessions_of_weight) {
+AgeLists::Link AgeLists::MakeGroup(const AgeListKey& key, uint16_t sessions_of_weight,
+                                   MonoTime now) {
   Link link = free_group_;
   if (link != 0) {
     free_group_ = groups_[link - 1].next_in_bucket;
@@ -38,14 +47,43 @@ AgeLists::Link AgeLists::MakeGroup(const AgeListKey& key, uint32_t sessions_of_w
     link = ++groups_made_;
   }
   Link& bucket = BucketOf(key);
-  groups_[link - 1] = {
-      .key = key, .sessions_of_weight = sessions_of_weight, .next_in_bucket = bucket};
+  groups_[link - 1] = {.key = key,
+                       .sessions_of_weight = sessions_of_weight,
+                       .since_ms = Milliseconds(now),
+                       .next_in_bucket = bucket,
+                       .older_new = youngest_new_};
   bucket = link;
+  (youngest_new_ == 0 ? oldest_new_ : groups_[youngest_new_ - 1].younger_new) = link;
+  youngest_new_ = link;
   return link;
+}
+
+void AgeLists::LeaveNew(Group& group) {
+  if (!group.is_new) return;
+  group.is_new = false;
+  const Link older = group.older_new;
+  const Link younger = group.younger_new;
+  (older == 0 ? oldest_new_ : groups_[older - 1].younger_new) = younger;
+  (younger == 0 ? youngest_new_ : groups_[younger - 1].older_new) = older;
+}
+
+void AgeLists::Settle(MonoTime now) {
+  constexpr uint32_t kNewFor = std::chrono::milliseconds(kFreshHalfOpen).count();
+  const uint32_t now_ms = Milliseconds(now);
+  while (oldest_new_ != 0 && now_ms - groups_[oldest_new_ - 1].since_ms >= kNewFor) {
+    const Link link = oldest_new_;
+    Group& group = groups_[link - 1];
+    const uint32_t before = group.weight();
+    LeaveNew(group);
+    if (group.weight() == before) continue;
+    LeaveLevel(link, before);
+    EnterLevel(link);
+  }
 }
 
 void AgeLists::DropGroup(Link link) {
   Group& group = groups_[link - 1];
+  LeaveNew(group);
   Link* at = &BucketOf(group.key);
   while (*at != link) at = &groups_[*at - 1].next_in_bucket;
   *at = group.next_in_bucket;
@@ -74,19 +112,22 @@ void AgeLists::LeaveLevel(Link link, uint32_t weight) {
   Level& level = ranking.levels[weight - 1];
   (group.before == 0 ? level.first : groups_[group.before - 1].after) = group.after;
   (group.after == 0 ? level.last : groups_[group.after - 1].before) = group.before;
-  // A source changes by one step at a time: it is the heaviest on the level below, or was the last.
+  // A source becomes lighter by one step at a time: it is the heaviest on the level below, or was
+  // the last. One that becomes heavier is the heaviest on its new level.
   if (weight == ranking.heaviest && level.first == 0) --ranking.heaviest;
 }
 
-void AgeLists::Add(uint32_t slot, const AgeListKey& key, uint32_t sessions_of_weight) {
+void AgeLists::Add(uint32_t slot, const AgeListKey& key, uint16_t sessions_of_weight, MonoTime now,
+                   uint8_t step) {
   assert(!Has(slot) && sessions_of_weight > 0);
   Link link = Find(key);
   const bool made = link == 0;
-  if (made) link = MakeGroup(key, sessions_of_weight);
+  if (made) link = MakeGroup(key, sessions_of_weight, now);
   Group& group = groups_[link - 1];
   const uint32_t before = group.weight();
   ++group.count;
-  entries_[slot] = {.older = group.youngest, .group = link};
+  if (group.weight() > kFewSessions) LeaveNew(group);
+  entries_[slot] = {.older = group.youngest, .group = link, .step = step};
   (group.youngest == 0 ? group.oldest : entries_[group.youngest - 1].younger) = slot + 1;
   group.youngest = slot + 1;
   if (group.weight() == before) return;
@@ -114,10 +155,11 @@ void AgeLists::Remove(uint32_t slot) {
   }
 }
 
-uint32_t AgeLists::WeightWithOneMore(const AgeListKey& key, uint32_t sessions_of_weight) const {
+uint32_t AgeLists::WeightWithOneMore(const AgeListKey& key, uint16_t sessions_of_weight) const {
   const Link link = Find(key);
   if (link == 0) return 1;
-  return Weight(groups_[link - 1].count + 1, sessions_of_weight);
+  const Group& group = groups_[link - 1];
+  return Weight(group.count + 1, sessions_of_weight, group.is_new);
 }
 
 uint32_t AgeLists::Heaviest(PlacePool pool) const { return rankings_[pool].heaviest; }
@@ -128,11 +170,23 @@ uint32_t AgeLists::OldestOfHeaviest(PlacePool pool) const {
   return groups_[ranking.levels[ranking.heaviest - 1].first - 1].oldest - 1;
 }
 
-uint32_t AgeLists::OldestOfHeaviestBut(const AgeListKey& source) const {
+AgeLists::Link AgeLists::FindHeaviestBut(const AgeListKey& source) const {
   const Ranking& ranking = rankings_[source.pool];
-  if (ranking.heaviest == 0) return kNone;
-  Link link = ranking.levels[ranking.heaviest - 1].first;
-  if (groups_[link - 1].key == source) link = groups_[link - 1].after;
+  for (uint32_t weight = ranking.heaviest; weight > 0; --weight) {
+    Link link = ranking.levels[weight - 1].first;
+    if (link != 0 && groups_[link - 1].key == source) link = groups_[link - 1].after;
+    if (link != 0 || weight > kFewSessions) return link;
+  }
+  return 0;
+}
+
+uint32_t AgeLists::HeaviestBut(const AgeListKey& source) const {
+  const Link link = FindHeaviestBut(source);
+  return link == 0 ? 0 : groups_[link - 1].weight();
+}
+
+uint32_t AgeLists::OldestOfHeaviestBut(const AgeListKey& source) const {
+  const Link link = FindHeaviestBut(source);
   return link == 0 ? kNone : groups_[link - 1].oldest - 1;
 }
 

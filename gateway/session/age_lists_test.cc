@@ -3,12 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <vector>
 
 namespace starling {
 namespace {
+
+constexpr MonoTime kStart{std::chrono::hours(7)};
+constexpr MonoTime kSettled = kStart + kFreshHalfOpen;
 
 AgeListKey Shared(uint32_t source) { return {.source = source}; }
 
@@ -23,10 +27,11 @@ TEST(AgeLists, AnEmptyOneHasNobody) {
 
 TEST(AgeLists, TheOldestOfTheHeaviestSource) {
   AgeLists lists(8);
-  lists.Add(7, Shared(1), 1);  // older than all, and alone
-  lists.Add(5, Shared(2), 1);
-  lists.Add(0, Shared(2), 1);
-  lists.Add(3, Shared(2), 1);
+  lists.Add(7, Shared(1), 1, kStart);  // older than all, and alone
+  lists.Add(5, Shared(2), 1, kStart);
+  lists.Add(0, Shared(2), 1, kStart);
+  lists.Add(3, Shared(2), 1, kStart);
+  lists.Settle(kSettled);
   EXPECT_EQ(lists.Heaviest(kSharedPlaces), 3u);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 5u);
   lists.Remove(0);  // from the middle
@@ -43,7 +48,7 @@ TEST(AgeLists, TheOldestOfTheHeaviestSource) {
 
 TEST(AgeLists, OfSourcesWithOneEachTheOldest) {
   AgeLists lists(100);
-  for (uint32_t slot = 0; slot < 100; ++slot) lists.Add(99 - slot, Shared(slot * 7'919), 1);
+  for (uint32_t slot = 0; slot < 100; ++slot) lists.Add(99 - slot, Shared(slot * 7'919), 1, kStart);
   for (uint32_t slot = 0; slot < 100; ++slot) {
     ASSERT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 99 - slot);
     lists.Remove(99 - slot);
@@ -52,9 +57,11 @@ TEST(AgeLists, OfSourcesWithOneEachTheOldest) {
 
 TEST(AgeLists, ManyUsersWeighLess) {
   AgeLists lists(40);
-  for (uint32_t slot = 0; slot < 33; ++slot) lists.Add(slot, Shared(1), 16);
+  for (uint32_t slot = 0; slot < 33; ++slot) lists.Add(slot, Shared(1), 16, kStart);
+  lists.Settle(kSettled);
   EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 3u);
-  for (uint32_t slot = 33; slot < 37; ++slot) lists.Add(slot, Shared(2), 1);
+  for (uint32_t slot = 33; slot < 37; ++slot) lists.Add(slot, Shared(2), 1, kStart);
+  lists.Settle(kSettled);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 33u);
   lists.Remove(33);
   lists.Remove(34);
@@ -62,17 +69,17 @@ TEST(AgeLists, ManyUsersWeighLess) {
   lists.Remove(0);
   lists.Remove(1);
   EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 2u);
-  lists.Add(0, Shared(1), 16);
+  lists.Add(0, Shared(1), 16, kStart);
   EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 16), 3u);
 }
 
 TEST(AgeLists, ABusySourceGoesBehindOneThatStays) {
   AgeLists lists(8);
-  lists.Add(0, Shared(1), 16);
-  lists.Add(1, Shared(2), 1);
+  lists.Add(0, Shared(1), 16, kStart);
+  lists.Add(1, Shared(2), 1, kStart);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 0u);
-  lists.Add(2, Shared(1), 16);
-  lists.Add(3, Shared(1), 16);
+  lists.Add(2, Shared(1), 16, kStart);
+  lists.Add(3, Shared(1), 16, kStart);
   lists.Remove(2);
   EXPECT_EQ(lists.OldestOfHeaviest(kSharedPlaces), 0u);
   lists.Remove(0);  // it was there for longest, and its source still has the other
@@ -84,21 +91,61 @@ TEST(AgeLists, ABusySourceGoesBehindOneThatStays) {
 TEST(AgeLists, TheHeaviestOfTheOthers) {
   AgeLists lists(8);
   EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), AgeLists::kNone);
-  lists.Add(0, Shared(1), 1);
+  lists.Add(0, Shared(1), 1, kStart);
   EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), AgeLists::kNone);
   EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(2)), 0u);
-  lists.Add(1, Shared(2), 1);
-  lists.Add(2, Shared(3), 1);
+  lists.Add(1, Shared(2), 1, kStart);
+  lists.Add(2, Shared(3), 1, kStart);
   EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), 1u);
   EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(2)), 0u);
   EXPECT_EQ(lists.OldestOfHeaviestBut({.pool = 3, .source = 1}), AgeLists::kNone);
+  // Of a source that is the heaviest alone.
+  lists.Add(3, Shared(1), 1, kStart);
+  lists.Settle(kSettled);
+  EXPECT_EQ(lists.HeaviestBut(Shared(1)), 1u);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), 1u);
+  EXPECT_EQ(lists.HeaviestBut(Shared(2)), 2u);
+  for (uint32_t slot = 4; slot < 8; ++slot) lists.Add(slot, Shared(1), 1, kStart);
+  EXPECT_EQ(lists.HeaviestBut(Shared(1)), 0u);
+  EXPECT_EQ(lists.OldestOfHeaviestBut(Shared(1)), AgeLists::kNone);
+}
+
+TEST(AgeLists, AFewOfANewSourceWeighAsOne) {
+  AgeLists lists(16);
+  for (uint32_t slot = 0; slot < 4; ++slot) {
+    EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 1), 1u);
+    lists.Add(slot, Shared(1), 1, kStart + std::chrono::seconds(slot));
+  }
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 1u);
+  EXPECT_EQ(lists.WeightWithOneMore(Shared(1), 1), 5u);
+  lists.Add(4, Shared(2), 1, kSettled);
+  lists.Settle(kSettled - std::chrono::milliseconds(1));
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 1u);
+  lists.Settle(kSettled);
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 4u);
+  // A fifth one makes it a crowd at once.
+  for (uint32_t slot = 5; slot < 8; ++slot) lists.Add(slot, Shared(2), 1, kSettled);
+  lists.Remove(0);
+  lists.Remove(1);
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 2u);
+  lists.Add(8, Shared(2), 1, kSettled);
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 5u);
+  lists.Remove(8);
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 4u) << "it is one already";
+  // It begins anew.
+  for (uint32_t slot = 4; slot < 8; ++slot) lists.Remove(slot);
+  lists.Add(0, Shared(2), 1, kSettled);
+  lists.Add(1, Shared(2), 1, kSettled);
+  EXPECT_EQ(lists.Heaviest(kSharedPlaces), 2u);
+  EXPECT_EQ(lists.HeaviestBut(Shared(1)), 1u);
 }
 
 TEST(AgeLists, PoolsAreApart) {
   AgeLists lists(8);
-  lists.Add(0, {.pool = 3, .source = 1}, 1);
-  lists.Add(1, {.pool = 3, .source = 1}, 1);
-  lists.Add(2, Shared(1), 1);
+  lists.Add(0, {.pool = 3, .source = 1}, 1, kStart);
+  lists.Add(1, {.pool = 3, .source = 1}, 1, kStart);
+  lists.Add(2, Shared(1), 1, kStart);
+  lists.Settle(kSettled);
   EXPECT_EQ(lists.Heaviest(3), 2u);
   EXPECT_EQ(lists.OldestOfHeaviest(3), 0u);
   EXPECT_EQ(lists.Heaviest(kSharedPlaces), 1u);
@@ -157,7 +204,8 @@ TEST(AgeLists, AgreesWithALookAtAllOfThem) {
     } else {
       const AgeListKey key{.pool = below(3) == 0 ? PlacePool{5} : kSharedPlaces,
                            .source = below(9) * 64};  // many in one bucket
-      lists.Add(slot, key, 1);
+      lists.Add(slot, key, 1, kStart);
+      lists.Settle(kSettled);
       model.Add(slot, key);
       ASSERT_EQ(lists.WeightWithOneMore(key, 1), model.Count(key) + 1);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
+#include <variant>
 
 #include "gateway/limits.h"
 #include "gateway/session/source.h"
@@ -40,22 +41,26 @@ AgeListKey KeyOf(PlacePool pool, const SourceHold& source) {
           .source = static_cast<uint32_t>(source.cells.first) << 16 | source.cells.second};
 }
 
-uint32_t SessionsOfWeight(SourceRole role) {
+uint16_t SessionsOfWeight(SourceRole role) {
   return role == SourceRole::kClient ? 1 : kHalfOpenOfMany;
 }
 
 // The session in these lists that gives way to a newcomer of this source; kNone: none does. The
-// newcomer's source must not become heavier than the heaviest is: with sixteen users of a webmail
-// server it is no heavier than an address with one. It gives no place to itself.
+// newcomer's source must not become heavier than the heaviest other one is: with sixteen users of a
+// webmail server it is no heavier than an address with one, and neither is one that has just opened
+// four. One that has few sessions in all may become heavier by a place that has been held for long.
 uint32_t FindVictim(const WorkerContext& ctx, const AgeLists& lists, PlacePool pool,
                     const SourceRule& rule, const SourceHold& source) {
   const AgeListKey key = KeyOf(pool, source);
   const uint32_t own =
       HasPrivilege(rule.role) ? 1 : lists.WeightWithOneMore(key, SessionsOfWeight(rule.role));
-  const uint32_t heaviest = lists.Heaviest(pool);
+  const uint32_t heaviest = lists.HeaviestBut(key);
   const uint32_t victim = lists.OldestOfHeaviestBut(key);
-  if (own > heaviest || victim == AgeLists::kNone) return AgeLists::kNone;
-  if (heaviest > kFewSessions || HasFew(ctx, rule, source)) return victim;
+  if (victim == AgeLists::kNone) return AgeLists::kNone;
+  const bool lighter = own <= heaviest;
+  const bool few = HasFew(ctx, rule, source);
+  if (lighter && (few || heaviest > kFewSessions)) return victim;
+  if (!lighter && !few) return AgeLists::kNone;
   // The weight says nothing of the sessions that this source has established. Many of them give it
   // no right to the place of a client that has only just come.
   const bool fresh = ctx.now - ctx.table.At(victim).accepted_at < kFreshHalfOpen;
@@ -63,10 +68,11 @@ uint32_t FindVictim(const WorkerContext& ctx, const AgeLists& lists, PlacePool p
 }
 
 // The session whose place the newcomer may have. Where two pools have one, the heavier source's.
-uint32_t FindVictim(const WorkerContext& ctx, const WorkerListener& listener,
-                    const SourceHold& source) {
+uint32_t FindVictim(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source) {
   const SourceRule& rule = RuleOf(listener, source);
   const auto own = static_cast<PlacePool>(listener.id);
+  ctx.half_open.Settle(ctx.now);
+  ctx.half_open_capped.Settle(ctx.now);
   // Only the place of another session of the listener helps.
   if (!ctx.places.BelowMost(own)) return FindVictim(ctx, ctx.half_open_capped, own, rule, source);
   const uint32_t in_own = FindVictim(ctx, ctx.half_open, own, rule, source);
@@ -88,7 +94,8 @@ void NoteCap(WorkerContext& ctx, const Session& session) {
     ctx.half_open_capped.Remove(session.slot);
   } else if (!ctx.half_open_capped.Has(session.slot)) {
     const SourceRole role = RuleOf(*session.listener, session.source).role;
-    ctx.half_open_capped.Add(session.slot, KeyOf(listener, session.source), SessionsOfWeight(role));
+    ctx.half_open_capped.Add(session.slot, KeyOf(listener, session.source), SessionsOfWeight(role),
+                             ctx.now);
   }
 }
 
@@ -144,6 +151,22 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
   return {};
 }
 
+// What the session has done so far, as far as it counts for its age. A client takes but a few such
+// steps: it cannot stay young by them.
+uint8_t StepOf(const Session& session) {
+  const auto step = [&session](bool first, bool second) {
+    return static_cast<uint8_t>(session.stage.index() * 4 + (first ? 1 : 0) + (second ? 2 : 0));
+  };
+  if (const auto* const talking = std::get_if<Talking>(&session.stage)) {
+    return step(talking->greeted, session.dialogue->command_at != kNever);
+  }
+  if (const auto* const handshaking = std::get_if<Handshaking>(&session.stage)) {
+    return step(handshaking->weighed, handshaking->flight_sent);
+  }
+  // All has been said before.
+  return IsOver(IdOf(session.stage)) ? AgeLists::kAnyStep : step(false, false);
+}
+
 // A place for a session of this source: a free one, or that of another, which gives way.
 Room FindPlace(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source,
                PlacePool& pool) {
@@ -170,6 +193,7 @@ void Occupy(WorkerContext& ctx, Session& session, PlacePool pool) {
 Room TakeArrivingSlot(WorkerContext& ctx, Session*& session) {
   session = ctx.table.TakeArriving();
   if (session == nullptr) {
+    ctx.half_open.Settle(ctx.now);
     const uint32_t victim = ctx.half_open.OldestOfHeaviest(kNoPlace);
     if (victim == AgeLists::kNone || !ctx.table.MayLetLeave()) return Room::kLater;
     LetGiveWay(ctx, ctx.table.At(victim));
@@ -212,6 +236,7 @@ Room KeepPlace(WorkerContext& ctx, Session& session) {
   const SourceRule& rule = RuleOf(*session.listener, session.source);
   const bool new_source = MayBeNew(ctx, rule, session.source);
   if (new_source || ctx.places.SparesNewSources(session.pool)) return Room::kTaken;
+  ctx.half_open.Settle(ctx.now);
   const uint32_t victim = FindVictim(ctx, ctx.half_open, session.pool, rule, session.source);
   if (victim == AgeLists::kNone) return Room::kNone;
   // It has one of the places for new sources, and makes up for that.
@@ -238,10 +263,13 @@ MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
   // One that arrives has no place that its role could keep for it.
   const bool stays = HasPrivilege(role) && session.use != SlotUse::kArriving;
   const bool wanted = half_open.now && !stays;
+  const uint8_t step = StepOf(session);
   if (!wanted) {
     LeaveLists(ctx, session);
-  } else if (!ctx.half_open.Has(session.slot)) {
-    ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role));
+  } else if (!ctx.half_open.HasAt(session.slot, step)) {
+    LeaveLists(ctx, session);
+    ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role),
+                      ctx.now, step);
     if (session.use == SlotUse::kSession) NoteCap(ctx, session);
   }
   return half_open.now ? kNever : half_open.from;

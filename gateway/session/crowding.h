@@ -4,8 +4,10 @@
 // its TLS handshake, or waits for its server. On a plaintext leg it is half-open whenever the next
 // word is the client's. It is half-open again when all was said without a relay, and the client
 // does not close. When no place is free for a newcomer, the oldest half-open session of the
-// heaviest source gives way to it, if the newcomer's own source is lighter. Weight is the number of
-// half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
+// heaviest source gives way to it, if the newcomer's own source is lighter. The age of a session
+// counts from its latest step: its greeting, its first command, its hello, a new stage. So a client
+// that needs a round trip for each step is no older than one that is silent. Weight is the number
+// of half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
 // of it. A source that has more sessions than a mail program opens gets no place of a client that
 // has only just come, unless that client's source is a crowd. Where a listener has as many sessions
 // as it may, one of its own gives way. Sessions of probes and exempt sources never give way, nor do

@@ -217,6 +217,7 @@ TEST(Crowding, ATrustedSourceWeighsLess) {
     OneSession session(with);
     const Clients webmail = Crowd(session, 1, kHalfOpenOfMany + 5);  // weighs as two
     const Clients crowd = Crowd(session, 2, 3);
+    session.RunFor(kFreshHalfOpen);
     const auto first = Connect(session, 3);
     session.RunFor(milliseconds(10));
     EXPECT_EQ(crowd[0]->Take(), kTooMany);
@@ -246,12 +247,93 @@ TEST(Crowding, ManyUsersOfOneAddressGetInTogether) {
       EXPECT_EQ(Greeted(users), kUsers);
       for (const auto& user : users) EXPECT_EQ(user->Take(), "");
       // With the sixteenth user its weight is still that of one session, with the next one no more.
+      session.RunFor(kFreshHalfOpen - milliseconds(100 * each));
       const Clients more = Connect(session, 1, kHalfOpenOfMany - kUsers + 1);
       session.RunFor(milliseconds(50));
-      EXPECT_EQ(Greeted(more), more.size() - (each == 1 ? 1 : 0));
+      EXPECT_EQ(Greeted(more), more.size());
       session.Finish();
     });
   }
+}
+
+// A mail program opens four at the same moment, and each address of a crowd has but one or two.
+TEST(Crowding, AMailProgramGetsInWithAllThatItOpens) {
+  for (const uint8_t each : {1, 2}) {
+    for (const seconds later : {seconds(0), seconds(20)}) {
+      RunInThread([each, later] {
+        OneSession session(Table(24u * each, 16));
+        std::vector<Clients> crowd;
+        for (uint8_t i = 0; i < 24; ++i) crowd.push_back(Crowd(session, uint8_t(10 + i), each));
+        session.RunFor(later);
+        const Clients program = Connect(session, 1, kFewSessions);
+        session.RunFor(milliseconds(20));
+        // The crowd goes on: its places are older than those of the program.
+        Clients more;
+        for (uint8_t i = 0; i < 10; ++i) {
+          more.push_back(Connect(session, uint8_t(100 + i)));
+          session.RunFor(milliseconds(5));
+        }
+        EXPECT_EQ(Greeted(program), kFewSessions);
+        EXPECT_EQ(Greeted(more), more.size());
+        for (const auto& client : program) EXPECT_EQ(client->Take(), "");
+        session.Finish();
+      });
+    }
+  }
+}
+
+// One of them is open for long. For the next ones it takes places that were held for long.
+TEST(Crowding, AMailProgramOpensOneMoreLater) {
+  RunInThread([] {
+    OneSession session(Table(8));
+    const auto first = Connect(session, 1);
+    Clients crowd;
+    for (uint8_t i = 0; i < 7; ++i) crowd.push_back(Connect(session, uint8_t(10 + i)));
+    session.RunFor(kFreshHalfOpen - milliseconds(10));
+    for (size_t i = 0; i < crowd.size(); ++i) {
+      crowd[i]->Reset();
+      session.RunFor(milliseconds(1));
+      crowd[i] = Connect(session, uint8_t(10 + i));
+    }
+    session.RunFor(milliseconds(50));
+    EXPECT_TRUE(first->Take().starts_with("220 "));
+    const auto early = Connect(session, 1);
+    session.RunFor(milliseconds(10));
+    EXPECT_EQ(early->Take(), kTooMany) << "the others have only just come";
+    session.RunFor(kFreshHalfOpen);
+    const auto late = Connect(session, 1);
+    session.RunFor(milliseconds(10));
+    EXPECT_TRUE(late->Take().starts_with("220 "));
+    EXPECT_EQ(first->Take(), "");
+    session.Finish();
+  });
+}
+
+// It answers each word after a while, and in that time half of the table comes anew.
+TEST(Crowding, WhoNeedsARoundTripForEachStepStays) {
+  RunInThread([] {
+    constexpr uint32_t kPlaces = 20;
+    OneSession session(Table(kPlaces));
+    Clients crowd;
+    uint8_t number = 10;
+    const auto come = [&](uint32_t count) {
+      for (uint32_t i = 0; i < count; ++i) {
+        crowd.push_back(Connect(session, number++));
+        session.RunFor(milliseconds(5));
+      }
+    };
+    come(kPlaces);
+    const auto slow = Connect(session, 1);
+    come(kPlaces / 2 + 4);
+    EXPECT_TRUE(slow->Take().starts_with("220 "));
+    slow->Say("EHLO client\r\n");
+    come(kPlaces / 2 + 4);
+    EXPECT_TRUE(slow->Take().starts_with("250-"));
+    slow->Say("STARTTLS\r\n");
+    come(kPlaces / 2 + 4);
+    EXPECT_TRUE(slow->Take().starts_with("220 "));
+    session.Finish();
+  });
 }
 
 // A webmail server has some half-open session all the time, each of them for a moment.
@@ -281,17 +363,17 @@ TEST(Crowding, ABusyAddressStaysWhereSilentOnesAreOlder) {
 
 // The listener has as many sessions as it may, and the table has room.
 TEST(Crowding, InAFullListenerOneOfItsOwnGivesWay) {
-  for (const uint32_t reserved : {0u, 2u, 4u}) {
+  for (const uint32_t reserved : {0u, 2u, 8u}) {
     RunInThread([reserved] {
       Case with = Table(16);
       with.change = [reserved](Config& config) {
-        config.listeners[0].limits.most_sessions = 4;
+        config.listeners[0].limits.most_sessions = 8;
         config.listeners[0].limits.reserved_sessions = reserved;
       };
       OneSession session(with);
       const auto alone = Connect(session, 1);
       session.RunFor(milliseconds(1));
-      const Clients crowd = Crowd(session, 2, 3);
+      const Clients crowd = Crowd(session, 2, 7);
       alone->Take();
       const auto more = Connect(session, 2);
       session.RunFor(milliseconds(10));
