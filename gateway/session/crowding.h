@@ -7,11 +7,11 @@
 // heaviest source gives way to it, if the newcomer's own source is lighter. The age of a session
 // counts from its latest step: its greeting, its first command, its hello, a new stage. So a client
 // that needs a round trip for each step is no older than one that is silent. Weight is the number
-// of half-open sessions; for a trusted source or a load balancer, which stand for many users, a part
-// of it. A source that has more sessions than a mail program opens gets no place of a client that
-// has only just come, unless that client's source is a crowd. Where a listener has as many sessions
-// as it may, one of its own gives way. Sessions of probes and exempt sources never give way, nor do
-// data channels.
+// of half-open sessions; for a trusted source or a load balancer, which stand for many users, a
+// part of it. A source that has more sessions than a mail program opens gets no place of a client
+// that has only just come, unless that client's source is a crowd. Where a listener has as many
+// sessions as it may, one of its own gives way. Sessions of probes and exempt sources never give
+// way, nor do data channels.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).

@@ -46,7 +46,7 @@ readonly MUTATIONS=(
   # The first host that connects gets the data channel, even if it is not the client's.
   'stranger_joins|ftp_simulation_test|gateway/session/data_channel.cc|s{if \(!SameHost\(completion\.peer, data\.expected\)\) return;}{}'
   # Whoever comes takes the place of another, even of a quieter one.
-  'noisy_takes_places|crowding_test|gateway/session/crowding.cc|s{if \(own >= \Kheaviest\)}{heaviest + 100)}'
+  'noisy_takes_places|crowding_test|gateway/session/crowding.cc|s{bool lighter = own <= \Kheaviest;}{heaviest + 100;}'
   # Words for those that give way hold all the slots that their newcomers need.
   'words_hold_slots|crowding_test|gateway/session/crowding.cc|s{ctx\.table\.leaving\(\) < kLeavingSlots \K/ 2}{* 2}'
   # The wait for each block of a slow reader begins from nothing.
