@@ -54,7 +54,7 @@ TEST(Warnings, OfPlacesThatOneClientCanTake) {
       "{address: \"unix:/a\", max_sessions: 60}, "
       "{address: \"unix:/b\", max_sessions: 40}";
   const std::string warning =
-      "2:12: one client address may take all 100 places (max_sessions) of backend b; a row of "
+      "3:12: one client address may take all 100 places (max_sessions) of backend b; a row of "
       "sources with fewer sessions leaves some to others";
   const auto rows = [](const std::string& networks, const std::string& most) {
     return ", sources: [{from: [" + networks + "], sessions: " + most + "}]";

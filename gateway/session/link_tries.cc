@@ -258,9 +258,11 @@ LinkResult GreetingFailed(WorkerContext& ctx, Session& session, const ReadsGreet
   return LeaveForNext(ctx, session, ctx.now - std::chrono::milliseconds(greeting.connect_ms));
 }
 
+// Better than nonsense is one that is down, too: it may be well again.
 bool HasAnother(const WorkerContext& ctx, const Session& session) {
-  return BackendsOf(session).HasOther(session.target.backend, RetryOf(ctx, session),
-                                      ChosenId(session));
+  Backends::Request request = RetryOf(ctx, session);
+  request.all = true;
+  return BackendsOf(session).HasOther(session.target.backend, request, ChosenId(session));
 }
 
 // A refusal may concern this client alone, and another server must not let it in: it is

@@ -185,6 +185,7 @@ class ProberTest : public testing::Test {
  protected:
   void Begin(std::vector<SocketAddress> servers, ProbePlan plan, ProxyOut proxy = ProxyOut::kNone,
              std::vector<Endpoint> sources = {}) {
+    configs_.clear();
     BackendConfig& config = configs_.emplace_back();
     config.name = "b";
     config.sources = std::move(sources);

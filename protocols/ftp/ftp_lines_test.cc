@@ -263,9 +263,10 @@ TEST(FtpLines, LongGreetings) {
       play.TakeToClient();
     }
     play.EnterTls(&kV4);
+    // A swallowed one has a limit.
     std::string greeting;
-    for (int i = 0; i < 200; ++i) greeting += "220-" + Path(120) + "\r\n";
-    greeting += "220 " + Path(20'000) + "\r\n";
+    for (int i = 0; i < (greets ? 200 : 80); ++i) greeting += "220-" + Path(120) + "\r\n";
+    greeting += "220 " + Path(greets ? 20'000 : 5'000) + "\r\n";
     play.Backend(greeting);
     EXPECT_EQ(play.TakeToClient(), greets ? greeting : "");
     play.Client("NOOP\r\n");
