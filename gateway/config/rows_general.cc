@@ -240,10 +240,11 @@ constexpr Option kRows[] = {
      .unit = "lines a second of each worker, or 0 for any number",
      .min = 0,
      .max = 1'000'000,
-     .doc = "How many refused clients have a line of their own, after a burst of four seconds' "
-            "lines: a flood of them must not hide what else is there, nor fill the disk. A line "
-            "that follows once a minute has the number of the others, and names the heaviest "
-            "sources.",
+     .doc =
+         "How many refused clients have a line of their own, after a burst of four seconds' lines, "
+         "and how many that leave before they have begun TLS: a flood of them must not hide what "
+         "else is there, nor fill the disk. A line that follows once a minute has the number of "
+         "the others, and names the heaviest sources.",
      .set = SetNumber<&Config::log_refusals>,
      .get = GetNumber<&Config::log_refusals>},
 };

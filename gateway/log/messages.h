@@ -41,9 +41,9 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kServerDown, kWarning, "server down", "backend server",                                      \
     "A server does not answer; sessions avoid it.")                                              \
   X(kRefusals, kWarning, "clients refused", "refused left_out heaviest",                         \
-    "At most once a minute: how many clients were refused, or had to make room, since the "      \
-    "last such line, how many of them have no line of their own, and which sources they came "   \
-    "from, the heaviest first.")                                                                 \
+    "At most once a minute, of the time since the last such line: how many clients were "        \
+    "refused, had to make room, or left before TLS without a line of their own; how many of "    \
+    "them have no line; which sources they came from, the heaviest first.")                      \
   X(kDenyChanged, kInfo, "deny lists changed", "networks", "A file of `deny` has changed.")      \
   X(kDenyRejected, kError, "deny lists rejected; keeping the current ones", "error",             \
     "A changed file of `deny` is still wrong after three seconds. One line for each error.")     \

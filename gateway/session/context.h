@@ -82,7 +82,8 @@ struct WorkerContext : SideResources {
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // slots of this turn that may need the private key
-  MonoTime refusal_lines_at{};       // when a refusal may have all its lines in the log again
+  MonoTime refusal_lines_at{};       // when refusals may have all their lines in the log again
+  MonoTime unheard_lines_at{};       // the same of clients that said nothing
   size_t most_sessions = 0;          // at once, since memory was given back
   RandomNumbers random;              // nobody can foretell them
   uint64_t run = 0;                  // unlike other workers' and runs', and no secret

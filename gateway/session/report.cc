@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/session/source.h"
+
 namespace starling {
 namespace {
 
@@ -9,16 +11,16 @@ int64_t MicrosSince(MonoTime now, MonoTime then) {
   return std::chrono::duration_cast<std::chrono::microseconds>(now - then).count();
 }
 
-// Of those who were refused, a few a second have a line.
-bool MayLogRefusal(WorkerContext& ctx, uint32_t lines_per_second) {
+// A few a second have a line. `lines_at`: when as many as in a burst may have one again.
+bool MayLog(WorkerContext& ctx, MonoTime& lines_at, uint32_t lines_per_second) {
   if (lines_per_second == 0) return true;
   constexpr std::chrono::seconds kBurst{4};
   const auto each = std::chrono::nanoseconds(1'000'000'000 / lines_per_second);
-  if (ctx.refusal_lines_at > ctx.now + kBurst - each) {
+  if (lines_at > ctx.now + kBurst - each) {
     ctx.sources->refusals.NoteLeftOut();
     return false;
   }
-  ctx.refusal_lines_at = std::max(ctx.refusal_lines_at, ctx.now) + each;
+  lines_at = std::max(lines_at, ctx.now) + each;
   return true;
 }
 
@@ -47,17 +49,39 @@ bool IsProbe(const Session& session) {
          session.last_server == UINT32_MAX;
 }
 
+// The highest version that the client offered, where it began TLS.
+uint8_t Offered(const Session& session) {
+  return session.client.tls == nullptr ? 0 : session.client.tls->session.offered();
+}
+
+// It ended before its client had sent a whole hello, and before any server was called. One client
+// can connect and leave thousands of times a second.
+bool WasUnheard(const Session& session) {
+  switch (session.reason) {
+    case EndReason::kClientLeftEarly:
+    case EndReason::kClientReset:
+    case EndReason::kProxyHeaderBad:
+    case EndReason::kProxyHeaderUntrusted:
+    case EndReason::kProxyHeaderDeadline:
+    case EndReason::kPreRelayDeadline:
+    case EndReason::kPreRelayCrowded:
+      return session.last_server == UINT32_MAX && Offered(session) == 0;
+    default:
+      return false;
+  }
+}
+
 bool Wanted(WorkerContext& ctx, const Session& session, LogEvent event) {
   const Config& config = session.listener->owner->config();
   const LogSessions wanted = config.log_sessions;
   if (ctx.log == nullptr || wanted == LogSessions::kNone || IsProbe(session)) return false;
   if (event == LogEvent::kEstablished) return wanted == LogSessions::kAll;
-  return !WasRefused(session) || MayLogRefusal(ctx, config.log_refusals);
-}
-
-// The highest version that the client offered, where it began TLS.
-uint8_t Offered(const Session& session) {
-  return session.client.tls == nullptr ? 0 : session.client.tls->session.offered();
+  const uint32_t most = config.log_refusals;
+  if (WasRefused(session)) return MayLog(ctx, ctx.refusal_lines_at, most);
+  if (!WasUnheard(session) || MayLog(ctx, ctx.unheard_lines_at, most)) return true;
+  // The line once a minute names its source.
+  NoteRefusal(ctx, session);
+  return false;
 }
 
 void CountAlerts(WorkerContext& ctx, const Session& session, const TlsSession& tls) {

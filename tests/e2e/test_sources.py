@@ -7,7 +7,9 @@ load balancer they come from anywhere."""
 import contextlib
 import re
 import signal
+import socket
 import ssl
+import struct
 import time
 import unittest
 
@@ -266,6 +268,22 @@ class Log(unittest.TestCase):
             self.assertEqual(int(numbers["left_out"]), 300 - len(lines), report)
             self.assertIn('heaviest="{} (300)"'.format(NOISY), report)
             self.assertLess(len(lines), 100, took)
+
+    def test_clients_that_say_nothing_do_not_flood_it(self):
+        for reason, linger in (("client_left_early", 0), ("client_reset", 1)):
+            with self.subTest(reason), gateway(everyone(role="exempt")) as running:
+                for _ in range(300):
+                    with Wire(running.ports["imaps"], NOISY) as client:
+                        client.socket.setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+                running.wait_for_metric(300, ENDED, reason=reason)
+                running.stop()
+                lines = [line for line in running.lines if "session ended" in line]
+                self.assertLess(len(lines), 150)
+                report = running.wait_for_line("clients refused")
+                numbers = dict(re.findall(r'(\w+)=(\d+)', report))
+                self.assertEqual(int(numbers["left_out"]), 300 - len(lines), report)
+                self.assertIn('heaviest="{} ({})"'.format(NOISY, 300 - len(lines)), report)
 
 
 class Deny(unittest.TestCase):
