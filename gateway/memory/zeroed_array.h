@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -29,8 +30,8 @@ class ZeroedArray {
   static_assert(std::is_trivially_destructible_v<T>);
 
   // Throws std::bad_alloc. Nothing is written: the kernel gives zeros.
-  explicit ZeroedArray(size_t count) : octets_(count * sizeof(T)) {
-    if (count == 0 || count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+  explicit ZeroedArray(size_t count) : octets_(std::max<size_t>(count, 1) * sizeof(T)) {
+    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
     void* const made =
         mmap(nullptr, octets_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (made == MAP_FAILED) throw std::bad_alloc();

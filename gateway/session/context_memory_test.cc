@@ -31,7 +31,7 @@ Session* Begin(WorkerContext& ctx, uint32_t source) {
   Session* const session = ctx.table.Take();
   if (session == nullptr) return nullptr;
   ctx.timers.Set(session->slot, ctx.now + std::chrono::minutes(1));
-  ctx.half_open.Add(session->slot, {.source = source}, 1);
+  ctx.half_open.Add(session->slot, {.source = source}, 1, ctx.now);
   ctx.admissions.places.Join(session->slot, source, 0);
   ctx.admissions.waiting.Join(session->slot, source, 0);
   return session;

@@ -138,7 +138,8 @@ void Prober::Impl::TakeOver(ProbedServer& target, Impl& before, ProbedServer& it
   target.started = its_target.started;
   target.turn = its_target.turn;
   // A new configuration may change what a probe finds, certificates for one.
-  target.due = std::max(now, target.started + std::chrono::milliseconds(options->retry_ms));
+  target.due = std::min(
+      its_target.due, std::max(now, target.started + std::chrono::milliseconds(options->retry_ms)));
   if (its_target.probing == nullptr) return;
   const uint32_t backend = target.server->backend;
   const uint32_t its_backend = its_target.server->backend;

@@ -52,7 +52,8 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
     case BackendKind::kPreauth:
       return {EndReason::kBackendPreauth};
     case BackendKind::kGarbage:
-      return {EndReason::kBackendProtocol};
+      // The other server may be down.
+      return {EndReason::kBackendProtocol, EndReason::kBackendUnavailable};
     case BackendKind::kSilent:
       // The other server may be down, or a stranger.
       if (greets) return {EndReason::kGreetingDeadline, EndReason::kBackendUnavailable};
@@ -61,8 +62,19 @@ std::vector<EndReason> OfStream(const SessionPlan& plan) {
       if (greets) return {EndReason::kBackendUnavailable};
       return {EndReason::kBackendClosed, EndReason::kClientClosed};
     case BackendKind::kSickFirst:
-      // The other server may be down.
-      return {orderly, EndReason::kBackendUnavailable, EndReason::kGreetingDeadline};
+      // The other server may be down, or a stranger.
+      if (!plan.SickServerSpeaks()) {
+        return {orderly, EndReason::kBackendUnavailable, EndReason::kGreetingDeadline};
+      }
+      // What the sick one says is passed on then.
+      return {orderly,
+              EndReason::kBackendUnavailable,
+              EndReason::kGreetingDeadline,
+              EndReason::kBackendProtocol,
+              EndReason::kBackendTooLong,
+              EndReason::kIdleDeadline,
+              EndReason::kClientClosed,
+              EndReason::kBackendClosed};
     case BackendKind::kNeverEnds:
       return {plan.client_ends_first ? EndReason::kClientClosed : EndReason::kIdleDeadline};
     case BackendKind::kCount:

@@ -130,6 +130,8 @@ struct SessionPlan {
   EndReason reason = EndReason::kNone;
 
   bool implicit() const { return listener->config->tls == TlsMode::kImplicit; }
+  // With kSickFirst: the sick server says something that is no greeting (sim_backend.cc).
+  bool SickServerSpeaks() const { return id % 6 == 3 || id % 6 == 4; }
   std::string Name() const {
     return "session " + std::to_string(id) + " (" + listener->config->name + ", " +
            kClientNames[static_cast<size_t>(client)] + ", backend " +

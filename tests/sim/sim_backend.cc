@@ -211,8 +211,9 @@ class StreamLeg final : public BackendLeg {
   // The client's stream: only its own octets may come, in order.
   bool Check() {
     if (Unheard()) wire_.in.clear();
-    const bool unwelcome =
-        sick_ || kind() == BackendKind::kSilent || kind() == BackendKind::kCloseMute;
+    // What a sick one says may be passed on where no other server is left.
+    const bool unwelcome = (sick_ && !plan_->SickServerSpeaks()) ||
+                           kind() == BackendKind::kSilent || kind() == BackendKind::kCloseMute;
     if (unwelcome && !wire_.in.empty() && !Greeting(setup_.protocol).empty()) {
       world_.Fail("octets of " + plan_->Name() + " went to a server that had not greeted");
     }
