@@ -294,7 +294,7 @@ class Fitting(unittest.TestCase):
         config, _, _ = env.configure(
             {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "one"}},
             {"one": harness.DOWN}, io="io_uring", limits={"sessions": 6000})
-        words = ("limits.sessions: 6000 and limits.refusals: 64 need a table of 12313 descriptors in "
+        words = ("limits.sessions: 6000 and limits.refusals: 64 need a table of 12441 descriptors in "
                  "each worker, and the limit of open files (RLIMIT_NOFILE) is 1024: raise it (ulimit "
                  "-n, LimitNOFILE=) or lower limits.sessions")
         few = ["prlimit", "--nofile=1024:1024", harness.BINARY, "-c", config]
