@@ -35,7 +35,7 @@ std::string LabelOf(uring::RingUnavailable unavailable) {
 
 absl::StatusOr<std::unique_ptr<Ring>> MakeEpoll(const RingOptions& options) {
   auto ring = std::make_unique<epoll::EpollRing>(options);
-  if (const absl::Status made = ring->Init(); !made.ok()) return made;
+  if (absl::Status made = ring->Init(); !made.ok()) return made;
   return ring;
 }
 

@@ -160,6 +160,7 @@ void EpollRing::Wake() {
 
 std::vector<std::pair<std::string, uint64_t>> EpollRing::OperationCounts() const {
   std::vector<std::pair<std::string, uint64_t>> counts;
+  counts.reserve(counts_.size());
   for (size_t i = 0; i < counts_.size(); ++i) counts.emplace_back(kCallNames[i], counts_[i]);
   return counts;
 }
