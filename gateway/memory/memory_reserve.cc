@@ -86,8 +86,8 @@ void* UseReserve(size_t size) {
   return TakePiece(size);
 }
 
-// Null: there is no memory, or this thread's work can be refused.
-void* Allocate(size_t size) {
+// For operator new. Null: there is no memory, or this thread's work can be refused.
+[[maybe_unused]] void* Allocate(size_t size) {
   if (refusable && library_short) return nullptr;
   void* const memory = AskSystem(size);
   return memory != nullptr || refusable ? memory : UseReserve(size);
