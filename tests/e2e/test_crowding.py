@@ -226,7 +226,7 @@ class Stays(Case):
                        for _ in range(12)]
             for client in webmail:
                 client.greeting("smtp")
-            for source in many(12) * 5:
+            for source in many(6) * 10:
                 stack.enter_context(Wire(running.ports["imaps"], source))
             for number in range(10):
                 self.served(running, quiet(number))
