@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <random>
+#include <string>
 
 #include "gateway/io/listen_socket.h"
 
@@ -22,8 +24,9 @@ constexpr int kPatience = 5000;  // ms; only a failing test waits this long
 SocketAddress Fresh(Transport transport, std::string_view tcp) {
   static std::atomic<int> counter{0};
   if (transport == Transport::kTcp) return *SocketAddress::Parse(tcp);
-  return *SocketAddress::Parse("@starling-ring-" + std::to_string(getpid()) + "-" +
-                               std::to_string(++counter));
+  // Bazel runs tests side by side in PID namespaces of their own, but in one network namespace.
+  static const std::string run = std::to_string(std::random_device()());
+  return *SocketAddress::Parse("@starling-ring-" + run + "-" + std::to_string(++counter));
 }
 
 int NewListener(const SocketAddress& address, int backlog) {
