@@ -107,4 +107,8 @@ struct WorkerContext : SideResources {
   }
 };
 
+inline const ListenerLimits& LimitsOf(const Session& session) {
+  return session.listener->config->limits;
+}
+
 }  // namespace starling

@@ -16,8 +16,6 @@ MonoTime BeganAt(const Session& session) {
 
 }  // namespace
 
-const ListenerLimits& LimitsOf(const Session& session) { return session.listener->config->limits; }
-
 void AddPreRelay(const WorkerContext& ctx, const Session& session, bool awaits_command,
                  Dues& dues) {
   const ListenerLimits& limits = LimitsOf(session);

@@ -51,8 +51,6 @@ class Dues {
   Due first_;
 };
 
-const ListenerLimits& LimitsOf(const Session& session);
-
 // The times that a client has before it is relayed. `awaits_command`: the next word is the
 // client's, so its silence counts. The handshake, the connect and the server's greeting have
 // times of their own, and the client has nothing to say then.
