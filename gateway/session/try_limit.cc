@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "gateway/session/due.h"
-
 namespace starling {
 namespace {
 
