@@ -188,8 +188,8 @@ void Occupy(WorkerContext& ctx, Session& session, PlacePool pool) {
   ctx.places.Take(session.listener->id, pool);
 }
 
-// A slot without a place. If there is none, the client that arrived first of those of the busiest
-// load balancer gives it up: the header of most comes at once.
+// A slot without a place. If all are taken, the busiest load balancer loses one: that of its client
+// that has waited longest for its header. Most headers come at once.
 Room TakeArrivingSlot(WorkerContext& ctx, Session*& session) {
   session = ctx.table.TakeArriving();
   if (session == nullptr) {

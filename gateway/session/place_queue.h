@@ -21,8 +21,8 @@ void LeaveQueue(WorkerContext& ctx, Session& session);
 
 // The session may look for a place: it is not in the queue, or its turn has come.
 bool MayLookForPlace(const Session& session);
-// There is none for it. If it has tried some servers already, others may find what it cannot use,
-// and have their turns before it.
+// The session found no place. If it has tried some servers already, it cannot use a place at those,
+// but other sessions can: they have their turns before it.
 void FoundNoPlace(WorkerContext& ctx, Session& session);
 // When the session looks again. It has been without a server since `since`.
 MonoTime NextLook(WorkerContext& ctx, Session& session, MonoTime since);

@@ -86,7 +86,7 @@ TEST(Greeting, IsDecidedByItsOctetsAlone) {
   }
 }
 
-// What does not end where a dialogue would give up is none.
+// A greeting that is longer than a dialogue accepts counts as nonsense.
 TEST(Greeting, HasALimit) {
   ProtocolRow row{};
   row.read_greeting = ReadImapGreeting;

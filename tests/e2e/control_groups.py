@@ -7,7 +7,7 @@ import tempfile
 
 
 def _cpu_hierarchy():
-    """(version, folder) of the hierarchy that has the CPU controller; None if there is none."""
+    """(version, folder) of the hierarchy that has the CPU controller, or None without it."""
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
         rows = [line.split(" - ") for line in mounts]
     for left, right in rows:
