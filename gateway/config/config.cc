@@ -18,7 +18,8 @@ uint32_t DataListeners(const Config& config) {
   const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
     return listener.protocol != nullptr && listener.protocol->data_channels;
   });
-  return any ? config.limits.data_listeners : 0;
+  // A channel that gave way has its socket until nothing of it is in flight.
+  return any ? config.limits.data_listeners + kLeavingSlots : 0;
 }
 
 }  // namespace starling

@@ -193,8 +193,8 @@ constexpr Option kRows[] = {
      .max = 16'384,
      .applies = Applies::kRestart,
      .doc = "The FTP data channels that may wait for their connection at once, after PASV or PORT. "
-            "One client may have a quarter of them. Each also takes one of the sessions above "
-            "until it ends. A worker makes room for them only if some listener has the protocol "
+            "Beyond that, the one of the heaviest source that has waited longest gives way. Each "
+            "also takes one of the sessions above until it ends. A worker makes room for them only if some listener has the protocol "
             "ftp at the start, so adding the first such listener needs a restart.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},

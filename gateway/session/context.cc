@@ -56,6 +56,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       places(limits_in.sessions, ForNewSources(limits_in)),
       half_open(table.size()),
       half_open_capped(table.size()),
+      half_open_channels(table.size()),
       timers(table.size(), MonotonicNow()),
       now(MonotonicNow()),
       admissions(table.size(), limits_in.handshake_queue, limits_in.handshakes_in_flight),

@@ -14,7 +14,6 @@
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/admission.h"
 #include "gateway/session/age_lists.h"
-#include "gateway/session/data_shares.h"
 #include "gateway/session/places.h"
 #include "gateway/session/session.h"
 #include "gateway/session/session_table.h"
@@ -63,7 +62,8 @@ struct WorkerContext : SideResources {
   SessionTable table;
   Places places;
   AgeLists half_open;
-  AgeLists half_open_capped;  // the same, by listener instead of pool; of those with a limit
+  AgeLists half_open_capped;    // the same, by listener instead of pool; of those with a limit
+  AgeLists half_open_channels;  // data channels that wait for their connection
   TimerWheel timers;
   DialoguePool dialogues;
 
@@ -77,8 +77,7 @@ struct WorkerContext : SideResources {
                                      // as the table is not crowded
   Admissions admissions;             // of handshakes
   uint32_t armed_accepts = 0;        // of listeners
-  DataShares data_shares;            // of the clients that they wait for
-  uint32_t data_listeners = 0;       // data channels that are waited for
+  uint32_t waiting_channels = 0;     // data channels whose connection is still to come
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // slots of this turn that may need the private key

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "gateway/limits.h"
@@ -102,6 +103,7 @@ void NoteCap(WorkerContext& ctx, const Session& session) {
 // Its place is free at once. Its slot is not, before nothing of it is in flight.
 void LetGiveWay(WorkerContext& ctx, Session& session) {
   LeaveLists(ctx, session);
+  if (session.data != nullptr) EndWaiting(ctx, session);
   if (session.use == SlotUse::kSession) ctx.places.Leave(session.listener->id, session.pool);
   // A word for it holds its slot for as long as the client takes to read it.
   session.gives_way = ctx.table.leaving() < kLeavingSlots / 2 ? Leave::kPolitely : Leave::kAtOnce;
@@ -248,6 +250,32 @@ void FreePlace(WorkerContext& ctx, Session& session) {
   LeaveLists(ctx, session);
   if (session.use == SlotUse::kSession) ctx.places.Leave(session.listener->id, session.pool);
   ctx.table.Free(session);
+}
+
+Room FindWaitingRoom(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source) {
+  if (ctx.waiting_channels < ctx.limits.data_listeners) return Room::kTaken;
+  ctx.half_open_channels.Settle(ctx.now);
+  const uint32_t victim =
+      FindVictim(ctx, ctx.half_open_channels, kSharedPlaces, RuleOf(listener, source), source);
+  if (victim == AgeLists::kNone) return Room::kNone;
+  if (!ctx.table.MayLetLeave()) return Room::kLater;
+  LetGiveWay(ctx, ctx.table.At(victim));
+  return Room::kTaken;
+}
+
+void BeginWaiting(WorkerContext& ctx, Session& channel) {
+  channel.data->waits = true;
+  ++ctx.waiting_channels;
+  const SourceRole role = RuleOf(*channel.listener, channel.source).role;
+  if (HasPrivilege(role)) return;
+  ctx.half_open_channels.Add(channel.slot, KeyOf(kSharedPlaces, channel.source),
+                             SessionsOfWeight(role), ctx.now);
+}
+
+void EndWaiting(WorkerContext& ctx, Session& channel) {
+  if (!std::exchange(channel.data->waits, false)) return;
+  --ctx.waiting_channels;
+  ctx.half_open_channels.Remove(channel.slot);
 }
 
 void NoteCaps(WorkerContext& ctx) {

@@ -11,7 +11,8 @@
 // part of it. A source that has more sessions than a mail program opens gets no place of a client
 // that has only just come, unless that client's source is a crowd. Where a listener has as many
 // sessions as it may, one of its own gives way. Sessions of probes and exempt sources never give
-// way, nor do data channels.
+// way, nor do data channels. Of data channels that wait for their connection there is a limit of
+// its own: when it is met, one of them gives way to another by the same rules.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).
@@ -34,6 +35,12 @@ Room TakePlace(WorkerContext& ctx, WorkerListener& listener, const SourceHold& s
                Session*& session);
 // The session's source is known only now, behind a PROXY header: it keeps its place or gets one.
 Room KeepPlace(WorkerContext& ctx, Session& session);
+// One more data channel may wait for a client of this source. If as many wait as may, one gives
+// way.
+Room FindWaitingRoom(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source);
+// The channel waits for its connection now, or no longer.
+void BeginWaiting(WorkerContext& ctx, Session& channel);
+void EndWaiting(WorkerContext& ctx, Session& channel);
 // Listeners have other shares now: which of them have a limit.
 void NoteCaps(WorkerContext& ctx);
 // The session is over: its slot and its place are free.

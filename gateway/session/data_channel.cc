@@ -18,18 +18,6 @@ SocketAddress WithPort(Endpoint endpoint, uint16_t port) {
   return SocketAddress::From(endpoint);
 }
 
-// --- a client's share of the channels that are waited for ---
-
-// One client has a quarter of the places of a worker.
-bool TakeShare(WorkerContext& ctx, const Endpoint& client) {
-  const uint32_t most = std::max(1u, ctx.limits.data_listeners / 4);
-  return ctx.data_listeners < ctx.limits.data_listeners && ctx.data_shares.Take(client, most);
-}
-
-void LeaveShare(WorkerContext& ctx, Session& session) {
-  if (std::exchange(session.data->holds_share, false)) ctx.data_shares.Leave(session.peer);
-}
-
 // --- letters ---
 
 Session* ChannelOf(WorkerContext& ctx, const Session& control) {
@@ -39,12 +27,12 @@ Session* ChannelOf(WorkerContext& ctx, const Session& control) {
 }
 
 // Tells the channel, if there is one, that the control session has no more use for it. It
-// leaves its client's share at once, so that the next one can be had.
+// counts as waiting no longer, so that the next one can be had at once.
 void PostDropped(WorkerContext& ctx, Session& control, uint16_t reply) {
   Session* const channel = ChannelOf(ctx, control);
   if (control.dialogue != nullptr) control.dialogue->channel.Forget();
   if (channel == nullptr) return;
-  LeaveShare(ctx, *channel);
+  EndWaiting(ctx, *channel);
   if (channel->data->report == DataChannel::Report::kDue) {
     channel->data->report = DataChannel::Report::kMade;
   }
@@ -123,44 +111,40 @@ bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoi
   return true;
 }
 
-// Null: no place, no slot or no socket; counted by the limit that was met.
-Session* MakeChannel(WorkerContext& ctx, const Session& control, const DataRequest& request,
-                     Endpoint& ready_at) {
-  // It counts against no share, but it is of a source that has a session already.
-  SourceHold source = control.source;
-  source.counted = false;
-  // Before a place in the table, for which another session may have to go.
-  if (!TakeShare(ctx, control.peer)) {
-    CountLimit(ctx, Limit::kDataListeners);
-    return nullptr;
-  }
-  Session* session = nullptr;
-  if (TakePlace(ctx, *control.listener, source, session) != Room::kTaken) {
-    ctx.data_shares.Leave(control.peer);
-    CountLimit(ctx, Limit::kSessions);
-    return nullptr;
-  }
-  session->data = std::make_unique<DataChannel>();
-  session->data->holds_share = true;
-  Describe(control, request, *session);
-  if (!Listen(ctx, control, *session, ready_at)) {
-    LeaveShare(ctx, *session);
-    CountLimit(ctx, Limit::kDataListeners);
-    FreePlace(ctx, *session);
-    return nullptr;
-  }
-  ++ctx.data_listeners;
-  return session;
-}
-
 void Begin(WorkerContext& ctx, Session& session) {
   session.listener->owner->Ref();
   session.id = ctx.next_session++;
   session.accepted_at = session.active_at = session.stage_at = ctx.now;
   session.stage = DataWait{};
+  BeginWaiting(ctx, session);
   ctx.shard->Add(Family::kSessions, session.listener->id,
                  static_cast<size_t>(PhaseOf(StageId::kDataWait)));
   ctx.again.push_back(session.slot);
+}
+
+// Not kTaken: no place or no socket; kNone is counted by the limit that was met.
+Room MakeChannel(WorkerContext& ctx, Session& control, const DataRequest& request) {
+  // It counts against no share, but it is of a source that has a session already.
+  SourceHold source = control.source;
+  source.counted = false;
+  // Before a place in the table, for which another session may have to go.
+  Room room = FindWaitingRoom(ctx, *control.listener, source);
+  if (room == Room::kNone) CountLimit(ctx, Limit::kDataListeners);
+  if (room != Room::kTaken) return room;
+  Session* session = nullptr;
+  room = TakePlace(ctx, *control.listener, source, session);
+  if (room == Room::kNone) CountLimit(ctx, Limit::kSessions);
+  if (room != Room::kTaken) return room;
+  session->data = std::make_unique<DataChannel>();
+  Describe(control, request, *session);
+  if (!Listen(ctx, control, *session, control.dialogue->data_ready_at)) {
+    CountLimit(ctx, Limit::kDataListeners);
+    FreePlace(ctx, *session);
+    return Room::kNone;
+  }
+  Begin(ctx, *session);
+  control.dialogue->channel.Begin(session->ref());
+  return Room::kTaken;
 }
 
 // --- how a channel ended ---
@@ -203,13 +187,23 @@ void ServeDataRequest(WorkerContext& ctx, Session& control, const DataRequest& r
   dialogue.data_letter = {};
   dialogue.data_answer = Dialogue::DataAnswer::kNone;
   if (request.ask == DataAsk::kDrop) return;
-  Session* const session =
-      MayCarry(control) ? MakeChannel(ctx, control, request, dialogue.data_ready_at) : nullptr;
-  dialogue.data_answer =
-      session == nullptr ? Dialogue::DataAnswer::kRefused : Dialogue::DataAnswer::kReady;
-  if (session == nullptr) return;
-  Begin(ctx, *session);
-  dialogue.channel.Begin(session->ref());
+  dialogue.data_request = request;
+  dialogue.data_answer = Dialogue::DataAnswer::kLater;
+  AnswerDataRequest(ctx, control);
+}
+
+bool AnswerDataRequest(WorkerContext& ctx, Session& control) {
+  using Answer = Dialogue::DataAnswer;
+  Dialogue& dialogue = *control.dialogue;
+  if (dialogue.data_answer != Answer::kLater) return true;
+  const Room room =
+      MayCarry(control) ? MakeChannel(ctx, control, dialogue.data_request) : Room::kNone;
+  if (room == Room::kLater) {
+    ctx.again.push_back(control.slot);
+    return false;
+  }
+  dialogue.data_answer = room == Room::kTaken ? Answer::kReady : Answer::kRefused;
+  return true;
 }
 
 void RecordDataAccept(Session& session, const Completion& completion) {
@@ -230,9 +224,8 @@ void RecordDataAccept(Session& session, const Completion& completion) {
 void JoinData(WorkerContext& ctx, Session& session) {
   assert(session.data->accept == DataChannel::Accept::kAccepted);
   session.data->accept = DataChannel::Accept::kJoined;
-  LeaveShare(ctx, session);
+  EndWaiting(ctx, session);
   ctx.ring->RemoveListener(std::exchange(session.data->listener, kNoFd));
-  --ctx.data_listeners;
   ctx.shard->Add(Family::kAccepted, session.listener->id);
   session.accepted_at = session.active_at = ctx.now;
   StartDataLink(ctx, session);
@@ -241,14 +234,13 @@ void JoinData(WorkerContext& ctx, Session& session) {
 bool CloseDataListener(WorkerContext& ctx, Session& session) {
   if (session.data == nullptr || session.data->listener == kNoFd) return true;
   DataChannel& data = *session.data;
-  LeaveShare(ctx, session);
+  EndWaiting(ctx, session);
   if (session.accepted().has(kOpAccept)) {
     if (data.accept != DataChannel::Accept::kCancelled) ctx.ring->CancelAccepts(data.listener);
     data.accept = DataChannel::Accept::kCancelled;
     return false;
   }
   ctx.ring->RemoveListener(std::exchange(data.listener, kNoFd));
-  --ctx.data_listeners;
   return true;
 }
 

@@ -19,6 +19,9 @@ namespace starling {
 // Makes the data channel that `request` asks for, or drops the one there is; the dialogue of
 // `control` is told at its next step whether it can be had.
 void ServeDataRequest(WorkerContext& ctx, Session& control, const DataRequest& request);
+// Whether there is an answer to the latest request. If not, `control` is pumped again in the next
+// turn, and is to ask again before it goes on.
+bool AnswerDataRequest(WorkerContext& ctx, Session& control);
 
 // A connection has come to the channel's listening socket, or accepting failed.
 void RecordDataAccept(Session& session, const Completion& completion);

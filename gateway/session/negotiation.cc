@@ -218,6 +218,8 @@ Next FeedClient(WorkerContext& ctx, Session& session) {
 
 Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits) {
   Dialogue& dialogue = *session.dialogue;
+  waits = !AnswerDataRequest(ctx, session);
+  if (waits) return Stay();
   const bool answered = dialogue.data_answer != Dialogue::DataAnswer::kNone;
   if (!answered && dialogue.data_over.kind == DataLetter::Kind::kNone) return Stay();
   Output out;

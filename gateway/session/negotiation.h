@@ -16,8 +16,8 @@ Next Tell(WorkerContext& ctx, Session& session, const Event& event);
 Next FeedServer(WorkerContext& ctx, Session& session);
 Next FeedClient(WorkerContext& ctx, Session& session);
 
-// Tells it of its data channel, once there is room for what it says. `waits`: there is news
-// and no room, so it must be given nothing else.
+// Tells it of its data channel, once there is room for what it says. `waits`: it must
+// be given nothing else, since there is news and no room, or no answer to its request yet.
 Next TellDataNews(WorkerContext& ctx, Session& session, bool& waits);
 
 // The gateway has a deadline for the session: the negotiator says the last words, as `told`.

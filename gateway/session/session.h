@@ -101,12 +101,18 @@ struct Dialogue {
 
   // The data channel that was asked for (FTP). The negotiator hears first whether it can be
   // had, then how it ended.
-  enum class DataAnswer : uint8_t { kNone, kReady, kRefused };
+  enum class DataAnswer : uint8_t {
+    kNone,
+    kLater,    // another channel has to go first, in a turn or two
+    kReady,    // not told yet
+    kRefused,  // not told yet
+  };
   ChannelHandle channel;
-  DataAnswer data_answer = DataAnswer::kNone;  // not told yet
-  Endpoint data_ready_at;                      // with kReady
-  DataLetter data_letter;                      // of the channel, and not read yet
-  DataLetter data_over;                        // read, and the negotiator not told yet
+  DataAnswer data_answer = DataAnswer::kNone;
+  DataRequest data_request;  // with kLater
+  Endpoint data_ready_at;    // with kReady
+  DataLetter data_letter;    // of the channel, and not read yet
+  DataLetter data_over;      // read, and the negotiator not told yet
 };
 
 // Where its storage begins, aligned.
@@ -134,13 +140,13 @@ struct DataChannel {
   Fd listener = kNoFd;
   Accept accept = Accept::kWaits;
   Report report = Report::kDue;
-  Endpoint expected;         // the host whose connection is taken
-  SocketAddress target;      // to which the other side is connected
-  Endpoint source;           // from there
-  DataLetter letter;         // of the control session, and not read yet
-  bool holds_share = false;  // counts against its client's share of channels that wait
-  bool lost = false;         // octets that were received could not be passed on
-  bool bare_end = false;     // the client's TCP end was taken for the end of its file
+  Endpoint expected;      // the host whose connection is taken
+  SocketAddress target;   // to which the other side is connected
+  Endpoint source;        // from there
+  DataLetter letter;      // of the control session, and not read yet
+  bool waits = false;     // for its connection, and counts as one of those
+  bool lost = false;      // octets that were received could not be passed on
+  bool bare_end = false;  // the client's TCP end was taken for the end of its file
 
   bool kept() const { return report == Report::kKept; }
 };

@@ -169,18 +169,51 @@ class Ends(unittest.TestCase):
 
 
 class WhoHasAChannel(unittest.TestCase):
-    def test_a_quarter_for_one_client(self):
-        with gateway(workers=1, limits={"data_listeners": 8}) as running, \
-                contextlib.ExitStack() as stack:
+    PLACES = 8
+
+    @contextlib.contextmanager
+    def crowd(self):
+        """A function that asks for a channel from a source and returns the reply with the client."""
+        everybody = [{"from": ["127.0.0.0/8"], "role": "client"}]
+        with gateway(workers=1, limits={"data_listeners": self.PLACES}, sources=everybody) as \
+                running, contextlib.ExitStack() as stack:
             def passive(source):
                 client = stack.enter_context(Wire(running.ports["ftps"], source))
                 client.start_tls(wire.context(env.ca)).line()
-                return client.send(b"PASV\r\n").line()[:4]
+                client.send(b"USER x\r\n").line()
+                client.send(b"PASS right\r\n").line()
+                return client.send(b"PASV\r\n").line()[:3], client
 
-            self.assertEqual([passive("127.0.0.1") for _ in range(4)], [b"227 "] * 2 + [b"425 "] * 2)
-            self.assertEqual(passive("127.0.0.2"), b"227 ")
-            self.assertEqual(running.metrics().sum(
-                "starling_limit_reached_total", limit="data_listeners"), 2)
+            yield running, passive
+
+    def test_one_source_takes_all_and_leaves_them_to_others(self):
+        with self.crowd() as (running, passive):
+            noisy = [passive("127.66.0.1") for _ in range(self.PLACES + 2)]
+            self.assertEqual([code for code, _ in noisy], [b"227"] * self.PLACES + [b"425"] * 2)
+            self.assertEqual(
+                running.metrics().sum("starling_limit_reached_total", limit="data_listeners"), 2)
+            for n in range(self.PLACES // 2):
+                self.assertEqual(passive("127.0.1.{}".format(n))[0], b"227")
+            # Those that have waited longest had to go, and hear so at their next command.
+            for n in (0, self.PLACES - 1):
+                reply = noisy[n][1].send(b"RETR x\r\n").line()
+                self.assertEqual(reply[:3], b"425" if n == 0 else b"150", reply)
+
+    def test_heavy_sources_leave_them_to_others(self):
+        with self.crowd() as (_, passive):
+            for n in range(self.PLACES):
+                self.assertEqual(passive("127.66.0.{}".format(n // 2))[0], b"227")
+            for n in range(3 * self.PLACES):
+                code, client = passive("127.0.1.{}".format(n))
+                self.assertEqual(code, b"227")
+                client.send(b"QUIT\r\n").line()
+
+    def test_a_transfer_beside_them(self):
+        with self.crowd() as (_, passive):
+            for n in range(self.PLACES):
+                passive("127.66.0.{}".format(n // 4))
+            _, client = passive("127.0.1.1")
+            self.assertEqual(client.send(b"RETR x\r\n").line()[:3], b"150")
 
     def test_only_who_is_logged_in(self):
         port = b"PORT 127,0,0,1,100,1\r\n"
