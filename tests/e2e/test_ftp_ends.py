@@ -3,6 +3,7 @@ or breaks off at the very end, and which clients may have a data channel. The sc
 at the worst moment."""
 
 import contextlib
+import signal
 import socket
 import socketserver
 import threading
@@ -30,9 +31,12 @@ class Server(socketserver.ThreadingTCPServer):
             for line in self.rfile:
                 verb = line.split()[0].upper()
                 if verb == b"PASV":
+                    self.server.passive.release()
+                    self.server.answers.wait(wire.TIMEOUT)
                     data = socket.create_server(("127.0.0.1", 0))
                     port = data.getsockname()[1]
                     self.say("227 Entering (127,0,0,1,{},{})".format(port >> 8, port & 255))
+                    self.server.answered.release()
                 elif verb == b"RETR":
                     self.say("150 here it comes")
                     with data, data.accept()[0] as connection, contextlib.suppress(OSError):
@@ -58,6 +62,10 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), self.Handler)
         self.address = "127.0.0.1:{}".format(self.server_address[1])
+        self.passive = threading.Semaphore(0)  # counts what clients have asked for
+        self.answered = threading.Semaphore(0)  # and what they were told
+        self.answers = threading.Event()  # only then it gets one
+        self.answers.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def __exit__(self, *_):
@@ -172,22 +180,26 @@ class WhoHasAChannel(unittest.TestCase):
     PLACES = 8
 
     @contextlib.contextmanager
-    def crowd(self):
-        """A function that asks for a channel from a source and returns the reply with the client."""
+    def crowd(self, places=PLACES):
+        """A function that asks for a channel from a source and returns the client."""
         everybody = [{"from": ["127.0.0.0/8"], "role": "client"}]
-        with gateway(workers=1, limits={"data_listeners": self.PLACES}, sources=everybody) as \
-                running, contextlib.ExitStack() as stack:
-            def passive(source):
+        with gateway(workers=1, limits={"data_listeners": places}, sources=everybody) as running, \
+                contextlib.ExitStack() as stack:
+            def asks(source):
                 client = stack.enter_context(Wire(running.ports["ftps"], source))
                 client.start_tls(wire.context(env.ca)).line()
                 client.send(b"USER x\r\n").line()
                 client.send(b"PASS right\r\n").line()
-                return client.send(b"PASV\r\n").line()[:3], client
+                return client.send(b"PASV\r\n")
 
-            yield running, passive
+            def passive(source):
+                client = asks(source)
+                return client.line()[:3], client
+
+            yield running, passive, asks
 
     def test_one_source_takes_all_and_leaves_them_to_others(self):
-        with self.crowd() as (running, passive):
+        with self.crowd() as (running, passive, _):
             noisy = [passive("127.66.0.1") for _ in range(self.PLACES + 2)]
             self.assertEqual([code for code, _ in noisy], [b"227"] * self.PLACES + [b"425"] * 2)
             self.assertEqual(
@@ -200,7 +212,7 @@ class WhoHasAChannel(unittest.TestCase):
                 self.assertEqual(reply[:3], b"425" if n == 0 else b"150", reply)
 
     def test_heavy_sources_leave_them_to_others(self):
-        with self.crowd() as (_, passive):
+        with self.crowd() as (_, passive, _):
             for n in range(self.PLACES):
                 self.assertEqual(passive("127.66.0.{}".format(n // 2))[0], b"227")
             for n in range(3 * self.PLACES):
@@ -209,11 +221,31 @@ class WhoHasAChannel(unittest.TestCase):
                 client.send(b"QUIT\r\n").line()
 
     def test_a_transfer_beside_them(self):
-        with self.crowd() as (_, passive):
+        with self.crowd() as (_, passive, _):
             for n in range(self.PLACES):
                 passive("127.66.0.{}".format(n // 4))
             _, client = passive("127.0.1.1")
             self.assertEqual(client.send(b"RETR x\r\n").line()[:3], b"150")
+
+    def test_many_at_once(self):
+        """More than sessions may give way in one turn of the gateway."""
+        many = 80
+        with self.crowd(places=many) as (running, passive, asks):
+            for _ in range(many):
+                passive("127.66.0.1")
+            for counted in (server.passive, server.answered):
+                while counted.acquire(blocking=False):
+                    pass
+            server.answers.clear()
+            clients = [asks("127.0.1.{}".format(n)) for n in range(many)]
+            for _ in range(many):
+                self.assertTrue(server.passive.acquire(timeout=wire.TIMEOUT))
+            running.process.send_signal(signal.SIGSTOP)
+            server.answers.set()
+            for _ in range(many):
+                self.assertTrue(server.answered.acquire(timeout=wire.TIMEOUT))
+            running.process.send_signal(signal.SIGCONT)
+            self.assertEqual({client.line()[:3] for client in clients}, {b"227"})
 
     def test_only_who_is_logged_in(self):
         port = b"PORT 127,0,0,1,100,1\r\n"
