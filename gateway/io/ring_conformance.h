@@ -20,6 +20,10 @@ namespace starling {
 
 class RingConformance : public testing::TestWithParam<RingVariant> {
  protected:
+  static constexpr SocketSide kSides[] = {SocketSide::kAccepted, SocketSide::kOpened};
+  // More octets than the two ends of a connection hold between them.
+  static constexpr size_t kTooMuch = 16 << 20;
+
   // A connection of the ring; the peer is the harness's end.
   struct Conn {
     SocketSide side = SocketSide::kAccepted;
