@@ -28,7 +28,7 @@ import tempfile
 import time
 
 from delay_line import NEAR, DelayLine
-from testbed import TOP, config_text, make_certificates
+from testbed import TOP, config_text, load_backend, make_certificates, one_pem_file, running
 
 PORT, BACKEND, METRICS = 4001, 4002, 4003
 LIMITS = [
@@ -54,16 +54,6 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
-@contextlib.contextmanager
-def running(command, **more):
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def answers(line):
     return subprocess.run([*line.near, "ss", "-tlnH", "sport = {}".format(PORT)],  # runs: ip ss
                           capture_output=True, text=True, check=True).stdout != ""
@@ -78,11 +68,8 @@ class Bench:
 
     def haproxy(self):
         """The command that runs it with the same work."""
-        bundle, path = (os.path.join(self.folder, name) for name in ("bundle.pem", "haproxy.cfg"))
-        with open(bundle, "w", encoding="ascii") as out:
-            for name in self.certificates["pairs"][0]:
-                with open(name, encoding="ascii") as f:
-                    out.write(f.read())
+        bundle = one_pem_file(self.folder, self.certificates)
+        path = os.path.join(self.folder, "haproxy.cfg")
         with open(path, "w", encoding="ascii") as f:
             f.write("global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode tcp\n"
                     "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
@@ -114,10 +101,8 @@ class Bench:
 
     @contextlib.contextmanager
     def backend(self, speak):
-        with running([*self.line.near, self.load, "backend", "127.0.0.1:{}".format(BACKEND),  # runs: ip
-                      "--speak", speak], stdout=subprocess.PIPE, text=True) as process:
-            if process.stdout.readline() != "ready\n":
-                raise SystemExit("the backend did not start")
+        address = "127.0.0.1:{}".format(BACKEND)
+        with load_backend(self.load, address, speak, inside=self.line.near) as process:  # runs: ip
             yield process
 
     def held(self):

@@ -29,7 +29,8 @@ import threading
 import time
 import urllib.request
 
-from testbed import TOP, config_text, make_certificates, reserve_ports
+from testbed import (TOP, config_text, load_backend, make_certificates, one_pem_file, reserve_ports,
+                     running)
 
 NO_LIMITS = {"unsent": 0, "server_unsent": 0, "memory_relief": 0, "memory_refusal": 0}
 ROWS = [("Starling, no limits", NO_LIMITS), ("Starling, default", {}), ("HAProxy", None)]
@@ -87,16 +88,6 @@ class Group:
             with contextlib.suppress(OSError):
                 return os.rmdir(self.folder)
             time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def running(command, **more):
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def connect(port, seconds=10):
@@ -183,11 +174,7 @@ class Bench:
         return [self.binary, "-c", path]
 
     def haproxy(self):
-        bundle = os.path.join(self.folder, "bundle.pem")
-        with open(bundle, "w", encoding="ascii") as out:
-            for name in self.certificates["pairs"][0]:
-                with open(name, encoding="ascii") as f:
-                    out.write(f.read())
+        bundle = one_pem_file(self.folder, self.certificates)
         text = ("global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode tcp\n  timeout connect 5s\n"
                 "  timeout client 1h\n  timeout server 1h\n")
         for name, backend in (("pour", "source"), ("echo", "echoes")):
@@ -211,13 +198,8 @@ class Bench:
             return {reason: n for reason, n in found.items() if n}
         return {}
 
-    @contextlib.contextmanager
     def backend(self, name, speak):
-        with running([self.load, "backend", "127.0.0.1:{}".format(self.ports[name]), "--speak",
-                      speak], stdout=subprocess.PIPE, text=True) as process:
-            if process.stdout.readline() != "ready\n":
-                raise SystemExit("a backend did not start")
-            yield
+        return load_backend(self.load, "127.0.0.1:{}".format(self.ports[name]), speak)
 
     def measure(self, limits):
         group = Group(self.options.mib << 20)

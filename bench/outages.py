@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-from testbed import TOP, config_text, make_certificates, reserve_ports
+from testbed import TOP, config_text, make_certificates, one_pem_file, reserve_ports
 from gateway import Gateway
 
 sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
@@ -93,11 +93,7 @@ class HaProxy:
         self._names = {server: "s{}".format(i) for i, server in enumerate(servers)}
         self._socket = os.path.join(folder, "haproxy.sock")
         self._config = os.path.join(folder, "haproxy.cfg")
-        bundle = os.path.join(folder, "bundle.pem")
-        with open(bundle, "w", encoding="ascii") as f:
-            for name in certificates["pairs"][0]:
-                with open(name, encoding="ascii") as part:
-                    f.write(part.read())
+        bundle = one_pem_file(folder, certificates)
         with open(self._config, "w", encoding="ascii") as f:
             f.write(HAPROXY.format(folder=folder, port=self.port, bundle=bundle))
             f.writelines("  server {} {}\n".format(name, server) for server, name in self._names.items())

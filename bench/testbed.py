@@ -47,6 +47,37 @@ def pinned(cpus):
         os.sched_setaffinity(0, before)
 
 
+@contextlib.contextmanager
+def running(command, **more):
+    """A process that ends with the block."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def load_backend(load, address, speak, inside=()):
+    """The bench's own server at an address; `inside`: words before the command, for a namespace."""
+    with running([*inside, load, "backend", address, "--speak", speak],
+                 stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit("the backend that speaks {} did not start".format(speak))
+        yield process
+
+
+def one_pem_file(folder, certificates):
+    """The path of a file with the first certificate and its key, as HAProxy wants them."""
+    path = os.path.join(folder, "bundle.pem")
+    with open(path, "w", encoding="ascii") as out:
+        for name in certificates["pairs"][0]:
+            with open(name, encoding="ascii") as f:
+                out.write(f.read())
+    return path
+
+
 class Cpus:
     """The CPUs of server, load and backend: a core for each if there are enough. On two
     cores, load and backend share one."""
