@@ -194,7 +194,8 @@ constexpr Option kRows[] = {
      .applies = Applies::kRestart,
      .doc = "The FTP data channels that may wait for their connection at once, after PASV or PORT. "
             "Beyond that, the one of the heaviest source that has waited longest gives way. Each "
-            "also takes one of the sessions above until it ends. A worker makes room for them only if some listener has the protocol "
+            "also takes one of the sessions above until it ends. A worker makes room for them only "
+            "if some listener has the protocol "
             "ftp at the start, so adding the first such listener needs a restart.",
      .set = SetNumber<&GlobalLimits::data_listeners>,
      .get = GetNumber<&GlobalLimits::data_listeners>},
