@@ -14,16 +14,52 @@ constexpr uint32_t kPaceMost = 256;
 // A client has this part of its time for an answer, before its place may go to another source. By
 // default that is 1.9 s: a lost packet is sent again after one.
 constexpr uint32_t kStallsAfter = 8;
+// A handshake that fails has wasted its place after this part of its time: 0.2 s. One that fails
+// sooner costs others little.
+constexpr uint32_t kWastedAfter = 64;
 // How many sources a turn looks at, to find one that may have such a place.
-constexpr uint32_t kSourceLooks = 16;
+constexpr uint32_t kSourceLooks = 64;
 
 constexpr uint32_t Index(WaitRank rank) { return static_cast<uint32_t>(rank); }
 
+AgeListKey KeyOf(PlacePool pool, uint64_t source) {
+  return {.pool = pool, .source = static_cast<uint32_t>(source)};
+}
+
+// So long after it got its place.
+MonoTime HeldFor(const Session& session, const Handshaking& stage, uint32_t part) {
+  return After(stage.tls_at, stage.place_ms + LimitsOf(session).handshake_ms / part);
+}
+
+void TakePlaceFor(WorkerContext& ctx, const Session& session, Handshaking& stage) {
+  Admissions& all = ctx.admissions;
+  const uint64_t source = FairnessKey(ctx, session);
+  all.places.Join(session.slot, source, 0);
+  if (IsWasteful(ctx, session)) {
+    all.yielding.Add(session.slot, KeyOf(kWastefulPlaces, source), 1, ctx.now);
+  }
+  stage.place_ms = MillisBetween(stage.tls_at, ctx.now);
+}
+
+// Its place is free. The source has wasted it if there is no TLS after a while; what else it wants
+// then comes later.
+void FreePlaceOf(WorkerContext& ctx, const Session& session, const Handshaking& stage) {
+  Admissions& all = ctx.admissions;
+  if (!all.places.Has(session.slot)) return;
+  all.places.Leave(session.slot);
+  all.yielding.Remove(session.slot);
+  if (session.tls_up() || ctx.now < HeldFor(session, stage, kWastedAfter)) return;
+  NoteWasteful(ctx, session);
+  all.waiting.Move(FairnessKey(ctx, session), Index(WaitRank::kUsual), Index(WaitRank::kWasteful));
+}
+
 // It gives way to another source, and learns that in its next step.
 void Displace(WorkerContext& ctx, uint32_t slot) {
+  const Session& session = ctx.table.At(slot);
+  Handshaking& stage = std::get<Handshaking>(ctx.table.At(slot).stage);
   ctx.admissions.waiting.Leave(slot);
-  ctx.admissions.places.Leave(slot);
-  std::get<Handshaking>(ctx.table.At(slot).stage).displaced = true;
+  FreePlaceOf(ctx, session, stage);
+  stage.displaced = true;
   ctx.again.push_back(slot);
 }
 
@@ -32,11 +68,10 @@ void Displace(WorkerContext& ctx, uint32_t slot) {
 bool MakeRoomInQueue(WorkerContext& ctx, uint64_t source, WaitRank rank) {
   FairQueue& waiting = ctx.admissions.waiting;
   if (!waiting.full()) return true;
-  constexpr uint32_t kLast = Index(WaitRank::kLast);
-  for (uint32_t other = kLast + 1; other-- > Index(rank);) {
+  for (uint32_t other = Index(WaitRank::kLast) + 1; other-- > Index(rank);) {
     const FairQueue::Heaviest heaviest = waiting.HeaviestOf(other);
-    const bool goes_last = other == kLast && rank != WaitRank::kLast;
-    const uint32_t kept = goes_last ? 0 : waiting.Count(source, other) + 1;
+    const bool goes_later = other > Index(rank) && other > Index(WaitRank::kUsual);
+    const uint32_t kept = goes_later ? 0 : waiting.Count(source, other) + 1;
     if (heaviest.count <= kept) continue;
     Displace(ctx, heaviest.newest);
     return true;
@@ -44,26 +79,46 @@ bool MakeRoomInQueue(WorkerContext& ctx, uint64_t source, WaitRank rank) {
   return false;
 }
 
-bool IsStalled(const WorkerContext& ctx, uint32_t slot) {
-  const Session& session = ctx.table.At(slot);
-  return StallsAt(ctx, session, std::get<Handshaking>(session.stage)) <= ctx.now;
+// The place that goes to a waiter of this source and rank; kNone: none does.
+uint32_t FindPlaceFor(const WorkerContext& ctx, uint64_t source, WaitRank rank) {
+  const Admissions& all = ctx.admissions;
+  const bool usual = rank == WaitRank::kUsual;
+  const auto places_of = [&](uint32_t slot) {
+    return all.places.Count(FairnessKey(ctx, ctx.table.At(slot)), 0);
+  };
+  const uint32_t own = all.places.Count(source, 0) + 1;
+  const uint32_t wasteful = all.yielding.OldestOfHeaviestBut(KeyOf(kWastefulPlaces, source));
+  if (wasteful != AgeLists::kNone) {
+    const Session& session = ctx.table.At(wasteful);
+    const Handshaking& stage = std::get<Handshaking>(session.stage);
+    const bool stalled = HeldFor(session, stage, kStallsAfter) <= ctx.now;
+    if (usual || (stalled && own <= places_of(wasteful))) return wasteful;
+  }
+  const uint32_t stalled = all.yielding.OldestOfHeaviestBut(KeyOf(kStalledPlaces, source));
+  if (stalled == AgeLists::kNone) return FairQueue::kNone;
+  const uint32_t most = places_of(stalled);
+  return own < most || (usual && own == most) ? stalled : FairQueue::kNone;
 }
 
-// All places are taken. The source that has most of them gives one up, to a source that has less
-// then: that of the handshake that has had its place longest.
-bool ReclaimPlace(WorkerContext& ctx) {
-  Admissions& all = ctx.admissions;
-  const FairQueue::Heaviest heaviest = all.places.HeaviestOf(0);
-  if (heaviest.count < 2 || !IsStalled(ctx, heaviest.oldest)) return false;
+// All places are taken. One goes to the first in turn of that rank who may have one. Those before
+// it have had their turn then. Where nobody may have one, the turns stay as they are.
+bool ReclaimPlace(WorkerContext& ctx, WaitRank rank) {
+  FairQueue& waiting = ctx.admissions.waiting;
+  ctx.admissions.yielding.Settle(ctx.now);
+  const uint32_t first = waiting.Next(Index(rank));
+  uint32_t slot = first;
   for (uint32_t look = 0; look < kSourceLooks; ++look) {
-    const uint32_t next = all.waiting.Next(Index(WaitRank::kUsual));
-    if (next == FairQueue::kNone) return false;
-    if (all.places.Count(FairnessKey(ctx, ctx.table.At(next)), 0) + 1 < heaviest.count) {
-      Displace(ctx, heaviest.oldest);
+    const uint32_t place = FindPlaceFor(ctx, FairnessKey(ctx, ctx.table.At(slot)), rank);
+    if (place != FairQueue::kNone) {
+      waiting.TurnTo(slot);
+      Displace(ctx, place);
       return true;
     }
-    all.waiting.Skip(Index(WaitRank::kUsual));
+    slot = waiting.Following(slot);
+    if (slot == first) return false;
   }
+  // The next look begins where this one ends.
+  waiting.TurnTo(slot);
   return false;
 }
 
@@ -78,11 +133,16 @@ bool ComesTooLate(const WorkerContext& ctx, const Session& session, const Handsh
   return each * waiting.Ahead(source, Index(rank)) > left;
 }
 
+WaitRank RankOf(const WorkerContext& ctx, const Session& session, const Handshaking& stage) {
+  if (stage.last) return WaitRank::kLast;
+  return IsWasteful(ctx, session) ? WaitRank::kWasteful : WaitRank::kUsual;
+}
+
 Admission Join(WorkerContext& ctx, const Session& session, Handshaking& stage) {
   Admissions& all = ctx.admissions;
   const uint64_t source = FairnessKey(ctx, session);
   if (all.open && all.key_operations == 0) CountLimit(ctx, Limit::kKeyOperations);
-  WaitRank rank = stage.last ? WaitRank::kLast : WaitRank::kUsual;
+  WaitRank rank = RankOf(ctx, session, stage);
   if (all.places.Has(session.slot)) {
     rank = WaitRank::kHasPlace;
   } else if (all.places.full()) {
@@ -132,12 +192,7 @@ Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage) {
   }
   all.called = FairQueue::kNone;
   --all.key_operations;
-  if (!all.places.Has(session.slot)) {
-    all.places.Join(session.slot, FairnessKey(ctx, session), 0);
-    const auto waited =
-        std::chrono::duration_cast<std::chrono::milliseconds>(ctx.now - stage.tls_at);
-    stage.place_ms = static_cast<uint32_t>(waited.count());
-  }
+  if (!all.places.Has(session.slot)) TakePlaceFor(ctx, session, stage);
   return Admission::kGranted;
 }
 
@@ -145,21 +200,32 @@ void ReturnGrant(WorkerContext& ctx) { ++ctx.admissions.key_operations; }
 
 void LeaveAdmission(WorkerContext& ctx, const Session& session) {
   ctx.admissions.waiting.Leave(session.slot);
-  ctx.admissions.places.Leave(session.slot);
+  FreePlaceOf(ctx, session, std::get<Handshaking>(session.stage));
+}
+
+void NoteStalled(WorkerContext& ctx, const Session& session) {
+  AgeLists& yielding = ctx.admissions.yielding;
+  if (!ctx.admissions.places.Has(session.slot) || yielding.Has(session.slot)) return;
+  yielding.Add(session.slot, KeyOf(kStalledPlaces, FairnessKey(ctx, session)), 1, ctx.now);
 }
 
 uint32_t TakeAdmitted(WorkerContext& ctx, bool last) {
   Admissions& all = ctx.admissions;
-  uint32_t slot = all.waiting.Take(Index(WaitRank::kHasPlace));
-  if (slot != FairQueue::kNone || (all.places.full() && !ReclaimPlace(ctx))) return slot;
-  slot = all.waiting.Take(Index(WaitRank::kUsual));
-  if (slot != FairQueue::kNone || !last) return slot;
-  return all.waiting.Take(Index(WaitRank::kLast));
+  if (all.waiting.size(Index(WaitRank::kHasPlace)) > 0) {
+    return all.waiting.Take(Index(WaitRank::kHasPlace));
+  }
+  for (const WaitRank rank : {WaitRank::kUsual, WaitRank::kWasteful}) {
+    if (all.waiting.size(Index(rank)) == 0) continue;
+    if (all.places.full() && !ReclaimPlace(ctx, rank)) continue;
+    return all.waiting.Take(Index(rank));
+  }
+  return last && !all.places.full() ? all.waiting.Take(Index(WaitRank::kLast)) : FairQueue::kNone;
 }
 
 MonoTime StallsAt(const WorkerContext& ctx, const Session& session, const Handshaking& stage) {
   if (!ctx.admissions.places.Has(session.slot)) return kNever;
-  return After(stage.tls_at, stage.place_ms + LimitsOf(session).handshake_ms / kStallsAfter);
+  const MonoTime at = HeldFor(session, stage, kStallsAfter);
+  return at <= ctx.now && ctx.admissions.yielding.Has(session.slot) ? kNever : at;
 }
 
 bool WaitsForAdmission(const WorkerContext& ctx, const Session& session) {

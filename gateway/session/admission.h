@@ -2,10 +2,15 @@
 // costs neither memory nor the time of sessions that relay, and each other source one turn.
 //
 // A handshake has a place from its first private-key operation to its end; `handshakes_in_flight`
-// limits the places. Whoever finds no place or no operation left waits in the queue, and receives
-// nothing until its turn comes. In a full queue, the source of which most wait gives way to one
-// that has fewer. Where all places are taken, a client that has kept its place for long gives it
-// up, if its source has more places than one that waits.
+// limits the places, and so the memory that handshakes take. Whoever finds no place or no operation
+// left waits in the queue, and receives nothing until its turn comes. In a full queue, the source
+// of which most wait gives way to one that has fewer.
+//
+// Where all places are taken, one that a client has kept for long may go to another source which
+// has no more of them then. A client that loses its place so, or ends without TLS after a while,
+// has wasted it. For some minutes the handshakes of its source come after those of others, and give
+// their places up to them at once. So clients that stall delay others only until each of their
+// sources has wasted a place.
 //
 // Not for: the handshake itself (stages/handshaking.cc), or when a turn serves the queue (turn.h).
 #pragma once
@@ -13,7 +18,9 @@
 #include <cstdint>
 
 #include "gateway/io/clock.h"
+#include "gateway/session/age_lists.h"
 #include "gateway/session/fair_queue.h"
+#include "gateway/session/places.h"
 #include "gateway/session/stage.h"
 
 namespace starling {
@@ -25,9 +32,14 @@ struct WorkerContext;
 enum class WaitRank : uint8_t {
   kHasPlace,  // and needs the key once more
   kUsual,
-  kLast,  // of a source over its share: when nobody else waits
+  kWasteful,  // its source has wasted a place lately
+  kLast,      // of a source over its share: when nobody else waits
   kCount,
 };
+
+// Lists of places that may go to other sources.
+inline constexpr PlacePool kStalledPlaces = 0;   // kept for long
+inline constexpr PlacePool kWastefulPlaces = 1;  // of wasteful sources
 
 // How long each that is served takes, while others wait.
 class ServicePace {
@@ -48,10 +60,12 @@ class ServicePace {
 struct Admissions {
   Admissions(uint32_t slots, uint32_t most_waiting, uint32_t most_places)
       : waiting(slots, most_waiting, static_cast<uint32_t>(WaitRank::kCount)),
-        places(slots, most_places, 1) {}
+        places(slots, most_places, 1),
+        yielding(slots) {}
 
   FairQueue waiting;
   FairQueue places;
+  AgeLists yielding;  // those places that may go to others
   ServicePace pace;
   uint32_t called = FairQueue::kNone;  // the slot whose turn it is
   uint32_t key_operations = 0;         // private-key operations that this turn may still do
@@ -71,11 +85,13 @@ Admission Admit(WorkerContext& ctx, Session& session, Handshaking& stage);
 void ReturnGrant(WorkerContext& ctx);
 // The session's handshake is over; its place is free. The session is in Handshaking.
 void LeaveAdmission(WorkerContext& ctx, const Session& session);
+// Its client has kept its place so long that it may have to give it up.
+void NoteStalled(WorkerContext& ctx, const Session& session);
 
 // Takes the slot whose turn it is out of the queue; kNone: nobody may go on now. `last`: those of
 // kLast may have their turn, too.
 uint32_t TakeAdmitted(WorkerContext& ctx, bool last);
-// When a session that keeps its place so long may have to give it up; kNever: it has none.
+// When NoteStalled is due; kNever: the session has no place, or the worker has noted it.
 MonoTime StallsAt(const WorkerContext& ctx, const Session& session, const Handshaking& stage);
 // It is not its client that the gateway waits for.
 bool WaitsForAdmission(const WorkerContext& ctx, const Session& session);

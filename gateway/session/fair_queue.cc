@@ -130,6 +130,14 @@ void FairQueue::Skip(uint32_t rank) {
   own.turn = groups_[own.turn].in_turn.after;
 }
 
+void FairQueue::Move(uint64_t source, uint32_t from, uint32_t to) {
+  for (uint32_t index = Find(source, from); index != kNone; index = Find(source, from)) {
+    const uint32_t slot = groups_[index].oldest;
+    Leave(slot);
+    Join(slot, source, to);
+  }
+}
+
 uint32_t FairQueue::Count(uint64_t source, uint32_t rank) const {
   const uint32_t index = Find(source, rank);
   return index == kNone ? 0 : groups_[index].count;

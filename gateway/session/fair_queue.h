@@ -42,6 +42,18 @@ class FairQueue {
   uint32_t Take(uint32_t rank);
   // It is the next source's turn. Somebody waits with that rank.
   void Skip(uint32_t rank);
+  // The slot whose turn it would be after one that Next or this gave.
+  uint32_t Following(uint32_t slot) const {
+    return groups_[groups_[nodes_[slot].group].in_turn.after].oldest;
+  }
+  // It is the turn of such a slot.
+  void TurnTo(uint32_t slot) {
+    const uint32_t group = nodes_[slot].group;
+    ranks_[groups_[group].rank].turn = group;
+  }
+
+  // All slots of a source that wait with one rank wait with another from now on.
+  void Move(uint64_t source, uint32_t from, uint32_t to);
 
   // How many slots of that source wait with that rank.
   uint32_t Count(uint64_t source, uint32_t rank) const;

@@ -74,6 +74,32 @@ TEST(FairQueue, RanksHaveTurnsOfTheirOwn) {
   EXPECT_EQ(TakeAll(queue, 2), (std::vector<uint32_t>{0}));
 }
 
+TEST(FairQueue, ALookAheadLeavesTheTurnsAsTheyAre) {
+  FairQueue queue(10, 10, 1);
+  for (const uint32_t slot : {0, 1}) queue.Join(slot, 1, 0);
+  for (const uint32_t slot : {2, 3}) queue.Join(slot, 2, 0);
+  queue.Join(4, 3, 0);
+  EXPECT_EQ(queue.Following(0), 2u);
+  EXPECT_EQ(queue.Following(2), 4u);
+  EXPECT_EQ(queue.Following(4), 0u);
+  EXPECT_EQ(queue.Next(0), 0u);
+  queue.TurnTo(2);
+  EXPECT_EQ(TakeAll(queue, 0), (std::vector<uint32_t>{2, 4, 0, 3, 1}));
+}
+
+TEST(FairQueue, ASourceCanGetAnotherRank) {
+  FairQueue queue(10, 10, 2);
+  for (const uint32_t slot : {0, 1}) queue.Join(slot, 1, 0);
+  queue.Join(2, 2, 0);
+  queue.Join(3, 1, 1);
+  queue.Move(1, 0, 1);
+  queue.Move(7, 0, 1);
+  EXPECT_EQ(queue.size(0), 1u);
+  EXPECT_EQ(queue.Count(1, 1), 3u);
+  EXPECT_EQ(TakeAll(queue, 0), (std::vector<uint32_t>{2}));
+  EXPECT_EQ(TakeAll(queue, 1), (std::vector<uint32_t>{3, 0, 1}));
+}
+
 TEST(FairQueue, ATurnCanPassToTheNextSource) {
   FairQueue queue(10, 10, 1);
   EXPECT_EQ(queue.Next(0), FairQueue::kNone);

@@ -1,7 +1,7 @@
 // The greeting that waits, to see whether the client does: the first test that Postfix's postscreen
 // makes. Programs that only send mail, and read nothing, do not wait.
 //
-// Not for: who has waited before (sources/polite_sources.h).
+// Not for: who has waited before (sources/recent_sources.h).
 #pragma once
 
 #include "gateway/session/context.h"

@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/limits.h"
+
 namespace starling {
 namespace {
 
@@ -52,6 +54,11 @@ bool Lists(const WorkerContext& ctx, const WorkerListener& listener, const Sourc
   return rule.counted() && ctx.deny != nullptr && ctx.deny->Has(listener.id, client);
 }
 
+// Those without an address share what one of the others has.
+SourceKey FairSource(const Session& session) {
+  return SourceOf(session.peer, session.listener->sources->widths()).value_or(SourceKey{});
+}
+
 }  // namespace
 
 EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
@@ -99,10 +106,15 @@ void CountInVain(WorkerContext& ctx, const Session& session) {
 }
 
 uint64_t FairnessKey(const WorkerContext& ctx, const Session& session) {
-  // Those without an address share what one of the others has.
-  const std::optional<SourceKey> source =
-      SourceOf(session.peer, session.listener->sources->widths());
-  return ctx.sources->shares.HashOf(source.value_or(SourceKey{}));
+  return ctx.sources->shares.HashOf(FairSource(session));
+}
+
+bool IsWasteful(const WorkerContext& ctx, const Session& session) {
+  return ctx.sources->wasteful.Knows(FairSource(session), ctx.now, kWastefulFor);
+}
+
+void NoteWasteful(WorkerContext& ctx, const Session& session) {
+  ctx.sources->wasteful.Remember(FairSource(session), ctx.now);
 }
 
 void LeaveSource(WorkerContext& ctx, Session& session) {

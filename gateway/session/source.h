@@ -33,6 +33,10 @@ void CountInVain(WorkerContext& ctx, const Session& session);
 // network means. Nobody can foretell the value.
 uint64_t FairnessKey(const WorkerContext& ctx, const Session& session);
 
+// Whether one of its source's handshakes has kept a place in vain within the last minutes.
+bool IsWasteful(const WorkerContext& ctx, const Session& session);
+void NoteWasteful(WorkerContext& ctx, const Session& session);
+
 // The session is over, and its reason stands.
 void LeaveSource(WorkerContext& ctx, Session& session);
 

@@ -2,17 +2,19 @@
 // configuration.
 #pragma once
 
-#include "gateway/sources/polite_sources.h"
+#include "gateway/sources/recent_sources.h"
 #include "gateway/sources/refusal_tally.h"
 #include "gateway/sources/shares.h"
 
 namespace starling {
 
 struct SourceTable {
-  explicit SourceTable(const HashKey& key) : shares(key), polite(key) {}
+  explicit SourceTable(const HashKey& key)
+      : shares(key), polite(key, std::chrono::hours(1)), wasteful(key, std::chrono::seconds(1)) {}
 
   SourceShares shares;
-  PoliteSources polite;
+  RecentSources polite;    // they have waited for a greeting
+  RecentSources wasteful;  // one of their handshakes has stalled (session/admission.h)
   RefusalTally refusals;
 };
 

@@ -33,17 +33,17 @@ def gateway(limits, sources=None, own=None):
     return env.gateway(listeners, {"one": harness.DOWN}, workers=1, limits=limits, **more)
 
 
-def begin():
+def begin(**attributes):
     """A client's TLS, what it is to read, and its first flight."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context().wrap_bio(incoming, outgoing, server_hostname="mail.example.org")
+    client = context(**attributes).wrap_bio(incoming, outgoing, server_hostname="mail.example.org")
     with contextlib.suppress(ssl.SSLWantReadError):
         client.do_handshake()
     return client, incoming, outgoing.read()
 
 
-def hello():
-    return begin()[2]
+def hello(**attributes):
+    return begin(**attributes)[2]
 
 
 def upgraded(wire):
@@ -141,6 +141,48 @@ class HalfOpen(unittest.TestCase):
             for wire in silent:
                 wire.close()
             self.assertTrue(waiting.exactly(1) == b"\x16")
+
+
+class ManyStall(unittest.TestCase):
+    """200 addresses take all places and stall; each has one, as many as another client would have."""
+
+    PLACES = 100
+
+    def check(self, octets, listener="imaps", upgrade=False, header=lambda source: b"", sources=None):
+        """`header`: what a load balancer says of a client that comes from `source`."""
+        with contextlib.ExitStack() as stack:
+            running = stack.enter_context(gateway(
+                {"sessions": 2000, "handshakes_in_flight": self.PLACES}, sources, {"handshake": "8s"}))
+            port = running.ports[listener]
+
+            def connect(source):
+                wire = Wire(port) if sources else Wire(port, source)
+                wire.send(header(source))
+                return upgraded(wire) if upgrade else wire
+
+            for number in range(800):
+                stack.enter_context(connect("127.0.1.{}".format(number % 200 + 1))).send(octets)
+            running.wait_for_metric(lambda n: n >= self.PLACES, LIMIT, limit="handshakes_in_flight")
+            for number in range(10):
+                with connect("127.0.0.{}".format(number + 2)) as client:
+                    client.start_tls()
+            self.assertGreaterEqual(running.metrics().sum(ENDED, reason="handshake_limit"), self.PLACES)
+
+    def test_after_the_servers_flight(self):
+        self.check(hello())
+
+    def test_in_tls_1_2(self):
+        self.check(hello(maximum_version=ssl.TLSVersion.TLSv1_2))
+
+    def test_amid_a_hello_of_many_records(self):
+        self.check(b"\x16\x03\x01\x00\x01" + hello()[5:6])
+
+    def test_after_an_upgrade(self):
+        self.check(hello(), "imap", upgrade=True)
+
+    def test_behind_a_load_balancer(self):
+        self.check(hello(), header=lambda source: "PROXY TCP4 {} 127.0.0.1 1000 993\r\n".format(source).encode(),
+                   sources=[{"from": "127.0.0.1", "role": "balancer"}])
 
 
 class Flood(unittest.TestCase):

@@ -218,11 +218,10 @@ TEST(Admission, ASilentClientDoesNotKeepThePlaceOfALighterSource) {
     OneSession session(With(3, 256, 8'000));
     Clients clients(session);
     HelloClient& first = clients.Add(1);
+    HelloClient& lighter = clients.Add(5);
     HelloClient& second = clients.Add(1);
     HelloClient& third = clients.Add(1);
-    HelloClient& fourth = clients.Add(1);
-    EXPECT_TRUE(third.Answered());
-    EXPECT_FALSE(fourth.Answered());
+    EXPECT_TRUE(second.Answered());
     // It gets the place of the one that has had its own longest, once that had time to answer.
     HelloClient& other = clients.Add(2);
     EXPECT_FALSE(other.Answered());
@@ -231,13 +230,136 @@ TEST(Admission, ASilentClientDoesNotKeepThePlaceOfALighterSource) {
     session.RunFor(milliseconds(60));
     EXPECT_TRUE(other.Answered());
     EXPECT_TRUE(first.TurnedAway());
-    EXPECT_FALSE(second.TurnedAway());
-    // A second one would have as many as the heavier source then, which is worth nothing.
-    HelloClient& again = clients.Add(2);
+    // Nobody waits any more but the heavier source itself.
     session.RunFor(seconds(3));
-    EXPECT_FALSE(again.Answered());
     EXPECT_FALSE(second.TurnedAway());
+    EXPECT_FALSE(third.Answered());
+    EXPECT_FALSE(lighter.TurnedAway());
     EXPECT_EQ(session.ended_for(EndReason::kHandshakeLimit), 1);
+    session.Finish();
+  });
+}
+
+TEST(Admission, OfStalledPlacesTheHeaviestSourceGivesOneUp) {
+  RunInThread([] {
+    OneSession session(With(7, 256, 8'000));
+    Clients clients(session);
+    HelloClient& lighter = clients.Add(5);
+    std::vector<HelloClient*> heavy;
+    for (int i = 0; i < 6; ++i) heavy.push_back(&clients.Add(1));  // more than a mail program has
+    session.RunFor(seconds(2));
+    EXPECT_FALSE(heavy[0]->TurnedAway()) << "nobody waits";
+    EXPECT_TRUE(clients.Add(2).Answered());
+    EXPECT_TRUE(heavy[0]->TurnedAway());
+    EXPECT_FALSE(heavy[1]->TurnedAway());
+    EXPECT_FALSE(lighter.TurnedAway());
+    session.Finish();
+  });
+}
+
+// Each of them has one place, as many as whoever waits would have.
+TEST(Admission, SilentClientsOfManySourcesKeepNoPlaces) {
+  RunInThread([] {
+    OneSession session(With(4, 256, 8'000));
+    Clients clients(session);
+    std::vector<HelloClient*> silent;
+    for (uint8_t i = 0; i < 4; ++i) silent.push_back(&clients.Add(static_cast<uint8_t>(10 + i)));
+    std::vector<HelloClient*> waiting;
+    for (uint8_t i = 0; i < 3; ++i) waiting.push_back(&clients.Add(static_cast<uint8_t>(100 + i)));
+    session.RunFor(milliseconds(950));
+    for (HelloClient* client : waiting) EXPECT_FALSE(client->Answered());
+    session.RunFor(milliseconds(100));
+    for (HelloClient* client : waiting) EXPECT_TRUE(client->Answered());
+    for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(silent[i]->TurnedAway()) << i;
+    session.RunFor(seconds(3));
+    EXPECT_FALSE(silent[3]->TurnedAway()) << "nobody waits any more";
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLimit), 3);
+    session.Finish();
+  });
+}
+
+// A source that has wasted a place.
+TEST(Admission, WhoHasStalledGivesItsNextPlaceUpAtOnce) {
+  RunInThread([] {
+    OneSession session(With(2, 256, 8'000));
+    Clients clients(session);
+    HelloClient& silent = clients.Add(1);
+    HelloClient& other = clients.Add(2);
+    HelloClient& queued = clients.Add(1);
+    session.RunFor(milliseconds(500));
+    clients.Add(3);
+    session.RunFor(milliseconds(550));
+    EXPECT_TRUE(silent.TurnedAway());
+    other.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(queued.Answered()) << "a place is free";
+    HelloClient& good = clients.Add(4);
+    EXPECT_TRUE(good.Answered()) << "without any wait";
+    EXPECT_TRUE(queued.TurnedAway());
+    // What it wants now comes after what others want, though it came before.
+    HelloClient& again = clients.Add(1);
+    HelloClient& late = clients.Add(5);
+    good.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(late.Answered());
+    EXPECT_FALSE(again.Answered());
+    late.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(again.Answered());
+    session.Finish();
+  });
+}
+
+TEST(Admission, WhoFailsSoonHasWastedNothing) {
+  RunInThread([] {
+    OneSession session(With(1, 256, 8'000));
+    Clients clients(session);
+    for (int i = 0; i < 5; ++i) {
+      HelloClient& fails = clients.Add(1);
+      EXPECT_TRUE(fails.Answered());
+      fails.Leave();
+      session.RunFor(milliseconds(20));
+    }
+    HelloClient& holder = clients.Add(1);
+    HelloClient& other = clients.Add(2);
+    session.RunFor(milliseconds(900));
+    EXPECT_TRUE(holder.Answered());
+    EXPECT_FALSE(other.Answered());
+    // It leaves after a while, and without TLS.
+    holder.Leave();
+    session.RunFor(milliseconds(2));
+    EXPECT_TRUE(other.Answered());
+    other.Leave();
+    session.RunFor(milliseconds(2));
+    HelloClient& again = clients.Add(1);
+    EXPECT_TRUE(again.Answered());
+    EXPECT_TRUE(clients.Add(3).Answered());
+    EXPECT_TRUE(again.TurnedAway());
+    session.Finish();
+  });
+}
+
+// Sources that have stalled take turns as well: there may be many users behind one.
+TEST(Admission, SourcesThatHaveStalledTakeTurns) {
+  RunInThread([] {
+    OneSession session(With(1, 256, 8'000));
+    Clients clients(session);
+    for (const uint8_t source : {1, 2}) {
+      HelloClient& wastes = clients.Add(source);
+      session.RunFor(milliseconds(300));
+      wastes.Leave();
+      session.RunFor(milliseconds(2));
+    }
+    HelloClient& one = clients.Add(1);
+    HelloClient& more = clients.Add(1);
+    HelloClient& two = clients.Add(2);
+    EXPECT_TRUE(one.Answered());
+    session.RunFor(milliseconds(900));
+    EXPECT_FALSE(two.Answered());
+    session.RunFor(milliseconds(200));
+    EXPECT_TRUE(two.Answered());
+    EXPECT_FALSE(more.Answered());
+    EXPECT_TRUE(one.TurnedAway());
     session.Finish();
   });
 }
@@ -296,23 +418,22 @@ TEST(Admission, AtItsDeadlineTheClientIsNotToBlame) {
   RunInThread([] {
     OneSession session(With(1, 256, 5'000));
     Clients clients(session);
-    HelloClient& holder = clients.Add(1);
-    HelloClient& first = clients.Add(2);
-    HelloClient& second = clients.Add(2);
-    session.RunFor(seconds(3));
-    clients.Add(3);
-    holder.Leave();
-    session.RunFor(milliseconds(2));
+    HelloClient& wasted = clients.Add(2);
+    HelloClient& first = clients.Add(3);
+    session.RunFor(milliseconds(700));
+    EXPECT_TRUE(wasted.TurnedAway());
     EXPECT_TRUE(first.Answered());
-    first.Leave();
-    session.RunFor(milliseconds(1'500));
+    // It has had a place in vain, so this one waits for as long as others want one.
+    HelloClient& second = clients.Add(2);
+    session.RunFor(milliseconds(2'300));
+    EXPECT_TRUE(clients.Add(4).Answered());
+    session.RunFor(milliseconds(2'500));
     EXPECT_FALSE(second.TurnedAway());
     session.RunFor(milliseconds(500));
     EXPECT_TRUE(second.TurnedAway());
-    session.RunFor(seconds(2));
-    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLate), 1);
     // The last one had its turn, and was silent.
-    session.RunFor(seconds(2));
+    session.RunFor(milliseconds(2'500));
+    EXPECT_EQ(session.ended_for(EndReason::kHandshakeLate), 1);
     EXPECT_EQ(session.ended_for(EndReason::kHandshakeDeadline), 1);
     session.Finish();
   });

@@ -1,7 +1,7 @@
 // Tests the delayed greeting, in simulated time: who has to wait, what becomes of a client that
 // does not, and who need not wait again.
 //
-// Not for: the memory by itself (gateway/sources/polite_sources_test.cc).
+// Not for: the memory by itself (gateway/sources/recent_sources_test.cc).
 #include <gtest/gtest.h>
 
 #include <algorithm>

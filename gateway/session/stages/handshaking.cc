@@ -256,8 +256,7 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Handshaking& 
     dues.Add(After(stage.tls_at, LimitsOf(session).handshake_ms), DueKind::kHandshake);
   }
   // The turn then looks whether somebody waits for the place.
-  const MonoTime stalls_at = StallsAt(ctx, session, stage);
-  if (ctx.now < stalls_at) dues.Add(stalls_at, DueKind::kPlace);
+  dues.Add(StallsAt(ctx, session, stage), DueKind::kPlace);
   AddPreRelay(ctx, session, /*awaits_command=*/false, dues);
   return dues;
 }
@@ -270,6 +269,7 @@ Next Overdue(WorkerContext& ctx, Session& session, Handshaking& stage, const Due
     CountFailure(ctx, session, TlsFailure::kTimeout);
     return EndNow(EndReason::kHandshakeDeadline);
   }
+  if (due.kind == DueKind::kPlace) NoteStalled(ctx, session);
   if (due.kind != DueKind::kPreRelay) return Stay();
   if (!WaitsForWords(session, stage)) return EndNow(due.reason);
   return Refuse(ctx, session, Refusal::kTlsExpected, due.reason);
