@@ -23,6 +23,9 @@ inline ListenerLimits& ObjectOf(const OptionTarget& target, const ListenerLimits
 inline ListenerConfig& ObjectOf(const OptionTarget& target, const ListenerConfig*) {
   return *target.listener;
 }
+inline ProxyIn& ObjectOf(const OptionTarget& target, const ProxyIn*) {
+  return target.listener->proxy_in;
+}
 inline FtpOptions& ObjectOf(const OptionTarget& target, const FtpOptions*) {
   return target.listener->ftp;
 }

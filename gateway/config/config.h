@@ -233,6 +233,22 @@ struct FtpOptions {
   bool operator==(const FtpOptions&) const = default;
 };
 
+// Who sends PROXY headers to a listener, and what becomes of other clients.
+struct ProxyIn {
+  enum class Others : uint8_t { kRefuse, kDirect };
+
+  std::vector<Cidr> from;
+  SourceRoles roles;  // and sources to which `sources` gives one of these
+  Others others = Others::kRefuse;
+
+  // The listener has the section.
+  bool given() const { return !from.empty() || !roles.empty(); }
+  // Every connection has to begin with a header.
+  bool required() const { return given() && others == Others::kRefuse; }
+
+  bool operator==(const ProxyIn&) const = default;
+};
+
 // What becomes of a client that speaks before a delayed greeting.
 enum class Pregreet : uint8_t { kCount, kRefuse };
 
@@ -250,7 +266,7 @@ struct ListenerConfig {
   TlsOptions tls_options;
   ListenerLimits limits;
   FtpOptions ftp;
-  std::vector<Cidr> proxy_from;    // `proxy_protocol: {from: [...]}`; empty: no header
+  ProxyIn proxy_in;
   std::vector<SourceRow> sources;  // beside those of the whole program, and before them
   DenyOptions deny;                // the same
 };
@@ -258,7 +274,7 @@ struct ListenerConfig {
 // Whether each worker stays on one CPU.
 enum class Pinning : uint8_t { kAuto, kOn, kOff };
 
-enum class LogSessions : uint8_t { kAll, kEnded, kNone };
+enum class LogSessions : uint8_t { kDebug, kAll, kEnded, kNone };
 // By what the workers wait for the kernel. In the order of RingWanted (io/rings.h).
 enum class IoChoice : uint8_t { kAuto, kUring, kEpoll };
 

@@ -79,6 +79,8 @@ bool IsSet(Section section, const OptionTarget& target) {
   switch (section) {
     case Section::kTls:
       return target.listener == nullptr || !(*target.tls == target.config->tls);
+    case Section::kListenerProxy:
+      return target.listener != nullptr && target.listener->proxy_in.given();
     case Section::kBackendTls:
       return target.backend != nullptr && target.backend->tls.enabled;
     case Section::kBackendCertificate:

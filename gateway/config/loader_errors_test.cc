@@ -163,6 +163,7 @@ TEST(LoaderErrors, Addresses) {
   const std::string server =
       "expected an IP address and a port above 0, such as 127.0.0.1:10143 or [::1]:10143, or a "
       "Unix socket, such as unix:/path or unix:@name";
+  const std::string role = ", or a role of sources: balancer, probe, exempt or trusted";
   const std::string range =
       "expected an IP address or a range, such as 192.0.2.0/24 or 2001:db8::/32";
   Expect({
@@ -186,10 +187,10 @@ TEST(LoaderErrors, Addresses) {
        {.listeners = Listener("protocol: tcp, tls: implicit, bind: \"[::1]:9\", proxy_protocol: "
                               "{from: [\"::1\", 10.0.0.1/8, x]}")},
        "2:102: found \"10.0.0.1/8\" for from, " + range +
-           " (bits are set after the prefix; the range is 10.0.0.0/8)\n"
-           "2:114: found \"x\" for "
+           " (bits are set after the prefix; the range is 10.0.0.0/8)" + role +
+           "\n2:114: found \"x\" for "
            "from, " +
-           range + " (not an IP address)"},
+           range + " (not an IP address)" + role},
       {"denied networks",
        {.rest = "deny: [x, /a, 10.0.0.1/8]"},
        "4:8: found \"x\" for deny, " + range +
@@ -241,7 +242,7 @@ TEST(LoaderErrors, WhatIsMissing) {
        {.listeners =
             Listener("protocol: tcp, bind: \"[::1]:9\", tls: implicit, proxy_protocol: {}")},
        "2:87: a listener's proxy_protocol has no from; add from: a list of IP addresses and "
-       "ranges, or a single one"},
+       "ranges, and roles of sources, or a single one"},
   });
 }
 

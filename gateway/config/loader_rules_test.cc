@@ -15,6 +15,21 @@ TEST(LoaderRules, RulesBetweenOptions) {
        {.rest = "sources: [{from: 192.0.2.1, role: exempt, sessions: 1}]"},
        "4:53: found a limit for sources that have none, expected no sessions, or role: client or "
        "trusted"},
+      {"a role that no source has",
+       {.listeners = "listeners:\n"
+                     "  - {name: in, protocol: tcp, bind: \"[::1]:9\", tls: implicit, backend: b,\n"
+                     "     proxy_protocol: {from: [192.0.2.1, balancer]}}",
+        .rest = "sources: [{from: 192.0.2.1, role: exempt}]"},
+       "4:29: from names the role balancer, which no row of sources has; add such a row, or name "
+       "the addresses here"},
+      {"everybody else is no load balancer",
+       {.listeners = "listeners:\n"
+                     "  - {name: in, protocol: tcp, bind: \"[::1]:9\", tls: implicit, backend: b,\n"
+                     "     proxy_protocol: {from: [192.0.2.1, client], others: direct}}"},
+       "4:41: found \"client\" for from, expected an IP address or a range, such as 192.0.2.0/24 "
+       "or "
+       "2001:db8::/32 (not an IP address), or a role of sources: balancer, probe, exempt or "
+       "trusted"},
       {"the name of a listener twice",
        {.listeners = "listeners:\n"
                      "  - {name: in, protocol: tcp, bind: \"[::1]:9\", tls: implicit, backend: "

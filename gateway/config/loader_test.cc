@@ -43,7 +43,7 @@ TEST(Loader, Defaults) {
   EXPECT_EQ(listener.tls, TlsMode::kStartTls);
   EXPECT_EQ(listener.backend, 0u);
   EXPECT_EQ(listener.plaintext_backend, -1);
-  EXPECT_TRUE(listener.proxy_from.empty());
+  EXPECT_FALSE(listener.proxy_in.given());
   EXPECT_EQ(listener.dialogue.hostname, "host.example");
   EXPECT_EQ(listener.dialogue.policy, Policy::kRequire);
   EXPECT_FALSE(listener.dialogue.plaintext_auth);
@@ -179,9 +179,9 @@ TEST(Loader, AListenerMayHaveItsOwn) {
   EXPECT_EQ(a.limits.max_line, 1'024u);
   EXPECT_EQ(a.dialogue.max_line, 1'024u);
   EXPECT_EQ(a.dialogue.max_commands, 9u);
-  ASSERT_EQ(a.proxy_from.size(), 2u);
-  EXPECT_EQ(a.proxy_from[0].ToString(), "192.0.2.0/24");
-  EXPECT_EQ(a.proxy_from[1].ToString(), "::1/128");
+  ASSERT_EQ(a.proxy_in.from.size(), 2u);
+  EXPECT_EQ(a.proxy_in.from[0].ToString(), "192.0.2.0/24");
+  EXPECT_EQ(a.proxy_in.from[1].ToString(), "::1/128");
 
   const ListenerConfig& c = config.listeners[1];
   EXPECT_EQ(c.protocol, FindProtocol("imap"));

@@ -13,7 +13,7 @@ using namespace access;
 constexpr std::string_view kAuto[] = {"auto"};
 constexpr std::string_view kPinning[] = {"auto", "true", "false"};
 constexpr std::string_view kLogFormats[] = {"logfmt", "json"};
-constexpr std::string_view kLogSessions[] = {"all", "ended", "none"};
+constexpr std::string_view kLogSessions[] = {"debug", "all", "ended", "none"};
 constexpr std::string_view kIoChoices[] = {"auto", "io_uring", "epoll"};
 // The names of RingFeatures (io/uring/uring_features.h), and the words for all features and for
 // none.
@@ -231,7 +231,8 @@ constexpr Option kRows[] = {
      .choices = kLogSessions,
      .doc = "all: one line when a session is established and one when it ends. ended: only the "
             "line at the end, which has every field of the other line and more. none: no lines for "
-            "sessions. The metrics count sessions in any case.",
+            "sessions. debug: as all, and also lines for health checks that reach no server. The "
+            "metrics count sessions in any case.",
      .set = SetNumber<&Config::log_sessions>,
      .get = GetNumber<&Config::log_sessions>},
     {.section = Section::kLog,

@@ -1,3 +1,6 @@
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
 #include "gateway/config/access.h"
 #include "gateway/config/checks.h"
 #include "gateway/config/rows.h"
@@ -12,6 +15,7 @@ using namespace access;
 constexpr std::string_view kTlsModes[] = {"implicit", "starttls"};
 constexpr std::string_view kPolicies[] = {"require", "opportunistic"};
 constexpr std::string_view kPlaintextAuth[] = {"refuse", "allow"};
+constexpr std::string_view kProxyOthers[] = {"refuse", "direct"};
 constexpr std::string_view kPregreets[] = {"count", "refuse"};
 
 std::string DefaultPolicy() {
@@ -77,6 +81,47 @@ std::optional<OptionValue> GetBackend(const OptionTarget& target) {
   }
   OptionValue value;
   value.text = target.config->backends[static_cast<size_t>(index)].name;
+  return value;
+}
+
+// The index of a role that can stand for load balancers: client is everybody else.
+std::optional<SourceRole> FindBalancerRole(std::string_view word) {
+  for (size_t i = 0; i < std::size(kSourceRoleWords); ++i) {
+    const auto role = static_cast<SourceRole>(i);
+    if (kSourceRoleWords[i] == word && role != SourceRole::kClient) return role;
+  }
+  return std::nullopt;
+}
+
+std::vector<Complaint> SetProxyFrom(const OptionTarget& target, const OptionValue& value) {
+  ProxyIn& proxy = target.listener->proxy_in;
+  std::vector<Complaint> complaints;
+  for (size_t i = 0; i < value.list.size(); ++i) {
+    const std::string& text = value.list[i];
+    if (const std::optional<SourceRole> role = FindBalancerRole(text)) {
+      proxy.roles.Add(*role);
+    } else if (const absl::StatusOr<Cidr> range = ParseRange(text); range.ok()) {
+      proxy.from.push_back(*range);
+    } else {
+      complaints.push_back(
+          {.expected = absl::StrCat(range.status().message(),
+                                    ", or a role of sources: balancer, probe, exempt or trusted"),
+           .element = i});
+    }
+  }
+  return complaints;
+}
+
+std::optional<OptionValue> GetProxyFrom(const OptionTarget& target) {
+  const ProxyIn& proxy = target.listener->proxy_in;
+  OptionValue value;
+  for (size_t i = 0; i < std::size(kSourceRoleWords); ++i) {
+    if (proxy.roles.Has(static_cast<SourceRole>(i))) {
+      value.list.emplace_back(kSourceRoleWords[i]);
+    }
+  }
+  for (const Cidr& network : proxy.from) value.list.push_back(network.ToString());
+  if (value.list.empty()) return std::nullopt;
   return value;
 }
 
@@ -210,11 +255,11 @@ constexpr Option kRows[] = {
      .key = "proxy_protocol",
      .type = OptionType::kSection,
      .child = Section::kListenerProxy,
-     .doc = "For a listener behind a load balancer. Every connection must begin with a PROXY "
-            "header of version 1 or 2. The gateway believes the client address in the header if "
-            "the connection comes from one of these addresses and ranges, and refuses connections "
-            "from anywhere else.",
-     .sample = "{from: [\"192.0.2.0/24\", \"2001:db8::/32\"]}",
+     .doc = "For a listener behind a load balancer. A connection from one of these addresses and "
+            "ranges begins with a PROXY header of version 1 or 2, and the gateway believes the "
+            "client address in it. others decides about connections from anywhere else. "
+            "starling_client_connections_total counts clients by how they came.",
+     .sample = "{from: [balancer, \"192.0.2.0/24\", \"2001:db8::/32\"], others: direct}",
      .off = true,
      .default_text = NoProxyHeader},
     {.section = Section::kListener,
@@ -236,13 +281,23 @@ constexpr Option kRows[] = {
     {.section = Section::kListenerProxy,
      .key = "from",
      .type = OptionType::kTextList,
-     .unit = "IP addresses and ranges",
+     .unit = "IP addresses and ranges, and roles of sources",
      .min = 1,
      .max = kMaxProxyRanges,
      .required = true,
-     .doc = "Addresses and ranges of the load balancers whose PROXY headers the gateway believes.",
-     .set = SetList<&ListenerConfig::proxy_from, ParseRange>,
-     .get = GetList<&ListenerConfig::proxy_from>},
+     .doc = "Addresses and ranges of the load balancers whose PROXY headers the gateway believes. "
+            "A role, such as balancer, stands for all networks to which sources gives that role.",
+     .set = SetProxyFrom,
+     .get = GetProxyFrom},
+    {.section = Section::kListenerProxy,
+     .key = "others",
+     .type = OptionType::kChoice,
+     .choices = kProxyOthers,
+     .doc = "Connections from other addresses. refuse: the gateway closes them. direct: it serves "
+            "them as clients that connect directly. It never reads a PROXY header of theirs: such "
+            "octets are only bad input.",
+     .set = SetNumber<&ProxyIn::others>,
+     .get = GetNumber<&ProxyIn::others>},
 };
 
 }  // namespace

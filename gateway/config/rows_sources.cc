@@ -12,8 +12,6 @@ using namespace access;
 
 static_assert(SourceLimits{}.connections_burst == SourceLimits{}.handshakes_burst);
 
-// The order of SourceRole.
-constexpr std::string_view kRoles[] = {"client", "balancer", "probe", "exempt", "trusted"};
 constexpr std::string_view kDenyEstablished[] = {"keep", "end"};
 constexpr uint64_t kMost = 1'000'000;
 
@@ -145,13 +143,14 @@ constexpr Option kRows[] = {
     {.section = Section::kSource,
      .key = "role",
      .type = OptionType::kChoice,
-     .choices = kRoles,
+     .choices = kSourceRoleWords,
      .doc = "client: the limits below. trusted: a webmail server, a partner's MX, an office behind "
             "one address: only the limits that are written here. exempt: no limits, and deny does "
             "not concern it. probe: the same, and its sessions that reach no server leave no line "
-            "in the log. balancer: its connections begin with a PROXY header, and the gateway "
-            "believes what that says about the client; a listener with proxy_protocol also "
-            "refuses all other sources.",
+            "in the log; those that send nothing count in starling_probe_connections_total, and "
+            "are no sign of a downgrade. balancer: its connections begin with a PROXY header, and "
+            "the gateway believes what that says about the client; a listener with proxy_protocol "
+            "also refuses all other sources, unless it has others: direct.",
      .set = SetNumber<&SourceRow::role>,
      .get = GetNumber<&SourceRow::role>},
     {.section = Section::kSource,

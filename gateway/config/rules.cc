@@ -109,6 +109,26 @@ void CheckSections(const ReadMarks& marks, const ListenerConfig& listener, Repor
   }
 }
 
+// A role that no source has would keep everybody out, or make clients of the load balancers.
+void CheckProxyRoles(const Config& config, const ReadMarks& marks, const ListenerConfig& listener,
+                     Report& report) {
+  const ReadMarks* proxy = marks.Child("proxy_protocol");
+  if (proxy == nullptr) return;
+  for (size_t i = 0; i < std::size(kSourceRoleWords); ++i) {
+    const auto role = static_cast<SourceRole>(i);
+    const auto has_role = [&](const SourceRow& row) { return row.role == role; };
+    // Loopback is trusted without a row.
+    if (!listener.proxy_in.roles.Has(role) || role == SourceRole::kTrusted ||
+        std::ranges::any_of(config.sources, has_role) ||
+        std::ranges::any_of(listener.sources, has_role)) {
+      continue;
+    }
+    report.Error(proxy->MarkOf("from"), "from names the role " + std::string(kSourceRoleWords[i]) +
+                                            ", which no row of sources has; add such a row, or "
+                                            "name the addresses here");
+  }
+}
+
 // What a row does not say depends on its role.
 void FillInSources(const Config& config, const std::vector<ReadMarks>& marks,
                    std::vector<SourceRow>& rows, Report& report) {
@@ -365,6 +385,7 @@ void ApplyRules(Draft& draft, Report& report) {
     FillIn(draft, listeners[i], config.listeners[i]);
     CheckListener(listeners[i], config.listeners[i], report);
     CheckSections(listeners[i], config.listeners[i], report);
+    CheckProxyRoles(config, listeners[i], config.listeners[i], report);
     CheckGreetingDelay(listeners[i], config.listeners[i], report);
     CheckPreRelay(draft, listeners[i], config.listeners[i], report);
     const ReadMarks* own = listeners[i].Child("tls_options");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace starling {
 
@@ -12,6 +13,25 @@ enum class SourceRole : uint8_t {
   kProbe,     // checks whether the gateway is up
   kExempt,    // has no limits, and is not denied
   kTrusted,   // a source of many users: only the limits that its row gives
+};
+inline constexpr std::string_view kSourceRoleWords[] = {"client", "balancer", "probe", "exempt",
+                                                        "trusted"};
+
+// Some of the roles.
+class SourceRoles {
+ public:
+  void Add(SourceRole role) { bits_ |= BitOf(role); }
+  void Add(const SourceRoles& roles) { bits_ |= roles.bits_; }
+  bool Has(SourceRole role) const { return (bits_ & BitOf(role)) != 0; }
+  bool empty() const { return bits_ == 0; }
+
+  bool operator==(const SourceRoles&) const = default;
+
+ private:
+  static uint8_t BitOf(SourceRole role) {
+    return static_cast<uint8_t>(1u << static_cast<unsigned>(role));
+  }
+  uint8_t bits_ = 0;
 };
 
 // 0: no limit.

@@ -78,18 +78,35 @@ void WarnOfPlaintext(const ReadMarks& marks, const ListenerConfig& listener, Rep
   }
 }
 
-void WarnOfBalancers(const ReadMarks& marks, const std::vector<Cidr>& from, Report& report) {
-  for (size_t i = 0; i < from.size(); ++i) {
-    if (from[i].bits != 0) continue;
-    report.Warn(marks.MarkOf("from", i),
-                from[i].ToString() + " lets anybody pose as any client by a PROXY header");
-  }
+void WarnOfBalancer(YamlMark mark, const Cidr& from, Report& report) {
+  if (from.bits != 0) return;
+  report.Warn(mark, from.ToString() + " lets anybody pose as any client by a PROXY header");
 }
 
+void WarnOfBalancers(const ReadMarks& marks, const std::vector<Cidr>& from, Report& report) {
+  for (size_t i = 0; i < from.size(); ++i) WarnOfBalancer(marks.MarkOf("from", i), from[i], report);
+}
+
+void WarnOfProxyIn(const ReadMarks& marks, Report& report) {
+  const auto from = marks.values.find("from");
+  if (from == marks.values.end()) return;
+  const auto warn = [&](const YamlNode& node) {
+    // Roles may stand among the networks.
+    const absl::StatusOr<Cidr> network = Cidr::Parse(node.text);
+    if (network.ok()) WarnOfBalancer(node.mark, *network, report);
+  };
+  if (from->second->children.empty()) warn(*from->second);
+  for (const auto& child : from->second->children) warn(*child);
+}
+
+// `balancers`: other roles that a listener takes for that of load balancers.
 void WarnOfSources(const std::vector<ReadMarks>& marks, const std::vector<SourceRow>& rows,
-                   Report& report) {
+                   const SourceRoles& balancers, Report& report) {
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].role == SourceRole::kBalancer) WarnOfBalancers(marks[i], rows[i].from, report);
+    const SourceRole role = rows[i].role;
+    if (role == SourceRole::kBalancer || balancers.Has(role)) {
+      WarnOfBalancers(marks[i], rows[i].from, report);
+    }
   }
 }
 
@@ -107,10 +124,8 @@ void WarnOfExposure(const ReadMarks& marks, const ListenerConfig& listener, Repo
                                              listener.bind[i].ToString() + " can " +
                                              std::string(protocol.server.anyone_can));
   }
-  if (const ReadMarks* proxy = marks.Child("proxy_protocol")) {
-    WarnOfBalancers(*proxy, listener.proxy_from, report);
-  }
-  WarnOfSources(marks.List("sources"), listener.sources, report);
+  if (const ReadMarks* proxy = marks.Child("proxy_protocol")) WarnOfProxyIn(*proxy, report);
+  WarnOfSources(marks.List("sources"), listener.sources, listener.proxy_in.roles, report);
 }
 
 // What a port is usually for, such as "pop3 with tls: starttls". Empty if that is the
@@ -291,7 +306,9 @@ void CollectWarnings(const Draft& draft, Report& report) {
     WarnOfExposure(listeners[i], listener, report);
     WarnOfPorts(listeners[i], listener, report);
   }
-  WarnOfSources(draft.marks.List("sources"), config.sources, report);
+  SourceRoles balancers;
+  for (const ListenerConfig& listener : config.listeners) balancers.Add(listener.proxy_in.roles);
+  WarnOfSources(draft.marks.List("sources"), config.sources, balancers, report);
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   for (size_t i = 0; i < config.backends.size(); ++i) {
     WarnOfBackend(backends[i], config.backends[i], used[i], report);

@@ -164,6 +164,20 @@ TEST(Warnings, OfFtpBehindALoadBalancer) {
   EXPECT_EQ(ftp(", proxy_protocol: {from: [192.0.2.1]}"), "2:106: " + text);
 }
 
+TEST(Warnings, OfWhoeverMayPoseAsAnyClient) {
+  const auto load = [](const std::string& from, const std::string& role) {
+    return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", "
+                                  "protocol: tcp, tls: implicit, proxy_protocol: {from: " +
+                                  from + "}}]",
+                     .rest = "sources: [{from: \"::/0\", role: " + role + "}]"});
+  };
+  const std::string text = " lets anybody pose as any client by a PROXY header";
+  EXPECT_EQ(load("[balancer, 192.0.2.0/24]", "balancer"), "4:18: ::/0" + text);
+  EXPECT_EQ(load("[exempt, \"0.0.0.0/0\"]", "exempt"),
+            "2:122: 0.0.0.0/0" + text + "\n4:18: ::/0" + text);
+  EXPECT_EQ(load("\"0.0.0.0/0\"", "exempt"), "2:113: 0.0.0.0/0" + text);
+}
+
 TEST(Warnings, OfDatabases) {
   const auto postgresql = [](const std::string& servers, const std::string& backend) {
     return Warnings(

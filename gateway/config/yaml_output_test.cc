@@ -70,7 +70,7 @@ listeners:
     greeting_delay: 6s
     pregreet: refuse
     smtp: {cbc_ciphers: true}
-    proxy_protocol: {from: [192.0.2.0/24, "2001:db8::/32"]}
+    proxy_protocol: {from: [192.0.2.0/24, balancer, "2001:db8::/32"], others: direct}
     limits: {handshake: 28s, idle: 0s}
     sources: [{from: 192.0.2.0/25, role: balancer}]
     deny: [/etc/deny-mx]
@@ -135,7 +135,7 @@ void ExpectEqual(const ListenerConfig& a, const ListenerConfig& b) {
   EXPECT_EQ(IrcOptionsOf(a.dialogue).sts_port, IrcOptionsOf(b.dialogue).sts_port);
   EXPECT_EQ(a.webirc_password_file, b.webirc_password_file);
   EXPECT_EQ(a.limits, b.limits);
-  EXPECT_EQ(a.proxy_from, b.proxy_from);
+  EXPECT_EQ(a.proxy_in, b.proxy_in);
   EXPECT_EQ(a.sources, b.sources);
   EXPECT_EQ(a.deny, b.deny);
   EXPECT_EQ(a.ftp, b.ftp);
@@ -399,7 +399,7 @@ TEST(Sample, LoadsWithEverythingSwitchedOn) {
   const Config config = Loaded(SwitchOn(SampleYaml()).text);
   EXPECT_EQ(config.user, "starling");
   EXPECT_EQ(config.listeners[0].dialogue.hostname, "mx1.example.org");
-  EXPECT_EQ(config.listeners[0].proxy_from.size(), 2u);
+  EXPECT_EQ(config.listeners[0].proxy_in.from.size(), 2u);
   EXPECT_EQ(config.listeners[0].limits.handshake_ms, 30'000u);
   EXPECT_EQ(config.listeners[1].limits.idle_ms, 31u * 60'000u);
 }

@@ -47,6 +47,16 @@ enum class GreetingDelay : uint8_t {
   kLeft,      // before the time was over
   kKnown,     // has waited before, so it was greeted at once
 };
+// How a client came: by itself, or from a load balancer that sent a PROXY header for it.
+inline constexpr std::string_view kViaLabels[] = {"direct", "balancer"};
+enum class Via : uint8_t { kDirect, kBalancer };
+// Connections that only see whether the gateway is there.
+inline constexpr std::string_view kProbeLabels[] = {"local", "balancer", "probe"};
+enum class ProbeKind : uint8_t {
+  kLocal,     // a load balancer says so: LOCAL in its PROXY header
+  kBalancer,  // a load balancer's own, which sent nothing, or a header and nothing else
+  kProbe,     // of a source with the role probe, which sent nothing
+};
 inline constexpr std::string_view kResumedLabels[] = {"no", "yes"};
 inline constexpr std::string_view kConnectFailureLabels[] = {
     "refused",    "timeout", "backlog_full", "unreachable", "no_such_socket",
@@ -120,6 +130,11 @@ enum class MetricType : uint8_t { kCounter, kGauge };
     kNoLabel, false,                                                                               \
     "Connections that the gateway refused because of its limits, those of a source, "              \
     "or a deny list.")                                                                             \
+  X(kClients, "starling_client_connections_total", kCounter, "via", kViaLabels, "", kNoLabel,      \
+    false,                                                                                         \
+    "Connections of clients, by whether a load balancer named the client in a PROXY header.")      \
+  X(kProbes, "starling_probe_connections_total", kCounter, "kind", kProbeLabels, "", kNoLabel,     \
+    false, "Connections of health checks: of load balancers, and of sources with the role probe.") \
   X(kSessions, "starling_sessions", kGauge, "phase", kSessionPhaseLabels, "", kNoLabel, false,     \
     "Current sessions by phase.")                                                                  \
   X(kEnded, "starling_sessions_ended_total", kCounter, "reason", kEndReasonLabels, "", kNoLabel,   \

@@ -65,8 +65,9 @@ Next TakeOutput(WorkerContext& ctx, Session& session, const Output& out) {
 
 void CountNotes(WorkerContext& ctx, Session& session, const Step& step) {
   const ListenerId id = session.listener->id;
+  const bool is_check = LooksLikeCheck(session);
   for (size_t i = 0; i < kSignalCount; ++i) {
-    if ((step.signals >> i & 1u) != 0) ctx.shard->Add(Family::kSignals, id, i);
+    if (!is_check && (step.signals >> i & 1u) != 0) ctx.shard->Add(Family::kSignals, id, i);
   }
   for (size_t i = 0; i < kAttackCount; ++i) {
     if ((step.attacks >> i & 1u) != 0) ctx.shard->Add(Family::kAttacks, id, i);

@@ -165,13 +165,10 @@ void Begin(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& peer,
                  static_cast<size_t>(PhaseOf(StageId::kFree)));
 }
 
-bool IsBalancer(const Session& session) {
-  return session.listener->sources->At(session.source.rule).role == SourceRole::kBalancer;
-}
-
 StageId FirstStage(const Session& session) {
   const ListenerConfig& config = *session.listener->config;
-  if (IsBalancer(session) || !config.proxy_from.empty()) return StageId::kProxyHeader;
+  const bool headed = RoleOf(session) == SourceRole::kBalancer || config.proxy_in.required();
+  if (headed) return StageId::kProxyHeader;
   return config.tls == TlsMode::kStartTls ? StageId::kTalking : StageId::kHandshaking;
 }
 
@@ -182,7 +179,10 @@ void BeginSession(WorkerContext& ctx, Session& session, Fd fd, const Endpoint& p
   Begin(ctx, session, fd, peer, local);
   const StageId first = FirstStage(session);
   Apply(ctx, session, Enter(first));
-  if (first == StageId::kProxyHeader && !IsBalancer(session)) {
+  if (first != StageId::kProxyHeader) {
+    NoteClient(ctx, session);
+  } else if (const SourceRole role = RoleOf(session);
+             role != SourceRole::kBalancer && role != SourceRole::kProbe) {
     CountAttack(ctx, session, Attack::kUntrustedProxy);
     Apply(ctx, session, EndNow(EndReason::kProxyHeaderUntrusted));
   }

@@ -1,6 +1,7 @@
 #include "gateway/session/report.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "gateway/session/source.h"
 
@@ -43,10 +44,67 @@ bool WasRefused(const Session& session) {
   }
 }
 
+// A load balancer's own connections, and those of sources with the role probe.
+bool MakesChecks(const Session& session) {
+  const SourceRole role = RoleOf(session);
+  return role == SourceRole::kProbe || role == SourceRole::kBalancer;
+}
+
+// The client left, whatever it had been offered.
+bool ClientLeft(EndReason reason) {
+  switch (reason) {
+    case EndReason::kClientLeftEarly:
+    case EndReason::kClientReset:
+    case EndReason::kClientClosed:
+    case EndReason::kClientTruncated:
+    case EndReason::kGoodbye:
+    case EndReason::kHandshakeFailed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What kind of health check the connection was; nothing: it was none.
+std::optional<ProbeKind> ProbeOf(const Session& session) {
+  if (session.is_check) return ProbeKind::kLocal;
+  if (!LooksLikeCheck(session) || !ClientLeft(session.reason)) return std::nullopt;
+  return RoleOf(session) == SourceRole::kProbe ? ProbeKind::kProbe : ProbeKind::kBalancer;
+}
+
 // A check of whether the gateway answers, every few seconds.
 bool IsProbe(const Session& session) {
-  return session.listener->sources->At(session.source.rule).role == SourceRole::kProbe &&
-         session.last_server == UINT32_MAX;
+  const bool checks = RoleOf(session) == SourceRole::kProbe || ProbeOf(session).has_value() ||
+                      session.reason == EndReason::kProbe;
+  return checks && session.last_server == UINT32_MAX;
+}
+
+void CountClient(WorkerContext& ctx, const Session& session) {
+  const Via via = session.header_octets != 0 ? Via::kBalancer : Via::kDirect;
+  ctx.shard->Add(Family::kClients, session.listener->id, static_cast<size_t>(via));
+}
+
+// One that makes checks was a client if this was none, and it was let in.
+bool WasClient(const Session& session) {
+  if (!MakesChecks(session) || session.data != nullptr || session.use == SlotUse::kRefusal) {
+    return false;
+  }
+  const bool from_balancer = session.header_octets != 0;
+  const bool headed =
+      RoleOf(session) == SourceRole::kBalancer || session.listener->config->proxy_in.required();
+  return from_balancer || !headed;
+}
+
+// Reasons to end that clients have would say that something is wrong with clients.
+void CountCheck(WorkerContext& ctx, Session& session) {
+  const std::optional<ProbeKind> kind = ProbeOf(session);
+  if (!kind) {
+    if (WasClient(session)) CountClient(ctx, session);
+    return;
+  }
+  ctx.shard->Add(Family::kProbes, session.listener->id, static_cast<size_t>(*kind));
+  const bool reached_server = session.last_server != UINT32_MAX;
+  if (!reached_server && ClientLeft(session.reason)) session.reason = EndReason::kProbe;
 }
 
 // The highest version that the client offered, where it began TLS.
@@ -74,8 +132,9 @@ bool WasUnheard(const Session& session) {
 bool Wanted(WorkerContext& ctx, const Session& session, LogEvent event) {
   const Config& config = session.listener->owner->config();
   const LogSessions wanted = config.log_sessions;
-  if (ctx.log == nullptr || wanted == LogSessions::kNone || IsProbe(session)) return false;
-  if (event == LogEvent::kEstablished) return wanted == LogSessions::kAll;
+  if (ctx.log == nullptr || wanted == LogSessions::kNone) return false;
+  if (wanted != LogSessions::kDebug && IsProbe(session)) return false;
+  if (event == LogEvent::kEstablished) return wanted <= LogSessions::kAll;
   const uint32_t most = config.log_refusals;
   if (WasRefused(session)) return MayLog(ctx, ctx.refusal_lines_at, most);
   if (!WasUnheard(session) || MayLog(ctx, ctx.unheard_lines_at, most)) return true;
@@ -142,6 +201,16 @@ void Push(WorkerContext& ctx, const Session& session, LogEvent event) {
 
 }  // namespace
 
+bool LooksLikeCheck(const Session& session) {
+  if (session.is_check) return true;
+  return MakesChecks(session) && session.data == nullptr &&
+         session.client.octets_in == session.header_octets;
+}
+
+void NoteClient(WorkerContext& ctx, const Session& session) {
+  if (!MakesChecks(session)) CountClient(ctx, session);
+}
+
 void NoteReason(Session& session, EndReason reason) {
   if (session.reason == EndReason::kNone) session.reason = reason;
 }
@@ -149,6 +218,7 @@ void NoteReason(Session& session, EndReason reason) {
 void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure) {
   const ListenerId id = session.listener->id;
   session.tls_failure = failure;
+  if (session.is_check) return;
   ctx.shard->Add(Family::kHandshakeFailures, id, static_cast<size_t>(failure));
   ctx.shard->Add(Family::kFailedOffers, id, Offered(session));
 }
@@ -180,6 +250,7 @@ void ReportEnd(WorkerContext& ctx, Session& session) {
   ctx.shard->Add(Family::kSessions, id, static_cast<size_t>(PhaseOf(IdOf(session.stage))), 0, -1);
   // Nobody came: there was no connection to report on.
   if (session.data != nullptr && session.data->accept != DataChannel::Accept::kJoined) return;
+  CountCheck(ctx, session);
   ctx.shard->Add(Family::kEnded, id, static_cast<size_t>(session.reason));
   ctx.shard->Observe(Histogram::kSessionSeconds, id,
                      static_cast<uint64_t>(MicrosSince(ctx.now, session.accepted_at)));

@@ -7,6 +7,10 @@
 
 namespace starling {
 
+// So far it is nothing but a health check: the load balancer says so, or it has sent nothing and is
+// of a source that makes such checks.
+bool LooksLikeCheck(const Session& session);
+
 // The first cause is the one that is reported.
 void NoteReason(Session& session, EndReason reason);
 
@@ -14,6 +18,8 @@ void NoteReason(Session& session, EndReason reason);
 void CountFailure(WorkerContext& ctx, Session& session, TlsFailure failure);
 void CountAlert(WorkerContext& ctx, const Session& session, AlertDirection direction,
                 uint8_t description);
+// A client is known: its first octets may come, or its PROXY header has come.
+void NoteClient(WorkerContext& ctx, const Session& session);
 void CountAttack(WorkerContext& ctx, const Session& session, Attack attack);
 void CountLimit(WorkerContext& ctx, Limit limit);
 

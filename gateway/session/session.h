@@ -208,15 +208,17 @@ struct Session {
   Order order;                          // not obeyed yet
   bool queued = false;                  // on this turn's list
   SlotUse use = SlotUse::kSession;
-  Leave gives_way = Leave::kNot;  // not obeyed yet
-  bool server_owes = false;       // it was sent octets, and has not said anything since
-  bool starving = false;          // in the list of those that wait for buffers
-  bool plaintext_leg = false;     // a link without TLS with the client was up
-  bool established = false;       // logged as such
-  bool offered = false;
+  Leave gives_way = Leave::kNot;   // not obeyed yet
+  bool server_owes = false;        // it was sent octets, and has not said anything since
+  bool starving = false;           // in the list of those that wait for buffers
+  bool plaintext_leg : 1 = false;  // a link without TLS with the client was up
+  bool established : 1 = false;    // logged as such
+  bool offered : 1 = false;
+  bool is_check : 1 = false;  // the load balancer's own: its PROXY header says LOCAL
   TlsFailure tls_failure = TlsFailure::kNone;
   UpstreamTlsOutcome upstream_tls;  // of the latest link
   uint16_t reply = 0;               // code of the server's reply that ended it, for the log
+  uint16_t header_octets = 0;       // of the load balancer's PROXY header
   PlacePool pool = kSharedPlaces;   // where its place is
 
   WorkerListener* listener = nullptr;

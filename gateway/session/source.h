@@ -8,6 +8,10 @@
 
 namespace starling {
 
+inline SourceRole RoleOf(const Session& session) {
+  return session.listener->sources->At(session.source.rule).role;
+}
+
 // A client comes: by `client`, which is its true address, behind a load balancer too. kNone:
 // the client is in, and `hold` says what it holds. Otherwise why it is not.
 EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,

@@ -37,7 +37,8 @@ class SourceRules {
   const SourceWidths& widths() const { return widths_; }
 
  private:
-  void Add(const SourceRow& row, uint32_t scope, std::vector<NetworkMap::Entry>& entries);
+  void Add(const SourceRow& row, const SourceRoles& balancers, uint32_t scope,
+           std::vector<NetworkMap::Entry>& entries);
 
   std::vector<SourceRule> rules_;  // the first is for those that no network has
   NetworkMap map_;

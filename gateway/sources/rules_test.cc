@@ -56,10 +56,14 @@ TEST_F(SourceRulesTest, TheLongestRowCountsAndAListenersOwnBeforeEqualOnes) {
 }
 
 TEST_F(SourceRulesTest, ProxyProtocolNamesBalancers) {
-  listener_.proxy_from = {Cidr::Parse("127.0.0.1").value(), Cidr::Parse("192.0.2.0/24").value()};
+  listener_.proxy_in.from = {Cidr::Parse("127.0.0.1").value(), Cidr::Parse("192.0.2.0/24").value()};
   EXPECT_EQ(Of("127.0.0.1:1").role, SourceRole::kBalancer);
   EXPECT_EQ(Of("192.0.2.9:1").role, SourceRole::kBalancer);
   EXPECT_EQ(Of("192.0.3.9:1").role, SourceRole::kClient);
+  config_.sources = {Row("10.1.0.0/16", SourceRole::kProbe)};
+  EXPECT_EQ(Of("10.1.0.1:1").role, SourceRole::kProbe);
+  listener_.proxy_in.roles.Add(SourceRole::kProbe);
+  EXPECT_EQ(Of("10.1.0.1:1").role, SourceRole::kBalancer) << "by its role";
 }
 
 }  // namespace

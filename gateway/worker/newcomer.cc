@@ -42,7 +42,7 @@ void Refuse(WorkerContext& ctx, const Newcomer& newcomer, Limit limit, EndReason
 // as soon as it begins, so it must not take the place of another.
 bool IsUntrusted(const Newcomer& newcomer) {
   const WorkerListener& listener = *newcomer.listener;
-  return !listener.config->proxy_from.empty() &&
+  return listener.config->proxy_in.required() &&
          listener.sources->At(newcomer.source.rule).role != SourceRole::kBalancer;
 }
 

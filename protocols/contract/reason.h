@@ -68,6 +68,7 @@ namespace starling {
   X(kBufferLimit, "buffer_limit", "no buffer could be had")                                        \
   X(kMemoryLimit, "memory_limit", "memory is too short for another session")                       \
   X(kStopped, "stopped", "the gateway was told to stop at once")                                   \
+  X(kProbe, "probe", "a health check that is over, and reached no server")                         \
   X(kDataDropped, "data_dropped", "the control connection had no use for the data channel")
 
 enum class EndReason : uint8_t {

@@ -61,8 +61,8 @@ struct ProxyInfo {
 struct ProxyParse {
   enum class Status : uint8_t { kNeedMore, kDone, kBad } status = Status::kNeedMore;
   size_t consumed = 0;  // with kDone
-  bool local = false;   // LOCAL or UNKNOWN: use the connection's own addresses
-  Endpoint source;
+  bool local = false;   // LOCAL: the load balancer's own connection, to see whether we are well
+  Endpoint source;      // kNone: LOCAL or UNKNOWN, so use the connection's own addresses
   Endpoint destination;
   std::string_view error;  // with kBad: the rule that the header breaks
 };

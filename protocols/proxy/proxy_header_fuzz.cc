@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::abort();
     }
   }
-  if (whole.status != ProxyParse::Status::kDone || whole.local) return 0;
+  if (whole.status != ProxyParse::Status::kDone || whole.source.family == Endpoint::Family::kNone)
+    return 0;
 
   starling::ProxyInfo info;
   info.source = whole.source;

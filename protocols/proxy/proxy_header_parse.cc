@@ -27,11 +27,12 @@ ProxyParse Bad(std::string_view error) {
   return parse;
 }
 
-ProxyParse Local(size_t consumed) {
+// A header that names no client.
+ProxyParse Nameless(size_t consumed, bool local) {
   ProxyParse parse;
   parse.status = Status::kDone;
   parse.consumed = consumed;
-  parse.local = true;
+  parse.local = local;
   return parse;
 }
 
@@ -74,7 +75,7 @@ ProxyParse ParseV1(ByteView in) {
   size_t consumed = end + 2;
   std::string_view rest = text.substr(kV1Begin.size(), end - kV1Begin.size());
   std::string_view name = TakeWord(rest);
-  if (name == "UNKNOWN") return Local(consumed);
+  if (name == "UNKNOWN") return Nameless(consumed, /*local=*/false);
   if (name != "TCP4" && name != "TCP6") return Bad("version 1: not TCP4, TCP6 or UNKNOWN");
   Family family = name == "TCP4" ? Family::kV4 : Family::kV6;
 
@@ -165,14 +166,14 @@ ProxyParse ParseV2(ByteView in) {
   }
   if (in.size() < total) return {};
   // LOCAL: the receiver discards all that follows unread, including the family.
-  if (command == kProxyCommandLocal) return Local(total);
+  if (command == kProxyCommandLocal) return Nameless(total, /*local=*/true);
 
   ByteView header = in.first(total);
   std::string_view error = CheckTlvs(header, kProxyV2Head + address_size);
   if (!error.empty()) return Bad(error);
   // The gateway's clients have IP addresses. Other families count as UNSPEC, as the
   // specification demands.
-  if (family != kFamilyTcp4 && family != kFamilyTcp6) return Local(total);
+  if (family != kFamilyTcp4 && family != kFamilyTcp6) return Nameless(total, /*local=*/false);
   size_t ip_size = family == kFamilyTcp4 ? 4 : 16;
   size_t ports_at = kProxyV2Head + 2 * ip_size;
   ProxyParse parse;

@@ -274,20 +274,24 @@ TEST(ProxyParse, OneOctetAtATime) {
 }
 
 TEST(ProxyParse, LocalAndUnknown) {
-  const std::string cases[] = {
-      "PROXY UNKNOWN\r\n",
-      "PROXY UNKNOWN ffff::1 whatever 1 2\r\n",
-      RawV2(0x20, 0x00, ""),
-      RawV2(0x20, 0x11, kTcp4Block),  // the receiver discards the block and the family
-      RawV2(0x20, 0x77, "garbage"),
-      RawV2(0x21, 0x00, ""),
-      RawV2(0x21, 0x31, std::string(216, 'u')),
-      RawV2(0x21, 0x12, kTcp4Block),
+  struct Row {
+    std::string header;
+    bool local;
   };
-  for (const std::string& header : cases) {
+  const Row cases[] = {
+      {"PROXY UNKNOWN\r\n", false},
+      {"PROXY UNKNOWN ffff::1 whatever 1 2\r\n", false},
+      {RawV2(0x20, 0x00, ""), true},
+      {RawV2(0x20, 0x11, kTcp4Block), true},  // the receiver discards the block and the family
+      {RawV2(0x20, 0x77, "garbage"), true},
+      {RawV2(0x21, 0x00, ""), false},
+      {RawV2(0x21, 0x31, std::string(216, 'u')), false},
+      {RawV2(0x21, 0x12, kTcp4Block), false},
+  };
+  for (const auto& [header, local] : cases) {
     ProxyParse parse = ParseProxy(AsBytes(header));
     EXPECT_EQ(parse.status, Status::kDone) << header;
-    EXPECT_TRUE(parse.local) << header;
+    EXPECT_EQ(parse.local, local) << header;
     EXPECT_EQ(parse.consumed, header.size()) << header;
     EXPECT_EQ(parse.source.family, Endpoint::Family::kNone) << header;
   }

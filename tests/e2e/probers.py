@@ -156,7 +156,7 @@ class Haproxy(_Child):
                 text = b"".join(iter(lambda: s.recv(65536), b"")).decode("utf-8", "replace")
         except OSError:
             return None
-        rows = [row for row in csv.DictReader(io.StringIO(text)) if row["svname"] != "BACKEND"]
+        rows = [row for row in csv.DictReader(io.StringIO(text)) if row["svname"] not in ("BACKEND", "FRONTEND")]
         # Behind "* " the next one is under way.
         if any(row["check_status"].removeprefix("* ") in ("", "INI") for row in rows):
             return None

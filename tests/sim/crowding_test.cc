@@ -574,7 +574,7 @@ TEST(Crowding, WhoComesAroundTheBalancerTakesNoPlace) {
     with.sources = {Row("203.0.113.2/32", SourceRole::kBalancer),
                     Row("0.0.0.0/0", SourceRole::kClient)};
     with.change = [](Config& config) {
-      config.listeners[0].proxy_from = {*Cidr::Parse("203.0.113.2/32")};
+      config.listeners[0].proxy_in.from = {*Cidr::Parse("203.0.113.2/32")};
     };
     OneSession session(with);
     const Clients behind = Connect(session, 2, 4);  // their headers are still to come

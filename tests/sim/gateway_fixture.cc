@@ -73,6 +73,7 @@ std::unique_ptr<WorkerConfig> GatewayFixture::MakeWorkerConfig() {
   const auto config = std::make_shared<Config>(config_);
   if (config->sources.empty()) config->sources = NoShares();
   config->log_refusals = 0;  // each record counts
+  config->log_sessions = LogSessions::kDebug;
   snapshot.config = config;
   snapshot.backends = backends_;
   for (ListenerId id = 0; id < config_.listeners.size(); ++id) {

@@ -120,7 +120,7 @@ class OneSession final : public Sessions {
     if (with.limits != nullptr) listener.limits = *with.limits;
     if (with.limit != nullptr) listener.limits.*with.limit = with.ms;
     const bool proxied = with.client == ClientKind::kProxyStall;
-    if (proxied) listener.proxy_from = {*Cidr::Parse("198.51.100.0/24")};
+    if (proxied) listener.proxy_in.from = {*Cidr::Parse("198.51.100.0/24")};
     BackendSetup backend;
     backend.address = world_.FreshAddress(false);
     backend.protocol = with.protocol;

@@ -109,7 +109,7 @@ void AddListener(World& world, Scenario& scenario, const ListenerRow& row) {
   listener.dialogue.policy = row.policy;
   listener.limits.idle_ms = 20'000;
   listener.limits.record_ms = 10'000;
-  if (row.proxy_in) listener.proxy_from = {*Cidr::Parse(kTrusted)};
+  if (row.proxy_in) listener.proxy_in.from = {*Cidr::Parse(kTrusted)};
   AddBackend(world, scenario, row, true);
   if (row.policy == Policy::kOpportunistic) {
     listener.plaintext_backend = static_cast<int32_t>(scenario.config.backends.size());

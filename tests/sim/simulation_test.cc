@@ -21,15 +21,28 @@ constexpr uint64_t kFullRun = 2'000;
 // nothing for minutes, and all the memory that it wants. Other tests reach these reasons
 // (admission_test.cc, ftp_simulation_test.cc, pre_relay_test.cc, pregreet_test.cc,
 // protocols/line_replies_test.cc, tests/e2e/test_ftp_lines.py, tests/e2e/test_memory.py,
-// tests/e2e/test_sources.py).
+// tests/e2e/test_sources.py, tests/e2e/test_balancers.py).
 bool IsOfOthers(EndReason reason) {
   constexpr EndReason kOthers[] = {
-      EndReason::kTlsRequired,      EndReason::kDataDropped,     EndReason::kClientBareEnd,
-      EndReason::kPreRelayTotal,    EndReason::kPreRelaySilence, EndReason::kPreRelayCrowded,
-      EndReason::kBackendTooLong,   EndReason::kSourceSessions,  EndReason::kSourceConnections,
-      EndReason::kSourceHandshakes, EndReason::kSourceFailures,  EndReason::kDenied,
-      EndReason::kHandshakeLate,    EndReason::kPregreet,        EndReason::kClientStalled,
-      EndReason::kBackendStalled,   EndReason::kMemoryPressure,  EndReason::kMemoryLimit,
+      EndReason::kTlsRequired,
+      EndReason::kDataDropped,
+      EndReason::kClientBareEnd,
+      EndReason::kPreRelayTotal,
+      EndReason::kPreRelaySilence,
+      EndReason::kPreRelayCrowded,
+      EndReason::kBackendTooLong,
+      EndReason::kSourceSessions,
+      EndReason::kSourceConnections,
+      EndReason::kSourceHandshakes,
+      EndReason::kSourceFailures,
+      EndReason::kDenied,
+      EndReason::kHandshakeLate,
+      EndReason::kPregreet,
+      EndReason::kClientStalled,
+      EndReason::kBackendStalled,
+      EndReason::kMemoryPressure,
+      EndReason::kMemoryLimit,
+      EndReason::kProbe,
   };
   return std::find(std::begin(kOthers), std::end(kOthers), reason) != std::end(kOthers);
 }

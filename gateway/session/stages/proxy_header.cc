@@ -26,6 +26,11 @@ Next MeetSource(WorkerContext& ctx, Session& session) {
 
 Next ReadHeader(WorkerContext& ctx, Session& session, ProxyHeader& stage) {
   const ByteView in = session.client.Input(ctx);
+  // A probe that comes around the load balancer may see that the port is open, and no more.
+  if (!in.empty() && RoleOf(session) != SourceRole::kBalancer) {
+    CountAttack(ctx, session, Attack::kUntrustedProxy);
+    return EndNow(EndReason::kProxyHeaderUntrusted);
+  }
   const ProxyParse parse = in.empty() ? ProxyParse{} : ParseProxy(in);
   if (parse.status == ProxyParse::Status::kBad) {
     CountAttack(ctx, session, Attack::kBadProxy);
@@ -37,10 +42,14 @@ Next ReadHeader(WorkerContext& ctx, Session& session, ProxyHeader& stage) {
   }
   session.client.Consume(ctx, parse.consumed);
   stage.whole = true;
-  if (parse.local || parse.source.family == Endpoint::Family::kNone) return Stay();
+  session.header_octets = static_cast<uint16_t>(parse.consumed);
+  session.is_check = parse.local;
+  if (parse.source.family == Endpoint::Family::kNone) return Stay();
   session.peer = parse.source;
   session.local = parse.destination;
-  return MeetSource(ctx, session);
+  const Next next = MeetSource(ctx, session);
+  if (!next.decided()) NoteClient(ctx, session);
+  return next;
 }
 
 }  // namespace
