@@ -153,6 +153,9 @@ inline constexpr double kLeastShare = 0.1;
 // ... 160 ms, until the connect deadline.
 inline constexpr uint32_t kBacklogRetryMs = 5;
 inline constexpr uint8_t kBacklogDoublings = 5;
+// So many times as many places as are free at the servers of a backend may one source have: three
+// quarters of all, if nobody else has any. The rest is for sources that have fewer.
+inline constexpr uint32_t kPlacesPerFree = 3;
 // How often the next session in the queue of a backend looks for a place: other workers give places
 // back, too.
 inline constexpr uint32_t kPlaceRetryMs = 4;

@@ -138,8 +138,10 @@ constexpr Option kRows[] = {
      .doc = "0: no limit. Where all servers have as many sessions as they may have, further ones "
             "wait in the backend's queue. A server that forks for each session is better off "
             "with a queue here than with more processes than it has memory for. Established "
-            "sessions keep their places: sessions, in a row of sources, bounds how many one "
-            "client has.",
+            "sessions keep their places. So an address may have three times as many places as are "
+            "free: 75 of 100, if nobody else has any. Its further sessions wait in the queue, and "
+            "the free places are for other addresses. Sources with a role other than client may "
+            "take all places.",
      .set = SetNumber<&ServerConfig::max_sessions>,
      .get = GetNumber<&ServerConfig::max_sessions>},
     {.section = Section::kBackend,

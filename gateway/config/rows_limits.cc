@@ -90,10 +90,11 @@ constexpr Option kRows[] = {
      .min = 1,
      .max = 100'000,
      .applies = Applies::kRestart,
-     .doc = "The TLS handshakes that a worker may have in progress, at about 20 KiB each. If all are "
-            "taken, a client that has held its place for an eighth of the handshake limit may have "
-            "to give it up to a client of another address. For ten minutes its own address then "
-            "gets only places that others leave. The default does not follow sessions.",
+     .doc =
+         "The TLS handshakes that a worker may have in progress, at about 20 KiB each. If all are "
+         "taken, a client that has held its place for an eighth of the handshake limit may have "
+         "to give it up to a client of another address. For ten minutes its own address then "
+         "gets only places that others leave. The default does not follow sessions.",
      .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
      .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "gateway/config/rules.h"
-#include "gateway/config/source_defaults.h"
 #include "protocols/registry.h"
 
 namespace starling {
@@ -234,55 +233,6 @@ void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool us
   if (!used) report.Warn(marks.at, "no listener uses backend " + backend.name);
 }
 
-// What one source of clients may have in that family at the listener, most at once.
-uint64_t MostOfOneSource(const Config& config, const ListenerConfig& listener,
-                         Endpoint::Family family) {
-  constexpr uint64_t kAny = UINT64_MAX;
-  uint64_t elsewhere = ClientLimits(config).sessions;  // where no row says anything
-  uint64_t most = 0;
-  for (const std::vector<SourceRow>* rows : {&config.sources, &listener.sources}) {
-    for (const SourceRow& row : *rows) {
-      const bool client = row.role == SourceRole::kClient;
-      const uint64_t own = client ? (row.limits.sessions == 0 ? kAny : row.limits.sessions) : 0;
-      for (const Cidr& network : row.from) {
-        if (network.network.family != family) continue;
-        if (network.bits == 0) {
-          elsewhere = own;
-        } else {
-          most = std::max(most, own);
-        }
-      }
-    }
-  }
-  return std::max(most, elsewhere);
-}
-
-uint64_t MostOfOneSource(const Config& config, size_t backend) {
-  uint64_t most = 0;
-  for (const ListenerConfig& listener : config.listeners) {
-    const bool plaintext = listener.plaintext_backend == static_cast<int32_t>(backend);
-    if (listener.backend != backend && !plaintext) continue;
-    for (const auto family : {Endpoint::Family::kV4, Endpoint::Family::kV6}) {
-      most = std::max(most, MostOfOneSource(config, listener, family));
-    }
-  }
-  return most;
-}
-
-// Established sessions keep their places, so the queue cannot be fair about those.
-void WarnOfPlaces(const ReadMarks& marks, const Config& config, size_t backend, Report& report) {
-  uint64_t places = 0;
-  for (const ServerConfig& server : config.backends[backend].servers) {
-    if (server.drains) continue;
-    if (server.max_sessions == 0) return;
-    places += server.max_sessions;
-  }
-  if (places == 0 || MostOfOneSource(config, backend) < places) return;
-  report.Warn(marks.at, "one client address may take all " + std::to_string(places) +
-                            " places (max_sessions) of backend " + config.backends[backend].name +
-                            "; a row of sources with fewer sessions leaves some to others");
-}
-
 }  // namespace
 
 void CollectWarnings(const Draft& draft, Report& report) {
@@ -312,7 +262,6 @@ void CollectWarnings(const Draft& draft, Report& report) {
   const std::vector<ReadMarks>& backends = draft.marks.List("backends");
   for (size_t i = 0; i < config.backends.size(); ++i) {
     WarnOfBackend(backends[i], config.backends[i], used[i], report);
-    if (used[i]) WarnOfPlaces(backends[i], config, i, report);
   }
 }
 

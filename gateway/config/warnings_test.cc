@@ -41,35 +41,6 @@ struct ProxyRow {
   std::string warning;  // at the name of the backend
 };
 
-// Established sessions keep their places.
-TEST(Warnings, OfPlacesThatOneClientCanTake) {
-  const auto warnings = [](const std::string& servers, const std::string& sources) {
-    return Warnings(
-        {.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", "
-                      "protocol: imap, tls: implicit" +
-                      sources + "}]",
-         .backends = "backends: [{name: b, proxy_protocol: v2, servers: [" + servers + "]}]"});
-  };
-  const std::string both =
-      "{address: \"unix:/a\", max_sessions: 60}, "
-      "{address: \"unix:/b\", max_sessions: 40}";
-  const std::string warning =
-      "3:12: one client address may take all 100 places (max_sessions) of backend b; a row of "
-      "sources with fewer sessions leaves some to others";
-  const auto rows = [](const std::string& networks, const std::string& most) {
-    return ", sources: [{from: [" + networks + "], sessions: " + most + "}]";
-  };
-  const std::string all = "0.0.0.0/0, \"::/0\"";
-  EXPECT_EQ(warnings(both, ""), warning);
-  EXPECT_EQ(warnings(both, rows(all, "100")), warning);
-  EXPECT_EQ(warnings(both, rows(all, "0")), warning);
-  EXPECT_EQ(warnings(both, rows(all, "99")), "");
-  EXPECT_EQ(warnings(both, rows("0.0.0.0/0", "99")), warning) << "IPv6 has the default";
-  EXPECT_EQ(warnings(both, rows("192.0.2.0/24", "99")), warning);
-  EXPECT_EQ(warnings(both + ", \"unix:/c\"", ""), "") << "one server has no limit";
-  EXPECT_EQ(warnings("{address: \"unix:/a\", max_sessions: 100000}", ""), "");
-}
-
 TEST(Warnings, OfServersThatTransferNothing) {
   const auto warnings = [](const std::string& backend) {
     return Warnings({.listeners = "listeners: [{backend: b, name: in, bind: \"127.0.0.1:2525\", "

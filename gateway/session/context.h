@@ -64,6 +64,7 @@ struct WorkerContext : SideResources {
   AgeLists half_open;
   AgeLists half_open_capped;    // the same, by listener instead of pool; of those with a limit
   AgeLists half_open_channels;  // data channels that wait for their connection
+  AgeLists half_open_served;    // those that have a place at servers with limits, by BackendKey
   TimerWheel timers;
   DialoguePool dialogues;
 

@@ -42,6 +42,10 @@ AgeListKey KeyOf(PlacePool pool, const SourceHold& source) {
           .source = static_cast<uint32_t>(source.cells.first) << 16 | source.cells.second};
 }
 
+AgeListKey ServedKeyOf(const Session& session) {
+  return KeyOf(static_cast<PlacePool>(BackendKey(session)), session.source);
+}
+
 uint16_t SessionsOfWeight(SourceRole role) {
   return role == SourceRole::kClient ? 1 : kHalfOpenOfMany;
 }
@@ -86,6 +90,7 @@ uint32_t FindVictim(WorkerContext& ctx, const WorkerListener& listener, const So
 void LeaveLists(WorkerContext& ctx, const Session& session) {
   ctx.half_open.Remove(session.slot);
   ctx.half_open_capped.Remove(session.slot);
+  ctx.half_open_served.Remove(session.slot);
 }
 
 // The session is in half_open, and in the lists of its listener if that has a limit.
@@ -97,6 +102,21 @@ void NoteCap(WorkerContext& ctx, const Session& session) {
     const SourceRole role = RuleOf(*session.listener, session.source).role;
     ctx.half_open_capped.Add(session.slot, KeyOf(listener, session.source), SessionsOfWeight(role),
                              ctx.now);
+  }
+}
+
+// The session is in half_open, and in the lists of its backend if it has a place there that others
+// may wait for, and its client has the word.
+void NoteServed(WorkerContext& ctx, const Session& session) {
+  const StageId stage = IdOf(session.stage);
+  const bool served = session.target.server >= 0 &&
+                      session.listener->backends->limited(session.target.backend) &&
+                      (stage == StageId::kTalking || stage == StageId::kInside);
+  if (!served) {
+    ctx.half_open_served.Remove(session.slot);
+  } else if (!ctx.half_open_served.Has(session.slot)) {
+    const SourceRole role = RuleOf(*session.listener, session.source).role;
+    ctx.half_open_served.Add(session.slot, ServedKeyOf(session), SessionsOfWeight(role), ctx.now);
   }
 }
 
@@ -278,6 +298,31 @@ void EndWaiting(WorkerContext& ctx, Session& channel) {
   ctx.half_open_channels.Remove(channel.slot);
 }
 
+bool MakeRoomAtServers(WorkerContext& ctx, const Session& session) {
+  // Each look but the last renews an age.
+  constexpr int kLooks = 16;
+  AgeLists& lists = ctx.half_open_served;
+  const SourceRule& rule = RuleOf(*session.listener, session.source);
+  const AgeListKey key = ServedKeyOf(session);
+  if (!ctx.table.MayLetLeave()) return false;
+  lists.Settle(ctx.now);
+  for (int look = 0; look < kLooks; ++look) {
+    const uint32_t slot = FindVictim(ctx, lists, key.pool, rule, session.source);
+    if (slot == AgeLists::kNone) return false;
+    Session& victim = ctx.table.At(slot);
+    // Servers are full on many a good day, and a client that says something now and then is done
+    // sooner or later: only crowds have to go while they talk.
+    if (lists.HeaviestBut(key) > kFewSessions || ctx.now - victim.active_at >= kFreshHalfOpen) {
+      LetGiveWay(ctx, victim);
+      return true;
+    }
+    lists.Remove(slot);
+    lists.Add(slot, ServedKeyOf(victim),
+              SessionsOfWeight(RuleOf(*victim.listener, victim.source).role), ctx.now);
+  }
+  return false;
+}
+
 void NoteCaps(WorkerContext& ctx) {
   for (uint32_t slot = 0; slot < ctx.table.size(); ++slot) {
     Session& session = ctx.table.At(slot);
@@ -300,6 +345,7 @@ MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
                       ctx.now, step);
     if (session.use == SlotUse::kSession) NoteCap(ctx, session);
   }
+  if (wanted) NoteServed(ctx, session);
   return half_open.now ? kNever : half_open.from;
 }
 

@@ -41,6 +41,9 @@ Room FindWaitingRoom(WorkerContext& ctx, const WorkerListener& listener, const S
 // The channel waits for its connection now, or no longer.
 void BeginWaiting(WorkerContext& ctx, Session& channel);
 void EndWaiting(WorkerContext& ctx, Session& channel);
+// A session waits for a place at servers that have as many sessions as they may. One that is at its
+// client's turn, and idle or of a crowd, gives way. False: none does.
+bool MakeRoomAtServers(WorkerContext& ctx, const Session& session);
 // Listeners have other shares now: which of them have a limit.
 void NoteCaps(WorkerContext& ctx);
 // The session is over: its slot and its place are free.

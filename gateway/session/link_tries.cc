@@ -10,6 +10,7 @@
 #include "gateway/session/place_queue.h"
 #include "gateway/session/proxy_out.h"
 #include "gateway/session/report.h"
+#include "gateway/session/source.h"
 #include "gateway/session/try_limit.h"
 #include "gateway/sources/source_key.h"
 #include "gateway/upstream/balance.h"
@@ -131,15 +132,17 @@ LinkResult ConnectNext(WorkerContext& ctx, Session& session, MonoTime since) {
                                                 .next_trial = After(ctx.now, TrialWaitOf(session)),
                                                 .retries = target.retries,
                                                 .waited = target.waits,
+                                                .spares = PlacesSpared(ctx, session),
                                                 .all = target.all_servers});
   if (picked.full) {
-    FoundNoPlace(ctx, session);
+    FoundNoPlace(ctx, session, picked.spared);
     return WaitForPlace(ctx, session, since);
   }
   LeaveQueue(ctx, session);
   target.server = picked.server;
   if (picked.server >= 0) {
     target.retries = true;
+    TakeServerShare(ctx, session);
     return Connect(ctx, session, since);
   }
   if (target.backlog_full) return AskAllAgain(ctx, session, since);
@@ -388,6 +391,7 @@ void LeaveServer(WorkerContext& ctx, Session& session) {
     target.counted = false;
   }
   BackendsOf(session).Leave(ChosenId(session));
+  LeaveServerShare(ctx, session);
   target.server = -1;
 }
 

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "gateway/limits.h"
+#include "gateway/session/crowding.h"
 #include "gateway/session/fair_queue.h"
 #include "gateway/session/report.h"
 #include "gateway/session/source.h"
@@ -17,10 +18,11 @@ FairQueue& QueueOf(const Session& session) {
 Backends& BackendsOf(const Session& session) { return *session.listener->backends; }
 
 // It goes on in its next step: looks for a place, or learns that it has lost its own in the queue.
-void Call(WorkerContext& ctx, uint32_t slot) {
-  std::get<Backoff>(ctx.table.At(slot).link).retry_at = ctx.now;
+void CallAt(WorkerContext& ctx, uint32_t slot, MonoTime at) {
+  std::get<Backoff>(ctx.table.At(slot).link).retry_at = at;
   ctx.again.push_back(slot);
 }
+void Call(WorkerContext& ctx, uint32_t slot) { CallAt(ctx, slot, ctx.now); }
 
 void CallNext(WorkerContext& ctx, const FairQueue& queue) {
   if (!queue.empty()) Call(ctx, queue.Next(0));
@@ -33,7 +35,7 @@ void TakeOut(WorkerContext& ctx, Session& session) {
   } else {
     queue.Leave(session.slot);
   }
-  session.target.waits = false;
+  session.target.waits = session.target.made_room = false;
   BackendsOf(session).LeaveQueue(session.target.backend);
   ctx.shard->AddWorker(WorkerFamily::kQueued, 0, -1);
 }
@@ -79,12 +81,21 @@ bool MayLookForPlace(const Session& session) {
   return !session.target.waits || QueueOf(session).Next(0) == session.slot;
 }
 
-void FoundNoPlace(WorkerContext& ctx, Session& session) {
-  if (!session.target.waits || session.target.tried == 0) return;
+void FoundNoPlace(WorkerContext& ctx, Session& session, bool spared) {
+  if (!session.target.waits) return;
   FairQueue& queue = QueueOf(session);
-  queue.Take(0);
-  CallNext(ctx, queue);
-  queue.Join(session.slot, FairnessKey(ctx, session), 0);
+  if (spared) {
+    // Each of the others may find the same, so the next one looks after the usual while.
+    const uint32_t next = queue.Following(session.slot);
+    queue.TurnTo(next);
+    if (next != session.slot) CallAt(ctx, next, After(ctx.now, kPlaceRetryMs));
+  } else if (session.target.tried != 0) {
+    queue.Take(0);
+    CallNext(ctx, queue);
+    queue.Join(session.slot, FairnessKey(ctx, session), 0);
+  } else if (!session.target.made_room) {
+    session.target.made_room = MakeRoomAtServers(ctx, session);
+  }
 }
 
 MonoTime NextLook(WorkerContext& ctx, Session& session, MonoTime since) {

@@ -1,6 +1,8 @@
 // The queue of a backend whose servers all have as many sessions as they may have
 // (max_sessions). Sources take turns; within one, the session that has waited longest goes first.
-// In a full queue the source with most sessions gives its youngest up to one that has fewer.
+// In a full queue the source with most sessions gives its youngest up to one that has fewer. A
+// source may have three times as many places as are free (kPlacesPerFree); its other sessions wait.
+// For the session whose turn it is, an idle one that has a place may have to end (crowding.h).
 //
 // Each worker has a queue of its own, and the workers share the number of places in it. Only the
 // session whose turn it is looks for a place at a server, and calls the next one when it leaves.
@@ -22,8 +24,9 @@ void LeaveQueue(WorkerContext& ctx, Session& session);
 // The session may look for a place: it is not in the queue, or its turn has come.
 bool MayLookForPlace(const Session& session);
 // The session found no place. If it has tried some servers already, it cannot use a place at those,
-// but other sessions can: they have their turns before it.
-void FoundNoPlace(WorkerContext& ctx, Session& session);
+// but other sessions can: they have their turns before it. The same holds where its source has its
+// part of the places (`spared`).
+void FoundNoPlace(WorkerContext& ctx, Session& session, bool spared);
 // When the session looks again. It has been without a server since `since`.
 MonoTime NextLook(WorkerContext& ctx, Session& session, MonoTime since);
 

@@ -166,6 +166,8 @@ struct Target {
   uint8_t backlog_retries = 0;
   bool all_servers : 1 = false;  // kOpenAllLegs: one server after the other
   bool counted : 1 = false;      // in the gauge of the server's sessions
+  bool shared : 1 = false;       // its place is one of those of its source
+  bool made_room : 1 = false;    // another session gave its place up for this one
   bool waits : 1 = false;        // in the backend's queue
   bool displaced : 1 = false;    // it was in that queue, and gave its place in it to another source
   bool silent : 1 = false;       // the latest server failed because no greeting came

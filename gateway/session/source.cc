@@ -59,6 +59,16 @@ SourceKey FairSource(const Session& session) {
   return SourceOf(session.peer, session.listener->sources->widths()).value_or(SourceKey{});
 }
 
+// By which the places of its source count; nullopt: they do not.
+std::optional<SourceCells> CellsAtServers(const WorkerContext& ctx, const Session& session) {
+  if (!session.listener->backends->limited(session.target.backend)) return std::nullopt;
+  const SourceRules& rules = *session.listener->sources;
+  if (rules.At(session.source.rule).role != SourceRole::kClient) return std::nullopt;
+  const std::optional<SourceKey> source = SourceOf(session.peer, rules.widths());
+  if (!source) return std::nullopt;
+  return ctx.sources->shares.CellsAtServers(*source, BackendKey(session));
+}
+
 }  // namespace
 
 EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
@@ -115,6 +125,30 @@ bool IsWasteful(const WorkerContext& ctx, const Session& session) {
 
 void NoteWasteful(WorkerContext& ctx, const Session& session) {
   ctx.sources->wasteful.Remember(FairSource(session), ctx.now);
+}
+
+uint32_t BackendKey(const Session& session) {
+  const Backends& backends = *session.listener->backends;
+  return backends.server(backends.IdOf(session.target.backend, 0)).series;
+}
+
+uint64_t PlacesSpared(const WorkerContext& ctx, const Session& session) {
+  const std::optional<SourceCells> cells = CellsAtServers(ctx, session);
+  if (!cells) return 0;
+  return (ctx.sources->shares.AtServers(*cells) + kPlacesPerFree - 1) / kPlacesPerFree;
+}
+
+void TakeServerShare(WorkerContext& ctx, Session& session) {
+  const std::optional<SourceCells> cells = CellsAtServers(ctx, session);
+  if (!cells) return;
+  ctx.sources->shares.EnterServer(*cells);
+  session.target.shared = true;
+}
+
+void LeaveServerShare(WorkerContext& ctx, Session& session) {
+  if (!session.target.shared) return;
+  session.target.shared = false;
+  ctx.sources->shares.LeaveServer(*CellsAtServers(ctx, session));
 }
 
 void LeaveSource(WorkerContext& ctx, Session& session) {

@@ -41,6 +41,15 @@ uint64_t FairnessKey(const WorkerContext& ctx, const Session& session);
 bool IsWasteful(const WorkerContext& ctx, const Session& session);
 void NoteWasteful(WorkerContext& ctx, const Session& session);
 
+// How many places of its backend the session leaves free, so that its source has no more than its
+// part: 0 for those that are no ordinary clients, and where no server has a limit.
+uint64_t PlacesSpared(const WorkerContext& ctx, const Session& session);
+// It has a place at a server now, or no longer.
+void TakeServerShare(WorkerContext& ctx, Session& session);
+void LeaveServerShare(WorkerContext& ctx, Session& session);
+// Tells backends apart, whatever a reload changes.
+uint32_t BackendKey(const Session& session);
+
 // The session is over, and its reason stands.
 void LeaveSource(WorkerContext& ctx, Session& session);
 

@@ -90,6 +90,10 @@ class SourceShares {
   SourceCells CellsOf(const SourceKey& source, uint32_t scope) const {
     return SourceCells::Of(KeyedHash(key_, {source.high, source.low, scope}));
   }
+  // Its cells of the places at the servers of one backend.
+  SourceCells CellsAtServers(const SourceKey& source, uint32_t backend) const {
+    return SourceCells::Of(KeyedHash(key_, {source.high, source.low, backend, 0}));
+  }
 
   // A connection comes. With kNothing it is one of the source's sessions until Leave().
   OverShare Enter(SourceCells cells, const SourceLimits& limits, MonoTime now);
@@ -104,12 +108,18 @@ class SourceShares {
   bool TakeAnswer(SourceCells cells, MonoTime now);
 
   uint64_t Sessions(SourceCells cells) const { return sessions_.Get(cells); }
+
+  // By CellsAtServers.
+  void EnterServer(SourceCells cells) { at_servers_.Take(cells, 0); }
+  void LeaveServer(SourceCells cells) { at_servers_.Leave(cells); }
+  uint64_t AtServers(SourceCells cells) const { return at_servers_.Get(cells); }
   // Sessions of all sources; looks at every cell.
   uint64_t AllSessions() const { return sessions_.Sum() / 2; }
 
  private:
   const HashKey key_;
   Counts sessions_;
+  Counts at_servers_;
   TokenBuckets connections_;
   TokenBuckets handshakes_;
   TokenBuckets failures_;

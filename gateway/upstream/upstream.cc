@@ -223,6 +223,7 @@ Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
       const Tier tier = Best(backend, request, up);
       if (tier.count == 0 && !tier.full) break;
       if (tier.count == 0 || tier.places <= keep) return {.full = true};
+      if (tier.places <= keep + request.spares) return {.full = true, .spared = true};
       const int chosen = Choose(of.config->balance, {tier.candidates.data(), tier.count}, of.count,
                                 *request.cursor, request.source);
       Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];

@@ -87,6 +87,8 @@ class Backends {
 
   size_t size() const { return backend_count_; }
   const BackendConfig& config(uint32_t backend) const { return *backends_[backend].config; }
+  // One of its servers has max_sessions.
+  bool limited(uint32_t backend) const { return backends_[backend].limited; }
 
   size_t server_count() const { return server_count_; }
   Server& server(ServerId id) { return servers_[id]; }
@@ -111,13 +113,15 @@ class Backends {
     MonoTime next_trial;   // of a server that is not prompt, if this session takes the present one
     bool retries = false;  // another server has failed it: it need not find out about slow ones
     bool waited = false;   // in the queue: before those that come now
+    uint64_t spares = 0;   // so many places stay free, if the servers have limits
     // One message for each server: a server that drains is asked as well, and limits of sessions
     // do not matter.
     bool all = false;
   };
   struct Picked {
-    int server = -1;    // an index in its backend; its place is the session's
-    bool full = false;  // no place now: wait in the queue
+    int server = -1;      // an index in its backend; its place is the session's
+    bool full = false;    // no place now: wait in the queue
+    bool spared = false;  // with `full`: there is one for a session that need not spare so many
   };
   // Among the servers that are up, those of the lowest priority number share the sessions.
   // A server that is down, or that another session tries now, is chosen only if no other is

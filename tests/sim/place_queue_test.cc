@@ -8,6 +8,7 @@
 #include <deque>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gateway/config/source_defaults.h"
 #include "gateway/limits.h"
@@ -24,19 +25,21 @@ constexpr milliseconds kSoon{2 * kWaiterCheckMs};
 // Until a session is over whose client was told so, and does not close.
 constexpr milliseconds kLinger{3'000};
 
-// One server with one place.
-Case OnePlace(uint32_t queue = 100) {
+// One server with few places.
+Case FewPlaces(uint32_t places, uint32_t queue = 100) {
   Case with = RelayCase();
   with.sessions = 64;
   with.sources = {{.from = {*Cidr::Parse("0.0.0.0/0")}, .limits = kNoSourceLimits}};
-  with.change = [queue, before = with.change](Config& config) {
+  with.change = [places, queue, before = with.change](Config& config) {
     before(config);
-    config.backends[0].servers[0].max_sessions = 1;
+    config.backends[0].servers[0].max_sessions = places;
     config.backends[0].queue = queue;
     config.limits.small_buffers = 64;
   };
   return with;
 }
+
+Case OnePlace(uint32_t queue = 100) { return FewPlaces(1, queue); }
 
 // A client with TLS, which says and ends what the test wants.
 class Client {
@@ -108,6 +111,8 @@ class Queue {
   Client& Add(uint8_t source) {
     return clients_.emplace_back(session_, source, static_cast<uint16_t>(1'000 + clients_.size()));
   }
+  // The server's next connection; kNoSocket: nobody has come.
+  SocketId Accept() { return server_.Accept(); }
   // The session that has the place ends. The server's next connection; kNoSocket: nobody came.
   SocketId NextPlace() {
     session_.world().Reset(held_);
@@ -246,6 +251,49 @@ TEST(PlaceQueue, TheHeaviestSourceGivesItsYoungestUp) {
     EXPECT_EQ(queue.Told(), "oldest");
     ASSERT_NE(queue.NextPlace(), kNoSocket);
     EXPECT_EQ(queue.Told(), "quiet");
+  });
+}
+
+// Three quarters of the places, and the rest is for others.
+TEST(PlaceQueue, OneSourceLeavesPlacesToOthers) {
+  RunInThread([] {
+    Queue queue(FewPlaces(4));
+    std::vector<SocketId> of_first = {queue.held()};
+    for (int i = 0; i < 2; ++i) {
+      queue.Add(1);
+      of_first.push_back(queue.Accept());
+      EXPECT_NE(of_first.back(), kNoSocket);
+    }
+    queue.Add(1).Say("more of one");
+    queue.Add(1);
+    EXPECT_EQ(queue.Accept(), kNoSocket) << "though a place is free";
+    EXPECT_EQ(queue.waiting(), 2u);
+    queue.Add(2);
+    EXPECT_NE(queue.Accept(), kNoSocket) << "at once";
+    EXPECT_EQ(queue.waiting(), 2u);
+    // As many as are free are too few to let it have a third one again.
+    EXPECT_EQ(queue.NextPlace(), kNoSocket);
+    queue.session().world().Reset(of_first[1]);
+    queue.session().RunFor(milliseconds(3'000));
+    EXPECT_NE(queue.Accept(), kNoSocket);
+    EXPECT_EQ(queue.Accept(), kNoSocket);
+    EXPECT_EQ(queue.waiting(), 1u);
+  });
+}
+
+// It stands for many users.
+TEST(PlaceQueue, ATrustedSourceMayHaveAllPlaces) {
+  RunInThread([] {
+    Case with = FewPlaces(4);
+    with.sources = {{.from = {*Cidr::Parse("192.0.2.1/32")},
+                     .role = SourceRole::kTrusted,
+                     .limits = kNoSourceLimits}};
+    Queue queue(with);
+    for (int i = 0; i < 3; ++i) {
+      queue.Add(1);
+      EXPECT_NE(queue.Accept(), kNoSocket);
+    }
+    EXPECT_EQ(queue.waiting(), 0u);
   });
 }
 
