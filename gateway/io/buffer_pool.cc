@@ -1,6 +1,7 @@
 #include "gateway/io/buffer_pool.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,21 +13,25 @@
 namespace starling {
 namespace {
 
-constexpr size_t kPage = 4096;
 constexpr size_t kBlocksPerSlab = 32;
 constexpr size_t kLeastSlab = 128 * 1024;
 
 // Large blocks begin at page boundaries, so that Trim can return each separately. Several small
-// ones share a page.
-size_t StrideOf(size_t block_size) {
-  if (block_size < kPage) return std::bit_ceil(block_size);
-  return (block_size + kPage - 1) / kPage * kPage;
+// ones share a page; where pages have 64 KiB, as some kernels for arm64 use, all blocks are small.
+size_t StrideOf(size_t block_size, size_t page_size) {
+  if (block_size < page_size) return std::bit_ceil(block_size);
+  return (block_size + page_size - 1) / page_size * page_size;
 }
 
 }  // namespace
 
-BufferPool::BufferPool(size_t max_blocks, size_t block_size)
-    : block_size_(block_size), stride_(StrideOf(block_size)), max_blocks_(max_blocks) {}
+size_t BufferPool::SystemPageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+BufferPool::BufferPool(size_t max_blocks, size_t block_size, size_t page_size)
+    : block_size_(block_size),
+      page_size_(page_size),
+      stride_(StrideOf(block_size, page_size)),
+      max_blocks_(max_blocks) {}
 
 BufferPool::~BufferPool() {
   for (std::span<uint8_t> slab : slabs_) munmap(slab.data(), slab.size());
@@ -73,29 +78,37 @@ size_t BufferPool::Trim() {
   if (free_.size() <= trimmed_ + kKept) return 0;
   const size_t end = free_.size() - kKept;
   const size_t count = end - trimmed_;
-  if (stride_ < kPage) FreePages();
-  for (; trimmed_ < end; ++trimmed_) {
-    if (stride_ >= kPage) madvise(free_[trimmed_], stride_, MADV_DONTNEED);
+  if (stride_ <= page_size_) {
+    TrimNeighbours(end);
+  } else {
+    TrimEach(end);
   }
+  trimmed_ = end;
   return count;
 }
 
-// Of small blocks: the pages whose blocks are all unused.
-void BufferPool::FreePages() {
-  const auto page_of = [](const uint8_t* block) {
-    return reinterpret_cast<uintptr_t>(block) / kPage;
-  };
-  std::vector<uint8_t*> blocks(free_.begin(), free_.end() - kKept);
+void BufferPool::TrimEach(size_t end) {
+  for (size_t i = trimmed_; i < end; ++i) FreePagesWithin(free_[i], free_[i] + stride_);
+}
+
+// Of blocks that are no larger than a page: the pages whose blocks are all unused.
+void BufferPool::TrimNeighbours(size_t end) {
+  std::vector<uint8_t*> blocks(free_.begin(), free_.begin() + static_cast<ptrdiff_t>(end));
   std::ranges::sort(blocks);
-  const size_t in_page = kPage / stride_;
-  for (size_t i = 0; i + in_page <= blocks.size();) {
-    if (page_of(blocks[i]) == page_of(blocks[i + in_page - 1])) {
-      madvise(blocks[i], kPage, MADV_DONTNEED);
-      i += in_page;
-    } else {
-      ++i;
+  for (size_t first = 0, next = 0; first < blocks.size(); first = next) {
+    for (next = first + 1; next < blocks.size(); ++next) {
+      if (blocks[next] != blocks[next - 1] + stride_) break;
     }
+    FreePagesWithin(blocks[first], blocks[next - 1] + stride_);
   }
+}
+
+// The kernel would round a length up to whole pages, and so take octets of blocks that are in use.
+void BufferPool::FreePagesWithin(uint8_t* begin, uint8_t* end) {
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  uint8_t* const first = begin + (page_size_ - address % page_size_) % page_size_;
+  uint8_t* const last = end - reinterpret_cast<uintptr_t>(end) % page_size_;
+  if (first < last) madvise(first, static_cast<size_t>(last - first), MADV_DONTNEED);
 }
 
 }  // namespace starling

@@ -26,7 +26,8 @@ class BufferPool {
   static constexpr size_t kTinyBlockSize = 512;
   static constexpr size_t kSmallBlockSize = 2048;
 
-  explicit BufferPool(size_t max_blocks, size_t block_size = kBlockSize);
+  explicit BufferPool(size_t max_blocks, size_t block_size = kBlockSize,
+                      size_t page_size = SystemPageSize());
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -46,10 +47,14 @@ class BufferPool {
   static constexpr size_t kKept = 16;
 
  private:
+  static size_t SystemPageSize();
   bool Grow();
-  void FreePages();
+  void TrimEach(size_t end);
+  void TrimNeighbours(size_t end);
+  void FreePagesWithin(uint8_t* begin, uint8_t* end);
 
   size_t block_size_;
+  size_t page_size_;
   size_t stride_;  // octets from one block to the next
   size_t max_blocks_;
   size_t in_use_ = 0;
