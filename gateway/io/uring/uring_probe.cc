@@ -32,8 +32,8 @@ constexpr char kSysctlRemedy[] =
     "kernel.io_uring_disabled=0 (and a file in /etc/sysctl.d to keep it), or set it to 1 and put "
     "the gateway's group into kernel.io_uring_group";
 constexpr char kSandboxRemedy[] =
-    "this kernel has no io_uring, as sandboxes like gVisor have none: run the gateway outside the "
-    "sandbox, or switch io_uring on in it (runsc --iouring)";
+    "a sandbox or an emulator without io_uring, such as gVisor or qemu-user, is between the "
+    "gateway and Linux: run the gateway outside it, or switch io_uring on in it (runsc --iouring)";
 constexpr char kKernelRemedy[] = "Linux 6.1 or newer is needed, built with CONFIG_IO_URING";
 
 // Only for messages: nothing decides by the release what the kernel can do.
@@ -54,7 +54,9 @@ RingUnavailable Cause(const ProbeFacts& facts) {
       return RingUnavailable::kSeccomp;
     case ENOSYS:
       // Since 6.6 this file exists exactly if the kernel has the system calls.
-      if (facts.sysctl >= 0) return RingUnavailable::kSeccomp;
+      if (facts.sysctl >= 0) {
+        return facts.seccomp ? RingUnavailable::kSeccomp : RingUnavailable::kSandbox;
+      }
       if (facts.seccomp && AtLeast(facts.release, 6, 1) && !AtLeast(facts.release, 6, 6)) {
         return RingUnavailable::kSeccomp;
       }
@@ -114,15 +116,15 @@ std::optional<RingProbe> Missing(io_uring* queue, const io_uring_probe& probe) {
   if (int result = RegisterTable(queue, 8, 4); result != 0) {
     return Failure("registering a descriptor table with io_uring", result);
   }
-  const size_t page = 4096;
-  void* memory = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const size_t size = sizeof(io_uring_buf);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Failure("mmap", -errno);
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<uint64_t>(memory);
   registration.ring_entries = 1;
   const int result = io_uring_register_buf_ring(queue, &registration, 0);
   if (result == 0) io_uring_unregister_buf_ring(queue, 0);
-  munmap(memory, page);
+  munmap(memory, size);
   if (result != 0) return Failure("registering receive buffers with io_uring", result);
   return std::nullopt;
 }

@@ -14,7 +14,7 @@ enum class RingUnavailable : uint8_t {
   kOldKernel,
   kSysctl,
   kSeccomp,
-  kSandbox,  // the kernel itself answers that it has none, as gVisor does
+  kSandbox,  // a sandbox or an emulator before the kernel has none, as gVisor and qemu-user
   kMemoryLimit,
   kOther,
 };

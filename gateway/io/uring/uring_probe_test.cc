@@ -40,6 +40,8 @@ constexpr Case kCases[] = {
     {"a profile that says ENOSYS", ENOSYS, 0, true, false, "6.12.1", RingUnavailable::kSeccomp,
      "io_uring_setup"},
     {"the same on 6.1", ENOSYS, -1, true, false, "6.1.0", RingUnavailable::kSeccomp, "seccomp"},
+    {"qemu-user on a kernel that has it", ENOSYS, 0, false, true, "6.12.1",
+     RingUnavailable::kSandbox, "qemu-user"},
     {"built without it", ENOSYS, -1, true, false, "6.12.1", RingUnavailable::kOldKernel,
      "CONFIG_IO_URING"},
     {"before io_uring", ENOSYS, -1, false, false, "4.19.0", RingUnavailable::kOldKernel, "4.19.0"},
