@@ -32,3 +32,12 @@ def _reserve():
         if port not in _given and is_free(port):
             _given.add(port)
             return port
+
+
+def free_row(count):
+    """The first of `count` free ports in a row, where neither reserve_ports() nor the kernel takes any
+    for others."""
+    firsts = list(range(HIGHEST, 32768 - count))
+    random.shuffle(firsts)
+    return next(first for first in firsts
+                if all(is_free(port) for port in range(first, first + count)))

@@ -162,7 +162,7 @@ constexpr Option kRows[] = {
      .doc =
          "200 mail clients behind one address hold 1000 if all of them are desktop programs with "
          "five each; phones hold one or two. So no source has the whole table, nor more than such "
-         "an office needs.",
+         "an office needs. An FTP data channel counts as one.",
      .sample = "1000",
      .default_text = DefaultSessions,
      .set = SetNumber<&SourceLimits::sessions>,

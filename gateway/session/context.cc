@@ -57,6 +57,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       half_open(table.size()),
       half_open_capped(table.size()),
       half_open_channels(table.size()),
+      half_open_ports(table.size()),
       half_open_served(table.size(), kMaxServerNames),
       timers(table.size(), MonotonicNow()),
       now(MonotonicNow()),

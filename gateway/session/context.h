@@ -64,6 +64,7 @@ struct WorkerContext : SideResources {
   AgeLists half_open;
   AgeLists half_open_capped;    // the same, by listener instead of pool; of those with a limit
   AgeLists half_open_channels;  // data channels that wait for their connection
+  AgeLists half_open_ports;     // the same, by WorkerListener::port_pool
   AgeLists half_open_served;    // those that have a place at servers with limits, by BackendKey
   TimerWheel timers;
   DialoguePool dialogues;
@@ -79,6 +80,7 @@ struct WorkerContext : SideResources {
   Admissions admissions;             // of handshakes
   uint32_t armed_accepts = 0;        // of listeners
   uint32_t waiting_channels = 0;     // data channels whose connection is still to come
+  uint32_t data_sockets = 0;         // their listening sockets, and those that are about to close
   uint32_t data_port = 0;            // where in the range of ports the next one is looked for
   MonoTime relayed_at = MonoTime{};  // when a relay last had something to do
   std::vector<uint32_t> hellos;      // slots of this turn that may need the private key

@@ -133,6 +133,16 @@ void LetGiveWay(WorkerContext& ctx, Session& session) {
   ctx.Ready(session);
 }
 
+Room LetOneGiveWay(WorkerContext& ctx, AgeLists& lists, PlacePool pool, const SourceRule& rule,
+                   const SourceHold& source) {
+  lists.Settle(ctx.now);
+  const uint32_t victim = FindVictim(ctx, lists, pool, rule, source);
+  if (victim == AgeLists::kNone) return Room::kNone;
+  if (!ctx.table.MayLetLeave()) return Room::kLater;
+  LetGiveWay(ctx, ctx.table.At(victim));
+  return Room::kTaken;
+}
+
 struct HalfOpen {
   bool now = false;
   MonoTime from = kNever;  // later, if nothing happens until then
@@ -140,9 +150,10 @@ struct HalfOpen {
 
 HalfOpen Look(const WorkerContext& ctx, const Session& session) {
   if (session.use == SlotUse::kArriving) return {.now = IdOf(session.stage) != StageId::kClosing};
-  if (session.use != SlotUse::kSession || session.data != nullptr) return {};
+  if (session.use != SlotUse::kSession) return {};
   switch (IdOf(session.stage)) {
     case StageId::kProxyHeader:
+    case StageId::kDataWait:
     case StageId::kUpgrading:
     case StageId::kHandshaking:
     case StageId::kOpening:
@@ -153,7 +164,7 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
     case StageId::kLingering:
       // All has been said, and the client keeps its connection open. Behind a relay much of it may
       // still be on its way.
-      return {.now = !(session.established && session.tls_up())};
+      return {.now = session.data == nullptr && !(session.established && session.tls_up())};
     case StageId::kTalking: {
       // What has not reached the server yet, such as the end of a mail, makes it owe an answer.
       const bool servers_turn = session.server_owes || !session.server.flushed();
@@ -163,7 +174,6 @@ HalfOpen Look(const WorkerContext& ctx, const Session& session) {
       return {.now = ctx.now >= stalled, .from = stalled};
     }
     case StageId::kFree:
-    case StageId::kDataWait:
     case StageId::kRelaying:
     case StageId::kLastWords:
     case StageId::kClosing:
@@ -274,13 +284,16 @@ void FreePlace(WorkerContext& ctx, Session& session) {
 
 Room FindWaitingRoom(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source) {
   if (ctx.waiting_channels < ctx.limits.data_listeners) return Room::kTaken;
-  ctx.half_open_channels.Settle(ctx.now);
-  const uint32_t victim =
-      FindVictim(ctx, ctx.half_open_channels, kSharedPlaces, RuleOf(listener, source), source);
-  if (victim == AgeLists::kNone) return Room::kNone;
-  if (!ctx.table.MayLetLeave()) return Room::kLater;
-  LetGiveWay(ctx, ctx.table.At(victim));
-  return Room::kTaken;
+  return LetOneGiveWay(ctx, ctx.half_open_channels, kSharedPlaces, RuleOf(listener, source),
+                       source);
+}
+
+Room FindPort(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source) {
+  // A socket that is about to close may leave its port.
+  if (ctx.data_sockets > ctx.waiting_channels) return Room::kLater;
+  const Room room =
+      LetOneGiveWay(ctx, ctx.half_open_ports, listener.port_pool, RuleOf(listener, source), source);
+  return room == Room::kTaken ? Room::kLater : room;
 }
 
 void BeginWaiting(WorkerContext& ctx, Session& channel) {
@@ -288,14 +301,20 @@ void BeginWaiting(WorkerContext& ctx, Session& channel) {
   ++ctx.waiting_channels;
   const SourceRole role = RuleOf(*channel.listener, channel.source).role;
   if (HasPrivilege(role)) return;
-  ctx.half_open_channels.Add(channel.slot, KeyOf(kSharedPlaces, channel.source),
-                             SessionsOfWeight(role), ctx.now);
+  const uint16_t of_weight = SessionsOfWeight(role);
+  ctx.half_open_channels.Add(channel.slot, KeyOf(kSharedPlaces, channel.source), of_weight,
+                             ctx.now);
+  // One that waits for the server has any port, and takes none of those.
+  if (channel.reversed()) return;
+  ctx.half_open_ports.Add(channel.slot, KeyOf(channel.listener->port_pool, channel.source),
+                          of_weight, ctx.now);
 }
 
 void EndWaiting(WorkerContext& ctx, Session& channel) {
   if (!std::exchange(channel.data->waits, false)) return;
   --ctx.waiting_channels;
   ctx.half_open_channels.Remove(channel.slot);
+  ctx.half_open_ports.Remove(channel.slot);
 }
 
 bool MakeRoomAtServers(WorkerContext& ctx, const Session& session) {

@@ -11,8 +11,9 @@
 // part of it. A source that has more sessions than a mail program opens gets no place of a client
 // that has only just come, unless that client's source is a crowd. Where a listener has as many
 // sessions as it may, one of its own gives way. Sessions of probes and exempt sources never give
-// way, nor do data channels. Of data channels that wait for their connection there is a limit of
-// its own: when it is met, one of them gives way to another by the same rules.
+// way. A data channel is half-open until both its connections are there and TLS is up. Of those
+// that wait for their connection there is a limit of its own, and they may use up the ports that
+// they have to choose from: then one of them gives way to another by the same rules.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).
@@ -38,6 +39,9 @@ Room KeepPlace(WorkerContext& ctx, Session& session);
 // One more data channel may wait for a client of this source. If as many wait as may, one gives
 // way.
 Room FindWaitingRoom(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source);
+// One more data channel of the listener finds no port to wait at. If another one that uses the same
+// ports gives way, it may find one in a turn or two.
+Room FindPort(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source);
 // The channel waits for its connection now, or no longer.
 void BeginWaiting(WorkerContext& ctx, Session& channel);
 void EndWaiting(WorkerContext& ctx, Session& channel);

@@ -9,6 +9,7 @@
 #include "gateway/session/crowding.h"
 #include "gateway/session/link.h"
 #include "gateway/session/report.h"
+#include "gateway/session/source.h"
 
 namespace starling {
 namespace {
@@ -96,19 +97,23 @@ bool MayCarry(const Session& control) {
          control.link_address.family != Endpoint::Family::kNone;
 }
 
-// False: no socket could be had.
-bool Listen(WorkerContext& ctx, const Session& control, Session& session, Endpoint& ready_at) {
+// kNoFd: no socket could be had.
+Fd Listen(WorkerContext& ctx, const Session& control, DataAsk ask, Endpoint& ready_at) {
   const FtpOptions& options = control.listener->config->ftp;
-  ready_at = session.reversed() ? control.link_address : control.local;
-  const bool any = session.reversed();
+  const bool any = ask == DataAsk::kFromServer;
+  ready_at = any ? control.link_address : control.local;
   const DataListener listener = ctx.ring->AddDataListener(
       ready_at, any ? 0 : options.first_port, any ? 0 : options.last_port, &ctx.data_port);
-  if (listener.fd == kNoFd) return false;
-  session.data->listener = listener.fd;
+  if (listener.fd == kNoFd) return kNoFd;
+  ++ctx.data_sockets;
   ready_at.port = listener.port;
-  const bool told = !session.reversed() && options.address.family == ready_at.family;
-  if (told) ready_at.ip = options.address.ip;
-  return true;
+  if (!any && options.address.family == ready_at.family) ready_at.ip = options.address.ip;
+  return listener.fd;
+}
+
+void StopListening(WorkerContext& ctx, Fd listener) {
+  ctx.ring->RemoveListener(listener);
+  --ctx.data_sockets;
 }
 
 void Begin(WorkerContext& ctx, Session& session) {
@@ -122,29 +127,44 @@ void Begin(WorkerContext& ctx, Session& session) {
   ctx.again.push_back(session.slot);
 }
 
-// Not kTaken: no place or no socket; kNone is counted by the limit that was met.
-Room MakeChannel(WorkerContext& ctx, Session& control, const DataRequest& request) {
-  // It counts against no share, but it is of a source that has a session already.
-  SourceHold source = control.source;
-  source.counted = false;
-  // Before a place in the table, for which another session may have to go.
-  Room room = FindWaitingRoom(ctx, *control.listener, source);
-  if (room == Room::kNone) CountLimit(ctx, Limit::kDataListeners);
-  if (room != Room::kTaken) return room;
-  Session* session = nullptr;
-  room = TakePlace(ctx, *control.listener, source, session);
-  if (room == Room::kNone) CountLimit(ctx, Limit::kSessions);
-  if (room != Room::kTaken) return room;
-  session->data = std::make_unique<DataChannel>();
-  Describe(control, request, *session);
-  if (!Listen(ctx, control, *session, control.dialogue->data_ready_at)) {
-    CountLimit(ctx, Limit::kDataListeners);
-    FreePlace(ctx, *session);
-    return Room::kNone;
+// A socket, and a place in the table for it: both may take a session of another source, the socket
+// first, since it may be in vain.
+Room PlaceChannel(WorkerContext& ctx, Session& control, const DataRequest& request,
+                  const SourceHold& source) {
+  const Room waiting = FindWaitingRoom(ctx, *control.listener, source);
+  if (waiting == Room::kNone) CountLimit(ctx, Limit::kDataListeners);
+  if (waiting != Room::kTaken) return waiting;
+  const Fd listener = Listen(ctx, control, request.ask, control.dialogue->data_ready_at);
+  if (listener == kNoFd) {
+    const Room port = FindPort(ctx, *control.listener, source);
+    if (port == Room::kNone) CountLimit(ctx, Limit::kDataListeners);
+    return port;
   }
+  Session* session = nullptr;
+  const Room room = TakePlace(ctx, *control.listener, source, session);
+  if (room != Room::kTaken) {
+    if (room == Room::kNone) CountLimit(ctx, Limit::kSessions);
+    StopListening(ctx, listener);
+    return room;
+  }
+  session->data = std::make_unique<DataChannel>();
+  session->data->listener = listener;
+  Describe(control, request, *session);
   Begin(ctx, *session);
   control.dialogue->channel.Begin(session->ref());
   return Room::kTaken;
+}
+
+// Not kTaken: there is none; kNone is counted by the limit that was met.
+Room MakeChannel(WorkerContext& ctx, Session& control, const DataRequest& request) {
+  SourceHold source;
+  if (!EnterChannel(ctx, control, source)) {
+    CountRefusal(ctx, *control.listener, control.peer, EndReason::kSourceSessions);
+    return Room::kNone;
+  }
+  const Room room = PlaceChannel(ctx, control, request, source);
+  if (room != Room::kTaken) LeaveShare(ctx, source);
+  return room;
 }
 
 // --- how a channel ended ---
@@ -225,7 +245,7 @@ void JoinData(WorkerContext& ctx, Session& session) {
   assert(session.data->accept == DataChannel::Accept::kAccepted);
   session.data->accept = DataChannel::Accept::kJoined;
   EndWaiting(ctx, session);
-  ctx.ring->RemoveListener(std::exchange(session.data->listener, kNoFd));
+  StopListening(ctx, std::exchange(session.data->listener, kNoFd));
   ctx.shard->Add(Family::kAccepted, session.listener->id);
   session.accepted_at = session.active_at = ctx.now;
   StartDataLink(ctx, session);
@@ -240,7 +260,7 @@ bool CloseDataListener(WorkerContext& ctx, Session& session) {
     data.accept = DataChannel::Accept::kCancelled;
     return false;
   }
-  ctx.ring->RemoveListener(std::exchange(data.listener, kNoFd));
+  StopListening(ctx, std::exchange(data.listener, kNoFd));
   return true;
 }
 

@@ -84,6 +84,14 @@ EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const 
   return ReasonOf(over);
 }
 
+bool EnterChannel(WorkerContext& ctx, const Session& control, SourceHold& hold) {
+  hold = control.source;
+  if (!hold.counted) return true;
+  const SourceRule& rule = control.listener->sources->At(hold.rule);
+  hold.counted = ctx.sources->shares.EnterSession(hold.cells, rule.limits);
+  return hold.counted;
+}
+
 void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
                   EndReason reason) {
   ctx.shard->Add(Family::kRefused, listener.id, static_cast<size_t>(RefusedOf(reason)));
@@ -103,7 +111,7 @@ bool IsDenied(const WorkerContext& ctx, const WorkerListener& listener, const En
 }
 
 HandshakeShare TakeHandshake(WorkerContext& ctx, const Session& session) {
-  if (!session.source.counted) return HandshakeShare::kWithin;
+  if (!session.source.counted || session.data != nullptr) return HandshakeShare::kWithin;
   const SourceRule& rule = session.listener->sources->At(session.source.rule);
   const HandshakeShare share =
       ctx.sources->shares.TakeHandshake(session.source.cells, rule.limits, ctx.now);
@@ -151,12 +159,16 @@ void LeaveServerShare(WorkerContext& ctx, Session& session) {
   ctx.sources->shares.LeaveServer(*CellsAtServers(ctx, session));
 }
 
+void LeaveShare(WorkerContext& ctx, SourceHold& hold) {
+  if (std::exchange(hold.counted, false)) ctx.sources->shares.Leave(hold.cells);
+}
+
 void LeaveSource(WorkerContext& ctx, Session& session) {
-  if (!std::exchange(session.source.counted, false)) return;
-  SourceShares& shares = ctx.sources->shares;
   const SourceRule& rule = session.listener->sources->At(session.source.rule);
-  if (IsFailure(session.reason)) shares.NoteFailure(session.source.cells, rule.limits, ctx.now);
-  shares.Leave(session.source.cells);
+  if (session.source.counted && session.data == nullptr && IsFailure(session.reason)) {
+    ctx.sources->shares.NoteFailure(session.source.cells, rule.limits, ctx.now);
+  }
+  LeaveShare(ctx, session.source);
 }
 
 }  // namespace starling

@@ -17,6 +17,10 @@ inline SourceRole RoleOf(const Session& session) {
 EndReason EnterSource(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
                       SourceHold& hold);
 
+// A data channel of this session's source comes. It counts as one of the source's sessions, and for
+// nothing else: a client makes one for each file. False: the source has as many as it may.
+bool EnterChannel(WorkerContext& ctx, const Session& control, SourceHold& hold);
+
 // A client that is denied or over its share, before anything of it is counted as a session.
 void CountRefusal(WorkerContext& ctx, const WorkerListener& listener, const Endpoint& client,
                   EndReason reason);
@@ -50,6 +54,8 @@ void LeaveServerShare(WorkerContext& ctx, Session& session);
 // Tells backends apart, whatever a reload changes.
 uint32_t BackendKey(const Session& session);
 
+// Gives back what `hold` has of the source's share.
+void LeaveShare(WorkerContext& ctx, SourceHold& hold);
 // The session is over, and its reason stands.
 void LeaveSource(WorkerContext& ctx, Session& session);
 

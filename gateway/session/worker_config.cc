@@ -8,6 +8,15 @@
 
 namespace starling {
 
+namespace {
+
+bool ShareDataPorts(const ListenerConfig& a, const ListenerConfig& b) {
+  return a.protocol->data_channels && b.protocol->data_channels &&
+         a.ftp.first_port <= b.ftp.last_port && b.ftp.first_port <= a.ftp.last_port;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<WorkerConfig>> WorkerConfig::Make(const ConfigSnapshot& snapshot) {
   std::unique_ptr<WorkerConfig> made(new WorkerConfig());
   made->generation_ = snapshot.generation;
@@ -51,7 +60,13 @@ absl::StatusOr<std::unique_ptr<WorkerConfig>> WorkerConfig::Make(const ConfigSna
                                 .backends = made->backends_.get(),
                                 .id = snapshot.ids[i],
                                 .tls = made->contexts_[snapshot.policy_of[i]].get(),
-                                .sources = made->rules_[i].get()});
+                                .sources = made->rules_[i].get(),
+                                .port_pool = static_cast<PlacePool>(snapshot.ids[i])});
+    for (size_t other = 0; other < i; ++other) {
+      if (!ShareDataPorts(configs[other], configs[i])) continue;
+      made->listeners_[i].port_pool = made->listeners_[other].port_pool;
+      break;
+    }
   }
   return made;
 }

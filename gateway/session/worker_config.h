@@ -18,6 +18,7 @@
 #include "gateway/config/config.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/fair_queue.h"
+#include "gateway/session/places.h"
 #include "gateway/sources/rules.h"
 #include "gateway/tls/tls_context.h"
 #include "gateway/tls/upstream_tls.h"
@@ -38,6 +39,8 @@ struct WorkerListener {
   uint32_t cursor = 0;  // round robin over its backend's servers
   uint32_t plaintext_cursor = 0;
   uint32_t retry_cursor = 0;  // for sessions that another server has failed
+  // The first listener whose data channels use some of the same ports, and so this one.
+  PlacePool port_pool = 0;
 };
 
 // A configuration that is loaded and checked, the same for all workers. Nothing in it

@@ -97,6 +97,10 @@ class SourceShares {
 
   // A connection comes. With kNothing it is one of the source's sessions until Leave().
   OverShare Enter(SourceCells cells, const SourceLimits& limits, MonoTime now);
+  // The same of a session that is no connection of its own.
+  bool EnterSession(SourceCells cells, const SourceLimits& limits) {
+    return sessions_.Take(cells, limits.sessions);
+  }
   void Leave(SourceCells cells) { sessions_.Leave(cells); }
   // With kNone the source is charged nothing. What it has over its share it pays back like all
   // else, so that its rate stays the same over time.

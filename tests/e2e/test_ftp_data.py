@@ -3,7 +3,6 @@ transfers; and their options, the goodbye and a killed server."""
 
 import ftplib
 import os
-import random
 import socket
 import socketserver
 import ssl
@@ -14,7 +13,7 @@ import unittest
 import ftpserver
 import harness
 import wire
-from ports import HIGHEST, is_free, reserve_ports
+from ports import free_row, reserve_ports
 from test_ftp import Explicit, fetch
 from wire import Wire
 
@@ -65,15 +64,6 @@ class Scripted(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-def free_range(count):
-    """The first of `count` free ports in a row, where neither reserve_ports() nor the kernel
-    takes any for others."""
-    firsts = list(range(HIGHEST, 32768 - count))
-    random.shuffle(firsts)
-    return next(first for first in firsts
-                if all(is_free(port) for port in range(first, first + count)))
-
-
 def setUpModule():
     global env, server, scripted, gateway
     env = harness.Environment(servers=False)
@@ -84,7 +74,7 @@ def setUpModule():
     server6.put("big", BIG[:100000])
     scripted = unittest.enterModuleContext(Scripted())
     six = reserve_ports(["six"])["six"]
-    ports = free_range(8)
+    ports = free_row(8)
     keys = {"protocol": "ftp", "tls": "starttls", "backend": "proftpd"}
     gateway = unittest.enterModuleContext(env.gateway({
         "ftp": keys,

@@ -11,6 +11,7 @@ import unittest
 
 import harness
 import wire
+from ports import free_row
 from wire import Wire
 
 env = None
@@ -79,10 +80,17 @@ def setUpModule():
     server = unittest.enterModuleContext(Server())
 
 
-def gateway(**more):
+def gateway(ftp=None, **more):
     return env.gateway(
-        {"ftps": {"protocol": "ftp", "tls": "implicit", "backend": "scripted"}},
+        {"ftps": {"protocol": "ftp", "tls": "implicit", "backend": "scripted",
+                  **({"ftp": ftp} if ftp else {})}},
         {"scripted": {"servers": [server.address], "proxy_protocol": "none"}}, **more)
+
+
+def port_of(reply):
+    """Of a reply to PASV."""
+    numbers = reply.split(b"(")[1].split(b")")[0].split(b",")
+    return int(numbers[4]) * 256 + int(numbers[5])
 
 
 class Transfer:
@@ -92,11 +100,10 @@ class Transfer:
         self.control = Wire(running.ports["ftps"]).start_tls(wire.context(env.ca))
         self.expect(b"220 ")
         reply = self.ask(b"PASV\r\n", b"227 ")
-        numbers = reply.split(b"(")[1].split(b")")[0].split(b",")
         plain = socket.socket()
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LITTLE)
         plain.settimeout(wire.TIMEOUT)
-        plain.connect(("127.0.0.1", int(numbers[4]) * 256 + int(numbers[5])))
+        plain.connect(("127.0.0.1", port_of(reply)))
         self.ask(command, b"150 ")
         self.data = wire.context(env.ca).wrap_socket(
             plain, server_hostname="mail.example.org", suppress_ragged_eofs=False)
@@ -180,10 +187,12 @@ class WhoHasAChannel(unittest.TestCase):
     PLACES = 8
 
     @contextlib.contextmanager
-    def crowd(self, places=PLACES):
-        """A function that asks for a channel from a source and returns the client."""
-        everybody = [{"from": ["127.0.0.0/8"], "role": "client"}]
-        with gateway(workers=1, limits={"data_listeners": places}, sources=everybody) as running, \
+    def crowd(self, places=PLACES, sessions=0, **more):
+        """Two functions that ask for a channel from a source: the first returns the reply and the
+        client, the second the client."""
+        more.setdefault("limits", {})["data_listeners"] = places
+        everybody = [{"from": ["127.0.0.0/8"], "role": "client", "sessions": sessions}]
+        with gateway(workers=1, sources=everybody, **more) as running, \
                 contextlib.ExitStack() as stack:
             def asks(source):
                 client = stack.enter_context(Wire(running.ports["ftps"], source))
@@ -194,18 +203,19 @@ class WhoHasAChannel(unittest.TestCase):
 
             def passive(source):
                 client = asks(source)
-                return client.line()[:3], client
+                return client.line(), client
 
             yield running, passive, asks
 
     def test_one_source_takes_all_and_leaves_them_to_others(self):
         with self.crowd() as (running, passive, _):
             noisy = [passive("127.66.0.1") for _ in range(self.PLACES + 2)]
-            self.assertEqual([code for code, _ in noisy], [b"227"] * self.PLACES + [b"425"] * 2)
+            self.assertEqual([reply[:3] for reply, _ in noisy],
+                             [b"227"] * self.PLACES + [b"425"] * 2)
             self.assertEqual(
                 running.metrics().sum("starling_limit_reached_total", limit="data_listeners"), 2)
             for n in range(self.PLACES // 2):
-                self.assertEqual(passive("127.0.1.{}".format(n))[0], b"227")
+                self.assertEqual(passive("127.0.1.{}".format(n))[0][:3], b"227")
             # Those that have waited longest had to go, and hear so at their next command.
             for n in (0, self.PLACES - 1):
                 reply = noisy[n][1].send(b"RETR x\r\n").line()
@@ -214,10 +224,10 @@ class WhoHasAChannel(unittest.TestCase):
     def test_heavy_sources_leave_them_to_others(self):
         with self.crowd() as (_, passive, _):
             for n in range(self.PLACES):
-                self.assertEqual(passive("127.66.0.{}".format(n // 2))[0], b"227")
+                self.assertEqual(passive("127.66.0.{}".format(n // 2))[0][:3], b"227")
             for n in range(3 * self.PLACES):
-                code, client = passive("127.0.1.{}".format(n))
-                self.assertEqual(code, b"227")
+                reply, client = passive("127.0.1.{}".format(n))
+                self.assertEqual(reply[:3], b"227")
                 client.send(b"QUIT\r\n").line()
 
     def test_a_transfer_beside_them(self):
@@ -226,6 +236,42 @@ class WhoHasAChannel(unittest.TestCase):
                 passive("127.66.0.{}".format(n // 4))
             _, client = passive("127.0.1.1")
             self.assertEqual(client.send(b"RETR x\r\n").line()[:3], b"150")
+
+    def test_ports_run_out(self):
+        """Fewer of them than data channels may wait."""
+        first = free_row(self.PLACES)
+        some = {"data_ports": "{}-{}".format(first, first + self.PLACES - 1)}
+        with self.crowd(places=4 * self.PLACES, ftp=some) as (_, passive, _):
+            for n in range(self.PLACES):
+                passive("127.66.0.{}".format(n // 4))
+            for n in range(2 * self.PLACES):
+                reply, client = passive("127.0.1.{}".format(n))
+                self.assertEqual(reply[:3], b"227")
+                client.send(b"QUIT\r\n").line()
+
+    def test_a_channel_is_one_of_its_sources_sessions(self):
+        with self.crowd(places=64, sessions=11) as (running, passive, _):
+            noisy = [passive("127.66.0.1") for _ in range(6)]
+            self.assertEqual([reply[:3] for reply, _ in noisy], [b"227"] * 5 + [b"425"])
+            self.assertEqual(running.metrics().sum(
+                "starling_connections_refused_total", reason="source_sessions"), 1)
+            for _, client in noisy:
+                client.send(b"QUIT\r\n").line()
+            self.assertEqual(passive("127.66.0.1")[0][:3], b"227")
+
+    def test_silent_channels_leave_the_table_to_others(self):
+        """Half of their clients have connected, and do not begin TLS."""
+        few = {"sessions": 24, "new_sources": 0, "reserved_sessions": 0}
+        with self.crowd(places=64, limits=few) as (_, passive, _), contextlib.ExitStack() as stack:
+            for n in range(12):
+                source = "127.66.0.{}".format(n // 6)
+                reply = passive(source)[0]
+                if n % 2:
+                    stack.enter_context(socket.create_connection(
+                        ("127.0.0.1", port_of(reply)), source_address=(source, 0)))
+            for n in range(6):
+                client = passive("127.0.1.{}".format(n))[1]
+                self.assertEqual(client.send(b"RETR x\r\n").line()[:3], b"150")
 
     def test_many_at_once(self):
         """More than sessions may give way in one turn of the gateway."""
