@@ -4,6 +4,7 @@
 # A second run skips what is done.
 #
 #   deploy/setup/setup.sh [build|demo|test|bench]   the purpose; default: test (everything)
+#   deploy/setup/setup.sh arm64                     what deploy/build-arm64.sh needs
 #   deploy/setup/setup.sh --list PURPOSE            only prints its packages
 #   deploy/setup/setup.sh --install PACKAGE...      only installs these, for tests/clients/install.sh
 #
@@ -12,12 +13,16 @@ set -euo pipefail
 
 readonly BORING_VERSION=5.4.0
 readonly BORING_CHECKSUM=4986392770df40d11d0d6294b0dd8399570f4a6e76d6953c7a34f7dd1defbd76
-readonly BUILD_PACKAGES=(
-  bazel-bootstrap bazel-rules-java bazel-platforms git ca-certificates
-  clang-19 lld-19 llvm-19 libclang-rt-19-dev liburing-dev libabsl-dev
+# Compiled libraries and their headers. deploy/build-arm64.sh takes the same for arm64.
+readonly LIBRARY_PACKAGES=(
+  libstdc++-12-dev libc6-dev liburing-dev libabsl-dev
   prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
   libyaml-cpp-dev nlohmann-json3-dev libexpat1-dev
-  libbrotli-dev zlib1g-dev libsystemd-dev libcap-dev node-llhttp)
+  libbrotli-dev zlib1g-dev libsystemd-dev libcap-dev)
+readonly BUILD_PACKAGES=(
+  bazel-bootstrap bazel-rules-java bazel-platforms git ca-certificates
+  clang-19 lld-19 llvm-19 libclang-rt-19-dev
+  "${LIBRARY_PACKAGES[@]}" node-llhttp)
 readonly DEMO_PACKAGES=(
   postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd
   dovecot-managesieved dovecot-submissiond dovecot-sieve
@@ -42,6 +47,8 @@ readonly BENCH_PACKAGES=(
   haproxy nginx libnginx-mod-stream libnginx-mod-mail hitch stunnel4
   proftpd-core proftpd-mod-crypto
   openssl python3 python3-matplotlib valgrind)
+# Runs programs for arm64 on this machine. Not in "test", since it is large.
+readonly ARM64_PACKAGES=(qemu-user-static)
 # On a host without a domain, INN's set-up needs a configuration that names one. The
 # tests' own servers do not use that configuration.
 readonly INN_CONFIG='mta: /bin/true
@@ -150,6 +157,8 @@ fetch_boringssl() {
 
 packages_for() {  # packages_for PURPOSE: one per line
   case $1 in
+    libraries) printf '%s\n' "${LIBRARY_PACKAGES[@]}" ;;
+    arm64) printf '%s\n' "${BUILD_PACKAGES[@]}" "${ARM64_PACKAGES[@]}" ;;
     build) printf '%s\n' "${BUILD_PACKAGES[@]}" ;;
     demo) printf '%s\n' "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" ;;
     bench) printf '%s\n' "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}" ;;
@@ -157,7 +166,7 @@ packages_for() {  # packages_for PURPOSE: one per line
       printf '%s\n' "${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" \
         "${BENCH_PACKAGES[@]}"
       ;;
-    *) die "unknown purpose '$1' (expected build, demo, test or bench)" ;;
+    *) die "unknown purpose '$1' (expected build, demo, test, bench or arm64)" ;;
   esac
 }
 
