@@ -5,6 +5,7 @@ Clients come from several addresses of 127.0.0.0/8. In the first classes nothing
 source may have: such as loopback is by default, or a flood of many addresses."""
 
 import contextlib
+import itertools
 import select
 import ssl
 import unittest
@@ -180,9 +181,21 @@ class ManyStall(unittest.TestCase):
     def test_after_an_upgrade(self):
         self.check(hello(), "imap", upgrade=True)
 
+    BALANCER = [{"from": "127.0.0.1", "role": "balancer"}]
+
     def test_behind_a_load_balancer(self):
         self.check(hello(), header=lambda source: "PROXY TCP4 {} 127.0.0.1 1000 993\r\n".format(source).encode(),
-                   sources=[{"from": "127.0.0.1", "role": "balancer"}])
+                   sources=self.BALANCER)
+
+    def test_from_networks_of_ipv6(self):
+        """Each connection has an address of its own, of as many networks as there are addresses above."""
+        hosts = itertools.count(1)
+
+        def header(source):
+            client = "2001:db8:0:{}::{:x}".format(source.split(".", 2)[2].replace(".", ""), next(hosts))
+            return "PROXY TCP6 {} ::1 1000 993\r\n".format(client).encode()
+
+        self.check(hello(), header=header, sources=self.BALANCER)
 
 
 class Flood(unittest.TestCase):

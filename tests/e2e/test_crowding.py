@@ -140,6 +140,26 @@ class HalfOpen(Case):
                     self.served(running, BALANCER, proxy_v2.header(client, ("192.0.2.1", 25)))
                 self.assertGreater(self.crowded_out(running), 0)
 
+    def test_one_network_of_ipv6_is_one_source(self):
+        """However many of its addresses come, and here each of them once."""
+        sources = [{"from": ["0.0.0.0/0", "::/0"], "role": "client", "sessions": 1000},
+                   {"from": BALANCER, "role": "balancer"}]
+
+        def header(network, number):
+            client = "2001:db8:0:{:x}::{:x}".format(network, number)
+            return proxy_v2.header((client, 4000), ("2001:db8::25", 25))
+
+        with contextlib.ExitStack() as stack, self.gateway(sources, limits=NOTHING_KEPT) as running:
+            for number in range(SESSIONS):
+                client = stack.enter_context(Wire(running.ports["submission"], BALANCER))
+                talks(client, header(1, number + 1))
+            with Wire(running.ports["submission"], BALANCER) as client:
+                self.assertTrue(client.send(header(1, 1000)).rest().startswith(b"421 "))
+            self.assertEqual(self.crowded_out(running), 0)
+            for number in range(10):
+                self.served(running, BALANCER, header(2 + number, 1))
+            self.assertGreater(self.crowded_out(running), 0)
+
     def test_without_a_header(self):
         """Connections of a balancer that never say whose they are."""
         sources = [{"from": ["0.0.0.0/0", "::/0"], "role": "client", "sessions": 1000},
