@@ -113,8 +113,9 @@ inline constexpr uint32_t kHalfOpenOfMany = 16;
 // more only when the place has been held for so long. A handshake over a slow line is faster.
 inline constexpr uint32_t kFewSessions = 4;
 inline constexpr std::chrono::seconds kFreshHalfOpen{5};
-// For so long a source that has wasted a place of a handshake has the places that others leave. Two
-// hundred stalling addresses take four seconds of a hundred places in that time.
+// For so long a source that has wasted a place, of a handshake or in a full table, has the places
+// that others leave. Two hundred addresses that stall in their handshakes take four seconds of a
+// hundred places in that time.
 inline constexpr std::chrono::seconds kWastefulFor{600};
 // A plaintext leg on which nothing has moved for so long is half-open, though the server was
 // given octets last: a client that stops amid a mail looks like that. Servers that check a mail

@@ -55,6 +55,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       table(limits_in.sessions, limits_in.refusals),
       places(limits_in.sessions, ForNewSources(limits_in)),
       half_open(table.size()),
+      half_open_again(table.size()),
       half_open_capped(table.size()),
       half_open_channels(table.size()),
       half_open_ports(table.size()),

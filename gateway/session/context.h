@@ -62,6 +62,7 @@ struct WorkerContext : SideResources {
   SessionTable table;
   Places places;
   AgeLists half_open;
+  AgeLists half_open_again;     // the same, of sources one of whose sessions has given way lately
   AgeLists half_open_capped;    // the same, by listener instead of pool; of those with a limit
   AgeLists half_open_channels;  // data channels that wait for their connection
   AgeLists half_open_ports;     // the same, by WorkerListener::port_pool

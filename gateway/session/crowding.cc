@@ -72,16 +72,30 @@ uint32_t FindVictim(const WorkerContext& ctx, const AgeLists& lists, PlacePool p
   return fresh ? AgeLists::kNone : victim;
 }
 
+// The same, of a pool of the table. Where no source is a crowd, all that a newcomer learns from
+// weights is that each has a session or two: those that have lost a place before lose one again.
+uint32_t FindInPool(const WorkerContext& ctx, PlacePool pool, const SourceRule& rule,
+                    const SourceHold& source) {
+  const AgeListKey key = KeyOf(pool, source);
+  const uint32_t usual = FindVictim(ctx, ctx.half_open, pool, rule, source);
+  if (usual == AgeLists::kNone || ctx.half_open.HeaviestBut(key) > kFewSessions) return usual;
+  const uint32_t again = ctx.half_open_again.OldestOfHeaviestBut(key);
+  if (again != AgeLists::kNone) return again;
+  const bool fresh = ctx.now - ctx.table.At(usual).accepted_at < kFreshHalfOpen;
+  return fresh && WasCrowdedOut(ctx, source) ? AgeLists::kNone : usual;
+}
+
 // The session whose place the newcomer may have. Where two pools have one, the heavier source's.
 uint32_t FindVictim(WorkerContext& ctx, const WorkerListener& listener, const SourceHold& source) {
   const SourceRule& rule = RuleOf(listener, source);
   const auto own = static_cast<PlacePool>(listener.id);
   ctx.half_open.Settle(ctx.now);
+  ctx.half_open_again.Settle(ctx.now);
   ctx.half_open_capped.Settle(ctx.now);
   // Only the place of another session of the listener helps.
   if (!ctx.places.BelowMost(own)) return FindVictim(ctx, ctx.half_open_capped, own, rule, source);
-  const uint32_t in_own = FindVictim(ctx, ctx.half_open, own, rule, source);
-  const uint32_t in_shared = FindVictim(ctx, ctx.half_open, kSharedPlaces, rule, source);
+  const uint32_t in_own = FindInPool(ctx, own, rule, source);
+  const uint32_t in_shared = FindInPool(ctx, kSharedPlaces, rule, source);
   if (in_own == AgeLists::kNone) return in_shared;
   const bool own_is_heavier = ctx.half_open.Heaviest(own) > ctx.half_open.Heaviest(kSharedPlaces);
   return in_shared == AgeLists::kNone || own_is_heavier ? in_own : in_shared;
@@ -89,6 +103,7 @@ uint32_t FindVictim(WorkerContext& ctx, const WorkerListener& listener, const So
 
 void LeaveLists(WorkerContext& ctx, const Session& session) {
   ctx.half_open.Remove(session.slot);
+  ctx.half_open_again.Remove(session.slot);
   ctx.half_open_capped.Remove(session.slot);
   ctx.half_open_served.Remove(session.slot);
 }
@@ -209,6 +224,7 @@ Room FindPlace(WorkerContext& ctx, const WorkerListener& listener, const SourceH
     if (victim == AgeLists::kNone) return Room::kNone;
     if (!ctx.table.MayLetLeave()) return Room::kLater;
     found = ctx.table.At(victim).pool;
+    NoteCrowdedOut(ctx, ctx.table.At(victim));
     LetGiveWay(ctx, ctx.table.At(victim));
   }
   pool = *found;
@@ -269,7 +285,8 @@ Room KeepPlace(WorkerContext& ctx, Session& session) {
   const bool new_source = MayBeNew(ctx, rule, session.source);
   if (new_source || ctx.places.SparesNewSources(session.pool)) return Room::kTaken;
   ctx.half_open.Settle(ctx.now);
-  const uint32_t victim = FindVictim(ctx, ctx.half_open, session.pool, rule, session.source);
+  ctx.half_open_again.Settle(ctx.now);
+  const uint32_t victim = FindInPool(ctx, session.pool, rule, session.source);
   if (victim == AgeLists::kNone) return Room::kNone;
   // It has one of the places for new sources, and makes up for that.
   if (ctx.table.MayLetLeave()) LetGiveWay(ctx, ctx.table.At(victim));
@@ -362,6 +379,10 @@ MonoTime NoteHalfOpen(WorkerContext& ctx, Session& session) {
     LeaveLists(ctx, session);
     ctx.half_open.Add(session.slot, KeyOf(session.pool, session.source), SessionsOfWeight(role),
                       ctx.now, step);
+    if (WasCrowdedOut(ctx, session.source)) {
+      ctx.half_open_again.Add(session.slot, KeyOf(session.pool, session.source),
+                              SessionsOfWeight(role), ctx.now, step);
+    }
     if (session.use == SlotUse::kSession) NoteCap(ctx, session);
   }
   if (wanted) NoteServed(ctx, session);

@@ -9,11 +9,15 @@
 // that needs a round trip for each step is no older than one that is silent. Weight is the number
 // of half-open sessions; for a trusted source or a load balancer, which stand for many users, a
 // part of it. A source that has more sessions than a mail program opens gets no place of a client
-// that has only just come, unless that client's source is a crowd. Where a listener has as many
-// sessions as it may, one of its own gives way. Sessions of probes and exempt sources never give
-// way. A data channel is half-open until both its connections are there and TLS is up. Of those
-// that wait for their connection there is a limit of its own, and they may use up the ports that
-// they have to choose from: then one of them gives way to another by the same rules.
+// that has only just come, unless that client's source is a crowd. Where no source is a crowd,
+// those go first of which a session has given way within the last minutes, and they take no fresh
+// place from others: an attacker with many addresses does so only once with each of them. Where a
+// listener has as many sessions as it may, one of its own gives way. Sessions of probes and exempt
+// sources never give way.
+//
+// A data channel is half-open until both its connections are there and TLS is up. Of those that
+// wait for their connection there is a limit of its own, and they may use up the ports that they
+// have to choose from: then one of them gives way to another by the same rules.
 //
 // Not for: how many sessions one source may have (source.h), or the numbers and lists themselves
 // (places.h, age_lists.h).

@@ -59,6 +59,9 @@ SourceKey FairSource(const Session& session) {
   return SourceOf(session.peer, session.listener->sources->widths()).value_or(SourceKey{});
 }
 
+// A newcomer is known by its cells, behind a load balancer too.
+SourceKey KeyOf(SourceCells cells) { return {.high = cells.first, .low = cells.second}; }
+
 // By which the places of its source count; nullopt: they do not.
 std::optional<SourceCells> CellsAtServers(const WorkerContext& ctx, const Session& session) {
   if (!session.listener->backends->limited(session.target.backend)) return std::nullopt;
@@ -133,6 +136,15 @@ bool IsWasteful(const WorkerContext& ctx, const Session& session) {
 
 void NoteWasteful(WorkerContext& ctx, const Session& session) {
   ctx.sources->wasteful.Remember(FairSource(session), ctx.now);
+}
+
+bool WasCrowdedOut(const WorkerContext& ctx, const SourceHold& source) {
+  return ctx.sources->crowded_out.Knows(KeyOf(source.cells), ctx.now, kWastefulFor);
+}
+
+void NoteCrowdedOut(WorkerContext& ctx, const Session& session) {
+  if (session.listener->sources->At(session.source.rule).role != SourceRole::kClient) return;
+  ctx.sources->crowded_out.Remember(KeyOf(session.source.cells), ctx.now);
 }
 
 uint32_t BackendKey(const Session& session) {

@@ -45,6 +45,11 @@ uint64_t FairnessKey(const WorkerContext& ctx, const Session& session);
 bool IsWasteful(const WorkerContext& ctx, const Session& session);
 void NoteWasteful(WorkerContext& ctx, const Session& session);
 
+// Whether one of its sessions has given way in a full table within the last minutes.
+bool WasCrowdedOut(const WorkerContext& ctx, const SourceHold& source);
+// Not of sources that stand for many users.
+void NoteCrowdedOut(WorkerContext& ctx, const Session& session);
+
 // How many places of its backend the session leaves free, so that its source has no more than its
 // part: 0 for those that are no ordinary clients, and where no server has a limit.
 uint64_t PlacesSpared(const WorkerContext& ctx, const Session& session);

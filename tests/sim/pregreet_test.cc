@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <string>
 #include <string_view>
 
+#include "gateway/config/source_defaults.h"
 #include "tests/sim/one_session.h"
 
 namespace starling::sim {
@@ -247,6 +249,36 @@ TEST(Pregreet, OthersThanClientsDoNotWait) {
       session.Finish();
     });
   }
+}
+
+// An attacker with many addresses fills the table, and comes again whenever it had to go. Places go
+// round faster than the delay is over.
+TEST(Pregreet, AFullTableLetsANewClientWait) {
+  RunInThread([] {
+    constexpr size_t kPlaces = 20, kAddresses = 40;
+    Case with = With("smtp", Pregreet::kRefuse);
+    with.sessions = kPlaces;
+    with.new_sources_percent = 0;
+    with.linger_ms = 100;
+    with.sources[0].limits = kNoSourceLimits;
+    OneSession session(with);
+    std::deque<PlainClient> crowd;
+    uint16_t port = 1'000;
+    const auto come = [&] {
+      const auto source = static_cast<uint8_t>(100 + port % kAddresses);
+      crowd.emplace_back(session, At(source, port++));
+      session.RunFor(milliseconds(100));
+      if (crowd.size() <= kPlaces + 2) return;
+      crowd.front().Reset();
+      crowd.pop_front();
+    };
+    for (size_t i = 0; i < 2 * kAddresses; ++i) come();
+    EXPECT_GT(session.ended_for(EndReason::kCrowdedOut), 0);
+    PlainClient client(session, At(1, 1'000));
+    for (int i = 0; i < 62; ++i) come();
+    EXPECT_TRUE(client.Take().starts_with("220 "));
+    session.Finish();
+  });
 }
 
 }  // namespace
