@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/server_names.h"
 
 namespace starling {
 namespace {
@@ -157,6 +160,46 @@ std::string CheckReport(const Config& config, const TlsAssets& assets, int64_t n
     out += "\n";
   }
   return out;
+}
+
+std::string NamesReport(const Config& config, std::vector<std::string>& warnings) {
+  const std::vector<NameQuery> names = NamesOf(config);
+  if (names.empty()) return "";
+  Resolver resolver;
+  resolver.Use(ResolverOptionsOf(config.resolve), names);
+  resolver.AwaitAll(MonotonicNow() + std::chrono::milliseconds(config.resolve.timeout_ms));
+  std::map<NameQuery, Resolver::News> found;
+  for (Resolver::News& news : resolver.Take()) found.emplace(news.query, std::move(news));
+  std::vector<Row> rows = {{"NAME", "ADDRESSES"}};
+  for (const NameQuery& query : names) {
+    const auto news = found.find(query);
+    const bool answered = news != found.end() && !news->second.trouble;
+    std::vector<std::string> addresses;
+    for (size_t i = 0; answered && i < news->second.addresses.size(); ++i) {
+      const FoundAddress& one = news->second.addresses[i];
+      addresses.push_back(ToString(Endpoint{.family = one.family, .port = one.port, .ip = one.ip}));
+    }
+    rows.push_back({ToString(query), answered ? absl::StrJoin(addresses, " ") : "none now"});
+    if (answered) continue;
+    warnings.push_back(
+        absl::StrCat(ToString(query), " does not resolve now: ",
+                     news == found.end() ? "no answer in time"
+                                         : WhyNone(news->second.result, news->second.error),
+                     "; until it does, sessions are told that the service is not available"));
+  }
+  for (const BackendConfig& backend : config.backends) {
+    const WantedServers now = ServersNow(backend, [&](const NameQuery& query) {
+      const auto news = found.find(query);
+      if (news == found.end()) return NamedAddresses{};
+      return NamedAddresses{&news->second.addresses, news->second.left_out};
+    });
+    for (const RefusedServer& refused : now.refused) {
+      warnings.push_back(RefusalText(backend, refused));
+    }
+  }
+  std::string out = "Names\n";
+  AppendTable(out, rows);
+  return out + "\n";
 }
 
 }  // namespace starling

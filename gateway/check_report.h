@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "gateway/config/config.h"
 #include "gateway/tls_assets.h"
@@ -14,5 +15,9 @@ namespace starling {
 
 // Lines, each with its end. `now`: Unix seconds.
 std::string CheckReport(const Config& config, const TlsAssets& assets, int64_t now);
+
+// What the names of servers resolve to now. Waits for the answers, but no longer than one look-up
+// may take. `warnings`: names without addresses, and addresses that are not used.
+std::string NamesReport(const Config& config, std::vector<std::string>& warnings);
 
 }  // namespace starling

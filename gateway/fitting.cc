@@ -128,7 +128,7 @@ void CheckPorts(const Config& config, const Means& means, Fitting& found) {
         backend.servers, [](const ServerConfig& server) { return server.address.is_unix(); });
     const uint64_t addresses = std::max<uint64_t>(backend.sources.size(), 1);
     const uint64_t most = backend.servers.size() * addresses * means.ports;
-    if (any_unix || sessions <= most) continue;
+    if (any_unix || HasNames(backend) || sessions <= most) continue;
     found.warnings.push_back(absl::StrCat(
         "limits.sessions: ", config.limits.sessions, " of ", config.workers,
         " workers are more than the ", most, " connections that backend ", backend.name,

@@ -23,6 +23,7 @@
 #include "gateway/privileges.h"
 #include "gateway/reload.h"
 #include "gateway/secrets.h"
+#include "gateway/server_names.h"
 #include "gateway/tls/version.h"
 #include "gateway/version.h"
 
@@ -82,6 +83,7 @@ struct Gateway::Impl : GatewayState {
   RingOptions ring_options;
   Fitting fitting;
   std::vector<std::thread> threads;
+  ServerNames server_names{*this};
   std::unique_ptr<Reload> reload;
   std::unique_ptr<Drain> drain;
   std::atomic<uint32_t> running{0};
@@ -176,7 +178,8 @@ void Gateway::Impl::MakeExporter() {
   sources.ring = NameOf(ring.kind);
   sources.ring_reason = ring.reason;
   for (const std::unique_ptr<Shard>& shard : shards) sources.shards.push_back(shard.get());
-  sources.server_up = [this](ServerSeries id) { return ServerUp(id); };
+  sources.servers_up = [this] { return ServersUp(); };
+  sources.resolved = [this] { return server_names.Shown(); };
   sources.memory = [this] { return MemoryInUse(); };
   sources.ticket_keys = [this] { return TicketSources(); };
   sources.log_lost = [this] { return log->lost(); };
@@ -317,6 +320,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   if (!status.ok()) return status;
   failure = StartFailure::kOther;
   impl.Activate(*snapshot, std::move(assets), impl.MakeProber(*snapshot));
+  impl.server_names.Begin();
   impl.prober->Start();
   impl.exporter->SetStart(WallNow() / 1'000'000, impl.generation);
   failure = StartFailure::kRing;
@@ -352,17 +356,17 @@ void Gateway::BeginDrain() {
   impl.drain = std::make_unique<Drain>(impl);
 }
 
-std::array<int, 3> Gateway::wake_fds() const {
+std::array<int, 4> Gateway::wake_fds() const {
   const bool reloads = impl_->drain == nullptr;
   return {impl_->trimmer.fd(), reloads ? impl_->reload->fd() : -1,
-          reloads ? impl_->reload->deny_fd() : -1};
+          reloads ? impl_->reload->deny_fd() : -1, impl_->server_names.fd()};
 }
 
 MonoTime Gateway::NextStep() const {
   const MonoTime now = MonotonicNow();
   if (impl_->drain != nullptr) return now + kDrainStep;
-  const MonoTime next =
-      std::min({impl_->refusals_at, impl_->memory_at, impl_->reload->NextStep(now)});
+  const MonoTime next = std::min({impl_->refusals_at, impl_->memory_at,
+                                  impl_->reload->NextStep(now), impl_->server_names.NextStep(now)});
   return impl_->memory_is_short || impl_->prober_waits
              ? std::min<MonoTime>(next, now + kRefillEvery)
              : next;
@@ -378,6 +382,7 @@ bool Gateway::Step() {
   } else {
     impl.reload->Step(now);
   }
+  impl.server_names.Step(now);
   const bool over = impl.running.load(std::memory_order_acquire) == 0;
   impl.ReportRefusals(now, over);
   impl.WatchMemory(now);
@@ -421,6 +426,7 @@ FileCheck CheckFiles(const Config& config) {
   const absl::Status made = WorkerConfig::Make(snapshot).status();
   if (made.ok()) {
     check.report = CheckReport(config, assets, WallNow() / 1'000'000);
+    check.report += NamesReport(config, check.warnings);
     if (ring.ok()) absl::StrAppend(&check.report, "ring: ", ToString(*ring), "\n\n");
   } else {
     check.errors.emplace_back(made.message());

@@ -61,13 +61,14 @@ std::string GatewayState::NotReady(Readiness asked) const {
   return down.empty() ? "" : absl::StrCat("every server of backend ", down, " is down");
 }
 
-bool GatewayState::ServerUp(uint32_t series) const {
+std::vector<std::optional<bool>> GatewayState::ServersUp() const {
+  std::vector<std::optional<bool>> up(kMaxServerNames);
   const MutexLock lock(mutex);
-  for (uint32_t id = 0; id < shown_backends->server_count(); ++id) {
+  for (ServerId id = 0; id < shown_backends->server_count(); ++id) {
     const Server& server = shown_backends->server(id);
-    if (server.series == series) return server.up();
+    if (!server.gone()) up[server.series] = server.up();
   }
-  return false;  // of an earlier configuration
+  return up;
 }
 
 absl::StatusOr<ConfigSnapshot> GatewayState::MakeSnapshot(std::shared_ptr<const Config> next,
@@ -186,9 +187,8 @@ std::vector<Exporter::TicketKeys> GatewayState::TicketSources() const {
 std::unique_ptr<Prober> GatewayState::MakeProber(const ConfigSnapshot& snapshot) const {
   return std::make_unique<Prober>(
       *snapshot.config, ProbersTls(snapshot), *snapshot.backends,
-      [to = log.get(), of = snapshot.config](const Server& server, Prober::News news) {
-        to->Say(MessageOf(news),
-                {{"backend", of->backends[server.backend].name}, {"server", server.name}});
+      [to = log.get()](const BackendConfig& backend, const Server& server, Prober::News news) {
+        to->Say(MessageOf(news), {{"backend", backend.name}, {"server", server.name}});
       });
 }
 
@@ -199,6 +199,24 @@ void GatewayState::StartProber() {
   } catch (const std::system_error&) {
     prober_waits = true;
   }
+}
+
+void GatewayState::ShowNames() {
+  std::vector<std::string> listeners, protocols;
+  std::vector<Exporter::Listener> exported;
+  for (const NameTable::Listener& listener : names.listeners()) {
+    listeners.push_back(listener.name);
+    protocols.push_back(listener.protocol);
+    exported.push_back({listener.name, listener.protocol});
+  }
+  std::vector<LogServerName> servers;
+  std::vector<Exporter::Server> exported_servers;
+  for (const NameTable::Server& server : names.servers()) {
+    servers.push_back({server.backend, server.server});
+    exported_servers.push_back({server.backend, server.server});
+  }
+  log->SetNames(std::move(listeners), std::move(protocols), std::move(servers));
+  exporter->SetNames(std::move(exported), std::move(exported_servers));
 }
 
 void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded,
@@ -221,21 +239,7 @@ void GatewayState::Activate(const ConfigSnapshot& snapshot, TlsAssets loaded,
   config = snapshot.config;
   listener_ids = snapshot.ids;
   generation = snapshot.generation;
-  std::vector<std::string> listeners, protocols;
-  std::vector<Exporter::Listener> exported;
-  for (const NameTable::Listener& listener : names.listeners()) {
-    listeners.push_back(listener.name);
-    protocols.push_back(listener.protocol);
-    exported.push_back({listener.name, listener.protocol});
-  }
-  std::vector<LogServerName> servers;
-  std::vector<Exporter::Server> exported_servers;
-  for (const NameTable::Server& server : names.servers()) {
-    servers.push_back({server.backend, server.server});
-    exported_servers.push_back({server.backend, server.server});
-  }
-  log->SetNames(std::move(listeners), std::move(protocols), std::move(servers));
-  exporter->SetNames(std::move(exported), std::move(exported_servers));
+  ShowNames();
   std::vector<Exporter::Certificate> certificates;
   for (const auto& credential : assets.credentials) {
     const CertificateInfo& info = Info(*credential);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,7 +36,8 @@ struct GatewayState {
   uint64_t Accepted() const;
   // "" when clients may come, otherwise why not. Any thread.
   std::string NotReady(Readiness asked) const;
-  bool ServerUp(uint32_t series) const;                     // any thread
+  // Which servers are up, by their series; nullopt: there is none now. Any thread.
+  std::vector<std::optional<bool>> ServersUp() const;
   std::vector<Exporter::TicketKeys> TicketSources() const;  // any thread
   // `config` with the next generation number. An error says which table of names is full.
   absl::StatusOr<ConfigSnapshot> MakeSnapshot(std::shared_ptr<const Config> config,
@@ -51,6 +53,8 @@ struct GatewayState {
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
   void Activate(const ConfigSnapshot& snapshot, TlsAssets assets, std::unique_ptr<Prober> next);
+  // Log and metrics have the names of the table from now on.
+  void ShowNames();
   // Of the snapshot's servers.
   std::unique_ptr<Prober> MakeProber(const ConfigSnapshot& snapshot) const;
   // Has the servers in use probed. If the system denies a thread, `prober_waits` says so.

@@ -28,15 +28,18 @@ inline constexpr size_t kMaxBackends = 256;
 inline constexpr size_t kMaxServers = 64;          // of one backend
 inline constexpr size_t kMaxServersInAll = 2'048;  // of all backends
 // Names since the start, those of earlier configurations included: a time series of a
-// metric is never given to another name.
+// metric is never given to another name, but for those of addresses that names resolve to. They
+// come and go, and so much later another address may have the series.
 inline constexpr size_t kMaxListenerNames = 256;
-inline constexpr size_t kMaxServerNames = 2'048;
+inline constexpr size_t kMaxServerNames = 4'096;
+inline constexpr std::chrono::hours kSeriesRest{1};
 
 inline constexpr size_t kMaxBinds = 64;                  // of one listener
 inline constexpr size_t kMaxCertificateEntries = 4'096;  // of one listener; a folder is one
 inline constexpr size_t kMaxProxyRanges = 256;           // of one listener
 inline constexpr size_t kMaxSourceRows = 256;            // of the program, and of one listener
 inline constexpr size_t kMaxSourceNetworks = 256;        // of one row
+inline constexpr size_t kMaxPlaintextNetworks = 256;     // of one backend
 inline constexpr size_t kMaxDenyEntries = 256;           // networks and files, in the configuration
 inline constexpr size_t kMaxServedNames = 256;           // of one listener; each session compares
 
@@ -165,6 +168,26 @@ inline constexpr uint32_t kWaiterCheckMs = 1'000;
 // A session that waits longer for a place asks for a probe of the servers that have none: perhaps
 // they hang.
 inline constexpr uint32_t kDoubtFullMs = 1'000;
+
+// --- Names of servers ---
+
+// Look-ups at a time, each with a few descriptors.
+inline constexpr size_t kMaxLookups = 16;
+// Hosts of one name's SRV records that are looked up.
+inline constexpr size_t kMaxSrvTargets = 32;
+// A name that has no addresses, or that nobody knows, is looked up again after a second, then two,
+// four and eight.
+inline constexpr uint32_t kResolveRetryMs = 1'000;
+inline constexpr uint32_t kResolveDoublings = 3;
+// How long addresses of the hosts file hold, which has no TTL.
+inline constexpr uint32_t kHostsFileTtlS = 10;
+// How long the start waits for the first answers. A DNS server that does not answer by then is
+// waited for while the gateway serves.
+inline constexpr std::chrono::seconds kFirstLookups{2};
+// How often slots of addresses that have left are looked at, while sessions hold them.
+inline constexpr std::chrono::seconds kSlotSweep{1};
+// Between two lines that tell of addresses of a backend that are not used.
+inline constexpr std::chrono::minutes kRefusedAddressLines{1};
 
 // --- The log and the prober ---
 

@@ -22,7 +22,7 @@ class AssetLoader {
 
   TlsAssets Load() {
     for (size_t i = 0; i < config_.listeners.size(); ++i) AddListener(i);
-    for (const BackendConfig& backend : config_.backends) AddBackend(backend.tls);
+    for (const BackendConfig& backend : config_.backends) AddBackend(backend);
     if (all_.size() > config_.limits.certificates) {
       Error(absl::StrCat(config_.file, ": ", all_.size(), " certificates, limits.certificates is ",
                          config_.limits.certificates));
@@ -101,12 +101,14 @@ class AssetLoader {
     assets_.warnings.insert(assets_.warnings.end(), warnings.begin(), warnings.end());
   }
 
-  void AddBackend(const BackendTls& options) {
+  void AddBackend(const BackendConfig& backend) {
+    const BackendTls& options = backend.tls;
     std::optional<UpstreamTlsPolicy>& policy = assets_.upstream.emplace_back();
     if (!options.enabled) return;
     policy.emplace();
     policy->verify = options.verify;
     policy->name = options.name;
+    policy->own_names = HasNames(backend);
     if (options.verify) policy->trust = Authorities(options.ca, "", kServerDepth);
     if (options.cert.empty()) return;
     const CertificateSource source{.cert = options.cert, .key = options.key};

@@ -18,7 +18,7 @@ readonly LIBRARY_PACKAGES=(
   libstdc++-12-dev libc6-dev liburing-dev libabsl-dev
   prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev
   libyaml-cpp-dev nlohmann-json3-dev libexpat1-dev
-  libbrotli-dev zlib1g-dev libsystemd-dev libcap-dev)
+  libbrotli-dev zlib1g-dev libsystemd-dev libcap-dev libc-ares-dev)
 readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-platforms git ca-certificates
   clang-19 lld-19 llvm-19 libclang-rt-19-dev
@@ -38,6 +38,7 @@ readonly TEST_PACKAGES=(
   prosody ejabberd python3-slixmpp profanity-light
   prometheus-blackbox-exporter monitoring-plugins-basic monitoring-plugins-standard
   fail2ban
+  knot
   shfmt)
 # Debian allows only one installed FTP server. These are unpacked into .deps/servers, where
 # the tests run them. The packages above have their libraries.

@@ -20,6 +20,7 @@ import sys
 # How an include begins: the folders that may have it, with all below them.
 LIBRARIES = {
     "absl/": ("gateway",),
+    "ares.h": ("gateway/resolve",),
     "benchmark/": ("bench",),
     "brotli/": ("gateway/tls",),
     "expat.h": ("protocols/xmpp",),

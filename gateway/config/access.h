@@ -38,6 +38,9 @@ inline BackendConfig& ObjectOf(const OptionTarget& target, const BackendConfig*)
 inline ServerConfig& ObjectOf(const OptionTarget& target, const ServerConfig*) {
   return *target.server;
 }
+inline ResolveOptions& ObjectOf(const OptionTarget& target, const ResolveOptions*) {
+  return target.config->resolve;
+}
 inline CertificateEntry& ObjectOf(const OptionTarget& target, const CertificateEntry*) {
   return *target.certificate;
 }

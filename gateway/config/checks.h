@@ -16,9 +16,11 @@ std::optional<Complaint> CheckAccount(const std::string& text);   // a user or g
 std::optional<Complaint> CheckPath(const std::string& text);
 
 // The message of an error says what the option expects.
-absl::StatusOr<SocketAddress> ParseBind(const std::string& text);    // TCP, port not 0
-absl::StatusOr<SocketAddress> ParseServer(const std::string& text);  // TCP or Unix
-absl::StatusOr<Endpoint> ParseSource(const std::string& text);       // an address, no port
-absl::StatusOr<Cidr> ParseRange(const std::string& text);            // of addresses
+absl::StatusOr<SocketAddress> ParseBind(const std::string& text);  // TCP, port not 0
+// TCP or Unix, "host:port" or "srv:name": an address or a name, and all else as usual.
+absl::StatusOr<ServerConfig> ParseServer(const std::string& text);
+absl::StatusOr<SocketAddress> ParseDnsServer(const std::string& text);  // a port is optional
+absl::StatusOr<Endpoint> ParseSource(const std::string& text);          // an address, no port
+absl::StatusOr<Cidr> ParseRange(const std::string& text);               // of addresses
 
 }  // namespace starling

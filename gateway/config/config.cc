@@ -4,6 +4,31 @@
 
 namespace starling {
 
+std::string ServerName::ToString() const {
+  return srv ? "srv:" + host : host + ":" + std::to_string(port);
+}
+
+std::string_view ServerName::TlsName() const {
+  std::string_view name = host;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  while (srv && name.starts_with('_') && name.find('.') != std::string_view::npos) {
+    name.remove_prefix(name.find('.') + 1);
+  }
+  return name;
+}
+
+bool HasNames(const BackendConfig& backend) {
+  return std::ranges::any_of(backend.servers,
+                             [](const ServerConfig& server) { return server.is_named(); });
+}
+
+bool MayReach(const BackendConfig& backend, const SocketAddress& server) {
+  return server.is_local() || backend.tls.enabled ||
+         std::ranges::any_of(backend.plaintext_networks, [&](const Cidr& network) {
+           return network.Contains(server.endpoint());
+         });
+}
+
 bool PinsWorkers(const Config& config) {
   return config.pin_workers == Pinning::kOn ||
          (config.pin_workers == Pinning::kAuto && !config.throttled);

@@ -185,7 +185,7 @@ struct BackendTls {
   bool enabled = false;
   bool verify = true;  // the server's certificate, by name and CA
   std::string ca;      // PEM file; empty: the system's
-  std::string name;    // the name in the certificate, and SNI; empty: the server's address
+  std::string name;    // the name in the certificate, and SNI; empty: that of each server
   std::string cert;    // the gateway's own, for servers that ask for one; both or neither
   std::string key;
 
@@ -194,17 +194,35 @@ struct BackendTls {
 
 enum class Balance : uint8_t { kRoundRobin, kLeastSessions, kSourceHash };
 
-// One server of a backend.
+// A name that resolves to servers.
+struct ServerName {
+  std::string host;   // empty: there is no name; with `srv`, the name of SRV records
+  uint16_t port = 0;  // with `srv` the records have it
+  bool srv = false;
+
+  // "host:port" or "srv:name", as ParseServer reads it.
+  std::string ToString() const;
+  // The name in the certificates of its servers. Of SRV records it is the domain after _service and
+  // _protocol (RFC 6125): whoever forges DNS answers chooses the targets.
+  std::string_view TlsName() const;
+  bool operator==(const ServerName&) const = default;
+};
+
+// One server of a backend, or a name with all servers that it resolves to: each of them has what
+// follows.
 struct ServerConfig {
   ServerConfig() = default;
   ServerConfig(SocketAddress where) : address(std::move(where)) {}  // NOLINT: all else as usual
 
-  SocketAddress address;
+  SocketAddress address;  // of length 0 if there is a name
+  ServerName by_name;
   uint32_t weight = 1;        // its share, beside those of the others
   uint32_t priority = 0;      // the lowest number that has a server up is used
   bool drains = false;        // gets no new session
   uint32_t max_sessions = 0;  // at once, of all workers; 0: no limit
 
+  bool is_named() const { return !by_name.host.empty(); }
+  std::string ToString() const { return is_named() ? by_name.ToString() : address.ToString(); }
   bool operator==(const ServerConfig&) const = default;
 };
 
@@ -216,9 +234,25 @@ struct BackendConfig {
   uint32_t queue = 128;             // sessions that wait for a place at a server, of all workers
   std::vector<Endpoint> sources;    // our own addresses for connects, in turn; empty: any
   ProxyOut proxy = ProxyOut::kNone;
-  ProxyTlvs tlvs;  // from the list `proxy_tlvs:`
-  bool allow_plaintext_network = false;
+  ProxyTlvs tlvs;                        // from the list `proxy_tlvs:`
+  std::vector<Cidr> plaintext_networks;  // `allow_plaintext_network`, beside loopback
   BackendTls tls;
+};
+bool HasNames(const BackendConfig& backend);
+// Whether the clients' data may go there: with TLS, on this machine, or over a network that the
+// operator trusts.
+bool MayReach(const BackendConfig& backend, const SocketAddress& server);
+
+// How names of servers are resolved.
+struct ResolveOptions {
+  uint32_t min_ms = 1'000;    // how long an answer holds, whatever its TTL
+  uint32_t max_ms = 300'000;  // the same
+  uint32_t hold_ms = 30'000;  // addresses that the name no longer has, while it has none
+  uint32_t timeout_ms = 5'000;
+  std::vector<SocketAddress> servers;  // empty: those of resolv.conf
+  std::string resolv_conf = "/etc/resolv.conf";
+
+  bool operator==(const ResolveOptions&) const = default;
 };
 
 // FTP's data channels.
@@ -289,6 +323,7 @@ struct Config {
   TlsOptions tls;
   std::vector<ListenerConfig> listeners;  // at most kMaxListeners
   std::vector<BackendConfig> backends;
+  ResolveOptions resolve;
   std::vector<SourceRow> sources;
   DenyOptions deny;
   DenyEstablished deny_established = DenyEstablished::kKeep;

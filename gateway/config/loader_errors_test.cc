@@ -161,8 +161,9 @@ TEST(LoaderErrors, Addresses) {
   const std::string bind =
       "expected an IP address and a port above 0, such as 0.0.0.0:25 or [::]:25";
   const std::string server =
-      "expected an IP address and a port above 0, such as 127.0.0.1:10143 or [::1]:10143, or a "
-      "Unix socket, such as unix:/path or unix:@name";
+      "expected an IP address and a port above 0, such as 127.0.0.1:10143 or [::1]:10143, a Unix "
+      "socket, such as unix:/path or unix:@name, a host name and a port, such as "
+      "imap.example.org:143, or the name of SRV records, such as srv:_imap._tcp.example.org";
   const std::string role = ", or a role of sources: balancer, probe, exempt or trusted";
   const std::string range =
       "expected an IP address or a range, such as 192.0.2.0/24 or 2001:db8::/32";

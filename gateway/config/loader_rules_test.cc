@@ -147,11 +147,23 @@ TEST(LoaderRules, RulesBetweenOptions) {
        {.backends = "backends: [{name: b, servers: [\"127.0.0.2:1\", \"[::1]:1\", \"192.0.2.1:1\", "
                     "\"0.0.0.0:1\"]}]"},
        "3:58: \"192.0.2.1:1\" is neither a Unix socket nor on loopback, so the clients' data would "
-       "cross a network in plaintext; give the backend tls, or set allow_plaintext_network: true "
-       "if the network itself is safe\n"
+       "cross a network in plaintext; give the backend tls, or list the network in "
+       "allow_plaintext_network if it is safe\n"
        "3:73: \"0.0.0.0:1\" is neither a Unix socket nor on "
        "loopback, so the clients' data would cross a network in plaintext; give the backend tls, "
-       "or set allow_plaintext_network: true if the network itself is safe"},
+       "or list the network in allow_plaintext_network if it is safe"},
+      {"a name twice",
+       {.backends = "backends: [{name: b, servers: [\"a.example:25\", \"a.example:26\", "
+                    "\"a.example:25\"]}]"},
+       "3:66: \"a.example:25\" is in the list twice; remove one"},
+      {"an address among names that TLS is to know",
+       {.backends =
+            "backends: [{name: b, servers: [\"a.example:25\", \"127.0.0.1:25\"], tls: {}}]"},
+       "3:72: tls has no name; add name: the host name in the servers' certificates (verify: none "
+       "would accept anybody as the server)"},
+      {"names that are to be looked up at no time",
+       {.rest = "resolve: {min: 10s, max: 9s}"},
+       "4:26: max is shorter than min; make it at least as long"},
       {"a group without a user",
        {.rest = "group: mail"},
        "4:8: group needs a user; add user: the name of a user"},

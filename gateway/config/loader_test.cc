@@ -57,7 +57,7 @@ TEST(Loader, Defaults) {
   EXPECT_EQ(backend.name, "b");
   ASSERT_EQ(backend.servers.size(), 1u);
   EXPECT_EQ(backend.servers[0].address.ToString(), "unix:/b");
-  EXPECT_FALSE(backend.allow_plaintext_network);
+  EXPECT_TRUE(backend.plaintext_networks.empty());
   EXPECT_TRUE(backend.tlvs.alpn && backend.tlvs.authority && backend.tlvs.crc32c &&
               backend.tlvs.unique_id && backend.tlvs.ssl);
 }
@@ -308,6 +308,65 @@ TEST(Loader, NetworkBackendsNeedLeave) {
                              "backends: [{name: b, servers: \"192.0.2.1:25\", "
                              "allow_plaintext_network: true}]"};
   EXPECT_EQ(Loaded(file).backends[0].servers[0].address.ToString(), "192.0.2.1:25");
+  const auto of = [](const std::string& networks) {
+    return Load(TestFile{.backends = "backends: [{name: b, servers: \"192.0.2.1:25\", "
+                                     "allow_plaintext_network: " +
+                                     networks + "}]"});
+  };
+  EXPECT_TRUE(of("192.0.2.0/24").ok());
+  EXPECT_TRUE(of("[10.0.0.0/8, 192.0.2.1]").ok());
+  EXPECT_FALSE(of("[10.0.0.0/8, \"::/0\"]").ok());
+  EXPECT_FALSE(of("false").ok());
+}
+
+TEST(Loader, ServersByName) {
+  struct Case {
+    std::string text, host;
+    uint16_t port = 0;
+    bool srv = false;
+    std::string tls_name;
+  };
+  const Case cases[] = {
+      {"imap.example.org:143", "imap.example.org", 143, false, "imap.example.org"},
+      {"postfix:25", "postfix", 25, false, "postfix"},
+      {"mail.svc.cluster.local.:25", "mail.svc.cluster.local.", 25, false,
+       "mail.svc.cluster.local"},
+      {"srv:_imap._tcp.example.org", "_imap._tcp.example.org", 0, true, "example.org"},
+      {"srv:_imap._tcp.dovecot", "_imap._tcp.dovecot", 0, true, "dovecot"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.text);
+    const Config config = Loaded(
+        {.backends = "backends: [{name: b, servers: {address: \"" + c.text + "\", weight: 3}}]"});
+    const ServerConfig& server = config.backends[0].servers[0];
+    EXPECT_EQ(server.by_name, (ServerName{c.host, c.port, c.srv}));
+    EXPECT_EQ(server.by_name.TlsName(), c.tls_name);
+    EXPECT_EQ(server.ToString(), c.text);
+    EXPECT_EQ(server.weight, 3u);
+    EXPECT_TRUE(HasNames(config.backends[0]));
+  }
+  for (const char* const bad :
+       {"imap.example.org", "imap.example.org:0", "imap.example.org:65536", "192.0.2.300:25",
+        "1.2.3.4.5:25", "a..b:25", ".:25", "-a:25", "a b:25", "srv:", "srv:imap.example.org",
+        "srv:_imap._tcp..org", "srv:_imap._tcp.example.org:143", "[::1]:0"}) {
+    const TestFile file = {.backends =
+                               "backends: [{name: b, servers: [\"" + std::string(bad) + "\"]}]"};
+    EXPECT_FALSE(Load(file).ok()) << bad;
+  }
+}
+
+TEST(Loader, DnsServers) {
+  const auto of = [](const std::string& servers) {
+    return Load(TestFile{.rest = "resolve: {servers: " + servers + "}"});
+  };
+  const LoadResult good = of("[192.0.2.53, \"::1\", \"127.0.0.1:5353\"]");
+  ASSERT_TRUE(good.ok()) << good.ErrorText();
+  std::string text;
+  for (const SocketAddress& server : good.config.resolve.servers) text += server.ToString() + " ";
+  EXPECT_EQ(text, "192.0.2.53:53 [::1]:53 127.0.0.1:5353 ");
+  for (const char* const bad : {"dns.example", "192.0.2.0/24", "127.0.0.1:0", "\"unix:/a\""}) {
+    EXPECT_FALSE(of(bad).ok()) << bad;
+  }
 }
 
 TEST(Loader, ReadsFiles) {

@@ -90,6 +90,8 @@ std::string_view SectionName(Section section) {
       return "a backend's tls";
     case Section::kBackendCertificate:
       return "a backend's client_certificate";
+    case Section::kResolve:
+      return "resolve";
     case Section::kMetrics:
       return "metrics";
     case Section::kLog:
@@ -115,8 +117,9 @@ bool IsSectionOf(Section section, std::string_view protocol) {
 std::span<const Option> AllOptions() {
   static const std::vector<Option> all = [] {
     std::vector<Option> rows;
-    for (const auto part : {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(),
-                            SourceRows(), ListenerLimitRows(), LimitRows(), MemoryRows()}) {
+    for (const auto part :
+         {GeneralRows(), TlsRows(), ListenerRows(), DialogueRows(), BackendRows(), ResolveRows(),
+          SourceRows(), ListenerLimitRows(), LimitRows(), MemoryRows()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;

@@ -32,6 +32,7 @@ enum class Section : uint8_t {
   kServer,
   kBackendTls,
   kBackendCertificate,
+  kResolve,
   kMetrics,
   kLog,
   kLimits,  // general; a listener may have those with `in_listener`

@@ -12,6 +12,7 @@ std::span<const Option> TlsRows();      // tls, and a listener's tls_options
 std::span<const Option> ListenerRows();
 std::span<const Option> DialogueRows();  // a listener's, for one protocol each
 std::span<const Option> BackendRows();
+std::span<const Option> ResolveRows();
 std::span<const Option> SourceRows();  // sources and deny, of the top level and of a listener
 std::span<const Option> ListenerLimitRows();
 std::span<const Option> LimitRows();  // the process's

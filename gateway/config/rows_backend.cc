@@ -9,8 +9,9 @@ using namespace access;
 
 constexpr std::string_view kVerify[] = {"none", "required"};
 std::string NoTls() { return "none: plaintext"; }
-std::string NoName() { return "none"; }
+std::string NoName() { return "the name of each server"; }
 std::string SystemCas() { return "the authorities that the system trusts"; }
+std::string NoNetworks() { return "none"; }
 std::string AnySource() { return "the kernel's choice"; }
 constexpr std::string_view kBalances[] = {"round_robin", "least_sessions", "source_hash"};
 constexpr std::string_view kStates[] = {"active", "drain"};
@@ -48,16 +49,25 @@ std::optional<OptionValue> GetTlvs(const OptionTarget& target) {
 }
 
 std::vector<Complaint> SetAddress(const OptionTarget& target, const OptionValue& value) {
-  const absl::StatusOr<SocketAddress> address = ParseServer(value.text);
-  if (!address.ok()) return {{.expected = std::string(address.status().message())}};
-  target.server->address = *address;
+  absl::StatusOr<ServerConfig> server = ParseServer(value.text);
+  if (!server.ok()) return {{.expected = std::string(server.status().message())}};
+  target.server->address = server->address;
+  target.server->by_name = std::move(server->by_name);
   return {};
 }
 
 std::optional<OptionValue> GetAddress(const OptionTarget& target) {
   OptionValue value;
-  value.text = target.server->address.ToString();
+  value.text = target.server->ToString();
   return value;
+}
+
+// `true` is what it was before it became a list.
+std::vector<Complaint> SetPlaintextNetworks(const OptionTarget& target, const OptionValue& value) {
+  OptionValue networks = value;
+  if (value.list == std::vector<std::string>{"true"}) networks.list = {"0.0.0.0/0", "::/0"};
+  if (value.list == std::vector<std::string>{"false"}) networks.list = {};
+  return SetList<&BackendConfig::plaintext_networks, ParseRange>(target, networks);
 }
 
 std::optional<OptionValue> GetSources(const OptionTarget& target) {
@@ -80,21 +90,28 @@ constexpr Option kRows[] = {
     {.section = Section::kBackend,
      .key = "servers",
      .type = OptionType::kSectionList,
-     .unit = "IP addresses and ports or Unix sockets",
+     .unit = "IP addresses and ports, Unix sockets or names",
      .min = 1,
      .max = kMaxServers,
      .required = true,
      .child = Section::kServer,
      .text_key = "address",
-     .doc = "Each is an address, or a map with an address. If one cannot be reached, closes before "
-            "its greeting or says nothing, the gateway tries the next. A refusal goes to the "
-            "client instead: it may concern that client alone."},
+     .doc =
+         "Each is an address or a name, or a map with one. If one cannot be reached, closes before "
+         "its greeting or says nothing, the gateway tries the next. A refusal goes to the "
+         "client instead: it may concern that client alone."},
     {.section = Section::kServer,
      .key = "address",
      .type = OptionType::kText,
-     .unit = "an IP address and a port, or a Unix socket",
+     .unit = "an IP address and a port, a Unix socket, a host name and a port, or srv: and a name",
      .required = true,
-     .doc = "Where the server listens.",
+     .doc = "Where the server listens. Each address of a host name (A and AAAA records), as of a "
+            "headless Service of Kubernetes (dovecot.mail.svc.cluster.local:10143), is a server of "
+            "its own: with its own health, sessions and metrics, and with the weight and the other "
+            "options of this map. srv:_imap._tcp.example.org takes the servers, their ports, "
+            "priorities and weights from SRV records; what this map says is added to the priority "
+            "and multiplied with the weight. A backend has at most 64 addresses at a time. See "
+            "resolve.",
      .sample = "unix:/var/spool/postfix/public/gw-mx",
      .set = SetAddress,
      .get = GetAddress},
@@ -215,12 +232,20 @@ constexpr Option kRows[] = {
      .get = GetTlvs},
     {.section = Section::kBackend,
      .key = "allow_plaintext_network",
-     .type = OptionType::kFlag,
-     .doc = "Allows servers that are neither Unix sockets nor on loopback. The gateway then sends "
-            "the clients' decrypted data over the network in plaintext. Allow that only if the "
-            "network itself is encrypted or guarded.",
-     .set = SetNumber<&BackendConfig::allow_plaintext_network>,
-     .get = GetNumber<&BackendConfig::allow_plaintext_network>},
+     .type = OptionType::kTextList,
+     .unit = "IP addresses or ranges",
+     .min = 0,
+     .max = kMaxPlaintextNetworks,
+     .doc = "Allows servers in these networks, beside Unix sockets and loopback. The gateway then "
+            "sends the clients' decrypted data over the network in plaintext. Allow that only if "
+            "the network itself is encrypted or guarded. An address that a name resolves to is not "
+            "used if it is elsewhere: otherwise a DNS server could have the clients' passwords "
+            "sent anywhere. Not needed with tls.",
+     .sample = "[10.96.0.0/12, \"fd00::/8\"]",
+     .off = true,
+     .default_text = NoNetworks,
+     .set = SetPlaintextNetworks,
+     .get = GetList<&BackendConfig::plaintext_networks>},
     {.section = Section::kBackend,
      .key = "tls",
      .type = OptionType::kSection,
@@ -251,7 +276,10 @@ constexpr Option kRows[] = {
      .type = OptionType::kText,
      .unit = "a host name or address",
      .doc = "The name that the servers' certificates must have, and that the gateway asks for by "
-            "SNI. Required unless verify is none.",
+            "SNI. Servers given by name have that name unless another one stands here; those of "
+            "srv:_imap._tcp.example.org have the name example.org, since whoever forges DNS "
+            "answers chooses the targets of SRV records. Required if there are addresses, unless "
+            "verify is none.",
      .sample = "imap.example.org",
      .default_text = NoName,
      .set = SetText<&BackendTls::name, CheckHostname>,

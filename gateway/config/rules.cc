@@ -327,18 +327,19 @@ void CheckDrain(const Draft& draft, Report& report) {
 // A session tries each server once, and metrics have one series for each.
 void CheckServerOnce(const BackendConfig& backend, size_t index, const ReadMarks& marks,
                      Report& report) {
-  const SocketAddress& address = backend.servers[index].address;
+  const std::string server = backend.servers[index].ToString();
   for (size_t i = 0; i < index; ++i) {
-    if (!(backend.servers[i].address == address)) continue;
-    report.Error(marks.MarkOf("address"),
-                 Quote(address.ToString()) + " is in the list twice; remove one");
+    if (backend.servers[i].ToString() != server) continue;
+    report.Error(marks.MarkOf("address"), Quote(server) + " is in the list twice; remove one");
     return;
   }
 }
 
 void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
   const ReadMarks* tls = marks.Child("tls");
-  if (tls != nullptr && backend.tls.verify && !tls->Has("name")) {
+  const bool all_named = std::ranges::all_of(
+      backend.servers, [](const ServerConfig& server) { return server.is_named(); });
+  if (tls != nullptr && backend.tls.verify && !tls->Has("name") && !all_named) {
     report.Error(tls->at,
                  "tls has no name; add name: the host name in the servers' certificates (verify: "
                  "none would accept anybody as the server)");
@@ -347,16 +348,24 @@ void CheckServers(const ReadMarks& marks, const BackendConfig& backend, Report& 
   for (size_t i = 0; i < backend.servers.size(); ++i) {
     if (servers[i].damaged) continue;
     CheckServerOnce(backend, i, servers[i], report);
-    const SocketAddress& server = backend.servers[i].address;
-    if (server.is_local() || backend.allow_plaintext_network || backend.tls.enabled) {
-      continue;
-    }
+    // What a name resolves to is checked each time.
+    const ServerConfig& server = backend.servers[i];
+    if (server.is_named() || MayReach(backend, server.address)) continue;
     report.Error(servers[i].at,
                  Quote(server.ToString()) +
                      " is neither a Unix socket nor on loopback, so the clients' data would cross "
-                     "a network in plaintext; give the backend tls, or set "
-                     "allow_plaintext_network: true if the network itself is safe");
+                     "a network in plaintext; give the backend tls, or list the network in "
+                     "allow_plaintext_network if it is safe");
   }
+}
+
+void CheckResolve(const Draft& draft, Report& report) {
+  const ResolveOptions& resolve = draft.config.resolve;
+  if (resolve.min_ms <= resolve.max_ms) return;
+  const ReadMarks& marks = *draft.marks.Child("resolve");  // the defaults are in order
+  if (marks.damaged) return;
+  report.Error(marks.MarkOf(marks.Has("max") ? "max" : "min"),
+               "max is shorter than min; make it at least as long");
 }
 
 }  // namespace
@@ -405,6 +414,7 @@ void ApplyRules(Draft& draft, Report& report) {
   CheckRefusals(draft, report);
   CheckReservations(draft, report);
   CheckServerCount(draft, report);
+  CheckResolve(draft, report);
   CheckDrain(draft, report);
 }
 

@@ -212,15 +212,33 @@ void WarnOfUnknownClients(const ReadMarks& marks, const ListenerConfig& listener
   report.Warn(marks.MarkOf("backend"), "backend " + backend.name + " " + std::string(what));
 }
 
+// Of servers elsewhere, and of networks that hold more than servers.
+void WarnOfPlaintextServers(const ReadMarks& marks, const BackendConfig& backend, Report& report) {
+  if (backend.tls.enabled) return;
+  for (size_t i = 0; i < backend.servers.size(); ++i) {
+    const ServerConfig& server = backend.servers[i];
+    const YamlMark at = marks.List("servers")[i].at;
+    if (server.is_named() && backend.plaintext_networks.empty()) {
+      report.Warn(at,
+                  "without tls and allow_plaintext_network, the gateway uses the addresses of " +
+                      server.ToString() + " only where they are on loopback");
+    } else if (server.is_named() || !server.address.is_local()) {
+      report.Warn(at, "the gateway sends the clients' decrypted data to " + server.ToString() +
+                          " in plaintext over a network");
+    }
+  }
+  for (const Cidr& network : backend.plaintext_networks) {
+    if (network.bits != 0) continue;
+    report.Warn(marks.MarkOf("allow_plaintext_network"),
+                "allow_plaintext_network allows every network; list those of the servers, such as "
+                "10.96.0.0/12");
+    return;
+  }
+}
+
 void WarnOfBackend(const ReadMarks& marks, const BackendConfig& backend, bool used,
                    Report& report) {
-  for (size_t i = 0; i < backend.servers.size(); ++i) {
-    const SocketAddress& server = backend.servers[i].address;
-    if (server.is_local() || backend.tls.enabled) continue;
-    report.Warn(marks.List("servers")[i].at, "the gateway sends the clients' decrypted data to " +
-                                                 server.ToString() +
-                                                 " in plaintext over a network");
-  }
+  WarnOfPlaintextServers(marks, backend, report);
   if (marks.Has("proxy_tlvs") && backend.proxy != ProxyOut::kV2) {
     report.Warn(marks.MarkOf("proxy_tlvs"), "proxy_tlvs has no effect without proxy_protocol: v2");
   }

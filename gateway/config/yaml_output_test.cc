@@ -91,9 +91,12 @@ backends:
      max_sessions: 9}, "[::1]:143"], proxy_protocol: v2, proxy_tlvs: [alpn],
      balance: least_sessions, slow_start: 3s, queue: 11, source: ["::1", 127.0.0.2]}
   - {name: p, servers: "192.0.2.7:25", proxy_protocol: v1, proxy_tlvs: [],
-     allow_plaintext_network: true}
+     allow_plaintext_network: [192.0.2.0/24, "2001:db8::/32"]}
+  - {name: n, servers: ["mx.example:25", {address: "srv:_imap._tcp.example", weight: 3}]}
   - {name: t, servers: "192.0.2.7:993", tls: {verify: none, ca: f, name: n.example,
      client_certificate: {cert: g, key: h}}}
+resolve: {min: 2s, max: 1m, hold: 0s, timeout: 3s, servers: ["192.0.2.53", "[::1]:5353"],
+  resolv_conf: /r}
 metrics: {bind: "127.0.0.1:9464"}
 log: {format: json, sessions: ended, refusals: 7}
 )";
@@ -168,9 +171,10 @@ void ExpectEqual(const Config& a, const Config& b) {
     EXPECT_EQ(a.backends[i].tlvs.crc32c, b.backends[i].tlvs.crc32c);
     EXPECT_EQ(a.backends[i].tlvs.unique_id, b.backends[i].tlvs.unique_id);
     EXPECT_EQ(a.backends[i].tlvs.ssl, b.backends[i].tlvs.ssl);
-    EXPECT_EQ(a.backends[i].allow_plaintext_network, b.backends[i].allow_plaintext_network);
+    EXPECT_EQ(a.backends[i].plaintext_networks, b.backends[i].plaintext_networks);
     EXPECT_EQ(a.backends[i].tls, b.backends[i].tls);
   }
+  EXPECT_EQ(a.resolve, b.resolve);
   EXPECT_EQ(a.metrics_bind.ToString(), b.metrics_bind.ToString());
   EXPECT_EQ(a.log_format, b.log_format);
   EXPECT_EQ(a.log_sessions, b.log_sessions);

@@ -40,6 +40,15 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
   X(kServerUp, kInfo, "server up", "backend server", "A server answers again.")                  \
   X(kServerDown, kWarning, "server down", "backend server",                                      \
     "A server does not answer; sessions avoid it.")                                              \
+  X(kServersChanged, kInfo, "servers changed", "backend joined left servers",                    \
+    "What the backend's names resolve to has changed. `servers` is how many it has now.")        \
+  X(kNameUnresolved, kWarning, "name does not resolve", "name error kept",                       \
+    "A look-up of a server's name has brought no addresses. `kept`: how many of the last good "  \
+    "answer stay in use. The next such line follows when the name has resolved meanwhile.")      \
+  X(kNameResolved, kInfo, "name resolves again", "name addresses", "After such a line.")         \
+  X(kAddressRefused, kWarning, "address not used", "backend address reason refused",             \
+    "A name resolves to an address that the gateway must not or cannot use. `refused`: how "     \
+    "many there are. Once a minute of a backend at most.")                                       \
   X(kRefusals, kWarning, "clients refused", "refused left_out heaviest",                         \
     "At most once a minute, of the time since the last such line: how many clients were "        \
     "refused, had to make room, or left before TLS without a line of their own; how many of "    \

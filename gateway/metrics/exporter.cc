@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -97,7 +98,26 @@ void Exporter::SetNames(std::vector<Listener> listeners, std::vector<Server> ser
   DropWithoutCells(servers, sources_.shards, &Shard::servers);
   const MutexLock lock(mutex_);
   listeners_ = std::move(listeners);
+  for (ServerSeries id = 0; id < servers.size(); ++id) {
+    const bool had_one = id < servers_.size() && !servers_[id].server.empty();
+    if (servers[id].server.empty() || (had_one && servers_[id] == servers[id])) continue;
+    // Only an id that is new has no cells that were counted.
+    if (id >= servers_.size()) continue;
+    std::vector<uint64_t>& before = before_[id];
+    before.clear();
+    for (size_t f = 0; f < std::size(kServerFamilies); ++f) {
+      for (size_t r = 0; r < kServerFamilies[f].rows.size(); ++r) {
+        before.push_back(ServerSum(f, id, r));
+      }
+    }
+  }
   servers_ = std::move(servers);
+}
+
+uint64_t Exporter::ServerSum(size_t family, ServerSeries id, size_t row) const {
+  return SumOf(sources_.shards, [&](const Shard& shard) {
+    return shard.GetServer(static_cast<ServerFamily>(family), id, row);
+  });
 }
 
 void Exporter::SetCertificates(std::vector<Certificate> certificates) {
@@ -131,6 +151,7 @@ std::vector<MetricFamily> Exporter::Collect() const {
   CollectListeners(families);
   CollectHistograms(families);
   CollectServers(families);
+  CollectResolved(families);
   CollectWorkers(families);
   return families;
 }
@@ -182,25 +203,70 @@ void Exporter::CollectHistograms(Families& families) const {
 }
 
 void Exporter::CollectServers(Families& families) const {
-  if (sources_.server_up) {
-    MetricFamily up = NewFamily("starling_backend_up", "1 if the server answers, 0 if it is down.",
-                                prometheus::MetricType::Gauge);
-    for (ServerSeries id = 0; id < servers_.size(); ++id) {
-      AddSample(up, LabelsOf(servers_[id]), sources_.server_up(id) ? 1 : 0);
-    }
-    families.push_back(std::move(up));
+  MetricFamily up = NewFamily("starling_backend_up", "1 if the server answers, 0 if it is down.",
+                              prometheus::MetricType::Gauge);
+  std::vector<std::optional<bool>> is_up;
+  if (sources_.servers_up) is_up = sources_.servers_up();
+  is_up.resize(servers_.size());
+  for (ServerSeries id = 0; id < servers_.size(); ++id) {
+    if (servers_[id].server.empty() || !is_up[id]) continue;
+    AddSample(up, LabelsOf(servers_[id]), *is_up[id] ? 1 : 0);
   }
+  if (sources_.servers_up) families.push_back(std::move(up));
+  size_t cell = 0;
   for (size_t f = 0; f < std::size(kServerFamilies); ++f) {
     const FamilyRow& row = kServerFamilies[f];
     MetricFamily family = NewFamily(row);
     for (ServerSeries id = 0; id < servers_.size(); ++id) {
-      AddSamples(family, row, LabelsOf(servers_[id]), [&](size_t r, size_t) {
-        return SumOf(sources_.shards, [&](const Shard& shard) {
-          return shard.GetServer(static_cast<ServerFamily>(f), id, r);
-        });
-      });
+      if (servers_[id].server.empty()) continue;
+      const auto found = before_.find(id);
+      const std::vector<uint64_t>* const before = found == before_.end() ? nullptr : &found->second;
+      const auto sum = [&](size_t r) {
+        return ServerSum(f, id, r) - (before == nullptr ? 0 : (*before)[cell + r]);
+      };
+      // A server that has left has its gauge as long as sessions go on there.
+      const bool shown = !sources_.servers_up || is_up[id].has_value();
+      if (row.type == MetricType::kGauge && !shown && sum(0) == 0) continue;
+      AddSamples(family, row, LabelsOf(servers_[id]), [&](size_t r, size_t) { return sum(r); });
     }
+    cell += row.rows.size();
     families.push_back(std::move(family));
+  }
+}
+
+void Exporter::CollectResolved(Families& families) const {
+  if (!sources_.resolved) return;
+  MetricFamily lookups =
+      NewFamily("starling_resolve_lookups_total", "Look-ups of the backend's names, by result.",
+                prometheus::MetricType::Counter);
+  MetricFamily refused = NewFamily("starling_resolve_refused_addresses_total",
+                                   "Addresses that names resolved to and that are not used, by "
+                                   "reason; each look-up counts them.",
+                                   prometheus::MetricType::Counter);
+  MetricFamily addresses = NewFamily("starling_resolve_addresses",
+                                     "Addresses of the servers that a backend with names has now.",
+                                     prometheus::MetricType::Gauge);
+  MetricFamily answered = NewFamily("starling_resolve_last_answer_timestamp_seconds",
+                                    "When the backend's names last had an answer: the name that "
+                                    "has waited for one longest.",
+                                    prometheus::MetricType::Gauge);
+  for (const Resolved& backend : sources_.resolved()) {
+    const Labels base = {{"backend", backend.backend}};
+    const auto add = [&](MetricFamily& family, std::string label,
+                         std::span<const std::string_view> names,
+                         const std::vector<uint64_t>& values) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        AddSample(family, {base[0], {label, std::string(names[i])}},
+                  static_cast<double>(values[i]));
+      }
+    };
+    add(lookups, "result", kLookupLabels, backend.lookups);
+    add(refused, "reason", kRefusedAddressLabels, backend.refused);
+    AddSample(addresses, base, static_cast<double>(backend.addresses));
+    if (backend.answered != 0) AddSample(answered, base, static_cast<double>(backend.answered));
+  }
+  for (MetricFamily* const family : {&lookups, &refused, &addresses, &answered}) {
+    families.push_back(std::move(*family));
   }
 }
 

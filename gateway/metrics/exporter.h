@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,8 @@ class Exporter : public prometheus::Collectable {
   struct Server {
     std::string backend;
     std::string server;
+
+    bool operator==(const Server&) const = default;
   };
   struct Certificate {
     std::string file;
@@ -49,6 +53,15 @@ class Exporter : public prometheus::Collectable {
     uint64_t used = 0;   // octets
     uint64_t limit = 0;  // octets
   };
+  // What a backend's names have resolved to.
+  struct Resolved {
+    std::string backend;
+    std::vector<uint64_t> lookups;  // by result, as kLookups of list.h
+    std::vector<uint64_t> refused;  // addresses that are not used, by reason, as kRefusedAddresses
+    uint64_t addresses = 0;         // in use
+    int64_t answered = 0;           // Unix seconds of the last good answer of the name that has
+                                    // waited for one longest; 0: a name has had none
+  };
   // An attempt to load a configuration, or changed files that it names.
   struct Reload {
     bool success = true;
@@ -63,10 +76,13 @@ class Exporter : public prometheus::Collectable {
     std::string version;
     std::string boringssl;
     std::string liburing;
-    std::string ring;                             // "io_uring" or "epoll"
-    std::string ring_reason;                      // why
-    std::vector<const Shard*> shards;             // by worker; must outlive the exporter
-    std::function<bool(ServerSeries)> server_up;  // any thread; empty: no such family
+    std::string ring;                  // "io_uring" or "epoll"
+    std::string ring_reason;           // why
+    std::vector<const Shard*> shards;  // by worker; must outlive the exporter
+    // By series; nullopt, or beyond the end: there is no such server now. Any thread; empty: no
+    // such family.
+    std::function<std::vector<std::optional<bool>>()> servers_up;
+    std::function<std::vector<Resolved>()> resolved;  // any thread; may be empty
     std::function<uint64_t()> log_lost;  // lines lost after the workers' rings; may be empty
     std::function<std::vector<Memory>()> memory;           // any thread; may be empty
     std::function<std::vector<TicketKeys>()> ticket_keys;  // any thread; may be empty
@@ -75,7 +91,9 @@ class Exporter : public prometheus::Collectable {
   explicit Exporter(Sources sources);
 
   // The names of the current configuration by id, from any thread. The exporter ignores
-  // names that the shards have no room for.
+  // names that the shards have no room for. A server without a name is not shown. One whose id
+  // another one had before begins with what the workers have counted for that one: call this before
+  // they count for it.
   void SetNames(std::vector<Listener> listeners, std::vector<Server> servers);
   void SetCertificates(std::vector<Certificate> certificates);
   // Sets the latest attempt to load the configuration. The start is an attempt but not a
@@ -93,6 +111,8 @@ class Exporter : public prometheus::Collectable {
   void CollectHistograms(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectServers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectWorkers(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectResolved(Families& families) const;
+  uint64_t ServerSum(size_t family, ServerSeries id, size_t row) const;
   void CollectMemory(std::vector<prometheus::MetricFamily>& families) const;
   void CollectProcess(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectCertificates(Families& families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -103,6 +123,8 @@ class Exporter : public prometheus::Collectable {
   const ProcessMetrics process_ ABSL_GUARDED_BY(mutex_);
   std::vector<Listener> listeners_ ABSL_GUARDED_BY(mutex_);
   std::vector<Server> servers_ ABSL_GUARDED_BY(mutex_);
+  // What was counted for servers that had the id before, by the cells of one server.
+  std::map<ServerSeries, std::vector<uint64_t>> before_ ABSL_GUARDED_BY(mutex_);
   std::vector<Certificate> certificates_ ABSL_GUARDED_BY(mutex_);
   Reload reload_ ABSL_GUARDED_BY(mutex_);
   uint64_t reloads_[2][2] ABSL_GUARDED_BY(mutex_) = {};  // by success and by trigger

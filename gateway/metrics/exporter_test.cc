@@ -20,7 +20,7 @@ class ExporterTest : public testing::Test {
     sources.ring = "epoll";
     sources.ring_reason = "seccomp";
     sources.shards = {&shards_[0], &shards_[1]};
-    sources.server_up = [](ServerSeries id) { return id == 0; };
+    sources.servers_up = [] { return std::vector<std::optional<bool>>{true, false}; };
     sources.ticket_keys = [] {
       return std::vector<Exporter::TicketKeys>{{"internal", 0, 0}, {"/keys", 3, 1'700'000'003}};
     };
@@ -185,6 +185,60 @@ TEST_F(ExporterTest, NamesBeyondTheShardsAreLeftOut) {
   for (const auto& family : families) {
     if (family.name == "starling_connections_accepted_total") EXPECT_EQ(family.metric.size(), 4u);
   }
+}
+
+// Names that resolve to servers lend them their ids.
+TEST_F(ExporterTest, AnIdThatAnotherServerGetsBeginsAtZero) {
+  const auto of = [&](const char* server, int count) {
+    return Has("starling_backend_connect_failures_total{backend=\"dovecot\",server=\"" +
+               std::string(server) + "\",reason=\"timeout\"} " + std::to_string(count));
+  };
+  shards_[0].AddServer(ServerFamily::kConnectFailures, 1,
+                       static_cast<size_t>(ConnectFailure::kTimeout), 3);
+  shards_[1].AddServer(ServerFamily::kConnectFailures, 1,
+                       static_cast<size_t>(ConnectFailure::kTimeout), 4);
+  EXPECT_TRUE(of("127.0.0.1:10143", 7));
+  exporter_->SetNames({}, {{"postfix", "unix:/mx"}, {}});
+  EXPECT_EQ(Scrape().find("server=\"127.0.0.1:10143\""), std::string::npos);
+  exporter_->SetNames({}, {{"postfix", "unix:/mx"}, {"dovecot", "10.0.0.2:143"}});
+  EXPECT_TRUE(of("10.0.0.2:143", 0));
+  shards_[0].AddServer(ServerFamily::kConnectFailures, 1,
+                       static_cast<size_t>(ConnectFailure::kTimeout), 2);
+  exporter_->SetNames({}, {{"postfix", "unix:/mx"}, {"dovecot", "10.0.0.2:143"}, {"x", "y"}});
+  EXPECT_TRUE(of("10.0.0.2:143", 2)) << "the same server goes on";
+  exporter_->SetNames({}, {{"postfix", "unix:/mx"}, {"dovecot", "10.0.0.3:143"}});
+  EXPECT_TRUE(of("10.0.0.3:143", 0));
+}
+
+TEST_F(ExporterTest, AServerThatHasLeftIsNeitherUpNorDown) {
+  exporter_->SetNames({}, {{"a", "1"}, {"a", "2"}, {"a", "3"}});
+  EXPECT_TRUE(Has("starling_backend_up{backend=\"a\",server=\"1\"} 1"));
+  EXPECT_TRUE(Has("starling_backend_up{backend=\"a\",server=\"2\"} 0"));
+  EXPECT_EQ(Scrape().find("starling_backend_up{backend=\"a\",server=\"3\"}"), std::string::npos);
+  const std::string sessions = "starling_backend_sessions{backend=\"a\",server=\"3\"}";
+  EXPECT_EQ(Scrape().find(sessions), std::string::npos);
+  shards_[0].AddServer(ServerFamily::kBackendSessions, 2);
+  EXPECT_TRUE(Has(sessions + " 1")) << "as long as it has some";
+  EXPECT_TRUE(
+      Has("starling_backend_tls_handshakes_total{backend=\"a\",server=\"3\",resumed=\"no\"} "
+          "0"))
+      << "counters stay";
+}
+
+TEST_F(ExporterTest, WhatNamesResolveTo) {
+  Exporter::Sources sources;
+  sources.resolved = [] {
+    return std::vector<Exporter::Resolved>{{.backend = "b",
+                                            .lookups = {5, 4, 3, 2, 1},
+                                            .refused = {7, 8, 9},
+                                            .addresses = 6,
+                                            .answered = 1'700'000'000}};
+  };
+  exporter_ = std::make_shared<Exporter>(std::move(sources));
+  EXPECT_TRUE(Has("starling_resolve_lookups_total{backend=\"b\",result=\"no_name\"} 4"));
+  EXPECT_TRUE(Has("starling_resolve_refused_addresses_total{backend=\"b\",reason=\"network\"} 7"));
+  EXPECT_TRUE(Has("starling_resolve_addresses{backend=\"b\"} 6"));
+  EXPECT_TRUE(Has("starling_resolve_last_answer_timestamp_seconds{backend=\"b\"} 1700000000"));
 }
 
 TEST_F(ExporterTest, ProcessFamilies) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
 
@@ -107,6 +108,23 @@ enum class Limit : uint8_t {
   kServerSessions,  // a session waits for a place at a server
   kBackendQueue,    // too many sessions wait for one
   kMemory,          // MemoryWatch
+};
+// What came of looking up the names of servers.
+inline constexpr std::string_view kLookupLabels[] = {"answer", "no_name", "no_address", "timeout",
+                                                     "failure"};
+enum class LookupResult : uint8_t {
+  kAnswer,
+  kNoName,     // NXDOMAIN
+  kNoAddress,  // the name exists, but has no records of the type
+  kTimeout,
+  kFailure,  // the DNS server failed or refused, or its answer makes no sense
+};
+inline constexpr size_t kLookupResults = std::size(kLookupLabels);
+inline constexpr std::string_view kRefusedAddressLabels[] = {"network", "unusable", "no_room"};
+enum class RefusedAddress : uint8_t {
+  kNetwork,   // plaintext must not go there
+  kUnusable,  // no server can have it: the wildcard, multicast
+  kNoRoom,    // the backend has as many addresses as it may have
 };
 inline constexpr std::string_view kPlaceLabels[] = {"used", "free", "reserved"};
 enum class PlaceState : uint8_t { kUsed, kFree, kReserved };

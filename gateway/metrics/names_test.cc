@@ -32,5 +32,49 @@ TEST(NameTable, IsBounded) {
   EXPECT_EQ(names.IdOfServer("b", "one more"), std::nullopt);
 }
 
+constexpr MonoTime kStart{std::chrono::hours(5)};
+
+TEST(NameTable, LendsIdsAgainAfterAnHour) {
+  NameTable table;
+  EXPECT_EQ(table.Lend("b", "10.0.0.1:25"), 0u);
+  EXPECT_EQ(table.Lend("b", "10.0.0.2:25"), 1u);
+  table.GiveBack(0, kStart);
+  EXPECT_FALSE(table.FreeRested(kStart + std::chrono::minutes(59)));
+  EXPECT_EQ(table.Lend("b", "10.0.0.3:25"), 2u);
+  EXPECT_EQ(table.servers()[0].server, "10.0.0.1:25") << "its counters are still to be seen";
+  EXPECT_TRUE(table.FreeRested(kStart + std::chrono::hours(1)));
+  EXPECT_EQ(table.servers()[0].server, "");
+  EXPECT_EQ(table.Lend("b", "10.0.0.4:25"), 0u);
+  EXPECT_EQ(table.servers()[1].server, "10.0.0.2:25");
+}
+
+TEST(NameTable, OneThatComesBackGoesOnWithItsId) {
+  NameTable table;
+  EXPECT_EQ(table.Lend("b", "10.0.0.1:25"), 0u);
+  table.GiveBack(0, kStart);
+  EXPECT_EQ(table.Lend("b", "10.0.0.1:25"), 0u);
+  EXPECT_FALSE(table.FreeRested(kStart + std::chrono::hours(2)));
+}
+
+TEST(NameTable, WhatTheFileNamesIsNeverLent) {
+  NameTable table;
+  EXPECT_EQ(table.IdOfServer("b", "10.0.0.1:25"), 0u);
+  EXPECT_EQ(table.Lend("b", "10.0.0.1:25"), 0u);
+  table.GiveBack(0, kStart);
+  EXPECT_FALSE(table.FreeRested(kStart + std::chrono::hours(2)));
+}
+
+TEST(NameTable, AFullTableLendsWhatHasRestedLongest) {
+  NameTable table;
+  for (size_t i = 0; i < kMaxServerNames; ++i) {
+    ASSERT_EQ(table.Lend("b", std::to_string(i)), i);
+  }
+  EXPECT_EQ(table.Lend("b", "more"), std::nullopt);
+  table.GiveBack(9, kStart + std::chrono::seconds(1));
+  table.GiveBack(5, kStart);
+  EXPECT_EQ(table.Lend("b", "more"), 5u);
+  EXPECT_EQ(table.IdOfServer("b", "another"), 9u);
+}
+
 }  // namespace
 }  // namespace starling

@@ -220,8 +220,11 @@ LinkResult Connected(WorkerContext& ctx, Session& session, const Connecting& con
   session.server.tls = NewSideTls();
   session.target.stays = false;
   session.link = TlsHandshake{.since = since, .try_at = ctx.now};
-  const auto server = static_cast<uint32_t>(session.target.server);
-  return session.server.tls->session.Connect(*upstream, server) ? kLookAgain : kNoMemory;
+  const Server& server = ChosenServer(session);
+  const UpstreamPeer peer{.server = static_cast<uint32_t>(session.target.server),
+                          .occupant = server.occupant,
+                          .name = server.tls_name};
+  return session.server.tls->session.Connect(*upstream, peer) ? kLookAgain : kNoMemory;
 }
 
 // --- Failures of a server that has accepted ---

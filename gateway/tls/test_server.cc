@@ -48,8 +48,11 @@ TestServer::TestServer(TlsContext& context, size_t in_portion, size_t room)
   Check(session_.Start(context));
 }
 
-TestServer::TestServer(UpstreamTls& upstream, uint32_t server) : TestServer(16384, 17920) {
-  Check(session_.Connect(upstream, server));
+TestServer::TestServer(UpstreamTls& upstream, uint32_t server)
+    : TestServer(upstream, UpstreamPeer{.server = server}) {}
+
+TestServer::TestServer(UpstreamTls& upstream, const UpstreamPeer& peer) : TestServer(16384, 17920) {
+  Check(session_.Connect(upstream, peer));
 }
 
 template <typename Call>

@@ -18,6 +18,7 @@ class TestServer {
   explicit TestServer(TlsContext& context, size_t in_portion = 16384, size_t room = 17920);
   // The other direction: the gateway as the client of a server.
   TestServer(UpstreamTls& upstream, uint32_t server);
+  TestServer(UpstreamTls& upstream, const UpstreamPeer& peer);
 
   std::string input;     // ciphertext from the peer; the caller appends
   std::string output;    // ciphertext to the peer; the caller removes

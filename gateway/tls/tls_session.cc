@@ -117,15 +117,16 @@ bool TlsSession::Start(TlsContext& context, bool needs_alpn) {
   return true;
 }
 
-bool TlsSession::Connect(UpstreamTls& upstream, uint32_t server) {
+bool TlsSession::Connect(UpstreamTls& upstream, const UpstreamPeer& peer) {
   Reset();
   is_tls_ = true;  // the check of the first octet is for clients
-  session_offered_ = upstream.impl()->sessions[server] != nullptr;
+  UpstreamTls::Impl::Kept& server = upstream.impl()->For(peer);
+  session_offered_ = server.session != nullptr;
   return Begin(*upstream.impl(), upstream.impl()->Begin(server).release());
 }
 
 bool TlsSession::ForgetOffer() {
-  if (session_offered_) UpstreamTls::Impl::KeptFor(ssl_).reset();
+  if (session_offered_) UpstreamTls::Impl::KeptFor(ssl_).session.reset();
   return session_offered_;
 }
 

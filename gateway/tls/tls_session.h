@@ -64,7 +64,7 @@ class TlsSession {
   [[nodiscard]] bool Start(TlsContext& context, bool needs_alpn = false);
   // Begins as the client of a backend's server. The first Handshake() call needs no input
   // and writes the hello.
-  [[nodiscard]] bool Connect(UpstreamTls& upstream, uint32_t server);
+  [[nodiscard]] bool Connect(UpstreamTls& upstream, const UpstreamPeer& peer);
   // Call after a failed handshake with a server: drops the session kept for resumption.
   // True if this connection had offered it, so that a new attempt without it may succeed.
   bool ForgetOffer();

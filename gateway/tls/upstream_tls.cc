@@ -31,22 +31,30 @@ UpstreamTls::Impl& Of(const SSL* ssl) {
 }
 
 int KeepSession(SSL* ssl, SSL_SESSION* session) {
-  UpstreamTls::Impl::KeptFor(ssl).reset(session);
+  UpstreamTls::Impl::KeptFor(ssl).session.reset(session);
   return 1;  // takes ownership
 }
 
 ssl_verify_result_t Verify(SSL* ssl, uint8_t* alert) {
   const UpstreamTlsPolicy& policy = Of(ssl).policy;
   if (!policy.verify) return ssl_verify_ok;
-  return VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, policy.name, *alert)
+  return VerifyPeer(ssl, *policy.trust, TrustPurpose::kServer, UpstreamTls::Impl::KeptFor(ssl).name,
+                    *alert)
              ? ssl_verify_ok
              : ssl_verify_invalid;
 }
 
 }  // namespace
 
+UpstreamTls::Impl::Impl(const UpstreamTlsPolicy& from, size_t servers)
+    : policy(from), kept(servers) {
+  for (Kept& server : kept) {
+    server.name = policy.name;
+    server.name_is_address = IsAddress(policy.name);
+  }
+}
+
 bool UpstreamTls::Impl::Init() {
-  name_is_address = IsAddress(policy.name);
   if (!MakeContext()) return false;
   SSL_CTX* const c = ctx.get();
   SSL_CTX_set_custom_verify(c, SSL_VERIFY_PEER, Verify);
@@ -59,25 +67,37 @@ bool UpstreamTls::Impl::Init() {
           SSL_CTX_add1_credential(c, policy.certificate->ssl.get()) == 1);
 }
 
-// The app data of an SSL points to its slot.
-bssl::UniquePtr<SSL_SESSION>& UpstreamTls::Impl::KeptFor(const SSL* ssl) {
-  return *static_cast<bssl::UniquePtr<SSL_SESSION>*>(SSL_get_app_data(ssl));
+// The app data of an SSL points to it.
+UpstreamTls::Impl::Kept& UpstreamTls::Impl::KeptFor(const SSL* ssl) {
+  return *static_cast<Kept*>(SSL_get_app_data(ssl));
 }
 
-bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(uint32_t server) {
-  bssl::UniquePtr<SSL_SESSION>& session = sessions[server];
+UpstreamTls::Impl::Kept& UpstreamTls::Impl::For(const UpstreamPeer& peer) {
+  Kept& server = kept[peer.server];
+  if (server.occupant == peer.occupant) return server;
+  server.occupant = peer.occupant;
+  server.session.reset();
+  if (policy.name.empty()) {
+    server.name = peer.name;
+    server.name_is_address = IsAddress(server.name);
+  }
+  return server;
+}
+
+bssl::UniquePtr<SSL> UpstreamTls::Impl::Begin(Kept& server) {
+  if (policy.verify && server.name.empty()) return nullptr;
   bssl::UniquePtr<SSL> ssl(SSL_new(ctx.get()));
-  if (ssl == nullptr || SSL_set_app_data(ssl.get(), &session) != 1 ||
+  if (ssl == nullptr || SSL_set_app_data(ssl.get(), &server) != 1 ||
       SSL_set1_client_key_shares(ssl.get(), kShares, std::size(kShares)) != 1 ||
-      (!name_is_address && !policy.name.empty() &&
-       SSL_set_tlsext_host_name(ssl.get(), policy.name.c_str()) != 1)) {
+      (!server.name_is_address && !server.name.empty() &&
+       SSL_set_tlsext_host_name(ssl.get(), server.name.c_str()) != 1)) {
     ERR_clear_error();
     return nullptr;
   }
   // Offers the session again and again until the server issues another. Postfix issues no
   // new ticket on resumption. An observer can link connections that use one ticket (RFC
   // 8446 appendix C.4), but that the gateway is the client of all of them is no secret.
-  if (session != nullptr) SSL_set_session(ssl.get(), session.get());
+  if (server.session != nullptr) SSL_set_session(ssl.get(), server.session.get());
   SSL_set_connect_state(ssl.get());
   return ssl;
 }
@@ -87,7 +107,8 @@ UpstreamTls::~UpstreamTls() = default;
 
 absl::StatusOr<std::unique_ptr<UpstreamTls>> UpstreamTls::Create(const UpstreamTlsPolicy& policy,
                                                                  size_t servers) {
-  if (policy.verify && (policy.trust == nullptr || policy.name.empty())) {
+  const bool named = !policy.name.empty() || policy.own_names;
+  if (policy.verify && (policy.trust == nullptr || !named)) {
     return absl::InvalidArgumentError("servers cannot be verified without authorities and a name");
   }
   std::unique_ptr<UpstreamTls> made(new UpstreamTls());

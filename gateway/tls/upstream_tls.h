@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "gateway/tls/credential_store.h"
@@ -19,8 +20,16 @@ namespace starling {
 struct UpstreamTlsPolicy {
   bool verify = true;                             // false: accept any server
   std::shared_ptr<const TrustStore> trust;        // needed with `verify`
-  std::string name;                               // the server's host name or address
+  std::string name;                               // the servers' host name or address
+  bool own_names = false;                         // without `name`: each server has one of its own
   std::shared_ptr<const Credential> certificate;  // the gateway's own; may be null
+};
+
+// One of the servers.
+struct UpstreamPeer {
+  uint32_t server = 0;         // its index in the backend
+  uint32_t occupant = 0;       // another one than before: another server has the index now
+  std::string_view name = {};  // its own, as of UpstreamTlsPolicy::own_names
 };
 
 class UpstreamTls {

@@ -11,18 +11,27 @@
 namespace starling {
 
 struct UpstreamTls::Impl : TlsEngine {
-  Impl(const UpstreamTlsPolicy& from, size_t servers) : policy(from), sessions(servers) {}
+  // What is kept of one server.
+  struct Kept {
+    bssl::UniquePtr<SSL_SESSION> session;  // the latest one
+    uint32_t occupant = 0;
+    std::string name;
+    bool name_is_address = false;
+  };
+
+  Impl(const UpstreamTlsPolicy& from, size_t servers);
 
   bool Init();
-  // An SSL for `server`, ready for its handshake; null when memory ran out.
-  bssl::UniquePtr<SSL> Begin(uint32_t server);
-  // The slot that holds the latest session with the server of `ssl`.
-  static bssl::UniquePtr<SSL_SESSION>& KeptFor(const SSL* ssl);
+  // What is kept of this server, and of no other that had its index before.
+  Kept& For(const UpstreamPeer& peer);
+  // An SSL for the server, ready for its handshake; null when memory ran out.
+  bssl::UniquePtr<SSL> Begin(Kept& server);
+  // What is kept of the server of `ssl`.
+  static Kept& KeptFor(const SSL* ssl);
 
   const UpstreamTlsPolicy policy;
-  bool name_is_address = false;
-  // The latest session by server. Never resized: each SSL keeps the address of its slot.
-  std::vector<bssl::UniquePtr<SSL_SESSION>> sessions;
+  // By server. Never resized: each SSL keeps the address of its element.
+  std::vector<Kept> kept;
 };
 
 }  // namespace starling

@@ -145,6 +145,52 @@ TEST_F(UpstreamTlsTest, VerificationNeedsAuthoritiesAndAName) {
                    .ok());
 }
 
+// Servers that a DNS name stands for have that name, and so it is asked for and verified.
+TEST_F(UpstreamTlsTest, EachServerMayHaveANameOfItsOwn) {
+  const auto upstream = Make(
+      {.trust = Trust(authority_.cert()), .name = "", .own_names = true, .certificate = nullptr});
+  const auto server = Server(authority_.Issue(For(kName)));
+  const auto result = [&](uint32_t occupant, std::string_view name) {
+    TestServer client(*upstream, UpstreamPeer{.server = 1, .occupant = occupant, .name = name});
+    TestServer other(*server);
+    const bool up = Exchange(client, other);
+    return up ? std::string(other.session().Facts().sni)
+              : std::string(Label(client.session().failure()));
+  };
+  EXPECT_EQ(result(1, kName), kName);
+  EXPECT_EQ(result(2, "pop3.example.org"), "server_certificate_invalid");
+  EXPECT_EQ(result(3, kName), kName);
+  const auto named = Make({.trust = Trust(authority_.cert()),
+                           .name = kName,
+                           .own_names = true,
+                           .certificate = nullptr});
+  TestServer client(*named, UpstreamPeer{.server = 0, .occupant = 1, .name = "else.example"});
+  TestServer other(*server);
+  EXPECT_TRUE(Exchange(client, other)) << "the configuration says another";
+}
+
+TEST_F(UpstreamTlsTest, NoNameIsNoLeaveToBeAnybody) {
+  const auto upstream = Make(
+      {.trust = Trust(authority_.cert()), .name = "", .own_names = true, .certificate = nullptr});
+  TlsSession session;
+  EXPECT_FALSE(session.Connect(*upstream, {.server = 0, .occupant = 1, .name = ""}));
+}
+
+TEST_F(UpstreamTlsTest, AnotherServerInTheSamePlaceIsNotResumed) {
+  const auto upstream = Believing(authority_);
+  const auto server = Server(authority_.Issue(For(kName)));
+  const auto result = [&](uint32_t occupant) {
+    TestServer client(*upstream, UpstreamPeer{.server = 0, .occupant = occupant});
+    TestServer other(*server);
+    EXPECT_TRUE(Greet(client, other));
+    return client.session().Facts().resumed;
+  };
+  EXPECT_FALSE(result(1));
+  EXPECT_TRUE(result(1));
+  EXPECT_FALSE(result(2));
+  EXPECT_TRUE(result(2));
+}
+
 TEST_F(UpstreamTlsTest, ResumesEachServersOwnSessions) {
   const auto upstream = Believing(authority_);
   const auto first = Server(authority_.Issue(For(kName)));

@@ -64,6 +64,12 @@ class ServerPace {
   bool IsTrialDue(MonoTime now) const { return trial_at_.load(kRelaxed) <= now; }
   void TakeTrial(MonoTime next) { trial_at_.store(next, kRelaxed); }
 
+  void Forget() {
+    reach_ms_.store(0, kRelaxed);
+    greeting_ms_.store(0, kRelaxed);
+    trial_at_.store(MonoTime::min(), kRelaxed);
+  }
+
  private:
   static constexpr auto kRelaxed = std::memory_order_relaxed;
   static constexpr uint32_t kNoAnswer = UINT32_MAX;

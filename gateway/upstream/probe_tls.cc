@@ -25,9 +25,9 @@ TlsResult ProbeTls::Run(std::vector<uint8_t>& out, Call call) {
   }
 }
 
-ProbeTls::Status ProbeTls::Begin(UpstreamTls& upstream, uint32_t server,
+ProbeTls::Status ProbeTls::Begin(UpstreamTls& upstream, const UpstreamPeer& peer,
                                  std::vector<uint8_t>& out) {
-  return session_.Connect(upstream, server) ? Shake(out) : Status::kFailed;
+  return session_.Connect(upstream, peer) ? Shake(out) : Status::kFailed;
 }
 
 ProbeTls::Status ProbeTls::Shake(std::vector<uint8_t>& out) {

@@ -20,9 +20,9 @@ class ProbeTls {
     kFailed,  // the handshake, or a record
   };
 
-  // `server`: the index in its backend. `out` is what the socket is to send; TLS appends its
+  // `out` is what the socket is to send; TLS appends its
   // own octets. Both must outlive this. The hello is in `out` when this returns kGoesOn.
-  Status Begin(UpstreamTls& upstream, uint32_t server, std::vector<uint8_t>& out);
+  Status Begin(UpstreamTls& upstream, const UpstreamPeer& peer, std::vector<uint8_t>& out);
   // Takes octets of the socket, and appends what they hold to `plain`.
   Status Receive(std::span<const uint8_t> octets, std::vector<uint8_t>& out,
                  std::vector<uint8_t>& plain);

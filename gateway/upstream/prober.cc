@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -22,13 +23,36 @@ using Clock = Probing::Clock;
 // Beyond any useful `retry_max_ms`, and shifts stay defined.
 constexpr uint32_t kMostDoublings = 16;
 constexpr std::chrono::minutes kPortsReport{1};
+// Until a slot that is being changed is looked at again.
+constexpr std::chrono::milliseconds kChanging{10};
 constexpr int64_t kLongestWaitMs = 3'600'000;
 // How late the end of a prober may be that had no descriptor left to be woken by.
 constexpr int64_t kLateEndMs = 1'000;
 
+// Keeps a server's address as it is.
+class Hold {
+ public:
+  explicit Hold(ServerState& state) : state_(state.probes.Take() ? &state : nullptr) {}
+  ~Hold() {
+    if (state_ != nullptr) state_->probes.Leave();
+  }
+  Hold(Hold&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  Hold& operator=(Hold&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  explicit operator bool() const { return state_ != nullptr; }
+
+ private:
+  ServerState* state_;
+};
+
 // The prober's own state of a server.
 struct ProbedServer {
   Server* server = nullptr;
+  ServerId id = 0;
+  uint32_t backend = 0;
+  uint32_t occupant = 0;             // whose state this is
   bool reported_up = true;           // the latest state that ReportChange reported
   uint32_t failures = 0;             // probes in a row that found it down
   Clock::time_point ports_reported;  // the epoch before the first
@@ -39,10 +63,12 @@ struct ProbedServer {
   // What the running probe refers to, if it was begun by an earlier prober.
   std::shared_ptr<const Prober::Options> options;
   std::shared_ptr<const Backends> backends;
+  std::optional<Hold> hold;
   std::unique_ptr<Probing> probing;
 
   void Drop() {
     probing.reset();
+    hold.reset();
     options.reset();
     backends.reset();
   }
@@ -74,9 +100,8 @@ struct Prober::Impl {
   std::chrono::milliseconds WaitAfter(const ProbedServer& target, bool up);
   void Hear(ProbedServer& target, Clock::time_point now);
   void ReportChange(ProbedServer& target, Clock::time_point now);
-  ServerId IdOf(const ProbedServer& target) const {
-    return static_cast<ServerId>(target.server - &backends.server(0));
-  }
+  void Tell(const ProbedServer& target, News news);
+  bool Follow(ProbedServer& target);
   ProbedServer* LongestDue(Clock::time_point now);
   // Ends and starts probes. Returns when there is something to do next.
   Clock::time_point StartDue(Clock::time_point now);
@@ -97,8 +122,12 @@ Prober::Impl::Impl(Backends& backends_in, Options options_in)
       stop_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       probed_servers(backends.server_count()) {
   for (ServerId id = 0; id < probed_servers.size(); ++id) {
-    probed_servers[id].server = &backends.server(id);
-    probed_servers[id].reported_up = probed_servers[id].server->up();
+    ProbedServer& target = probed_servers[id];
+    target.server = &backends.server(id);
+    target.id = id;
+    target.backend = backends.BackendOf(id);
+    target.occupant = target.server->occupant;
+    target.reported_up = target.server->up();
   }
 }
 
@@ -118,10 +147,11 @@ void Prober::Impl::TakeOver(Impl& before, const std::shared_ptr<const Backends>&
   before.Stop();
   const Clock::time_point now = Clock::now();
   for (ProbedServer& target : probed_servers) {
-    const std::string& backend = backends.config(target.server->backend).name;
+    if (target.server->gone()) continue;
+    const std::string& backend = backends.config(target.backend).name;
     const auto found = std::ranges::find_if(before.probed_servers, [&](const ProbedServer& its) {
-      return its.server->name == target.server->name &&
-             before.backends.config(its.server->backend).name == backend;
+      return its.server->name == target.server->name && its.occupant == its.server->occupant &&
+             !its.server->gone() && before.backends.config(its.backend).name == backend;
     });
     if (found != before.probed_servers.end()) TakeOver(target, before, *found, its_backends, now);
   }
@@ -141,22 +171,53 @@ void Prober::Impl::TakeOver(ProbedServer& target, Impl& before, ProbedServer& it
   target.due = std::min(
       its_target.due, std::max(now, target.started + std::chrono::milliseconds(options->retry_ms)));
   if (its_target.probing == nullptr) return;
-  const uint32_t backend = target.server->backend;
-  const uint32_t its_backend = its_target.server->backend;
-  if (!ProbesAlike(options->plans[backend], before.options->plans[its_backend]) ||
-      !ReachedAlike(backends.config(backend), before.backends.config(its_backend))) {
+  if (!ProbesAlike(options->plans[target.backend], before.options->plans[its_target.backend]) ||
+      !ReachedAlike(backends.config(target.backend), before.backends.config(its_target.backend))) {
     target.due = now;
     return;
   }
   target.judged = its_target.judged;
   target.options = its_target.options != nullptr ? its_target.options : before.options;
   target.backends = its_target.backends != nullptr ? its_target.backends : its_backends;
+  target.hold = std::move(its_target.hold);
   target.probing = std::move(its_target.probing);
   ++running;
 }
 
+// Whether there is a server in the slot. What is known of the one before it is forgotten.
+bool Prober::Impl::Follow(ProbedServer& target) {
+  const Server& server = *target.server;
+  if (server.gone() && target.probing != nullptr) {
+    target.Drop();
+    --running;
+  }
+  if (server.gone()) return false;
+  const uint32_t occupant = server.occupant;
+  // Who holds the server knows which one it is.
+  if (target.probing != nullptr || target.occupant == occupant) return true;
+  target = ProbedServer{.server = target.server,
+                        .id = target.id,
+                        .backend = target.backend,
+                        .occupant = occupant,
+                        .reported_up = true,
+                        .ports_reported = {},
+                        .started = {},
+                        .due = {},
+                        .options = {},
+                        .backends = {},
+                        .hold = {},
+                        .probing = {}};
+  return true;
+}
+
 void Prober::Impl::Begin(ProbedServer& target, Clock::time_point now) {
-  const uint32_t backend = target.server->backend;
+  const uint32_t backend = target.backend;
+  target.hold.emplace(*target.server->state);
+  if (!*target.hold || target.server->occupant != target.occupant) {  // it has just changed
+    target.hold.reset();
+    target.due = now + kChanging;
+    return;
+  }
   target.started = now;
   target.judged = false;
   // What sessions find from now on wants another probe.
@@ -175,7 +236,7 @@ void Prober::Impl::Conclude(ProbedServer& target, Clock::time_point now) {
   // Only once, because a worker may report something newer while the probe says goodbye.
   if (probing.up() && !target.judged) {
     target.judged = true;
-    backends.NoteProbe(IdOf(target), *probing.up());
+    backends.NoteProbe(target.id, *probing.up());
     if (probing.capabilities()) {
       target.server->state->capabilities.store(*probing.capabilities(), std::memory_order_relaxed);
     }
@@ -219,7 +280,7 @@ void Prober::Impl::Hear(ProbedServer& target, Clock::time_point now) {
   if (now < target.ports_reported + kPortsReport) return;
   if (!server.state->out_of_ports.exchange(false, std::memory_order_relaxed)) return;
   target.ports_reported = now;
-  if (options->on_news) options->on_news(server, News::kOutOfPorts);
+  Tell(target, News::kOutOfPorts);
 }
 
 // Reports a change that a probe or a worker has made.
@@ -231,14 +292,23 @@ void Prober::Impl::ReportChange(ProbedServer& target, Clock::time_point now) {
     const auto retry = std::chrono::milliseconds(options->retry_ms);
     target.due = std::min(target.due, std::max(now, target.started + retry));
   }
-  if (options->on_news) options->on_news(*target.server, up ? News::kUp : News::kDown);
+  Tell(target, up ? News::kUp : News::kDown);
+}
+
+void Prober::Impl::Tell(const ProbedServer& target, News news) {
+  if (!options->on_news) return;
+  // Its name must not change meanwhile.
+  const Hold hold(*target.server->state);
+  if (hold && target.server->occupant == target.occupant) {
+    options->on_news(backends.config(target.backend), *target.server, news);
+  }
 }
 
 // The server that has waited longest for its probe; null: none waits.
 ProbedServer* Prober::Impl::LongestDue(Clock::time_point now) {
   ProbedServer* longest = nullptr;
   for (ProbedServer& target : probed_servers) {
-    if (target.probing != nullptr || target.due > now) continue;
+    if (target.probing != nullptr || target.due > now || target.server->gone()) continue;
     if (longest == nullptr || target.due < longest->due) longest = &target;
   }
   return longest;
@@ -247,6 +317,7 @@ ProbedServer* Prober::Impl::LongestDue(Clock::time_point now) {
 Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
   // A probe that is over makes room for one that waits.
   for (ProbedServer& target : probed_servers) {
+    if (!Follow(target)) continue;
     if (target.probing != nullptr) Conclude(target, now);
     Hear(target, now);
     ReportChange(target, now);
@@ -258,6 +329,7 @@ Clock::time_point Prober::Impl::StartDue(Clock::time_point now) {
   }
   Clock::time_point next = Clock::time_point::max();
   for (const ProbedServer& target : probed_servers) {
+    if (target.server->gone()) continue;
     if (target.probing != nullptr) {
       // A connect may have failed at once.
       next = std::min(next, target.probing->over() ? now : target.probing->wake_at());

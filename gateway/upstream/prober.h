@@ -43,7 +43,7 @@ class Prober {
     kDown,
     kOutOfPorts,  // sessions found no port to connect from; once a minute at most
   };
-  using OnNews = std::function<void(const Server& server, News news)>;
+  using OnNews = std::function<void(const BackendConfig& backend, const Server& server, News news)>;
 
   struct Options {
     std::vector<ProbePlan> plans;                   // by backend

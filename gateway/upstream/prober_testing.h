@@ -156,7 +156,7 @@ inline void Until(const std::function<bool()>& condition) {
 class Changes {
  public:
   Prober::OnNews callback() {
-    return [this](const Server& server, Prober::News news) {
+    return [this](const BackendConfig&, const Server& server, Prober::News news) {
       constexpr const char* kWords[] = {" up", " down", " out of ports"};
       const MutexLock lock(mutex_);
       seen_.push_back(server.name + kWords[static_cast<size_t>(news)]);

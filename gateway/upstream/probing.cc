@@ -114,7 +114,10 @@ void Probing::Connected(Clock::time_point now) {
     BeginTalk(now);
   } else {
     phase_ = Phase::kSecuring;
-    if (tls_.emplace().Begin(*target_.tls, target_.index, out_) == ProbeTls::Status::kFailed) {
+    const UpstreamPeer peer{.server = target_.index,
+                            .occupant = target_.server.occupant,
+                            .name = target_.server.tls_name};
+    if (tls_.emplace().Begin(*target_.tls, peer, out_) == ProbeTls::Status::kFailed) {
       Dead();
       return;
     }

@@ -21,22 +21,20 @@ constexpr uint64_t kUnlimited = UINT32_MAX;
 
 // `always`: although it has as many sessions as it may have.
 bool TakePlace(const Server& server, bool always) {
-  std::atomic<uint32_t>& sessions = server.state->sessions;
-  if (server.max_sessions == 0 || always) {
-    sessions.fetch_add(1, kRelaxed);
-    return true;
-  }
-  uint32_t taken = sessions.load(kRelaxed);
-  while (taken < server.max_sessions) {
-    if (sessions.compare_exchange_weak(taken, taken + 1, kRelaxed)) return true;
-  }
-  return false;
+  const uint32_t most = server.max_sessions;
+  return server.state->sessions.Take(always ? 0 : most);
 }
 
 uint64_t PlacesLeft(const Server& server) {
-  if (server.max_sessions == 0) return kUnlimited;
-  const uint32_t taken = server.state->sessions.load(kRelaxed);
-  return server.max_sessions - std::min(taken, server.max_sessions);
+  const uint32_t most = server.max_sessions;
+  if (most == 0) return kUnlimited;
+  return most - std::min(server.state->sessions.count(), most);
+}
+
+// Whether a session may have it at all.
+bool IsOffered(const Server& server, bool all) {
+  if (server.gone()) return all && server.state->sessions.count() > 0;
+  return all || !server.drains;
 }
 
 bool InTrial(const Server& server) { return server.state->health.load(kRelaxed) == Health::kTrial; }
@@ -85,28 +83,44 @@ Backends::Backends(const std::vector<BackendConfig>& configs, const SeriesOf& se
   for (uint32_t b = 0; b < backend_count_; ++b) {
     Backend& backend = backends_[b];
     backend.config = std::make_unique<const BackendConfig>(configs[b]);
-    backend.first = static_cast<uint32_t>(server_count_);
-    backend.count = static_cast<uint32_t>(std::min(configs[b].servers.size(), kMaxServers));
-    server_count_ += backend.count;
-  }
-  servers_ = std::make_unique<Server[]>(server_count_);
-  for (uint32_t b = 0; b < backend_count_; ++b) {
-    Backend& backend = backends_[b];
-    for (uint32_t i = 0; i < backend.count; ++i) {
-      const ServerConfig& config = backend.config->servers[i];
-      Server& server = servers_[backend.first + i];
-      server.address = config.address;
-      server.backend = b;
-      server.name = server.address.ToString();
-      server.series = series ? series(backend.config->name, server.name) : backend.first + i;
-      server.key = HashOf(server.name);
-      server.weight = config.weight;
-      server.priority = config.priority;
-      server.max_sessions = config.max_sessions;
-      server.drains = config.drains;
-      server.state = std::make_shared<ServerState>();
-      backend.limited = backend.limited || config.max_sessions != 0;
+    backend.first = static_cast<uint32_t>(servers_.size());
+    backend.limited = std::ranges::any_of(
+        configs[b].servers, [](const ServerConfig& server) { return server.max_sessions != 0; });
+    const bool named = HasNames(configs[b]);
+    backend.count = static_cast<uint32_t>(named ? kMaxServers
+                                                : std::min(configs[b].servers.size(), kMaxServers));
+    servers_.resize(servers_.size() + backend.count);
+    if (named) {
+      UseSlots(b, std::make_shared<AddressSlots>());
+    } else {
+      MakeServers(b, series);
     }
+  }
+}
+
+void Backends::UseSlots(uint32_t backend, std::shared_ptr<AddressSlots> slots) {
+  Backend& of = backends_[backend];
+  of.servers = std::shared_ptr<Server[]>(slots, slots->servers().data());
+  of.slots = std::move(slots);
+  for (uint32_t i = 0; i < of.count; ++i) servers_[of.first + i] = {&of.servers[i], backend};
+}
+
+void Backends::MakeServers(uint32_t backend, const SeriesOf& series) {
+  Backend& of = backends_[backend];
+  of.servers = std::shared_ptr<Server[]>(new Server[of.count]);
+  for (uint32_t i = 0; i < of.count; ++i) {
+    const ServerConfig& config = of.config->servers[i];
+    Server& server = of.servers[i];
+    server.address = config.address;
+    server.name = server.address.ToString();
+    server.series = series ? series(of.config->name, server.name) : of.first + i;
+    server.key = HashOf(server.name);
+    server.weight = config.weight;
+    server.priority = config.priority;
+    server.max_sessions = config.max_sessions;
+    server.drains = config.drains;
+    server.state = std::make_shared<ServerState>();
+    servers_[of.first + i] = {&server, backend};
   }
 }
 
@@ -116,18 +130,50 @@ Backends::Wakeup::~Wakeup() {
   if (fd >= 0) close(fd);
 }
 
+// Until its names are looked up, a backend that had none before keeps the servers that it had.
+void Backends::Seed(uint32_t backend, const Backends& before) {
+  AddressSlots::Wanted wanted;
+  AddressSlots::SeriesByName series;
+  for (uint32_t b = 0; b < before.size(); ++b) {
+    if (before.config(b).name != config(backend).name) continue;
+    for (const Server& server : before.ServersOf(b)) {
+      wanted.push_back({.address = server.address,
+                        .name = server.name,
+                        .tls_name = server.tls_name,
+                        .weight = server.weight,
+                        .priority = server.priority,
+                        .max_sessions = server.max_sessions,
+                        .drains = server.drains});
+      series.emplace(server.name, server.series);
+    }
+  }
+  slots(backend)->Apply(wanted, series, MonoTime{}, /*first=*/true);
+}
+
 void Backends::Inherit(const Backends& before) {
   std::map<std::pair<std::string_view, std::string_view>, const Server*> known;
-  for (ServerId id = 0; id < before.server_count(); ++id) {
-    const Server& server = before.server(id);
-    known.emplace(std::pair(std::string_view(before.config(server.backend).name),
-                            std::string_view(server.name)),
-                  &server);
+  std::map<std::string_view, std::shared_ptr<AddressSlots>> slots;
+  for (uint32_t b = 0; b < before.size(); ++b) {
+    const std::string_view name = before.config(b).name;
+    if (before.backends_[b].slots != nullptr) slots.emplace(name, before.backends_[b].slots);
+    for (const Server& server : before.ServersOf(b)) {
+      if (!server.gone()) known.emplace(std::pair(name, std::string_view(server.name)), &server);
+    }
   }
-  for (ServerId id = 0; id < server_count_; ++id) {
-    Server& server = servers_[id];
-    const auto found = known.find({config(server.backend).name, server.name});
-    if (found != known.end()) server.state = found->second->state;
+  for (uint32_t b = 0; b < backend_count_; ++b) {
+    const std::string_view name = config(b).name;
+    if (backends_[b].slots != nullptr) {
+      if (const auto found = slots.find(name); found != slots.end()) {
+        UseSlots(b, found->second);
+      } else {
+        Seed(b, before);
+      }
+      continue;
+    }
+    for (Server& server : ServersOf(b)) {
+      const auto found = known.find({name, server.name});
+      if (found != known.end()) server.state = found->second->state;
+    }
   }
   wakeup_ = before.wakeup_;
 }
@@ -165,12 +211,12 @@ Backends::Tier Backends::TierOf(uint32_t backend, const Request& request, bool u
   Tier tier;
   const std::span<const Server> servers = ServersOf(backend);
   const auto may_be = [&](size_t i) {
-    return !IsTried(request.tried | passed_over, i) && (request.all || !servers[i].drains) &&
+    return !IsTried(request.tried | passed_over, i) && IsOffered(servers[i], request.all) &&
            TakesSessions(servers[i], request.now) == up;
   };
   uint32_t priority = UINT32_MAX;
   for (size_t i = 0; i < servers.size(); ++i) {
-    if (may_be(i)) priority = std::min(priority, servers[i].priority);
+    if (may_be(i)) priority = std::min<uint32_t>(priority, servers[i].priority);
   }
   const uint32_t slow_start_ms = config(backend).slow_start_ms;
   for (size_t i = 0; i < servers.size(); ++i) {
@@ -185,7 +231,7 @@ Backends::Tier Backends::TierOf(uint32_t backend, const Request& request, bool u
     tier.places += places;
     tier.Add({.index = static_cast<int>(i),
               .weight = WeightOf(server, slow_start_ms, request.now),
-              .sessions = server.state->sessions.load(kRelaxed),
+              .sessions = server.state->sessions.count(),
               .key = server.key},
              PaceFor(server, request));
   }
@@ -226,7 +272,7 @@ Backends::Picked Backends::Pick(uint32_t backend, const Request& request) {
       if (tier.places <= keep + request.spares) return {.full = true, .spared = true};
       const int chosen = Choose(of.config->balance, {tier.candidates.data(), tier.count}, of.count,
                                 *request.cursor, request.source);
-      Server& server = servers_[of.first + static_cast<uint32_t>(chosen)];
+      Server& server = of.servers[static_cast<size_t>(chosen)];
       if (up && InTrial(server) && !TakeTrial(server, request.now)) continue;
       if (!TakePlace(server, request.all)) continue;
       if (server.state->pace.pace() != Pace::kPrompt) {
@@ -270,11 +316,11 @@ bool Backends::JoinQueue(uint32_t backend) {
 void Backends::Wake() const { eventfd_write(wakeup_->fd, 1); }
 
 void Backends::MarkDown(ServerId id) {
-  if (servers_[id].state->health.exchange(Health::kDown, kRelaxed) != Health::kDown) Wake();
+  if (server(id).state->health.exchange(Health::kDown, kRelaxed) != Health::kDown) Wake();
 }
 
 void Backends::MarkUp(ServerId id, MonoTime now) {
-  Server& server = servers_[id];
+  Server& server = this->server(id);
   // It is nearly always up already. Not writing spares the cache line that all workers read.
   if (server.state->health.load(kRelaxed) == Health::kUp) return;
   server.state->came_up.store(now, kRelaxed);
@@ -282,11 +328,11 @@ void Backends::MarkUp(ServerId id, MonoTime now) {
 }
 
 void Backends::ConfirmTrial(ServerId id, MonoTime now) {
-  if (InTrial(servers_[id])) MarkUp(id, now);
+  if (InTrial(server(id))) MarkUp(id, now);
 }
 
 void Backends::NoteProbe(ServerId id, bool up) {
-  Server& server = servers_[id];
+  Server& server = this->server(id);
   if (!up) {
     server.state->health.store(Health::kDown, kRelaxed);
   } else if (server.state->health.load(kRelaxed) == Health::kDown) {
@@ -301,13 +347,13 @@ void Backends::AskForProbe(const Server& server, bool changed) {
 }
 
 void Backends::Suspect(ServerId id) {
-  const Server& server = servers_[id];
+  const Server& server = this->server(id);
   Health trial = Health::kTrial;
   AskForProbe(server, server.state->health.compare_exchange_strong(trial, Health::kDown, kRelaxed));
 }
 
 void Backends::NoteRefusal(ServerId id) {
-  const Server& server = servers_[id];
+  const Server& server = this->server(id);
   if (InTrial(server)) server.state->trial_until.store(MonoTime::min(), kRelaxed);
   AskForProbe(server, /*changed=*/false);
 }
@@ -322,24 +368,24 @@ void Backends::DoubtFull(uint32_t backend, uint64_t tried) {
 }
 
 void Backends::NoteSlow(ServerId id, Wait wait, MonoTime trial_at) {
-  servers_[id].state->pace.NoteSlow(wait, trial_at);
-  AskForProbe(servers_[id], /*changed=*/false);
+  server(id).state->pace.NoteSlow(wait, trial_at);
+  AskForProbe(server(id), /*changed=*/false);
 }
 
 void Backends::NoteMute(ServerId id, Wait wait, MonoTime trial_at) {
-  servers_[id].state->pace.NoteMute(wait, trial_at);
-  AskForProbe(servers_[id], /*changed=*/false);
+  server(id).state->pace.NoteMute(wait, trial_at);
+  AskForProbe(server(id), /*changed=*/false);
 }
 
 void Backends::NoteOutOfPorts(ServerId id) {
-  if (!servers_[id].state->out_of_ports.exchange(true, kRelaxed)) Wake();
+  if (!server(id).state->out_of_ports.exchange(true, kRelaxed)) Wake();
 }
 
 uint64_t Backends::Capabilities(uint32_t backend) const {
   uint64_t of_down = 0;
   for (const Server& server : ServersOf(backend)) {
     const uint64_t capabilities = server.state->capabilities.load(kRelaxed);
-    if (capabilities == 0) continue;
+    if (capabilities == 0 || server.gone()) continue;
     if (server.up()) return capabilities;
     if (of_down == 0) of_down = capabilities;
   }

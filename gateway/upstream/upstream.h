@@ -18,8 +18,8 @@
 
 #include "gateway/config/config.h"
 #include "gateway/io/clock.h"
-#include "gateway/io/socket_address.h"
-#include "gateway/upstream/pace.h"
+#include "gateway/upstream/address_slots.h"
+#include "gateway/upstream/server.h"
 
 namespace starling {
 
@@ -27,43 +27,6 @@ namespace starling {
 using ServerId = uint32_t;
 // A session keeps the servers that it has tried in a 64-bit mask.
 static_assert(kMaxServers <= 64);
-
-enum class Health : uint8_t {
-  kUp,
-  kTrial,  // a probe succeeded; one session tries the server before the others
-  kDown,
-};
-
-// What is known of a server. The prober and the workers write it; every thread may read it.
-// Configurations that have the server share it: sessions that began before a reload learn what
-// the prober finds out afterwards, and count as well.
-struct ServerState {
-  std::atomic<Health> health{Health::kUp};  // up before the first result
-  std::atomic<bool> suspected{false};       // a session asks for a probe
-  std::atomic<bool> out_of_ports{false};    // a session found no port to connect from
-  std::atomic<MonoTime> came_up{MonoTime::min()};
-  std::atomic<MonoTime> trial_until{MonoTime::min()};  // a session has the trial until then
-  ServerPace pace;
-  std::atomic<uint64_t> capabilities{0};  // from the latest probe that asked; 0: unknown
-  // Sessions that have a place at the server. They change far more often than the rest.
-  alignas(64) std::atomic<uint32_t> sessions{0};
-};
-
-// One server. Only its state ever changes.
-struct Server {
-  SocketAddress address;
-  uint32_t backend = 0;
-  std::string name;     // the address as the configuration writes it
-  uint32_t series = 0;  // its id in metrics and log
-  uint64_t key = 0;     // of the name, for source_hash
-  uint32_t weight = 1;
-  uint32_t priority = 0;
-  uint32_t max_sessions = 0;  // 0: no limit
-  bool drains = false;
-  std::shared_ptr<ServerState> state;
-
-  bool up() const { return state->health.load(std::memory_order_relaxed) != Health::kDown; }
-};
 
 // From where to connect to a server of `backend`; kNone: the kernel chooses. The addresses of the
 // server's family have their turns.
@@ -74,33 +37,41 @@ class Backends {
   // Server ids follow the order of the configuration. `series` maps the names of backend
   // and server to an id that stays the same across configurations; without it, the series
   // is the server id. A backend has at most kMaxServers servers, as the loader ensures;
-  // further ones are ignored.
+  // further ones are ignored. A backend with names has that many slots, all empty
+  // (address_slots.h).
   using SeriesOf = std::function<uint32_t(const std::string& backend, const std::string& server)>;
   explicit Backends(const std::vector<BackendConfig>& configs, const SeriesOf& series = nullptr);
   Backends(const Backends&) = delete;
   Backends& operator=(const Backends&) = delete;
 
-  // Shares the state of the servers that `before` has too, and its wake_fd(): so the prober of
-  // these backends hears what sessions of the earlier configuration find. Call this before
-  // anybody else uses the object.
+  // Shares the state of the servers that `before` has too, the slots of backends with names, and
+  // its wake_fd(): so the prober of these backends hears what sessions of the earlier configuration
+  // find. Call this before anybody else uses the object.
   void Inherit(const Backends& before);
+  // Null for a backend without names. For the main thread.
+  const std::shared_ptr<AddressSlots>& slots(uint32_t backend) const {
+    return backends_[backend].slots;
+  }
+  // Slots have changed: the prober looks at them.
+  void NoteSlots() const { Wake(); }
 
   size_t size() const { return backend_count_; }
   const BackendConfig& config(uint32_t backend) const { return *backends_[backend].config; }
   // One of its servers has max_sessions.
   bool limited(uint32_t backend) const { return backends_[backend].limited; }
 
-  size_t server_count() const { return server_count_; }
-  Server& server(ServerId id) { return servers_[id]; }
-  const Server& server(ServerId id) const { return servers_[id]; }
+  size_t server_count() const { return servers_.size(); }
+  Server& server(ServerId id) { return *servers_[id].server; }
+  const Server& server(ServerId id) const { return *servers_[id].server; }
+  uint32_t BackendOf(ServerId id) const { return servers_[id].backend; }
   ServerId IdOf(uint32_t backend, int index) const {
     return backends_[backend].first + static_cast<uint32_t>(index);
   }
   std::span<Server> ServersOf(uint32_t backend) {
-    return {&servers_[backends_[backend].first], backends_[backend].count};
+    return {backends_[backend].servers.get(), backends_[backend].count};
   }
   std::span<const Server> ServersOf(uint32_t backend) const {
-    return {&servers_[backends_[backend].first], backends_[backend].count};
+    return {backends_[backend].servers.get(), backends_[backend].count};
   }
 
   // --- The choice of a server ---
@@ -114,8 +85,8 @@ class Backends {
     bool retries = false;  // another server has failed it: it need not find out about slow ones
     bool waited = false;   // in the queue: before those that come now
     uint64_t spares = 0;   // so many places stay free, if the servers have limits
-    // One message for each server: a server that drains is asked as well, and limits of sessions
-    // do not matter.
+    // One message for each server: a server that drains, or that its name no longer has, is asked
+    // as well as long as it has sessions, and limits of sessions do not matter.
     bool all = false;
   };
   struct Picked {
@@ -130,7 +101,7 @@ class Backends {
   // a lower priority number, but for one session at a time that tries a slow one. Leave() gives the
   // place back.
   Picked Pick(uint32_t backend, const Request& request);
-  void Leave(ServerId id) { servers_[id].state->sessions.fetch_sub(1, std::memory_order_relaxed); }
+  void Leave(ServerId id) { server(id).state->sessions.Leave(); }
 
   // Whether Pick would at once find a server that is up, or one that is down as `present` is.
   bool HasOther(uint32_t backend, const Request& request, ServerId present) const;
@@ -188,6 +159,8 @@ class Backends {
  private:
   struct Backend {
     std::unique_ptr<const BackendConfig> config;
+    std::shared_ptr<AddressSlots> slots;  // null without names
+    std::shared_ptr<Server[]> servers;    // those of the slots, or its own
     uint32_t first = 0;
     uint32_t count = 0;
     bool limited = false;  // one of its servers has max_sessions
@@ -208,10 +181,17 @@ class Backends {
   void AskForProbe(const Server& server, bool changed);
   void Wake() const;
 
+  struct Place {
+    Server* server = nullptr;
+    uint32_t backend = 0;
+  };
+  void UseSlots(uint32_t backend, std::shared_ptr<AddressSlots> slots);
+  void MakeServers(uint32_t backend, const SeriesOf& series);
+  void Seed(uint32_t backend, const Backends& before);
+
   size_t backend_count_ = 0;
   std::unique_ptr<Backend[]> backends_;
-  size_t server_count_ = 0;
-  std::unique_ptr<Server[]> servers_;
+  std::vector<Place> servers_;  // by id
   std::shared_ptr<const Wakeup> wakeup_;
 };
 

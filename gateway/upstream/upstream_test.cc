@@ -58,7 +58,7 @@ TEST(Backends, IdsAndNames) {
   EXPECT_EQ(backends.server_count(), 5u);
   EXPECT_EQ(backends.IdOf(0, 1), 1u);
   EXPECT_EQ(backends.IdOf(1, 2), 4u);
-  EXPECT_EQ(backends.server(4).backend, 1u);
+  EXPECT_EQ(backends.BackendOf(4), 1u);
   EXPECT_EQ(backends.server(4).name, "127.0.0.1:1002");
   EXPECT_EQ(backends.config(1).name, "b");
   EXPECT_EQ(backends.ServersOf(1).data(), &backends.server(2));
@@ -310,7 +310,7 @@ TEST(Backends, AMessageForAllReachesServersThatTakeNoSession) {
       backends.Pick(0, {.cursor = &cursor, .tried = reached, .now = kStart, .all = true});
   EXPECT_EQ(none.server, -1);
   EXPECT_FALSE(none.full);
-  EXPECT_EQ(backends.server(1).state->sessions.load(), 1u);
+  EXPECT_EQ(backends.server(1).state->sessions.count(), 1u);
 }
 
 // A reload does not forget the sessions of the configuration before.

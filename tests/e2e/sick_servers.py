@@ -70,7 +70,7 @@ class BlackHole:
             if self._closes:
                 client.close()
                 return
-            _pass_on(client, self._server)
+            pass_on(client, self._server)
 
     def open_again(self):
         for filler in self._fillers:
@@ -167,7 +167,7 @@ class CutOff:
                 client = self._socket.accept()[0]
             except OSError:
                 return
-            _pass_on(client, self._server)
+            pass_on(client, self._server)
 
     def close_up(self):
         self._ip("route", "add", "blackhole", self._outside + "/32", inside=True)
@@ -202,7 +202,7 @@ class CutOff:
         self._ip("netns", "del", self._name)
 
 
-def _pass_on(client, server):
+def pass_on(client, server):
     """Copies both ways, in threads."""
     try:
         server = socket.create_connection(server)

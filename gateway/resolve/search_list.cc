@@ -1,0 +1,20 @@
+#include "gateway/resolve/search_list.h"
+
+#include <algorithm>
+
+namespace starling {
+
+std::vector<std::string> SearchList(const std::string& name,
+                                    const std::vector<std::string>& domains, int ndots) {
+  if (name.ends_with('.')) return {name};
+  std::vector<std::string> names;
+  const bool whole_first = std::ranges::count(name, '.') >= ndots;
+  if (whole_first) names.push_back(name);
+  for (const std::string& domain : domains) {
+    names.push_back(domain == "." ? name : name + "." + domain);
+  }
+  if (!whole_first) names.push_back(name);
+  return names;
+}
+
+}  // namespace starling
