@@ -52,7 +52,8 @@ TEST(LoaderErrors, KeysAndTypes) {
        "3:43: found \"c\", expected a map with the options of a backend"},
       {"a map in a list of texts",
        {.backends = "backends: [{name: b, servers: [\"unix:/b\", {a: b}]}]"},
-       "3:43: a server has no address; add address: an IP address and a port, or a Unix socket\n"
+       "3:43: a server has no address; add address: an IP address and a port, a Unix socket, a "
+       "host name and a port, or srv: and a name\n"
        "3:44: \"a\" is not an option of a server; starling --sample prints all options"},
       {"no flag",
        {.rest = "pin_workers: yes"},

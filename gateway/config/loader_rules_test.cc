@@ -155,11 +155,11 @@ TEST(LoaderRules, RulesBetweenOptions) {
       {"a name twice",
        {.backends = "backends: [{name: b, servers: [\"a.example:25\", \"a.example:26\", "
                     "\"a.example:25\"]}]"},
-       "3:66: \"a.example:25\" is in the list twice; remove one"},
+       "3:64: \"a.example:25\" is in the list twice; remove one"},
       {"an address among names that TLS is to know",
        {.backends =
             "backends: [{name: b, servers: [\"a.example:25\", \"127.0.0.1:25\"], tls: {}}]"},
-       "3:72: tls has no name; add name: the host name in the servers' certificates (verify: none "
+       "3:70: tls has no name; add name: the host name in the servers' certificates (verify: none "
        "would accept anybody as the server)"},
       {"names that are to be looked up at no time",
        {.rest = "resolve: {min: 10s, max: 9s}"},

@@ -337,7 +337,7 @@ TEST(Loader, ServersByName) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.text);
     const Config config = Loaded(
-        {.backends = "backends: [{name: b, servers: {address: \"" + c.text + "\", weight: 3}}]"});
+        {.backends = "backends: [{name: b, servers: [{address: \"" + c.text + "\", weight: 3}]}]"});
     const ServerConfig& server = config.backends[0].servers[0];
     EXPECT_EQ(server.by_name, (ServerName{c.host, c.port, c.srv}));
     EXPECT_EQ(server.by_name.TlsName(), c.tls_name);

@@ -269,10 +269,10 @@ TEST(Warnings, OfNames) {
                                  options + "}]"});
   };
   EXPECT_EQ(of(""),
-            "3:51: without tls and allow_plaintext_network, the gateway uses the addresses of "
+            "3:52: without tls and allow_plaintext_network, the gateway uses the addresses of "
             "a.example:25 only where they are on loopback");
   EXPECT_EQ(of(", allow_plaintext_network: 10.0.0.0/8"),
-            "3:51: the gateway sends the clients' decrypted data to a.example:25 in plaintext over "
+            "3:52: the gateway sends the clients' decrypted data to a.example:25 in plaintext over "
             "a network");
   EXPECT_EQ(of(", tls: {}"), "");
 }
@@ -281,10 +281,10 @@ TEST(Warnings, OfNetworks) {
   EXPECT_EQ(
       Warnings({.backends = "backends: [{name: b, proxy_protocol: v2, allow_plaintext_network: "
                             "true, servers: [\"127.0.0.1:1\", \"192.0.2.1:25\"]}]"}),
+      "3:67: allow_plaintext_network allows every network; list those of the servers, such as "
+      "10.96.0.0/12\n"
       "3:98: the gateway sends the clients' decrypted data to 192.0.2.1:25 in plaintext over a "
-      "network\n3:71: allow_plaintext_network allows every network; list those of the servers, "
-      "such "
-      "as 10.96.0.0/12");
+      "network");
   const std::string lmtp =
       "listeners: [{name: in, backend: b, protocol: lmtp, tls: implicit, bind: ";
   EXPECT_EQ(

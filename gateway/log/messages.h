@@ -86,7 +86,7 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
     "[signature] [resumed] [client_cert] [client_name] [client_issuer] [handshake_ms] "          \
     "[plaintext] [backend] [server] [upstream_port] [upstream_tls_version] [upstream_cipher] "   \
     "[upstream_resumed] duration_ms",                                                            \
-    "A session begins to relay; only with `log: {sessions: all}`.")                              \
+    "A session begins to relay; only with `log: {sessions: all}` or `debug`.")                   \
   X(kSessionEnded, kInfo, "session ended",                                                       \
     "session listener protocol [peer] [local] [sni] [tls_version] [cipher] [group] "             \
     "[signature] [resumed] [client_cert] [client_name] [client_issuer] [handshake_ms] "          \
