@@ -4,9 +4,10 @@
 #
 #   deploy/test/test.sh           everything
 #   deploy/test/test.sh STEP...   some of: format needs lint unit mutation_sample asan tsan fuzz
-#                            e2e bench demo; and three steps that are not part of "all":
-#                            mutations and epoll, which take long, and clients, which needs the
-#                            registries of five languages
+#                            e2e bench demo; and four steps that are not part of "all":
+#                            mutations and epoll, which take long, clients, which needs the
+#                            registries of five languages, and arm64, which is the second half of
+#                            deploy/build-arm64.sh test
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -162,6 +163,23 @@ step_clients() {
   build_gateway
   tests/clients/install.sh || { count 1 "clients: install"; return; }
   e2e_run clients tests/clients/test_*.py
+}
+
+# Runs in an emulator what deploy/build-arm64.sh has built: the unit tests of what reads octets,
+# the ring on epoll, and the whole gateway between real clients and servers of this machine. Not a
+# default step, because it builds everything once more. tests/README.md has the last result.
+step_arm64() {
+  local emulator program=$log_folder/starling
+  emulator="$(command -v qemu-aarch64-static) -L $PWD/.deps/arm64"
+  # Objects as for the release, so that they need not be built twice. Optimizing each test at its
+  # link would take minutes.
+  bazel_tests arm64 --config=release --config=arm64 --linkopt=-Wl,--lto-O0,--lto-CGO0 \
+    --run_under="$emulator" --test_timeout=900 --build_tests_only \
+    //protocols/... //gateway/config/... //gateway/tls/... //gateway/io/epoll/... \
+    //gateway/io:buffer_pool_test //gateway/io/uring:uring_probe_test
+  printf '#!/bin/sh\nexec %s %s "$@"\n' "$emulator" "$PWD/bazel-arm64-bin/gateway/starling" >"$program"
+  chmod 755 "$log_folder" "$program"
+  STARLING_BINARY=$program e2e_run "arm64 end to end" tests/arm64/test_emulated.py test_main_job.py
 }
 
 # Runs every workload of the comparison with every server for an instant, without measuring.

@@ -47,6 +47,7 @@ OPTIONAL = {
     "cargo": "deploy/setup/setup.sh installs one by itself where there is none",
     "cargo-1.85": "the same, by another name",
     "debootstrap": "deploy/setup/fresh.sh is run by hand, and says what it lacks",
+    "qemu-aarch64-static": "deploy/setup/setup.sh arm64 installs it, for deploy/build-arm64.sh test only",
     "pure-ftpd": "deploy/setup/setup.sh unpacks it into .deps/servers, since ProFTPD is installed",
     "pure-pw": "the same, from the same package",
     "vsftpd": "the same",
