@@ -192,7 +192,7 @@ class ManyStall(unittest.TestCase):
         hosts = itertools.count(1)
 
         def header(source):
-            client = "2001:db8:0:{}::{:x}".format(source.split(".", 2)[2].replace(".", ""), next(hosts))
+            client = "2001:db8:{}::{:x}".format(":".join(source.split(".")[2:]), next(hosts))
             return "PROXY TCP6 {} ::1 1000 993\r\n".format(client).encode()
 
         self.check(hello(), header=header, sources=self.BALANCER)
