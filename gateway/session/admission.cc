@@ -1,5 +1,7 @@
 #include "gateway/session/admission.h"
 
+#include <algorithm>
+
 #include "gateway/session/due.h"
 #include "gateway/session/report.h"
 #include "gateway/session/source.h"
@@ -11,12 +13,13 @@ namespace {
 constexpr uint32_t kPaceFrom = 32;
 // What was longer ago counts for less.
 constexpr uint32_t kPaceMost = 256;
-// A client has this part of its time for an answer, before its place may go to another source. By
-// default that is 1.9 s: a lost packet is sent again after one.
-constexpr uint32_t kStallsAfter = 8;
-// A handshake that fails has wasted its place after this part of its time: 0.2 s. One that fails
-// sooner costs others little.
-constexpr uint32_t kWastedAfter = 64;
+// A client has an eighth of its time for an answer, before its place may go to another source. By
+// default that is 1.9 s: a lost packet is sent again after one. Where more sources wait than there
+// are places, it has some eighths of that, so that each of them gets a place the sooner.
+constexpr uint32_t kEighths = 8;
+// A handshake that fails has wasted its place after one of them, 0.2 s. One that fails sooner costs
+// others little.
+constexpr uint32_t kWastedAfter = 1;
 // How many sources a turn looks at, to find one that may have such a place.
 constexpr uint32_t kSourceLooks = 64;
 
@@ -26,9 +29,22 @@ AgeListKey KeyOf(PlacePool pool, uint64_t source) {
   return {.pool = pool, .source = static_cast<uint32_t>(source)};
 }
 
-// So long after it got its place.
-MonoTime HeldFor(const Session& session, const Handshaking& stage, uint32_t part) {
-  return After(stage.tls_at, stage.place_ms + LimitsOf(session).handshake_ms / part);
+// So many eighths of the time for an answer after it got its place.
+MonoTime HeldFor(const Session& session, const Handshaking& stage, uint32_t eighths) {
+  const uint32_t ms = LimitsOf(session).handshake_ms / (kEighths * kEighths) * eighths;
+  return After(stage.tls_at, stage.place_ms + ms);
+}
+
+MonoTime Stalls(const Session& session, const Handshaking& stage) {
+  return HeldFor(session, stage, kEighths - stage.haste);
+}
+
+uint8_t HasteNow(const Admissions& all) {
+  const uint32_t sources = all.waiting.sources(Index(WaitRank::kUsual));
+  const uint32_t places = all.places.most();
+  if (sources <= places) return 0;
+  return static_cast<uint8_t>(kEighths -
+                              std::max(uint64_t{kEighths} * places / sources, uint64_t{1}));
 }
 
 void TakePlaceFor(WorkerContext& ctx, const Session& session, Handshaking& stage) {
@@ -39,6 +55,7 @@ void TakePlaceFor(WorkerContext& ctx, const Session& session, Handshaking& stage
     all.yielding.Add(session.slot, KeyOf(kWastefulPlaces, source), 1, ctx.now);
   }
   stage.place_ms = MillisBetween(stage.tls_at, ctx.now);
+  stage.haste = HasteNow(all);
 }
 
 // Its place is free. The source has wasted it if there is no TLS after a while; what else it wants
@@ -90,8 +107,7 @@ uint32_t FindPlaceFor(const WorkerContext& ctx, uint64_t source, WaitRank rank) 
   const uint32_t wasteful = all.yielding.OldestOfHeaviestBut(KeyOf(kWastefulPlaces, source));
   if (wasteful != AgeLists::kNone) {
     const Session& session = ctx.table.At(wasteful);
-    const Handshaking& stage = std::get<Handshaking>(session.stage);
-    const bool stalled = HeldFor(session, stage, kStallsAfter) <= ctx.now;
+    const bool stalled = Stalls(session, std::get<Handshaking>(session.stage)) <= ctx.now;
     if (usual || (stalled && own <= places_of(wasteful))) return wasteful;
   }
   const uint32_t stalled = all.yielding.OldestOfHeaviestBut(KeyOf(kStalledPlaces, source));
@@ -224,7 +240,7 @@ uint32_t TakeAdmitted(WorkerContext& ctx, bool last) {
 
 MonoTime StallsAt(const WorkerContext& ctx, const Session& session, const Handshaking& stage) {
   if (!ctx.admissions.places.Has(session.slot)) return kNever;
-  const MonoTime at = HeldFor(session, stage, kStallsAfter);
+  const MonoTime at = Stalls(session, stage);
   return at <= ctx.now && ctx.admissions.yielding.Has(session.slot) ? kNever : at;
 }
 

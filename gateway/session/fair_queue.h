@@ -30,6 +30,9 @@ class FairQueue {
   bool empty() const { return size_ == 0; }
   bool full() const { return size_ == most_; }
   uint32_t size(uint32_t rank) const { return ranks_[rank].size; }
+  uint32_t most() const { return most_; }
+  // How many sources have slots of a rank.
+  uint32_t sources(uint32_t rank) const { return most_ == 0 ? 0 : ranks_[rank].at_least[1]; }
   bool Has(uint32_t slot) const { return nodes_[slot].group != kNone; }
 
   // The queue is not full, and the slot is not in it.

@@ -85,6 +85,7 @@ struct Handshaking {
   bool displaced : 1 = false;      // it had to give way to another source
   bool flight_sent : 1 = false;    // the private key has been used
   bool hello_retried : 1 = false;  // the client was asked for another hello
+  uint8_t haste : 3 = 0;           // so many eighths of its time for an answer it does not have
 };
 
 // TLS with the client is up, and a fresh link is being opened.

@@ -278,6 +278,26 @@ TEST(Admission, SilentClientsOfManySourcesKeepNoPlaces) {
   });
 }
 
+TEST(Admission, WhereManySourcesWaitEachHasLessTime) {
+  RunInThread([] {
+    OneSession session(With(2, 256, 16'000));
+    Clients clients(session);
+    std::vector<HelloClient*> silent;
+    for (uint8_t i = 0; i < 14; ++i) silent.push_back(&clients.Add(static_cast<uint8_t>(10 + i)));
+    HelloClient& last = clients.Add(1);
+    session.RunFor(milliseconds(1'900));
+    EXPECT_FALSE(silent[2]->Answered()) << "nobody waited when the first two got theirs";
+    session.RunFor(milliseconds(200));
+    EXPECT_TRUE(silent[2]->Answered());
+    EXPECT_FALSE(last.Answered());
+    session.RunFor(milliseconds(5'000));
+    EXPECT_TRUE(last.Answered()) << "six rounds of two seconds before it";
+    session.RunFor(milliseconds(3'000));
+    EXPECT_FALSE(last.TurnedAway()) << "nobody waits any more";
+    session.Finish();
+  });
+}
+
 // A source that has wasted a place.
 TEST(Admission, WhoHasStalledGivesItsNextPlaceUpAtOnce) {
   RunInThread([] {
