@@ -8,6 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/fitting.h"
+#include "gateway/io/buffer_pool.h"
 #include "gateway/server_names.h"
 
 namespace starling {
@@ -33,9 +35,9 @@ void AppendTable(std::string& out, const std::vector<Row>& rows) {
     std::string line = "  ";
     for (size_t i = 0; i < row.size(); ++i) {
       line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
+      line.append(widths[i] - row[i].size() + 2, ' ');
     }
-    out += line + "\n";
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
 }
 
@@ -134,16 +136,49 @@ std::string OriginText(const std::string& found_by) {
   return found_by.empty() ? "the configuration" : found_by;
 }
 
+Row SessionsRow(const Config& config) {
+  const uint64_t slots = uint64_t{SlotsOf(config.limits)} * config.workers;
+  return {"sessions", absl::StrCat(config.limits.sessions), OriginText(config.sessions_from),
+          RoughSize(slots * kIdleSession)};
+}
+
+// A limit that follows the sessions where the file has no number (0).
+Row FollowerRow(std::string name, uint32_t of_file, uint32_t value, std::string memory) {
+  return {std::move(name), absl::StrCat(value), of_file == 0 ? "sessions" : OriginText(""),
+          std::move(memory)};
+}
+
+// All of them cannot be full at once: a session is in its handshake, or rests, or has octets that
+// wait.
+Row OutputRow(const Config& config) {
+  const GlobalLimits& limits = config.limits;
+  const uint32_t blocks = OutputBuffers(limits);
+  const uint64_t octets = uint64_t{blocks} * config.workers * BufferPool::kBlockSize;
+  const bool less = limits.queued_bytes != 0 && limits.queued_bytes < octets;
+  const std::string memory = RoughSize(less ? limits.queued_bytes : octets);
+  return FollowerRow("output_buffers", limits.output_buffers, blocks,
+                     less ? memory + " (queued_bytes)" : memory);
+}
+
 // What the process takes of the machine, and why so much.
 void AppendMachine(std::string& out, const Config& config) {
   const bool pins = PinsWorkers(config);
-  AppendTable(out, {{"LIMIT", "VALUE", "BOUND BY"},
-                    {"workers", absl::StrCat(config.workers), OriginText(config.workers_from)},
-                    {"pin_workers", pins ? "true" : "false",
-                     config.pin_workers != Pinning::kAuto ? "the configuration"
-                     : pins                               ? "no CPU quota below the affinity mask"
-                                                          : "a CPU quota"}});
-  out += "\n";
+  const GlobalLimits& limits = config.limits;
+  const uint32_t handshakes = HandshakesInFlight(limits);
+  AppendTable(out,
+              {{"LIMIT", "VALUE", "BOUND BY", "MEMORY WHEN FULL"},
+               {"workers", absl::StrCat(config.workers), OriginText(config.workers_from), ""},
+               {"pin_workers", pins ? "true" : "false",
+                config.pin_workers != Pinning::kAuto ? "the configuration"
+                : pins                               ? "no CPU quota below the affinity mask"
+                                                     : "a CPU quota",
+                ""},
+               SessionsRow(config),
+               FollowerRow("handshakes_in_flight", limits.handshakes_in_flight, handshakes,
+                           RoughSize(uint64_t{handshakes} * config.workers * kSessionInHandshake)),
+               FollowerRow("handshake_queue", limits.handshake_queue, HandshakeQueue(limits), ""),
+               OutputRow(config)});
+  out += "All but workers and pin_workers are for each worker; memory is that of all workers.\n\n";
 }
 
 }  // namespace

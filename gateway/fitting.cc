@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/limits.h"
@@ -20,8 +21,6 @@ namespace {
 constexpr uint64_t kOtherFiles = 96;
 // Of each worker: its ring, its wake event, and one that it opens for a moment.
 constexpr uint64_t kFilesPerWorker = 4;
-// What an idle session takes in the gateway and in the kernel. The documentation has the figure.
-constexpr uint64_t kIdleSession = 4'096;
 
 bool MayLockMemory() {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -44,12 +43,20 @@ uint64_t MostOpenFiles() {
 }
 
 // The kernel's range of ports for connections; without it there is nothing to check.
-uint64_t PortsOfKernel() {
-  std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+uint64_t PortsOfKernel(const std::string& root) {
+  std::ifstream file(root + "/proc/sys/net/ipv4/ip_local_port_range");
   uint64_t first = 0;
   uint64_t last = 0;
   if (!(file >> first >> last) || last < first) return UINT64_MAX;
   return last - first + 1;
+}
+
+// Octets. Without the file there is nothing to go by.
+uint64_t MemAvailable(const std::string& root) {
+  std::ifstream file(root + "/proc/meminfo");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const uint64_t kib = ParseKey(text, "MemAvailable:");
+  return kib == 0 ? UINT64_MAX : kib * 1'024;
 }
 
 std::string Slots(const GlobalLimits& limits) {
@@ -58,19 +65,29 @@ std::string Slots(const GlobalLimits& limits) {
 }
 
 // Each ring of io_uring has a table of its own, which the same limit binds.
+bool TableFits(const RingOptions& ring, const Means& means) {
+  return ring.kind != RingKind::kUring || DescriptorTableSize(ring) <= means.open_files;
+}
+
 void CheckTable(const Config& config, const RingOptions& ring, const Means& means, Fitting& found) {
+  if (TableFits(ring, means)) return;
   const uint64_t table = DescriptorTableSize(ring);
-  if (ring.kind != RingKind::kUring || table <= means.open_files) return;
   found.errors.push_back(absl::StrCat(
       Slots(config.limits), " need a table of ", table,
       " descriptors in each worker, and the limit of open files (RLIMIT_NOFILE) is ",
       means.open_files, ": raise it (ulimit -n, LimitNOFILE=) or lower limits.sessions"));
 }
 
+// Of the process.
+uint64_t OpenFiles(const Config& config, const RingOptions& ring, size_t sockets) {
+  return (sockets + kFilesPerWorker) * config.workers + kOtherFiles +
+         OpenFilesOf(ring, config.workers);
+}
+
 void CheckFiles(const Config& config, const RingOptions& ring, size_t sockets, const Means& means,
                 Fitting& found) {
   const uint64_t tables = OpenFilesOf(ring, config.workers);
-  const uint64_t files = (sockets + kFilesPerWorker) * config.workers + kOtherFiles + tables;
+  const uint64_t files = OpenFiles(config, ring, sockets);
   if (files <= means.open_files) return;
   if (tables == 0) {
     found.errors.push_back(
@@ -121,7 +138,8 @@ void CheckMemory(const Config& config, const Means& means, Fitting& found) {
 // A connection to a server needs a port that no other connection from the same address to the same
 // server has. A backend takes as many sessions as all its servers together.
 void CheckPorts(const Config& config, const Means& means, Fitting& found) {
-  if (means.ports == UINT64_MAX) return;
+  // As many as the machine can hold are no wish.
+  if (means.ports == UINT64_MAX || !config.sessions_from.empty()) return;
   const uint64_t sessions = uint64_t{config.limits.sessions} * config.workers;
   for (const BackendConfig& backend : config.backends) {
     const bool any_unix = std::ranges::any_of(
@@ -138,7 +156,71 @@ void CheckPorts(const Config& config, const Means& means, Fitting& found) {
   }
 }
 
+// What allows no more sessions than so many.
+struct Bound {
+  uint64_t sessions;
+  std::string what;
+};
+
+// The most that fits, if more never fits where less does not. 0: not even one.
+template <class Fits>
+uint64_t MostThatFits(const Fits& fits) {
+  uint64_t most = 0;
+  uint64_t too_many = kMostAutoSessions + 1;
+  while (most + 1 < too_many) {
+    const uint64_t middle = (most + too_many) / 2;
+    (fits(middle) ? most : too_many) = middle;
+  }
+  return most;
+}
+
+// Where `bytes` are half of what there is.
+Bound ByMemory(const Config& config, uint64_t bytes, const std::string& what) {
+  const uint64_t slots = bytes / kIdleSession / config.workers;
+  const uint64_t spare = SlotsOf(config.limits) - config.limits.sessions;
+  return {slots - std::min(slots, spare), absl::StrCat("half of ", what, ", ", RoughSize(bytes))};
+}
+
+std::vector<Bound> MemoryBounds(const Config& config, const Means& means) {
+  std::vector<Bound> bounds;
+  const auto add = [&](uint64_t limit, const std::string& what) {
+    if (limit != UINT64_MAX) bounds.push_back(ByMemory(config, limit / 2, what));
+  };
+  for (const MemoryUse& use : means.memory) {
+    if (use.what == "cgroup") add(use.limit, "the control group's memory");
+  }
+  add(means.available, "MemAvailable");
+  add(means.address_space, "RLIMIT_AS");
+  add(means.data, "RLIMIT_DATA");
+  return bounds;
+}
+
 }  // namespace
+
+std::string RoughSize(uint64_t octets) {
+  constexpr uint64_t kMiB = uint64_t{1} << 20;
+  return absl::StrCat((octets + kMiB - 1) / kMiB, " MiB");
+}
+
+FittedSessions FitSessions(const Config& config, RingKind kind, const Means& means) {
+  const size_t sockets = GroupsOf(config).size();
+  const auto with = [&, base = RingOptionsOf(config, kind, sockets)](uint64_t sessions) {
+    RingOptions ring = base;
+    ring.sessions += static_cast<uint32_t>(sessions) - config.limits.sessions;
+    return ring;
+  };
+  std::vector<Bound> bounds = MemoryBounds(config, means);
+  const uint64_t by_files = MostThatFits([&](uint64_t sessions) {
+    const RingOptions ring = with(sessions);
+    return TableFits(ring, means) && OpenFiles(config, ring, sockets) <= means.open_files;
+  });
+  bounds.push_back({by_files, absl::StrCat("RLIMIT_NOFILE, ", means.open_files)});
+  bounds.push_back({kMostAutoSessions, "the ceiling of auto"});
+  // Of equal ones the first counts: the ceiling says that nothing else does.
+  std::ranges::reverse(bounds);
+  const Bound& least = *std::ranges::min_element(bounds, {}, &Bound::sessions);
+  return {static_cast<uint32_t>(std::max<uint64_t>(least.sessions, 1)), least.what};
+}
 
 RingOptions RingOptionsOf(const Config& config, RingKind kind, size_t sockets) {
   RingOptions options;
@@ -164,9 +246,13 @@ void RaiseOpenFiles() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Means Means::OfProcess() {
-  Means means{
-      .open_files = MostOpenFiles(), .memory = MemoryLimits().Read(), .ports = PortsOfKernel()};
+Means Means::OfProcess(const std::string& root) {
+  Means means{.open_files = MostOpenFiles(),
+              .memory = MemoryLimits(root).Read(),
+              .available = MemAvailable(root),
+              .address_space = SoftLimit(RLIMIT_AS),
+              .data = SoftLimit(RLIMIT_DATA),
+              .ports = PortsOfKernel(root)};
   if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
   return means;
 }

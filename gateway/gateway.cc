@@ -66,6 +66,7 @@ void Pin(std::thread& thread, uint32_t index) {
 
 struct Gateway::Impl : GatewayState {
   absl::Status CheckMeans();
+  void FitTo(RingKind kind);
   absl::Status MakeRings(std::vector<std::unique_ptr<Ring>>& rings);
   absl::Status MakeWorkers(std::vector<std::unique_ptr<Ring>> rings, const ConfigSnapshot& snapshot,
                            const std::shared_ptr<const DenyLists>& deny);
@@ -105,11 +106,31 @@ absl::Status Gateway::Impl::CheckMeans() {
   return absl::ResourceExhaustedError(absl::StrJoin(fitting.errors, "\n"));
 }
 
+// `limits.sessions: auto` was found for the ring that the process could have when it read the
+// configuration. If the ring allows less, the table is smaller: nothing is made of the number yet.
+void Gateway::Impl::FitTo(RingKind kind) {
+  if (config->sessions_from.empty()) return;
+  const FittedSessions fitted = FitSessions(*config, kind, Means::OfProcess());
+  uint64_t reserved = 0;
+  for (const ListenerConfig& listener : config->listeners) {
+    reserved += listener.limits.reserved_sessions;
+  }
+  const uint64_t sessions = std::max<uint64_t>(fitted.sessions, reserved);
+  if (sessions >= config->limits.sessions) return;
+  for (std::shared_ptr<const Config>* of : {&config, &started_with}) {
+    auto smaller = std::make_shared<Config>(**of);
+    smaller->limits.sessions = static_cast<uint32_t>(sessions);
+    smaller->sessions_from = fitted.from;
+    *of = std::move(smaller);
+  }
+}
+
 absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings) {
   absl::StatusOr<RingChoice> choice = ChooseRing(WantedOf(config->io), config->ring_features);
   if (!choice.ok()) return choice.status();
   ring = *std::move(choice);
   RaiseOpenFiles();
+  FitTo(ring.kind);
   absl::Status status = CheckMeans();
   if (!status.ok()) return status;
   ring_options = RingOptionsOf(*config, ring.kind, groups.size());
@@ -120,6 +141,14 @@ absl::Status Gateway::Impl::MakeRings(std::vector<std::unique_ptr<Ring>>& rings)
   if (made->choice.kind == ring.kind) return absl::OkStatus();
   // The real rings got no memory, and epoll needs other means.
   ring = made->choice;
+  const uint32_t sessions = config->limits.sessions;
+  FitTo(ring.kind);
+  if (config->limits.sessions != sessions) {
+    ring_options = RingOptionsOf(*config, ring.kind, groups.size());
+    made = starling::MakeRings(RingWanted::kEpoll, ring, ring_options, config->workers);
+    if (!made.ok()) return made.status();
+    rings = std::move(made->rings);
+  }
   return CheckMeans();
 }
 
@@ -306,6 +335,7 @@ absl::Status Gateway::Start(StartFailure& failure) {
   std::vector<std::unique_ptr<Ring>> rings;
   status = impl.MakeRings(rings);
   if (!status.ok()) return status;
+  snapshot->config = impl.config;  // with as many sessions as the rings have
   for (uint32_t i = 0; i < impl.config->workers; ++i) {
     impl.shards.push_back(std::make_unique<Shard>(kMaxListenerNames, kMaxServerNames));
   }
@@ -391,6 +421,11 @@ bool Gateway::Step() {
 
 void Gateway::StopNow() {
   for (const std::unique_ptr<Worker>& worker : impl_->workers) worker->StopNow();
+}
+
+FittedSessions FitSessionsHere(const Config& config) {
+  const absl::StatusOr<RingChoice> ring = ChooseRing(WantedOf(config.io), config.ring_features);
+  return FitSessions(config, ring.ok() ? ring->kind : RingKind::kUring, Means::OfProcess());
 }
 
 FileCheck CheckFiles(const Config& config) {

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "gateway/config/config.h"
+#include "gateway/config/loader.h"
 #include "gateway/io/clock.h"
 
 namespace starling {
@@ -59,6 +60,9 @@ struct FileCheck {
   std::vector<std::string> notes;
   std::string report;  // for people; empty if there are errors
 };
+// What `limits.sessions: auto` stands for in this process.
+FittedSessions FitSessionsHere(const Config& config);
+
 FileCheck CheckFiles(const Config& config);
 
 // "starling 0.1.0" and the libraries that it was built with, a line each.

@@ -88,6 +88,10 @@ inline constexpr size_t kMaxCompressedCertificates = 256;
 
 // --- A worker ---
 
+// Of `limits.sessions: auto`, where descriptors and memory allow more: 400 MiB of idle sessions a
+// worker. Whoever needs more can write a number.
+inline constexpr uint32_t kMostAutoSessions = 100'000;
+
 // Of `workers`, also where `auto` finds more CPUs.
 inline constexpr uint32_t kMaxWorkers = 256;
 

@@ -147,7 +147,9 @@ ExitCode Check(const LoadResult& loaded) {
 }
 
 ExitCode WithConfig(const CommandLine& command) {
-  LoadResult loaded = LoadConfigFile(command.file, LoadEnvironment::OfSystem());
+  LoadEnvironment environment = LoadEnvironment::OfSystem();
+  environment.sessions = FitSessionsHere;
+  LoadResult loaded = LoadConfigFile(command.file, environment);
   if (!loaded.ok()) {
     Print(stderr, loaded.ErrorText());
     return ExitCode::kConfiguration;

@@ -39,6 +39,14 @@ uint32_t OutputBuffers(const GlobalLimits& limits) {
   return kBlocksPerSession * SlotsOf(limits);
 }
 
+uint32_t HandshakesInFlight(const GlobalLimits& limits) {
+  return limits.handshakes_in_flight != 0 ? limits.handshakes_in_flight : SlotsOf(limits);
+}
+
+uint32_t HandshakeQueue(const GlobalLimits& limits) {
+  return limits.handshake_queue != 0 ? limits.handshake_queue : SlotsOf(limits);
+}
+
 uint32_t DataListeners(const Config& config) {
   const bool any = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
     return listener.protocol != nullptr && listener.protocol->data_channels;

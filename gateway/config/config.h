@@ -144,8 +144,10 @@ struct GlobalLimits {
   uint32_t crowded_percent = 50;     // of `sessions`: from then on pre_relay limits all clients
   uint32_t new_sources_percent = 5;  // of `sessions`, for sources that have none yet
   uint32_t refusals = 64;            // sessions beyond that, a worker, only to refuse clients
-  uint32_t handshakes_in_flight = 1'000;  // TLS objects in handshake, a worker
-  uint32_t handshake_queue = 1'024;       // waiting for one of those
+  // TLS objects in handshake, a worker, and sessions that wait for one of those. 0:
+  // HandshakesInFlight() and HandshakeQueue() have the numbers.
+  uint32_t handshakes_in_flight = 0;
+  uint32_t handshake_queue = 0;
   uint32_t key_operations_per_turn = 4;
   uint32_t output_buffers = 0;    // of 17,920 octets, a worker; 0: OutputBuffers() has the number
   uint32_t bulk_buffers = 64;     // output, of 36,864 octets, a worker
@@ -317,6 +319,8 @@ struct Config {
   std::string hostname;
   uint32_t workers = 1;
   std::string workers_from;  // where the loader found the number for `auto`; empty: the file has it
+  // The same for limits.sessions: what bounds the number that `auto` stands for.
+  std::string sessions_from;
   Pinning pin_workers = Pinning::kAuto;
   bool throttled = false;   // the CPU quota is less than the CPUs (machine/cpus.h)
   std::string user, group;  // empty: no change
@@ -348,6 +352,11 @@ constexpr uint32_t SlotsOf(const GlobalLimits& limits) {
 
 // The output buffers of a worker: by default as many as its sessions can hold.
 uint32_t OutputBuffers(const GlobalLimits& limits);
+
+// How many handshakes a worker may have in progress, and how many may wait for that: by default as
+// many as it has slots, so that neither is less than its sessions need.
+uint32_t HandshakesInFlight(const GlobalLimits& limits);
+uint32_t HandshakeQueue(const GlobalLimits& limits);
 
 // How many data channels may wait for their connection in a worker. 0 if no listener has
 // data channels.

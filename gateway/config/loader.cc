@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "gateway/config/checks.h"
 #include "gateway/config/draft.h"
@@ -66,6 +67,17 @@ std::string ReadText(const std::string& file, std::string& text, bool& world_wri
   return size > kMaxYamlSize ? TooLarge("more than " + std::to_string(kMaxYamlSize)) : "";
 }
 
+// Until the number is known.
+constexpr char kAuto[] = "auto";
+
+void ResolveSessions(const LoadEnvironment& environment, Config& config) {
+  if (config.sessions_from.empty()) return;
+  const FittedSessions fitted =
+      environment.sessions == nullptr ? FittedSessions{} : environment.sessions(config);
+  config.limits.sessions = fitted.sessions;
+  config.sessions_from = fitted.from;
+}
+
 }  // namespace
 
 LoadEnvironment LoadEnvironment::OfSystem() {
@@ -82,6 +94,9 @@ LoadEnvironment LoadEnvironment::OfSystem() {
 LoadEnvironment LoadEnvironment::OfReload(const Config& started_with) {
   LoadEnvironment environment = OfSystem();
   environment.cpus = started_with.workers;
+  FittedSessions fitted{started_with.limits.sessions, started_with.sessions_from};
+  if (fitted.from.empty()) fitted.from = "the start";
+  environment.sessions = [fitted = std::move(fitted)](const Config&) { return fitted; };
   return environment;
 }
 
@@ -98,12 +113,14 @@ LoadResult LoadConfig(std::string_view text, std::string_view file,
   draft.config.workers = environment.cpus;
   draft.config.workers_from = environment.cpus_from;
   draft.config.throttled = environment.throttled;
+  draft.config.sessions_from = kAuto;
   const YamlTree tree = YamlTree::Parse(text, report);
   const bool empty = tree.root().kind == YamlNode::Kind::kNull;
   if (empty && !report.failed()) {
     report.Error({}, "the file is empty; it needs tls, listeners and backends");
   } else if (!empty) {
     ReadSections(tree.root(), draft, report);
+    ResolveSessions(environment, draft.config);
     ApplyRules(draft, report);
   }
   if (!report.failed()) CollectWarnings(draft, report);

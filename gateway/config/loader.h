@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,12 @@
 
 namespace starling {
 
+// What `limits.sessions: auto` stands for.
+struct FittedSessions {
+  uint32_t sessions = 1'000;
+  std::string from = "a test";  // what bounds it, for people
+};
+
 // Defaults that come from the machine. Tests set their own.
 struct LoadEnvironment {
   std::string hostname = "localhost";  // default of `hostname`
@@ -22,6 +29,10 @@ struct LoadEnvironment {
   std::string cpus_from = "a test";    // where that comes from, for people
   bool throttled = false;              // Config::throttled
 
+  // Finds it for a configuration, of which everything else is known. Null: as FittedSessions.
+  std::function<FittedSessions(const Config&)> sessions;
+
+  // All but `sessions`.
   static LoadEnvironment OfSystem();
   // For a reload: what `auto` stands for stays as it was at the start, whatever the machine gives
   // now. Workers, rings and tables are made of it.

@@ -24,6 +24,8 @@ TEST(Loader, Defaults) {
   EXPECT_EQ(config.hostname, "host.example");
   EXPECT_EQ(config.workers, 3u);
   EXPECT_EQ(config.workers_from, "a test");
+  EXPECT_EQ(config.limits.sessions, 1'000u);
+  EXPECT_EQ(config.sessions_from, "a test");
   EXPECT_EQ(config.pin_workers, Pinning::kAuto);
   EXPECT_EQ(config.user, "");
   EXPECT_EQ(config.group, "");

@@ -16,18 +16,32 @@ constexpr uint64_t kHour = 3'600'000;
 
 constexpr std::string_view kAuto[] = {"auto"};
 
-std::string DefaultOutputBuffers() { return "auto"; }
+std::string DefaultAuto() { return "auto"; }
 
-std::vector<Complaint> SetOutputBuffers(const OptionTarget& target, const OptionValue& value) {
-  target.config->limits.output_buffers =
-      value.text.empty() ? static_cast<uint32_t>(value.number) : 0;
+// `auto` follows other options: 0.
+template <auto kMember>
+std::vector<Complaint> SetOrFollow(const OptionTarget& target, const OptionValue& value) {
+  FieldOf<kMember>(target) = value.text.empty() ? static_cast<uint32_t>(value.number) : 0;
   return {};
 }
 
-// Nothing where it follows other options.
-std::optional<OptionValue> GetOutputBuffers(const OptionTarget& target) {
-  if (target.config->limits.output_buffers == 0) return std::nullopt;
-  return GetNumber<&GlobalLimits::output_buffers>(target);
+template <auto kMember>
+std::optional<OptionValue> GetUnlessFollows(const OptionTarget& target) {
+  if (FieldOf<kMember>(target) == 0) return std::nullopt;
+  return GetNumber<kMember>(target);
+}
+
+// For `auto` the loader finds the number.
+std::vector<Complaint> SetSessions(const OptionTarget& target, const OptionValue& value) {
+  if (!value.text.empty()) return {};
+  target.config->limits.sessions = static_cast<uint32_t>(value.number);
+  target.config->sessions_from.clear();
+  return {};
+}
+
+std::optional<OptionValue> GetSessions(const OptionTarget& target) {
+  if (target.config->sessions_from.empty()) return GetNumber<&GlobalLimits::sessions>(target);
+  return OptionValue{.text = "auto"};
 }
 
 constexpr Option kRows[] = {
@@ -35,14 +49,23 @@ constexpr Option kRows[] = {
      .key = "sessions",
      .type = OptionType::kNumber,
      .unit = "sessions per worker",
+     .choices = kAuto,
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "The sessions that a worker may have. An idle session takes a slot, two descriptors of "
-            "the ring's own table and about 4 KiB. RLIMIT_NOFILE must allow twice as many "
-            "descriptors as there are slots.",
-     .set = SetNumber<&GlobalLimits::sessions>,
-     .get = GetNumber<&GlobalLimits::sessions>},
+     .doc =
+         "The sessions that a worker may have. An idle session takes two descriptors and about 4 "
+         "KiB; its slot takes no memory before it is used. auto: as many as the machine can hold, "
+         "up to 100,000. Descriptors: the gateway raises RLIMIT_NOFILE to its hard limit. On "
+         "io_uring that bounds the table of each worker, on epoll the workers share it. Memory: at "
+         "most half of what the control group allows, of MemAvailable, and of RLIMIT_AS and "
+         "RLIMIT_DATA. starling -t prints the number and what "
+         "bounds it. The number stays the same until a restart. Limits of single sources do not "
+         "grow with it; crowded and new_sources are shares of it.",
+     .sample = "auto",
+     .default_text = DefaultAuto,
+     .set = SetSessions,
+     .get = GetSessions},
     {.section = Section::kLimits,
      .key = "crowded",
      .type = OptionType::kNumber,
@@ -87,30 +110,39 @@ constexpr Option kRows[] = {
      .key = "handshakes_in_flight",
      .type = OptionType::kNumber,
      .unit = "handshakes per worker",
+     .choices = kAuto,
      .min = 1,
      .max = 100'000,
      .applies = Applies::kRestart,
      .doc =
-         "The TLS handshakes that a worker may have in progress, at about 20 KiB each. If all are "
-         "taken, a client that has held its place for an eighth of the handshake limit may have "
-         "to give it up to a client of another address. For ten minutes its own address then "
-         "gets only places that others leave. The default does not follow sessions.",
-     .set = SetNumber<&GlobalLimits::handshakes_in_flight>,
-     .get = GetNumber<&GlobalLimits::handshakes_in_flight>},
+         "The TLS handshakes that a worker may have in progress, at about 20 KiB each. auto: as "
+         "many "
+         "as sessions and all that may come beside them. If all are taken, a client that has held "
+         "its place for an eighth of the handshake limit may have to give it up to a client of "
+         "another address. For ten minutes its own address then gets only places that others "
+         "leave.",
+     .sample = "auto",
+     .default_text = DefaultAuto,
+     .set = SetOrFollow<&GlobalLimits::handshakes_in_flight>,
+     .get = GetUnlessFollows<&GlobalLimits::handshakes_in_flight>},
     {.section = Section::kLimits,
      .key = "handshake_queue",
      .type = OptionType::kNumber,
      .unit = "sessions per worker",
+     .choices = kAuto,
      .min = 1,
      .max = 1'000'000,
      .applies = Applies::kRestart,
-     .doc = "The sessions that may wait for their handshake. Their sources take turns, so a flood "
+     .doc = "The sessions that may wait for their handshake; auto: all of them. Their sources take "
+            "turns, so a flood "
             "from one address delays each other address by one handshake. A trusted source "
             "has no more turns than others. If the queue is full, "
             "the source of which most wait gives way to the others. A session whose turn would "
             "come after its deadline is turned away at once (reason handshake_late).",
-     .set = SetNumber<&GlobalLimits::handshake_queue>,
-     .get = GetNumber<&GlobalLimits::handshake_queue>},
+     .sample = "auto",
+     .default_text = DefaultAuto,
+     .set = SetOrFollow<&GlobalLimits::handshake_queue>,
+     .get = GetUnlessFollows<&GlobalLimits::handshake_queue>},
     {.section = Section::kLimits,
      .key = "key_operations_per_turn",
      .type = OptionType::kNumber,
@@ -135,9 +167,9 @@ constexpr Option kRows[] = {
             "refusals, as many as these can hold. With fewer, clients whose octets fill them keep "
             "others out; memory_relief and queued_bytes are the better limits.",
      .sample = "auto",
-     .default_text = DefaultOutputBuffers,
-     .set = SetOutputBuffers,
-     .get = GetOutputBuffers},
+     .default_text = DefaultAuto,
+     .set = SetOrFollow<&GlobalLimits::output_buffers>,
+     .get = GetUnlessFollows<&GlobalLimits::output_buffers>},
     {.section = Section::kLimits,
      .key = "bulk_buffers",
      .type = OptionType::kNumber,

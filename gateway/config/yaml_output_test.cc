@@ -309,6 +309,35 @@ TEST(OptionTable, AReloadComparesTheWordAuto) {
             std::vector<std::string>{"pin_workers"});
 }
 
+TEST(OptionTable, AReloadKeepsTheSessionsOfAuto) {
+  const auto loaded = [](const std::string& rest, const LoadEnvironment& environment) {
+    LoadResult result = LoadConfig(TestFile{.rest = rest}.Text(), "f", environment);
+    EXPECT_TRUE(result.ok()) << result.ErrorText();
+    return result.config;
+  };
+  LoadEnvironment machine;
+  // All else is known by then.
+  machine.sessions = [](const Config& config) {
+    EXPECT_EQ(config.io, IoChoice::kEpoll);
+    return FittedSessions{.sessions = 20'000 / config.workers, .from = "memory"};
+  };
+  const Config automatic = loaded("workers: 2\nio: epoll\nlimits: {sessions: auto}", machine);
+  EXPECT_EQ(automatic.limits.sessions, 10'000u);
+  EXPECT_EQ(automatic.sessions_from, "memory");
+  EXPECT_NE(EffectiveYaml(automatic).find("sessions: auto\n"), std::string::npos);
+  machine.sessions = [](const Config&) { return FittedSessions{.sessions = 5, .from = "less"}; };
+  EXPECT_TRUE(NeedRestart(automatic, loaded("workers: 2\nio: epoll", machine)).empty());
+  const LoadEnvironment later = LoadEnvironment::OfReload(automatic);
+  const Config again = loaded("workers: 2\nio: epoll", later);
+  EXPECT_EQ(again.limits.sessions, 10'000u);
+  EXPECT_TRUE(NeedRestart(automatic, again).empty());
+  const Config fixed = loaded("workers: 2\nio: epoll\nlimits: {sessions: 10000}", later);
+  EXPECT_EQ(fixed.sessions_from, "");
+  EXPECT_EQ(NeedRestart(automatic, fixed), std::vector<std::string>{"limits.sessions"});
+  const Config back = loaded("workers: 2\nio: epoll", LoadEnvironment::OfReload(fixed));
+  EXPECT_EQ(NeedRestart(fixed, back), std::vector<std::string>{"limits.sessions"});
+}
+
 TEST(OptionTable, PinnedUnlessThereIsAQuota) {
   for (const bool throttled : {false, true}) {
     Config config{.throttled = throttled};

@@ -62,7 +62,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       half_open_served(table.size(), kMaxServerNames),
       timers(table.size(), MonotonicNow()),
       now(MonotonicNow()),
-      admissions(table.size(), limits_in.handshake_queue, limits_in.handshakes_in_flight),
+      admissions(table.size(), HandshakeQueue(limits_in), HandshakesInFlight(limits_in)),
       scratch(kClientScratch + BufferPool::kBlockSize) {
   ready.reserve(table.size());
   again.reserve(table.size());

@@ -12,6 +12,7 @@ import harness
 from wire import Wire
 
 env = None
+MEMORY = {}  # what each limit takes when it is full, as the latest check says
 CPUS = len(os.sched_getaffinity(0))
 
 
@@ -21,9 +22,100 @@ def setUpModule():
 
 
 def limits_of(output):
-    """The table that -t prints: {limit: (value, the rest of its line)}."""
-    rows = re.findall(r"(?m)^  ([a-z_.]+) +(\S+)  +(.*?) *$", output.split("\n\n")[0])
-    return {name: (value, rest) for name, value, rest in rows}
+    """The table that -t prints: {limit: (value, what bounds it)}; MEMORY beside it."""
+    rows = re.findall(r"(?m)^  ([a-z_.]+) +(\S+)  +(.*?)(?:  +(.*?))?$", output.split("\n\n")[0])
+    MEMORY.update({name: memory for name, _, _, memory in rows})
+    return {name: (value, bound) for name, value, bound, _ in rows}
+
+
+def check(prefix=(), code=0, **more):
+    """What -t prints for a configuration."""
+    path, _, _ = env.configure(
+        {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "echo"}},
+        {"echo": harness.DOWN}, **more)
+    found, output = harness.run([*prefix, harness.BINARY, "-t", "-c", path])
+    if found != code:
+        raise AssertionError(output)
+    return output
+
+
+class Sessions(unittest.TestCase):
+    """limits.sessions: auto, by real limits of a process."""
+
+    @staticmethod
+    def within(files, *more):
+        return ["prlimit", "--nofile=256:{}".format(files), *more]
+
+    def fitted(self, prefix, **more):
+        value, bound = limits_of(check(prefix, **more))["sessions"]
+        return int(value), bound
+
+    def test_descriptors(self):
+        """Those of the hard limit: a table of io_uring is a worker's own, on epoll all workers share."""
+        for io, workers, most in (("io_uring", 1, 4000), ("io_uring", 4, 4000), ("epoll", 1, 4000),
+                                  ("epoll", 2, 2000)):
+            with self.subTest(io, workers=workers):
+                sessions, bound = self.fitted(self.within(8000), io=io, workers=workers)
+                self.assertEqual(bound, "RLIMIT_NOFILE, 8000")
+                self.assertLess(sessions, most)
+                self.assertGreater(sessions, most - 400)
+        # A check that has nothing to say, and a start.
+        self.assertNotIn("RLIMIT_NOFILE: raise", check(self.within(8000), io="epoll"))
+
+    def test_memory(self):
+        sessions, bound = self.fitted(["prlimit", "--data={}".format(40 << 20)], workers=1, io="epoll")
+        self.assertEqual(bound, "half of RLIMIT_DATA, 20 MiB")
+        self.assertEqual(sessions, (20 << 20) // 4096 - 64 - 32 - 64)
+        self.assertEqual(MEMORY["sessions"], "20 MiB")
+
+    def test_a_number_still_counts(self):
+        limits = limits_of(check(limits={"sessions": 123}, workers=2))
+        self.assertEqual(limits["sessions"], ("123", "the configuration"))
+        slots = 123 + 64 + 32 + 64
+        self.assertEqual(limits["handshakes_in_flight"], (str(slots), "sessions"))
+        self.assertEqual(limits["handshake_queue"], (str(slots), "sessions"))
+        self.assertEqual(limits["output_buffers"], (str(4 * slots), "sessions"))
+        self.assertEqual(MEMORY["sessions"], "3 MiB")
+        limits = limits_of(check(limits={"handshakes_in_flight": 5, "handshake_queue": 6, "output_buffers": 7000}))
+        for name, value in (("handshakes_in_flight", "5"), ("handshake_queue", "6"), ("output_buffers", "7000")):
+            self.assertEqual(limits[name], (value, "the configuration"))
+        self.assertEqual(MEMORY["output_buffers"].split()[1], "MiB")
+
+    def serve(self, prefix, **more):
+        backend = self.enterContext(fakes.Backend(fakes.echo))
+        running = harness.Gateway(*env.configure(
+            {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "echo"}},
+            {"echo": backend.address}, **more))
+        self.addCleanup(running.kill)
+        return running.start(prefix=prefix, ready="/healthz")
+
+    def test_the_default_has_more_than_a_thousand(self):
+        """As many as it says, of which each can be had; and a reload keeps the number."""
+        prefix = self.within(6000)
+        for io in ("io_uring", "epoll"):
+            sessions = int(limits_of(check(prefix, io=io, workers=1))["sessions"][0])
+            self.assertGreater(sessions, 2000)
+            with self.subTest(io):
+                running = self.serve(prefix, io=io, workers=1)
+                places = running.metrics().sum("starling_worker_session_places")
+                self.assertEqual(places, sessions)
+                clients = []
+                self.addCleanup(lambda: [client.close() for client in clients])
+                for _ in range(1500):
+                    clients.append(Wire(running.ports["tcp"]))
+                running.wait_for_metric(1500, "starling_sessions")
+                running.signal(signal.SIGHUP)
+                self.assertIsNotNone(running.wait_for_line('msg="configuration reloaded"'))
+                with Wire(running.ports["tcp"]) as client:
+                    client.start_tls()
+                    self.assertEqual(client.send(b"x").exactly(1), b"x")
+                for client in clients:
+                    client.close()
+                self.assertEqual(running.stop(), 0)
+
+    def test_fewer_descriptors_than_one_session_needs(self):
+        output = check(["prlimit", "--nofile=256:256"], io="io_uring")
+        self.assertIn("limits.sessions: 1 and limits.refusals: 64 need a table of", output)
 
 
 class Cpus(unittest.TestCase):
@@ -42,13 +134,9 @@ class Cpus(unittest.TestCase):
             number += CPUS > 1 and len(os.sched_getaffinity(int(task))) == 1
         return number
 
-    def check(self, prefix=(), **more):
-        path, _, _ = env.configure(
-            {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "echo"}},
-            {"echo": harness.DOWN}, **more)
-        code, output = harness.run([*prefix, harness.BINARY, "-t", "-c", path])
-        self.assertEqual(code, 0, output)
-        return limits_of(output)
+    @staticmethod
+    def check(prefix=(), **more):
+        return limits_of(check(prefix, **more))
 
     def test_the_affinity_mask_counts_and_workers_are_pinned(self):
         cpu = str(min(os.sched_getaffinity(0)))

@@ -310,7 +310,7 @@ class Fitting(unittest.TestCase):
     def test_blocks(self):
         config, _, _ = env.configure(
             {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "one"}},
-            {"one": harness.DOWN}, limits={"output_buffers": 100})
+            {"one": harness.DOWN}, limits={"sessions": 1000, "output_buffers": 100})
         self.assertIn("warning: limits.output_buffers: 100 are fewer than limits.sessions: 1000",
                       harness.run([harness.BINARY, "-c", config, "-t"])[1])
 
