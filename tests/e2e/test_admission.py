@@ -124,7 +124,8 @@ class HalfOpen(unittest.TestCase):
 
     def test_many_addresses_keep_no_place_from_another(self):
         with contextlib.ExitStack() as stack:
-            running = stack.enter_context(gateway({"sessions": 4000}, own={"handshake": "20s"}))
+            running = stack.enter_context(gateway(
+                {"sessions": 4000, "handshakes_in_flight": 1000}, own={"handshake": "20s"}))
             self.crowd(stack, running, hello())
             running.wait_for_metric(lambda n: n >= 400, LIMIT, limit="handshakes_in_flight")
             self.serves(running, QUIET, THIRD)
