@@ -91,7 +91,8 @@ TEST_F(ProberTest, ProxyHeaderComesFirst) {
     Until([&] { return done.load(); });
     const ProxyParse parse = ParseProxy(AsBytes(got));
     EXPECT_EQ(parse.status, ProxyParse::Status::kDone) << parse.error;
-    EXPECT_TRUE(parse.local);
+    EXPECT_EQ(parse.local, proxy == ProxyOut::kV2);
+    EXPECT_EQ(parse.source.family, Endpoint::Family::kNone) << "no client is behind it";
     EXPECT_EQ(parse.consumed, got.size());
     EXPECT_EQ(got.starts_with("PROXY UNKNOWN\r\n"), proxy == ProxyOut::kV1);
     prober_.reset();
