@@ -116,10 +116,9 @@ constexpr Option kRows[] = {
      .applies = Applies::kRestart,
      .doc =
          "The TLS handshakes that a worker may have in progress, at about 20 KiB each. auto: as "
-         "many "
-         "as sessions and all that may come beside them. If all are taken, a client that has held "
-         "its place for an eighth of the handshake limit may have to give it up to a client of "
-         "another address. For ten minutes its own address then gets only places that others "
+         "many as sessions and all that may come beside them. If all are taken, a client that has "
+         "held its place for an eighth of the handshake limit may have to give it up to a client "
+         "of another address. For ten minutes its own address then gets only places that others "
          "leave.",
      .sample = "auto",
      .default_text = DefaultAuto,
