@@ -14,13 +14,13 @@ uint32_t Milliseconds(MonoTime at) {
 
 }  // namespace
 
-AgeLists::AgeLists(uint32_t slots, size_t pools)
+AgeLists::AgeLists(uint32_t slots)
     : slots_(slots),
       bucket_mask_(std::bit_ceil(std::max(slots, 2u)) - 1),
       entries_(slots),
       groups_(slots),
       buckets_(size_t{bucket_mask_} + 1),
-      rankings_(pools) {
+      rankings_(size_t{kNoPlace} + 1) {
   rankings_[kSharedPlaces].levels.reserve(slots);
 }
 

@@ -38,7 +38,7 @@ class AgeLists {
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr uint8_t kAnyStep = UINT8_MAX;
 
-  explicit AgeLists(uint32_t slots, size_t pools = kNoPlace + 1);
+  explicit AgeLists(uint32_t slots);
 
   // The youngest of its source from now on. So many sessions of the source weigh as one:
   // `sessions_of_weight`, at least 1.

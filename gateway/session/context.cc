@@ -59,7 +59,7 @@ WorkerContext::WorkerContext(const GlobalLimits& limits_in, uint32_t index_in)
       half_open_capped(table.size()),
       half_open_channels(table.size()),
       half_open_ports(table.size()),
-      half_open_served(table.size(), kMaxServerNames),
+      half_open_served(table.size()),
       timers(table.size(), MonotonicNow()),
       now(MonotonicNow()),
       admissions(table.size(), HandshakeQueue(limits_in), HandshakesInFlight(limits_in)),

@@ -66,7 +66,7 @@ struct WorkerContext : SideResources {
   AgeLists half_open_capped;    // the same, by listener instead of pool; of those with a limit
   AgeLists half_open_channels;  // data channels that wait for their connection
   AgeLists half_open_ports;     // the same, by WorkerListener::port_pool
-  AgeLists half_open_served;    // those that have a place at servers with limits, by BackendKey
+  AgeLists half_open_served;    // those that have a place at servers with limits, by backend
   TimerWheel timers;
   DialoguePool dialogues;
 

@@ -43,7 +43,8 @@ AgeListKey KeyOf(PlacePool pool, const SourceHold& source) {
 }
 
 AgeListKey ServedKeyOf(const Session& session) {
-  return KeyOf(static_cast<PlacePool>(BackendKey(session)), session.source);
+  static_assert(kMaxBackends <= kNoPlace);
+  return KeyOf(static_cast<PlacePool>(session.target.backend), session.source);
 }
 
 uint16_t SessionsOfWeight(SourceRole role) {
@@ -348,7 +349,10 @@ bool MakeRoomAtServers(WorkerContext& ctx, const Session& session) {
     Session& victim = ctx.table.At(slot);
     // Servers are full on many a good day, and a client that says something now and then is done
     // sooner or later: only crowds have to go while they talk.
-    if (lists.HeaviestBut(key) > kFewSessions || ctx.now - victim.active_at >= kFreshHalfOpen) {
+    const bool may_stay =
+        lists.HeaviestBut(key) <= kFewSessions && ctx.now - victim.active_at < kFreshHalfOpen;
+    // In an earlier configuration the number may have been another backend's.
+    if (!may_stay && BackendKey(victim) == BackendKey(session)) {
       LetGiveWay(ctx, victim);
       return true;
     }

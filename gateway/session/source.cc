@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/limits.h"
+#include "gateway/upstream/balance.h"
 
 namespace starling {
 namespace {
@@ -148,8 +149,9 @@ void NoteCrowdedOut(WorkerContext& ctx, const Session& session) {
 }
 
 uint32_t BackendKey(const Session& session) {
-  const Backends& backends = *session.listener->backends;
-  return backends.server(backends.IdOf(session.target.backend, 0)).series;
+  // Its servers may be others when the session leaves.
+  const BackendConfig& backend = session.listener->backends->config(session.target.backend);
+  return static_cast<uint32_t>(HashOf(backend.name));
 }
 
 uint64_t PlacesSpared(const WorkerContext& ctx, const Session& session) {
