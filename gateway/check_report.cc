@@ -151,13 +151,16 @@ Row FollowerRow(std::string name, uint32_t of_file, uint32_t value, std::string 
 // All of them cannot be full at once: a session is in its handshake, or rests, or has octets that
 // wait.
 Row OutputRow(const Config& config) {
-  const GlobalLimits& limits = config.limits;
-  const uint32_t blocks = OutputBuffers(limits);
-  const uint64_t octets = uint64_t{blocks} * config.workers * BufferPool::kBlockSize;
-  const bool less = limits.queued_bytes != 0 && limits.queued_bytes < octets;
-  const std::string memory = RoughSize(less ? limits.queued_bytes : octets);
-  return FollowerRow("output_buffers", limits.output_buffers, blocks,
-                     less ? memory + " (queued_bytes)" : memory);
+  const uint32_t blocks = OutputBuffers(config.limits);
+  return FollowerRow("output_buffers", config.limits.output_buffers, blocks,
+                     RoughSize(uint64_t{blocks} * config.workers * BufferPool::kBlockSize));
+}
+
+Row QueuedRow(const Config& config) {
+  const QueueLimit limit = QueueLimitOf(config.limits, MemoryLimits().Read());
+  const bool follows = config.limits.queued_bytes == kAutoQueued && limit.bound_by.empty();
+  return {"queued_bytes", absl::StrCat(limit.octets),
+          follows ? "its default" : OriginText(limit.bound_by), RoughSize(limit.octets)};
 }
 
 // What the process takes of the machine, and why so much.
@@ -177,8 +180,11 @@ void AppendMachine(std::string& out, const Config& config) {
                FollowerRow("handshakes_in_flight", limits.handshakes_in_flight, handshakes,
                            RoughSize(uint64_t{handshakes} * config.workers * kSessionInHandshake)),
                FollowerRow("handshake_queue", limits.handshake_queue, HandshakeQueue(limits), ""),
-               OutputRow(config)});
-  out += "All but workers and pin_workers are for each worker; memory is that of all workers.\n\n";
+               OutputRow(config),
+               QueuedRow(config)});
+  out +=
+      "All but workers, pin_workers and queued_bytes are for each worker; memory is that of all "
+      "workers.\n\n";
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/limits.h"
@@ -255,6 +257,12 @@ Means Means::OfProcess(const std::string& root) {
               .ports = PortsOfKernel(root)};
   if (!MayLockMemory()) means.locked_memory = SoftLimit(RLIMIT_MEMLOCK);
   return means;
+}
+
+QueueLimit QueueLimitOf(const GlobalLimits& limits, std::vector<MemoryUse> uses) {
+  for (MemoryUse& limit : ProcessLimits()) uses.push_back(std::move(limit));
+  const bool follows = limits.queued_bytes == kAutoQueued;
+  return QueueLimitOf(follows ? std::nullopt : std::optional(limits.queued_bytes), uses);
 }
 
 Fitting CheckFitting(const Config& config, RingKind kind, const Means& means) {

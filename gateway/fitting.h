@@ -11,6 +11,7 @@
 #include "gateway/config/config.h"
 #include "gateway/config/loader.h"
 #include "gateway/io/rings.h"
+#include "gateway/memory/memory_budget.h"
 #include "gateway/memory/memory_limits.h"
 
 namespace starling {
@@ -48,6 +49,9 @@ FittedSessions FitSessions(const Config& config, RingKind kind, const Means& mea
 
 // A size for people, in whole MiB.
 std::string RoughSize(uint64_t octets);
+
+// Of queued_bytes. `uses`: the memory of the machine; the limits of the process come on top.
+QueueLimit QueueLimitOf(const GlobalLimits& limits, std::vector<MemoryUse> uses);
 
 struct Fitting {
   std::vector<std::string> errors;    // the gateway cannot start

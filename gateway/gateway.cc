@@ -166,6 +166,7 @@ absl::Status Gateway::Impl::MakeWorkers(std::vector<std::unique_ptr<Ring>> rings
                                                              .config = *std::move(made),
                                                              .ring = std::move(rings[i]),
                                                              .trim_fd = trimmer.fd(),
+                                                             .look_fd = look_wake.fd(),
                                                              .accepts = accepts,
                                                              .sources = &source_table,
                                                              .deny = deny}));
@@ -386,10 +387,10 @@ void Gateway::BeginDrain() {
   impl.drain = std::make_unique<Drain>(impl);
 }
 
-std::array<int, 4> Gateway::wake_fds() const {
+std::array<int, 5> Gateway::wake_fds() const {
   const bool reloads = impl_->drain == nullptr;
   return {impl_->trimmer.fd(), reloads ? impl_->reload->fd() : -1,
-          reloads ? impl_->reload->deny_fd() : -1, impl_->server_names.fd()};
+          reloads ? impl_->reload->deny_fd() : -1, impl_->server_names.fd(), impl_->look_wake.fd()};
 }
 
 MonoTime Gateway::NextStep() const {

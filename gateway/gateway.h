@@ -34,7 +34,7 @@ class Gateway {
   // What the main thread does from then on: wait until one of wake_fds() is readable (-1:
   // not one) or NextStep() has come, then call Step(), which never waits. Step() returns
   // true when all is over.
-  std::array<int, 4> wake_fds() const;
+  std::array<int, 5> wake_fds() const;
   MonoTime NextStep() const;
   bool Step();
 

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/fitting.h"
+#include "gateway/memory/memory_budget.h"
 
 namespace starling {
 
@@ -125,25 +127,40 @@ void GatewayState::ReportRefusals(MonoTime now, bool last) {
                               {"heaviest", heaviest}});
 }
 
+// Workers ask for a look when their shares come to an end.
+bool GatewayState::MemoryLookIsDue(MonoTime now) {
+  constexpr std::chrono::milliseconds kLeast{25};
+  if (look_wake.Take()) memory_at = std::min(memory_at, memory_before + kLeast);
+  return now >= memory_at;
+}
+
 void GatewayState::WatchMemory(MonoTime now) {
-  constexpr std::chrono::seconds kEvery{1};
-  if (now < memory_at) return;
-  memory_at = now + kEvery;
+  constexpr std::chrono::milliseconds kUsually{1'000};
+  constexpr std::chrono::milliseconds kInAHurry{100};
+  if (!MemoryLookIsDue(now)) return;
+  memory_before = now;
   const GlobalLimits& limits = config->limits;
   std::vector<MemoryUse> uses = memory_limits.Read();
-  if (limits.queued_bytes != 0) {
+  const QueueLimit queue = QueueLimitOf(limits, uses);
+  if (queue.octets != 0) {
     uint64_t queued = 0;
     for (const std::unique_ptr<Worker>& worker : workers) queued += worker->queued_octets();
-    uses.push_back(
-        {.what = "queued", .used = queued, .limit = limits.queued_bytes, .in_kernel = false});
+    uses.push_back({.what = "queued", .used = queued, .limit = queue.octets, .in_kernel = false});
   }
   const MemoryWatch::Percent percent{.relief = limits.memory_relief,
                                      .refusal = limits.memory_refusal};
   const bool changed = memory.Look(uses, percent);
   // Rounded up, since 0 asks for nothing.
   const uint64_t to_free = (memory.ToFree(percent) + workers.size() - 1) / workers.size();
+  memory_at = now + (memory.Hurries(percent) ? kInAHurry : kUsually);
+  const bool worst = memory.level() == MemoryLevel::kRefusal;
   for (const std::unique_ptr<Worker>& worker : workers) {
-    worker->Relieve(to_free, memory.tightest().in_kernel, memory.level() == MemoryLevel::kRefusal);
+    worker->Relieve(
+        {.share = ShareOf(uses, queue.octets, worker->queued_octets(), workers.size(), percent),
+         .octets = to_free,
+         .in_kernel = memory.tightest().in_kernel,
+         .urgent = worst,
+         .refuse = worst});
   }
   if (changed && memory.level() == MemoryLevel::kEnough) {
     Say(LogMessage::kMemoryEnough);

@@ -16,6 +16,7 @@
 #include "gateway/log/messages.h"
 #include "gateway/memory/memory_limits.h"
 #include "gateway/memory/memory_watch.h"
+#include "gateway/memory/wake_event.h"
 #include "gateway/memory_trimmer.h"
 #include "gateway/metrics/exporter.h"
 #include "gateway/metrics/metrics.h"
@@ -49,6 +50,7 @@ struct GatewayState {
   void ReportRefusals(MonoTime now, bool last = false);
   // Looks once a second whether memory runs short, and has workers end or refuse sessions.
   void WatchMemory(MonoTime now);
+  bool MemoryLookIsDue(MonoTime now);
   std::vector<Exporter::Memory> MemoryInUse() const;  // any thread
   // Puts the configuration to use everywhere but in the workers: names in log and
   // metrics, backends and their prober.
@@ -81,7 +83,9 @@ struct GatewayState {
   std::vector<MemoryUse> shown_memory ABSL_GUARDED_BY(mutex);
   MemoryLimits memory_limits;
   MemoryWatch memory;
-  MonoTime memory_at{};  // when the next look is due
+  MonoTime memory_at{};       // when the next look is due
+  MonoTime memory_before{};   // when the last one was
+  const WakeEvent look_wake;  // workers ask for a look
   std::unique_ptr<Log> log;
   MemoryTrimmer trimmer;
   std::vector<std::unique_ptr<Shard>> shards;

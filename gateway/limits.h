@@ -136,6 +136,10 @@ inline constexpr std::chrono::seconds kWholeCheck{30};
 inline constexpr uint32_t kStuckMs = 30'000;
 inline constexpr uint32_t kSurelyStuckMs = 60'000;  // longer makes no difference
 inline constexpr size_t kReliefPerTurn = 64;
+// How often a worker whose relays wait for memory looks for sessions that are stuck.
+inline constexpr std::chrono::milliseconds kHeldReliefEvery{100};
+// So much less must wait before they go on. Otherwise each block that comes back would start one.
+inline constexpr uint64_t kHeldSlackPart = 8;
 
 // How often a source over its share is told why, before it is only closed: a client that can read
 // learns it from one answer.

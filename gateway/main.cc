@@ -114,12 +114,13 @@ ExitCode Run(LoadResult loaded) {
   }
   bool draining = false;
   do {
-    const auto [trim, files, denied, names] = gateway.wake_fds();
+    const auto [trim, files, denied, names, look] = gateway.wake_fds();
     pollfd polled[] = {{.fd = signals, .events = POLLIN, .revents = 0},
                        {.fd = trim, .events = POLLIN, .revents = 0},
                        {.fd = files, .events = POLLIN, .revents = 0},
                        {.fd = denied, .events = POLLIN, .revents = 0},
-                       {.fd = names, .events = POLLIN, .revents = 0}};
+                       {.fd = names, .events = POLLIN, .revents = 0},
+                       {.fd = look, .events = POLLIN, .revents = 0}};
     poll(polled, std::size(polled), MillisUntil(gateway.NextStep()));
     HandleSignals(signals, gateway, draining);
   } while (!gateway.Step());

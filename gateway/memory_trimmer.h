@@ -5,21 +5,18 @@
 // (io/buffer_pool.h).
 #pragma once
 
+#include "gateway/memory/wake_event.h"
+
 namespace starling {
 
 class MemoryTrimmer {
  public:
-  MemoryTrimmer();
-  ~MemoryTrimmer();
-  MemoryTrimmer(const MemoryTrimmer&) = delete;
-  MemoryTrimmer& operator=(const MemoryTrimmer&) = delete;
-
   // An eventfd: a worker adds 1 to ask, and it is readable until TrimIfAsked().
-  int fd() const { return fd_; }
+  int fd() const { return asked_.fd(); }
   void TrimIfAsked();
 
  private:
-  const int fd_;
+  const WakeEvent asked_;
 };
 
 }  // namespace starling

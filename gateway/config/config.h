@@ -139,6 +139,9 @@ struct ListenerLimits {
 // for either.
 inline constexpr uint32_t kBlocksPerSession = 4;
 
+// Of queued_bytes: it follows the limits of memory (memory/memory_budget.h).
+inline constexpr uint64_t kAutoQueued = UINT64_MAX;
+
 struct GlobalLimits {
   uint32_t sessions = 1'000;         // a worker
   uint32_t crowded_percent = 50;     // of `sessions`: from then on pre_relay limits all clients
@@ -167,7 +170,7 @@ struct GlobalLimits {
   uint32_t probe_retry_ms = 2'000;      // for a server that went down
   uint32_t probe_retry_max_ms = 2'000;  // for a server that stays down
   uint32_t probe_timeout_ms = 5'000;
-  uint64_t queued_bytes = uint64_t{1} << 30;  // in output buffers of all workers; 0: any number
+  uint64_t queued_bytes = kAutoQueued;  // in output buffers of all workers; 0: any number
   // Percent of the memory that the process may use: from then on peers that take nothing are
   // ended, and then new clients refused. 0: never.
   uint32_t memory_relief = 85;

@@ -1,9 +1,12 @@
 #include "gateway/memory/memory_watch.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace starling {
 
 bool MemoryWatch::Look(const std::vector<MemoryUse>& uses, const Percent& percent) {
-  tightest_ = {};
+  before_ = std::exchange(tightest_, {});
   for (const MemoryUse& use : uses) {
     if (tightest_.limit == 0 || use.percent() > tightest_.percent()) tightest_ = use;
   }
@@ -16,6 +19,14 @@ bool MemoryWatch::Look(const std::vector<MemoryUse>& uses, const Percent& percen
            : reached(percent.relief, MemoryLevel::kRelief) ? MemoryLevel::kRelief
                                                            : MemoryLevel::kEnough;
   return level_ != before;
+}
+
+bool MemoryWatch::Hurries(const Percent& percent) const {
+  if (level_ != MemoryLevel::kEnough) return true;
+  const uint32_t first = percent.relief != 0 ? percent.relief : percent.refusal;
+  if (first == 0 || before_.what != tightest_.what || tightest_.used <= before_.used) return false;
+  const uint64_t mark = tightest_.limit / 100 * first;
+  return (tightest_.used - before_.used) * 2 >= mark - std::min(mark, tightest_.used);
 }
 
 uint64_t MemoryWatch::ToFree(const Percent& percent) const {

@@ -31,6 +31,10 @@ class MemoryWatch {
   // So much of the tightest must become free, to leave the level. 0: none need to end.
   uint64_t ToFree(const Percent& percent) const;
 
+  // Memory may run short before a second has passed: it is near a level already, or has grown since
+  // the look before by half of what is left until the first one.
+  bool Hurries(const Percent& percent) const;
+
   MemoryLevel level() const { return level_; }
   const MemoryUse& tightest() const { return tightest_; }
 
@@ -39,6 +43,7 @@ class MemoryWatch {
  private:
   MemoryLevel level_ = MemoryLevel::kEnough;
   MemoryUse tightest_;
+  MemoryUse before_;  // the look before
 };
 
 }  // namespace starling

@@ -59,6 +59,22 @@ TEST(MemoryWatchTest, SoMuchMustBecomeFree) {
   EXPECT_EQ(watch.ToFree({.relief = 0, .refusal = 95}), 0u);
 }
 
+TEST(MemoryWatchTest, ItHurriesNearALevelAndTowardsOne) {
+  MemoryWatch watch;
+  const auto hurries_at = [&](uint64_t percent) {
+    watch.Look(At(percent), kUsual);
+    return watch.Hurries(kUsual);
+  };
+  EXPECT_FALSE(hurries_at(10)) << "nothing to compare with";
+  EXPECT_FALSE(hurries_at(20));
+  EXPECT_FALSE(hurries_at(20));
+  EXPECT_TRUE(hurries_at(50)) << "30 more, and 35 are left";
+  EXPECT_FALSE(hurries_at(50));
+  EXPECT_FALSE(hurries_at(40));
+  EXPECT_TRUE(hurries_at(86));
+  EXPECT_TRUE(hurries_at(86)) << "it stays near";
+}
+
 TEST(MemoryWatchTest, ZeroIsOff) {
   MemoryWatch watch;
   watch.Look(At(100), {.relief = 0, .refusal = 0});

@@ -92,7 +92,8 @@ inline constexpr std::string_view kLimitLabels[] = {"sessions",
                                                     "steps_per_pump",
                                                     "server_sessions",
                                                     "backend_queue",
-                                                    "memory"};
+                                                    "memory",
+                                                    "queued_bytes"};
 enum class Limit : uint8_t {
   kSessions,
   kRefusals,
@@ -108,6 +109,7 @@ enum class Limit : uint8_t {
   kServerSessions,  // a session waits for a place at a server
   kBackendQueue,    // too many sessions wait for one
   kMemory,          // MemoryWatch
+  kQueued,          // a relay waits for memory
 };
 // What came of looking up the names of servers.
 inline constexpr std::string_view kLookupLabels[] = {"answer", "no_name", "no_address", "timeout",

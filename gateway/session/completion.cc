@@ -44,6 +44,7 @@ void RecordRecv(WorkerContext& ctx, Session& session, Side& side, const Completi
 void RecordSend(WorkerContext& ctx, Session& session, Side& side, const Completion& completion) {
   side.Sent(ctx, completion);
   if (completion.result <= 0) return;
+  ctx.sent += static_cast<uint32_t>(completion.result);
   if (!IsClient(session, side)) session.server_owes = true;
   session.active_at = ctx.now;
   ctx.shard->Add(Family::kBytes, session.listener->id,

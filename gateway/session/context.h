@@ -10,7 +10,9 @@
 #include "gateway/config/config.h"
 #include "gateway/io/ring.h"
 #include "gateway/io/timer_wheel.h"
+#include "gateway/limits.h"
 #include "gateway/log/log.h"
+#include "gateway/memory/memory_share.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/admission.h"
 #include "gateway/session/age_lists.h"
@@ -94,6 +96,16 @@ struct WorkerContext : SideResources {
   std::vector<uint8_t> scratch;  // plaintext on its way through TLS, within one call
 
   bool memory_short = false;  // too short for new sessions
+  MemoryShare share;          // until the next look
+  uint64_t sent = 0;          // octets that went to peers since the last look
+  bool held = false;          // one of the starved waits because of the share
+  MonoTime relief_at{};       // when stuck sessions are looked for again
+
+  // Relays must not receive now.
+  bool HoldsRelays() const { return OctetsOut() >= share.hold || sent >= share.moved; }
+
+  // Those that wait go on when less than this is in blocks.
+  uint64_t HoldsUntil() const { return share.hold - share.hold / kHeldSlackPart; }
 
   bool Crowded() const {
     return uint64_t{table.in_use()} * 100 >= uint64_t{limits.sessions} * limits.crowded_percent;

@@ -110,10 +110,17 @@ bool Run(WorkerContext& ctx, Session& session) {
 }
 
 // Receives are armed where the octets can be used: never while a verdict, a
-// handshake slot or a link is waited for, never ahead of a full output.
+// handshake slot or a link is waited for, never ahead of a full output, and for a relay only while
+// the worker's share of the memory lasts.
 void ArmReceives(WorkerContext& ctx, Session& session) {
   const Receives wanted =
       std::visit([&](const auto& stage) { return Wanted(ctx, session, stage); }, session.stage);
+  if ((wanted.client || wanted.server) && IdOf(session.stage) == StageId::kRelaying &&
+      ctx.HoldsRelays()) {
+    CountLimit(ctx, Limit::kQueued);
+    ctx.held = true;
+    return ctx.Starve(session);
+  }
   if (wanted.client) session.client.Receive(ctx, session.ref());
   if (wanted.server) session.server.Receive(ctx, session.ref());
 }

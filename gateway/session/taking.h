@@ -22,6 +22,10 @@ inline uint32_t MsSince(MonoTime now, const Taking& taking) {
   const auto seconds = static_cast<int16_t>(SecondsOf(now) - taking.since_s);
   return seconds > 0 ? static_cast<uint32_t>(seconds) * 1'000 : 0;
 }
+// Octets have waited for it since before this second of the clock began.
+inline bool SecondHasPassed(MonoTime now, const Taking& taking) {
+  return taking.since_s != 0 && static_cast<int16_t>(SecondsOf(now) - taking.since_s) >= 0;
+}
 // How long octets have waited for it in its window, in all.
 inline uint32_t WaitedMs(MonoTime now, const Taking& taking) {
   return uint32_t{taking.waited_s} * 1'000 + (taking.since_s == 0 ? 0 : MsSince(now, taking));

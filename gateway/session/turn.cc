@@ -7,6 +7,7 @@
 #include "gateway/limits.h"
 #include "gateway/session/due.h"
 #include "gateway/session/pump.h"
+#include "gateway/session/relief.h"
 
 namespace starling {
 namespace {
@@ -70,6 +71,26 @@ void ServeWaiting(WorkerContext& ctx, uint32_t most) {
   }
 }
 
+// So many of the starved, those first that have waited longest, go on.
+void Wake(WorkerContext& ctx, uint64_t most) {
+  const auto end =
+      ctx.starved.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(most, ctx.starved.size()));
+  for (auto slot = ctx.starved.begin(); slot != end; ++slot) {
+    Session& session = ctx.table.At(*slot);
+    session.starving = session.client.starved = session.server.starved = false;
+    ctx.again.push_back(*slot);
+  }
+  ctx.starved.erase(ctx.starved.begin(), end);
+}
+
+// Relays that wait for memory: as many as it suffices for if their peers take nothing.
+uint64_t RoomForHeld(const WorkerContext& ctx) {
+  const uint64_t until = ctx.HoldsUntil();
+  const uint64_t out = ctx.OctetsOut();
+  if (ctx.sent >= ctx.share.moved || out >= until) return 0;
+  return (until - out) / (2 * BufferPool::kBulkBlockSize) + 1;
+}
+
 }  // namespace
 
 void PumpReady(WorkerContext& ctx) {
@@ -99,10 +120,7 @@ void TrimMemory(WorkerContext& ctx) {
   ctx.most_sessions = std::max(ctx.most_sessions, sessions);
   if (ctx.most_sessions < kTrimFrom || sessions >= ctx.most_sessions / 2) return;
   ctx.most_sessions = sessions;
-  ctx.pool.Trim();
-  ctx.bulk_pool.Trim();
-  ctx.tiny_pool.Trim();
-  ctx.small_pool.Trim();
+  TrimBlocks(ctx);
   ctx.dialogues.Trim();
   if (ctx.trim_fd >= 0) eventfd_write(ctx.trim_fd, 1);
 }
@@ -116,21 +134,24 @@ void WakeOvertime(WorkerContext& ctx) {
 }
 
 void WakeStarved(WorkerContext& ctx) {
-  if (ctx.starved.empty()) return;
+  if (ctx.starved.empty()) {
+    ctx.held = false;
+    return;
+  }
   // Receive buffers are all back at the end of a turn, unless blocks are short. A session that
   // found no block finds none until another session returns one: looking again before that
   // would keep the worker from ever waiting.
   const size_t out = ctx.BlocksOut();
   const bool receives = ctx.starved_of_receives && ctx.ring->BuffersOut() == 0;
-  if (!receives && out >= ctx.starved_at) return;
+  const bool blocks = out < ctx.starved_at;
+  if (!receives && !blocks) {
+    // Those that wait for a block wait on, and the others with them.
+    if (ctx.held && ctx.starved_at == 0) Wake(ctx, RoomForHeld(ctx));
+    return;
+  }
   ctx.starved_at = 0;
   ctx.starved_of_receives = false;
-  for (const uint32_t slot : ctx.starved) {
-    Session& session = ctx.table.At(slot);
-    session.starving = session.client.starved = session.server.starved = false;
-    ctx.again.push_back(slot);
-  }
-  ctx.starved.clear();
+  Wake(ctx, ctx.starved.size());
 }
 
 }  // namespace starling

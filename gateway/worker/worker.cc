@@ -1,5 +1,6 @@
 #include "gateway/worker/worker.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,7 @@ enum Request : uint32_t {
   kDeny = 64,
   kRelieve = 128,
   kMemory = 256,
+  kShare = 512,  // there is a new one, which every turn looks for
 };
 
 }  // namespace
@@ -60,7 +62,8 @@ struct Worker::Impl {
 
 Worker::Worker(WorkerOptions options)
     : impl_(
-          std::make_unique<Impl>(options.config->config().limits, options.index, options.accepts)) {
+          std::make_unique<Impl>(options.config->config().limits, options.index, options.accepts)),
+      look_fd_(options.look_fd) {
   WorkerContext& ctx = impl_->ctx;
   impl_->config = std::move(options.config);
   impl_->ring = std::move(options.ring);
@@ -196,7 +199,7 @@ MonoTime Worker::Impl::Deadline(bool wait) const {
       (!waiting.empty() && ctx.table.MayLetLeave())) {
     return MonoTime{};
   }
-  return std::min(ctx.timers.Next(), sockets.retry_at());
+  return std::min({ctx.timers.Next(), sockets.retry_at(), KeepShareAt(ctx)});
 }
 
 bool Worker::Turn(bool wait) {
@@ -214,6 +217,7 @@ bool Worker::Turn(bool wait) {
   if ((requests & kMemory) != 0) {
     ctx.memory_short = refuse_for_memory_.load(std::memory_order_relaxed);
   }
+  TakeMemoryOrder();
   impl.AdmitWaiting();
   for (const Completion& completion : impl.completions) {
     if (completion.tag.op == Op::kAccept) {
@@ -226,8 +230,11 @@ bool Worker::Turn(bool wait) {
   if ((requests & kApply) != 0) TakeConfig();
   if ((requests & kDeny) != 0) TakeDeny();
   if ((requests & kRelieve) != 0) {
-    RelieveMemory(ctx, to_free_.load(std::memory_order_relaxed),
-                  free_in_kernel_.load(std::memory_order_relaxed));
+    const MemoryOrder order = MemoryOrdered();
+    TrimBlocks(ctx);  // of those that ended before
+    RelieveMemory(ctx, {.octets = order.octets,
+                        .in_kernel = order.in_kernel,
+                        .stuck = order.urgent ? StuckFor::kSecond : StuckFor::kLong});
   }
   impl.HandleRequests(requests);
   impl.EndDenied();
@@ -239,6 +246,7 @@ bool Worker::Turn(bool wait) {
     ctx.Ready(session);
   }
   WakeOvertime(ctx);
+  KeepShare(ctx);
   PumpReady(ctx);
   WakeStarved(ctx);
   TrimMemory(ctx);
@@ -248,6 +256,8 @@ bool Worker::Turn(bool wait) {
   impl.Publish();
   sessions_.store(ctx.table.in_use(), std::memory_order_relaxed);
   queued_octets_.store(ctx.OctetsOut(), std::memory_order_relaxed);
+  holds_relays_.store(ctx.held, std::memory_order_relaxed);
+  AskToLook();
   const bool over = impl.stopping && impl.sockets.none();
   if (over) accepting_stopped_.store(true, std::memory_order_release);
   return !(over && ctx.table.in_use() == 0 && impl.waiting.empty());
@@ -290,12 +300,41 @@ void Worker::Deny(std::shared_ptr<const DenyLists> deny, bool end_established) {
   Ask(kDeny);
 }
 
-void Worker::Relieve(uint64_t octets, bool in_kernel, bool refuse) {
-  to_free_.store(octets, std::memory_order_relaxed);
-  free_in_kernel_.store(in_kernel, std::memory_order_relaxed);
-  const bool changes = refuse_for_memory_.exchange(refuse, std::memory_order_relaxed) != refuse;
-  const bool relieve = octets > 0;
-  if (relieve || changes) Ask((relieve ? kRelieve : 0) | (changes ? kMemory : 0));
+void Worker::Relieve(const MemoryOrder& order) {
+  {
+    const MutexLock lock(memory_mutex_);
+    memory_order_ = order;
+  }
+  looks_.fetch_add(1, std::memory_order_release);
+  const bool changes =
+      refuse_for_memory_.exchange(order.refuse, std::memory_order_relaxed) != order.refuse;
+  const bool relieve = order.octets > 0;
+  // Otherwise the worker learns of its share in its next turn.
+  if (!relieve && !changes && !holds_relays_.load(std::memory_order_relaxed)) return;
+  Ask(kShare | (relieve ? kRelieve : 0) | (changes ? kMemory : 0));
+}
+
+Worker::MemoryOrder Worker::MemoryOrdered() {
+  const MutexLock lock(memory_mutex_);
+  return memory_order_;
+}
+
+void Worker::TakeMemoryOrder() {
+  const uint32_t looks = looks_.load(std::memory_order_acquire);
+  if (looks == taken_looks_) return;
+  taken_looks_ = looks;
+  asked_to_look_ = false;
+  impl_->ctx.share = MemoryOrdered().share;
+  impl_->ctx.sent = 0;
+}
+
+// Long before the share is used up, so that nobody waits where memory suffices.
+void Worker::AskToLook() {
+  const WorkerContext& ctx = impl_->ctx;
+  const bool soon = ctx.sent >= ctx.share.moved / 2 || ctx.OctetsOut() >= ctx.share.hold;
+  if (asked_to_look_ || !soon || look_fd_ < 0) return;
+  asked_to_look_ = true;
+  eventfd_write(look_fd_, 1);
 }
 
 // After a reload: what the main thread waits for, sockets and configurations.

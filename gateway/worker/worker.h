@@ -18,6 +18,7 @@
 #include "gateway/config/config.h"
 #include "gateway/io/ring.h"
 #include "gateway/log/log.h"
+#include "gateway/memory/memory_share.h"
 #include "gateway/metrics/metrics.h"
 #include "gateway/session/worker_config.h"
 #include "gateway/sources/deny_lists.h"
@@ -36,6 +37,7 @@ struct WorkerOptions {
   std::unique_ptr<WorkerConfig> config;  // owned; its limits size the worker
   std::unique_ptr<Ring> ring;            // owned
   int trim_fd = -1;                      // MemoryTrimmer::fd(); -1: nobody trims
+  int look_fd = -1;                      // an eventfd: memory may run short; -1: nobody looks
   uint32_t accepts = 0;                  // RingOptions::accepts
   SourceTable* sources = nullptr;        // of the process
   std::shared_ptr<const DenyLists> deny;
@@ -83,9 +85,17 @@ class Worker {
   void CloseRemoved();
   uint32_t removed_sockets() const { return removed_sockets_.load(std::memory_order_acquire); }
 
-  // From any thread: memory runs short. The worker ends sessions whose peer takes nothing, to free
-  // so many octets (0: none), and with `refuse` it refuses new ones until the next call.
-  void Relieve(uint64_t octets, bool in_kernel, bool refuse);
+  // From any thread: the memory was looked at. The worker has `share` until the next call. It ends
+  // sessions whose peer takes nothing, to free so many octets (0: none), soon with `urgent`; and
+  // with `refuse` it refuses new ones until the next call.
+  struct MemoryOrder {
+    MemoryShare share;
+    uint64_t octets = 0;
+    bool in_kernel = false;
+    bool urgent = false;
+    bool refuse = false;
+  };
+  void Relieve(const MemoryOrder& order);
   // Memory of the blocks that sessions hold.
   uint64_t queued_octets() const { return queued_octets_.load(std::memory_order_relaxed); }
 
@@ -107,9 +117,13 @@ class Worker {
   void TakeReservation();
   void TakeConfig();
   void TakeDeny();
+  MemoryOrder MemoryOrdered();
+  void TakeMemoryOrder();
+  void AskToLook();
   void Retire();
 
   std::unique_ptr<Impl> impl_;
+  const int look_fd_;
   std::atomic<uint32_t> requests_{0};
   std::atomic<uint64_t> applied_generation_{0};
   std::atomic<uint32_t> removed_sockets_{0};
@@ -123,8 +137,12 @@ class Worker {
   std::vector<std::unique_ptr<WorkerConfig>> retired_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint32_t> sessions_{0};
   std::atomic<uint64_t> queued_octets_{0};
-  std::atomic<uint64_t> to_free_{0};
-  std::atomic<bool> free_in_kernel_{false};
+  Mutex memory_mutex_;  // once a look
+  MemoryOrder memory_order_ ABSL_GUARDED_BY(memory_mutex_);
+  std::atomic<uint32_t> looks_{0};  // so many orders came
+  uint32_t taken_looks_ = 0;        // of them the worker has seen so many
+  bool asked_to_look_ = false;      // since then
+  std::atomic<bool> holds_relays_{false};
   std::atomic<bool> refuse_for_memory_{false};
   std::atomic<bool> accepting_stopped_{false};
 };

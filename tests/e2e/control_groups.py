@@ -1,27 +1,27 @@
-"""Control groups of a test's own, with a quota of CPU time. Both versions, whichever this machine
-lets the test make."""
+"""Control groups of a test's own, with a quota of CPU time or a limit of memory. Both versions,
+whichever this machine lets the test make."""
 
 import contextlib
 import os
 import tempfile
 
 
-def _cpu_hierarchy():
-    """(version, folder) of the hierarchy that has the CPU controller, or None without it."""
+def _hierarchy(controller):
+    """(version, folder) of the hierarchy that has the controller, or None without it."""
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
         rows = [line.split(" - ") for line in mounts]
     for left, right in rows:
         folder, (kind, _, options) = left.split()[4], right.split()
-        if kind == "cgroup" and "cpu" in options.split(","):
+        if kind == "cgroup" and controller in options.split(","):
             return 1, folder
         if kind == "cgroup2":
             with open(os.path.join(folder, "cgroup.controllers"), encoding="ascii") as found:
-                if "cpu" in found.read().split():
+                if controller in found.read().split():
                     return 2, folder
     return None
 
 
-class CpuGroup:
+class Group:
     """A group, and one inside it, where processes run."""
 
     def __init__(self, version, outer):
@@ -33,6 +33,13 @@ class CpuGroup:
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
 
+    def prefix(self):
+        """A command that runs another one inside the inner group."""
+        return ["sh", "-c", 'echo $$ > {}/cgroup.procs && exec "$@"'.format(self.inner), "sh"]
+
+
+class CpuGroup(Group):
+
     def limit(self, cpus):
         """A quota of so many CPUs for the outer group; None: no quota."""
         quota = None if cpus is None else int(cpus * 100_000)
@@ -41,26 +48,34 @@ class CpuGroup:
         else:
             self.write(self.outer, "cpu.max", "{} 100000".format("max" if quota is None else quota))
 
-    def prefix(self):
-        """A command that runs another one inside the inner group."""
-        return ["sh", "-c", 'echo $$ > {}/cgroup.procs && exec "$@"'.format(self.inner), "sh"]
+
+class MemoryGroup(Group):
+    def limit(self, octets):
+        """A limit for the outer group; None: no limit."""
+        name, none = (("memory.limit_in_bytes", -1) if self.version == 1 else ("memory.max", "max"))
+        self.write(self.outer, name, str(none if octets is None else octets))
+
+    def most_used(self):
+        name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
+        with open(os.path.join(self.outer, name), encoding="ascii") as file:
+            return int(file.read())
 
 
 @contextlib.contextmanager
-def cpu_group(case):
-    """A CpuGroup without processes. Skips the test where the machine lets it make none."""
-    found = _cpu_hierarchy()
+def _group(case, kind, controller):
+    """A group without processes. Skips the test where the machine lets it make none."""
+    found = _hierarchy(controller)
     made = []
     try:
         try:
             if found is None:
-                raise OSError("no hierarchy has the CPU controller")
+                raise OSError("no hierarchy has the controller " + controller)
             version, folder = found
-            group = CpuGroup(version, tempfile.mkdtemp(prefix="starling-", dir=folder))
+            group = kind(version, tempfile.mkdtemp(prefix="starling-", dir=folder))
             made.append(group.outer)
             if version == 2:
-                group.write(folder, "cgroup.subtree_control", "+cpu")
-                group.write(group.outer, "cgroup.subtree_control", "+cpu")
+                group.write(folder, "cgroup.subtree_control", "+" + controller)
+                group.write(group.outer, "cgroup.subtree_control", "+" + controller)
             os.mkdir(group.inner)
             made.append(group.inner)
             group.limit(None)
@@ -70,3 +85,11 @@ def cpu_group(case):
     finally:
         for folder in reversed(made):
             os.rmdir(folder)
+
+
+def cpu_group(case):
+    return _group(case, CpuGroup, "cpu")
+
+
+def memory_group(case):
+    return _group(case, MemoryGroup, "memory")

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import unittest
 
+import control_groups
 import fakes
 import harness
 import wire
@@ -31,6 +32,12 @@ async def pours(_, writer):
     while True:
         writer.write(bytes(65536))
         await writer.drain()
+
+
+async def pours_or_echoes(reader, writer):
+    """As the client's first octet says."""
+    first = await reader.readexactly(1)
+    await (pours if first == b"p" else fakes.echo)(reader, writer)
 
 
 async def takes_nothing(reader, writer):
@@ -236,9 +243,6 @@ class SmallStashes(unittest.TestCase):
 class Pressure(unittest.TestCase):
     """With a limit of its own for queued octets; the others take the same way."""
     def test_those_that_take_nothing_end_and_others_go_on(self):
-        async def pours_or_echoes(reader, writer):
-            first = await reader.readexactly(1)
-            await (pours if first == b"p" else fakes.echo)(reader, writer)
         with fakes.Backend(pours_or_echoes) as backend, env.tcp(
                 backend.address, {"sources": EXEMPT}, workers=1,
                 limits={"queued_bytes": "3MiB", "memory_refusal": 0}) as gateway:
@@ -262,9 +266,6 @@ class Pressure(unittest.TestCase):
             gateway.assert_idle(self)
 
     def test_new_clients_are_refused_and_served_again(self):
-        async def pours_or_echoes(reader, writer):
-            first = await reader.readexactly(1)
-            await (pours if first == b"p" else fakes.echo)(reader, writer)
         with fakes.Backend(pours_or_echoes) as backend, env.gateway(
                 {"tcp": {"protocol": "tcp", "tls": "implicit", "backend": "one"},
                  "in": {"protocol": "smtp", "tls": "starttls", "policy": "require",
@@ -286,6 +287,82 @@ class Pressure(unittest.TestCase):
             self.assertIsNotNone(gateway.wait_for_line("memory suffices again"))
             with Wire(gateway.ports["in"]) as client:
                 client.greeting("smtp")
+
+
+class Bursts(unittest.TestCase):
+    """More peers that take nothing, all at once, than there is memory for."""
+
+    READERS = 1_000  # their blocks take 34 MiB, and as idle sessions they take 20 MiB with the rest
+    LIMIT = 40 << 20
+
+    def burst(self, workers, prefix=(), **limits):
+        """A gateway amid the burst, and a client from another address that began before it."""
+        backend = self.enterContext(fakes.Backend(pours_or_echoes))
+        listener = {"protocol": "tcp", "tls": "implicit", "backend": "echo"}
+        gateway = harness.Gateway(*env.configure(
+            {"tcp": listener}, {"echo": backend.address}, workers=workers,
+            limits={"sessions": 2_000, **limits},
+            sources=[{"from": ["127.0.0.0/8"], "role": "client", "connections_per_second": 0,
+                      "handshakes_per_second": 0}]))
+        self.addCleanup(gateway.kill)
+        gateway.start(prefix=prefix, ready="/healthz")
+        good = Wire(gateway.ports["tcp"], source="127.0.0.9")
+        self.addCleanup(good.close)
+        good.start_tls()
+        good.send(b"e")
+        stuck = connected(gateway.ports["tcp"], self.READERS)
+        for client in stuck:
+            self.addCleanup(client.close)
+        for client in stuck:
+            client.sendall(b"p")
+        return gateway, good, stuck
+
+    def assert_outlived(self, gateway, good, stuck):
+        ended = 0
+        while ended == 0:  # until the burst has used what there is
+            good.send(b"still there")
+            self.assertEqual(good.exactly(11), b"still there")
+            ended = gateway.metrics().sum("starling_sessions_ended_total",
+                                          reason="memory_pressure")
+        settled(lambda: gateway.metrics().sum("starling_worker_queued_bytes"))
+        for _ in range(50):
+            good.send(b"still there")
+            self.assertEqual(good.exactly(11), b"still there")
+        for client in (good, *stuck):
+            client.close()
+        gateway.assert_idle(self)
+        self.assertEqual(gateway.stop(), 0)
+
+    def test_a_control_group(self):
+        group = self.enterContext(control_groups.memory_group(self))
+        group.limit(self.LIMIT)
+        for workers in (1, 4):
+            with self.subTest(workers=workers):
+                gateway, good, stuck = self.burst(workers, group.prefix())
+                self.assert_outlived(gateway, good, stuck)
+                self.assertLess(group.most_used(), self.LIMIT)
+                code, text = harness.run(
+                    [*group.prefix(), harness.BINARY, "-t", "-c", gateway.config])
+                self.assertEqual(code, 0, text)
+                self.assertRegex(text, r"queued_bytes +{} +cgroup".format(self.LIMIT // 4))
+
+    def test_the_part_of_each_worker(self):
+        gateway, good, stuck = self.burst(2, queued_bytes="8MiB")
+        self.assert_outlived(gateway, good, stuck)
+
+    def test_relays_that_wait_go_on(self):
+        """Nobody ends where that is switched off: what waits is taken at last, and all goes on."""
+        gateway, good, stuck = self.burst(1, queued_bytes="4MiB", memory_relief=0,
+                                          memory_refusal=0)
+        gateway.wait_for_metric(lambda held: held > 0, "starling_limit_reached_total",
+                                limit="queued_bytes")
+        for client in stuck:
+            client.close()
+        for _ in range(50):
+            good.send(b"still there")
+            self.assertEqual(good.exactly(11), b"still there")
+        good.close()
+        gateway.assert_idle(self)
 
 
 class Fitting(unittest.TestCase):
