@@ -340,7 +340,8 @@ class Bursts(unittest.TestCase):
             with self.subTest(workers=workers):
                 gateway, good, stuck = self.burst(workers, group.prefix())
                 self.assert_outlived(gateway, good, stuck)
-                self.assertLess(group.most_used(), self.LIMIT)
+                # Less than at which the gateway would have noticed by its looks alone.
+                self.assertLess(group.most_used(), self.LIMIT * 85 // 100)
                 code, text = harness.run(
                     [*group.prefix(), harness.BINARY, "-t", "-c", gateway.config])
                 self.assertEqual(code, 0, text)
