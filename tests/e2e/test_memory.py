@@ -347,10 +347,6 @@ class Bursts(unittest.TestCase):
                 self.assertEqual(code, 0, text)
                 self.assertRegex(text, r"queued_bytes +{} +cgroup".format(self.LIMIT // 4))
 
-    def test_the_part_of_each_worker(self):
-        gateway, good, stuck = self.burst(2, queued_bytes="8MiB")
-        self.assert_outlived(gateway, good, stuck)
-
     def test_relays_that_wait_go_on(self):
         """Nobody ends where that is switched off: what waits is taken at last, and all goes on."""
         gateway, good, stuck = self.burst(1, queued_bytes="4MiB", memory_relief=0,
