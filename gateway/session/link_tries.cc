@@ -44,9 +44,9 @@ uint64_t ChosenBit(const Session& session) {
 
 ServerPace& PaceOf(const Session& session) { return ChosenServer(session).state->pace; }
 
-// What ServerPace counts of the present wait.
-uint32_t LateMs(const WorkerContext& ctx, const Session& session, MonoTime since) {
-  return session.target.stays ? MillisBetween(since, ctx.now) : 0;
+// What ServerPace counts of the present wait. `late`: it has met the limit of a try.
+uint32_t LateMs(const WorkerContext& ctx, bool late, MonoTime since) {
+  return late ? MillisBetween(since, ctx.now) : 0;
 }
 
 void MarkTried(Session& session) { session.target.tried |= ChosenBit(session); }
@@ -214,7 +214,7 @@ LinkResult CanTalk(WorkerContext& ctx, Session& session, MonoTime since, uint32_
 LinkResult Connected(WorkerContext& ctx, Session& session, const Connecting& connecting) {
   const MonoTime since = connecting.since;
   if (!BackendsOf(session).config(session.target.backend).tls.enabled) {
-    return CanTalk(ctx, session, since, LateMs(ctx, session, connecting.try_at));
+    return CanTalk(ctx, session, since, LateMs(ctx, session.target.stays, connecting.try_at));
   }
   UpstreamTls* const upstream = session.listener->owner->upstream_tls(session.target.backend);
   session.server.tls = NewSideTls();
@@ -275,7 +275,8 @@ bool HasAnother(const WorkerContext& ctx, const Session& session) {
 // passed on, and a probe judges.
 void JudgeGreeting(WorkerContext& ctx, Session& session, const ReadsGreeting& greeting,
                    GreetingStatus status) {
-  PaceOf(session).NoteAnswer(Wait::kGreeting, LateMs(ctx, session, greeting.since));
+  const bool late = session.target.stays || greeting.doubted;
+  PaceOf(session).NoteAnswer(Wait::kGreeting, LateMs(ctx, late, greeting.since));
   if (status == GreetingStatus::kWelcome) {
     BackendsOf(session).MarkUp(ChosenId(session), ctx.now);
     return;
@@ -342,7 +343,7 @@ LinkResult StepTls(WorkerContext& ctx, Session& session, const TlsHandshake& han
           .up = true, .resumed = facts.resumed, .version = facts.version, .cipher = facts.cipher};
       ctx.shard->AddServer(ServerFamily::kBackendTlsHandshakes, ChosenServer(session).series,
                            facts.resumed ? 1 : 0);
-      return CanTalk(ctx, session, since, LateMs(ctx, session, handshake.try_at));
+      return CanTalk(ctx, session, since, LateMs(ctx, session.target.stays, handshake.try_at));
     }
     case TlsResult::kNeedInput:
       if (step.consumed) return kLookAgain;

@@ -171,6 +171,7 @@ struct ReadsGreeting {
   MonoTime since = kNever;
   uint32_t connect_ms = 0;  // what of the connect limit has been used up
   bool begun = false;       // a whole line came, and it is not the last
+  bool doubted = false;     // and the rest did not come within the time of a try
 };
 
 struct Up {

@@ -33,11 +33,9 @@ Times TimesOf(const Session& session) {
     case LinkId::kGreeting: {
       const auto& greeting = std::get<ReadsGreeting>(session.link);
       const uint32_t used = std::min(limits.greeting_ms, session.target.greeting_ms);
-      // A server that has begun is not silent: some say a line at once, and the rest later, to
-      // find clients that do not wait.
-      return {.all = After(greeting.since, limits.greeting_ms - used),
-              .one = After(greeting.since, limits.greeting_try_ms),
-              .stays = stays || greeting.begun};
+      MonoTime one = After(greeting.since, limits.greeting_try_ms);
+      if (greeting.doubted) one = After(one, limits.greeting_try_ms);
+      return {.all = After(greeting.since, limits.greeting_ms - used), .one = one, .stays = stays};
     }
     case LinkId::kNone:
     case LinkId::kUp:
@@ -78,6 +76,16 @@ bool Leaves(const WorkerContext& ctx, const Session& session, const Times& times
   return backends.HasSooner(target.backend, request, present, LeftOf(ctx, session, times.all));
 }
 
+// Some servers say a line at once and the rest a little more than a try later, to find clients that
+// do not wait. A session that leaves one of them is only tested again by the next one. So a
+// greeting that has begun has the time of a second try.
+bool StaysForRest(Session& session) {
+  auto* const greeting = std::get_if<ReadsGreeting>(&session.link);
+  if (greeting == nullptr || !greeting->begun || greeting->doubted) return false;
+  greeting->doubted = true;
+  return true;
+}
+
 }  // namespace
 
 MonoTime TryEnds(const Session& session) {
@@ -110,6 +118,7 @@ bool StaysOn(WorkerContext& ctx, Session& session) {
     return false;
   }
   backends.NoteSlow(id, wait, trial_at);
+  if (StaysForRest(session)) return true;
   if (Leaves(ctx, session, times)) {
     target.left_slow = true;
     return false;

@@ -57,7 +57,9 @@ struct Case {
   bool server_beside = false;                        // adds one that does the same
   std::chrono::milliseconds serves_after{0};         // as of BackendSetup: the first server
   std::chrono::milliseconds beside_serves_after{0};  // the one beside it
-  const ListenerLimits* limits = nullptr;            // replaces the limits that are far away
+  std::chrono::milliseconds greets_on_after{0};      // the same of their greetings' second lines
+  std::chrono::milliseconds beside_greets_on_after{0};
+  const ListenerLimits* limits = nullptr;  // replaces the limits that are far away
   uint32_t sessions = 16;
   bool servers_of_legs = false;          // the servers get plaintext mail sessions
   std::vector<std::string> script = {};  // the server's, see BackendSetup
@@ -136,6 +138,8 @@ class OneSession final : public Sessions {
     BackendSetup beside = backend;
     backend.serves_after = with.serves_after;
     beside.serves_after = with.beside_serves_after;
+    backend.greets_on_after = with.greets_on_after;
+    beside.greets_on_after = with.beside_greets_on_after;
     beside.address = world_.FreshAddress(false);
     if (with.server_beside) servers.servers.push_back(beside.address);
     servers.proxy = ProxyOut::kV2;

@@ -116,25 +116,6 @@ TEST(SickServer, SilenceHasALimitATry) {
   });
 }
 
-// Some servers say a line at once and the rest later. That is no silence.
-TEST(SickServer, AGreetingThatHasBegunHasTheWholeTime) {
-  RunInThread([] {
-    Case with = With("smtp", TlsMode::kImplicit, kSilent, false);
-    with.limit = &ListenerLimits::greeting_ms;
-    with.ms = 30'000;
-    with.script = {"220-mx.example.org\r\n"};
-    OneSession session(with);
-    session.StartClient();
-    session.RunFor(milliseconds(29'990));
-    EXPECT_EQ(Failures(session), 0u);
-    EXPECT_EQ(session.ended(), 0);
-    session.RunFor(2 * kSlack);
-    EXPECT_EQ(session.ended(), 1);
-    EXPECT_EQ(Label(session.reason()), Label(EndReason::kGreetingDeadline));
-    session.Finish();
-  });
-}
-
 // A try has no limit of its own where no other server is up.
 TEST(SickServer, TheLastServerHasTheWholeTime) {
   RunInThread([] {

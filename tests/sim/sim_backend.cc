@@ -10,7 +10,7 @@ namespace {
 
 std::string_view Greeting(std::string_view protocol) {
   if (protocol == "smtp") return "220-backend.sim ready\r\n220 ESMTP\r\n";
-  if (protocol == "lmtp") return "220 backend.sim LMTP\r\n";
+  if (protocol == "lmtp") return "220-backend.sim\r\n220 LMTP\r\n";
   if (protocol == "imap") return "* OK [CAPABILITY IMAP4rev1] backend ready\r\n";
   if (protocol == "pop3") return "+OK backend ready\r\n";
   if (protocol == "managesieve") {
@@ -189,11 +189,25 @@ class StreamLeg final : public BackendLeg {
         wire_.ShutdownWhenFlushed();
         break;
       default:
+        if (setup_.greets_on_after > std::chrono::milliseconds(0)) return GreetInTwo();
         wire_.Send(Greeting(setup_.protocol));
         stage_ = Stage::kStream;
         break;
     }
     Step();
+  }
+
+  void GreetInTwo() {
+    const std::string_view greeting = Greeting(setup_.protocol);
+    const size_t first = greeting.find('\n') + 1;
+    wire_.Send(greeting.substr(0, first));
+    Step();
+    world_.After(setup_.greets_on_after, [this, rest = greeting.substr(first)] {
+      if (stage_ != Stage::kMute || !wire_.open()) return;
+      wire_.Send(rest);
+      stage_ = Stage::kStream;
+      Step();
+    });
   }
 
   void Recite(size_t at) {

@@ -30,6 +30,8 @@ struct BackendSetup {
   int backlog = 128;
   bool accepts = true;
   std::chrono::milliseconds serves_after{0};  // the kernel accepts, and the server comes later
+  // The first line of a greeting of several comes at once, and the rest so much later.
+  std::chrono::milliseconds greets_on_after{0};
   // What the server says instead of greeting and stream. Inside TLS each element is a
   // record, sent long after the previous one has arrived. Then the server ends as
   // BackendKind says: kCloseMute, kTruncateMid, or not at all.

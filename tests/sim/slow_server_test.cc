@@ -227,5 +227,92 @@ TEST(SlowServer, NobodyGoesToAServerForALastMoment) {
   });
 }
 
+// --- Servers that begin their greeting at once ---
+
+constexpr milliseconds kTeaser{6'000};  // as postscreen's
+constexpr milliseconds kHangs{100'000};
+
+Case Begins(const char* protocol, TlsMode tls, milliseconds rest_after,
+            milliseconds beside_rest_after, bool tls_out) {
+  Case with = Slow(tls_out, milliseconds(0), milliseconds(0), tls);
+  with.protocol = protocol;
+  with.greets_on_after = rest_after;
+  with.beside_greets_on_after = beside_rest_after;
+  return with;
+}
+
+// All protocols with greetings of several lines; FTP's client has a test of its own.
+void ForEachBegun(const std::function<void(const char*, TlsMode, bool)>& body) {
+  for (const char* protocol : {"smtp", "lmtp", "managesieve"}) {
+    for (const TlsMode tls : {TlsMode::kImplicit, TlsMode::kStartTls}) {
+      for (const bool tls_out : {false, true}) {
+        RunInThread([&] {
+          SCOPED_TRACE(std::string(protocol) + (tls == TlsMode::kImplicit ? " implicit" : "") +
+                       (tls_out ? " by TLS" : ""));
+          body(protocol, tls, tls_out);
+        });
+      }
+    }
+  }
+}
+
+TEST(SlowServer, ABegunGreetingThatHangsIsLeftAfterASecondTry) {
+  ForEachBegun([](const char* protocol, TlsMode tls, bool tls_out) {
+    OneSession session(Begins(protocol, tls, kHangs, milliseconds(0), tls_out));
+    session.StartClient();
+    session.RunFor(milliseconds(kGreetingTry - 10));
+    const ServerState& state = *session.gateway().backends().server(0).state;
+    EXPECT_EQ(PaceOf(session, 0).pace(), Pace::kPrompt);
+    EXPECT_FALSE(state.suspected);
+    session.RunFor(2 * kSlack);
+    EXPECT_EQ(PaceOf(session, 0).pace(), Pace::kMute) << "newcomers go to the other one";
+    EXPECT_TRUE(state.suspected) << "a probe judges";
+    session.RunFor(milliseconds(kGreetingTry) - 4 * kSlack);
+    EXPECT_EQ(Left(session, 0), 0u);
+    session.RunFor(milliseconds(3'000));
+    EXPECT_EQ(Left(session, 0), 1u);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kClientClosed));
+    EXPECT_EQ(session.plan().client_got, session.plan().backend_octets);
+    session.Finish();
+  });
+}
+
+// Beside one that is prompt, too: it would only be tested again by the next one.
+TEST(SlowServer, ATeaserIsWaitedFor) {
+  for (const milliseconds beside : {milliseconds(0), kTeaser, kHangs}) {
+    ForEachBegun([beside](const char* protocol, TlsMode tls, bool tls_out) {
+      OneSession session(Begins(protocol, tls, kTeaser, beside, tls_out));
+      ExpectServed(session, kTeaser + milliseconds(3'000));
+      EXPECT_EQ(Left(session, 0) + Left(session, 1), 0u);
+      EXPECT_EQ(PaceOf(session, 0).pace(), Pace::kLate);
+      session.Finish();
+    });
+  }
+}
+
+TEST(SlowServer, ABegunGreetingHasTheWholeTimeWhereNoOtherServerIsBetter) {
+  ForEachBegun([](const char* protocol, TlsMode tls, bool tls_out) {
+    OneSession session(Begins(protocol, tls, kSlowGreeting, milliseconds(0), tls_out));
+    session.gateway().backends().MarkDown(1);
+    ExpectServed(session, kSlowGreeting + milliseconds(3'000));
+    EXPECT_EQ(Left(session, 0), 0u);
+    session.Finish();
+  });
+}
+
+TEST(SlowServer, ABegunGreetingThatNeverEndsEndsTheSessionInTime) {
+  RunInThread([] {
+    OneSession session(Begins("smtp", TlsMode::kImplicit, kHangs, kHangs, false));
+    session.StartClient();
+    session.RunFor(milliseconds(29'990));
+    EXPECT_EQ(session.ended(), 0);
+    session.RunFor(2 * kSlack);
+    EXPECT_EQ(session.ended(), 1);
+    EXPECT_EQ(Label(session.reason()), Label(EndReason::kGreetingDeadline));
+    session.Finish();
+  });
+}
+
 }  // namespace
 }  // namespace starling::sim
