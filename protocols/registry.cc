@@ -209,6 +209,7 @@ constexpr ProtocolRow kRows[] = {
      .refuse = RefuseIrc,
      .create_probe = nullptr,
      .first_words = SayIrcFirstWords,
+     .read_answer = ReadIrcAnswer,
      .speaks_inside = true,
      .server = {.without_identity =
                     "is not told who the clients are, and takes them for local ones; set "

@@ -181,6 +181,7 @@ Next Feed(WorkerContext& ctx, Session& session, Side& side, ByteView in) {
       (out.backend.size() > 0 || (!of_client && out.client.size() > 0))) {
     talk = Dialogue::ServerTalk::kGreeted;
   }
+  if (!of_client && step.reason == EndReason::kBackendProtocol) SuspectServer(session);
   const Next next = ApplyStep(ctx, session, step, reply_at);
   if (next.decided()) return next;
   return step.consumed > 0 || said ? Again() : Stay();

@@ -97,7 +97,12 @@ struct Greeting {
 };
 
 // The negotiator reads both sides, the client's out of TLS.
-struct Inside {};
+struct Inside {
+  MonoTime asked_at = kNever;  // the server has owed an answer since then, and said nothing
+  uint32_t heard = 0;          // the lower digits of the octets that it had said by then
+  bool doubted = false;        // it was suspected for that
+};
+static_assert(sizeof(Inside) <= 16);
 
 // How much a side takes of what waits for it. A window ends when it has taken enough; only the time
 // in which octets wait counts. Only the lower digits are kept, which is enough for differences.

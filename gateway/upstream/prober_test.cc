@@ -272,6 +272,44 @@ TEST_F(ProberTest, SpeaksFirstWhereTheClientDoes) {
   changes_.WaitFor(NameOf(server) + " up");
 }
 
+// Where the protocol can tell an answer from anything else, the probe does.
+TEST_F(ProberTest, AnAnswerOfTheProtocol) {
+  ProtocolRow row = kAsked;
+  row.read_answer = ReadTestGreeting;
+  std::atomic<bool> well{false};
+  FakeServer server("127.0.0.1:0", [&](int fd) {
+    if (ReadLine(fd) != "WHO") return;
+    Write(fd, well ? "HI\n" : "?\n");
+    ReadAll(fd);
+  });
+  options_.retry_ms = options_.retry_max_ms = 1;
+  Begin({server.address()}, {.protocol = &row});
+  changes_.WaitFor(NameOf(server) + " down");
+  well = true;
+  changes_.WaitFor(NameOf(server) + " up");
+  prober_.reset();
+}
+
+// Of a greeting or an answer the beginning is not enough.
+TEST_F(ProberTest, AServerThatOnlyBeginsIsDown) {
+  ProtocolRow answers = kAsked;
+  answers.read_answer = ReadTestGreeting;
+  for (const ProtocolRow* row : {&kGreets, static_cast<const ProtocolRow*>(&answers)}) {
+    std::atomic<bool> well{false};
+    FakeServer server("127.0.0.1:0", [&](int fd) {
+      Write(fd, well ? "HI\n" : "H");
+      ReadAll(fd);
+    });
+    options_.timeout_ms = 100;
+    options_.retry_ms = options_.retry_max_ms = 1;
+    Begin({server.address()}, {.protocol = row});
+    changes_.WaitFor(NameOf(server) + " down");
+    well = true;
+    changes_.WaitFor(NameOf(server) + " up");
+    prober_.reset();
+  }
+}
+
 // Several protocols that greet: any words will do, and silence will not.
 TEST_F(ProberTest, AServerThatMustSpeakAndDoesNotIsDown) {
   std::atomic<bool> well{false};

@@ -197,11 +197,13 @@ void Probing::Understand(Clock::time_point now) {
     return;
   }
   const ProtocolRow* const protocol = target_.plan.protocol;
-  if (protocol == nullptr || protocol->read_greeting == nullptr) {
-    Alive(now);  // whatever it says
-    return;
+  GreetingStatus status = GreetingStatus::kWelcome;  // whatever it says
+  if (protocol != nullptr && protocol->read_greeting != nullptr) {
+    status = ReadGreeting(*protocol, in_);
+  } else if (protocol != nullptr && protocol->read_answer != nullptr) {
+    status = protocol->read_answer(in_);
+    if (status == GreetingStatus::kNeedMore && in_.size() > kMaxProbeInput) Dead();
   }
-  const GreetingStatus status = ReadGreeting(*protocol, in_);
   if (status == GreetingStatus::kWelcome) Alive(now);
   if (status == GreetingStatus::kRefusal || status == GreetingStatus::kOther) Dead();
 }

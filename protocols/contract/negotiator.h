@@ -145,7 +145,8 @@ enum class EventKind : uint8_t {
                // client, except for what protocols/README.md names
   kLegUp,      // the leg is connected; `inside_tls` says which leg
   kLegFailed,  // the gateway could not reach any server: tell the client, kClose
-  kGreetingDeadline,  // the open leg's backend did not greet: tell the client, kClose
+  kGreetingDeadline,  // the open leg's backend did not greet, or owes an answer for too long: tell
+                      // the client, kClose
   kDeadline,          // a deadline has passed, `deadline` says which: tell the client, kClose
   kPatienceOver,      // the time of Patience::kShort is over: tell the client, kClose
   kDrain,             // the gateway stops: say goodbye, kClose
@@ -182,6 +183,10 @@ class Negotiator {
   virtual Step OnBackend(ByteView in, Output& out) = 0;
 
   virtual Step OnEvent(const Event& event, Output& out) = 0;
+
+  // After kReadInside: the server owes the client an answer. If it then says nothing for long, the
+  // silence is the server's, not the client's.
+  virtual bool IsOwedAnswer() const { return false; }
 };
 
 // Why the gateway itself turns a client away.

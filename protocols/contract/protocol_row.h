@@ -106,6 +106,9 @@ struct ProtocolRow {
   // Writes what a probe says to a server that waits for its client: words that the server
   // answers somehow, and that change nothing. Null: the probe says nothing.
   void (*first_words)(const DialogueOptions& options, Writer& out) = nullptr;
+  // Reads an answer to that, as read_greeting reads a greeting. Null: whatever the server says
+  // counts as an answer.
+  GreetingStatus (*read_answer)(ByteView in) = nullptr;
   // Probe under `require` too, since what the dialogue offers before TLS depends on the
   // backend.
   bool probe_under_require = false;

@@ -43,7 +43,8 @@ namespace starling {
   X(kProxyHeaderDeadline, "proxy_header_deadline", "the PROXY header did not arrive in time")      \
   X(kHandshakeDeadline, "handshake_deadline", "the handshake took too long")                       \
   X(kConnectDeadline, "connect_deadline", "no server accepted in time")                            \
-  X(kGreetingDeadline, "greeting_deadline", "the backend's greeting did not arrive in time")       \
+  X(kGreetingDeadline, "greeting_deadline",                                                        \
+    "the backend's greeting or answer did not come in time")                                       \
   X(kRecordDeadline, "record_deadline", "a TLS record was begun and not finished in time")         \
   X(kIdleDeadline, "idle_deadline", "nothing was exchanged for too long")                          \
   X(kClientStalled, "client_stalled", "the client took too little of what waited for it")          \

@@ -115,6 +115,8 @@ class FtpDialogue final : public Negotiator, public DataChannelUser {
     }
   }
 
+  bool IsOwedAnswer() const override { return inside_ && control_.IsOwedAnswer(); }
+
   DataRequest TakeDataRequest() override { return control_.TakeDataRequest(); }
   Step OnData(const DataNews& news, Output& out) override {
     assert(inside_);

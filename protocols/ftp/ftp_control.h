@@ -46,6 +46,10 @@ class FtpControl {
   Step OnBackend(ByteView in, Output& out);
   DataRequest TakeDataRequest() { return std::exchange(request_, {}); }
   Step OnData(const DataNews& news, Output& out);
+  // Whether the server is to say something now. The end of a transfer may be hours away.
+  bool IsOwedAnswer() const {
+    return greeted_ && !IsOwedNothing() && !queue_.begun() && data_.setup != Setup::kPassive;
+  }
   // Whether the gateway may read the client.
   bool greeted() const { return greeted_; }
   // The server has said goodbye. It closes when the transfer is over.

@@ -32,6 +32,24 @@ TEST(FtpControl, ActiveWantsLogIn) {
   });
 }
 
+TEST(FtpControl, WhatTheServerOwes) {
+  const DialogueOptions options;
+  FtpPlay play(options, std::string::npos);
+  play.EnterTls(&kV4);
+  EXPECT_FALSE(play.IsOwedAnswer()) << "the greeting has a deadline of its own";
+  play.Backend("220 ready\r\n");
+  EXPECT_FALSE(play.IsOwedAnswer());
+  play.Client("USER x\r\n");
+  EXPECT_TRUE(play.IsOwedAnswer());
+  play.Backend("331 password\r\n");
+  EXPECT_FALSE(play.IsOwedAnswer());
+  play.Client("PASS x\r\n");
+  play.Backend("230-welcome\r\n");
+  EXPECT_TRUE(play.IsOwedAnswer()) << "amid a reply";
+  play.Backend("230 in\r\n");
+  EXPECT_FALSE(play.IsOwedAnswer());
+}
+
 TEST(FtpControl, Greeting) {
   const struct {
     std::string greeting, said;

@@ -13,7 +13,9 @@
 #include "protocols/contract/protocol_row.h"
 #include "protocols/frames/dialogue.h"
 #include "protocols/frames/line_dialogue.h"
+#include "protocols/irc/irc_message.h"
 #include "protocols/irc/irc_options.h"
+#include "protocols/irc/irc_registration.h"
 #include "protocols/irc/limits.h"
 
 namespace starling {
@@ -24,46 +26,10 @@ constexpr std::string_view kUpgradeVerb = "STARTTLS";
 constexpr uint32_t kVersionWithValues =
     302;  // of capability negotiation; "sts=..." is such a value
 
-// Takes the next word and all spaces around it (RFC 1459 section 2.3.1). At the end of a
-// line ngIRCd also removes tabs.
-std::string_view TakeMiddle(std::string_view& rest) {
-  const std::string_view word = NextWord(rest, kSpace);
-  return rest.empty() ? TrimEnd(word, kBlanks) : word;
-}
-
-// Takes the next parameter. The last one keeps its spaces if a colon precedes it.
-std::string_view TakeParameter(std::string_view& rest) {
-  if (!rest.starts_with(':')) return TakeMiddle(rest);
-  std::string_view trailing = rest.substr(1);
-  rest = {};
-  return trailing;
-}
-
 // Whether the gateway may send the text back as the last parameter.
 bool MayEcho(std::string_view text) {
   return text.size() <= kIrcMaxEcho &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
-}
-
-// Takes the command of a message, after its tags and its source. `rest` keeps the
-// parameters. InspIRCd and ngIRCd let clients send tags and a source, and spaces before
-// them.
-std::string_view TakeCommand(std::string_view& rest) {
-  rest = TrimStart(rest, kBlanks);
-  std::string_view word = TakeMiddle(rest);
-  if (word.starts_with('@')) word = TakeMiddle(rest);
-  if (word.starts_with(':')) word = TakeMiddle(rest);
-  return word;
-}
-
-std::string_view CommandOf(std::string_view message) {
-  std::string_view rest = message;
-  return TakeCommand(rest);
-}
-
-// Whether the word has only letters, or is a numeric (RFC 1459 section 2.3.1).
-bool IsCommand(std::string_view word) {
-  return IsVerb(word) && word.size() <= kIrcMaxCommand && word.find('-') == std::string_view::npos;
 }
 
 // Whether the verb exposes a password: the server's (PASS), an operator's (OPER) or an
@@ -96,6 +62,7 @@ class IrcDialogue final : public LineDialogue {
   Step OnClient(ByteView in, Output& out) override;
   Step OnBackend(ByteView in, Output& out) override;
   Step OnEvent(const Event& event, Output& out) override;
+  bool IsOwedAnswer() const override { return registering() && registration_.IsOwedAnswer(); }
 
  private:
   // --- before TLS ---
@@ -142,7 +109,7 @@ class IrcDialogue final : public LineDialogue {
   // 464 reports a wrong password. If the client's own password is wrong, the server ends
   // the connection anyway.
   bool RefusesWebirc(std::string_view line) const {
-    return !irc_.webirc_password.empty() && CommandOf(line) == "464";
+    return !irc_.webirc_password.empty() && IrcCommandOf(line) == "464";
   }
 
   const IrcOptions& irc_;
@@ -157,6 +124,7 @@ class IrcDialogue final : public LineDialogue {
   // upgrade, and so is the next.
   std::optional<uint16_t> cap_;
   bool has_said_user_ = false;
+  IrcRegistration registration_;
   Stage stage_ = Stage::kBeforeTls;
 };
 
@@ -164,7 +132,7 @@ static_assert(sizeof(IrcDialogue) <= kNegotiatorSize);
 
 void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
   std::string_view rest = line;
-  const std::string_view verb = TakeCommand(rest);
+  const std::string_view verb = TakeIrcCommand(rest);
   if (verb.empty()) return;  // RFC 2812 section 2.3.1: ignored silently
   if (Has8Bit(verb)) {
     Abort(EndReason::kBadOctet, step, out);
@@ -173,7 +141,7 @@ void IrcDialogue::OnLine(std::string_view line, Step& step, Writer& out) {
   } else if (EqualsIgnoreCase(verb, "CAP")) {
     OnCap(rest, out);
   } else if (EqualsIgnoreCase(verb, "PING")) {
-    OnPing(TakeParameter(rest), out);
+    OnPing(TakeIrcParameter(rest), out);
   } else if (EqualsIgnoreCase(verb, "QUIT")) {
     Say(out, {"ERROR :Closing link: goodbye\r\n"});
     Close(step, EndReason::kGoodbye);
@@ -211,11 +179,11 @@ void IrcDialogue::OnOther(std::string_view verb, Step& step, Writer& out) {
 
 void IrcDialogue::OnCap(std::string_view parameters, Writer& out) {
   std::string_view rest = parameters;
-  const std::string_view subcommand = TakeParameter(rest);
+  const std::string_view subcommand = TakeIrcParameter(rest);
   if (EqualsIgnoreCase(subcommand, "LS")) {
-    OnCapLs(TakeParameter(rest), out);
+    OnCapLs(TakeIrcParameter(rest), out);
   } else if (EqualsIgnoreCase(subcommand, "REQ")) {
-    OnCapReq(TakeParameter(rest), out);
+    OnCapReq(TakeIrcParameter(rest), out);
   } else if (EqualsIgnoreCase(subcommand, "LIST")) {
     AnswerCap("LIST", "", out);
   } else if (EqualsIgnoreCase(subcommand, "END")) {
@@ -257,11 +225,9 @@ void IrcDialogue::OnPing(std::string_view token, Writer& out) {
 
 // 001 is the first reply to a registered client. By ERROR a server ends the connection.
 LineDialogue::Greeting IrcDialogue::Judge(std::string_view line) const {
-  const std::string_view command = CommandOf(line);
+  const std::string_view command = IrcCommandOf(line);
   if (command == "001") return Greeting::kSuccess;
-  // The beginning of a long line may have nothing but tags.
-  const bool tags_only = command.empty() && line.starts_with('@') && !is_whole();
-  if (!line.empty() && !tags_only && !IsCommand(command)) return Greeting::kBroken;
+  if (!IsIrcMessage(line, is_whole())) return Greeting::kBroken;
   return EqualsIgnoreCase(command, "ERROR") ? Greeting::kRefusal : Greeting::kPassOn;
 }
 
@@ -271,6 +237,7 @@ Step IrcDialogue::OnClient(ByteView in, Output& out) {
   const size_t count = std::min(in.size(), out.backend.room());
   if (!out.backend.Append(in.first(count))) return step;
   step.consumed = count;
+  registration_.HearClient(in.first(count));
   step.understood = AsText(in.first(count)).find('\n') != std::string_view::npos;
   step.patience = Patience::kUsual;
   return step;
@@ -297,6 +264,7 @@ Step IrcDialogue::OnBackend(ByteView in, Output& out) {
 
 void IrcDialogue::BeginLine(std::string_view line, Step& step, Writer& out) {
   const Greeting what = Judge(line);
+  registration_.HearServer(line);
   if (RefusesWebirc(line)) {
     // The server would go on, and take the client for the gateway itself.
     SayRefusal(Refusal::kUnavailable, out);
@@ -359,6 +327,7 @@ void IrcDialogue::BeginRegistration(const Event& event, Step& step, Output& out)
     SayWebirc(*event.client, out.backend);
   }
   if (!cap_) return;
+  registration_.AskForCapabilities();
   if (*cap_ == 0) {
     Say(out.backend, {"CAP LS\r\n"});
   } else {

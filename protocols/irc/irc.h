@@ -7,6 +7,7 @@
 #pragma once
 
 #include "protocols/contract/negotiator.h"
+#include "protocols/contract/protocol_row.h"
 
 namespace starling {
 
@@ -18,5 +19,7 @@ void RefuseIrc(Refusal refusal, const DialogueOptions& options, Writer& out);
 
 // QUIT, which the server answers with an ERROR message, and then closes.
 void SayIrcFirstWords(const DialogueOptions& options, Writer& out);
+// Whether the first line that the server says is a message.
+GreetingStatus ReadIrcAnswer(ByteView in);
 
 }  // namespace starling

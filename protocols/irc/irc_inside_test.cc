@@ -185,6 +185,81 @@ TEST(IrcInside, LongLinesOfAServerPass) {
   });
 }
 
+// Who is silent: a server that owes the client something, or a client that has more to say.
+TEST(IrcInside, WhatTheServerOwes) {
+  struct Case {
+    std::string client, server;
+    bool owes;
+    std::string then = "";  // said by the client after that
+  };
+  const std::string registers = "NICK x\r\nUSER x 0 * :x\r\n";
+  for (const Case& c : {
+           Case{"", "", false},
+           Case{"NICK x\r\n", "", false},
+           Case{"USER x 0 * :x\r\n", "", false},
+           Case{"PASS x\r\nNICK x\r\n", "", false},
+           Case{registers, "", true},
+           Case{"user x 0 * :x\n:x nick x\n", "", true},
+           Case{"NICK x\r\nUSER x 0 * :" + std::string(600, 'x'), "", false},
+           Case{registers, ":s NOTICE * :Looking up your hostname\r\n", true},
+           Case{"CAP LS 302\r\n", "", true},
+           Case{"CAP LS 302\r\n", ":s CAP * LS :sasl\r\n", false},
+           Case{"CAP LS 302\r\n" + registers, ":s CAP * LS :sasl\r\n", false},
+           Case{"CAP LS 302\r\n" + registers, ":s CAP * LS :sasl\r\n", true, "CAP END\r\n"},
+           Case{"CAP LS 302\r\n" + registers, ":s CAP * LS :sasl\r\n", true, "CAP REQ :sasl\r\n"},
+           Case{"CAP :LS\r\n", "", true},
+           Case{"CAP FOO\r\n", "", false},
+           Case{"AUTHENTICATE PLAIN\r\n", "", true},
+           Case{"PING 1\r\n", "", true},
+           Case{"PING 1\r\n", ":s PONG s :1\r\n", false},
+           Case{"QUIT\r\n", "", true},
+           Case{registers, "PING :cookie\r\n", false},
+           Case{registers, "PING :cookie\r\n", true, "PONG :cookie\r\n"},
+           Case{registers, ":s 433 * x :Nickname is already in use\r\n", false},
+           Case{registers, ":s 433 * x :Nickname is already in use\r\n", true, "NICK y\r\n"},
+           Case{registers, ":s 461 * USER :Not enough parameters\r\n", false},
+           Case{registers, ":s 461 * USER :Not enough parameters\r\n", true, "USER x 0 * :x\r\n"},
+       }) {
+    SCOPED_TRACE(c.client + c.server + c.then);
+    InPieces(DialogueOptions(), [&](DialogueDriver& play) {
+      EXPECT_FALSE(play.IsOwedAnswer());
+      EnterTls(play);
+      play.Client(c.client);
+      play.Backend(c.server);
+      play.Client(c.then);
+      EXPECT_EQ(play.IsOwedAnswer(), c.owes);
+    });
+  }
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
+    EnterTls(play, "CAP LS\r\nSTARTTLS\r\n");
+    EXPECT_TRUE(play.IsOwedAnswer()) << "the gateway asks again";
+  });
+}
+
+TEST(IrcInside, AServerThatOwesAnAnswerForTooLong) {
+  InPieces(DialogueOptions(), [&](DialogueDriver& play) {
+    EnterTls(play);
+    play.Client("NICK x\r\nUSER x 0 * :x\r\n");
+    play.Raise(EventKind::kGreetingDeadline, /*inside_tls=*/true);
+    EXPECT_EQ(play.TakeToClient(),
+              "ERROR :Closing link: server not available, try again later\r\n");
+    EXPECT_EQ(Label(play.reason()), Label(EndReason::kGreetingDeadline));
+  });
+}
+
+TEST(IrcInside, WhatAProbeTakesForAnAnswer) {
+  for (const char* good : {"ERROR :Closing link\r\n", ":s NOTICE * :Looking up\r\n", "\r\nERROR\n",
+                           "@t=1 :s 451 * :Register first\r\nHTTP/1.1 400 no\r\n"}) {
+    EXPECT_EQ(ReadIrcAnswer(AsBytes(good)), GreetingStatus::kWelcome) << good;
+  }
+  for (const char* bad : {"\x16\x03\x01zz\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "* OK\r\n"}) {
+    EXPECT_EQ(ReadIrcAnswer(AsBytes(bad)), GreetingStatus::kOther) << bad;
+  }
+  for (const char* half : {"", "\r\n", ":s NOTICE * :Look", "\x16\x03"}) {
+    EXPECT_EQ(ReadIrcAnswer(AsBytes(half)), GreetingStatus::kNeedMore) << half;
+  }
+}
+
 // NICK and USER from before TLS do not count. The deadline of a registration that goes on
 // has its own words.
 TEST(IrcInside, ARegistrationThatTakesTooLong) {

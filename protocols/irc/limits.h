@@ -16,6 +16,10 @@ inline constexpr size_t kIrcMaxEcho = 400;
 // letters.
 inline constexpr size_t kIrcMaxCommand = 32;
 
+// How much of a client's line shows what it asks the server for: "CAP REQ", perhaps with the
+// client's own name before it (RFC 1459 section 2.3).
+inline constexpr size_t kIrcLineBeginning = 64;
+
 // The password of WEBIRC. It is a parameter in a line of 512 octets.
 inline constexpr size_t kIrcMaxWebircPassword = 128;
 

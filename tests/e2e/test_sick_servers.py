@@ -47,6 +47,10 @@ def line_without_end(protocol):
     return fakes.says(GREETINGS[protocol][:4] + b"x" * 100_000, fakes.silent)
 
 
+# protocol: the first line of a greeting of several
+BEGUN = {"smtp": b"220-one\r\n", "lmtp": b"220-one\r\n", "ftp": b"220-one\r\n",
+         "managesieve": b'"IMPLEMENTATION" "one"\r\n'}
+
 another_protocol = fakes.says(b"HTTP/1.0 400 Bad Request\r\n\r\n", fakes.close)
 
 
@@ -97,6 +101,37 @@ class OneOfTwo(unittest.TestCase):
                 for implicit in (True, False):
                     with self.subTest(protocol, implicit=implicit):
                         self.case(protocol, implicit, how)
+
+    def test_begins_its_greeting_and_hangs(self):
+        """A whole line is no silence, but its server is not waited for without end."""
+        for protocol, first in BEGUN.items():
+            for implicit in (True, False):
+                if protocol != "ftp":
+                    with self.subTest(protocol, implicit=implicit):
+                        self.case(protocol, implicit, fakes.says(first, fakes.silent))
+
+    def test_an_ftp_server_begins_its_greeting_and_hangs(self):
+        def session(_):
+            with connect(gateway) as client:
+                if not implicit:
+                    client.expect(b"220 mail.example.org FTP ready\r\n")
+                    client.send(b"AUTH TLS\r\n").line()
+                client.start_tls()
+                if implicit:
+                    client.expect(b"220 one\r\n")
+                client.send(b"NOOP\r\n").expect(b"200 ok\r\n")
+
+        for implicit in (True, False):
+            for first in (BEGUN["ftp"], b"120 wait\r\n"):
+                with self.subTest(first, implicit=implicit), Changing(ftp) as sick, \
+                        Changing(ftp) as well, \
+                        balanced("ftp", implicit, sick.address, well.address) as gateway:
+                    gateway.wait_for_metric(2, "starling_backend_up")
+                    sick.fall_ill(fakes.says(first, fakes.silent))
+                    with Load(session) as load:
+                        gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
+                        load.wait_for(10)
+                    self.assertEqual(load.failures, [], load.figures())
 
     def test_hangs_while_all_its_places_are_taken(self):
         """The sessions that it has are lost, but those that wait for a place go to the backup."""
@@ -194,6 +229,22 @@ async def mx(reader, writer):
         writer.write(b"250 ok\r\n")
 
 
+async def ftp(reader, writer):
+    writer.write(b"220 one\r\n")
+    while await reader.readline():
+        writer.write(b"200 ok\r\n")
+
+
+async def irc(reader, writer):
+    """As much of an IRC server as a registration and the gateway's probe need."""
+    while line := await reader.readline():
+        if line.startswith(b"QUIT"):
+            writer.write(b"ERROR :Closing link\r\n")
+            return
+        if line.startswith(b"USER"):
+            writer.write(b":irc 001 x :Welcome\r\n")
+
+
 def answers(answer):
     """A server that answers each octet string."""
     async def serve(reader, writer):
@@ -275,6 +326,44 @@ class TheOnlyServer(unittest.TestCase):
                     self.assertEqual(client.start_tls().send(request).exactly(len(answer)), answer)
             for client in waiting:
                 client.close()
+
+    def register(self, gateway, implicit):
+        client = connect(gateway)
+        if implicit:
+            client.start_tls()
+        else:
+            client.upgrade("irc", ask=False)
+        return client.send(b"NICK x\r\nUSER x 0 * :x\r\n")
+
+    def test_an_irc_server_hangs_or_talks_nonsense(self):
+        """The gateway reads it until its welcome: a client's wait, or the nonsense, makes a probe."""
+        for how in (fakes.silent, fakes.says(b"\x16\x03\x01zz\r\n\r\n", fakes.silent)):
+            for implicit in (True, False):
+                with self.subTest(how=how.__name__, implicit=implicit), Changing(irc) as sick, \
+                        Changing(irc) as well, \
+                        balanced("irc", implicit, sick.address, well.address,
+                                 limits={"probe_interval": "1h"}) as gateway:
+                    gateway.wait_for_metric(2, "starling_backend_up")
+                    sick.fall_ill(how)
+                    waiting = [self.register(gateway, implicit) for _ in range(8)]
+                    gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
+                    for _ in range(8):
+                        with self.register(gateway, implicit) as client:
+                            client.expect(b":irc 001 x :Welcome\r\n")
+                    for client in waiting:
+                        client.close()
+
+    def test_an_irc_client_is_not_blamed_for_its_servers_silence(self):
+        for implicit in (True, False):
+            with self.subTest(implicit=implicit), fakes.Backend(fakes.silent) as sick, \
+                    balanced("irc", implicit, sick.address,
+                             limits={"pre_relay_silence": "1s"}) as gateway:
+                with self.register(gateway, implicit) as client:
+                    self.assertEqual(
+                        client.rest(),
+                        b"ERROR :Closing link: server not available, try again later\r\n")
+                gateway.wait_for_metric(1, "starling_sessions_ended_total",
+                                        reason="greeting_deadline")
 
     def test_is_silent_on_an_implicit_port(self):
         """The session ends when the limit of greetings says so, with words of the protocol."""

@@ -29,10 +29,15 @@ class PassOn final : public Negotiator {
     const size_t mine = relay_after_ == kNever ? in.size() : relay_after_ - passed_;
     Step step = Pass(in.first(std::min(in.size(), mine)), out.backend);
     passed_ += step.consumed;
+    owed_ |= step.consumed > 0;
     if (relay_after_ != kNever && passed_ >= relay_after_) step.verdict = Verdict::kRelay;
     return step;
   }
-  Step OnBackend(ByteView in, Output& out) override { return Pass(in, out.client); }
+  Step OnBackend(ByteView in, Output& out) override {
+    owed_ = false;
+    return Pass(in, out.client);
+  }
+  bool IsOwedAnswer() const override { return owed_; }
   Step OnEvent(const Event& event, Output& /*out*/) override {
     Step step;
     if (event.kind == EventKind::kLegUp) {
@@ -54,6 +59,7 @@ class PassOn final : public Negotiator {
 
   const uint32_t relay_after_;
   uint64_t passed_ = 0;
+  bool owed_ = false;
 };
 
 ProtocolRow Row() {
@@ -149,6 +155,40 @@ TEST(Inside, EndsLikeARelay) {
       EXPECT_EQ(Label(session.reason()), Label(end.reason));
       session.Finish();
     });
+  }
+}
+
+// A server that owes an answer and says nothing is suspected. The deadline that ends the session is
+// the client's only if the server has answered.
+TEST(Inside, ASilentAnswerIsTheServersFault) {
+  for (const uint32_t relay_after : {kNever, 1'000'000u}) {
+    for (const bool silent : {true, false}) {
+      RunInThread([&] {
+        SCOPED_TRACE(std::string(silent ? "silent" : "answers") +
+                     (relay_after == kNever ? ", established" : ""));
+        Case with = With(relay_after, ClientKind::kStream,
+                         silent ? BackendKind::kSilent : BackendKind::kNormal);
+        if (relay_after != kNever) with.limit = &ListenerLimits::pre_relay_ms;
+        with.client_ends_first = !silent;
+        if (!silent) with.client = ClientKind::kIdle;
+        OneSession session(with);
+        const std::atomic<bool>& suspected =
+            session.gateway().backends().server(0).state->suspected;
+        session.StartClient();
+        session.RunFor(milliseconds(kGreetingTry - 1));
+        EXPECT_FALSE(suspected);
+        session.RunFor(2 * kSlack);
+        EXPECT_EQ(suspected, silent);
+        EXPECT_EQ(session.ended(), 0);
+        session.RunFor(milliseconds(60'000));
+        EXPECT_EQ(session.ended(), 1);
+        const EndReason clients =
+            relay_after == kNever ? EndReason::kIdleDeadline : EndReason::kPreRelayDeadline;
+        EXPECT_EQ(Label(session.reason()), Label(silent ? EndReason::kGreetingDeadline : clients));
+        EXPECT_EQ(suspected, silent);
+        session.Finish();
+      });
+    }
   }
 }
 

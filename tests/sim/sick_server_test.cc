@@ -219,7 +219,9 @@ TEST(SickServer, AnEndBeforeAWordIsSuspected) {
           session.RunFor(milliseconds(3'000));
           EXPECT_EQ(session.ended(), 1);
           const ServerState& state = *session.gateway().backends().server(0).state;
-          EXPECT_EQ(state.suspected, kind == BackendKind::kCloseMute);
+          // The words that the other kind says are no messages of IRC.
+          const bool nonsense = std::string_view(protocol) == "irc";
+          EXPECT_EQ(state.suspected, nonsense || kind == BackendKind::kCloseMute);
           EXPECT_EQ(state.health.load(), Health::kUp);
           session.Finish();
         });
@@ -248,6 +250,24 @@ TEST(SickServer, ASilentAnswerIsSuspected) {
         session.Finish();
       });
     }
+  }
+}
+
+// Only messages may come before an IRC server's welcome.
+TEST(SickServer, NonsenseBeforeTheWelcomeIsSuspected) {
+  for (const bool tls_out : {false, true}) {
+    RunInThread([tls_out] {
+      Case with = With("irc", TlsMode::kImplicit, kCloses, tls_out);
+      with.backend = BackendKind::kGarbage;
+      with.client = ClientKind::kIdle;
+      with.client_ends_first = with.server_beside = false;
+      OneSession session(with);
+      session.StartClient();
+      session.RunFor(milliseconds(3'000));
+      EXPECT_EQ(Label(session.reason()), Label(EndReason::kBackendProtocol));
+      EXPECT_TRUE(session.gateway().backends().server(0).state->suspected);
+      session.Finish();
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 // The negotiator reads both sides, the client's out of TLS: until an IRC client is registered,
 // and for the whole of an FTP control connection.
+#include "gateway/session/link.h"
 #include "gateway/session/negotiation.h"
 #include "gateway/session/report.h"
 #include "gateway/session/say.h"
@@ -19,9 +20,40 @@ Next HearClient(WorkerContext& ctx, Session& session) {
   return FailTls(session);
 }
 
+// Notes since when the server owes an answer without a word. A client that does not read what it
+// was told holds the server back itself.
+void TimeAnswer(const WorkerContext& ctx, const Session& session, Inside& stage) {
+  const auto said = static_cast<uint32_t>(session.server.octets_in);
+  const bool spoke = said != stage.heard;
+  stage.heard = said;
+  const bool owes = session.dialogue->negotiator->IsOwedAnswer() && session.client.flushed();
+  if (spoke || !owes) {
+    stage.asked_at = kNever;
+    stage.doubted = false;
+  }
+  if (owes && stage.asked_at == kNever) stage.asked_at = ctx.now;
+}
+
+MonoTime AnswerDue(const Session& session, const Inside& stage) {
+  return stage.asked_at == kNever ? kNever
+                                  : After(stage.asked_at, LimitsOf(session).greeting_try_ms);
+}
+
+// A deadline of the client's has come. If the server has owed it an answer for so long, the
+// client was not the silent one.
+Next TellWhoseDeadline(WorkerContext& ctx, Session& session, const Inside& stage,
+                       EndReason reason) {
+  if (ctx.now < AnswerDue(session, stage)) {
+    return TellDeadline(ctx, session, reason, EventKind::kDeadline);
+  }
+  SuspectServer(session);
+  return TellDeadline(ctx, session, EndReason::kGreetingDeadline, EventKind::kGreetingDeadline);
+}
+
 }  // namespace
 
-Next Act(WorkerContext& ctx, Session& session, Inside& /*stage*/) {
+Next Act(WorkerContext& ctx, Session& session, Inside& stage) {
+  TimeAnswer(ctx, session, stage);
   if (const Next next = TellBroken(ctx, session); next.decided()) return next;
   bool waits = false;
   if (const Next next = TellDataNews(ctx, session, waits); next.decided() || waits) return next;
@@ -35,8 +67,9 @@ Next Act(WorkerContext& ctx, Session& session, Inside& /*stage*/) {
   return TellEnds(ctx, session);
 }
 
-Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& /*stage*/) {
+Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& stage) {
   Dues dues;
+  if (!stage.doubted) dues.Add(AnswerDue(session, stage), DueKind::kGreeting);
   if (session.dialogue->serving) {
     AddIdle(session, dues);
   } else {
@@ -47,22 +80,25 @@ Dues DueOf(const WorkerContext& ctx, const Session& session, const Inside& /*sta
   return dues;
 }
 
-Next Overdue(WorkerContext& ctx, Session& session, Inside& /*stage*/, const Due& due) {
+Next Overdue(WorkerContext& ctx, Session& session, Inside& stage, const Due& due) {
   switch (due.kind) {
+    case DueKind::kGreeting:
+      stage.doubted = true;
+      SuspectServer(session);
+      return Stay();
     case DueKind::kPreRelay:
-      return TellDeadline(ctx, session, due.reason, EventKind::kDeadline);
+      return TellWhoseDeadline(ctx, session, stage, due.reason);
     case DueKind::kPatience:
       return TellPatienceOver(ctx, session);
     case DueKind::kRecord:
       return EndNow(EndReason::kRecordDeadline);
     case DueKind::kIdle:
-      return TellDeadline(ctx, session, EndReason::kIdleDeadline, EventKind::kDeadline);
+      return TellWhoseDeadline(ctx, session, stage, EndReason::kIdleDeadline);
     case DueKind::kNothing:
     case DueKind::kGreetingDelay:
     case DueKind::kPlace:
     case DueKind::kProxyHeader:
     case DueKind::kHandshake:
-    case DueKind::kGreeting:
     case DueKind::kConnect:
     case DueKind::kBackoff:
     case DueKind::kSentWhole:

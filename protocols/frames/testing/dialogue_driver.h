@@ -111,6 +111,7 @@ class DialogueDriver {
   // A command was understood since the last call of this function.
   bool TakeUnderstood() { return std::exchange(understood_, false); }
   Patience patience() const { return patience_; }
+  bool IsOwedAnswer() const { return negotiator_->IsOwedAnswer(); }
 
   bool ended() const { return verdict_ == Verdict::kClose || verdict_ == Verdict::kRelay; }
   // The dialogue is asked nothing more, or not before TLS is up.
