@@ -157,8 +157,9 @@ constexpr Option kRows[] = {
      .in_listener = true,
      .doc =
          "Timeout of one server's greeting if another server is up, has a free place, and is not "
-         "known to be as slow. The gateway then goes to that one: it has passed nothing on. "
-         "Later sessions avoid the slow server, except one each probe_retry, until it answers "
+         "known to be as slow. The gateway then goes to that one: it has passed nothing on. A "
+         "greeting that has begun with a whole line has this time twice. Later sessions avoid the "
+         "slow server, except one each probe_retry, until it answers "
          "in time. The server is probed, too. Where clients speak first, a server that does "
          "not answer one for so long is only probed.",
      .set = SetNumber<&ListenerLimits::greeting_try_ms>,
