@@ -27,15 +27,17 @@ bool MayBeCode(std::string_view line) {
 }
 
 // Lines that begin with a code of three digits; "-" behind the code announces another line. The
-// last line's counts. Lines in between may have no code, as in FTP.
-GreetingStatus ReadCodeGreeting(ByteView in, bool (*welcomes)(std::string_view code)) {
+// last line's counts. Lines in between may have no code, as in FTP. `announced`: codes of the class
+// 1 only say that the greeting is still to come.
+GreetingStatus ReadCodeGreeting(ByteView in, bool (*welcomes)(std::string_view code),
+                                bool announced = false) {
   std::string_view rest = AsText(in);
   if (!MayBeCode(rest)) return GreetingStatus::kOther;
   for (std::string_view line; TakeLine(rest, line);) {
     // A refusal may follow lines of a welcome, as postscreen's does.
     const bool coded = line.size() >= kCodeDigits && MayBeCode(line);
     const bool goes_on = line.size() > kCodeDigits && line[kCodeDigits] == '-';
-    if (!coded || goes_on) continue;
+    if (!coded || goes_on || (announced && line[0] == '1')) continue;
     if (welcomes(line.substr(0, kCodeDigits))) return GreetingStatus::kWelcome;
     return line[0] == '4' || line[0] == '5' ? GreetingStatus::kRefusal : GreetingStatus::kOther;
   }
@@ -72,7 +74,7 @@ GreetingStatus ReadNntpGreeting(ByteView in) {
 
 GreetingStatus ReadFtpGreeting(ByteView in) {
   return ReadCodeGreeting(
-      in, [](std::string_view code) { return code == "220" || code.starts_with('1'); });
+      in, [](std::string_view code) { return code == "220"; }, /*announced=*/true);
 }
 
 GreetingStatus ReadLineGreeting(ByteView in, const GreetingWords& words) {

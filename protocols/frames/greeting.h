@@ -17,7 +17,7 @@ namespace starling {
 GreetingStatus ReadGreeting(const ProtocolRow& protocol, ByteView in);
 
 // SMTP and LMTP (RFC 5321 section 4.2), NNTP (RFC 3977 section 5.1), FTP (RFC 959 section 5.4,
-// where another greeting follows one of the class 1). Codes of the classes 4 and 5 refuse. Each
+// where codes of the class 1 only announce the greeting). Codes of the classes 4 and 5 refuse. Each
 // other code is that of another protocol.
 GreetingStatus ReadSmtpGreeting(ByteView in);
 GreetingStatus ReadNntpGreeting(ByteView in);

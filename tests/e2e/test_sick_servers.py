@@ -114,12 +114,12 @@ class OneOfTwo(unittest.TestCase):
         def session(_):
             with connect(gateway) as client:
                 if not implicit:
-                    client.expect(b"220 mail.example.org FTP ready\r\n")
+                    expect(client, b"220 mail.example.org FTP ready\r\n")
                     client.send(b"AUTH TLS\r\n").line()
                 client.start_tls()
                 if implicit:
-                    client.expect(b"220 one\r\n")
-                client.send(b"NOOP\r\n").expect(b"200 ok\r\n")
+                    expect(client, b"220 one\r\n")
+                expect(client.send(b"NOOP\r\n"), b"200 ok\r\n")
 
         for implicit in (True, False):
             for first in (BEGUN["ftp"], b"120 wait\r\n"):
@@ -217,6 +217,12 @@ class Cancel(unittest.TestCase):
 
 def connect(gateway):
     return Wire(gateway.ports["in"], timeout=40)
+
+
+def expect(client, line):
+    said = client.line()
+    if said != line:
+        raise AssertionError("said {!r}".format(said))
 
 
 async def mx(reader, writer):
@@ -349,7 +355,7 @@ class TheOnlyServer(unittest.TestCase):
                     gateway.wait_for_metric(0, "starling_backend_up", server=sick.address)
                     for _ in range(8):
                         with self.register(gateway, implicit) as client:
-                            client.expect(b":irc 001 x :Welcome\r\n")
+                            expect(client, b":irc 001 x :Welcome\r\n")
                     for client in waiting:
                         client.close()
 
