@@ -342,7 +342,7 @@ class Bursts(unittest.TestCase):
                 self.assert_outlived(gateway, good, stuck)
                 # Less than at which the gateway would have noticed by its looks alone.
                 self.assertLess(group.most_used(), self.LIMIT * 85 // 100)
-                code, text = harness.run(
+                code, text = harness.run(  # runs: sh
                     [*group.prefix(), harness.BINARY, "-t", "-c", gateway.config])
                 self.assertEqual(code, 0, text)
                 self.assertRegex(text, r"queued_bytes +{} +cgroup".format(self.LIMIT // 4))
