@@ -81,10 +81,11 @@ TEST(LoaderErrors, NumbersDurationsAndSizes) {
       {"far too large",
        {.rest = "limits: {sessions: 99999999999999999999}"},
        "4:20: found \"99999999999999999999\" for sessions, expected a number (1 to 1000000 "
-       "sessions per worker)"},
+       "sessions per worker, or auto)"},
       {"a leading zero",
        {.rest = "limits: {sessions: 0777}"},
-       "4:20: found \"0777\" for sessions, expected a number (1 to 1000000 sessions per worker); "
+       "4:20: found \"0777\" for sessions, expected a number (1 to 1000000 sessions per worker, or "
+       "auto); "
        "leave out the leading zero"},
       {"a duration with a leading zero",
        {.rest = "limits: {drain: 010s}"},
@@ -92,7 +93,8 @@ TEST(LoaderErrors, NumbersDurationsAndSizes) {
        "or 1h (0s to 24h); leave out the leading zero"},
       {"negative",
        {.rest = "limits: {sessions: -1}"},
-       "4:20: found \"-1\" for sessions, expected a number (1 to 1000000 sessions per worker)"},
+       "4:20: found \"-1\" for sessions, expected a number (1 to 1000000 sessions per worker, or "
+       "auto)"},
       {"no power of two",
        {.rest = "limits: {small_buffers: 100}"},
        "4:25: found \"100\" for small_buffers, expected 8 to 32768 buffers per worker, a power of "

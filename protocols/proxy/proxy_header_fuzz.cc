@@ -23,8 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::abort();
     }
   }
-  if (whole.status != ProxyParse::Status::kDone || whole.source.family == Endpoint::Family::kNone)
+  if (whole.status != ProxyParse::Status::kDone ||
+      whole.source.family == starling::Endpoint::Family::kNone) {
     return 0;
+  }
 
   starling::ProxyInfo info;
   info.source = whole.source;

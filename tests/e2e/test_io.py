@@ -149,10 +149,11 @@ class OpenFiles(Case):
     def test_too_low_a_limit_is_explained(self):
         words = "limits.sessions: 1000 and limits.refusals: 64 of 2 workers on epoll need about "
         few = ["prlimit", "--nofile=1024:1024"]
-        code, output = self.checked("epoll", prefix=few, workers=2)
+        wanted = {"workers": 2, "limits": {"sessions": 1000}}
+        code, output = self.checked("epoll", prefix=few, **wanted)
         self.assertEqual(code, 4, output)
         self.assertIn("starling: " + words, output)
-        self.assertIn("warning: " + words, self.checked("epoll", "-t", prefix=few, workers=2)[1])
+        self.assertIn("warning: " + words, self.checked("epoll", "-t", prefix=few, **wanted)[1])
 
 
 if __name__ == "__main__":
