@@ -48,6 +48,7 @@ std::vector<NameQuery> NamesOf(const Config& config) {
 
 ResolverOptions ResolverOptionsOf(const ResolveOptions& options) {
   std::vector<std::string> servers;
+  servers.reserve(options.servers.size());
   for (const SocketAddress& server : options.servers) servers.push_back(server.ToString());
   return {.times = {.min_ms = options.min_ms, .max_ms = options.max_ms, .hold_ms = options.hold_ms},
           .lookup = {.timeout_ms = options.timeout_ms,

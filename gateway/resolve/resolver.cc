@@ -121,7 +121,9 @@ void Resolver::Impl::Conclude(const NameQuery& query, KnownName& known) {
   Tell(query, known, done->answer());
   if (!first) return;
   const std::lock_guard lock(mutex);
-  if (waited_for > 0 && --waited_for == 0) looked_up.notify_all();
+  if (waited_for == 0) return;
+  --waited_for;
+  if (waited_for == 0) looked_up.notify_all();
 }
 
 void Resolver::Impl::StartDue(MonoTime now) {

@@ -11,7 +11,8 @@ std::vector<std::string> SearchList(const std::string& name,
   const bool whole_first = std::ranges::count(name, '.') >= ndots;
   if (whole_first) names.push_back(name);
   for (const std::string& domain : domains) {
-    names.push_back(domain == "." ? name : name + "." + domain);
+    std::string& added = names.emplace_back(name);
+    if (domain != ".") added.append(".").append(domain);
   }
   if (!whole_first) names.push_back(name);
   return names;
