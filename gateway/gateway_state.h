@@ -37,7 +37,7 @@ struct GatewayState {
   uint64_t Accepted() const;
   // "" when clients may come, otherwise why not. Any thread.
   std::string NotReady(Readiness asked) const;
-  // Which servers are up, by their series; nullopt: there is none now. Any thread.
+  // Which servers are up, by their series; nullopt where no server has the series now. Any thread.
   std::vector<std::optional<bool>> ServersUp() const;
   std::vector<Exporter::TicketKeys> TicketSources() const;  // any thread
   // `config` with the next generation number. An error says which table of names is full.

@@ -33,7 +33,7 @@ uint32_t Number(std::span<const uint8_t> octets) {
   return number;
 }
 
-// The size of the name at `at`; 0: there is none.
+// The size of the name at `at`; 0 if no whole name begins there.
 size_t NameSize(std::span<const uint8_t> message, size_t at) {
   if (at >= message.size()) return 0;
   char* name = nullptr;

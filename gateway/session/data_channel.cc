@@ -155,7 +155,7 @@ Room PlaceChannel(WorkerContext& ctx, Session& control, const DataRequest& reque
   return Room::kTaken;
 }
 
-// Not kTaken: there is none; kNone is counted by the limit that was met.
+// Without kTaken no channel was made. Where kNone is the answer, the limit that was met is counted.
 Room MakeChannel(WorkerContext& ctx, Session& control, const DataRequest& request) {
   SourceHold source;
   if (!EnterChannel(ctx, control, source)) {

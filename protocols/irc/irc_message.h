@@ -20,7 +20,7 @@ std::string_view TakeIrcCommand(std::string_view& rest);
 std::string_view IrcCommandOf(std::string_view message);
 
 // Whether a server may say this line, or one that begins so (`whole` is false): its command
-// has only letters, or is a numeric. An empty line is none, and means nothing.
+// has only letters, or is a numeric. An empty line is no message.
 bool IsIrcMessage(std::string_view line, bool whole);
 
 }  // namespace starling
